@@ -1,0 +1,2 @@
+//! The `fcmae` command.
+fn main() {}
