@@ -1,1 +1,37 @@
-//! fcmae-store
+//! Named tensors on disk: what a training run reads and writes, without the framework.
+//!
+//! ```text
+//! NamedTensors ── safetensors ──┐
+//!                 state.json ───┼─ checkpoint ──┐
+//!                               │               ├─ run ── weights
+//!                 config.json ──┴─ export ──────┘
+//! ```
+//! Everything that replaces something goes through [`durable`]: written under a temporary name,
+//! synced, renamed. A process killed, or a disk that fills up, leaves the old or the new, never a
+//! mix of both.
+//!
+//! Modules, from values to folders:
+//! - [`tensor`]: float32 tensors with names, and how a set differs from what a model expects;
+//! - [`safetensors`]: one file of named tensors, every malformed file refused;
+//! - [`durable`]: files and folders replaced as a whole;
+//! - [`checkpoint`]: folders that count only when their MANIFEST verifies;
+//! - [`export`]: a folder of weights for other programs;
+//! - [`run`]: one training run's folder, lock, record and logs;
+//! - [`weights`]: which file a weights argument means;
+//! - [`error`]: what can go wrong, with the file, the value and the mend.
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod durable;
+pub mod error;
+pub mod export;
+pub mod run;
+pub mod safetensors;
+pub mod tensor;
+pub mod weights;
+
+pub use checkpoint::{Checkpoint, CheckpointStore};
+pub use error::Error;
+pub use export::ExportName;
+pub use run::{Record, Run};
+pub use tensor::{HostTensor, Mismatch, NamedTensors};

@@ -1,0 +1,318 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::ErrorKind::{Other, StorageFull, Unsupported};
+
+use serde_json::json;
+
+use super::*;
+use crate::HostTensor;
+use crate::durable::faults::{Operation, Plan, test_folder, with};
+
+/// A small checkpoint that tells its step in every file.
+fn checkpoint(step: u64) -> Checkpoint {
+    let tensors = |count: usize| -> NamedTensors {
+        let values: Vec<f32> = (0..count).map(|i| step as f32 + i as f32 / 7.0).collect();
+        ["stem.0.weight", "stem.0.bias"]
+            .map(|name| (name.to_owned(), HostTensor::new([count], values.clone()).unwrap()))
+            .into_iter()
+            .collect()
+    };
+    Checkpoint {
+        tensors: [("model", 50), ("optimizer", 100), ("ema", 50)]
+            .map(|(name, count)| (name.to_owned(), tensors(count)))
+            .into(),
+        state: json!({ "step": step, "random": u64::MAX - step, "loss": 0.1 + step as f64 }),
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn comes_back_bit_for_bit() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
+    assert!(store.latest().unwrap().is_none());
+    let mut saved = checkpoint(1234);
+    let bits = [0x7fc0_1234, 0xff80_0000, 0x8000_0000, 1, 0x7f7f_ffff].map(f32::from_bits);
+    let odd = HostTensor::new([5, 1], bits.to_vec()).unwrap();
+    saved.tensors.get_mut("model").unwrap().insert("odd", odd);
+    store.save(1234, &saved).unwrap();
+
+    let expected =
+        ["MANIFEST", "ema.safetensors", "model.safetensors", "optimizer.safetensors", "state.json"];
+    assert_eq!(names(&folder.path().join("checkpoints/step-00001234")), expected);
+    let latest = store.latest().unwrap().unwrap();
+    assert_eq!((latest.step, latest.damaged.len()), (1234, 0));
+    let mut found = latest.checkpoint;
+    let odd = found.tensors.get_mut("model").unwrap().remove("odd").unwrap();
+    assert_eq!(odd.data.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), bits.map(f32::to_bits));
+    saved.tensors.get_mut("model").unwrap().remove("odd");
+    assert_eq!(found, saved);
+    assert_eq!(store.load(1234).unwrap().state, saved.state);
+    assert_eq!(
+        store.load(7).unwrap_err().to_string(),
+        format!("no checkpoint of step 7 in {}; there are [1234]", store.folder.display())
+    );
+}
+
+#[test]
+fn bad_names_and_shapes_are_refused_before_anything_is_written() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
+    let mut bad = checkpoint(1);
+    bad.tensors.insert("../model".to_owned(), NamedTensors::new());
+    assert!(matches!(store.save(1, &bad), Err(Error::BadFileName { .. })));
+    let mut bad = checkpoint(1);
+    let short = HostTensor { shape: vec![3], data: vec![1.0] };
+    bad.tensors.get_mut("model").unwrap().insert("short", short);
+    assert!(matches!(store.save(1, &bad), Err(Error::BadTensor { .. })));
+    assert!(names(folder.path()).is_empty());
+}
+
+/// Saves step 2 over step 1 (or over a step 2 of other contents) with a fault at each operation in
+/// turn, passing or lasting, with and without the exchange of names.
+#[test]
+fn a_fault_at_any_write_sync_or_rename_leaves_the_old_or_the_new() {
+    let old_at = |step| {
+        let folder = test_folder();
+        let store = CheckpointStore::open(folder.path().join("checkpoints")).keep(1);
+        store.save(step, &checkpoint(step + 100)).unwrap();
+        (folder, store)
+    };
+    let (mut tried, mut failed) = (0, 0);
+    for old_step in [1, 2] {
+        for lasting in [false, true] {
+            for exchange in [true, false] {
+                for at in 0.. {
+                    let (_folder, store) = old_at(old_step);
+                    let plan = match (lasting, exchange) {
+                        (false, true) => Plan::Once(at, Other),
+                        (true, true) => Plan::From(at, Other),
+                        (false, false) => {
+                            Plan::EachAndOnce(Operation::Exchange, Unsupported, at, Other)
+                        }
+                        (true, false) => {
+                            Plan::EachAndFrom(Operation::Exchange, Unsupported, at, Other)
+                        }
+                    };
+                    let (result, operations) = with(plan, || store.save(2, &checkpoint(2)));
+                    let about =
+                        format!("old {old_step}, {plan:?}, of {}: {result:?}", operations.len());
+                    tried += 1;
+                    failed += usize::from(result.is_err());
+
+                    // A reader sees one of both, unless the crash came between two renames; then
+                    // the next writer brings the old one back.
+                    if exchange || old_step == 1 {
+                        let seen = store.latest().unwrap().unwrap();
+                        assert!(seen.damaged.is_empty(), "{about}");
+                    }
+                    durable::remove_leftovers(&store.folder).unwrap();
+                    let found = store.latest().unwrap().unwrap();
+                    assert!(found.damaged.is_empty(), "{about}: {:?}", found.damaged);
+                    let is_new = found.step == 2 && found.checkpoint == checkpoint(2);
+                    let is_old =
+                        found.step == old_step && found.checkpoint == checkpoint(old_step + 100);
+                    assert!(is_new || is_old, "{about}");
+                    assert!(is_new || result.is_err(), "{about}");
+
+                    store.save(3, &checkpoint(3)).unwrap();
+                    assert_eq!(names(&store.folder), ["step-00000003"], "{about}");
+                    if at >= operations.len() {
+                        assert!(at >= 20, "every operation had its turn: {operations:?}");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 150 && failed > 120, "{failed} of {tried} saves failed");
+}
+
+#[test]
+fn a_full_disk_names_file_bytes_needed_and_bytes_free_and_leaves_the_last_good_one() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path()).keep(1);
+    store.save(1, &checkpoint(1)).unwrap();
+    let (result, _) =
+        with(Plan::Each(Operation::Write, StorageFull), || store.save(2, &checkpoint(2)));
+    let Err(Error::NoSpace { path, needed, free: Some(free) }) = result else {
+        panic!("{result:?}")
+    };
+    assert!(path.ends_with("ema.safetensors"), "{path:?}");
+    assert!(needed > 4 * 400 && free > 0);
+    assert_eq!(names(folder.path()), ["step-00000001"]);
+    assert_eq!(store.latest().unwrap().unwrap().checkpoint, checkpoint(1));
+}
+
+#[test]
+fn the_old_goes_only_after_the_new_is_durable() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path()).keep(1);
+    store.save(1, &checkpoint(1)).unwrap();
+    let (saved, operations) = with(Plan::Never, || store.save(2, &checkpoint(2)).unwrap());
+    assert_eq!(saved.removed, [1]);
+
+    let place = |operation, path: &Path| {
+        let at = operations.iter().position(|(op, at)| *op == operation && at == path);
+        at.unwrap_or_else(|| panic!("no {operation:?} of {}: {operations:?}", path.display()))
+    };
+    let renamed = place(Operation::Rename, &store.path(2));
+    for written in operations.iter().filter(|(op, _)| *op == Operation::Write) {
+        let synced = place(Operation::SyncFile, &written.1);
+        assert!(synced < renamed, "{} is synced before the rename", written.1.display());
+    }
+    let last_write = operations.iter().rfind(|(op, _)| *op == Operation::Write).unwrap();
+    assert!(last_write.1.ends_with(MANIFEST), "the manifest is written last: {last_write:?}");
+    let made = operations[..renamed].iter().any(|(op, _)| *op == Operation::SyncFolder);
+    assert!(made, "the new folder's names are synced before the rename");
+    let durable = renamed
+        + operations[renamed..]
+            .iter()
+            .position(|(op, path)| *op == Operation::SyncFolder && path == folder.path())
+            .unwrap();
+    let touched = operations.iter().position(|(op, _)| *op == Operation::Remove).unwrap();
+    assert!(durable < touched);
+    let moved_away = operations[renamed + 1..]
+        .iter()
+        .position(|(op, _)| *op == Operation::Rename)
+        .map(|at| at + renamed + 1)
+        .unwrap();
+    assert!(durable < moved_away, "step 1 keeps its name until step 2 is durable");
+}
+
+/// 100 truncations and 200 single-bit flips, spread over all files by their sizes.
+#[test]
+fn every_truncation_and_bit_flip_is_detected_and_the_one_before_is_used() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path());
+    store.save(1, &checkpoint(1)).unwrap();
+    store.save(2, &checkpoint(2)).unwrap();
+    let files: Vec<(PathBuf, Vec<u8>)> = names(&store.path(2))
+        .into_iter()
+        .map(|name| store.path(2).join(name))
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    let at = |mut offset: usize| {
+        files
+            .iter()
+            .find(|(_, bytes)| {
+                let here = offset < bytes.len();
+                if !here {
+                    offset -= bytes.len();
+                }
+                here
+            })
+            .map(|(path, bytes)| (path, bytes, offset))
+            .unwrap()
+    };
+    let check = |path: &Path, intact: &[u8], damaged: &[u8], what: String| {
+        fs::write(path, damaged).unwrap();
+        let latest = store.latest().unwrap().unwrap();
+        assert_eq!((latest.step, latest.damaged.len()), (1, 1), "{what}");
+        assert_eq!(latest.damaged[0].folder, store.path(2), "{what}");
+        let named = path.file_name().unwrap().to_str().unwrap();
+        assert!(
+            latest.damaged[0].reason.contains(named) || named == MANIFEST,
+            "{what}: {latest:?}"
+        );
+        assert_eq!(latest.checkpoint, checkpoint(1));
+        assert!(matches!(store.load(2), Err(Error::Damaged(_))), "{what}");
+        fs::write(path, intact).unwrap();
+    };
+    for i in 0..100 {
+        let (path, bytes, offset) = at(i * total / 100);
+        check(path, bytes, &bytes[..offset], format!("{path:?} cut at {offset}"));
+    }
+    for i in 0..200 {
+        let (path, bytes, offset) = at((i * total + total / 2) / 200);
+        let mut flipped = bytes.clone();
+        flipped[offset] ^= 1 << (i % 8);
+        check(path, bytes, &flipped, format!("{path:?}, bit {} of byte {offset}", i % 8));
+    }
+    // The small file that decides: every byte, every bit.
+    let (path, bytes) = files.iter().find(|(path, _)| path.ends_with(MANIFEST)).unwrap();
+    for offset in 0..bytes.len() {
+        fs::write(path, &bytes[..offset]).unwrap();
+        assert!(verify(&store.path(2), Some(2)).is_err(), "{MANIFEST} cut at {offset}");
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[offset] ^= 1 << bit;
+            fs::write(path, &flipped).unwrap();
+            assert!(
+                verify(&store.path(2), Some(2)).is_err(),
+                "{MANIFEST}, bit {bit} of byte {offset}"
+            );
+        }
+    }
+    fs::write(path, bytes).unwrap();
+    assert_eq!(store.latest().unwrap().unwrap().checkpoint, checkpoint(2));
+}
+
+#[test]
+fn where_all_are_damaged_nothing_is_made_up() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path());
+    store.save(1, &checkpoint(1)).unwrap();
+    store.save(2, &checkpoint(2)).unwrap();
+    fs::remove_file(store.path(1).join(MANIFEST)).unwrap();
+    // A whole checkpoint under another's name is not that step's.
+    fs::remove_dir_all(store.path(2)).unwrap();
+    store.save(3, &checkpoint(3)).unwrap();
+    fs::rename(store.path(3), store.path(2)).unwrap();
+    let error = store.latest().unwrap_err();
+    let Error::AllDamaged { damaged, .. } = &error else { panic!("{error}") };
+    assert_eq!(damaged[0].reason, "its MANIFEST is that of step 3");
+    assert!(damaged[1].reason.starts_with("MANIFEST: "), "{}", damaged[1].reason);
+    assert_eq!(error.to_string().lines().count(), 3);
+}
+
+#[test]
+fn the_newest_and_the_pinned_are_kept() {
+    let folder = test_folder();
+    let mut store = CheckpointStore::open(folder.path()).keep(2);
+    store.pin(3);
+    for step in 1..=6 {
+        store.save(step, &checkpoint(step)).unwrap();
+    }
+    assert_eq!(store.steps().unwrap(), [3, 5, 6]);
+    assert_eq!(
+        CheckpointStore::open(folder.path()).keep(0).save(7, &checkpoint(7)).unwrap().removed,
+        [3, 5, 6]
+    );
+}
+
+#[test]
+fn taking_up_an_earlier_step_sets_the_later_ones_aside() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path()).keep(2);
+    for step in [10, 20, 30] {
+        store.save(step, &checkpoint(step)).unwrap();
+    }
+    fs::write(store.path(30).join(STATE), "{}").unwrap();
+    assert_eq!(store.latest().unwrap().unwrap().step, 20);
+    let saved = store.save(25, &checkpoint(25)).unwrap();
+    assert_eq!(saved.set_aside, [30]);
+    assert_eq!(names(folder.path()), ["set-aside-step-00000030", "step-00000020", "step-00000025"]);
+    assert_eq!(store.latest().unwrap().unwrap().step, 25);
+}
+
+#[test]
+fn other_names_in_the_folder_are_left_alone() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path());
+    for name in ["step-7", "step-abc", "notes", "step-000000000012"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    store.save(99_999_999, &checkpoint(1)).unwrap();
+    store.save(123_456_789, &checkpoint(2)).unwrap();
+    assert_eq!(store.steps().unwrap(), [99_999_999, 123_456_789]);
+    assert_eq!(names(folder.path()).len(), 6);
+}

@@ -1,0 +1,148 @@
+//! The operating system's calls that change the disk, each one a place where tests make it fail.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+#[cfg(test)]
+use super::faults::reach;
+use crate::Error;
+
+/// What is about to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    CreateFile,
+    CreateFolder,
+    Write,
+    SyncFile,
+    SyncFolder,
+    Rename,
+    Exchange,
+    Remove,
+}
+use Operation::{
+    CreateFile, CreateFolder, Exchange, Remove, Rename, SyncFile, SyncFolder, Write as WriteBytes,
+};
+
+/// Outside tests the disk alone decides.
+#[cfg(not(test))]
+#[inline]
+fn reach(_: Operation, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn act<T>(
+    operation: Operation,
+    action: &'static str,
+    path: &Path,
+    call: impl FnOnce() -> io::Result<T>,
+) -> Result<T, Error> {
+    reach(operation, path).and_then(|()| call()).map_err(Error::io(action, path))
+}
+
+struct Checked<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Write for Checked<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = reach(WriteBytes, self.path) {
+            self.file.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(error);
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Creates a file that is not there yet, fills it and syncs it.
+pub(super) fn write_new(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let file = act(CreateFile, "create", path, || File::create_new(path))?;
+    let mut out = BufWriter::with_capacity(1 << 20, Checked { file, path });
+    fill(&mut out).and_then(|()| out.flush()).map_err(Error::io("write", path))?;
+    act(SyncFile, "sync", path, || out.get_ref().file.sync_all())
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
+    act(CreateFolder, "create the folder", path, || fs::create_dir(path))
+}
+
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    act(Rename, "rename into place", to, || fs::rename(from, to))
+}
+
+/// Swaps two names in one step; false where the file system cannot.
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, Error> {
+    let swapped = act(Exchange, "swap into place", other, || swap(one, other));
+    match swapped {
+        Ok(()) => Ok(true),
+        Err(Error::Io { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn swap(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn swap(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Makes the names in a folder durable. Some file systems cannot sync folders: theirs are as
+/// durable as they get.
+pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
+    act(SyncFolder, "sync the folder", path, || {
+        if cfg!(windows) {
+            return Ok(());
+        }
+        match File::open(path)?.sync_all() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
+    })
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<(), Error> {
+    act(Remove, "remove", path, || fs::remove_file(path))
+}
+
+pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
+    act(Remove, "remove", path, || fs::remove_dir_all(path))
+}
+
+/// Bytes that this user can still write on the file system of `folder`.
+#[cfg(unix)]
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    let about = rustix::fs::statvfs(folder).ok()?;
+    about.f_bavail.checked_mul(about.f_frsize)
+}
+
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}

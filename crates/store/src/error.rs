@@ -1,0 +1,178 @@
+//! What can go wrong, with the file, the value and the mend.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::Damaged;
+use crate::safetensors::Flaw;
+
+/// An error of this crate. Paths are shown as they were given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: "create", "sync", …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason given.
+        source: io::Error,
+    },
+    /// The disk is full. Nothing that was saved before is touched.
+    #[error(
+        "no space left to write {}: {needed} bytes needed, {} free; free some space and go on \
+         with --resume (what was saved before is intact)",
+        path.display(), free.map_or("an unknown number".to_owned(), |free| free.to_string())
+    )]
+    NoSpace {
+        /// The file that could not be written.
+        path: PathBuf,
+        /// Bytes that the whole save needs.
+        needed: u64,
+        /// Bytes free on that file system once the unfinished save was removed.
+        free: Option<u64>,
+    },
+    /// A safetensors file is malformed.
+    #[error("{} is not a usable safetensors file: {flaw}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// A tensor's values do not fill its shape, or its name is reserved.
+    #[error("tensor `{name}` of shape {shape:?} with {values} values cannot be written")]
+    BadTensor {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many values it holds.
+        values: usize,
+    },
+    /// A file name that is empty, hidden, reserved or has other characters than `A-Za-z0-9._-`.
+    #[error("`{name}` cannot be the name of a file here: use letters, digits, `-`, `_` and `.`")]
+    BadFileName {
+        /// The name.
+        name: String,
+    },
+    /// A JSON or TOML text cannot be read.
+    #[error("{} cannot be read: {flaw}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        flaw: String,
+    },
+    /// A checkpoint asked for by its step is damaged.
+    #[error("{0}; choose another checkpoint")]
+    Damaged(Damaged),
+    /// There are checkpoints and all of them are damaged.
+    #[error("no checkpoint in {} can be used:{}", folder.display(), list(damaged))]
+    AllDamaged {
+        /// The folder of checkpoints.
+        folder: PathBuf,
+        /// Each with its reason, newest first.
+        damaged: Vec<Damaged>,
+    },
+    /// No checkpoint of that step.
+    #[error("no checkpoint of step {step} in {}; there are {present:?}", folder.display())]
+    NoSuchStep {
+        /// The folder of checkpoints.
+        folder: PathBuf,
+        /// The step asked for.
+        step: u64,
+        /// The steps there are.
+        present: Vec<u64>,
+    },
+    /// The folder for a new run holds something already.
+    #[error(
+        "{} exists and is not empty; choose another --out, or go on with that run by --resume",
+        path.display()
+    )]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder that should hold the new run's folder is missing.
+    #[error("{}: its parent folder {} does not exist; create it first", path.display(), parent.display())]
+    ParentMissing {
+        /// The run's folder.
+        path: PathBuf,
+        /// The parent.
+        parent: PathBuf,
+    },
+    /// A folder is needed and something else is there.
+    #[error("{} is not a folder; choose another path", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The run's folder cannot be written to.
+    #[error(
+        "{} cannot be written to: {source}; choose another --out or mend its permissions",
+        path.display()
+    )]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// The reason given.
+        source: io::Error,
+    },
+    /// Another process is writing this run.
+    #[error("{} is in use by process {process}; wait for it or choose another --out", path.display())]
+    InUse {
+        /// The run's folder.
+        path: PathBuf,
+        /// Its number, as it wrote it into the lock.
+        process: String,
+    },
+    /// A folder that should be a run is none.
+    #[error("{} is not a run that can be resumed: it has no {missing}; start a new run in another folder", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// The file that is missing.
+        missing: &'static str,
+    },
+    /// A run is resumed with other settings or data than it was started with.
+    #[error(
+        "{} was started with other settings (- recorded, + given now):{}\n\
+         give the recorded ones, or start a new run in another folder",
+        path.display(), list(diff)
+    )]
+    OtherSettings {
+        /// The run's folder.
+        path: PathBuf,
+        /// Lines `- config.a.b = 1` and `+ config.a.b = 2`.
+        diff: Vec<String>,
+    },
+    /// Nothing under a weights argument holds weights.
+    #[error("no weights in {}; looked for:{}", path.display(), list(looked_for))]
+    NoWeights {
+        /// The argument.
+        path: PathBuf,
+        /// What was looked for, in order.
+        looked_for: Vec<String>,
+    },
+}
+
+impl Error {
+    /// For `map_err`: names what was tried and on which path.
+    pub(crate) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items.iter().fold(String::new(), |mut text, item| {
+        let _ = write!(text, "\n  {item}");
+        text
+    })
+}

@@ -1,0 +1,35 @@
+//! A folder of weights for other programs: `export/{last,best}/{config.json,model.safetensors,…}`.
+
+use std::path::Path;
+
+use crate::{Error, durable};
+
+/// Which of a run's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportName {
+    /// Those of the last step.
+    Last,
+    /// Those with the best score.
+    Best,
+}
+
+impl ExportName {
+    /// The folder's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Best => "best",
+        }
+    }
+}
+
+/// Writes a folder with these files, or replaces it as a whole. Its parent must exist.
+///
+/// # Errors
+/// [`Error::NoSpace`], [`Error::Io`] or [`Error::BadFileName`]; the former folder is then intact.
+pub fn write(folder: &Path, files: &[(&str, &[u8])]) -> Result<(), Error> {
+    let bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    durable::write_folder(folder, bytes, |new| {
+        files.iter().try_for_each(|(name, bytes)| new.file(name, |out| out.write_all(bytes)))
+    })
+}

@@ -1,0 +1,202 @@
+//! One training run's folder:
+//! ```text
+//! RUN/  config.toml  run.json  log.txt  metrics.jsonl  skipped.jsonl  .lock
+//!       checkpoints/step-00001234/…  export/{last,best}/…
+//! ```
+
+mod lines;
+mod lock;
+mod record;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use lines::Lines;
+pub use record::Record;
+
+use crate::export::{self, ExportName};
+use crate::{CheckpointStore, Error, durable};
+
+const CONFIG: &str = "config.toml";
+pub(crate) const RUN: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const EXPORT: &str = "export";
+
+/// A run that this process alone writes, for as long as this value lives.
+#[derive(Debug)]
+pub struct Run {
+    path: PathBuf,
+    metrics: Lines,
+    skipped: Lines,
+    log: Lines,
+    /// Held, not read. `None` where the file system has no locks.
+    _lock: Option<fs::File>,
+}
+
+impl Run {
+    /// Starts a run in a folder that is not there yet, or is empty.
+    ///
+    /// # Errors
+    /// Before anything is written: [`Error::NotEmpty`], [`Error::ParentMissing`],
+    /// [`Error::NotAFolder`], [`Error::NotWritable`], [`Error::InUse`], [`Error::Malformed`] where
+    /// the record's config is not TOML. A folder that this call created is removed when it fails.
+    pub fn create(path: impl Into<PathBuf>, record: &Record) -> Result<Self, Error> {
+        let path = path.into();
+        record.check(&path.join(CONFIG))?;
+        let created = create_folder(&path)?;
+        let run = Self::start(&path, record);
+        if run.is_err() && created {
+            let _ = fs::remove_dir_all(&path);
+        }
+        run
+    }
+
+    fn start(path: &Path, record: &Record) -> Result<Self, Error> {
+        let occupied = || -> Result<bool, Error> {
+            let entries =
+                fs::read_dir(path).map_err(|e| cannot_write(Error::io("list", path)(e), path))?;
+            let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+            Ok(names.any(|name| name != lock::LOCK))
+        };
+        if occupied()? {
+            lock::refuse_if_held(path)?;
+            return Err(Error::NotEmpty { path: path.to_owned() });
+        }
+        let lock = lock::take(path)?;
+        // Another process may have started and ended a run since the look before.
+        if occupied()? {
+            return Err(Error::NotEmpty { path: path.to_owned() });
+        }
+        durable::probe(path).map_err(|error| cannot_write(error, path))?;
+        for folder in [CHECKPOINTS, EXPORT] {
+            durable::ensure_folder(&path.join(folder))?;
+        }
+        record.write(path)?;
+        Self::open(path, lock)
+    }
+
+    /// Takes a run up again. `record` must equal what the run was started with, except for the
+    /// names in `may_differ` (`config.loader.workers`, `run.version`; a table's name stands for all
+    /// in it). Clears what a killed process left.
+    ///
+    /// # Errors
+    /// [`Error::OtherSettings`] with the differing lines, [`Error::NotARun`], [`Error::InUse`],
+    /// [`Error::NotWritable`], [`Error::Malformed`].
+    pub fn resume(
+        path: impl Into<PathBuf>,
+        record: &Record,
+        may_differ: &[&str],
+    ) -> Result<Self, Error> {
+        let path = path.into();
+        let recorded = Record::read(&path)?;
+        let lock = lock::take(&path)?;
+        let diff = recorded.difference(record, &path, may_differ)?;
+        if !diff.is_empty() {
+            return Err(Error::OtherSettings { path, diff });
+        }
+        durable::probe(&path).map_err(|error| cannot_write(error, &path))?;
+        durable::remove_leftovers(&path)?;
+        for folder in [CHECKPOINTS, EXPORT].map(|name| path.join(name)) {
+            durable::ensure_folder(&folder)?;
+            durable::remove_leftovers(&folder)?;
+        }
+        Self::open(&path, lock)
+    }
+
+    fn open(path: &Path, lock: Option<fs::File>) -> Result<Self, Error> {
+        Ok(Self {
+            metrics: Lines::open(path.join(METRICS))?,
+            skipped: Lines::open_unique(path.join("skipped.jsonl"))?,
+            log: Lines::open(path.join("log.txt"))?,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The run's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `metrics.jsonl`. Log a step's lines before its checkpoint is saved: on resume they stay.
+    pub fn metrics(&self) -> &Lines {
+        &self.metrics
+    }
+
+    /// `skipped.jsonl`: a line that is there already is not written twice, so that a resumed run's
+    /// list stays exact.
+    pub fn skipped(&self) -> &Lines {
+        &self.skipped
+    }
+
+    /// `log.txt`.
+    pub fn log(&self) -> &Lines {
+        &self.log
+    }
+
+    /// The run's checkpoints.
+    pub fn checkpoints(&self) -> CheckpointStore {
+        CheckpointStore::open(self.path.join(CHECKPOINTS))
+    }
+
+    /// Writes or replaces `export/last` or `export/best`.
+    ///
+    /// # Errors
+    /// As for [`export::write`].
+    pub fn export(&self, name: ExportName, files: &[(&str, &[u8])]) -> Result<PathBuf, Error> {
+        let folder = self.path.join(EXPORT).join(name.as_str());
+        export::write(&folder, files)?;
+        Ok(folder)
+    }
+
+    /// Cuts off metrics that a resumed run will log again: every line with a `step` beyond this
+    /// one, what follows such a line and has no `step`, and lines that are not JSON. Returns how
+    /// many.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`]; the file is then as it was.
+    pub fn truncate_metrics_after(&mut self, step: u64) -> Result<usize, Error> {
+        let path = self.path.join(METRICS);
+        let cut = lines::cut_after(&path, step)?;
+        self.metrics = Lines::open(path)?;
+        Ok(cut)
+    }
+}
+
+/// Creates the run's folder; whether it was missing.
+fn create_folder(path: &Path) -> Result<bool, Error> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if path.is_dir() {
+                Ok(false)
+            } else {
+                Err(Error::NotAFolder { path: path.to_owned() })
+            }
+        }
+        Err(error) => match path.parent() {
+            Some(parent) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::ParentMissing { path: path.to_owned(), parent: parent.to_owned() })
+            }
+            Some(parent) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(Error::NotAFolder { path: parent.to_owned() })
+            }
+            _ => Err(cannot_write(Error::io("create", path)(error), path)),
+        },
+    }
+}
+
+/// Names the run's folder rather than the file that was tried in it.
+fn cannot_write(error: Error, folder: &Path) -> Error {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match error {
+        Error::Io { source, .. }
+            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+        {
+            Error::NotWritable { path: folder.to_owned(), source }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,130 @@
+//! Logs to which whole lines are added.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, durable};
+
+/// A text file that only grows; every line is one write, from any thread.
+#[derive(Debug)]
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+    /// Lines already there, where each is wanted once.
+    seen: Option<Mutex<HashSet<String>>>,
+}
+
+impl Lines {
+    /// Opens or creates the file; a last line that was cut short by a crash is removed.
+    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut file = options.map_err(Error::io("open", &path))?;
+        let length = file.metadata().map_err(Error::io("read", &path))?.len();
+        let whole = whole_lines(&mut file, length).map_err(Error::io("read", &path))?;
+        if whole < length {
+            file.set_len(whole).map_err(Error::io("shorten", &path))?;
+        }
+        Ok(Self { path, file, seen: None })
+    }
+
+    /// As [`Lines::open`]; a line that is there already is not written again.
+    pub(super) fn open_unique(path: PathBuf) -> Result<Self, Error> {
+        let lines = Self::open(path)?;
+        let file = File::open(&lines.path).map_err(Error::io("open", &lines.path))?;
+        let seen = BufReader::new(file).lines().collect::<Result<_, _>>();
+        let seen = Some(Mutex::new(seen.map_err(Error::io("read", &lines.path))?));
+        Ok(Self { seen, ..lines })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line of text; line breaks in it become spaces.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`].
+    pub fn text(&self, text: &str) -> Result<(), Error> {
+        let mut line = text.replace(['\n', '\r'], " ");
+        if let Some(seen) = &self.seen {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if !seen.insert(line.clone()) {
+                return Ok(());
+            }
+        }
+        line.push('\n');
+        (&self.file).write_all(line.as_bytes()).map_err(|source| {
+            let error = Error::io("write", &self.path)(source);
+            durable::disk_full(error, &self.path, line.len() as u64)
+        })
+    }
+
+    /// Adds a value as one line of JSON. NaN and infinities become `null`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`]; [`Error::Malformed`] for a value that JSON cannot hold.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(value).map_err(|error| Error::Malformed {
+            path: self.path.clone(),
+            flaw: error.to_string(),
+        })?;
+        self.text(&line)
+    }
+}
+
+/// Bytes up to and with the last line break.
+fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
+    let mut end = length;
+    let mut block = vec![0; 4096];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let bytes = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(bytes)?;
+        if let Some(at) = bytes.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// Rewrites a log without what a run resumed at `step` writes again; how many lines went.
+pub(super) fn cut_after(path: &Path, step: u64) -> Result<usize, Error> {
+    #[derive(Deserialize)]
+    struct Stamp {
+        step: Option<u64>,
+    }
+
+    let mut input = BufReader::new(File::open(path).map_err(Error::io("open", path))?);
+    let length = input.get_ref().metadata().map_err(Error::io("read", path))?.len();
+    let (mut cut, mut beyond, mut line) = (0, false, Vec::new());
+    durable::write_file(path, length, |out| {
+        loop {
+            line.clear();
+            if input.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            let keep = match serde_json::from_slice(&line) {
+                Err(_) => false,
+                Ok(Stamp { step: None }) => !beyond,
+                Ok(Stamp { step: Some(at) }) => {
+                    beyond = at > step;
+                    !beyond
+                }
+            };
+            if keep && line.ends_with(b"\n") {
+                out.write_all(&line)?;
+            } else {
+                cut += 1;
+            }
+        }
+    })?;
+    Ok(cut)
+}

@@ -1,0 +1,102 @@
+//! What a run was started with: `config.toml` and `run.json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{CONFIG, RUN};
+use crate::{Error, durable};
+
+/// What a run was started with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The resolved config, as TOML text.
+    pub config: String,
+    /// Version, seed, data fingerprint and whatever else a resumed run must agree on.
+    pub facts: Value,
+}
+
+impl Record {
+    /// Reads a run's record, whether or not the run is in use.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`], [`Error::Io`] or [`Error::Malformed`].
+    pub fn read(run: &Path) -> Result<Self, Error> {
+        let read = |name| {
+            let path = run.join(name);
+            fs::read_to_string(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::NotARun { path: run.to_owned(), missing: name },
+                _ => Error::io("read", &path)(error),
+            })
+        };
+        // run.json is written last: without it the run never started.
+        let (facts, config) = (read(RUN)?, read(CONFIG)?);
+        let facts = serde_json::from_str(&facts)
+            .map_err(|error| Error::Malformed { path: run.join(RUN), flaw: error.to_string() })?;
+        Ok(Self { config, facts })
+    }
+
+    pub(super) fn write(&self, run: &Path) -> Result<(), Error> {
+        let facts = serde_json::to_vec_pretty(&self.facts).expect("a JSON value is JSON");
+        for (name, bytes) in [(CONFIG, self.config.as_bytes()), (RUN, &facts)] {
+            durable::write_file(&run.join(name), bytes.len() as u64, |out| out.write_all(bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the config is TOML; `path` is for the message.
+    pub(super) fn check(&self, path: &Path) -> Result<(), Error> {
+        self.flatten(path).map(|_| ())
+    }
+
+    /// Lines `- config.a.b = 1`, `+ config.a.b = 2` where `now` differs from this record.
+    pub(super) fn difference(
+        &self,
+        now: &Self,
+        run: &Path,
+        may_differ: &[&str],
+    ) -> Result<Vec<String>, Error> {
+        let (old, new) = (self.flatten(&run.join(CONFIG))?, now.flatten(Path::new("the config"))?);
+        let exempt = |name: &str| {
+            may_differ.iter().any(|free| {
+                name.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut lines = Vec::new();
+        for name in names {
+            let (was, is) = (old.get(name), new.get(name));
+            if was != is && !exempt(name) {
+                lines.extend(was.map(|value| format!("- {name} = {value}")));
+                lines.extend(is.map(|value| format!("+ {name} = {value}")));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Every value by its dotted name, so that comments and order do not count.
+    fn flatten(&self, path: &Path) -> Result<BTreeMap<String, String>, Error> {
+        let config: Value = toml::from_str(&self.config)
+            .map_err(|error| Error::Malformed { path: path.to_owned(), flaw: error.to_string() })?;
+        let mut names = BTreeMap::new();
+        flatten("config", &config, &mut names);
+        flatten("run", &self.facts, &mut names);
+        Ok(names)
+    }
+}
+
+fn flatten(name: &str, value: &Value, names: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                flatten(&format!("{name}.{key}"), value, names);
+            }
+        }
+        leaf => {
+            names.insert(name.to_owned(), leaf.to_string());
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! One file of named tensors, in the safetensors format.
+//!
+//! Layout: the header's length (8 bytes, little-endian), the header (JSON: name → element type,
+//! shape, byte range; `__metadata__` → strings), the values. Written as F32, names in order, so
+//! that equal tensors give equal bytes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use half::{bf16, f16};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+
+use crate::durable;
+use crate::{Error, HostTensor, NamedTensors};
+
+/// Longest header that is read, in bytes. The largest model of this project, with its optimizer's
+/// moments, needs about 200 KB; the format itself allows 100 MB, which is of use to an attacker only.
+pub const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// Bytes of the header's length.
+const PREFIX: u64 = 8;
+const METADATA_KEY: &str = "__metadata__";
+/// Values converted at a time.
+const CHUNK: usize = 1 << 16;
+
+/// Strings stored beside the tensors.
+pub type Strings = BTreeMap<String, String>;
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// Shorter than the header's length.
+    #[error("it is {0} bytes long and needs at least 8")]
+    TooShort(u64),
+    /// The header is longer than [`MAX_HEADER_BYTES`].
+    #[error("its header claims {0} bytes; at most {MAX_HEADER_BYTES} are read")]
+    HeaderTooLong(u64),
+    /// The header ends beyond the file.
+    #[error("its header claims {claimed} bytes and {left} are left in the file")]
+    HeaderCut {
+        /// The header's length as claimed.
+        claimed: u64,
+        /// Bytes after the length.
+        left: u64,
+    },
+    /// The header is not UTF-8.
+    #[error("its header is not UTF-8: {0}")]
+    NotUtf8(std::str::Utf8Error),
+    /// The header is not JSON of the right form, or byte ranges overlap, leave gaps, overflow or
+    /// disagree with shape and element type.
+    #[error("its header is wrong: {0}")]
+    Header(serde_json::Error),
+    /// The values end before or after the end of the file.
+    #[error("its header describes {described} bytes of values and the file holds {found}")]
+    Length {
+        /// Bytes that the header describes.
+        described: u64,
+        /// Bytes after the header.
+        found: u64,
+    },
+    /// An element type other than F32, F16, BF16 and F64.
+    #[error("tensor `{name}` is {dtype}; F32, F16, BF16 and F64 are read")]
+    ElementType {
+        /// The tensor.
+        name: String,
+        /// Its element type.
+        dtype: Dtype,
+    },
+    /// More values than memory.
+    #[error("tensor `{name}` of shape {shape:?} does not fit into memory")]
+    TooLarge {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+}
+
+/// A file's tensors and strings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contents {
+    /// The tensors, in float32.
+    pub tensors: NamedTensors,
+    /// `__metadata__`.
+    pub metadata: Strings,
+}
+
+/// What the header says of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Element type as in the file.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+/// A file's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The tensors, in the order of the file.
+    pub entries: Vec<Entry>,
+    /// `__metadata__`.
+    pub metadata: Strings,
+}
+
+/// Reads a file. F16 and BF16 become float32 exactly; F64 is rounded to float32.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Safetensors`] with the flaw.
+pub fn load(path: &Path) -> Result<Contents, Error> {
+    let (mut file, length) = open(path)?;
+    read(&mut file, length, path)
+}
+
+/// Reads a file's header alone.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_header(path: &Path) -> Result<Header, Error> {
+    let (mut file, length) = open(path)?;
+    let header = read_header(&mut file, length).map_err(|f| f.at("read", path))?;
+    let entries = header.offset_keys().into_iter().map(|name| {
+        let TensorInfo { dtype, shape, .. } = info(&header, &name).clone();
+        Entry { name, dtype, shape }
+    });
+    Ok(Header { entries: entries.collect(), metadata: strings(&header) })
+}
+
+/// Reads the bytes of a file; `path` is for messages.
+///
+/// # Errors
+/// [`Error::Safetensors`] with the flaw.
+pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Contents, Error> {
+    read(&mut &bytes[..], bytes.len() as u64, path)
+}
+
+/// The bytes of a file with these tensors and strings; `format` is `pt` unless given.
+///
+/// # Errors
+/// [`Error::BadTensor`] where values do not fill their shape.
+pub fn to_bytes(tensors: &NamedTensors, metadata: &Strings) -> Result<Vec<u8>, Error> {
+    let encoded = Encoded::new(tensors, metadata)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(encoded.length()).unwrap_or(0));
+    encoded.write_to(&mut bytes).expect("a Vec takes every write");
+    Ok(bytes)
+}
+
+/// Writes a file, or replaces it as a whole; `format` is `pt` unless given.
+///
+/// # Errors
+/// [`Error::BadTensor`], [`Error::Io`] or [`Error::NoSpace`].
+pub fn save(path: &Path, tensors: &NamedTensors, metadata: &Strings) -> Result<(), Error> {
+    let encoded = Encoded::new(tensors, metadata)?;
+    durable::write_file(path, encoded.length(), |out| encoded.write_to(out))
+}
+
+/// A file ready to be written: its header, and the tensors by reference.
+pub(crate) struct Encoded<'a> {
+    header: Vec<u8>,
+    tensors: &'a NamedTensors,
+}
+
+impl<'a> Encoded<'a> {
+    pub(crate) fn new(tensors: &'a NamedTensors, metadata: &Strings) -> Result<Self, Error> {
+        for (name, tensor) in tensors {
+            tensor.check(name)?;
+            if name == METADATA_KEY {
+                let (shape, values) = (tensor.shape.clone(), tensor.data.len());
+                return Err(Error::BadTensor { name: name.clone(), shape, values });
+            }
+        }
+        // The crate's own writer keeps the strings in a hash map: their order changes from run to run.
+        let mut header = serde_json::to_vec(&HeaderOut { tensors, metadata })
+            .expect("strings and numbers are JSON");
+        header.resize(header.len().next_multiple_of(8), b' ');
+        Ok(Self { header, tensors })
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn length(&self) -> u64 {
+        PREFIX + self.header.len() as u64 + 4 * self.tensors.elements() as u64
+    }
+
+    pub(crate) fn write_to(&self, mut out: impl Write) -> io::Result<()> {
+        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
+        out.write_all(&self.header)?;
+        let mut bytes = Vec::with_capacity(4 * CHUNK);
+        for (_, tensor) in self.tensors {
+            for values in tensor.data.chunks(CHUNK) {
+                bytes.clear();
+                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                out.write_all(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct HeaderOut<'a> {
+    tensors: &'a NamedTensors,
+    metadata: &'a Strings,
+}
+
+impl serde::Serialize for HeaderOut<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut metadata = self.metadata.clone();
+        metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
+        let mut map = serializer.serialize_map(Some(1 + self.tensors.len()))?;
+        map.serialize_entry(METADATA_KEY, &metadata)?;
+        let mut start = 0;
+        for (name, tensor) in self.tensors {
+            let end = start + 4 * tensor.data.len();
+            let shape = tensor.shape.clone();
+            let info = TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) };
+            map.serialize_entry(name, &info)?;
+            start = end;
+        }
+        map.end()
+    }
+}
+
+/// A flaw of the file, or a failure to read it.
+enum Trouble {
+    Flaw(Flaw),
+    Io(io::Error),
+}
+
+impl Trouble {
+    fn at(self, action: &'static str, path: &Path) -> Error {
+        match self {
+            Self::Flaw(flaw) => Error::Safetensors { path: path.to_owned(), flaw },
+            Self::Io(source) => Error::io(action, path)(source),
+        }
+    }
+}
+
+impl From<Flaw> for Trouble {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
+    // Checked before opening: opening a FIFO waits for a writer.
+    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    if !about.is_file() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
+        return Err(Error::io("read", path)(source));
+    }
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    Ok((BufReader::new(file), about.len()))
+}
+
+fn read(input: &mut dyn Read, length: u64, path: &Path) -> Result<Contents, Error> {
+    let mut contents = Contents::default();
+    let mut fill = || -> Result<(), Trouble> {
+        let header = read_header(input, length)?;
+        // In the order of the file, without gaps: `Metadata` has checked that.
+        for name in header.offset_keys() {
+            let tensor = read_tensor(input, &name, info(&header, &name))?;
+            contents.tensors.insert(name, tensor);
+        }
+        contents.metadata = strings(&header);
+        Ok(())
+    };
+    fill().map_err(|trouble| trouble.at("read", path))?;
+    Ok(contents)
+}
+
+fn info<'a>(header: &'a Metadata, name: &str) -> &'a TensorInfo {
+    header.info(name).expect("the name comes from this header")
+}
+
+fn strings(header: &Metadata) -> Strings {
+    header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn read_header(input: &mut dyn Read, length: u64) -> Result<Metadata, Trouble> {
+    let left = length.checked_sub(PREFIX).ok_or(Flaw::TooShort(length))?;
+    let mut prefix = [0; PREFIX as usize];
+    input.read_exact(&mut prefix)?;
+    let claimed = u64::from_le_bytes(prefix);
+    if claimed > MAX_HEADER_BYTES {
+        return Err(Flaw::HeaderTooLong(claimed).into());
+    }
+    let found = left.checked_sub(claimed).ok_or(Flaw::HeaderCut { claimed, left })?;
+    let mut header = vec![0; claimed as usize];
+    input.read_exact(&mut header)?;
+    let text = std::str::from_utf8(&header).map_err(Flaw::NotUtf8)?;
+    // The crate takes the last of two equal names; which one was meant nobody knows.
+    serde_json::from_str::<UniqueKeys>(text).map_err(Flaw::Header)?;
+    let header: Metadata = serde_json::from_str(text).map_err(Flaw::Header)?;
+    let described = header.data_len() as u64;
+    if described != found {
+        return Err(Flaw::Length { described, found }.into());
+    }
+    Ok(header)
+}
+
+type Decode = fn(&[u8], &mut Vec<f32>);
+
+fn read_tensor(input: &mut dyn Read, name: &str, info: &TensorInfo) -> Result<HostTensor, Trouble> {
+    // Value by value from little-endian bytes; the compiler makes vector code of each.
+    let (width, decode): (usize, Decode) = match info.dtype {
+        Dtype::F32 => (4, |bytes, out| out.extend(words(bytes).map(f32::from_le_bytes))),
+        Dtype::F64 => {
+            (8, |bytes, out| out.extend(words(bytes).map(|b| f64::from_le_bytes(b) as f32)))
+        }
+        Dtype::F16 => {
+            (2, |bytes, out| out.extend(words(bytes).map(|b| f16::from_le_bytes(b).to_f32())))
+        }
+        Dtype::BF16 => {
+            (2, |bytes, out| out.extend(words(bytes).map(|b| bf16::from_le_bytes(b).to_f32())))
+        }
+        dtype => return Err(Flaw::ElementType { name: name.to_owned(), dtype }.into()),
+    };
+    let mut left = info.data_offsets.1 - info.data_offsets.0;
+    let mut data = Vec::new();
+    data.try_reserve_exact(left / width)
+        .map_err(|_| Flaw::TooLarge { name: name.to_owned(), shape: info.shape.clone() })?;
+    let mut bytes = vec![0; left.min(width * CHUNK)];
+    while left > 0 {
+        let part = left.min(bytes.len());
+        input.read_exact(&mut bytes[..part])?;
+        decode(&bytes[..part], &mut data);
+        left -= part;
+    }
+    Ok(HostTensor { shape: info.shape.clone(), data })
+}
+
+fn words<const WIDTH: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; WIDTH]> {
+    bytes.as_chunks::<WIDTH>().0.iter().copied()
+}
+
+/// Any JSON in which no object has the same key twice.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeys)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value::<UniqueKeys>()?;
+            if let Some(key) = keys.replace(key) {
+                return Err(serde::de::Error::custom(format!("duplicate key `{key}`")));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<UniqueKeys>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+}

@@ -1,0 +1,97 @@
+//! Which file a weights argument means.
+
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, Damaged};
+use crate::run::{CHECKPOINTS, EXPORT, RUN};
+use crate::{CheckpointStore, Error, ExportName};
+
+const MODEL: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+
+/// What a weights argument was found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsKind {
+    /// A folder with `model.safetensors`, and as a rule `config.json`.
+    Export,
+    /// A verified checkpoint of a run.
+    Checkpoint,
+    /// A single file.
+    File,
+}
+
+/// The files that a weights argument means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The weights.
+    pub model: PathBuf,
+    /// `config.json` beside them, if there is one.
+    pub config: Option<PathBuf>,
+    /// What they come from.
+    pub kind: WeightsKind,
+    /// The run that they belong to, where they lie in one.
+    pub run: Option<PathBuf>,
+    /// Newer checkpoints that were passed over: to be reported.
+    pub damaged: Vec<Damaged>,
+}
+
+/// Finds the weights. The argument is one of
+/// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint;
+/// - an export folder, or any with a `model.safetensors`;
+/// - a checkpoint's folder, or the folder `checkpoints`;
+/// - a `.safetensors` file.
+///
+/// # Errors
+/// [`Error::NoWeights`] with what was looked for; [`Error::Damaged`] or [`Error::AllDamaged`];
+/// [`Error::Io`] where the path itself cannot be read.
+pub fn resolve(path: &Path) -> Result<Resolved, Error> {
+    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    if !about.is_dir() {
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            return Ok(found(path.to_owned(), WeightsKind::File));
+        }
+        let looked_for = vec!["a name that ends in .safetensors".to_owned()];
+        return Err(Error::NoWeights { path: path.to_owned(), looked_for });
+    }
+
+    let mut looked_for = Vec::new();
+    let is_there = |file: &Path, looked_for: &mut Vec<String>| {
+        looked_for.push(file.display().to_string());
+        file.is_file()
+    };
+    let model = path.join(MODEL);
+    if is_there(&model, &mut looked_for) {
+        if checkpoint::has_manifest(path) {
+            checkpoint::verify_folder(path)?;
+            return Ok(found(model, WeightsKind::Checkpoint));
+        }
+        return Ok(found(model, WeightsKind::Export));
+    }
+    for name in [ExportName::Best, ExportName::Last] {
+        let model = path.join(EXPORT).join(name.as_str()).join(MODEL);
+        if is_there(&model, &mut looked_for) {
+            return Ok(found(model, WeightsKind::Export));
+        }
+    }
+    for folder in [path.join(CHECKPOINTS), path.to_owned()] {
+        if let Some(latest) = CheckpointStore::open(&folder).latest_folder()? {
+            let model = latest.checkpoint.join(MODEL);
+            if is_there(&model, &mut looked_for) {
+                return Ok(Resolved {
+                    damaged: latest.damaged,
+                    ..found(model, WeightsKind::Checkpoint)
+                });
+            }
+        } else {
+            looked_for.push(folder.join("step-*").display().to_string());
+        }
+    }
+    Err(Error::NoWeights { path: path.to_owned(), looked_for })
+}
+
+fn found(model: PathBuf, kind: WeightsKind) -> Resolved {
+    let config = Some(model.with_file_name(CONFIG)).filter(|config| config.is_file());
+    // RUN/export/best/model.safetensors, RUN/checkpoints/step-…/model.safetensors
+    let run = model.ancestors().nth(3).filter(|run| run.join(RUN).is_file()).map(Path::to_owned);
+    Resolved { model, config, kind, run, damaged: Vec::new() }
+}

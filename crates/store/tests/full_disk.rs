@@ -1,0 +1,76 @@
+//! A real file system of 16 MiB that runs full.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use fcmae_store::{Checkpoint, CheckpointStore, Error, HostTensor, NamedTensors, Record, Run};
+use serde_json::json;
+
+const MIB: usize = 1 << 20;
+
+/// Unmounted when dropped.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    /// `None` where this user may not mount.
+    fn new(options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if mount.is_ok_and(|done| done.success()) {
+            return Some(Self(folder));
+        }
+        println!("skipped: mounting a tmpfs ({options}) takes root");
+        None
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+fn checkpoint(mib: usize, value: f32) -> Checkpoint {
+    let tensor = HostTensor::new([mib, MIB / 4], vec![value; mib * MIB / 4]).unwrap();
+    let tensors = NamedTensors::from_iter([("w".to_owned(), tensor)]);
+    Checkpoint { tensors: [("model".to_owned(), tensors)].into(), state: json!({}) }
+}
+
+#[test]
+fn a_full_disk_keeps_the_last_good_checkpoint() {
+    let Some(disk) = Mounted::new("size=16m") else { return };
+    let store = CheckpointStore::open(disk.0.path().join("checkpoints"));
+    store.save(1, &checkpoint(6, 1.0)).unwrap();
+    let error = store.save(2, &checkpoint(12, 2.0)).unwrap_err();
+    let Error::NoSpace { path, needed, free: Some(free) } = &error else { panic!("{error}") };
+    assert!(path.ends_with("model.safetensors"));
+    assert!((12 * MIB as u64..12 * MIB as u64 + 4096).contains(needed), "{needed}");
+    assert!((9 * MIB as u64..10 * MIB as u64).contains(free), "{free}");
+    let text = error.to_string();
+    assert!(text.contains(&format!("{needed} bytes needed, {free} free")), "{text}");
+
+    let latest = store.latest().unwrap().unwrap();
+    assert_eq!((latest.step, latest.damaged.len()), (1, 0));
+    assert_eq!(latest.checkpoint, checkpoint(6, 1.0));
+    // With less to write the run goes on.
+    store.save(3, &checkpoint(8, 3.0)).unwrap();
+    assert_eq!(store.latest().unwrap().unwrap().step, 3);
+}
+
+#[test]
+fn a_read_only_disk_is_refused_before_anything_starts() {
+    let Some(disk) = Mounted::new("ro") else { return };
+    let record = Record { config: String::new(), facts: json!({}) };
+    let refused = |path: &Path| {
+        let error = Run::create(path, &record).unwrap_err();
+        assert!(matches!(error, Error::NotWritable { .. }), "{error}");
+    };
+    refused(&disk.0.path().join("run"));
+    refused(disk.0.path());
+}

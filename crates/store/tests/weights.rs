@@ -1,0 +1,75 @@
+//! What a weights argument may be.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use fcmae_store::weights::{WeightsKind, resolve};
+use fcmae_store::{Checkpoint, Error, ExportName, HostTensor, NamedTensors, Record, Run};
+use serde_json::json;
+
+fn new_run(path: &Path) -> Run {
+    Run::create(path, &Record { config: String::new(), facts: json!({}) }).unwrap()
+}
+
+fn checkpoint() -> Checkpoint {
+    let model =
+        NamedTensors::from_iter([("w".to_owned(), HostTensor::new([1], vec![1.0]).unwrap())]);
+    Checkpoint { tensors: [("model".to_owned(), model)].into(), state: json!({}) }
+}
+
+const FILES: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.safetensors", b"any")];
+
+#[test]
+fn a_run_gives_its_best_export_else_its_last_else_its_newest_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let run = new_run(&path);
+    let error = resolve(&path).unwrap_err();
+    let Error::NoWeights { looked_for, .. } = &error else { panic!("{error}") };
+    assert_eq!(looked_for.len(), 5);
+    assert!(error.to_string().contains("export/best/model.safetensors"), "{error}");
+    assert!(error.to_string().contains("checkpoints/step-*"), "{error}");
+
+    let store = run.checkpoints();
+    store.save(1, &checkpoint()).unwrap();
+    store.save(2, &checkpoint()).unwrap();
+    let found = resolve(&path).unwrap();
+    assert_eq!(found.kind, WeightsKind::Checkpoint);
+    assert_eq!(found.model, store.path(2).join("model.safetensors"));
+    assert_eq!((found.config, found.run.as_deref()), (None, Some(&*path)));
+    assert_eq!(resolve(&path.join("checkpoints")).unwrap().model, found.model);
+    assert_eq!(resolve(&store.path(1)).unwrap().model, store.path(1).join("model.safetensors"));
+
+    fs::write(store.path(2).join("state.json"), "[]").unwrap();
+    let found = resolve(&path).unwrap();
+    assert_eq!(found.model, store.path(1).join("model.safetensors"));
+    assert_eq!(found.damaged.len(), 1);
+    assert!(matches!(resolve(&store.path(2)), Err(Error::Damaged(_))));
+
+    for (name, which) in [("last", ExportName::Last), ("best", ExportName::Best)] {
+        run.export(which, &FILES).unwrap();
+        let found = resolve(&path).unwrap();
+        assert_eq!(found.kind, WeightsKind::Export);
+        assert_eq!(found.model, path.join("export").join(name).join("model.safetensors"));
+        assert_eq!(found.config, Some(path.join("export").join(name).join("config.json")));
+        assert_eq!(found.run.as_deref(), Some(&*path));
+    }
+}
+
+#[test]
+fn an_export_folder_and_a_file_stand_for_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("export");
+    fcmae_store::export::write(&export, &FILES).unwrap();
+    let model = export.join("model.safetensors");
+    for (argument, kind) in [(&export, WeightsKind::Export), (&model, WeightsKind::File)] {
+        let found = resolve(argument).unwrap();
+        assert_eq!((found.kind, &found.model, found.run), (kind, &model, None));
+        assert_eq!(found.config, Some(export.join("config.json")));
+    }
+    let other = folder.path().join("weights.bin");
+    fs::write(&other, "").unwrap();
+    assert!(resolve(&other).unwrap_err().to_string().contains(".safetensors"));
+    assert!(matches!(resolve(&folder.path().join("gone")), Err(Error::Io { .. })));
+}
