@@ -1,0 +1,235 @@
+//! Pictures for people to look at: normalized values back to pixels, masks painted in,
+//! and sheets of tiles with titles.
+
+mod letters;
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage, imageops};
+
+use crate::error::{Error, Result};
+
+/// What stands for a masked patch.
+const HIDDEN: Rgb<u8> = Rgb([128; 3]);
+/// Off-white, so that pictures with a white ground keep their edges.
+const PAPER: Rgb<u8> = Rgb([232; 3]);
+const INK: Rgb<u8> = Rgb([34; 3]);
+/// Between tiles and around the sheet, in pixels of the sheet.
+const GAP: u32 = 8;
+/// The most pixels on a side of a sheet: PNG viewers give up not far above.
+const LARGEST_SIDE: u32 = 32_768;
+
+/// `[H, W, C]` normalized values as an 8-bit RGB picture: `255 · (value · std + mean)`, rounded and
+/// cut to 0..255. One channel gives grey; a value that is not a number gives 0.
+///
+/// # Errors
+/// [`Error::Unusable`] where `C` (the length of `mean` and `std`) is neither 1 nor 3, or the number
+/// of values is not `height · width · C`.
+pub fn denormalize(
+    values: &[f32],
+    height: usize,
+    width: usize,
+    mean: &[f32],
+    std: &[f32],
+) -> Result<RgbImage> {
+    let channels = mean.len();
+    if !matches!(channels, 1 | 3) || std.len() != channels {
+        return Err(Error::Unusable(format!(
+            "a picture of {channels} means and {} deviations cannot be shown: it takes 1 (grey) or \
+             3 (RGB) of each",
+            std.len()
+        )));
+    }
+    let pixels: Vec<u8> = values
+        .chunks_exact(channels)
+        .flat_map(|pixel| {
+            [0, 1, 2].map(|c| {
+                let c = c.min(channels - 1);
+                // A cast to u8 saturates, and turns NaN into 0.
+                (255.0 * (pixel[c] * std[c] + mean[c])).round() as u8
+            })
+        })
+        .collect();
+    let sized =
+        height.checked_mul(width).and_then(|n| n.checked_mul(channels)) == Some(values.len());
+    let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok()).filter(|_| sized);
+    sides.and_then(|(w, h)| RgbImage::from_raw(w, h, pixels)).ok_or_else(|| {
+        Error::Unusable(format!(
+            "{} values are no picture of {height}×{width} with {channels} channels",
+            values.len()
+        ))
+    })
+}
+
+/// `picture` with the patches in `masked` (row-major indices of `side × side` pixel patches)
+/// painted mid-grey. Indices beyond the picture are passed over.
+pub fn hide(picture: &RgbImage, side: u32, masked: &[u32]) -> RgbImage {
+    let mut hidden = picture.clone();
+    for (x, y) in masked.iter().flat_map(|&patch| patch_pixels(picture, side, patch)) {
+        hidden.put_pixel(x, y, HIDDEN);
+    }
+    hidden
+}
+
+/// `reconstruction` with the patches in `visible` (row-major indices of `side × side` pixel
+/// patches) taken from `original`. Indices beyond the picture are passed over.
+///
+/// # Errors
+/// [`Error::Unusable`] where the two are not of one size.
+pub fn paste(
+    reconstruction: &RgbImage,
+    original: &RgbImage,
+    side: u32,
+    visible: &[u32],
+) -> Result<RgbImage> {
+    if reconstruction.dimensions() != original.dimensions() {
+        return Err(Error::Unusable(format!(
+            "a reconstruction of {} does not cover a picture of {}",
+            size(reconstruction),
+            size(original)
+        )));
+    }
+    let mut pasted = reconstruction.clone();
+    for (x, y) in visible.iter().flat_map(|&patch| patch_pixels(original, side, patch)) {
+        pasted.put_pixel(x, y, *original.get_pixel(x, y));
+    }
+    Ok(pasted)
+}
+
+fn patch_pixels(picture: &RgbImage, side: u32, patch: u32) -> impl Iterator<Item = (u32, u32)> {
+    let side = side.max(1);
+    let columns = (picture.width() / side).max(1);
+    let (left, top) =
+        (u64::from(patch % columns * side), u64::from(patch / columns) * u64::from(side));
+    let ends = |from: u64, limit: u32| {
+        let from = from.min(limit.into()) as u32;
+        from..from.saturating_add(side).min(limit)
+    };
+    let (xs, ys) = (ends(left, picture.width()), ends(top, picture.height()));
+    ys.flat_map(move |y| xs.clone().map(move |x| (x, y)))
+}
+
+fn size(picture: &RgbImage) -> String {
+    format!("{}×{} pixels", picture.height(), picture.width())
+}
+
+/// Rows of equal tiles under a line of column titles.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    titles: Vec<String>,
+    tile: (u32, u32),
+    scale: u32,
+    tiles: Vec<RgbImage>,
+}
+
+impl Sheet {
+    /// A sheet of tiles of `height × width` pixels, one column for each title. Titles may be empty,
+    /// and where all are the sheet has no line for them.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for no column or a side of zero.
+    pub fn new(titles: &[&str], height: u32, width: u32) -> Result<Self> {
+        if titles.is_empty() || height == 0 || width == 0 {
+            return Err(Error::Unusable(format!(
+                "a sheet of {} columns of {height}×{width} pixels shows nothing: each must be at \
+                 least 1",
+                titles.len()
+            )));
+        }
+        let titles = titles.iter().map(|&t| t.to_owned()).collect();
+        Ok(Self { titles, tile: (width, height), scale: 1, tiles: Vec::new() })
+    }
+
+    /// Shows each pixel of a tile as `scale × scale` pixels.
+    pub fn scale(mut self, scale: u32) -> Self {
+        self.scale = scale.max(1);
+        self
+    }
+
+    /// Adds a row, left to right; fewer tiles than columns leave the rest blank.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for more tiles than columns or a tile of another size.
+    pub fn row(&mut self, tiles: &[RgbImage]) -> Result<()> {
+        let columns = self.titles.len();
+        if tiles.len() > columns {
+            return Err(Error::Unusable(format!(
+                "a row of {} tiles does not fit a sheet of {columns} columns",
+                tiles.len()
+            )));
+        }
+        if let Some(other) = tiles.iter().find(|tile| tile.dimensions() != self.tile) {
+            return Err(Error::Unusable(format!(
+                "a tile of {} does not fit a sheet of {}×{} pixels a tile",
+                size(other),
+                self.tile.1,
+                self.tile.0
+            )));
+        }
+        let (width, height) = self.tile;
+        let blank = || RgbImage::from_pixel(width, height, PAPER);
+        self.tiles.extend(tiles.iter().cloned());
+        self.tiles.extend(std::iter::repeat_with(blank).take(columns - tiles.len()));
+        Ok(())
+    }
+
+    /// The sheet as one picture.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] where a side would pass 32,768 pixels.
+    pub fn draw(&self) -> Result<RgbImage> {
+        let columns = self.titles.len() as u64;
+        let rows = self.tiles.len() as u64 / columns;
+        let cell = [self.tile.0, self.tile.1].map(|s| u64::from(s) * u64::from(self.scale));
+        // As large as the widest title allows, 3 at most; a title too wide even at 1 is cut.
+        let size = if self.titles.iter().all(String::is_empty) {
+            0
+        } else {
+            let longest = self.titles.iter().map(|t| letters::width(t, 1)).max().unwrap_or(1);
+            (cell[0] / u64::from(longest.max(1))).clamp(1, 3) as u32
+        };
+        let header = if size == 0 { 0 } else { letters::HEIGHT * size + GAP };
+        let (gap, header_rows) = (u64::from(GAP), u64::from(header));
+        let width = gap + columns * (cell[0] + gap);
+        let height = gap + header_rows + rows * (cell[1] + gap);
+        if width.max(height) > u64::from(LARGEST_SIDE) {
+            return Err(Error::Unusable(format!(
+                "a sheet of {height}×{width} pixels is too large: at most {LARGEST_SIDE} a side; \
+                 show fewer pictures, or smaller ones"
+            )));
+        }
+
+        let mut sheet = RgbImage::from_pixel(width as u32, height as u32, PAPER);
+        for (column, title) in (0u64..).zip(&self.titles) {
+            let title = letters::fit(title, size, cell[0] as u32);
+            let space = cell[0].saturating_sub(letters::width(&title, size).into()) / 2;
+            let x = gap + column * (cell[0] + gap) + space;
+            letters::draw(&mut sheet, &title, x as u32, GAP, size, INK);
+        }
+        for (place, tile) in (0u64..).zip(&self.tiles) {
+            let x = gap + place % columns * (cell[0] + gap);
+            let y = gap + header_rows + place / columns * (cell[1] + gap);
+            let shown = imageops::resize(
+                tile,
+                cell[0] as u32,
+                cell[1] as u32,
+                imageops::FilterType::Nearest,
+            );
+            imageops::replace(&mut sheet, &shown, x as i64, y as i64);
+        }
+        Ok(sheet)
+    }
+}
+
+/// Writes `picture` to `path` as PNG, whatever the name ends in.
+///
+/// # Errors
+/// [`Error::File`] where the file cannot be written.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+    picture
+        .save_with_format(path, image::ImageFormat::Png)
+        .map_err(|e| Error::File { path: path.to_owned(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests;
