@@ -27,8 +27,7 @@ const LARGEST_SIDE: u32 = 32_768;
 /// of values is not `height · width · C`.
 pub fn denormalize(
     values: &[f32],
-    height: usize,
-    width: usize,
+    [height, width]: [usize; 2],
     mean: &[f32],
     std: &[f32],
 ) -> Result<RgbImage> {
@@ -63,7 +62,7 @@ pub fn denormalize(
 
 /// `picture` with the patches in `masked` (row-major indices of `side × side` pixel patches)
 /// painted mid-grey. Indices beyond the picture are passed over.
-pub fn hide(picture: &RgbImage, side: u32, masked: &[u32]) -> RgbImage {
+pub fn hide(picture: &RgbImage, side: usize, masked: &[u32]) -> RgbImage {
     let mut hidden = picture.clone();
     for (x, y) in masked.iter().flat_map(|&patch| patch_pixels(picture, side, patch)) {
         hidden.put_pixel(x, y, HIDDEN);
@@ -79,7 +78,7 @@ pub fn hide(picture: &RgbImage, side: u32, masked: &[u32]) -> RgbImage {
 pub fn paste(
     reconstruction: &RgbImage,
     original: &RgbImage,
-    side: u32,
+    side: usize,
     visible: &[u32],
 ) -> Result<RgbImage> {
     if reconstruction.dimensions() != original.dimensions() {
@@ -96,8 +95,9 @@ pub fn paste(
     Ok(pasted)
 }
 
-fn patch_pixels(picture: &RgbImage, side: u32, patch: u32) -> impl Iterator<Item = (u32, u32)> {
-    let side = side.max(1);
+fn patch_pixels(picture: &RgbImage, side: usize, patch: u32) -> impl Iterator<Item = (u32, u32)> {
+    // A side beyond the picture is one patch, whatever its number of pixels.
+    let side = u32::try_from(side).unwrap_or(u32::MAX).max(1);
     let columns = (picture.width() / side).max(1);
     let (left, top) =
         (u64::from(patch % columns * side), u64::from(patch / columns) * u64::from(side));

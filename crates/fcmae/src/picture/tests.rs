@@ -11,7 +11,7 @@ fn values_become_pixels_row_by_row() {
     let mean = [0.485, 0.456, 0.406];
     let std = [0.229, 0.224, 0.225];
     let values = [0.0, 0.0, 0.0, 2.0, -1.5, 9.0];
-    let picture = denormalize(&values, 2, 1, &mean, &std).unwrap();
+    let picture = denormalize(&values, [2, 1], &mean, &std).unwrap();
     assert_eq!(picture.dimensions(), (1, 2));
     assert_eq!(picture.get_pixel(0, 0).0, [124, 116, 104]);
     assert_eq!(picture.get_pixel(0, 1).0, [240, 31, 255]);
@@ -19,18 +19,18 @@ fn values_become_pixels_row_by_row() {
 
 #[test]
 fn one_channel_is_grey_and_nan_is_black() {
-    let picture = denormalize(&[0.25, f32::NAN], 1, 2, &[0.5], &[0.5]).unwrap();
+    let picture = denormalize(&[0.25, f32::NAN], [1, 2], &[0.5], &[0.5]).unwrap();
     assert_eq!(picture.into_raw(), [159, 159, 159, 0, 0, 0]);
 }
 
 #[test]
 fn values_that_are_no_picture_are_refused() {
-    let error = denormalize(&[0.0; 11], 2, 2, &[0.5; 3], &[0.5; 3]).unwrap_err().to_string();
+    let error = denormalize(&[0.0; 11], [2, 2], &[0.5; 3], &[0.5; 3]).unwrap_err().to_string();
     assert!(error.contains("11 values") && error.contains("2×2"), "{error}");
-    assert!(denormalize(&[0.0; 13], 2, 2, &[0.5; 3], &[0.5; 3]).is_err());
-    assert!(denormalize(&[0.0; 8], 2, 2, &[0.5; 2], &[0.5; 2]).is_err());
-    assert!(denormalize(&[0.0; 4], 2, 2, &[0.5], &[]).is_err());
-    assert!(denormalize(&[], usize::MAX, 2, &[0.5], &[0.5]).is_err());
+    assert!(denormalize(&[0.0; 13], [2, 2], &[0.5; 3], &[0.5; 3]).is_err());
+    assert!(denormalize(&[0.0; 8], [2, 2], &[0.5; 2], &[0.5; 2]).is_err());
+    assert!(denormalize(&[0.0; 4], [2, 2], &[0.5], &[]).is_err());
+    assert!(denormalize(&[], [usize::MAX, 2], &[0.5], &[0.5]).is_err());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn patches_beyond_the_picture_are_passed_over() {
     let original = numbered(12, 8);
     assert_eq!(hide(&original, 4, &[6, u32::MAX]), original);
     assert_eq!(hide(&original, 0, &[]), original);
-    hide(&original, u32::MAX, &[0, 1, u32::MAX]);
+    hide(&original, usize::MAX, &[0, 1, u32::MAX]);
     assert!(paste(&numbered(4, 4), &original, 4, &[0]).is_err());
 }
 
