@@ -1,1 +1,30 @@
-//! fcmae-kernels
+//! CPU kernels of ConvNeXt V2: plain `f32` slices in and out, no framework.
+//!
+//! Features are channels-last, `[N, S, C]`: images, sites, channels. Only the depthwise convolution
+//! asks where the sites lie ([`Sites`]); everything else works on each site, or each image, alone.
+//!
+//! Every kernel runs on the current rayon pool and gives the same bits for any number of threads:
+//! work is cut by shape alone, and partial sums are added in a fixed order. The instruction set is
+//! chosen at run time ([`simd`]); every kernel is written once over vectors of eight lanes, of which
+//! there is a portable and an AVX2 + FMA form.
+//!
+//! `out` slices are written completely and never read, so [`buffer`] may provide them.
+
+pub mod adamw;
+pub mod depthwise;
+pub mod gelu;
+pub mod grn;
+pub mod layer_norm;
+pub mod linear;
+pub mod residual;
+pub mod simd;
+pub mod space_to_depth;
+
+mod buffer;
+mod error;
+mod sites;
+mod tasks;
+
+pub use buffer::buffer;
+pub use error::KernelError;
+pub use sites::{Patches, Sites};

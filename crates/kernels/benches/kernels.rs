@@ -1,0 +1,227 @@
+//! Micro-benchmarks at the shapes of ConvNeXt V2 atto at 224 × 224 pixels: its first and third
+//! stage, all sites (batch 8) and 19 of 49 patches (batch 16). Items are floating-point operations
+//! for convolutions and products, values for the rest; `RAYON_NUM_THREADS` sets the threads.
+//!
+//! `cargo bench -p fcmae-kernels -- depthwise`
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use fcmae_kernels::{Sites, buffer, depthwise, gelu, grn, layer_norm, linear};
+
+fn main() {
+    divan::main();
+}
+
+/// A stage's features.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    images: usize,
+    channels: usize,
+    side: usize,
+    visible: Option<usize>,
+}
+
+const SHAPES: [Shape; 6] = [
+    Shape { name: "dense stage 1", images: 8, channels: 40, side: 8, visible: None },
+    Shape { name: "dense stage 3", images: 8, channels: 160, side: 2, visible: None },
+    Shape { name: "masked stage 1", images: 16, channels: 40, side: 8, visible: Some(19) },
+    Shape { name: "masked stage 2", images: 16, channels: 80, side: 4, visible: Some(19) },
+    Shape { name: "masked stage 3", images: 16, channels: 160, side: 2, visible: Some(19) },
+    Shape { name: "masked stage 4", images: 16, channels: 320, side: 1, visible: Some(19) },
+];
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Shape {
+    fn sites(&self) -> Sites {
+        match self.visible {
+            None => Sites::grid(7 * self.side, 7 * self.side),
+            Some(visible) => {
+                // Scattered without a pattern: multiples of a unit modulo 49.
+                let patches = (0..self.images as u32).flat_map(|n| {
+                    let mut patches: Vec<u32> =
+                        (0..visible as u32).map(|i| (n * 5 + i * 10 + 1) % 49).collect();
+                    patches.sort_unstable();
+                    patches
+                });
+                Sites::patches(7, 7, self.side, visible, patches.collect::<Vec<u32>>())
+            }
+        }
+        .expect("the shapes above are valid")
+    }
+
+    fn rows(&self) -> usize {
+        self.images * self.sites().sites_per_image()
+    }
+
+    fn features(&self, width: usize) -> Vec<f32> {
+        random(self.rows() * self.channels * width)
+    }
+}
+
+fn random(len: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn depthwise_operations(shape: Shape) -> ItemsCount {
+    ItemsCount::new(2 * 49 * shape.rows() * shape.channels)
+}
+
+#[divan::bench(args = SHAPES)]
+fn depthwise_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, weight, bias) =
+        (shape.features(1), random(shape.channels * 49), random(shape.channels));
+    let (sites, mut out) = (shape.sites(), buffer(x.len()));
+    bencher.counter(depthwise_operations(shape)).bench_local(|| {
+        let bias = Some(bias.as_slice());
+        depthwise::forward(&x, &weight, bias, &sites, shape.images, shape.channels, &mut out)
+    });
+}
+
+#[divan::bench(args = SHAPES)]
+fn depthwise_backward_weight(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, grad, sites) = (shape.features(1), shape.features(1), shape.sites());
+    let (mut dw, mut db) = (buffer(shape.channels * 49), buffer(shape.channels));
+    bencher.counter(depthwise_operations(shape)).bench_local(|| {
+        let (images, channels) = (shape.images, shape.channels);
+        depthwise::backward_weight(&x, &grad, &sites, images, channels, &mut dw, Some(&mut db))
+    });
+}
+
+#[divan::bench(args = SHAPES)]
+fn layer_norm_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, gamma) = (shape.features(1), random(shape.channels));
+    let mut out = buffer(x.len());
+    bencher
+        .counter(ItemsCount::new(x.len()))
+        .bench_local(|| layer_norm::forward(&x, &gamma, &gamma, 1e-6, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn layer_norm_backward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, grad, gamma) = (shape.features(1), shape.features(1), random(shape.channels));
+    let mut dx = buffer(x.len());
+    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
+    bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
+        let gradients = layer_norm::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        layer_norm::backward(&x, &gamma, &grad, 1e-6, gradients)
+    });
+}
+
+#[divan::bench(args = SHAPES)]
+fn gelu_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let x = shape.features(4);
+    let mut out = buffer(x.len());
+    bencher.counter(ItemsCount::new(x.len())).bench_local(|| gelu::forward(&x, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn gelu_grn_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, gamma) = (shape.features(4), random(4 * shape.channels));
+    let mut out = buffer(x.len());
+    bencher
+        .counter(ItemsCount::new(x.len()))
+        .bench_local(|| grn::gelu_grn(&x, &gamma, &gamma, shape.images, 1e-6, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn gelu_grn_backward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, grad, gamma) = (shape.features(4), shape.features(4), random(4 * shape.channels));
+    let mut dx = buffer(x.len());
+    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
+    bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
+        let gradients = grn::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        grn::gelu_grn_backward(&x, &gamma, &grad, shape.images, 1e-6, gradients)
+    });
+}
+
+fn linear_operations(shape: Shape) -> ItemsCount {
+    ItemsCount::new(2 * shape.rows() * shape.channels * 4 * shape.channels)
+}
+
+#[divan::bench(args = SHAPES)]
+fn linear_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let inputs = shape.channels;
+    let (x, weight, bias) = (shape.features(1), random(4 * inputs * inputs), random(4 * inputs));
+    let mut out = buffer(shape.rows() * 4 * inputs);
+    bencher
+        .counter(linear_operations(shape))
+        .bench_local(|| linear::forward(&x, &weight, Some(&bias), inputs, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn linear_forward_add(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (inputs, outputs) = (4 * shape.channels, shape.channels);
+    let (x, weight, bias) = (shape.features(4), random(inputs * outputs), random(outputs));
+    let values = shape.features(1);
+    let mut out = buffer(values.len());
+    bencher.counter(linear_operations(shape)).bench_local(|| {
+        let shortcut = linear::Shortcut { values: &values, scale: None };
+        linear::forward_add(&x, &weight, Some(&bias), inputs, shortcut, &mut out)
+    });
+}
+
+#[divan::bench(args = SHAPES)]
+fn linear_backward_input(bencher: Bencher<'_, '_>, shape: Shape) {
+    let inputs = shape.channels;
+    let (grad, weight) = (shape.features(4), random(4 * inputs * inputs));
+    let mut out = buffer(shape.rows() * inputs);
+    bencher
+        .counter(linear_operations(shape))
+        .bench_local(|| linear::backward_input(&grad, &weight, inputs, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn linear_backward_weight(bencher: Bencher<'_, '_>, shape: Shape) {
+    let inputs = shape.channels;
+    let (x, grad) = (shape.features(1), shape.features(4));
+    let (mut dw, mut db) = (buffer(4 * inputs * inputs), buffer(4 * inputs));
+    bencher
+        .counter(linear_operations(shape))
+        .bench_local(|| linear::backward_weight(&x, &grad, 4 * inputs, &mut dw, Some(&mut db)));
+}
+
+/// The same product as [`linear_forward`] by one call of `gemm` on all threads, for comparison.
+#[divan::bench(args = SHAPES)]
+fn raw_gemm(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (rows, inputs, outputs) = (shape.rows(), shape.channels, 4 * shape.channels);
+    let (x, weight) = (shape.features(1), random(inputs * outputs));
+    let mut out = buffer(rows * outputs);
+    let threads = gemm::Parallelism::Rayon(0);
+    bencher.counter(linear_operations(shape)).bench_local(|| {
+        // SAFETY: the three matrices have the sizes and strides passed.
+        unsafe {
+            gemm::gemm(
+                rows,
+                outputs,
+                inputs,
+                out.as_mut_ptr(),
+                1,
+                outputs as isize,
+                false,
+                x.as_ptr(),
+                1,
+                inputs as isize,
+                weight.as_ptr(),
+                inputs as isize,
+                1,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                threads,
+            );
+        }
+    });
+}

@@ -1,0 +1,13 @@
+//! The kernels against plain double-precision code, their gradients against finite differences, the
+//! vectorised form against the portable one, and one number of threads against another.
+#![allow(clippy::unwrap_used)]
+
+mod compare;
+mod depthwise;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod optimizer;
+mod rearrange;
+mod reference;
+mod threads;

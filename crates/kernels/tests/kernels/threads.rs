@@ -1,0 +1,100 @@
+use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, residual};
+
+use crate::compare::*;
+use crate::depthwise::{Case, random_patches};
+
+/// Everything the kernels write for some features, as bits.
+fn everything(case: &Case) -> Vec<u32> {
+    let Case { sites, images, channels, x, grad, weight, bias } = case;
+    let (images, channels) = (*images, *channels);
+    let mut results = Vec::new();
+    let mut run = |len: usize, kernel: &dyn Fn(&mut [f32])| {
+        let mut out = vec![f32::NAN; len];
+        kernel(&mut out);
+        results.extend(out.into_iter().map(f32::to_bits));
+    };
+    let len = x.len();
+    run(len, &|out| {
+        depthwise::forward(x, weight, Some(bias), sites, images, channels, out).unwrap();
+    });
+    run(len, &|out| {
+        depthwise::backward_input(grad, weight, sites, images, channels, out).unwrap();
+    });
+    run(weight.len() + channels, &|out| {
+        let (dw, db) = out.split_at_mut(weight.len());
+        depthwise::backward_weight(x, grad, sites, images, channels, dw, Some(db)).unwrap();
+    });
+    run(len, &|out| layer_norm::forward(x, bias, bias, 1e-6, out).unwrap());
+    run(len + 2 * channels, &|out| {
+        let (dx, rest) = out.split_at_mut(len);
+        let (gamma, beta) = rest.split_at_mut(channels);
+        let gradients = layer_norm::Gradients { x: dx, gamma, beta };
+        layer_norm::backward(x, bias, grad, 1e-6, gradients).unwrap();
+    });
+    run(len, &|out| gelu::forward(x, out).unwrap());
+    run(len, &|out| gelu::backward(x, grad, out).unwrap());
+    run(len, &|out| grn::gelu_grn(x, bias, bias, images, 1e-6, out).unwrap());
+    run(len + 2 * channels, &|out| {
+        let (dx, rest) = out.split_at_mut(len);
+        let (gamma, beta) = rest.split_at_mut(channels);
+        let gradients = grn::Gradients { x: dx, gamma, beta };
+        grn::gelu_grn_backward(x, bias, grad, images, 1e-6, gradients).unwrap();
+    });
+    // 49 outputs.
+    let rows = len / channels;
+    run(rows * 49, &|out| linear::forward(x, weight, None, channels, out).unwrap());
+    run(rows * 49, &|out| {
+        let values = vec![1.0; out.len()];
+        let scale = vec![0.5; images];
+        let shortcut = linear::Shortcut { values: &values, scale: Some(&scale) };
+        linear::forward_add(x, weight, None, channels, shortcut, out).unwrap();
+    });
+    run(rows * 49, &|out| linear::backward_input(x, weight, 49, out).unwrap());
+    run(channels * channels + channels, &|out| {
+        let (dw, db) = out.split_at_mut(channels * channels);
+        linear::backward_weight(x, grad, channels, dw, Some(db)).unwrap();
+    });
+    run(len, &|out| residual::forward(x, grad, &vec![0.5; images], out).unwrap());
+    run(3 * len, &|out| {
+        out.fill(0.25);
+        let (param, moments) = out.split_at_mut(len);
+        let (first, second) = moments.split_at_mut(len);
+        let settings = adamw::AdamW {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.05,
+            step: 3,
+        };
+        adamw::adamw(param, grad, first, second, &settings).unwrap();
+    });
+    let squares = adamw::sum_of_squares(x).to_bits();
+    results.extend([squares as u32, (squares >> 32) as u32]);
+    results
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    let rng = &mut generator(51);
+    let cases = [
+        Case::new(rng, Sites::grid(33, 29).unwrap(), 1, 40),
+        Case::new(rng, Sites::grid(14, 14).unwrap(), 3, 37),
+        {
+            let sites = random_patches(rng, (5, 6, 8), 12, 2);
+            Case::new(rng, sites, 2, 24)
+        },
+        {
+            let sites = random_patches(rng, (7, 7, 2), 19, 17);
+            Case::new(rng, sites, 17, 16)
+        },
+    ];
+    for case in &cases {
+        let [one, two, three] = [1, 2, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| everything(case))
+        });
+        assert!(one == two, "one and two threads differ on {:?}", case.sites);
+        assert!(one == three, "one and three threads differ on {:?}", case.sites);
+    }
+}
