@@ -17,7 +17,9 @@ use rayon::prelude::*;
 use crate::error::{KernelError, check_length, product};
 use crate::simd::{self, dispatch};
 use crate::sites::Sites;
+use crate::tasks::with_scratch;
 use filter::Filter;
+use image::{Convolve, Padded, Part};
 use runs::Runs;
 
 /// Taps along a side of the filter.
@@ -133,8 +135,12 @@ fn convolve(
             out.par_chunks_mut(part_values).enumerate().for_each(|(part, out)| {
                 let first = part * part_runs;
                 let last = (first + part_runs).min(runs.starts.len());
-                let part = image::Part { x, filter, runs: &runs, range: first..last, channels };
-                dispatch(level, image::Convolve { part, out });
+                let range = first..last;
+                let padded = Padded::around(&runs, range.clone());
+                let part = Part { x, filter, runs: &runs, range, channels, padded };
+                with_scratch(padded.cells(), |cells| {
+                    dispatch(level, Convolve { part, cells, out });
+                });
             });
         },
     );

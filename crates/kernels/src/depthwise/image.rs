@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::filter::Filter;
+use super::filter::{Block, Filter};
 use super::runs::Runs;
-use super::{PAD, SIDE, TAPS};
+use super::{PAD, SIDE};
 use crate::simd::{Kernel, LANES, Simd};
-use crate::tasks::{Cell, with_scratch};
+use crate::sites::Sites;
+use crate::tasks::Cell;
 
 /// The most outputs of a row computed at a time.
 const WIDEST_TILE: usize = 8;
@@ -21,12 +22,22 @@ pub(super) struct Padded {
 }
 
 impl Padded {
+    /// The whole image.
+    pub(super) fn whole(sites: &Sites) -> Self {
+        let (height, width) = sites.extent();
+        Self { top: 0, bottom: height, stride: Self::stride(width) }
+    }
+
+    fn stride(width: usize) -> usize {
+        width + 2 * PAD + WIDEST_TILE - 1
+    }
+
     /// The rows that hold the runs `range`.
     pub(super) fn around(runs: &Runs, range: Range<usize>) -> Self {
         let rows = runs.starts[range].iter().map(|start| start.y);
         let (top, bottom) =
             rows.fold((usize::MAX, 0), |(top, bottom), y| (top.min(y), bottom.max(y + 1)));
-        Self { top, bottom, stride: runs.width + 2 * PAD + WIDEST_TILE - 1 }
+        Self { top, bottom, stride: Self::stride(runs.width) }
     }
 
     pub(super) fn cells(&self) -> usize {
@@ -85,11 +96,14 @@ pub(super) struct Part<'a> {
     pub(super) runs: &'a Runs,
     pub(super) range: Range<usize>,
     pub(super) channels: usize,
+    pub(super) padded: Padded,
 }
 
 /// Computes a part of an image into `out`, which holds its runs only.
 pub(super) struct Convolve<'a> {
     pub(super) part: Part<'a>,
+    /// Memory for the padded part.
+    pub(super) cells: &'a mut [Cell],
     pub(super) out: &'a mut [f32],
 }
 
@@ -113,31 +127,23 @@ impl Kernel for Convolve<'_> {
 impl Convolve<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const T: usize>(self, simd: S) {
-        let Part { x, filter, runs, range, channels } = self.part;
-        let padded = Padded::around(runs, range.clone());
-        with_scratch(padded.cells(), |cells| {
-            cells.fill(Cell::ZERO);
-            for (block, filter) in filter.blocks.iter().enumerate() {
-                let channel = block * LANES;
-                padded.fill(simd, x, channels, channel, runs, cells);
-                let outs = self.out.chunks_exact_mut(runs.len * channels);
-                for (start, out) in runs.starts[range.clone()].iter().zip(outs) {
-                    for (tile, out) in out.chunks_mut(T * channels).enumerate() {
-                        let window = padded.window(start.y, start.x + tile * T);
-                        let values = row_tile::<S, T>(
-                            simd,
-                            &cells[window..],
-                            padded.stride,
-                            &filter.taps,
-                            simd.load(&filter.bias.0),
-                        );
-                        for (site, value) in out.chunks_exact_mut(channels).zip(values) {
-                            simd.store_at(value, site, channel);
-                        }
+        let Part { x, filter, runs, range, channels, padded } = self.part;
+        let cells = self.cells;
+        cells.fill(Cell::ZERO);
+        for (block, filter) in filter.blocks.iter().enumerate() {
+            let channel = block * LANES;
+            padded.fill(simd, x, channels, channel, runs, cells);
+            let outs = self.out.chunks_exact_mut(runs.len * channels);
+            for (start, out) in runs.starts[range.clone()].iter().zip(outs) {
+                for (tile, out) in out.chunks_mut(T * channels).enumerate() {
+                    let window = &cells[padded.window(start.y, start.x + tile * T)..];
+                    let values = row_tile::<S, T>(simd, window, padded.stride, filter);
+                    for (site, value) in out.chunks_exact_mut(channels).zip(values) {
+                        simd.store_at(value, site, channel);
                     }
                 }
             }
-        });
+        }
     }
 }
 
@@ -147,11 +153,10 @@ fn row_tile<S: Simd, const T: usize>(
     simd: S,
     cells: &[Cell],
     stride: usize,
-    taps: &[Cell; TAPS],
-    bias: S::Vector,
+    filter: &Block,
 ) -> [S::Vector; T] {
-    let mut sums = [bias; T];
-    for (row, taps) in taps.chunks_exact(SIDE).enumerate() {
+    let mut sums = [simd.load(&filter.bias.0); T];
+    for (row, taps) in filter.taps.chunks_exact(SIDE).enumerate() {
         let cells = &cells[row * stride..][..T + SIDE - 1];
         for (column, tap) in taps.iter().enumerate() {
             let tap = simd.load(&tap.0);

@@ -29,12 +29,17 @@ pub(super) fn gradient(
     let level = simd::level();
     let group = images.div_ceil(GROUPS);
     let blocks = channels.div_ceil(LANES);
+    // The image with its padding, and the output's gradient.
+    let cells = Padded::whole(sites).cells() + sites.sites_per_image();
     let mut parts = vec![0.0; images.div_ceil(group) * blocks * BLOCK];
     parts.par_chunks_mut(BLOCK).enumerate().for_each(|(task, sums)| {
         let first = task / blocks * group;
         let images = first..(first + group).min(images);
         let channel = task % blocks * LANES;
-        dispatch(level, Gradient { x, grad, sites, images, channels, channel, sums });
+        with_scratch(cells, |cells| {
+            let task = Gradient { x, grad, sites, images, channels, channel, cells, sums };
+            dispatch(level, task);
+        });
     });
     let mut sums = vec![0.0; blocks * BLOCK];
     add_parts(&parts, &mut sums);
@@ -59,6 +64,7 @@ struct Gradient<'a> {
     images: Range<usize>,
     channels: usize,
     channel: usize,
+    cells: &'a mut [Cell],
     sums: &'a mut [f32],
 }
 
@@ -67,20 +73,18 @@ impl Kernel for Gradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { x, grad, sites, images, channels, channel, sums } = self;
+        let Self { x, grad, sites, images, channels, channel, cells, sums } = self;
         let image_values = sites.sites_per_image() * channels;
+        let padded = Padded::whole(sites);
+        let (cells, grads) = cells.split_at_mut(padded.cells());
         for n in images {
             let runs = Runs::of_image(sites, n);
-            let padded = Padded::around(&runs, 0..runs.starts.len());
             let x = &x[n * image_values..][..image_values];
             let grad = &grad[n * image_values..][..image_values];
-            with_scratch(padded.cells() + sites.sites_per_image(), |cells| {
-                let (cells, grads) = cells.split_at_mut(padded.cells());
-                cells.fill(Cell::ZERO);
-                padded.fill(simd, x, channels, channel, &runs, cells);
-                copy(simd, grad, channels, channel, grads);
-                image_gradient(simd, cells, grads, padded, &runs, sums);
-            });
+            cells.fill(Cell::ZERO);
+            padded.fill(simd, x, channels, channel, &runs, cells);
+            copy(simd, grad, channels, channel, grads);
+            image_gradient(simd, cells, grads, padded, &runs, sums);
         }
     }
 }
