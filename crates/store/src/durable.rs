@@ -34,7 +34,7 @@ pub fn write_file(
         .and_then(|()| disk::sync_folder(folder))
         .map_err(|error| {
             let _ = disk::remove_file(&temporary);
-            disk_full(error, folder, needed)
+            disk_full(under_its_name(error, &temporary, path), folder, needed)
         })
 }
 
@@ -74,7 +74,7 @@ pub fn write_folder(
     match placed {
         Err(error) => {
             let _ = disk::remove_tree(&temporary);
-            Err(disk_full(error, folder, needed))
+            Err(disk_full(under_its_name(error, &temporary, path), folder, needed))
         }
         Ok(former) => {
             // Only once the new name is durable may the former contents go.
@@ -189,7 +189,7 @@ pub fn probe(folder: &Path) -> Result<(), Error> {
     let path = temporary_name(&folder.join("probe"));
     disk::write_new(&path, |out| out.write_all(b"probe"))
         .and_then(|()| disk::remove_file(&path))
-        .map_err(|error| disk_full(error, folder, 0))
+        .map_err(|error| disk_full(error, folder, 5))
 }
 
 /// Turns "no space" into the error that says how much is needed and how much there is.
@@ -202,6 +202,21 @@ pub(crate) fn disk_full(error: Error, folder: &Path, needed: u64) -> Error {
             ) =>
         {
             Error::NoSpace { path, needed, free: disk::free_bytes(folder) }
+        }
+        other => other,
+    }
+}
+
+/// The error about a temporary file, told of the file that it was to become.
+fn under_its_name(error: Error, temporary: &Path, path: &Path) -> Error {
+    match error {
+        Error::Io { action, path: at, source } => {
+            let at = match at.strip_prefix(temporary) {
+                Ok(rest) if rest.as_os_str().is_empty() => path.to_owned(),
+                Ok(rest) => path.join(rest),
+                Err(_) => at,
+            };
+            Error::Io { action, path: at, source }
         }
         other => other,
     }

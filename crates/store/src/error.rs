@@ -23,8 +23,8 @@ pub enum Error {
     },
     /// The disk is full. Nothing that was saved before is touched.
     #[error(
-        "no space left to write {}: {needed} bytes needed, {} free; free some space and go on \
-         with --resume (what was saved before is intact)",
+        "no space left to write {}: {needed} bytes needed, {} free; free some space and try \
+         again (what was saved before is intact)",
         path.display(), free.map_or("an unknown number".to_owned(), |free| free.to_string())
     )]
     NoSpace {

@@ -41,40 +41,29 @@ impl Run {
     /// # Errors
     /// Before anything is written: [`Error::NotEmpty`], [`Error::ParentMissing`],
     /// [`Error::NotAFolder`], [`Error::NotWritable`], [`Error::InUse`], [`Error::Malformed`] where
-    /// the record's config is not TOML. A folder that this call created is removed when it fails.
+    /// the record's config is not TOML. What a failed call wrote is removed again.
     pub fn create(path: impl Into<PathBuf>, record: &Record) -> Result<Self, Error> {
         let path = path.into();
         record.check(&path.join(CONFIG))?;
         let created = create_folder(&path)?;
-        let run = Self::start(&path, record);
-        if run.is_err() && created {
-            let _ = fs::remove_dir_all(&path);
+        let lock = claim_empty(&path)?;
+        // From here on the folder is this process's, and all that is in it its own.
+        match Self::fill(&path, record) {
+            Ok(run) => Ok(Self { _lock: lock, ..run }),
+            Err(error) => {
+                let _ = if created { fs::remove_dir_all(&path) } else { clear(&path) };
+                Err(error)
+            }
         }
-        run
     }
 
-    fn start(path: &Path, record: &Record) -> Result<Self, Error> {
-        let occupied = || -> Result<bool, Error> {
-            let entries =
-                fs::read_dir(path).map_err(|e| cannot_write(Error::io("list", path)(e), path))?;
-            let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
-            Ok(names.any(|name| name != lock::LOCK))
-        };
-        if occupied()? {
-            lock::refuse_if_held(path)?;
-            return Err(Error::NotEmpty { path: path.to_owned() });
-        }
-        let lock = lock::take(path)?;
-        // Another process may have started and ended a run since the look before.
-        if occupied()? {
-            return Err(Error::NotEmpty { path: path.to_owned() });
-        }
+    fn fill(path: &Path, record: &Record) -> Result<Self, Error> {
         durable::probe(path).map_err(|error| cannot_write(error, path))?;
         for folder in [CHECKPOINTS, EXPORT] {
             durable::ensure_folder(&path.join(folder))?;
         }
         record.write(path)?;
-        Self::open(path, lock)
+        Self::open(path, None)
     }
 
     /// Takes a run up again. `record` must equal what the run was started with, except for the
@@ -186,6 +175,39 @@ fn create_folder(path: &Path) -> Result<bool, Error> {
             _ => Err(cannot_write(Error::io("create", path)(error), path)),
         },
     }
+}
+
+/// Locks a folder that is empty but for the lock.
+fn claim_empty(path: &Path) -> Result<Option<fs::File>, Error> {
+    let occupied = || -> Result<bool, Error> {
+        let entries =
+            fs::read_dir(path).map_err(|e| cannot_write(Error::io("list", path)(e), path))?;
+        let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+        Ok(names.any(|name| name != lock::LOCK))
+    };
+    if occupied()? {
+        lock::refuse_if_held(path)?;
+        return Err(Error::NotEmpty { path: path.to_owned() });
+    }
+    let lock = lock::take(path)?;
+    // Another process may have started and ended a run since the look before.
+    if occupied()? {
+        return Err(Error::NotEmpty { path: path.to_owned() });
+    }
+    Ok(lock)
+}
+
+/// Removes what a failed start wrote into a folder that was there and empty.
+fn clear(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Names the run's folder rather than the file that was tried in it.

@@ -49,7 +49,7 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
     store.save(1, &checkpoint(6, 1.0)).unwrap();
     let error = store.save(2, &checkpoint(12, 2.0)).unwrap_err();
     let Error::NoSpace { path, needed, free: Some(free) } = &error else { panic!("{error}") };
-    assert!(path.ends_with("model.safetensors"));
+    assert_eq!(*path, store.path(2).join("model.safetensors"));
     assert!((12 * MIB as u64..12 * MIB as u64 + 4096).contains(needed), "{needed}");
     assert!((9 * MIB as u64..10 * MIB as u64).contains(free), "{free}");
     let text = error.to_string();
@@ -61,6 +61,36 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
     // With less to write the run goes on.
     store.save(3, &checkpoint(8, 3.0)).unwrap();
     assert_eq!(store.latest().unwrap().unwrap().step, 3);
+}
+
+#[test]
+fn a_run_on_a_disk_that_became_read_only_is_not_resumed() {
+    let Some(disk) = Mounted::new("size=1m") else { return };
+    let path = disk.0.path().join("run");
+    let record = Record { config: String::new(), facts: json!({}) };
+    drop(Run::create(&path, &record).unwrap());
+    let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status();
+    assert!(remount.unwrap().success());
+    let error = Run::resume(&path, &record, &[]).unwrap_err();
+    assert!(matches!(error, Error::NotWritable { .. }), "{error}");
+}
+
+#[test]
+fn a_run_that_does_not_fit_leaves_nothing() {
+    let Some(disk) = Mounted::new("size=64k") else { return };
+    let config = format!("# {}\n", "x".repeat(100_000));
+    let record = Record { config, facts: json!({}) };
+    for name in ["new", "empty"] {
+        let path = disk.0.path().join(name);
+        if name == "empty" {
+            std::fs::create_dir(&path).unwrap();
+        }
+        let error = Run::create(&path, &record).unwrap_err();
+        let Error::NoSpace { path: file, .. } = &error else { panic!("{error}") };
+        assert_eq!(*file, path.join("config.toml"));
+        assert!(name == "empty" || !path.exists());
+        assert!(name == "new" || std::fs::read_dir(&path).unwrap().next().is_none());
+    }
 }
 
 #[test]

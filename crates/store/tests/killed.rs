@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use fcmae_store::{Checkpoint, HostTensor, NamedTensors, Record, Run};
 use serde_json::json;
 
 const CHILD: &str = "FCMAE_STORE_TEST_RUN";
-const KILLS: u64 = 12;
+const KILLS: u64 = 50;
 
 fn record() -> Record {
     Record { config: "seed = 1\n".to_owned(), facts: json!({"seed": 1}) }
@@ -65,17 +66,26 @@ fn every_kill_is_survived() {
             .spawn()
             .unwrap();
         let output = child.stdout.take().unwrap();
+        let (report, reports) = mpsc::channel();
+        let listener = std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some(step) = line.strip_prefix("saved ") {
+                    let _ = report.send(step.parse::<u64>().unwrap());
+                }
+            }
+        });
+        // Every other life is sure to save before it ends, however slow the disk.
+        let mut reported = total;
+        if kill % 2 == 0 {
+            reported = reports.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_micros(100_000 + (random >> 33) % 200_000));
+        sleep(Duration::from_micros((random >> 33) % 150_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        let reported = BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .filter_map(|line| line.strip_prefix("saved ")?.parse::<u64>().ok())
-            .last()
-            .unwrap_or(total);
+        listener.join().unwrap();
+        reported = reports.try_iter().last().unwrap_or(reported);
         total = check(&path, reported, kill);
     }
     assert!(
