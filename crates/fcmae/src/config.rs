@@ -1,0 +1,12 @@
+//! What a network and a run are made of, as values that a TOML file can hold.
+
+mod model;
+mod run;
+mod settings;
+
+pub use model::{BlockKind, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size};
+pub use run::{
+    DataConfig, DecoderConfig, FinetuneConfig, FinetuneOptions, MaskConfig, OptimConfig,
+    PretrainConfig, SaveConfig,
+};
+pub use settings::{Settings, from_recipe};

@@ -1,0 +1,293 @@
+//! The network: size, block, channels, classes, stem stride.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// The eight published sizes of ConvNeXt V2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// 3.7 M parameters.
+    Atto,
+    /// 5.2 M parameters.
+    Femto,
+    /// 9.1 M parameters.
+    Pico,
+    /// 15.6 M parameters.
+    Nano,
+    /// 28.6 M parameters.
+    Tiny,
+    /// 88.7 M parameters.
+    Base,
+    /// 198 M parameters.
+    Large,
+    /// 660 M parameters.
+    Huge,
+}
+
+impl Size {
+    /// All sizes, smallest first.
+    pub const ALL: [Self; 8] = [
+        Self::Atto,
+        Self::Femto,
+        Self::Pico,
+        Self::Nano,
+        Self::Tiny,
+        Self::Base,
+        Self::Large,
+        Self::Huge,
+    ];
+
+    /// The lower-case name, as in `convnextv2_atto`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Atto => "atto",
+            Self::Femto => "femto",
+            Self::Pico => "pico",
+            Self::Nano => "nano",
+            Self::Tiny => "tiny",
+            Self::Base => "base",
+            Self::Large => "large",
+            Self::Huge => "huge",
+        }
+    }
+
+    /// Blocks in each of the four stages.
+    pub fn depths(self) -> [usize; 4] {
+        match self {
+            Self::Atto | Self::Femto | Self::Pico => [2, 2, 6, 2],
+            Self::Nano => [2, 2, 8, 2],
+            Self::Tiny => [3, 3, 9, 3],
+            Self::Base | Self::Large | Self::Huge => [3, 3, 27, 3],
+        }
+    }
+
+    /// Channels of each of the four stages.
+    pub fn widths(self) -> [usize; 4] {
+        let first = match self {
+            Self::Atto => 40,
+            Self::Femto => 48,
+            Self::Pico => 64,
+            Self::Nano => 80,
+            Self::Tiny => 96,
+            Self::Base => 128,
+            Self::Large => 192,
+            Self::Huge => 352,
+        };
+        [first, 2 * first, 4 * first, 8 * first]
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Size {
+    type Err = ConfigError;
+
+    /// Takes `atto` as well as `convnextv2_atto`.
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let short = name.strip_prefix("convnextv2_").unwrap_or(name);
+        Self::ALL.into_iter().find(|size| size.name() == short).ok_or_else(|| {
+            ConfigError::UnknownSize {
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            }
+        })
+    }
+}
+
+/// Which residual block the network is built from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockKind {
+    /// ConvNeXt V1: no GRN, a learned layer scale after the second linear layer.
+    V1,
+    /// ConvNeXt V2: GRN after GELU, no layer scale.
+    #[default]
+    V2,
+}
+
+/// How GRN gathers a channel's response over an image's sites (ConvNeXt V2, table 2a).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GrnAggregation {
+    /// The L2 norm over sites (the published choice).
+    #[default]
+    L2,
+    /// The L1 norm over sites.
+    L1,
+    /// The mean over sites.
+    Average,
+}
+
+/// How GRN relates a channel's response to the others' (ConvNeXt V2, table 2b).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GrnNormalization {
+    /// `G / (mean(G) + eps)` (the published choice).
+    #[default]
+    Mean,
+    /// `(G − mean(G)) / (std(G) + eps)`, the population standard deviation over channels.
+    Standardize,
+    /// `G / (sum(G) + eps)`.
+    Sum,
+}
+
+/// The variants of Global Response Normalization in the paper's ablation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrnConfig {
+    /// How a channel's response is gathered.
+    pub aggregation: GrnAggregation,
+    /// How responses are related to each other.
+    pub normalization: GrnNormalization,
+    /// Whether the input is added to the output (`+ x`).
+    pub skip: bool,
+}
+
+impl Default for GrnConfig {
+    fn default() -> Self {
+        Self {
+            aggregation: GrnAggregation::default(),
+            normalization: GrnNormalization::default(),
+            skip: true,
+        }
+    }
+}
+
+/// A ConvNeXt encoder; the classifier adds a head with as many outputs as there are classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Name of a published size, or `custom`.
+    pub size: String,
+    /// Blocks in each of the four stages; zeros stand for the size's own.
+    pub depths: [usize; 4],
+    /// Channels of each of the four stages; zeros stand for the size's own.
+    pub widths: [usize; 4],
+    /// The residual block.
+    pub block: BlockKind,
+    /// The variant of GRN in V2 blocks.
+    pub grn: GrnConfig,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Stride and kernel of the stem: 4, 2 or 1. The patch side is 8 times this.
+    pub stem_stride: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { depths: [0; 4], widths: [0; 4], ..Self::published(Size::Atto) }
+    }
+}
+
+impl ModelConfig {
+    /// ConvNeXt V2 of a published size for RGB images.
+    pub fn published(size: Size) -> Self {
+        Self {
+            size: size.name().to_owned(),
+            depths: size.depths(),
+            widths: size.widths(),
+            block: BlockKind::V2,
+            grn: GrnConfig::default(),
+            channels: 3,
+            stem_stride: 4,
+        }
+    }
+
+    /// A network of any depths and widths, otherwise as the published ones.
+    pub fn custom(depths: [usize; 4], widths: [usize; 4]) -> Self {
+        Self { size: "custom".to_owned(), depths, widths, ..Self::default() }
+    }
+
+    /// Fills in depths and widths from a named size and checks every value.
+    ///
+    /// # Errors
+    /// An unknown size, a stem stride other than 4, 2 or 1, or a depth, width or channel count
+    /// that is zero or beyond what any network of this family needs.
+    pub fn resolve(mut self) -> Result<Self, ConfigError> {
+        if self.size != "custom" {
+            let size: Size = self.size.parse()?;
+            self.size = size.name().to_owned();
+            for (key, given, own) in [
+                ("model.depths", &mut self.depths, size.depths()),
+                ("model.widths", &mut self.widths, size.widths()),
+            ] {
+                if *given != [0; 4] && *given != own {
+                    return Err(ConfigError::Value {
+                        key: key.to_owned(),
+                        value: format!("{given:?}"),
+                        reason: format!(
+                            "{size} has {own:?}; say `model.size = \"custom\"` for other numbers"
+                        ),
+                    });
+                }
+                *given = own;
+            }
+        }
+        let within = |key, value: usize, most| {
+            if (1..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange {
+                    key,
+                    value: value.to_string(),
+                    range: format!("1 to {most}"),
+                })
+            }
+        };
+        for depth in self.depths {
+            within("model.depths", depth, 1_000)?;
+        }
+        for width in self.widths {
+            within("model.widths", width, 65_536)?;
+        }
+        within("model.channels", self.channels, 1_024)?;
+        if ![1, 2, 4].contains(&self.stem_stride) {
+            return Err(ConfigError::OutOfRange {
+                key: "model.stem_stride",
+                value: self.stem_stride.to_string(),
+                range: "4, 2 or 1".to_owned(),
+            });
+        }
+        Ok(self)
+    }
+
+    /// The side in pixels of a patch, which is one cell of the last stage: the total stride.
+    pub fn patch(&self) -> usize {
+        8 * self.stem_stride
+    }
+
+    /// Channels of the last stage.
+    pub fn features(&self) -> usize {
+        self.widths[3]
+    }
+
+    /// Blocks in all stages.
+    pub fn total_depth(&self) -> usize {
+        self.depths.iter().sum()
+    }
+
+    /// The grid of patches that an image of `height` × `width` pixels is cut into.
+    ///
+    /// # Errors
+    /// A side that is zero or not a multiple of the patch side.
+    pub fn patch_grid(&self, height: usize, width: usize) -> Result<[usize; 2], ConfigError> {
+        let patch = self.patch();
+        if height == 0 || width == 0 || height % patch != 0 || width % patch != 0 {
+            return Err(ConfigError::ImageSize {
+                height,
+                width,
+                patch,
+                stem_stride: self.stem_stride,
+            });
+        }
+        Ok([height / patch, width / patch])
+    }
+}

@@ -1,0 +1,417 @@
+//! What a pre-training or fine-tuning run is made of.
+
+use fcmae_data::{LoaderOptions, Normalization, RandomResizedCrop, Transform};
+use serde::{Deserialize, Serialize};
+
+use super::model::ModelConfig;
+use super::settings::Settings;
+use crate::error::ConfigError;
+use crate::mask;
+
+/// The decoder of the masked autoencoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// Channels.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+}
+
+impl Default for DecoderConfig {
+    fn default() -> Self {
+        Self { width: 512, depth: 1 }
+    }
+}
+
+/// What is hidden and what is to be predicted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskConfig {
+    /// Share of patches hidden.
+    pub ratio: f64,
+    /// Whether the target is each patch minus its mean over its standard deviation.
+    pub norm_pix_loss: bool,
+}
+
+impl Default for MaskConfig {
+    fn default() -> Self {
+        Self { ratio: 0.6, norm_pix_loss: true }
+    }
+}
+
+/// How pictures become batches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Height and width in pixels that the network sees.
+    pub image_size: [usize; 2],
+    /// Random resized crop: smallest and largest share of the picture's area.
+    pub crop_scale: [f64; 2],
+    /// Probability of a horizontal flip.
+    pub flip: f64,
+    /// Mean of each channel, values 0 to 1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, values 0 to 1.
+    pub std: Vec<f32>,
+    /// Threads that decode and augment ahead of the training; 0 does it in the training thread.
+    pub workers: usize,
+    /// Memory for decoded pictures, so that small sets are decoded once, in MiB.
+    pub cache_mib: usize,
+    /// The run stops when more than this share of the pictures cannot be read.
+    pub max_bad_fraction: f64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            image_size: [224, 224],
+            crop_scale: [0.2, 1.0],
+            flip: 0.5,
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+            workers: 1,
+            cache_mib: 1024,
+            max_bad_fraction: 0.1,
+        }
+    }
+}
+
+/// The optimizer and its schedule: AdamW, linear warm-up, half a cosine, updated per iteration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimConfig {
+    /// Passes over the pictures.
+    pub epochs: u64,
+    /// Epochs of linear warm-up from 0.
+    pub warmup_epochs: f64,
+    /// Images in one forward and backward pass.
+    pub batch: usize,
+    /// Passes whose gradients are averaged for one update.
+    pub accumulation: usize,
+    /// Learning rate for 256 images an update; the actual one is `base_lr · batch · accumulation /
+    /// 256`.
+    pub base_lr: f64,
+    /// The cosine's end.
+    pub min_lr: f64,
+    /// Decoupled weight decay; none on vectors (biases, norms, GRN, the mask token).
+    pub weight_decay: f64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Largest global norm of the gradient; 0 for no clipping.
+    pub clip_norm: f64,
+}
+
+impl OptimConfig {
+    /// The learning rate at the top of the schedule.
+    pub fn peak_lr(&self) -> f64 {
+        self.base_lr * (self.batch * self.accumulation) as f64 / 256.0
+    }
+}
+
+/// When a run is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveConfig {
+    /// Epochs between checkpoints.
+    pub every_epochs: u64,
+    /// Checkpoints that stay.
+    pub keep: usize,
+}
+
+impl Default for SaveConfig {
+    fn default() -> Self {
+        Self { every_epochs: 5, keep: 2 }
+    }
+}
+
+/// A pre-training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// All randomness of the run follows from it.
+    pub seed: u64,
+    /// The encoder.
+    pub model: ModelConfig,
+    /// The decoder.
+    pub decoder: DecoderConfig,
+    /// Masking and target.
+    pub mask: MaskConfig,
+    /// Pictures.
+    pub data: DataConfig,
+    /// Optimizer and schedule.
+    pub optim: OptimConfig,
+    /// Checkpoints.
+    pub save: SaveConfig,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            model: ModelConfig::default(),
+            decoder: DecoderConfig::default(),
+            mask: MaskConfig::default(),
+            data: DataConfig::default(),
+            optim: OptimConfig {
+                epochs: 200,
+                warmup_epochs: 10.0,
+                batch: 64,
+                accumulation: 1,
+                base_lr: 6e-4,
+                min_lr: 0.0,
+                weight_decay: 0.05,
+                beta1: 0.9,
+                beta2: 0.95,
+                eps: 1e-8,
+                clip_norm: 0.0,
+            },
+            save: SaveConfig::default(),
+        }
+    }
+}
+
+/// A fine-tuning run, or a supervised one from scratch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneConfig {
+    /// All randomness of the run follows from it.
+    pub seed: u64,
+    /// The network; with pre-trained weights it is theirs.
+    pub model: ModelConfig,
+    /// Pictures.
+    pub data: DataConfig,
+    /// Optimizer and schedule.
+    pub optim: OptimConfig,
+    /// What fine-tuning adds to it.
+    pub finetune: FinetuneOptions,
+    /// Checkpoints.
+    pub save: SaveConfig,
+}
+
+/// What fine-tuning adds to the optimizer and schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneOptions {
+    /// Share of the pictures kept aside to watch the accuracy; 0 for none.
+    pub held_out: f64,
+    /// Share of the other pictures (of each class) that is used.
+    pub labels: f64,
+    /// Label smoothing.
+    pub label_smoothing: f64,
+    /// Drop path's rate at the last block.
+    pub drop_path: f64,
+    /// Factor on the learning rate from each layer to the one before it; 1 for none.
+    pub layer_decay: f64,
+    /// Decay of the moving average of the weights, which is then evaluated and exported; 0 for
+    /// none.
+    pub ema: f64,
+    /// Standard deviation of the new head's weights.
+    pub head_std: f64,
+    /// Epochs between evaluations on the pictures kept aside.
+    pub evaluate_every: u64,
+}
+
+impl Default for FinetuneConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            model: ModelConfig::default(),
+            data: DataConfig { crop_scale: [0.35, 1.0], ..DataConfig::default() },
+            optim: OptimConfig {
+                epochs: 100,
+                warmup_epochs: 10.0,
+                batch: 32,
+                accumulation: 1,
+                base_lr: 4e-3,
+                min_lr: 1e-6,
+                weight_decay: 0.05,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                clip_norm: 0.0,
+            },
+            finetune: FinetuneOptions {
+                held_out: 0.1,
+                labels: 1.0,
+                label_smoothing: 0.1,
+                drop_path: 0.1,
+                layer_decay: 0.9,
+                ema: 0.0,
+                head_std: 0.02,
+                evaluate_every: 5,
+            },
+            save: SaveConfig { every_epochs: 10, keep: 1 },
+        }
+    }
+}
+
+fn range(
+    key: &'static str,
+    ok: bool,
+    value: impl ToString,
+    range: &str,
+) -> Result<(), ConfigError> {
+    if ok {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange { key, value: value.to_string(), range: range.to_owned() })
+    }
+}
+
+impl DataConfig {
+    /// Random resized crop and flip to the network's size.
+    pub fn train_transform(&self) -> Transform {
+        let [height, width] = self.image_size.map(|side| side as u32);
+        let scale = (self.crop_scale[0], self.crop_scale[1]);
+        let flip = self.flip;
+        Transform::Train(RandomResizedCrop { scale, flip, ..RandomResizedCrop::new(height, width) })
+    }
+
+    /// From 8-bit values to the network's.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { mean: self.mean.clone(), std: self.std.clone() }
+    }
+
+    /// How the loader is to feed a training.
+    pub fn train_options(&self, batch: usize, seed: u64) -> LoaderOptions {
+        LoaderOptions {
+            workers: self.workers,
+            cache_bytes: self.cache_mib << 20,
+            max_bad_fraction: self.max_bad_fraction,
+            ..LoaderOptions::train(batch, seed)
+        }
+    }
+
+    fn check(&self, channels: usize) -> Result<(), ConfigError> {
+        let [low, high] = self.crop_scale;
+        range(
+            "data.crop_scale",
+            0.0 < low && low <= high && high <= 1.0,
+            format!("[{low}, {high}]"),
+            "two shares of the area, 0 < smallest ≤ largest ≤ 1",
+        )?;
+        range("data.flip", (0.0..=1.0).contains(&self.flip), self.flip, "a probability, 0 to 1")?;
+        let positive = self.std.iter().all(|&s| s > 0.0 && s.is_finite());
+        let per_channel = self.mean.len() == channels && self.std.len() == channels;
+        range(
+            "data.mean",
+            per_channel,
+            format!("{:?}", self.mean),
+            &format!("{channels} numbers, as many as model.channels; data.std likewise"),
+        )?;
+        range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
+        range("data.workers", self.workers <= 256, self.workers, "at most 256")?;
+        range(
+            "model.channels",
+            channels == 1 || channels == 3,
+            channels,
+            "1 or 3 for pictures in files",
+        )?;
+        range(
+            "data.max_bad_fraction",
+            (0.0..=1.0).contains(&self.max_bad_fraction),
+            self.max_bad_fraction,
+            "a share, 0 to 1",
+        )
+    }
+}
+
+impl OptimConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        range("optim.epochs", self.epochs > 0, self.epochs, "at least 1")?;
+        range("optim.batch", self.batch > 0, self.batch, "at least 1")?;
+        range("optim.accumulation", self.accumulation > 0, self.accumulation, "at least 1")?;
+        range("optim.warmup_epochs", self.warmup_epochs >= 0.0, self.warmup_epochs, "0 or more")?;
+        let rate = self.base_lr > 0.0 && self.base_lr.is_finite();
+        range("optim.base_lr", rate, self.base_lr, "a positive number")?;
+        range("optim.min_lr", self.min_lr >= 0.0, self.min_lr, "0 or more")?;
+        range("optim.weight_decay", self.weight_decay >= 0.0, self.weight_decay, "0 or more")?;
+        range("optim.beta1", (0.0..1.0).contains(&self.beta1), self.beta1, "0 to 1, without 1")?;
+        range("optim.beta2", (0.0..1.0).contains(&self.beta2), self.beta2, "0 to 1, without 1")?;
+        range("optim.eps", self.eps > 0.0, self.eps, "a positive number")?;
+        range("optim.clip_norm", self.clip_norm >= 0.0, self.clip_norm, "0 or more")
+    }
+}
+
+impl SaveConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        range("save.every_epochs", self.every_epochs > 0, self.every_epochs, "at least 1")?;
+        range("save.keep", self.keep > 0, self.keep, "at least 1")
+    }
+}
+
+impl Settings for PretrainConfig {
+    fn resolve(mut self) -> Result<Self, ConfigError> {
+        self.model = self.model.resolve()?;
+        self.data.check(self.model.channels)?;
+        self.optim.check()?;
+        self.save.check()?;
+        range(
+            "decoder.width",
+            (1..=65_536).contains(&self.decoder.width),
+            self.decoder.width,
+            "1 to 65536",
+        )?;
+        range("decoder.depth", self.decoder.depth <= 1_000, self.decoder.depth, "at most 1000")?;
+        let [height, width] = self.data.image_size;
+        let [rows, cols] = self.model.patch_grid(height, width)?;
+        mask::visible_count(rows * cols, self.mask.ratio)?;
+        Ok(self)
+    }
+}
+
+impl Settings for FinetuneConfig {
+    fn resolve(mut self) -> Result<Self, ConfigError> {
+        self.model = self.model.resolve()?;
+        self.data.check(self.model.channels)?;
+        self.optim.check()?;
+        self.save.check()?;
+        let [height, width] = self.data.image_size;
+        self.model.patch_grid(height, width)?;
+        let options = &self.finetune;
+        range(
+            "finetune.held_out",
+            (0.0..1.0).contains(&options.held_out),
+            options.held_out,
+            "0 to 1, without 1",
+        )?;
+        range(
+            "finetune.labels",
+            options.labels > 0.0 && options.labels <= 1.0,
+            options.labels,
+            "above 0, to 1",
+        )?;
+        range(
+            "finetune.label_smoothing",
+            (0.0..1.0).contains(&options.label_smoothing),
+            options.label_smoothing,
+            "0 to 1, without 1",
+        )?;
+        range(
+            "finetune.drop_path",
+            (0.0..1.0).contains(&options.drop_path),
+            options.drop_path,
+            "0 to 1, without 1",
+        )?;
+        range(
+            "finetune.layer_decay",
+            options.layer_decay > 0.0 && options.layer_decay <= 1.0,
+            options.layer_decay,
+            "above 0, to 1",
+        )?;
+        range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
+        range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;
+        range(
+            "finetune.evaluate_every",
+            options.evaluate_every > 0,
+            options.evaluate_every,
+            "at least 1",
+        )?;
+        Ok(self)
+    }
+}

@@ -1,0 +1,180 @@
+//! Feature diversity: whether a network's channels collapse onto each other (ConvNeXt V2, section
+//! 3.2 and figure 4).
+//!
+//! For one image's features X, sites × C, the distance is the mean over all pairs of channels of
+//! `(1 − cos(Xᵢ, Xⱼ)) / 2`, channel maps flattened over sites, the diagonal included. It is taken of
+//! the 4C features inside every block, after GELU and after GRN, and averaged over images.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use fcmae_data::{Amount, EvalTransform, ImageFolder, Labels, Loader, LoaderOptions, Transform};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::Encoder;
+use crate::parameters::host;
+use crate::plots::{Chart, Series};
+use crate::train::images;
+use crate::weights::Weights;
+
+/// The feature distance of one block.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerDistance {
+    /// Such as `stages.2.blocks.5`.
+    pub name: String,
+    /// Place in the network, from 0 (first block) to 1 (last).
+    pub depth: f64,
+    /// After GELU, before GRN.
+    pub after_gelu: f64,
+    /// After GRN; in V1 the same as after GELU.
+    pub after_grn: f64,
+}
+
+/// The feature distance of every block, averaged over `count` pictures below
+/// `data`, always the same ones.
+///
+/// # Errors
+/// Weights or pictures that cannot be used.
+pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerDistance>> {
+    let weights = Weights::open(weights)?;
+    let device = Device::flex();
+    let description = &weights.description;
+    let encoder = weights
+        .fill_encoder(EncoderOnly { encoder: Encoder::new(&description.model, &device) })?
+        .encoder;
+    let folder = ImageFolder::open(data, Labels::Ignored)?;
+    let count = count.clamp(1, folder.len());
+    let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
+    let [height, width] = description.image_size.map(|side| side as u32);
+    let transform = Transform::Eval(EvalTransform::new(height, width));
+    let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(8) };
+    let batches = Loader::new(folder, transform, description.normalization(), &options)?;
+
+    let blocks = description.model.total_depth();
+    let mut sums = vec![[0.0f64; 2]; blocks];
+    let mut seen = 0;
+    for batch in batches {
+        let batch = batch?;
+        if batch.is_empty() {
+            continue;
+        }
+        seen += batch.len();
+        let pixels = images(batch, &device);
+        let sites = encoder.grid(&pixels);
+        encoder.forward_hidden(pixels, sites, |block, hidden| {
+            sums[block][0] += distances(hidden.gelu).iter().sum::<f64>();
+            sums[block][1] += distances(hidden.grn).iter().sum::<f64>();
+        });
+    }
+    if seen == 0 {
+        return Err(Error::Unusable(format!(
+            "{}: none of the pictures can be read",
+            data.display()
+        )));
+    }
+    let names = description.model.depths.iter().enumerate();
+    let names = names.flat_map(|(stage, &depth)| (0..depth).map(move |b| (stage, b)));
+    Ok(names
+        .zip(sums)
+        .enumerate()
+        .map(|(position, ((stage, block), [gelu, grn]))| LayerDistance {
+            name: format!("stages.{stage}.blocks.{block}"),
+            depth: position as f64 / (blocks - 1).max(1) as f64,
+            after_gelu: gelu / seen as f64,
+            after_grn: grn / seen as f64,
+        })
+        .collect())
+}
+
+/// The feature distance of each image of `[N, S, C]`.
+///
+/// `Σᵢⱼ cos(Xᵢ, Xⱼ) = ‖Σᵢ Xᵢ/‖Xᵢ‖‖²`, so no pair is ever formed. A channel that is zero at every
+/// site has no direction: its cosine with any channel, itself included, counts as 0.
+pub fn distances(features: Tensor<3>) -> Vec<f64> {
+    let [images, sites, channels] = features.dims();
+    let values = host(features);
+    (0..images)
+        .map(|image| {
+            let x = &values[image * sites * channels..][..sites * channels];
+            let mut norms = vec![0.0f64; channels];
+            for row in x.chunks_exact(channels) {
+                for (norm, &value) in norms.iter_mut().zip(row) {
+                    *norm += f64::from(value).powi(2);
+                }
+            }
+            let inverse: Vec<f64> =
+                norms.iter().map(|&n| if n > 0.0 { 1.0 / n.sqrt() } else { 0.0 }).collect();
+            let square = |row: &[f32]| {
+                let sum: f64 = row.iter().zip(&inverse).map(|(&v, i)| f64::from(v) * i).sum();
+                sum * sum
+            };
+            let cosines: f64 = x.chunks_exact(channels).map(square).sum();
+            (1.0 - cosines / (channels * channels) as f64) / 2.0
+        })
+        .collect()
+}
+
+/// One table for the distances of several weights.
+pub fn to_csv(results: &[(String, Vec<LayerDistance>)]) -> String {
+    let mut csv = String::from("weights,layer,depth,after_gelu,after_grn\n");
+    for (label, layers) in results {
+        let label = format!("\"{}\"", label.replace('"', "\"\""));
+        for layer in layers {
+            let LayerDistance { name, depth, after_gelu, after_grn } = layer;
+            csv += &format!("{label},{name},{depth},{after_gelu},{after_grn}\n");
+        }
+    }
+    csv
+}
+
+/// One figure for the distances of several weights: after GRN, and dashed after GELU where that
+/// differs.
+pub fn to_svg(results: &[(String, Vec<LayerDistance>)]) -> String {
+    let axis = "mean cosine distance of channels";
+    let mut chart = Chart::new("Feature distance", "normalized depth", axis).x_range([0.0, 1.0]);
+    for (colour, (label, layers)) in results.iter().enumerate() {
+        let points = |value: fn(&LayerDistance) -> f64| {
+            layers.iter().map(|layer| (layer.depth, value(layer))).collect::<Vec<_>>()
+        };
+        let (gelu, grn) = (points(|l| l.after_gelu), points(|l| l.after_grn));
+        if gelu == grn {
+            chart = chart.series(Series::new(format!("{label}, after GELU"), gelu).colour(colour));
+        } else {
+            let gelu = Series::new(format!("{label}, after GELU"), gelu).colour(colour).dashed();
+            chart = chart
+                .series(Series::new(format!("{label}, after GRN"), grn).colour(colour))
+                .series(gelu);
+        }
+    }
+    chart.to_svg()
+}
+
+/// Gives the encoder's parameters the names they have in files.
+#[derive(burn::module::Module, Debug)]
+struct EncoderOnly {
+    encoder: Encoder,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn distance(rows: &[[f32; 2]]) -> f64 {
+        let flat: Vec<f32> = rows.iter().flatten().copied().collect();
+        let x = Tensor::<1>::from_floats(flat.as_slice(), &Device::flex());
+        distances(x.reshape([1, rows.len(), 2]))[0]
+    }
+
+    #[test]
+    fn known_pairs() {
+        // Two equal channels: every cosine is 1. Opposite: 1, −1, −1, 1. Orthogonal: 1, 0, 0, 1.
+        assert!(distance(&[[1.0, 2.0], [2.0, 4.0]]).abs() < 1e-12);
+        assert!((distance(&[[1.0, -1.0], [2.0, -2.0]]) - 0.5).abs() < 1e-12);
+        assert!((distance(&[[1.0, 0.0], [0.0, 3.0]]) - 0.25).abs() < 1e-12);
+        // A silent channel: cosines 1, 0, 0, 0.
+        assert!((distance(&[[1.0, 0.0], [2.0, 0.0]]) - 0.375).abs() < 1e-12);
+    }
+}

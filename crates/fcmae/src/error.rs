@@ -1,0 +1,141 @@
+//! What can go wrong in the library, each with the value at fault and the mend.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A configuration that cannot be run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No published size has this name.
+    #[error(
+        "unknown model size `{name}`; the sizes are {known}, or `custom` with depths and widths"
+    )]
+    UnknownSize {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A value outside its range.
+    #[error("`{key}` is {value}, but must be {range}")]
+    OutOfRange {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        range: String,
+    },
+    /// An image side that is not a multiple of the patch side.
+    #[error(
+        "an image of {height}×{width} pixels cannot be cut into patches of {patch}×{patch}: make both \
+         sides multiples of {patch}, or choose a smaller `model.stem_stride` (now {stem_stride}; the \
+         patch side is 8 times it)"
+    )]
+    ImageSize {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+        /// Side of a patch in pixels.
+        patch: usize,
+        /// The stem stride that gives this patch side.
+        stem_stride: usize,
+    },
+    /// A mask ratio that leaves nothing visible, or nothing masked.
+    #[error(
+        "a mask ratio of {ratio} on {patches} patches leaves {visible} visible and {masked} masked; \
+         both must be at least 1: change `mask.ratio`, use larger images (`data.image_size`) or a \
+         smaller `model.stem_stride`"
+    )]
+    Mask {
+        /// The ratio asked for.
+        ratio: f64,
+        /// Patches in an image.
+        patches: usize,
+        /// How many would be visible.
+        visible: usize,
+        /// How many would be masked.
+        masked: usize,
+    },
+    /// A key that no setting has.
+    #[error("unknown setting `{key}`{nearest}")]
+    UnknownKey {
+        /// The key given.
+        key: String,
+        /// ` (did you mean …?)`, or nothing.
+        nearest: String,
+    },
+    /// A value that the setting cannot take.
+    #[error("`{key}` cannot be `{value}`: {reason}")]
+    Value {
+        /// The key given.
+        key: String,
+        /// The value given.
+        value: String,
+        /// What is expected.
+        reason: String,
+    },
+    /// A recipe that is not TOML, or does not fit the settings.
+    #[error("{origin}: {reason}")]
+    Recipe {
+        /// The file, or `--set`.
+        origin: String,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+/// Any error of the library.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that cannot be run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The pictures.
+    #[error(transparent)]
+    Data(#[from] fcmae_data::DataError),
+    /// Files of a run, checkpoints, weights.
+    #[error(transparent)]
+    Store(#[from] fcmae_store::Error),
+    /// Weights that are not this network's.
+    #[error("{path}: these weights do not fit {model}: {mismatch}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The network they were to fill.
+        model: String,
+        /// Every missing, unexpected and wrongly shaped name.
+        mismatch: String,
+    },
+    /// A loss that is not a number.
+    #[error(
+        "the loss became {loss} at step {step}; the last checkpoint stands. Lower `optim.base_lr`, \
+         or look at the pictures of this batch: {files}"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f32,
+        /// The step.
+        step: u64,
+        /// The pictures in the batch.
+        files: String,
+    },
+    /// Anything that reads or writes a file outside a run.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A state the command cannot start from.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

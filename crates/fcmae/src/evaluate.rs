@@ -1,0 +1,115 @@
+//! How well a classifier does on labelled pictures.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burn::tensor::activation::log_softmax;
+use fcmae_data::{EvalTransform, ImageFolder, Labels, Loader, LoaderOptions, Skipped, Transform};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::model::Classifier;
+use crate::parameters::host;
+use crate::train::images;
+use crate::weights::{Description, Weights};
+
+/// What an evaluation found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Pictures evaluated.
+    pub images: usize,
+    /// Share of pictures whose class was the most likely one.
+    pub top1: f64,
+    /// Share of pictures whose class was among the five most likely ones.
+    pub top5: f64,
+    /// Mean cross entropy.
+    pub loss: f64,
+    /// `confusion[class][predicted]`, pictures.
+    pub confusion: Vec<Vec<u64>>,
+    /// Pictures that could not be read.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Evaluates the weights on a folder with one sub-folder for each class.
+///
+/// # Errors
+/// Weights without a head, classes the weights don't know, pictures that cannot be used.
+pub fn evaluate(weights: &Path, data: &Path, batch: usize) -> Result<Evaluation> {
+    let weights = Weights::open(weights)?;
+    let device = Device::flex();
+    let model = weights.classifier(&device)?;
+    let folder = ImageFolder::open(data, Labels::Classes(&weights.description.classes))?;
+    let mut evaluation =
+        evaluate_folder(&model, &weights.description, Arc::new(folder.clone()), batch)?;
+    evaluation.skipped.splice(0..0, folder.skipped);
+    Ok(evaluation)
+}
+
+/// Evaluates a classifier on labelled pictures whose classes are the classifier's.
+///
+/// # Errors
+/// Pictures that cannot be used.
+pub fn evaluate_folder(
+    model: &Classifier,
+    description: &Description,
+    folder: Arc<ImageFolder>,
+    batch: usize,
+) -> Result<Evaluation> {
+    let device = Device::flex();
+    let [height, width] = description.image_size.map(|side| side as u32);
+    let transform = Transform::Eval(EvalTransform::new(height, width));
+    let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(batch) };
+    let mut batches =
+        Loader::new(Arc::clone(&folder), transform, description.normalization(), &options)?;
+
+    let classes = description.classes.len();
+    let mut confusion = vec![vec![0u64; classes]; classes];
+    let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
+    for batch in batches.by_ref() {
+        let batch = batch?;
+        if batch.is_empty() {
+            continue;
+        }
+        let labels = batch.labels.clone();
+        let logits = model.forward(images(batch, &device), None);
+        let likelihoods = host(log_softmax(logits, 1));
+        for (scores, &label) in likelihoods.chunks_exact(classes).zip(&labels) {
+            let label = label as usize;
+            let above = scores.iter().filter(|&&score| score > scores[label]).count();
+            right += usize::from(above == 0);
+            among_five += usize::from(above < 5);
+            loss -= f64::from(scores[label]);
+            count += 1;
+            confusion[label][most_likely(scores, label)] += 1;
+        }
+    }
+    let share = |hits: usize| hits as f64 / count.max(1) as f64;
+    Ok(Evaluation {
+        classes: description.classes.clone(),
+        images: count,
+        top1: share(right),
+        top5: share(among_five),
+        loss: loss / count.max(1) as f64,
+        confusion,
+        skipped: batches.skipped(),
+    })
+}
+
+/// The class with the largest score; the true one where it ties for the first place, as in top-1.
+fn most_likely(scores: &[f32], label: usize) -> usize {
+    (0..scores.len()).fold(label, |best, i| if scores[i] > scores[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_likely_class_agrees_with_top1() {
+        assert_eq!(most_likely(&[0.1, 0.9, 0.3], 0), 1);
+        assert_eq!(most_likely(&[0.9, 0.9, 0.3], 1), 1, "a tie goes to the true class");
+    }
+}

@@ -1,0 +1,60 @@
+//! Reconstruction loss at masked patches, and cross entropy for classification.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+
+use crate::decoder::select;
+use crate::mask::Mask;
+use crate::ops;
+
+/// Added to a patch's variance before its root.
+pub const PATCH_EPS: f64 = 1e-6;
+
+/// An image batch cut into patches: `[N, H, W, channels]` to `[N·L, patch²·channels]`, values in
+/// (row, column, channel) order, channel fastest.
+pub fn patchify(images: Tensor<4>, patch: usize) -> Tensor<2> {
+    let windows = ops::space_to_depth(images, patch);
+    let [images, rows, cols, values] = windows.dims();
+    windows.reshape([images * rows * cols, values])
+}
+
+/// What the decoder is to predict: the masked rows of `patches [N·L, D]`, each minus its mean over
+/// √(variance + 1e-6) (unbiased) where `normalize`.
+pub fn targets(patches: Tensor<2>, mask: &Mask, normalize: bool) -> Tensor<2> {
+    let masked = select(patches, mask.masked_rows());
+    if !normalize {
+        return masked;
+    }
+    let (mean, std) = patch_statistics(masked.clone());
+    (masked - mean) / std
+}
+
+/// Mean and √(unbiased variance + 1e-6) of every row of `[R, D]`, each `[R, 1]`.
+pub fn patch_statistics(patches: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let values = patches.dims()[1];
+    let mean = patches.clone().mean_dim(1);
+    let centred = patches - mean.clone();
+    // A patch of one value has no unbiased variance; it counts as constant.
+    let freedom = values.saturating_sub(1).max(1) as f64;
+    let variance = (centred.clone() * centred).sum_dim(1) / freedom;
+    (mean, (variance + PATCH_EPS).sqrt())
+}
+
+/// Squared error, mean over a patch's values and over all masked patches of the batch: `[1]`.
+pub fn reconstruction(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    let error = predictions - targets;
+    (error.clone() * error).mean()
+}
+
+/// Cross entropy of logits `[N, K]` against classes, with label smoothing: the target is
+/// `1 − smoothing` on the class and `smoothing / K` on all. Mean over images: `[1]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: &[u32], smoothing: f64) -> Tensor<1> {
+    let [images, classes] = logits.dims();
+    let mut target = vec![(smoothing / classes as f64) as f32; images * classes];
+    for (row, &label) in target.chunks_mut(classes).zip(labels) {
+        row[label as usize] += (1.0 - smoothing) as f32;
+    }
+    let target = burn::tensor::TensorData::new(target, [images, classes]);
+    let target = Tensor::<2>::from_data(target, &logits.device().inner());
+    -(log_softmax(logits, 1) * target.autodiff()).sum() / images as f64
+}

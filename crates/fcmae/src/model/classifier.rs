@@ -1,0 +1,55 @@
+//! The encoder with a classification head.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::block::DropPath;
+use super::encoder::Encoder;
+use super::layers::{LayerNorm, Linear};
+use crate::config::ModelConfig;
+
+/// Mean over sites, layer norm, linear.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// Over the pooled features.
+    pub norm: LayerNorm,
+    /// Features to classes.
+    pub fc: Linear,
+}
+
+/// ConvNeXt for classification.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    /// Everything before the pooling.
+    pub encoder: Encoder,
+    /// Pooling, norm and the linear layer.
+    pub head: Head,
+}
+
+impl Classifier {
+    /// With zero weights until [`init::initialize`](super::init::initialize).
+    pub fn new(config: &ModelConfig, classes: usize, device: &Device) -> Self {
+        let head = Head {
+            norm: LayerNorm::new(config.features(), device),
+            fc: Linear::new(config.features(), classes, device),
+        };
+        Self { encoder: Encoder::new(config, device), head }
+    }
+
+    /// Logits: `[N, H, W, channels]` to `[N, classes]`.
+    pub fn forward(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
+        let features = self.encoder.forward_grid(images, drop);
+        self.head.fc.forward(self.head.norm.forward(pool(features)))
+    }
+
+    /// How many classes the head tells apart.
+    pub fn classes(&self) -> usize {
+        self.head.fc.bias.dims()[0]
+    }
+}
+
+/// The mean over sites: `[N, S, C]` to `[N, C]`.
+pub fn pool(features: Tensor<3>) -> Tensor<2> {
+    let [images, _, channels] = features.dims();
+    features.mean_dim(1).reshape([images, channels])
+}

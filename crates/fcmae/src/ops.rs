@@ -1,0 +1,234 @@
+//! The operations the network is made of, behind one backend-extension trait.
+//!
+//! Features are `[N, S, C]`: images, sites, channels; [`Sites`] says where the sites lie. Only
+//! [`depthwise`] asks. Each operation has a plain-Burn default ([`plain`]), which keeps every
+//! backend working and is the reference in tests, a CPU implementation over `fcmae-kernels`, and
+//! one hand-written backward for all backends.
+
+mod autodiff;
+mod flex;
+pub mod plain;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use fcmae_kernels::Sites;
+pub use fcmae_kernels::adamw::AdamW as AdamWStep;
+
+/// The network's operations on a backend's own tensors.
+///
+/// A backend with kernels of its own overrides the bodies; [`Autodiff`](burn::backend::Autodiff)
+/// overrides the differentiable ones with the hand-written backward passes.
+#[backend_extension(Flex, Autodiff)]
+pub trait ConvNextOps: Backend {
+    /// Depthwise 7×7 convolution with zero padding 3. `x [N, S, C]`, `weight [C, 1, 7, 7]`,
+    /// `bias [C]`. On patches it is submanifold: masked neighbours contribute zero and output
+    /// exists at visible sites only.
+    fn depthwise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        sites: Sites,
+    ) -> FloatTensor<Self> {
+        plain::depthwise::<Self>(x, weight, bias, &sites)
+    }
+
+    /// Gradients of [`depthwise`](Self::depthwise) by input, weight and bias.
+    fn depthwise_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        sites: Sites,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        plain::depthwise_backward::<Self>(x, weight, grad, &sites)
+    }
+
+    /// Layer norm over the last dimension. `x [.., C]`, `gamma [C]`, `beta [C]`.
+    fn layer_norm_sites(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self> {
+        plain::layer_norm::<Self>(x, gamma, beta, eps)
+    }
+
+    /// Gradients of [`layer_norm`](Self::layer_norm_sites) by input, gamma and beta.
+    fn layer_norm_sites_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        eps: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        plain::layer_norm_backward::<Self>(x, gamma, grad, eps)
+    }
+
+    /// The exact (erf) GELU.
+    fn gelu_sites(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        plain::gelu::<Self>(x)
+    }
+
+    /// Gradient of [`gelu`](Self::gelu_sites) by its input.
+    fn gelu_sites_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        plain::gelu_backward::<Self>(x, grad)
+    }
+
+    /// GELU, then Global Response Normalization over each image's sites. `x [N, S, C]`,
+    /// `gamma [C]`, `beta [C]`: with `h = gelu(x)`, `G_c = ‖h_c‖₂`, `N_c = G_c / (mean G + eps)`,
+    /// the result is `gamma·(h·N) + beta + h` (ConvNeXt V2, section 3.2).
+    fn gelu_grn(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self> {
+        plain::gelu_grn::<Self>(x, gamma, beta, eps)
+    }
+
+    /// Gradients of [`gelu_grn`](Self::gelu_grn) by input, gamma and beta.
+    fn gelu_grn_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        eps: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        plain::gelu_grn_backward::<Self>(x, gamma, grad, eps)
+    }
+
+    /// `x·Wᵀ + b`. `x [.., I]`, `weight [O, I]`, `bias [O]`.
+    fn linear_sites(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        plain::linear::<Self>(x, weight, bias)
+    }
+
+    /// Gradients of [`linear`](Self::linear_sites) by input, weight and bias.
+    fn linear_sites_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        plain::linear_backward::<Self>(x, weight, grad)
+    }
+
+    /// `shortcut + scale[n]·branch`, both `[N, S, C]`; the scale of an image is 0 where drop path
+    /// drops it, and 1 for all images where `scale` is `None`.
+    fn residual(
+        shortcut: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+        scale: Option<Vec<f32>>,
+    ) -> FloatTensor<Self> {
+        plain::residual::<Self>(shortcut, branch, &scale)
+    }
+
+    /// Cuts `[P, H, W, C]` into windows of `k × k`: `[P, H/k, W/k, k·k·C]`, the values of a window
+    /// in (row, column, channel) order, channel fastest.
+    fn space_to_depth(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        plain::space_to_depth::<Self>(x, k)
+    }
+
+    /// The inverse of [`space_to_depth`](Self::space_to_depth).
+    fn depth_to_space(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        plain::depth_to_space::<Self>(x, k)
+    }
+
+    /// One AdamW update: the new parameter, first and second moment. Not differentiable.
+    fn adamw(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        plain::adamw::<Self>(param, grad, first, second, step)
+    }
+}
+
+/// [`ConvNextOps::depthwise`] on tensors.
+pub fn depthwise(x: Tensor<3>, weight: Tensor<4>, bias: Tensor<1>, sites: &Sites) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::depthwise(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        sites.clone(),
+    ))
+}
+
+/// [`ConvNextOps::layer_norm_sites`] on tensors.
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::layer_norm_sites(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        eps,
+    ))
+}
+
+/// [`ConvNextOps::gelu_sites`] on tensors.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::gelu_sites(x.into_dispatch()))
+}
+
+/// [`ConvNextOps::gelu_grn`] on tensors.
+pub fn gelu_grn(x: Tensor<3>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::gelu_grn(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        eps,
+    ))
+}
+
+/// [`ConvNextOps::linear_sites`] on tensors.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::linear_sites(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    ))
+}
+
+/// [`ConvNextOps::residual`] on tensors.
+pub fn residual(shortcut: Tensor<3>, branch: Tensor<3>, scale: Option<Vec<f32>>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::residual(
+        shortcut.into_dispatch(),
+        branch.into_dispatch(),
+        scale,
+    ))
+}
+
+/// [`ConvNextOps::space_to_depth`] on tensors.
+pub fn space_to_depth(x: Tensor<4>, k: usize) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::space_to_depth(x.into_dispatch(), k))
+}
+
+/// [`ConvNextOps::depth_to_space`] on tensors.
+pub fn depth_to_space(x: Tensor<4>, k: usize) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::depth_to_space(x.into_dispatch(), k))
+}
+
+/// [`ConvNextOps::adamw`] on tensors without gradients.
+pub fn adamw<const D: usize>(
+    param: Tensor<D>,
+    grad: Tensor<D>,
+    moments: [Tensor<D>; 2],
+    step: AdamWStep,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let [first, second] = moments;
+    let (param, first, second) = Dispatch::adamw(
+        param.into_dispatch(),
+        grad.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    let tensor = Tensor::from_dispatch;
+    (tensor(param), [tensor(first), tensor(second)])
+}

@@ -1,0 +1,316 @@
+//! The CPU: Flex tensors in, `fcmae-kernels` in between, Flex tensors out.
+//!
+//! The kernels work in float32; another precision (float64 in gradient checks) takes the plain
+//! operations.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorData, TensorMetadata};
+use burn::tensor::{DType, Shape};
+use burn_flex::FlexTensor;
+use fcmae_kernels::space_to_depth::Plane;
+use fcmae_kernels::{KernelError, Sites, buffer};
+use fcmae_kernels::{adamw, depthwise, gelu, grn, layer_norm, linear, residual, space_to_depth};
+
+use super::{AdamWStep, ConvNextOps, plain};
+
+/// A tensor whose values lie in order, one after the other.
+struct Dense(FlexTensor);
+
+impl Dense {
+    fn new(tensor: FlexTensor) -> Self {
+        Self(if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() })
+    }
+
+    fn values(&self) -> &[f32] {
+        self.0.as_slice().expect("a contiguous float32 tensor")
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn last(&self) -> usize {
+        let shape = self.shape();
+        shape[shape.num_dims() - 1]
+    }
+
+    fn images(&self) -> usize {
+        self.shape()[0]
+    }
+}
+
+/// Shapes are fixed by the network's structure and image sizes are checked where pictures enter,
+/// so a kernel that refuses its arguments means a defect of this crate.
+fn sound(result: Result<(), KernelError>) {
+    result.expect("operands of the shapes that the operation's documentation names");
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn is_float32(tensor: &FlexTensor) -> bool {
+    tensor.dtype() == DType::F32
+}
+
+/// A tensor whose storage holds its values and nothing else.
+fn whole(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() && tensor.storage::<f32>().len() == tensor.shape().num_elements() {
+        return tensor;
+    }
+    let dense = Dense::new(tensor);
+    self::tensor(dense.values().to_vec(), dense.shape())
+}
+
+/// A new tensor of `shape`, written by `kernel`.
+fn filled(shape: Shape, kernel: impl FnOnce(&mut [f32]) -> Result<(), KernelError>) -> FlexTensor {
+    let mut out = buffer(shape.num_elements());
+    sound(kernel(&mut out));
+    tensor(out, shape)
+}
+
+/// Rows, columns and channels of `[P, H, W, C]`.
+fn plane(shape: &Shape) -> Plane {
+    Plane { height: shape[1], width: shape[2], channels: shape[3] }
+}
+
+impl ConvNextOps for Flex {
+    fn depthwise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        sites: Sites,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::depthwise::<Self>(x, weight, bias, &sites);
+        }
+        let [x, weight, bias] = [x, weight, bias].map(Dense::new);
+        let (images, channels) = (x.images(), x.last());
+        filled(x.shape(), |out| {
+            let bias = Some(bias.values());
+            depthwise::forward(x.values(), weight.values(), bias, &sites, images, channels, out)
+        })
+    }
+
+    fn depthwise_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        sites: Sites,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&x) {
+            return plain::depthwise_backward::<Self>(x, weight, grad, &sites);
+        }
+        let [x, weight, grad] = [x, weight, grad].map(Dense::new);
+        let (images, channels) = (x.images(), x.last());
+        let x_grad = filled(x.shape(), |out| {
+            depthwise::backward_input(grad.values(), weight.values(), &sites, images, channels, out)
+        });
+        let mut bias_grad = buffer(channels);
+        let weight_grad = filled(weight.shape(), |out| {
+            let bias_grad = Some(bias_grad.as_mut_slice());
+            depthwise::backward_weight(
+                x.values(),
+                grad.values(),
+                &sites,
+                images,
+                channels,
+                out,
+                bias_grad,
+            )
+        });
+        (x_grad, weight_grad, tensor(bias_grad, Shape::from([channels])))
+    }
+
+    fn layer_norm_sites(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::layer_norm::<Self>(x, gamma, beta, eps);
+        }
+        let [x, gamma, beta] = [x, gamma, beta].map(Dense::new);
+        filled(x.shape(), |out| {
+            layer_norm::forward(x.values(), gamma.values(), beta.values(), eps as f32, out)
+        })
+    }
+
+    fn layer_norm_sites_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        eps: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&x) {
+            return plain::layer_norm_backward::<Self>(x, gamma, grad, eps);
+        }
+        let [x, gamma, grad] = [x, gamma, grad].map(Dense::new);
+        with_gamma_beta(x.shape(), gamma.shape(), |x_grad, gamma_grad, beta_grad| {
+            let gradients = layer_norm::Gradients { x: x_grad, gamma: gamma_grad, beta: beta_grad };
+            layer_norm::backward(x.values(), gamma.values(), grad.values(), eps as f32, gradients)
+        })
+    }
+
+    fn gelu_sites(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::gelu::<Self>(x);
+        }
+        let x = Dense::new(x);
+        filled(x.shape(), |out| gelu::forward(x.values(), out))
+    }
+
+    fn gelu_sites_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::gelu_backward::<Self>(x, grad);
+        }
+        let [x, grad] = [x, grad].map(Dense::new);
+        filled(x.shape(), |out| gelu::backward(x.values(), grad.values(), out))
+    }
+
+    fn gelu_grn(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        eps: f64,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::gelu_grn::<Self>(x, gamma, beta, eps);
+        }
+        let [x, gamma, beta] = [x, gamma, beta].map(Dense::new);
+        filled(x.shape(), |out| {
+            grn::gelu_grn(x.values(), gamma.values(), beta.values(), x.images(), eps as f32, out)
+        })
+    }
+
+    fn gelu_grn_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        eps: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&x) {
+            return plain::gelu_grn_backward::<Self>(x, gamma, grad, eps);
+        }
+        let [x, gamma, grad] = [x, gamma, grad].map(Dense::new);
+        with_gamma_beta(x.shape(), gamma.shape(), |x_grad, gamma_grad, beta_grad| {
+            let gradients = grn::Gradients { x: x_grad, gamma: gamma_grad, beta: beta_grad };
+            let (images, eps) = (x.images(), eps as f32);
+            grn::gelu_grn_backward(
+                x.values(),
+                gamma.values(),
+                grad.values(),
+                images,
+                eps,
+                gradients,
+            )
+        })
+    }
+
+    fn linear_sites(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::linear::<Self>(x, weight, bias);
+        }
+        let [x, weight, bias] = [x, weight, bias].map(Dense::new);
+        let inputs = x.last();
+        let mut shape = x.shape();
+        let dim = shape.num_dims() - 1;
+        shape[dim] = weight.shape()[0];
+        filled(shape, |out| {
+            linear::forward(x.values(), weight.values(), Some(bias.values()), inputs, out)
+        })
+    }
+
+    fn linear_sites_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&x) {
+            return plain::linear_backward::<Self>(x, weight, grad);
+        }
+        let [x, weight, grad] = [x, weight, grad].map(Dense::new);
+        let (inputs, outputs) = (x.last(), grad.last());
+        let x_grad = filled(x.shape(), |out| {
+            linear::backward_input(grad.values(), weight.values(), inputs, out)
+        });
+        let mut bias_grad = buffer(outputs);
+        let weight_grad = filled(weight.shape(), |out| {
+            let bias_grad = Some(bias_grad.as_mut_slice());
+            linear::backward_weight(x.values(), grad.values(), outputs, out, bias_grad)
+        });
+        (x_grad, weight_grad, tensor(bias_grad, Shape::from([outputs])))
+    }
+
+    fn residual(
+        shortcut: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+        scale: Option<Vec<f32>>,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&shortcut) {
+            return plain::residual::<Self>(shortcut, branch, &scale);
+        }
+        let [shortcut, branch] = [shortcut, branch].map(Dense::new);
+        let scale = scale.unwrap_or_else(|| vec![1.0; shortcut.images()]);
+        filled(shortcut.shape(), |out| {
+            residual::forward(shortcut.values(), branch.values(), &scale, out)
+        })
+    }
+
+    fn space_to_depth(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::space_to_depth::<Self>(x, k);
+        }
+        let x = Dense::new(x);
+        let shape = x.shape();
+        let cut = Shape::from([shape[0], shape[1] / k, shape[2] / k, k * k * shape[3]]);
+        filled(cut, |out| space_to_depth::space_to_depth(x.values(), plane(&shape), k, out))
+    }
+
+    fn depth_to_space(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::depth_to_space::<Self>(x, k);
+        }
+        let x = Dense::new(x);
+        let cut = x.shape();
+        let shape = Shape::from([cut[0], cut[1] * k, cut[2] * k, cut[3] / (k * k)]);
+        let plane = plane(&shape);
+        filled(shape, |out| space_to_depth::depth_to_space(x.values(), plane, k, out))
+    }
+
+    fn adamw(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&param) {
+            return plain::adamw::<Self>(param, grad, first, second, step);
+        }
+        let grad = Dense::new(grad);
+        // In place where nobody else holds the tensor, as in training; a copy otherwise.
+        let mut state = [param, first, second].map(whole);
+        let [param, first, second] = state.each_mut().map(|tensor| tensor.storage_mut::<f32>());
+        sound(adamw::adamw(param, grad.values(), first, second, &step));
+        let [param, first, second] = state;
+        (param, first, second)
+    }
+}
+
+/// Gradients by `x [.., C]` and by two vectors `[C]`, written by `kernel` in one go.
+fn with_gamma_beta(
+    x: Shape,
+    channels: Shape,
+    kernel: impl FnOnce(&mut [f32], &mut [f32], &mut [f32]) -> Result<(), KernelError>,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let mut gamma = buffer(channels.num_elements());
+    let mut beta = buffer(channels.num_elements());
+    let x = filled(x, |x| kernel(x, &mut gamma, &mut beta));
+    (x, tensor(gamma, channels.clone()), tensor(beta, channels))
+}

@@ -1,0 +1,93 @@
+//! AdamW with the published parameter groups.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use fcmae_store::{HostTensor, NamedTensors};
+
+use super::GradientMap;
+use crate::config::OptimConfig;
+use crate::ops::{self, AdamWStep};
+use crate::parameters;
+
+/// AdamW: decoupled weight decay on matrices and kernels, none on vectors (biases, norms, GRN,
+/// layer scale, the mask token).
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    weight_decay: f64,
+    moments: BTreeMap<String, [Tensor<1>; 2]>,
+    updates: u64,
+}
+
+impl AdamW {
+    /// Without any update yet.
+    pub fn new(config: &OptimConfig) -> Self {
+        Self {
+            beta1: config.beta1,
+            beta2: config.beta2,
+            eps: config.eps,
+            weight_decay: config.weight_decay,
+            moments: BTreeMap::new(),
+            updates: 0,
+        }
+    }
+
+    /// The module after one update with learning rate `lr · scale(name)`; parameters without a
+    /// gradient stay as they are.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        mut gradients: GradientMap,
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
+    ) -> M {
+        self.updates += 1;
+        parameters::map(module, |name, shape, value| {
+            let Some(grad) = gradients.remove(name) else { return value };
+            let moments =
+                self.moments.remove(name).unwrap_or_else(|| [0; 2].map(|_| grad.zeros_like()));
+            let step = AdamWStep {
+                lr: lr * scale(name),
+                beta1: self.beta1,
+                beta2: self.beta2,
+                eps: self.eps,
+                weight_decay: if shape.len() > 1 { self.weight_decay } else { 0.0 },
+                step: self.updates,
+            };
+            let (value, moments) = ops::adamw(value, grad, moments, step);
+            self.moments.insert(name.to_owned(), moments);
+            value
+        })
+    }
+
+    /// The moments, as `first.NAME` and `second.NAME`.
+    pub fn state(&self) -> NamedTensors {
+        let mut state = NamedTensors::default();
+        for (name, moments) in &self.moments {
+            for (order, moment) in ["first", "second"].into_iter().zip(moments) {
+                let data = parameters::host(moment.clone());
+                state.insert(
+                    format!("{order}.{name}"),
+                    HostTensor { shape: vec![data.len()], data },
+                );
+            }
+        }
+        state
+    }
+
+    /// Takes the moments of `module`'s parameters up from a checkpoint after `updates` updates.
+    pub fn restore<M: Module>(&mut self, module: &M, state: &NamedTensors, updates: u64) {
+        self.updates = updates;
+        parameters::visit(module, |name, _, value| {
+            let moment = |order| state.get(&format!("{order}.{name}"));
+            if let (Some(first), Some(second)) = (moment("first"), moment("second")) {
+                let moments = [first, second].map(|m| parameters::device_tensor(&m.data, &value));
+                self.moments.insert(name.to_owned(), moments);
+            }
+        });
+    }
+}

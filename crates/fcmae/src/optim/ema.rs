@@ -1,0 +1,50 @@
+//! A moving average of the weights.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use fcmae_store::NamedTensors;
+use std::collections::BTreeMap;
+
+use crate::parameters;
+
+/// `average = decay · average + (1 − decay) · weights`, after every update.
+#[derive(Clone, Debug)]
+pub struct Ema {
+    decay: f64,
+    average: BTreeMap<String, Tensor<1>>,
+}
+
+impl Ema {
+    /// Starts at the module's weights.
+    pub fn new<M: Module>(module: &M, decay: f64) -> Self {
+        let mut average = BTreeMap::new();
+        parameters::visit(module, |name, _, value| {
+            average.insert(name.to_owned(), value);
+        });
+        Self { decay, average }
+    }
+
+    /// Takes the weights after an update in.
+    pub fn update<M: Module>(&mut self, module: &M) {
+        parameters::visit(module, |name, _, value| {
+            if let Some(average) = self.average.remove(name) {
+                let average = average * self.decay + value * (1.0 - self.decay);
+                self.average.insert(name.to_owned(), average);
+            }
+        });
+    }
+
+    /// The module with the averaged weights.
+    pub fn apply<M: Module>(&self, module: M) -> M {
+        parameters::map(module, |name, _, value| self.average.get(name).cloned().unwrap_or(value))
+    }
+
+    /// Takes the average up from a checkpoint.
+    pub fn restore(&mut self, saved: &NamedTensors) {
+        for (name, average) in &mut self.average {
+            if let Some(tensor) = saved.get(name) {
+                *average = parameters::device_tensor(&tensor.data, average);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Classes for single pictures.
+
+use std::path::Path;
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use fcmae_data::{EvalTransform, Limits, Normalization, Picture, decode};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::model::Classifier;
+use crate::parameters::host;
+use crate::weights::{Description, Weights};
+
+/// A class and its probability.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guess {
+    /// The class's name.
+    pub class: String,
+    /// From the softmax of the logits.
+    pub probability: f32,
+}
+
+/// A classifier ready to look at pictures.
+pub struct Predictor {
+    model: Classifier,
+    preparation: Preparation,
+    /// What the weights are of.
+    pub description: Description,
+}
+
+impl Predictor {
+    /// # Errors
+    /// Weights that cannot be used, or have no head.
+    pub fn open(weights: &Path) -> Result<Self> {
+        let weights = Weights::open(weights)?;
+        let model = weights.classifier(&Device::flex())?;
+        let preparation = Preparation::new(&weights.description);
+        Ok(Self { model, preparation, description: weights.description })
+    }
+
+    /// The `top` most likely classes of a picture, the likeliest first.
+    ///
+    /// # Errors
+    /// A file that is no picture.
+    pub fn predict(&self, path: &Path, top: usize) -> Result<Vec<Guess>> {
+        let image = self.preparation.input(path)?;
+        let probabilities = host(softmax(self.model.forward(image, None), 1));
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        let guess = |&class: &usize| Guess {
+            class: self.description.classes[class].clone(),
+            probability: probabilities[class],
+        };
+        Ok(order.iter().take(top).map(guess).collect())
+    }
+}
+
+/// From a file to the network's input, as in evaluation.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    transform: EvalTransform,
+    normalization: Normalization,
+    channels: u32,
+}
+
+impl Preparation {
+    /// As the weights were evaluated.
+    pub fn new(description: &Description) -> Self {
+        let [height, width] = description.image_size.map(|side| side as u32);
+        Self {
+            transform: EvalTransform::new(height, width),
+            normalization: description.normalization(),
+            channels: description.model.channels as u32,
+        }
+    }
+
+    /// The picture that the network sees, 8-bit.
+    ///
+    /// # Errors
+    /// A file that is no picture.
+    pub fn picture(&self, path: &Path) -> Result<Picture> {
+        let picture = decode::open(path, self.channels, &Limits::default())?;
+        Ok(self.transform.apply(&picture)?)
+    }
+
+    /// The network's input, `[1, H, W, channels]`.
+    ///
+    /// # Errors
+    /// A file that is no picture.
+    pub fn input(&self, path: &Path) -> Result<Tensor<4>> {
+        self.normalized(&self.picture(path)?)
+    }
+
+    /// A picture of the network's size as its input, `[1, H, W, channels]`.
+    ///
+    /// # Errors
+    /// Another number of channels.
+    pub fn normalized(&self, picture: &Picture) -> Result<Tensor<4>> {
+        let mut values = Vec::new();
+        self.normalization.append(picture, &mut values)?;
+        let sides = [picture.height(), picture.width(), picture.channels()];
+        let [height, width, channels] = sides.map(|side| side as usize);
+        let data = TensorData::new(values, [1, height, width, channels]);
+        Ok(Tensor::from_data(data, &Device::flex()))
+    }
+}

@@ -1,0 +1,16 @@
+//! The training loops: pre-training, and fine-tuning or supervised training from scratch.
+//!
+//! Each loop can be read top to bottom. What they share: the [`Plan`] of epochs and steps, the run
+//! folder, and the state that a checkpoint holds.
+
+pub mod events;
+pub mod finetune;
+pub mod plan;
+pub mod pretrain;
+mod session;
+
+pub use events::{EvaluationReport, Event, Flow, Started, StepReport};
+pub use finetune::{FinetuneOutcome, Start, finetune};
+pub use plan::Plan;
+pub use pretrain::{PretrainOutcome, pretrain};
+pub(crate) use session::images;

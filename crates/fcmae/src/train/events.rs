@@ -1,0 +1,87 @@
+//! What a training loop tells its observer.
+
+use std::path::Path;
+
+/// Whether to go on. `Stop` saves a checkpoint after the current step and ends the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Save and end.
+    Stop,
+}
+
+/// Something that happened in a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Training is about to begin.
+    Started(&'a Started),
+    /// One update was made.
+    Step(&'a StepReport),
+    /// The pictures kept aside were evaluated.
+    Evaluated(&'a EvaluationReport),
+    /// A checkpoint is durable.
+    Saved {
+        /// Updates made.
+        step: u64,
+        /// Its folder.
+        path: &'a Path,
+    },
+    /// A picture cannot be read and is left out.
+    Skipped(&'a fcmae_data::Skipped),
+    /// Something worth knowing, such as a damaged checkpoint that was passed over.
+    Note(&'a str),
+}
+
+/// What is about to be trained.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Updates in the whole run.
+    pub steps: u64,
+    /// Updates in an epoch.
+    pub steps_per_epoch: u64,
+    /// Epochs in the whole run.
+    pub epochs: u64,
+    /// The update after which a resumed run goes on.
+    pub resumed_at: Option<u64>,
+    /// Parameters of the network.
+    pub parameters: usize,
+    /// Pictures trained on.
+    pub pictures: usize,
+    /// Pictures kept aside to watch the accuracy.
+    pub held_out: usize,
+    /// Class names; none in pre-training.
+    pub classes: Vec<String>,
+}
+
+/// One update.
+#[derive(Clone, Copy, Debug)]
+pub struct StepReport {
+    /// Its number, from 1.
+    pub step: u64,
+    /// Updates in the whole run.
+    pub steps: u64,
+    /// Epochs done after it.
+    pub epoch: f64,
+    /// Mean loss over its images.
+    pub loss: f32,
+    /// Learning rate.
+    pub lr: f64,
+    /// Images trained on in a second, over this update.
+    pub images_per_second: f64,
+}
+
+/// An evaluation during fine-tuning.
+#[derive(Clone, Copy, Debug)]
+pub struct EvaluationReport {
+    /// Updates made before it.
+    pub step: u64,
+    /// Epochs done before it.
+    pub epoch: u64,
+    /// Share of pictures whose class was the most likely one.
+    pub top1: f64,
+    /// Share of pictures whose class was among the five most likely ones.
+    pub top5: f64,
+    /// Mean cross entropy.
+    pub loss: f64,
+}

@@ -1,0 +1,236 @@
+//! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fcmae_data::{Amount, ImageFolder, Labels, Loader};
+use fcmae_store::ExportName;
+use serde_json::json;
+
+use super::events::{EvaluationReport, Event, Started};
+use super::plan::Plan;
+use super::session::{self, Learner, Observer, Session};
+use crate::config::FinetuneConfig;
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate_folder;
+use crate::loss::cross_entropy;
+use crate::model::{Classifier, DropPath, init};
+use crate::optim::{self, AdamW, Ema, GradientMap, LayerDecay};
+use crate::parameters::{self, host};
+use crate::weights::{Description, Weights};
+
+/// What the encoder starts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Random weights.
+    Scratch,
+    /// A run folder, an export folder or a file.
+    Weights(&'a Path),
+}
+
+/// How a fine-tuning ended.
+#[derive(Clone, Copy, Debug)]
+pub struct FinetuneOutcome {
+    /// Updates made.
+    pub step: u64,
+    /// Whether the whole run is done.
+    pub finished: bool,
+    /// The last evaluation on the pictures kept aside.
+    pub last: Option<EvaluationReport>,
+    /// The best accuracy on the pictures kept aside; `export/best` has its weights.
+    pub best_top1: Option<f64>,
+}
+
+/// Trains a classifier on the pictures below `data`, one sub-folder for each class, into the run
+/// folder `out`.
+///
+/// With pre-trained weights, the network is theirs whatever `config.model` says.
+///
+/// # Errors
+/// As [`pretrain`](super::pretrain()), and weights that cannot be used.
+pub fn finetune(
+    config: &FinetuneConfig,
+    data: &Path,
+    start: Start<'_>,
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<FinetuneOutcome> {
+    let mut config = config.clone();
+    let pretrained = match start {
+        Start::Scratch => None,
+        Start::Weights(path) => Some(Weights::open(path)?),
+    };
+    if let Some(weights) = &pretrained {
+        config.model = weights.description.model.clone();
+        config.data.mean.clone_from(&weights.description.mean);
+        config.data.std.clone_from(&weights.description.std);
+    }
+    let [height, width] = config.data.image_size;
+    config.model.patch_grid(height, width)?;
+    let options = &config.finetune;
+
+    let folder = ImageFolder::open(data, Labels::Required)?;
+    let unreadable = folder.skipped.clone();
+    let fingerprint = folder.fingerprint();
+    let (training, held_out) = if options.held_out > 0.0 {
+        let (training, held_out) = folder.split(options.held_out, config.seed)?;
+        (training, Some(Arc::new(held_out)))
+    } else {
+        (folder, None)
+    };
+    let training = if options.labels < 1.0 {
+        training.take_labels(Amount::Fraction(options.labels), config.seed)?
+    } else {
+        training
+    };
+    let training = Arc::new(training);
+    let plan = Plan::new(training.len(), &config.optim)?;
+    let mut batches = Loader::new(
+        Arc::clone(&training),
+        config.data.train_transform(),
+        config.data.normalization(),
+        &config.data.train_options(config.optim.batch, config.seed),
+    )?;
+
+    let mut description = Description::new(&config.model, &config.data);
+    description.classes.clone_from(&training.classes);
+    let mut session = Session::open(
+        out,
+        resume,
+        "finetune",
+        &config,
+        &config.save,
+        (fingerprint, plan),
+        description.clone(),
+        observer,
+    )?;
+    for note in pretrained.iter().flat_map(|weights| &weights.notes) {
+        session.note(note)?;
+    }
+
+    let device = Device::flex().autodiff();
+    let model = Classifier::new(&config.model, training.classes.len(), &device);
+    let mut model = init::initialize(model, config.seed, options.head_std);
+    if let Some(weights) = &pretrained {
+        model = weights.fill_encoder(model)?;
+    }
+    let mut learner = Learner {
+        optimizer: AdamW::new(&config.optim),
+        ema: (options.ema > 0.0).then(|| Ema::new(&model, options.ema)),
+        model,
+        step: 0,
+    };
+    let resumed = resume && session.restore(&mut learner)?;
+    let mut best_top1 = if resumed { session.best_so_far()? } else { None };
+    session.list_skipped(unreadable)?;
+    session.tell(Event::Started(&Started {
+        steps: plan.steps(),
+        steps_per_epoch: plan.steps_per_epoch,
+        epochs: plan.epochs,
+        resumed_at: resumed.then_some(learner.step),
+        parameters: parameters::count(&learner.model),
+        pictures: training.len(),
+        held_out: held_out.as_ref().map_or(0, |folder| folder.len()),
+        classes: training.classes.clone(),
+    }));
+
+    let layers = LayerDecay::new(options.layer_decay, &config.model);
+    let blocks = config.model.total_depth();
+    let about = format!(
+        "Classifier {} on {} pictures for {} epochs.",
+        if pretrained.is_some() { "fine-tuned" } else { "trained from scratch" },
+        training.len(),
+        plan.epochs
+    );
+    let (epoch, number) = plan.next_batch(learner.step);
+    batches.seek(epoch, number);
+    let mut last = None;
+    while learner.step < plan.steps() && !session.stopped() {
+        let since = Instant::now();
+        let mut gradients = GradientMap::new();
+        let (mut loss_sum, mut images, mut seen) = (0.0, 0, Vec::new());
+        for _ in 0..plan.accumulation {
+            let batch = session::next_batch(&mut batches, &plan)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let drop =
+                DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
+            let labels = batch.labels.clone();
+            images += batch.len();
+            seen.clone_from(&batch.indices);
+            let logits = learner.model.forward(session::images(batch, &device), drop.as_ref());
+            let loss =
+                cross_entropy(logits, &labels, options.label_smoothing) / plan.accumulation as f64;
+            let mut grads = loss.backward();
+            optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
+            loss_sum += host(loss.inner())[0];
+        }
+        if !loss_sum.is_finite() {
+            let files = session::names(&batches, &seen);
+            return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
+        }
+        if config.optim.clip_norm > 0.0 {
+            optim::clip_norm(&mut gradients, config.optim.clip_norm);
+        }
+        let lr = plan.lr(learner.step);
+        learner.model =
+            learner.optimizer.step(learner.model, gradients, lr, |name| layers.scale(name));
+        learner.step += 1;
+        if let Some(ema) = &mut learner.ema {
+            ema.update(&learner.model);
+        }
+        session.report(learner.step, loss_sum, images, since)?;
+        session.list_skipped(batches.skipped())?;
+
+        if let Some(held_out) = &held_out
+            && plan.is_due(learner.step, options.evaluate_every)
+        {
+            let model = learner.averaged();
+            let found =
+                evaluate_folder(&model, &description, Arc::clone(held_out), config.optim.batch)?;
+            let report = EvaluationReport {
+                step: learner.step,
+                epoch: learner.step / plan.steps_per_epoch,
+                top1: found.top1,
+                top5: found.top5,
+                loss: found.loss,
+            };
+            session.metric(json!({
+                "step": report.step, "epoch": report.epoch, "top1": report.top1,
+                "top5": report.top5, "held_out_loss": report.loss,
+            }))?;
+            session.list_skipped(found.skipped)?;
+            session.tell(Event::Evaluated(&report));
+            last = Some(report);
+            if best_top1.is_none_or(|best| report.top1 > best) {
+                best_top1 = Some(report.top1);
+                session.export(ExportName::Best, &parameters::to_host(&model), &about)?;
+            }
+        }
+        if plan.is_due(learner.step, config.save.every_epochs) || session.stopped() {
+            session.save(&learner, best_top1)?;
+        }
+    }
+
+    let finished = learner.step == plan.steps();
+    if finished {
+        session.export(ExportName::Last, &parameters::to_host(&learner.averaged()), &about)?;
+    }
+    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1 })
+}
+
+impl Learner<Classifier> {
+    /// The model to evaluate and export: the moving average where there is one.
+    fn averaged(&self) -> Classifier {
+        let model = self.model.valid();
+        match &self.ema {
+            Some(ema) => ema.apply(model),
+            None => model,
+        }
+    }
+}

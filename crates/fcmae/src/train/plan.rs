@@ -1,0 +1,95 @@
+//! How many epochs and steps a run has, and which batch follows a step.
+
+use fcmae_data::DataError;
+
+use crate::config::OptimConfig;
+use crate::optim::Schedule;
+
+/// The course of a run: fixed by the number of pictures and the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Epochs.
+    pub epochs: u64,
+    /// Updates in an epoch.
+    pub steps_per_epoch: u64,
+    /// Batches to one update.
+    pub accumulation: u64,
+    schedule: Schedule,
+}
+
+impl Plan {
+    /// The course over `pictures` pictures. What does not fill a last update of an epoch is left
+    /// out of that epoch (every epoch has another order).
+    ///
+    /// # Errors
+    /// Fewer pictures than one update takes.
+    pub fn new(pictures: usize, config: &OptimConfig) -> Result<Self, DataError> {
+        let update = config.batch * config.accumulation;
+        let steps_per_epoch = (pictures / config.batch / config.accumulation) as u64;
+        if steps_per_epoch == 0 {
+            return Err(DataError::BatchLargerThanSet { batch: update, set: pictures });
+        }
+        Ok(Self {
+            epochs: config.epochs,
+            steps_per_epoch,
+            accumulation: config.accumulation as u64,
+            schedule: Schedule {
+                peak: config.peak_lr(),
+                min: config.min_lr,
+                warmup: config.warmup_epochs,
+                epochs: config.epochs as f64,
+            },
+        })
+    }
+
+    /// Updates in all.
+    pub fn steps(&self) -> u64 {
+        self.epochs * self.steps_per_epoch
+    }
+
+    /// Epochs done after `step` updates.
+    pub fn epoch(&self, step: u64) -> f64 {
+        step as f64 / self.steps_per_epoch as f64
+    }
+
+    /// The learning rate of the update that follows `step` updates.
+    pub fn lr(&self, step: u64) -> f64 {
+        self.schedule.at(self.epoch(step))
+    }
+
+    /// Epoch, and number in it, of the batch that follows `step` updates.
+    pub fn next_batch(&self, step: u64) -> (u64, u64) {
+        (step / self.steps_per_epoch, step % self.steps_per_epoch * self.accumulation)
+    }
+
+    /// Whether a batch of this number in its epoch is part of an update.
+    pub fn uses(&self, number: u64) -> bool {
+        number < self.steps_per_epoch * self.accumulation
+    }
+
+    /// Whether `step` updates end an epoch whose count is a multiple of `every`, or the run.
+    pub fn is_due(&self, step: u64, every: u64) -> bool {
+        step == self.steps() || step % (self.steps_per_epoch * every) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::PretrainConfig;
+
+    #[test]
+    fn batches_follow_steps_across_epochs() {
+        let optim =
+            OptimConfig { batch: 4, accumulation: 2, epochs: 3, ..PretrainConfig::default().optim };
+        let plan = Plan::new(30, &optim).unwrap();
+        assert_eq!((plan.steps_per_epoch, plan.steps()), (3, 9));
+        assert_eq!(plan.next_batch(0), (0, 0));
+        assert_eq!(plan.next_batch(2), (0, 4));
+        assert_eq!(plan.next_batch(3), (1, 0));
+        assert!(plan.uses(5) && !plan.uses(6), "the seventh batch is left out");
+        assert!(plan.is_due(3, 1) && !plan.is_due(4, 1) && plan.is_due(9, 2));
+        assert!(Plan::new(7, &optim).is_err());
+    }
+}

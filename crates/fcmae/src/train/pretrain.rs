@@ -1,0 +1,141 @@
+//! Pre-training: hide patches, predict them (ConvNeXt V2, section 3.1).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fcmae_data::{ImageFolder, Labels, Loader};
+use fcmae_store::ExportName;
+
+use super::events::{Event, Started};
+use super::plan::Plan;
+use super::session::{self, Learner, Observer, Session};
+use crate::autoencoder::Autoencoder;
+use crate::config::PretrainConfig;
+use crate::error::{Error, Result};
+use crate::mask::Mask;
+use crate::model::init;
+use crate::optim::{self, AdamW, GradientMap};
+use crate::parameters::{self, host};
+use crate::weights::Description;
+
+/// How a pre-training ended.
+#[derive(Clone, Copy, Debug)]
+pub struct PretrainOutcome {
+    /// Updates made.
+    pub step: u64,
+    /// Whether the whole run is done.
+    pub finished: bool,
+    /// Mean loss over the last epoch's updates of this call (or over all, if fewer).
+    pub loss: f32,
+}
+
+/// Pre-trains a masked autoencoder on the pictures below `data`, labels ignored, into the run
+/// folder `out`.
+///
+/// # Errors
+/// Pictures, settings or folders that cannot be used, before anything is written; later a full
+/// disk, too many bad pictures, or a loss that is not a number: the last checkpoint stands.
+pub fn pretrain(
+    config: &PretrainConfig,
+    data: &Path,
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<PretrainOutcome> {
+    let [height, width] = config.data.image_size;
+    let grid = config.model.patch_grid(height, width)?;
+    let folder = Arc::new(ImageFolder::open(data, Labels::Ignored)?);
+    let plan = Plan::new(folder.len(), &config.optim)?;
+    let mut batches = Loader::new(
+        Arc::clone(&folder),
+        config.data.train_transform(),
+        config.data.normalization(),
+        &config.data.train_options(config.optim.batch, config.seed),
+    )?;
+
+    let mut description = Description::new(&config.model, &config.data);
+    description.decoder = Some((config.decoder.clone(), config.mask.clone()));
+    let facts = (folder.fingerprint(), plan);
+    let mut session =
+        Session::open(out, resume, "pretrain", config, &config.save, facts, description, observer)?;
+
+    let device = Device::flex().autodiff();
+    let model = Autoencoder::new(&config.model, &config.decoder, &device);
+    let mut learner = Learner {
+        model: init::initialize(model, config.seed, init::WEIGHT_STD),
+        optimizer: AdamW::new(&config.optim),
+        ema: None,
+        step: 0,
+    };
+    let resumed = resume && session.restore(&mut learner)?;
+    session.list_skipped(folder.skipped.clone())?;
+    session.tell(Event::Started(&Started {
+        steps: plan.steps(),
+        steps_per_epoch: plan.steps_per_epoch,
+        epochs: plan.epochs,
+        resumed_at: resumed.then_some(learner.step),
+        parameters: parameters::count(&learner.model),
+        pictures: folder.len(),
+        held_out: 0,
+        classes: Vec::new(),
+    }));
+
+    let (epoch, number) = plan.next_batch(learner.step);
+    batches.seek(epoch, number);
+    let mut losses = Vec::new();
+    while learner.step < plan.steps() && !session.stopped() {
+        let since = Instant::now();
+        let mut gradients = GradientMap::new();
+        let (mut loss_sum, mut images, mut last) = (0.0, 0, Vec::new());
+        for _ in 0..plan.accumulation {
+            let batch = session::next_batch(&mut batches, &plan)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let mask =
+                Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
+            images += batch.len();
+            last.clone_from(&batch.indices);
+            let pixels = session::images(batch, &device);
+            let loss = learner.model.loss(pixels, &mask, config.mask.norm_pix_loss)
+                / plan.accumulation as f64;
+            let mut grads = loss.backward();
+            optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
+            loss_sum += host(loss.inner())[0];
+        }
+        if !loss_sum.is_finite() {
+            let files = session::names(&batches, &last);
+            return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
+        }
+        if config.optim.clip_norm > 0.0 {
+            optim::clip_norm(&mut gradients, config.optim.clip_norm);
+        }
+        let lr = plan.lr(learner.step);
+        learner.model = learner.optimizer.step(learner.model, gradients, lr, |_| 1.0);
+        learner.step += 1;
+
+        losses.push(loss_sum);
+        session.report(learner.step, loss_sum, images, since)?;
+        session.list_skipped(batches.skipped())?;
+        if plan.is_due(learner.step, config.save.every_epochs) || session.stopped() {
+            session.save(&learner, None)?;
+        }
+    }
+
+    let finished = learner.step == plan.steps();
+    if finished {
+        let about = format!(
+            "Encoder pre-trained as a masked autoencoder for {} epochs on {} pictures.",
+            plan.epochs,
+            folder.len()
+        );
+        let encoder = parameters::to_host(&learner.model.valid());
+        session.export(ExportName::Last, &encoder, &about)?;
+    }
+    let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
+    let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
+    Ok(PretrainOutcome { step: learner.step, finished, loss })
+}
