@@ -130,7 +130,7 @@ fn convolve(
     x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(
         |(n, (x, out))| {
             let runs = Runs::of_image(sites, n);
-            let part_runs = runs.starts.len().div_ceil(parts).max(runs.least_part());
+            let part_runs = runs.part(parts);
             let part_values = part_runs * runs.len * channels;
             out.par_chunks_mut(part_values).enumerate().for_each(|(part, out)| {
                 let first = part * part_runs;

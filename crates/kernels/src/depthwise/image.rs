@@ -11,13 +11,16 @@ use crate::tasks::Cell;
 
 /// The most outputs of a row computed at a time.
 const WIDEST_TILE: usize = 8;
+/// The most rows of outputs computed at a time.
+const TALLEST_TILE: usize = 2;
 
 /// Rows `top..bottom` of the image with the padding around them, eight channels a cell.
 #[derive(Clone, Copy)]
 pub(super) struct Padded {
     top: usize,
     bottom: usize,
-    /// Cells of a row. A tile may reach beyond the end of its run, so there are spare ones.
+    /// Cells of a row. A tile may reach beyond the end of its run, and of the last row, so there are
+    /// spare ones.
     pub(super) stride: usize,
 }
 
@@ -41,7 +44,7 @@ impl Padded {
     }
 
     pub(super) fn cells(&self) -> usize {
-        (self.bottom - self.top + 2 * PAD) * self.stride
+        (self.bottom - self.top + 2 * PAD + TALLEST_TILE - 1) * self.stride
     }
 
     /// The cell where the window of the site (y, x) starts.
@@ -112,34 +115,42 @@ impl Kernel for Convolve<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // The tile that computes the fewest outputs for nothing; starting one costs about two.
+        // The tile that computes the fewest outputs for nothing; starting one costs about two. A
+        // narrow one takes two rows, or its few sums would wait for each other.
         let cost = |tile: usize| self.part.runs.len.div_ceil(tile) * (tile + 2);
         match [8, 7, 4, 2, 1].into_iter().min_by_key(|&tile| cost(tile)) {
-            Some(8) => self.tiles::<S, 8>(simd),
-            Some(7) => self.tiles::<S, 7>(simd),
-            Some(4) => self.tiles::<S, 4>(simd),
-            Some(2) => self.tiles::<S, 2>(simd),
-            _ => self.tiles::<S, 1>(simd),
+            Some(8) => self.tiles::<S, 1, 8>(simd),
+            Some(7) => self.tiles::<S, 1, 7>(simd),
+            Some(4) => self.tiles::<S, 2, 4>(simd),
+            Some(2) => self.tiles::<S, 2, 2>(simd),
+            _ => self.tiles::<S, 1, 1>(simd),
         }
     }
 }
 
 impl Convolve<'_> {
     #[inline(always)]
-    fn tiles<S: Simd, const T: usize>(self, simd: S) {
+    fn tiles<S: Simd, const R: usize, const T: usize>(self, simd: S) {
         let Part { x, filter, runs, range, channels, padded } = self.part;
         let cells = self.cells;
         cells.fill(Cell::ZERO);
         for (block, filter) in filter.blocks.iter().enumerate() {
             let channel = block * LANES;
             padded.fill(simd, x, channels, channel, runs, cells);
-            let outs = self.out.chunks_exact_mut(runs.len * channels);
-            for (start, out) in runs.starts[range.clone()].iter().zip(outs) {
-                for (tile, out) in out.chunks_mut(T * channels).enumerate() {
-                    let window = &cells[padded.window(start.y, start.x + tile * T)..];
-                    let values = row_tile::<S, T>(simd, window, padded.stride, filter);
-                    for (site, value) in out.chunks_exact_mut(channels).zip(values) {
-                        simd.store_at(value, site, channel);
+            let starts = runs.starts[range.clone()].chunks(runs.rows);
+            let outs = self.out.chunks_mut(runs.rows * runs.len * channels);
+            for (starts, out) in starts.zip(outs) {
+                let rows = out.chunks_mut(R * runs.len * channels);
+                for (start, out) in starts.iter().step_by(R).zip(rows) {
+                    for left in (0..runs.len).step_by(T) {
+                        let window = &cells[padded.window(start.y, start.x + left)..];
+                        let values = tile::<S, R, T>(simd, window, padded.stride, filter);
+                        for (row, values) in out.chunks_exact_mut(runs.len * channels).zip(values) {
+                            let sites = row[left * channels..].chunks_exact_mut(channels);
+                            for (site, value) in sites.zip(values) {
+                                simd.store_at(value, site, channel);
+                            }
+                        }
                     }
                 }
             }
@@ -147,23 +158,49 @@ impl Convolve<'_> {
     }
 }
 
-/// T outputs next to each other in a row; `cells` starts at the first one's window.
+/// R rows of T outputs next to each other; `cells` starts at the first one's window.
 #[inline(always)]
-fn row_tile<S: Simd, const T: usize>(
+fn tile<S: Simd, const R: usize, const T: usize>(
     simd: S,
     cells: &[Cell],
     stride: usize,
     filter: &Block,
-) -> [S::Vector; T] {
-    let mut sums = [simd.load(&filter.bias.0); T];
-    for (row, taps) in filter.taps.chunks_exact(SIDE).enumerate() {
-        let cells = &cells[row * stride..][..T + SIDE - 1];
-        for (column, tap) in taps.iter().enumerate() {
-            let tap = simd.load(&tap.0);
-            for (t, sum) in sums.iter_mut().enumerate() {
-                *sum = simd.mul_add(simd.load(&cells[t + column].0), tap, *sum);
+) -> [[S::Vector; T]; R] {
+    let mut sums = [[simd.load(&filter.bias.0); T]; R];
+    for row in 0..R - 1 {
+        slide(simd, &cells[row * stride..], filter, row, 0, row + 1, &mut sums);
+    }
+    for row in R - 1..SIDE {
+        slide(simd, &cells[row * stride..], filter, row, 0, R, &mut sums);
+    }
+    for row in SIDE..SIDE + R - 1 {
+        slide(simd, &cells[row * stride..], filter, row, row + 1 - SIDE, R, &mut sums);
+    }
+    sums
+}
+
+/// Adds the products of one row of inputs to the rows `first..last` of outputs that have it in
+/// their windows. Each input is loaded once and meets all its taps.
+#[inline(always)]
+fn slide<S: Simd, const R: usize, const T: usize>(
+    simd: S,
+    cells: &[Cell],
+    filter: &Block,
+    row: usize,
+    first: usize,
+    last: usize,
+    sums: &mut [[S::Vector; T]; R],
+) {
+    let cells = &cells[..T + SIDE - 1];
+    for (i, cell) in cells.iter().enumerate() {
+        let input = simd.load(&cell.0);
+        for r in first..last {
+            for k in 0..SIDE {
+                if i >= k && i - k < T {
+                    let tap = simd.load(&filter.taps[(row - r) * SIDE + k].0);
+                    sums[r][i - k] = simd.mul_add(input, tap, sums[r][i - k]);
+                }
             }
         }
     }
-    sums
 }

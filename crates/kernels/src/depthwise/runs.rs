@@ -39,9 +39,10 @@ impl Runs {
         }
     }
 
-    /// The fewest runs worth a task of their own, a whole number of patches: a part reads three rows
-    /// above and below it again.
-    pub(super) fn least_part(&self) -> usize {
-        if self.len == self.width { 8 } else { self.rows }
+    /// How many runs make one of `parts` parts: whole patches, or at least eight rows of the grid,
+    /// since a part reads three rows above and below it again.
+    pub(super) fn part(&self, parts: usize) -> usize {
+        let even = self.starts.len().div_ceil(parts);
+        if self.len == self.width { even.max(8) } else { even.next_multiple_of(self.rows) }
     }
 }
