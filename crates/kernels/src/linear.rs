@@ -12,10 +12,10 @@ use product::{Matrix, multiply};
 /// Rows of one matrix product, so that its block of the output stays in the second-level cache
 /// while the bias is added. Fixed by shape: the product's rounding may depend on the cut.
 fn block_rows(rows: usize, outputs: usize) -> usize {
-    const VALUES: usize = 64 * 1024;
-    let fitting = (VALUES / outputs.max(1)).clamp(48, 512);
-    // At least 8 blocks where there are that many rows of 48.
-    fitting.min(rows.div_ceil(8).max(48))
+    const VALUES: usize = 128 * 1024;
+    let fitting = (VALUES / outputs.max(1)).clamp(96, 512);
+    // At least 8 blocks where there are that many rows of 96.
+    fitting.min(rows.div_ceil(8).max(96))
 }
 
 /// out = x · Wᵀ + b: `[M, inputs]` → `[M, outputs]`. The number of outputs follows from `weight`.
