@@ -11,7 +11,7 @@ use crate::gelu;
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{add_parts, rows_per_task};
 
-/// Where [`backward`] writes the gradients.
+/// Where [`gelu_grn_backward`] writes the gradients.
 #[derive(Debug)]
 pub struct Gradients<'a> {
     /// With respect to `x`, `[N, S, C]`.
