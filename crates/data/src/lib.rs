@@ -1,1 +1,29 @@
-//! fcmae-data
+//! Image files to training batches, without a tensor framework.
+//!
+//! Modules in the order in which data flows:
+//! - [`source`]: a folder of image files becomes a sorted list of samples, and parts of it;
+//! - [`random`]: every random choice as a function of (seed, purpose, epoch, sample);
+//! - [`sampler`]: which samples stand in which batch;
+//! - [`decode`]: one file becomes one [`Picture`];
+//! - [`augment`]: one picture becomes one input of the network;
+//! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
+//! - [`error`]: what can go wrong, with its mend.
+
+#![forbid(unsafe_code)]
+
+pub mod augment;
+mod cache;
+pub mod decode;
+pub mod error;
+pub mod loader;
+mod picture;
+pub mod random;
+pub mod sampler;
+pub mod source;
+
+pub use augment::{EvalTransform, Normalization, RandomResizedCrop, Transform};
+pub use decode::Limits;
+pub use error::{DataError, DecodeError};
+pub use loader::{Batch, Loader, LoaderOptions};
+pub use picture::Picture;
+pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};

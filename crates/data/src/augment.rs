@@ -1,0 +1,79 @@
+//! One picture to one input of the network.
+
+use rand_chacha::rand_core::Rng;
+
+use crate::error::DataError;
+use crate::picture::Picture;
+
+mod crop;
+mod eval;
+mod flip;
+mod normalize;
+mod resize;
+
+pub use crop::{Crop, RandomResizedCrop};
+pub use eval::{EvalResize, EvalTransform};
+pub use flip::flip_horizontal;
+pub use normalize::Normalization;
+pub use resize::{CropBox, resize, resize_crop};
+
+/// Largest height or width of an input.
+pub const MAX_SIDE: u32 = 16_384;
+
+/// From a decoded picture to the network's input size.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transform {
+    /// For training: a random crop, resized, perhaps mirrored.
+    Train(RandomResizedCrop),
+    /// For evaluation and prediction: always the same.
+    Eval(EvalTransform),
+}
+
+impl Transform {
+    /// (height, width) of the result.
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Train(train) => (train.height, train.width),
+            Self::Eval(eval) => (eval.height, eval.width),
+        }
+    }
+
+    /// Applies it: a function of the picture and the generator's state alone.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for settings out of range.
+    pub fn apply(&self, picture: &Picture, rng: &mut impl Rng) -> Result<Picture, DataError> {
+        match self {
+            Self::Train(train) => train.apply(picture, rng),
+            Self::Eval(eval) => eval.apply(picture),
+        }
+    }
+
+    /// Checks the settings once, before a run.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for settings out of range.
+    pub fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Train(train) => train.check(),
+            Self::Eval(eval) => eval.check(),
+        }
+    }
+}
+
+fn check_size(height: u32, width: u32) -> Result<(), DataError> {
+    let range = 1..=MAX_SIDE;
+    if range.contains(&height) && range.contains(&width) {
+        return Ok(());
+    }
+    Err(DataError::Parameter {
+        what: "image size (height × width)",
+        value: format!("{height}×{width}"),
+        mend: format!("sides from 1 to {MAX_SIDE} are possible"),
+    })
+}
+
+/// Rounds as Python's `round`: halves to the even neighbour.
+fn round_half_even(value: f64) -> f64 {
+    value.round_ties_even()
+}

@@ -1,0 +1,118 @@
+//! 8-bit values to the network's range.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::picture::Picture;
+
+/// Mean and standard deviation of each channel, of values in [0, 1].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// Subtracted, one number a channel.
+    pub mean: Vec<f32>,
+    /// Divided by, one number a channel.
+    pub std: Vec<f32>,
+}
+
+impl Normalization {
+    /// ImageNet's, for 3 channels or 1 (the mean over the colours).
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for another number of channels.
+    pub fn imagenet(channels: u32) -> Result<Self, DataError> {
+        crate::decode::check_channels(channels)?;
+        Ok(if channels == 3 {
+            Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+        } else {
+            Self { mean: vec![0.449], std: vec![0.226] }
+        })
+    }
+
+    /// The number of channels, 1 or 3.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] when mean and std do not both have 1 or 3 numbers, or one is not
+    /// finite, or a std is not above zero.
+    pub fn channels(&self) -> Result<u32, DataError> {
+        let same = self.mean.len() == self.std.len() && matches!(self.mean.len(), 1 | 3);
+        let sound = self.mean.iter().all(|mean| mean.is_finite())
+            && self.std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if same && sound {
+            return Ok(self.mean.len() as u32);
+        }
+        Err(DataError::Parameter {
+            what: "normalization",
+            value: format!("mean {:?}, std {:?}", self.mean, self.std),
+            mend: "mean and std need one number a channel (3 or 1), std above 0".to_owned(),
+        })
+    }
+
+    /// Appends a picture's values, `[height, width, channels]`, to `into`:
+    /// `(value / 255 − mean) / std`, in the order of operations of torchvision.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] when the picture has another number of channels.
+    pub fn append(&self, picture: &Picture, into: &mut Vec<f32>) -> Result<(), DataError> {
+        let channels = self.channels()?;
+        if channels != picture.channels() {
+            return Err(DataError::Parameter {
+                what: "number of channels of the picture",
+                value: picture.channels().to_string(),
+                mend: format!("the normalization has {channels}"),
+            });
+        }
+        let table = self.table();
+        into.reserve(picture.pixels().len());
+        match table.as_slice() {
+            [grey] => into.extend(picture.pixels().iter().map(|&v| grey[usize::from(v)])),
+            [red, green, blue] => {
+                let (pixels, _) = picture.pixels().as_chunks::<3>();
+                into.extend(pixels.iter().flat_map(|&[r, g, b]| {
+                    [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]
+                }));
+            }
+            _ => unreachable!("channels() allows 1 or 3"),
+        }
+        Ok(())
+    }
+
+    /// The result for each of the 256 values, a channel.
+    fn table(&self) -> Vec<[f32; 256]> {
+        let result = |v: usize, (mean, std): (&f32, &f32)| (v as f32 / 255.0 - mean) / std;
+        self.mean
+            .iter()
+            .zip(&self.std)
+            .map(|channel| std::array::from_fn(|v| result(v, channel)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn values_are_torchvision_s() {
+        // torchvision: Normalize(mean, std)(ToTensor()(pixel (0, 128, 255))).
+        let mut values = Vec::new();
+        let picture = Picture::new(1, 1, 3, vec![0, 128, 255]).unwrap();
+        Normalization::imagenet(3).unwrap().append(&picture, &mut values).unwrap();
+        let expected = [-2.117_904, 0.205_182_2, 2.64];
+        for (value, expected) in values.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn senseless_settings_are_refused() {
+        let bad = |mean: &[f32], std: &[f32]| {
+            Normalization { mean: mean.to_vec(), std: std.to_vec() }.channels().is_err()
+        };
+        assert!(bad(&[0.5], &[0.0]) && bad(&[0.5, 0.5], &[1.0, 1.0]) && bad(&[0.5], &[1.0; 3]));
+        assert!(bad(&[f32::NAN], &[1.0]) && bad(&[], &[]) && bad(&[0.5], &[-1.0]));
+        assert!(Normalization::imagenet(4).is_err());
+        let grey = Picture::new(1, 1, 1, vec![3]).unwrap();
+        assert!(Normalization::imagenet(3).unwrap().append(&grey, &mut Vec::new()).is_err());
+    }
+}

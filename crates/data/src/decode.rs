@@ -1,0 +1,159 @@
+//! One file to one [`Picture`].
+//!
+//! The format is told by the content, never by the name. Size limits are checked on the header,
+//! before anything is allocated for pixels. Orientation (EXIF) is applied, 16-bit values become
+//! 8-bit, transparency lies on white, of an animation the first frame is taken.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use crate::error::{DataError, DecodeError};
+use crate::picture::Picture;
+
+mod color;
+mod jpeg;
+
+/// What a picture may cost. A file beyond any of these is refused from its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest width · height.
+    pub pixels: u64,
+    /// Most bytes of a file, and of its decoded pixels as stored in it (a 16-bit RGBA pixel takes
+    /// eight).
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    /// 100 million pixels and 512 MiB.
+    fn default() -> Self {
+        Self { pixels: 100_000_000, bytes: 512 << 20 }
+    }
+}
+
+/// Most bytes that a decoder may allocate while it reads a header: colour profiles and the like
+/// can be compressed bombs too.
+const HEADER_BYTES: u64 = 16 << 20;
+
+/// Reads and decodes a file into 1 (grey) or 3 (RGB) channels.
+///
+/// # Errors
+/// [`DataError::Picture`] naming the file and the reason; [`DataError::Parameter`] for another
+/// number of channels.
+pub fn open(path: &Path, channels: u32, limits: &Limits) -> Result<Picture, DataError> {
+    check_channels(channels)?;
+    let picture = read_file(path, limits).and_then(|bytes| decode(&bytes, channels, limits));
+    picture.map_err(|source| DataError::Picture { path: path.to_path_buf(), source })
+}
+
+/// Checks that pictures can be made with so many channels.
+pub(crate) fn check_channels(channels: u32) -> Result<(), DataError> {
+    if matches!(channels, 1 | 3) {
+        return Ok(());
+    }
+    Err(DataError::Parameter {
+        what: "number of channels",
+        value: channels.to_string(),
+        mend: "use 3 (RGB) or 1 (grey)".to_owned(),
+    })
+}
+
+/// A whole regular file. Anything else is refused before it is opened: opening a FIFO would block.
+pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(DecodeError::NotAFile);
+    }
+    check("the file's size in bytes", meta.len(), limits.bytes)?;
+    let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
+    // A file that grows meanwhile must not fill the memory.
+    File::open(path)?.take(limits.bytes).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Decodes a picture file's bytes into 1 (grey) or 3 (RGB) channels.
+///
+/// # Errors
+/// [`DecodeError`]; a panic inside a decoder is caught and becomes one.
+pub fn decode(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Picture, DecodeError> {
+    if !matches!(channels, 1 | 3) {
+        return Err(DecodeError::Unsupported(format!("{channels} channels; use 3 or 1")));
+    }
+    caught(|| decode_unguarded(bytes, channels, limits))
+}
+
+/// Runs `work`, with a panic turned into an error.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    // What a panic leaves half done is dropped with it: nothing outside is written to.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(DecodeError::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
+    })
+}
+
+fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Picture, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = reader.format().ok_or(DecodeError::UnknownFormat)?;
+    reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
+    let mut decoder = reader.into_decoder().map_err(reason)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(DecodeError::Malformed(format!("{width}×{height} pixels")));
+    }
+    check("width · height in pixels", u64::from(width) * u64::from(height), limits.pixels)?;
+    check("the decoded size in bytes", decoder.total_bytes(), limits.bytes)?;
+    // The decoder's own buffers come beside the output, so they get as much again.
+    decoder.set_limits(decoder_limits(limits.bytes.saturating_mul(2))).map_err(reason)?;
+    if format == ImageFormat::Jpeg {
+        // The decoder fills what is missing with grey, which would be trained on.
+        jpeg::check_complete(bytes)?;
+    }
+    // Unreadable EXIF is no reason to drop the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
+    image.apply_orientation(orientation);
+    Ok(color::to_channels(image, channels))
+}
+
+fn check(what: &'static str, value: u64, limit: u64) -> Result<(), DecodeError> {
+    if value > limit { Err(DecodeError::TooLarge { what, value, limit }) } else { Ok(()) }
+}
+
+fn decoder_limits(max_alloc: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(max_alloc);
+    limits
+}
+
+fn reason(error: ImageError) -> DecodeError {
+    match error {
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated
+        }
+        ImageError::IoError(error) => DecodeError::Malformed(error.to_string()),
+        ImageError::Unsupported(error) => DecodeError::Unsupported(error.to_string()),
+        other => DecodeError::Malformed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_decoder_becomes_a_reason() {
+        let error = caught::<()>(|| panic!("index {} out of range", 7)).unwrap_err();
+        assert!(error.to_string().contains("index 7 out of range"), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Any decoded picture to 8-bit RGB or grey.
+
+use image::DynamicImage;
+
+use crate::picture::Picture;
+
+/// Grey of an RGB pixel as Pillow's `convert("L")`: ITU-R 601 weights in 16-bit fixed point.
+fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    let sum = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471;
+    ((sum + 0x8000) >> 16) as u8
+}
+
+/// A value over white: `value · a + 255 · (1 − a)`, a = alpha / 255, rounded to nearest.
+fn over_white(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u32::from(value), u32::from(alpha));
+    ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
+/// A picture with 1 or 3 channels, transparency on white.
+pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
+    let (width, height) = (image.width(), image.height());
+    let color = image.color();
+    let pixels = match (color.has_color(), color.has_alpha()) {
+        (true, false) => {
+            let pixels = image.into_rgb8().into_raw();
+            if channels == 3 { pixels } else { rgb_to_grey(&pixels) }
+        }
+        (true, true) => {
+            let mut flat = Vec::with_capacity(width as usize * height as usize * 3);
+            for pixel in image.into_rgba8().as_raw().chunks_exact(4) {
+                flat.extend(pixel[..3].iter().map(|&value| over_white(value, pixel[3])));
+            }
+            if channels == 3 { flat } else { rgb_to_grey(&flat) }
+        }
+        (false, false) => {
+            let pixels = image.into_luma8().into_raw();
+            if channels == 1 { pixels } else { grey_to_rgb(&pixels) }
+        }
+        (false, true) => {
+            let raw = image.into_luma_alpha8().into_raw();
+            let flat: Vec<u8> = raw.chunks_exact(2).map(|p| over_white(p[0], p[1])).collect();
+            if channels == 1 { flat } else { grey_to_rgb(&flat) }
+        }
+    };
+    Picture::from_parts(width, height, channels, pixels)
+}
+
+fn rgb_to_grey(pixels: &[u8]) -> Vec<u8> {
+    pixels.chunks_exact(3).map(|pixel| luma(pixel[0], pixel[1], pixel[2])).collect()
+}
+
+fn grey_to_rgb(pixels: &[u8]) -> Vec<u8> {
+    pixels.iter().flat_map(|&value| [value; 3]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_stay_extremes() {
+        assert_eq!([luma(0, 0, 0), luma(255, 255, 255)], [0, 255]);
+        // Pillow: Image.new("RGB", (1, 1), (255, 0, 0)).convert("L") is 76; green 150; blue 29.
+        assert_eq!([luma(255, 0, 0), luma(0, 255, 0), luma(0, 0, 255)], [76, 150, 29]);
+        assert_eq!([over_white(0, 0), over_white(0, 255), over_white(9, 255)], [255, 0, 9]);
+        assert_eq!(over_white(0, 128), 127);
+    }
+}

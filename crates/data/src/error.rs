@@ -1,0 +1,180 @@
+//! Errors of this crate: each names the file or value, and the mend.
+
+use std::path::PathBuf;
+
+use crate::source::printable;
+
+/// Why one file did not become a picture. In a run it is a skip; for a single picture it is
+/// wrapped into [`DataError::Picture`], which names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The file could not be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// A directory, FIFO, socket or device.
+    #[error("not a regular file")]
+    NotAFile,
+    /// No byte in it.
+    #[error("the file is empty")]
+    Empty,
+    /// The first bytes belong to no known picture format.
+    #[error("not a picture: its first bytes are none of JPEG, PNG, WebP, GIF, BMP or TIFF")]
+    UnknownFormat,
+    /// The file ends before its picture does.
+    #[error("cut short: the file ends before the picture does")]
+    Truncated,
+    /// Header or file beyond [`Limits`](crate::decode::Limits); nothing was decoded.
+    #[error("too large: {what} is {value}, the limit is {limit}; shrink the picture first")]
+    TooLarge {
+        /// What was measured.
+        what: &'static str,
+        /// Its value in this file.
+        value: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Recognised, but of a kind that is not decoded.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// The bytes break the rules of their format.
+    #[error("damaged: {0}")]
+    Malformed(String),
+    /// The file is no longer the one that was found when the folder was read.
+    #[error("changed since the folder was read: {0}")]
+    Changed(String),
+    /// The decoder panicked on it. The panic was caught.
+    #[error("damaged: the decoder failed on it ({0})")]
+    Panicked(String),
+}
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The data folder is not there.
+    #[error("{}: no such folder; check the path", printable(.0))]
+    Missing(PathBuf),
+    /// The data path is a file.
+    #[error("{}: not a folder; give the folder that holds the pictures", printable(.0))]
+    NotAFolder(PathBuf),
+    /// The data folder cannot be listed.
+    #[error("{}: cannot be listed: {source}", printable(.path))]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Nothing with a picture's extension.
+    #[error(
+        "{}: no picture in it (looked for files ending in {extensions}, passed over {passed_over} other files, \
+         skipped {skipped}); give the folder that holds the pictures, or convert them",
+        printable(.path)
+    )]
+    NoPictures {
+        /// The folder.
+        path: PathBuf,
+        /// Extensions that were looked for.
+        extensions: String,
+        /// Files with other extensions, and hidden ones.
+        passed_over: usize,
+        /// Entries with a picture's extension that are no regular files.
+        skipped: usize,
+    },
+    /// Labels are needed and there are not two class folders.
+    #[error(
+        "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
+         into a sub-folder of its own ({outside} pictures lie outside of any)",
+        printable(.path),
+        if .classes.is_empty() { "no class folder".to_owned() } else { format!("one class folder ({:?})", .classes[0]) }
+    )]
+    TooFewClasses {
+        /// The folder.
+        path: PathBuf,
+        /// The classes found: none or one.
+        classes: Vec<String>,
+        /// Pictures in the folder itself, which have no class.
+        outside: usize,
+    },
+    /// A class folder that the given class list does not name.
+    #[error(
+        "{}: class folder {class:?} is not one of the {} classes expected ({}); rename or remove it, or use weights \
+         trained with that class",
+        printable(.path),
+        .expected.len(),
+        first_names(.expected)
+    )]
+    UnknownClass {
+        /// The data folder.
+        path: PathBuf,
+        /// The class folder's name.
+        class: String,
+        /// The class list.
+        expected: Vec<String>,
+    },
+    /// More samples than an index can count.
+    #[error("{}: {count} pictures; at most {} are supported, split the folder", printable(.path), u32::MAX)]
+    TooManyPictures {
+        /// The folder.
+        path: PathBuf,
+        /// Pictures in it.
+        count: usize,
+    },
+    /// A share or a count that cannot be taken.
+    #[error("{what} is {value}; {mend}")]
+    Parameter {
+        /// The setting's name.
+        what: &'static str,
+        /// The value given.
+        value: String,
+        /// What it may be.
+        mend: String,
+    },
+    /// One batch needs more pictures than there are.
+    #[error(
+        "batch size {batch} is larger than the set of {set} pictures; use a batch size of {set} or less"
+    )]
+    BatchLargerThanSet {
+        /// Pictures a batch.
+        batch: usize,
+        /// Pictures in the set.
+        set: usize,
+    },
+    /// Too large a share of the set cannot be decoded.
+    #[error(
+        "{bad} of {set} pictures could not be used, more than the allowed share of {limit}: {first}; \
+         repair or remove them, or raise the allowed share of bad files"
+    )]
+    TooManyBad {
+        /// Bad files so far.
+        bad: usize,
+        /// Pictures in the set.
+        set: usize,
+        /// Largest allowed share.
+        limit: f64,
+        /// The first few, with their reasons.
+        first: String,
+    },
+    /// One picture, asked for by name, cannot be used.
+    #[error("{}: {source}", printable(.path))]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: DecodeError,
+    },
+    /// A worker thread could not be started, or ended by a fault of this crate.
+    #[error("a loading thread failed: {0}")]
+    Worker(String),
+}
+
+/// The first few of a list of names, for a message.
+fn first_names(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
+}

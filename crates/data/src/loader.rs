@@ -1,0 +1,536 @@
+//! Worker threads decode and augment ahead; batches come in order.
+//!
+//! What a batch holds follows from (folder, seed, epoch, batch number) alone. The unit of work is
+//! one sample, so that all workers share the batch that is needed next. A sample stays 8-bit until
+//! its batch is complete, which keeps what is loaded ahead small.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::augment::{Normalization, Transform};
+use crate::cache::Cache;
+use crate::decode::{self, Limits};
+use crate::error::{DataError, DecodeError};
+use crate::picture::Picture;
+use crate::random;
+use crate::sampler::{Order, Sampler};
+use crate::source::{ImageFolder, Sample, Skipped, printable};
+
+/// Settings of a [`Loader`].
+#[derive(Clone, Debug)]
+pub struct LoaderOptions {
+    /// Pictures a batch.
+    pub batch: usize,
+    /// Order of the samples.
+    pub order: Order,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// Threads that decode and augment; 0 does it in the calling thread, when a batch is asked for.
+    pub workers: usize,
+    /// Batches to load ahead, at least 1.
+    pub prefetch: usize,
+    /// Bytes of decoded pictures to keep from epoch to epoch; 0 keeps none.
+    pub cache_bytes: usize,
+    /// Largest share of the set that may be bad files before loading stops with an error.
+    pub max_bad_fraction: f64,
+    /// What one picture may cost.
+    pub limits: Limits,
+}
+
+impl LoaderOptions {
+    /// For training: shuffled, endless; one worker a core, two batches ahead, 1 GiB of cache, at
+    /// most a tenth of the set bad.
+    pub fn train(batch: usize, seed: u64) -> Self {
+        Self {
+            batch,
+            order: Order::Shuffled,
+            seed,
+            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            prefetch: 2,
+            cache_bytes: 1 << 30,
+            max_bad_fraction: 0.1,
+            limits: Limits::default(),
+        }
+    }
+
+    /// For evaluation: every sample once, in order; no cache.
+    pub fn eval(batch: usize) -> Self {
+        Self { order: Order::Sequential, cache_bytes: 0, ..Self::train(batch, 0) }
+    }
+}
+
+/// Pictures for one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Normalised values, `[N, height, width, channels]`.
+    pub images: Vec<f32>,
+    /// Class positions, `[N]`; empty where the folder has no labels.
+    pub labels: Vec<u32>,
+    /// Positions in the folder's samples, `[N]`.
+    pub indices: Vec<u32>,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The batch's number in its epoch, from 0.
+    pub number: u64,
+    /// Height of the images.
+    pub height: usize,
+    /// Width of the images.
+    pub width: usize,
+    /// Channels of the images.
+    pub channels: usize,
+}
+
+impl Batch {
+    /// N, the number of pictures: the batch size, less the bad files (and, in order, what the last
+    /// batch of the set lacks). May be 0 when every file of the batch was bad.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether every file of the batch was bad.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+}
+
+/// Batches of a folder, in order: an iterator, endless when shuffled (on across epochs), one epoch
+/// long when sequential. After an error it ends.
+///
+/// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
+/// Dropping the loader stops its threads, after the picture each is at.
+pub struct Loader {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    workers: usize,
+    batches_per_epoch: u64,
+    skipped: BTreeMap<u32, String>,
+    max_bad_fraction: f64,
+    ended: bool,
+}
+
+impl Loader {
+    /// A loader at the first batch of epoch 0. Threads start when the first batch is asked for.
+    ///
+    /// # Errors
+    /// Settings out of range; shuffled, a batch larger than the set.
+    pub fn new(
+        folder: Arc<ImageFolder>,
+        transform: Transform,
+        normalization: Normalization,
+        options: &LoaderOptions,
+    ) -> Result<Self, DataError> {
+        transform.check()?;
+        let channels = normalization.channels()?;
+        if !(0.0..=1.0).contains(&options.max_bad_fraction) {
+            return Err(DataError::Parameter {
+                what: "allowed share of bad files",
+                value: options.max_bad_fraction.to_string(),
+                mend: "use 0 to 1, such as 0.1".to_owned(),
+            });
+        }
+        let set = u32::try_from(folder.len()).map_err(|_| DataError::TooManyPictures {
+            path: folder.root.clone(),
+            count: folder.len(),
+        })?;
+        let sampler = Sampler::new(set, options.batch, options.order, options.seed)?;
+        Ok(Self {
+            batches_per_epoch: sampler.batches_per_epoch(),
+            threads: Vec::new(),
+            workers: options.workers,
+            skipped: BTreeMap::new(),
+            max_bad_fraction: options.max_bad_fraction,
+            ended: false,
+            shared: Arc::new(Shared {
+                cache: Cache::new(options.cache_bytes, folder.len()),
+                folder,
+                transform,
+                normalization,
+                channels,
+                seed: options.seed,
+                limits: options.limits,
+                prefetch: options.prefetch.max(1),
+                queue: Mutex::new(Queue::new(sampler, options.order)),
+                work: Condvar::new(),
+                ready: Condvar::new(),
+            }),
+        })
+    }
+
+    /// Batches an epoch: ⌊set / batch⌋ when shuffled, rounded up in order.
+    pub fn batches_per_epoch(&self) -> u64 {
+        self.batches_per_epoch
+    }
+
+    /// The folder whose samples [`Batch::indices`] point to.
+    pub fn folder(&self) -> &Arc<ImageFolder> {
+        &self.shared.folder
+    }
+
+    /// Goes to a batch: the next one delivered is `number` of `epoch`, as if all before it had
+    /// been asked for. Also starts an ended evaluation again. A number of
+    /// [`batches_per_epoch`](Self::batches_per_epoch) or more counts on into later epochs when
+    /// shuffled.
+    pub fn seek(&mut self, epoch: u64, number: u64) {
+        let mut queue = self.shared.lock();
+        let per_epoch = self.batches_per_epoch.max(1);
+        queue.next = match queue.order {
+            Order::Shuffled => (epoch + number / per_epoch, number % per_epoch),
+            Order::Sequential => (epoch, number),
+        };
+        // Work under way belongs to a batch whose ticket nobody waits for any more.
+        queue.pending.clear();
+        self.ended = false;
+    }
+
+    /// Files left out of the batches delivered so far, each once, in the folder's order. Entries
+    /// that never became samples are in [`ImageFolder::skipped`].
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.skipped
+            .iter()
+            .map(|(&index, reason)| Skipped {
+                path: self.shared.folder.path(index as usize),
+                reason: reason.clone(),
+            })
+            .collect()
+    }
+
+    fn next_batch(&mut self) -> Result<Option<Batch>, DataError> {
+        let done = if self.workers == 0 { self.shared.load_here()? } else { self.wait()? };
+        let Some(Loaded { batch, bad }) = done else { return Ok(None) };
+        // Counted as batches are delivered, not as threads meet them: the error comes at the same
+        // batch for any number of workers.
+        self.skipped.extend(bad);
+        let (bad, set) = (self.skipped.len(), self.shared.folder.len());
+        if bad as f64 > self.max_bad_fraction * set as f64 {
+            const SHOWN: usize = 5;
+            let shown = self.skipped().into_iter().take(SHOWN);
+            let mut first: Vec<String> =
+                shown.map(|skip| format!("{} ({})", printable(&skip.path), skip.reason)).collect();
+            if bad > SHOWN {
+                first.push("…".to_owned());
+            }
+            let (limit, first) = (self.max_bad_fraction, first.join(", "));
+            return Err(DataError::TooManyBad { bad, set, limit, first });
+        }
+        Ok(Some(batch))
+    }
+
+    /// Waits for the threads to complete the next batch.
+    fn wait(&mut self) -> Result<Option<Loaded>, DataError> {
+        self.start()?;
+        let mut queue = self.shared.lock();
+        loop {
+            if let Some(reason) = &queue.failed {
+                return Err(DataError::Worker(reason.clone()));
+            }
+            queue.plan(self.shared.prefetch);
+            self.shared.work.notify_all();
+            let Some(first) = queue.pending.front_mut() else { return Ok(None) };
+            if let Some(loaded) = first.loaded.take() {
+                queue.pending.pop_front();
+                queue.plan(self.shared.prefetch);
+                self.shared.work.notify_all();
+                return loaded.map(Some);
+            }
+            queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn start(&mut self) -> Result<(), DataError> {
+        while self.threads.len() < self.workers {
+            let shared = Arc::clone(&self.shared);
+            let name = format!("fcmae-data-{}", self.threads.len());
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || shared.run())
+                .map_err(|error| DataError::Worker(format!("could not be started: {error}")))?;
+            self.threads.push(thread);
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_batch().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader")
+            .field("root", &self.shared.folder.root)
+            .field("set", &self.shared.folder.len())
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the threads and the loader share.
+struct Shared {
+    folder: Arc<ImageFolder>,
+    transform: Transform,
+    normalization: Normalization,
+    channels: u32,
+    seed: u64,
+    limits: Limits,
+    prefetch: usize,
+    cache: Cache,
+    queue: Mutex<Queue>,
+    /// There may be something to do, or to stop for.
+    work: Condvar,
+    /// A batch may be complete.
+    ready: Condvar,
+}
+
+/// The batches under way, in the order of delivery.
+struct Queue {
+    sampler: Sampler,
+    order: Order,
+    /// (epoch, number) of the next batch to begin.
+    next: (u64, u64),
+    pending: VecDeque<Pending>,
+    /// Counts batches begun, so that a late result finds its own.
+    tickets: u64,
+    stop: bool,
+    failed: Option<String>,
+}
+
+/// A batch under way.
+struct Pending {
+    ticket: u64,
+    place: (u64, u64),
+    indices: Vec<u32>,
+    /// Samples handed out.
+    begun: usize,
+    /// Samples that came back.
+    done: usize,
+    results: Vec<Option<Result<Picture, DecodeError>>>,
+    loaded: Option<Result<Loaded, DataError>>,
+}
+
+/// A complete batch, and the positions and reasons of the files left out of it.
+struct Loaded {
+    batch: Batch,
+    bad: Vec<(u32, String)>,
+}
+
+/// One sample to load.
+#[derive(Clone, Copy)]
+struct Task {
+    ticket: u64,
+    slot: usize,
+    epoch: u64,
+    index: u32,
+}
+
+impl Queue {
+    fn new(sampler: Sampler, order: Order) -> Self {
+        Self {
+            sampler,
+            order,
+            next: (0, 0),
+            pending: VecDeque::new(),
+            tickets: 0,
+            stop: false,
+            failed: None,
+        }
+    }
+
+    /// Begins batches until `ahead` are under way or the set ends.
+    fn plan(&mut self, ahead: usize) {
+        while self.pending.len() < ahead {
+            let place = self.next;
+            let indices = self.sampler.batch(place.0, place.1);
+            if indices.is_empty() {
+                return;
+            }
+            self.next = (place.0, place.1 + 1);
+            if self.order == Order::Shuffled && self.next.1 >= self.sampler.batches_per_epoch() {
+                self.next = (place.0 + 1, 0);
+            }
+            self.tickets += 1;
+            self.pending.push_back(Pending {
+                ticket: self.tickets,
+                place,
+                begun: 0,
+                done: 0,
+                results: indices.iter().map(|_| None).collect(),
+                indices,
+                loaded: None,
+            });
+        }
+    }
+
+    /// The next sample to load: of the first batch that has any left.
+    fn take(&mut self) -> Option<Task> {
+        let batch = self.pending.iter_mut().find(|batch| batch.begun < batch.indices.len())?;
+        let slot = batch.begun;
+        batch.begun += 1;
+        Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index: batch.indices[slot] })
+    }
+
+    fn find(&mut self, ticket: u64) -> Option<&mut Pending> {
+        self.pending.iter_mut().find(|batch| batch.ticket == ticket)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No code that holds this lock leaves the queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of one worker thread.
+    fn run(&self) {
+        // A panic of our own code must end the loader with an error, not leave it waiting.
+        let _fall = Fall(self);
+        let mut queue = self.lock();
+        loop {
+            if queue.stop {
+                return;
+            }
+            let Some(task) = queue.take() else {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(queue);
+            let result = self.load(task);
+            queue = self.lock();
+            let Some(batch) = queue.find(task.ticket) else { continue };
+            batch.results[task.slot] = Some(result);
+            batch.done += 1;
+            if batch.done == batch.indices.len() {
+                let (place, indices) = (batch.place, batch.indices.clone());
+                let results = std::mem::take(&mut batch.results);
+                drop(queue);
+                let loaded = self.assemble(place, &indices, results);
+                queue = self.lock();
+                if let Some(batch) = queue.find(task.ticket) {
+                    batch.loaded = Some(loaded);
+                    self.ready.notify_all();
+                }
+            }
+        }
+    }
+
+    /// The next batch, loaded in the calling thread.
+    fn load_here(&self) -> Result<Option<Loaded>, DataError> {
+        let begun = {
+            let mut queue = self.lock();
+            queue.plan(1);
+            queue.pending.pop_front()
+        };
+        let Some(Pending { place, indices, .. }) = begun else { return Ok(None) };
+        let task = |(slot, &index)| Task { ticket: 0, slot, epoch: place.0, index };
+        let results = indices.iter().enumerate().map(|i| Some(self.load(task(i)))).collect();
+        self.assemble(place, &indices, results).map(Some)
+    }
+
+    /// One sample: decoded, or from the cache, and augmented.
+    fn load(&self, task: Task) -> Result<Picture, DecodeError> {
+        decode::caught(|| {
+            let sample = &self.folder.samples[task.index as usize];
+            let path = self.folder.path(task.index as usize);
+            // Also for a kept picture: whether a file that is gone is skipped must not depend on
+            // the cache.
+            check_unchanged(sample, &std::fs::metadata(&path)?)?;
+            let picture = match self.cache.get(task.index) {
+                Some(picture) => picture,
+                None => {
+                    let bytes = decode::read_file(&path, &self.limits)?;
+                    let picture = decode::decode(&bytes, self.channels, &self.limits)?;
+                    let picture = Arc::new(picture);
+                    self.cache.put(task.index, &picture);
+                    picture
+                }
+            };
+            let rng = &mut random::keyed(self.seed, "augment", task.epoch, u64::from(task.index));
+            self.transform
+                .apply(&picture, rng)
+                .map_err(|error| DecodeError::Unsupported(error.to_string()))
+        })
+    }
+
+    /// Puts the samples of a batch together, without the bad ones.
+    fn assemble(
+        &self,
+        (epoch, number): (u64, u64),
+        indices: &[u32],
+        results: Vec<Option<Result<Picture, DecodeError>>>,
+    ) -> Result<Loaded, DataError> {
+        let (height, width) = self.transform.size();
+        let (height, width) = (height as usize, width as usize);
+        let channels = self.channels as usize;
+        let mut batch = Batch {
+            images: Vec::with_capacity(indices.len() * height * width * channels),
+            labels: Vec::new(),
+            indices: Vec::with_capacity(indices.len()),
+            epoch,
+            number,
+            height,
+            width,
+            channels,
+        };
+        let mut bad = Vec::new();
+        for (&index, result) in indices.iter().zip(results.into_iter().flatten()) {
+            match result {
+                Ok(picture) => {
+                    self.normalization.append(&picture, &mut batch.images)?;
+                    batch.indices.push(index);
+                    if let Some(label) = self.folder.samples[index as usize].label {
+                        batch.labels.push(label as u32);
+                    }
+                }
+                Err(reason) => bad.push((index, reason.to_string())),
+            }
+        }
+        Ok(Loaded { batch, bad })
+    }
+}
+
+/// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
+fn check_unchanged(sample: &Sample, meta: &std::fs::Metadata) -> Result<(), DecodeError> {
+    if !meta.is_file() {
+        return Err(DecodeError::NotAFile);
+    }
+    if meta.len() != sample.bytes {
+        let text = format!("{} bytes, it had {}", meta.len(), sample.bytes);
+        return Err(DecodeError::Changed(text));
+    }
+    if meta.modified().ok() != sample.modified {
+        return Err(DecodeError::Changed("written to since".to_owned()));
+    }
+    Ok(())
+}
+
+/// Tells the loader when its thread ends by a panic.
+struct Fall<'a>(&'a Shared);
+
+impl Drop for Fall<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().failed = Some("it panicked; please report it".to_owned());
+            self.0.ready.notify_all();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Parts of a folder: held-out pictures, and few labels.
+//!
+//! Which sample goes where depends on a hash of its relative path and the seed, not on its
+//! position: two machines, or the same folder with a file added, agree.
+
+use super::{ImageFolder, portable_bytes};
+use crate::error::DataError;
+
+/// How many labelled samples to keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// A share of every class, in (0, 1].
+    Fraction(f64),
+    /// A number of samples over all classes together, shared out in proportion.
+    Count(usize),
+}
+
+impl ImageFolder {
+    /// Two parts: the rest, and about `held_out` of the samples.
+    ///
+    /// With labels the share is held out of every class (rounded to the nearest number); a class
+    /// of two or more has at least one sample on each side, a class of one stays in the rest.
+    ///
+    /// # Errors
+    /// `held_out` not between 0 and 1, or nothing to hold out: fewer than two samples, or no class
+    /// with two.
+    pub fn split(&self, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        if !(held_out > 0.0 && held_out < 1.0) {
+            return Err(DataError::Parameter {
+                what: "held-out share",
+                value: held_out.to_string(),
+                mend: "use a number between 0 and 1, such as 0.1".to_owned(),
+            });
+        }
+        let mut taken = Vec::new();
+        for mut group in self.groups() {
+            if group.len() < 2 {
+                continue;
+            }
+            let count =
+                ((group.len() as f64 * held_out).round() as usize).clamp(1, group.len() - 1);
+            self.order_by_hash(&mut group, "held out", seed);
+            taken.extend_from_slice(&group[..count]);
+        }
+        if taken.is_empty() {
+            return Err(DataError::Parameter {
+                what: "set to split",
+                value: format!("{} pictures, no class with two", self.len()),
+                mend: "at least one class needs two pictures".to_owned(),
+            });
+        }
+        taken.sort_unstable();
+        let rest: Vec<usize> =
+            (0..self.len()).filter(|index| taken.binary_search(index).is_err()).collect();
+        Ok((self.subset(&rest), self.subset(&taken)))
+    }
+
+    /// A subset with few labels: the same share of every class, at least one sample of each.
+    /// Of a class, a larger amount with the same seed keeps the samples of a smaller one.
+    ///
+    /// # Errors
+    /// A fraction outside (0, 1], a count of more samples than there are or fewer than there are
+    /// classes with samples.
+    pub fn take_labels(&self, amount: Amount, seed: u64) -> Result<Self, DataError> {
+        let mut groups = self.groups();
+        groups.retain(|group| !group.is_empty());
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let counts = match amount {
+            Amount::Fraction(fraction) if fraction > 0.0 && fraction <= 1.0 => sizes
+                .iter()
+                .map(|&size| ((size as f64 * fraction).round() as usize).clamp(1, size))
+                .collect(),
+            Amount::Fraction(fraction) => {
+                return Err(DataError::Parameter {
+                    what: "share of labels",
+                    value: fraction.to_string(),
+                    mend: "use a number above 0 and at most 1, such as 0.1".to_owned(),
+                });
+            }
+            Amount::Count(count) if (groups.len()..=self.len()).contains(&count) => {
+                share_out(count, &sizes)
+            }
+            Amount::Count(count) => {
+                return Err(DataError::Parameter {
+                    what: "number of labels",
+                    value: count.to_string(),
+                    mend: format!(
+                        "use {} (one for each class) to {} (all)",
+                        groups.len(),
+                        self.len()
+                    ),
+                });
+            }
+        };
+        let mut taken = Vec::new();
+        for (group, count) in groups.iter_mut().zip(counts) {
+            self.order_by_hash(group, "labels", seed);
+            taken.extend_from_slice(&group[..count]);
+        }
+        taken.sort_unstable();
+        Ok(self.subset(&taken))
+    }
+
+    /// Positions by class, or all in one group without labels.
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let mut groups = vec![Vec::new(); self.classes.len().max(1)];
+        for (index, sample) in self.samples.iter().enumerate() {
+            groups[sample.label.unwrap_or(0)].push(index);
+        }
+        groups
+    }
+
+    fn order_by_hash(&self, group: &mut [usize], purpose: &str, seed: u64) {
+        group.sort_by_cached_key(|&index| {
+            let mut hasher = blake3::Hasher::new_derive_key("fcmae 2026 split of a folder");
+            hasher.update(&seed.to_le_bytes());
+            hasher.update(&(purpose.len() as u64).to_le_bytes());
+            hasher.update(purpose.as_bytes());
+            hasher.update(&portable_bytes(&self.samples[index].path));
+            *hasher.finalize().as_bytes()
+        });
+    }
+}
+
+/// `count` shared over groups in proportion to their sizes, each at least 1 and at most its size:
+/// one each, then the next always to the group furthest below its share.
+fn share_out(count: usize, sizes: &[usize]) -> Vec<usize> {
+    let total: usize = sizes.iter().sum();
+    let mut counts: Vec<usize> = sizes
+        .iter()
+        .map(|&size| ((size as u128 * count as u128 / total as u128) as usize).max(1))
+        .collect();
+    let lack = |counts: &[usize], i: usize| {
+        (sizes[i] as u128 * count as u128) as i128 - (counts[i] as u128 * total as u128) as i128
+    };
+    loop {
+        let given: usize = counts.iter().sum();
+        if given < count {
+            let open = (0..sizes.len()).filter(|&i| counts[i] < sizes[i]);
+            let Some(i) = open.max_by_key(|&i| (lack(&counts, i), std::cmp::Reverse(i))) else {
+                break;
+            };
+            counts[i] += 1;
+        } else if given > count {
+            let open = (0..sizes.len()).filter(|&i| counts[i] > 1);
+            let Some(i) = open.min_by_key(|&i| (lack(&counts, i), i)) else { break };
+            counts[i] -= 1;
+        } else {
+            break;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_shared_in_proportion() {
+        assert_eq!(share_out(10, &[50, 50]), [5, 5]);
+        assert_eq!(share_out(3, &[50, 50]), [2, 1]);
+        assert_eq!(share_out(10, &[97, 1, 2]), [8, 1, 1]);
+        assert_eq!(share_out(3, &[1000, 1, 1]), [1, 1, 1]);
+        assert_eq!(share_out(12, &[10, 1, 1]), [10, 1, 1]);
+    }
+}

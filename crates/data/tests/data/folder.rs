@@ -1,0 +1,268 @@
+//! Folders of every shape to samples.
+
+use std::path::Path;
+
+use fcmae_data::{Amount, DataError, ImageFolder, Labels};
+
+use crate::pictures::write;
+
+/// A folder of files with one byte each; nothing here is decoded.
+fn tree(files: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        write(&dir.path().join(file), b"x");
+    }
+    dir
+}
+
+fn open(dir: &tempfile::TempDir, labels: Labels<'_>) -> Result<ImageFolder, DataError> {
+    ImageFolder::open(dir.path(), labels)
+}
+
+fn paths(folder: &ImageFolder) -> Vec<&str> {
+    folder.samples.iter().map(|sample| sample.path.to_str().unwrap()).collect()
+}
+
+#[test]
+fn classes_are_sorted_and_nested_pictures_count_to_them() {
+    let dir = tree(&[
+        "dog/b.jpg",
+        "cat/deep/er/a.PNG",
+        "cat/z.webp",
+        "cat/notes.txt",
+        "dog/.hidden.jpg",
+        ".cache/x.jpg",
+        "dog/a.jpeg",
+        "empty/readme.md",
+        "loose.jpg",
+    ]);
+    let folder = open(&dir, Labels::Required).unwrap();
+    assert_eq!(folder.classes, ["cat", "dog"]);
+    assert_eq!(paths(&folder), ["cat/deep/er/a.PNG", "cat/z.webp", "dog/a.jpeg", "dog/b.jpg"]);
+    let labels: Vec<_> = folder.samples.iter().map(|sample| sample.label).collect();
+    assert_eq!(labels, [Some(0), Some(0), Some(1), Some(1)]);
+    assert_eq!(folder.class_counts(), [2, 2]);
+    assert_eq!(folder.empty_classes, ["empty"]);
+    // notes.txt, readme.md, .hidden.jpg and .cache.
+    assert_eq!(folder.passed_over, 4);
+    assert_eq!(folder.skipped.len(), 1);
+    assert!(folder.skipped[0].path.ends_with("loose.jpg"));
+    assert_eq!(folder.path(3), dir.path().join("dog/b.jpg"));
+
+    let unlabelled = open(&dir, Labels::Ignored).unwrap();
+    assert_eq!(unlabelled.len(), 5);
+    assert!(unlabelled.classes.is_empty());
+    assert!(unlabelled.samples.iter().all(|sample| sample.label.is_none()));
+}
+
+#[test]
+fn a_given_class_list_gives_the_labels() {
+    let dir = tree(&["cat/a.jpg", "dog/a.jpg"]);
+    let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let classes = list(&["bird", "dog", "cat"]);
+    let folder = open(&dir, Labels::Classes(&classes)).unwrap();
+    assert_eq!(folder.classes, classes);
+    assert_eq!(folder.samples.iter().map(|s| s.label).collect::<Vec<_>>(), [Some(2), Some(1)]);
+    let classes = list(&["bird", "cat"]);
+    let error = open(&dir, Labels::Classes(&classes)).unwrap_err();
+    assert!(matches!(error, DataError::UnknownClass { .. }));
+    let text = error.to_string();
+    assert!(text.contains("\"dog\"") && text.contains("bird, cat"), "{text}");
+    // One class alone may be evaluated.
+    let one = tree(&["cat/a.jpg"]);
+    assert_eq!(open(&one, Labels::Classes(&classes)).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_no_data_set_is_refused_with_its_mend() {
+    let missing = ImageFolder::open("/no/such/folder", Labels::Ignored).unwrap_err();
+    assert!(matches!(missing, DataError::Missing(_)));
+    assert!(missing.to_string().contains("/no/such/folder"));
+
+    let dir = tree(&["file.jpg"]);
+    let file = ImageFolder::open(dir.path().join("file.jpg"), Labels::Ignored).unwrap_err();
+    assert!(matches!(file, DataError::NotAFolder(_)));
+
+    let empty = tempfile::tempdir().unwrap();
+    let error = open(&empty, Labels::Ignored).unwrap_err().to_string();
+    assert!(error.contains("no picture") && error.contains(".jpeg"), "{error}");
+    let other = tree(&["a.txt", "b/c.mp4", ".hidden.png"]);
+    let error = open(&other, Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("passed over 3"), "{error}");
+
+    let one = tree(&["cat/a.jpg", "cat/b.jpg"]);
+    let error = open(&one, Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("\"cat\"") && error.contains("sub-folder"), "{error}");
+    let flat = tree(&["a.jpg", "b.jpg"]);
+    let error = open(&flat, Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("no class folder") && error.contains("2 pictures"), "{error}");
+}
+
+#[test]
+fn the_fingerprint_follows_names_and_sizes() {
+    let files = ["a/1.jpg", "a/2.jpg", "b/1.jpg"];
+    let print = |dir: &tempfile::TempDir| open(dir, Labels::Required).unwrap().fingerprint();
+    let (first, second) = (tree(&files), tree(&files));
+    assert_eq!(print(&first), print(&second));
+    assert_ne!(print(&first), open(&first, Labels::Ignored).unwrap().fingerprint());
+    write(&second.path().join("a/2.jpg"), b"longer");
+    assert_ne!(print(&first), print(&second));
+    let third = tree(&["a/1.jpg", "a/2.jpg", "b/2.jpg"]);
+    assert_ne!(print(&first), print(&third));
+}
+
+fn numbered(classes: &[(&str, usize)]) -> tempfile::TempDir {
+    let files: Vec<String> = classes
+        .iter()
+        .flat_map(|(class, count)| (0..*count).map(move |i| format!("{class}/{i}.jpg")))
+        .collect();
+    tree(&files.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_split_is_stratified_and_follows_paths() {
+    let dir = numbered(&[("large", 100), ("pair", 2), ("single", 1)]);
+    let folder = open(&dir, Labels::Required).unwrap();
+    let (rest, held) = folder.split(0.1, 7).unwrap();
+    assert_eq!(held.class_counts(), [10, 1, 0]);
+    assert_eq!(rest.class_counts(), [90, 1, 1]);
+    assert_eq!(rest.classes, held.classes);
+    let mut all = [paths(&rest), paths(&held)].concat();
+    all.sort_unstable();
+    assert_eq!(all, paths(&folder));
+    assert_eq!(paths(&folder.split(0.1, 7).unwrap().1), paths(&held));
+    assert_ne!(paths(&folder.split(0.1, 8).unwrap().1), paths(&held));
+    // The very same files on every machine: pinned.
+    assert_eq!(paths(&held)[..4], PINNED_SPLIT);
+
+    // Another file in the folder moves at most one file across.
+    write(&dir.path().join("large/new.jpg"), b"x");
+    let (_, again) = open(&dir, Labels::Required).unwrap().split(0.1, 7).unwrap();
+    let kept = paths(&again).iter().filter(|path| paths(&held).contains(path)).count();
+    assert!(kept >= 10, "{kept} of 11 stayed");
+
+    for share in [0.0, 1.0, -0.5, f64::NAN] {
+        assert!(folder.split(share, 7).is_err());
+    }
+    let singles = open(&numbered(&[("a", 1), ("b", 1)]), Labels::Required).unwrap();
+    assert!(singles.split(0.5, 1).is_err());
+    let (rest, held) = open(&dir, Labels::Ignored).unwrap().split(0.5, 1).unwrap();
+    assert_eq!((rest.len(), held.len()), (52, 52));
+}
+const PINNED_SPLIT: [&str; 4] = ["large/18.jpg", "large/26.jpg", "large/41.jpg", "large/43.jpg"];
+
+#[test]
+fn few_labels_leave_every_class_one() {
+    let dir = numbered(&[("large", 100), ("pair", 2), ("single", 1)]);
+    let folder = open(&dir, Labels::Required).unwrap();
+    let take = |amount| folder.take_labels(amount, 3);
+    assert_eq!(take(Amount::Fraction(0.1)).unwrap().class_counts(), [10, 1, 1]);
+    assert_eq!(take(Amount::Fraction(1.0)).unwrap().class_counts(), [100, 2, 1]);
+    assert_eq!(take(Amount::Count(3)).unwrap().class_counts(), [1, 1, 1]);
+    assert_eq!(take(Amount::Count(20)).unwrap().class_counts(), [18, 1, 1]);
+    assert_eq!(take(Amount::Count(103)).unwrap().len(), 103);
+    let (few, more) = (take(Amount::Count(20)).unwrap(), take(Amount::Count(40)).unwrap());
+    assert!(paths(&few).iter().all(|path| paths(&more).contains(path)));
+    for amount in [2, 104] {
+        let error = take(Amount::Count(amount)).unwrap_err().to_string();
+        assert!(error.contains("3 (one for each class) to 103"), "{error}");
+    }
+    assert!(take(Amount::Fraction(0.0)).is_err() && take(Amount::Fraction(1.1)).is_err());
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_and_loops_survived() {
+        let outside = tree(&["more/x.jpg", "y.jpg"]);
+        let dir = tree(&["a/1.jpg", "b/2.jpg"]);
+        let at = |path: &str| dir.path().join(path);
+        symlink(dir.path(), at("a/up")).unwrap();
+        symlink("a", at("loop")).unwrap();
+        symlink("../b", at("a/side")).unwrap();
+        symlink("../a", at("b/side")).unwrap();
+        symlink(outside.path(), at("b/outside")).unwrap();
+        symlink(at("a/1.jpg"), at("b/linked.jpg")).unwrap();
+        symlink("nowhere", at("b/broken.jpg")).unwrap();
+        let folder = open(&dir, Labels::Ignored).unwrap();
+        for expected in
+            ["a/1.jpg", "b/2.jpg", "b/linked.jpg", "b/outside/more/x.jpg", "b/outside/y.jpg"]
+        {
+            assert!(paths(&folder).contains(&expected), "{expected} in {:?}", paths(&folder));
+        }
+        let skipped = |name: &str| folder.skipped.iter().any(|skip| skip.path.ends_with(name));
+        assert!(skipped("a/up") && skipped("b/broken.jpg"), "{:?}", folder.skipped);
+        assert!(folder.len() < 20);
+    }
+
+    #[test]
+    fn links_to_each_other_do_not_multiply() {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..12 {
+            let here = dir.path().join(format!("d{i}"));
+            write(&here.join("p.jpg"), b"x");
+            for j in 0..12 {
+                symlink(format!("../d{j}"), here.join(format!("to{j}"))).unwrap();
+            }
+        }
+        // Every folder by its own name, and by one link at most.
+        assert!(open(&dir, Labels::Ignored).unwrap().len() <= 24);
+    }
+
+    #[test]
+    fn strange_entries_are_skipped_or_taken() {
+        let dir = tree(&["a/1.jpg", "b/2.jpg", "a/folder.jpg/3.jpg"]);
+        let fifo = dir.path().join("b/pipe.png");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let odd = dir.path().join("b").join(OsStr::from_bytes(b"\xff\xfe.jpg"));
+        write(&odd, b"x");
+        write(&dir.path().join("b/new\nline.jpg"), b"x");
+        let odd_class = dir.path().join(OsStr::from_bytes(b"c\xff"));
+        write(&odd_class.join("1.jpg"), b"x");
+        let folder = open(&dir, Labels::Required).unwrap();
+        assert_eq!(folder.len(), 5);
+        assert_eq!(folder.classes, ["a", "b", "c\\xff"]);
+        let mut skips: Vec<String> =
+            folder.skipped.iter().map(|skip| serde_json::to_string(skip).unwrap()).collect();
+        skips.sort_unstable();
+        assert!(
+            skips[0].contains("a/folder.jpg") && skips[0].contains("folder named"),
+            "{skips:?}"
+        );
+        assert!(skips[1].contains("b/pipe.png") && skips[1].contains("regular"), "{skips:?}");
+        assert_eq!(skips.len(), 2);
+    }
+
+    #[test]
+    fn a_locked_folder_below_is_a_skip() {
+        let dir = tree(&["a/1.jpg", "locked/2.jpg"]);
+        let locked = dir.path().join("locked");
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
+        // A superuser may list it all the same.
+        let listable = std::fs::read_dir(&locked).is_ok();
+        let folder = open(&dir, Labels::Ignored).unwrap();
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(folder.len(), if listable { 2 } else { 1 });
+        assert_eq!(folder.skipped.len(), usize::from(!listable));
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_the_order_of_creation() {
+        let names = ["b/1.jpg", "a/2.jpg", "a-b/1.jpg", "a/1.jpg", "a.b/3.jpg"];
+        let forward = tree(&names);
+        let backward = tree(&names.iter().rev().copied().collect::<Vec<_>>());
+        let (forward, backward) =
+            (open(&forward, Labels::Ignored).unwrap(), open(&backward, Labels::Ignored).unwrap());
+        assert_eq!(paths(&forward), paths(&backward));
+        assert!(forward.samples.is_sorted_by(|a, b| {
+            let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+            bytes(&a.path) <= bytes(&b.path)
+        }));
+    }
+}

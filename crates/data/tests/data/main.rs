@@ -1,0 +1,9 @@
+//! Files in, batches out: behaviour of the whole crate, on files which the tests make.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod decode;
+mod folder;
+mod loader;
+mod pictures;
+mod pillow;
