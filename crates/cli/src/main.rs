@@ -1,2 +1,31 @@
 //! The `fcmae` command.
-fn main() {}
+//!
+//! Modules in the order in which a call flows:
+//! - [`args`]: the command line, its help and its examples;
+//! - [`recipes`]: `--config` and `--set` to checked settings;
+//! - [`commands`]: one file a command;
+//! - [`demo`]: the command that shows all of it on pictures of its own;
+//! - [`progress`]: what a run tells while it runs, on stderr;
+//! - [`pictures`], [`table`], [`output`]: picture arguments in, results out;
+//! - [`failure`]: errors to one line and an exit code.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod demo;
+mod failure;
+mod output;
+mod pictures;
+mod progress;
+mod recipes;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    failure::exit_code(|| commands::run(arguments.command))
+}

@@ -1,0 +1,287 @@
+//! The command line: one definition of each option feeds parsing and help.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Results go to standard output, progress and notes to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+A first look, without any data of your own:  fcmae demo";
+
+/// Masked-autoencoder pre-training for ConvNeXt V2: learn from unlabelled pictures, fine-tune on
+/// few labels, predict
+#[derive(Parser)]
+#[command(name = "fcmae", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+    Pretrain(Pretrain),
+    Finetune(Finetune),
+    Evaluate(Evaluate),
+    Predict(Predict),
+    Reconstruct(Reconstruct),
+    Diversity(Diversity),
+    Inspect(Inspect),
+}
+
+/// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
+#[derive(Args)]
+#[command(after_help = "Example:\n  fcmae demo --out /tmp/fcmae-demo")]
+pub(crate) struct Demo {
+    /// Folder for pictures, runs and results; it must not exist yet, or be empty
+    #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
+    pub(crate) out: PathBuf,
+
+    /// Random seeds for which pre-trained and from scratch are compared
+    #[arg(long, value_name = "N", default_value_t = 2,
+        value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) seeds: u64,
+
+    /// Only see that everything runs: far too few epochs for numbers that mean anything
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// Pre-train an encoder on pictures without labels
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae pretrain --data photos --out runs/pre --config pretrain-small
+  fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
+  fcmae pretrain --data photos --out runs/pre --resume")]
+pub(crate) struct Pretrain {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Train a classifier, from pre-trained weights or from scratch
+#[derive(Args)]
+#[command(after_help = "\
+The pictures of each class lie in a sub-folder of their own, named after the class.
+
+Examples:
+  fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
+  fcmae finetune --data photos --from scratch --out runs/scratch --set finetune.labels=0.1")]
+pub(crate) struct Finetune {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    /// Where the weights start: a pre-training run, a weights file, or the word `scratch`
+    #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
+    pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Test a classifier: top-1, top-5, accuracy of each class, confusion matrix
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae evaluate --data photos/test --weights runs/fine
+  fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
+pub(crate) struct Evaluate {
+    /// Folder with a sub-folder of pictures for each class
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArg,
+
+    /// Pictures that are computed at a time
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) batch: NonZeroUsize,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Name what is on pictures
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae predict cat.jpg dog.png --weights runs/fine
+  fcmae predict photos/new --weights runs/fine --top 1 --format csv > answers.csv")]
+pub(crate) struct Predict {
+    /// Picture files; a folder stands for all pictures in it and below it
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArg,
+
+    /// Classes to name for each picture, most probable first
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) top: NonZeroUsize,
+
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For reading
+    Table,
+    /// One array, an object for each picture
+    Json,
+    /// A header, then a line for each picture and class
+    Csv,
+}
+
+/// Draw what a pre-trained net makes of hidden patches: original, masked, reconstruction
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  fcmae reconstruct photos/a.jpg photos/b.jpg --weights runs/pre --out grid.png")]
+pub(crate) struct Reconstruct {
+    /// Picture files; a folder stands for all pictures in it and below it
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+
+    /// A pre-training run, or one of its checkpoints: the decoder is needed too
+    #[arg(long, value_name = "RUN")]
+    pub(crate) weights: PathBuf,
+
+    /// The picture to write, a PNG
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) out: PathBuf,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Chooses which patches are hidden
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+/// Measure feature collapse: how unlike a layer's channels are, before and after GRN
+#[derive(Args)]
+#[command(after_help = "\
+A low distance means that many channels carry the same map. Without --out the numbers are printed as CSV.
+
+Examples:
+  fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity
+  fcmae diversity --data photos --weights runs/v2 --images 200 > diversity.csv")]
+pub(crate) struct Diversity {
+    /// Folder of pictures
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+
+    /// One or several runs, export folders or weights files
+    #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
+    pub(crate) weights: Vec<PathBuf>,
+
+    /// Pictures to average over, evenly spaced through the folder
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) images: NonZeroUsize,
+
+    /// A .csv or .svg file, or a folder for both
+    #[arg(long, value_name = "FOLDER|FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace files that exist
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
+}
+
+/// Say what a weights file, a checkpoint or a run is made of
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae inspect runs/fine
+  fcmae inspect model.safetensors --json")]
+pub(crate) struct Inspect {
+    /// A run, an export folder, a checkpoint or a weights file
+    #[arg(value_name = "RUN|FILE")]
+    pub(crate) weights: PathBuf,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What every training run is given.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Folder of pictures, with any folders below it
+    #[arg(long, value_name = "FOLDER", required_unless_present = "print_config")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Folder for the run: settings, metrics, checkpoints; it must not exist yet, or be empty
+    #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Go on with the run in --out from its newest checkpoint, with the settings recorded there
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+impl RunArgs {
+    /// The folders of pictures and of the run, for a run that is not only to be printed.
+    pub(crate) fn folders(&self) -> (&Path, &Path) {
+        let required = "the command line is refused without it, except with --print-config";
+        (self.data.as_deref().expect(required), self.out.as_deref().expect(required))
+    }
+}
+
+/// Where settings come from: the defaults, then a recipe, then single values.
+#[derive(Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingsArgs {
+    /// Recipe: a TOML file, or a built-in one by its name, such as pretrain-small
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Sets one value over the recipe's, as in `optim.epochs=50`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Print all settings as they would be used, as TOML, and do nothing else
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct WeightsArg {
+    /// A fine-tuning run, an export folder, a checkpoint or a weights file
+    #[arg(long, value_name = "RUN|FILE")]
+    pub(crate) weights: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_about_of_one_line_and_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            let about = command.get_about().unwrap().to_string();
+            assert!(!about.contains('\n') && about.len() <= 90, "{name}: {about}");
+            let example = command.get_after_help().unwrap().to_string();
+            assert!(example.contains(&format!("\n  fcmae {name} ")), "{name}: {example}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The commands, one file each.
+
+mod diversity;
+mod evaluate;
+mod finetune;
+mod inspect;
+mod predict;
+mod pretrain;
+mod reconstruct;
+
+use crate::args::Command;
+use crate::demo;
+
+/// Runs one command to its end.
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Diversity(args) => diversity::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+    }
+}

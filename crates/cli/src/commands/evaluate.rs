@@ -1,0 +1,157 @@
+//! `fcmae evaluate`.
+
+use anyhow::Result;
+use fcmae::evaluate::Evaluation;
+use fcmae_data::source::printable;
+use serde::Serialize;
+
+use crate::args::Evaluate;
+use crate::output;
+use crate::progress::grouped;
+use crate::table::{Align, Table};
+
+/// Up to this many columns of text the confusion matrix is printed with classes' names above.
+const NAMED_MATRIX_WIDTH: usize = 110;
+/// Above this many classes the matrix gives way to the most frequent confusions.
+const MATRIX_CLASSES: usize = 30;
+const CONFUSIONS_SHOWN: usize = 20;
+
+pub(super) fn run(args: &Evaluate) -> Result<()> {
+    let evaluation =
+        fcmae::evaluate::evaluate(&args.weights.weights, &args.data, args.batch.get())?;
+    for skipped in &evaluation.skipped {
+        output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
+    }
+    if args.json {
+        output::print(&output::json(&report(&evaluation))?)
+    } else {
+        output::print(&text(&evaluation))
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    images: usize,
+    top1: f64,
+    top5: f64,
+    loss: f64,
+    classes: Vec<Class<'a>>,
+    /// Rows: the true class; columns: the predicted one; both in the order of `classes`.
+    confusion: &'a [Vec<u64>],
+    skipped: &'a [fcmae_data::Skipped],
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    name: &'a str,
+    images: u64,
+    correct: u64,
+    /// `null` for a class without a picture.
+    accuracy: Option<f64>,
+}
+
+fn report(evaluation: &Evaluation) -> Report<'_> {
+    Report {
+        images: evaluation.images,
+        top1: evaluation.top1,
+        top5: evaluation.top5,
+        loss: evaluation.loss,
+        classes: classes(evaluation),
+        confusion: &evaluation.confusion,
+        skipped: &evaluation.skipped,
+    }
+}
+
+fn classes(evaluation: &Evaluation) -> Vec<Class<'_>> {
+    let rows = evaluation.classes.iter().zip(&evaluation.confusion).enumerate();
+    rows.map(|(index, (name, row))| {
+        let (images, correct) = (row.iter().sum::<u64>(), row[index]);
+        let accuracy = (images > 0).then(|| correct as f64 / images as f64);
+        Class { name, images, correct, accuracy }
+    })
+    .collect()
+}
+
+fn text(evaluation: &Evaluation) -> String {
+    let classes = classes(evaluation);
+    let mut table = Table::new([
+        ("class", Align::Left),
+        ("pictures", Align::Right),
+        ("right", Align::Right),
+        ("accuracy", Align::Right),
+    ]);
+    for class in &classes {
+        let accuracy =
+            class.accuracy.map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+        table.row([
+            class.name.to_owned(),
+            class.images.to_string(),
+            class.correct.to_string(),
+            accuracy,
+        ]);
+    }
+    let mut text = format!(
+        "top-1  {:.2}%\ntop-5  {:.2}%\nloss   {:.4}\n{} pictures, {} classes\n\n{}\n",
+        100.0 * evaluation.top1,
+        100.0 * evaluation.top5,
+        evaluation.loss,
+        grouped(evaluation.images),
+        classes.len(),
+        table.text(),
+    );
+    if classes.len() <= MATRIX_CLASSES {
+        text.push_str("confusion matrix (rows: true class, columns: predicted)\n");
+        text.push_str(&matrix(evaluation));
+    } else {
+        text.push_str("most frequent confusions (--json has the whole matrix)\n");
+        text.push_str(&confusions(evaluation));
+    }
+    text
+}
+
+/// The matrix with names above its columns, or numbers where names take too much room.
+fn matrix(evaluation: &Evaluation) -> String {
+    let named = matrix_under(evaluation, &|_, name| name.to_owned(), &|_, name| name.to_owned());
+    if named.width() <= NAMED_MATRIX_WIDTH {
+        return named.text();
+    }
+    matrix_under(evaluation, &|index, _| index.to_string(), &|index, name| {
+        format!("{index} {name}")
+    })
+    .text()
+}
+
+fn matrix_under(
+    evaluation: &Evaluation,
+    column: &dyn Fn(usize, &str) -> String,
+    row: &dyn Fn(usize, &str) -> String,
+) -> Table {
+    let names = || evaluation.classes.iter().enumerate();
+    let mut columns = vec![(String::new(), Align::Left)];
+    columns.extend(names().map(|(index, name)| (column(index, name), Align::Right)));
+    let mut table = Table::with_columns(columns);
+    for ((index, name), counts) in names().zip(&evaluation.confusion) {
+        table.row(std::iter::once(row(index, name)).chain(counts.iter().map(u64::to_string)));
+    }
+    table
+}
+
+fn confusions(evaluation: &Evaluation) -> String {
+    let names = &evaluation.classes;
+    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
+    for (truth, row) in evaluation.confusion.iter().enumerate() {
+        let wrong = row.iter().enumerate().filter(|&(guess, &count)| guess != truth && count > 0);
+        pairs.extend(wrong.map(|(guess, &count)| (count, truth, guess)));
+    }
+    pairs.sort_by_key(|&(count, truth, guess)| (std::cmp::Reverse(count), truth, guess));
+    let mut table = Table::new([
+        ("true class", Align::Left),
+        ("predicted", Align::Left),
+        ("pictures", Align::Right),
+    ]);
+    for (count, truth, guess) in pairs.into_iter().take(CONFUSIONS_SHOWN) {
+        table.row([names[truth].clone(), names[guess].clone(), count.to_string()]);
+    }
+    table.text()
+}

@@ -1,0 +1,45 @@
+//! `fcmae finetune`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use fcmae::config::FinetuneConfig;
+use fcmae::train::Start;
+use fcmae_data::source::printable;
+
+use crate::args::Finetune;
+use crate::output;
+use crate::progress::Progress;
+use crate::recipes;
+
+/// The word that stands for no weights at all. A run of that name is `./scratch`.
+const SCRATCH: &str = "scratch";
+
+pub(super) fn run(args: &Finetune) -> Result<()> {
+    let Some(config) = recipes::settings::<FinetuneConfig>(&args.run, &args.settings)? else {
+        return Ok(());
+    };
+    let (data, out) = args.run.folders();
+    let start = match args.from.as_deref() {
+        Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
+        _ => Start::Scratch,
+    };
+    let mut progress = Progress::new("finetune");
+    let outcome =
+        fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
+            progress.observe(&event)
+        });
+    progress.finish();
+    let outcome = outcome?;
+    let run = printable(out);
+    let mut text = format!("done  {} steps\n", outcome.step);
+    if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
+        let (top1, top5, best) = (100.0 * last.top1, 100.0 * last.top5, 100.0 * best);
+        text.push_str(&format!(
+            "kept aside  top-1 {top1:.2}%, top-5 {top5:.2}%, best top-1 {best:.2}%\n"
+        ));
+    }
+    output::print(&format!("{text}run  {run}\n"))?;
+    output::note(&format!("next: fcmae predict IMAGE --weights {run}"));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `fcmae inspect`.
+
+use anyhow::Result;
+use fcmae::inspect::Inspection;
+use fcmae_data::source::printable;
+
+use crate::args::Inspect;
+use crate::output;
+use crate::progress::grouped;
+use crate::table::{Align, Table};
+
+pub(super) fn run(args: &Inspect) -> Result<()> {
+    let inspection = fcmae::inspect::inspect(&args.weights)?;
+    output::print(&if args.json { output::json(&inspection)? } else { text(&inspection) })
+}
+
+fn text(inspection: &Inspection) -> String {
+    let description = &inspection.description;
+    let model = &description.model;
+    let [height, width] = description.image_size;
+    let dtypes: Vec<_> =
+        inspection.dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
+    let mut facts = vec![
+        ("file", printable(&inspection.file)),
+        ("size", format!("{} bytes", grouped(inspection.bytes as usize))),
+        ("blake3", inspection.blake3.clone()),
+        ("kind", inspection.kind.to_owned()),
+        ("network", inspection.architecture.clone()),
+        ("depths", format!("{:?}", model.depths)),
+        ("widths", format!("{:?}", model.widths)),
+        ("stem stride", format!("{} (patches of {} pixels)", model.stem_stride, model.patch())),
+        ("image", format!("{height}×{width}, {} channels", model.channels)),
+        ("parameters", grouped(inspection.parameters)),
+        ("tensors", dtypes.join(", ")),
+    ];
+    if let Some((decoder, mask)) = &description.decoder {
+        let text =
+            format!("width {}, {} blocks, mask ratio {}", decoder.width, decoder.depth, mask.ratio);
+        facts.push(("decoder", text));
+    }
+    if !description.classes.is_empty() {
+        let classes = &description.classes;
+        facts.push(("classes", format!("{}: {}", classes.len(), classes.join(", "))));
+    }
+    facts.extend(inspection.notes.iter().map(|note| ("note", note.clone())));
+    let mut text = String::new();
+    for (name, value) in facts {
+        text.push_str(&format!("{name:11}  {value}\n"));
+    }
+    let mut tensors = Table::new([("tensor", Align::Left), ("shape", Align::Left)]);
+    for (name, shape) in &inspection.tensors {
+        tensors.row([name.clone(), format!("{shape:?}")]);
+    }
+    text + "\n" + &tensors.text()
+}

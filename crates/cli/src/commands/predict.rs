@@ -1,0 +1,145 @@
+//! `fcmae predict`.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use fcmae::predict::{Guess, Predictor};
+use fcmae_data::source::printable;
+use serde::Serialize;
+
+use crate::args::{Format, Predict};
+use crate::failure::joined;
+use crate::output;
+use crate::pictures;
+use crate::table::{Align, Table};
+
+pub(super) fn run(args: &Predict) -> Result<()> {
+    let files = pictures::files(&args.images)?;
+    let predictor = Predictor::open(&args.weights.weights)?;
+    let mut answers = Answers::new(args.format);
+    let mut failed = 0;
+    for file in &files {
+        let guesses =
+            predictor.predict(file, args.top.get()).map_err(|error| joined(&error.into()));
+        output::print(&answers.next(file, &guesses)?)?;
+        if let Err(why) = guesses {
+            failed += 1;
+            output::note(&format!("no answer: {why}"));
+        }
+    }
+    output::print(answers.end())?;
+    if failed > 0 {
+        bail!("{failed} of {} pictures could not be used", files.len());
+    }
+    Ok(())
+}
+
+/// The text of one answer after the other, so that the first is printed before the last is known.
+struct Answers {
+    format: Format,
+    count: usize,
+}
+
+impl Answers {
+    fn new(format: Format) -> Self {
+        Self { format, count: 0 }
+    }
+
+    /// The text for one picture, with what has to stand before it. A picture without an answer is
+    /// listed in JSON only; the others keep to what a reader of them expects.
+    fn next(&mut self, image: &Path, guesses: &Result<Vec<Guess>, String>) -> Result<String> {
+        let first = self.count == 0;
+        let image = printable(image);
+        let mut text = match self.format {
+            Format::Table if first || guesses.is_err() => String::new(),
+            Format::Table => String::from("\n"),
+            Format::Json => String::from(if first { "[\n" } else { ",\n" }),
+            Format::Csv => String::from(if first { CSV_HEAD } else { "" }),
+        };
+        match (self.format, guesses) {
+            (Format::Json, _) => text.push_str(&serde_json::to_string(&Answer {
+                image: &image,
+                classes: guesses.as_deref().ok(),
+                error: guesses.as_ref().err().map(String::as_str),
+            })?),
+            (Format::Table, Ok(guesses)) => text.push_str(&table(&image, guesses)),
+            (Format::Csv, Ok(guesses)) => text.push_str(&csv(&image, guesses)),
+            (Format::Table | Format::Csv, Err(_)) => {}
+        }
+        self.count += usize::from(self.format != Format::Table || guesses.is_ok());
+        Ok(text)
+    }
+
+    /// What has to stand after the last answer.
+    fn end(&self) -> &'static str {
+        match self.format {
+            Format::Table | Format::Csv => "",
+            Format::Json if self.count == 0 => "[]\n",
+            Format::Json => "\n]\n",
+        }
+    }
+}
+
+const CSV_HEAD: &str = "image,rank,class,probability\n";
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<&'a [Guess]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+fn table(image: &str, guesses: &[Guess]) -> String {
+    let mut table = Table::new([(image, Align::Left), ("", Align::Right)]);
+    for Guess { class, probability } in guesses {
+        table.row([format!("  {class}"), format!("{:.1}%", 100.0 * probability)]);
+    }
+    table.text()
+}
+
+fn csv(image: &str, guesses: &[Guess]) -> String {
+    let image = output::csv_field(image);
+    let line = |(index, Guess { class, probability }): (usize, &Guess)| {
+        format!("{image},{},{},{probability}\n", index + 1, output::csv_field(class))
+    };
+    guesses.iter().enumerate().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn text(format: Format) -> String {
+        let guess = |class: &str, probability| Guess { class: class.to_owned(), probability };
+        let mut answers = Answers::new(format);
+        let mut text = String::new();
+        for (image, guesses) in [
+            ("a.png", Ok(vec![guess("cat", 0.75), guess("dog, wet", 0.25)])),
+            ("b.png", Err("b.png: cut short".to_owned())),
+            ("c.png", Ok(vec![guess("dog, wet", 1.0)])),
+        ] {
+            text.push_str(&answers.next(Path::new(image), &guesses).unwrap());
+        }
+        text + answers.end()
+    }
+
+    #[test]
+    fn answers_in_each_form() {
+        assert_eq!(
+            text(Format::Table),
+            "a.png\n  cat       75.0%\n  dog, wet  25.0%\n\nc.png\n  dog, wet  100.0%\n"
+        );
+        assert_eq!(
+            text(Format::Csv),
+            "image,rank,class,probability\na.png,1,cat,0.75\na.png,2,\"dog, wet\",0.25\n\
+             c.png,1,\"dog, wet\",1\n"
+        );
+        let json: serde_json::Value = serde_json::from_str(&text(Format::Json)).unwrap();
+        assert_eq!(json[0]["classes"][1]["class"], "dog, wet");
+        assert_eq!(json[1]["error"], "b.png: cut short");
+        assert_eq!(json.as_array().unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,31 @@
+//! `fcmae pretrain`.
+
+use anyhow::Result;
+use fcmae::config::PretrainConfig;
+use fcmae_data::source::printable;
+
+use crate::args::Pretrain;
+use crate::output;
+use crate::progress::Progress;
+use crate::recipes;
+
+pub(super) fn run(args: &Pretrain) -> Result<()> {
+    let Some(config) = recipes::settings::<PretrainConfig>(&args.run, &args.settings)? else {
+        return Ok(());
+    };
+    let (data, out) = args.run.folders();
+    let mut progress = Progress::new("pretrain");
+    let outcome = fcmae::train::pretrain(&config, data, out, args.run.resume, &mut |event| {
+        progress.observe(&event)
+    });
+    progress.finish();
+    let outcome = outcome?;
+    let run = printable(out);
+    output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
+    output::note(&format!(
+        "next: fcmae reconstruct {} --weights {run} --out grid.png\n\
+         next: fcmae finetune --data LABELLED --from {run} --out RUN",
+        printable(data)
+    ));
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! `fcmae demo`: all of it on bundled pictures. A small net is pre-trained on emoji without labels,
+//! then fine-tuned with few labels, against the same net from scratch with the same budget.
+
+mod emoji;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::evaluate::evaluate;
+use fcmae::train::{Event, Start};
+use fcmae_data::source::printable;
+use fcmae_data::{ImageFolder, Labels};
+
+use crate::args::Demo;
+use crate::output;
+use crate::pictures;
+use crate::progress::{Progress, duration};
+use report::{Comparison, Curve, Labelled};
+
+/// Share of the emoji of each group on which nothing is ever trained.
+const HELD_OUT: f64 = 0.2;
+/// Chooses the emoji held out; the same in every demo, so that numbers can be compared.
+const SPLIT_SEED: u64 = 0;
+/// Held-out emoji in the reconstruction picture.
+const RECONSTRUCTED: usize = 8;
+/// Emoji evaluated at a time.
+const EVALUATION_BATCH: usize = 64;
+
+const PRETRAIN: &str = r#"
+[model]
+size = "custom"
+depths = [1, 1, 3, 1]
+widths = [24, 48, 96, 192]
+stem_stride = 1
+
+[decoder]
+width = 128
+
+[data]
+image_size = [64, 64]
+crop_scale = [0.5, 1.0]
+
+[optim]
+epochs = 40
+warmup_epochs = 4
+batch = 32
+base_lr = 6e-3
+
+[save]
+every_epochs = 10
+"#;
+
+/// Fine-tuning and training from scratch alike; the net is that of the pre-training.
+const FINETUNE: &str = r#"
+[model]
+size = "custom"
+depths = [1, 1, 3, 1]
+widths = [24, 48, 96, 192]
+stem_stride = 1
+
+[data]
+image_size = [64, 64]
+crop_scale = [0.5, 1.0]
+
+[optim]
+epochs = 40
+warmup_epochs = 4
+batch = 16
+base_lr = 1e-2
+
+[finetune]
+held_out = 0.0
+labels = 0.1
+
+[save]
+every_epochs = 40
+"#;
+
+/// What a net from scratch needs in another way than a pre-trained one.
+const SCRATCH: &[&str] = &["finetune.layer_decay=1.0"];
+
+const QUICK_PRETRAIN: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
+const QUICK_FINETUNE: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
+
+pub(crate) fn run(args: &Demo) -> Result<()> {
+    output::new_folder(&args.out)?;
+    let began = Instant::now();
+    let files = Files::under(&args.out);
+
+    let (train, test) = emoji::write_emoji(&files.pictures, HELD_OUT, SPLIT_SEED)?.pictures();
+    output::note(&format!("pictures  {train} emoji to train on, {test} held out"));
+    let pretraining = pretrain(&files, args.quick)?;
+    reconstruct(&files)?;
+    let mut comparisons = Vec::new();
+    for seed in 0..args.seeds {
+        comparisons.push(Comparison {
+            seed,
+            pretrained: classify(&files, Some(&files.pretraining), seed, args.quick)?,
+            scratch: classify(&files, None, seed, args.quick)?,
+        });
+    }
+
+    report::pretraining_chart(&pretraining).save(&files.pretraining_chart)?;
+    report::finetuning_chart(&comparisons).save(&files.finetuning_chart)?;
+    let results = report::results(&comparisons, &pretraining, began.elapsed(), args.quick);
+    output::write_file(&files.results, output::json(&results)?.as_bytes())?;
+    output::print(&report::text(&comparisons, args.quick))?;
+    output::print(&files.text(began.elapsed())?)
+}
+
+/// Where everything goes.
+struct Files {
+    pictures: PathBuf,
+    train: PathBuf,
+    test: PathBuf,
+    runs: PathBuf,
+    pretraining: PathBuf,
+    reconstruction: PathBuf,
+    pretraining_chart: PathBuf,
+    finetuning_chart: PathBuf,
+    results: PathBuf,
+}
+
+impl Files {
+    fn under(out: &Path) -> Self {
+        let (pictures, runs) = (out.join("pictures"), out.join("runs"));
+        Self {
+            train: pictures.join("train"),
+            test: pictures.join("test"),
+            pretraining: runs.join("pretrain"),
+            reconstruction: out.join("reconstruction.png"),
+            pretraining_chart: out.join("pretraining.svg"),
+            finetuning_chart: out.join("finetuning.svg"),
+            results: out.join("results.json"),
+            pictures,
+            runs,
+        }
+    }
+
+    fn classifier(&self, pretrained: bool, seed: u64) -> PathBuf {
+        let name = if pretrained { "finetune" } else { "scratch" };
+        self.runs.join(format!("{name}-{seed}"))
+    }
+
+    /// The files' paths, and what to try next.
+    fn text(&self, time: Duration) -> Result<String> {
+        let test = ImageFolder::open(&self.test, Labels::Required)?;
+        let picture = printable(&test.path(0));
+        let (pretraining, finetuned) =
+            (printable(&self.pretraining), printable(&self.classifier(true, 0)));
+        let mut text = format!("\nWhat this made in {}:\n", duration(time));
+        for (what, path) in [
+            ("reconstruction", &self.reconstruction),
+            ("pre-training curve", &self.pretraining_chart),
+            ("fine-tuning curves", &self.finetuning_chart),
+            ("results", &self.results),
+            ("runs", &self.runs),
+            ("pictures", &self.pictures),
+        ] {
+            text.push_str(&format!("  {what:18}  {}\n", printable(path)));
+        }
+        text.push_str(&format!(
+            "\nTry next:\n  \
+               fcmae predict {picture} --weights {finetuned}\n  \
+               fcmae evaluate --data {} --weights {finetuned}\n  \
+               fcmae diversity --data {} --weights {pretraining} --out diversity\n  \
+               fcmae pretrain --data YOUR_PICTURES --out YOUR_RUN --config pretrain-small\n\n\
+             The emoji are Twemoji, © Twitter and contributors, CC BY 4.0.\n",
+            printable(&self.test),
+            printable(&self.test),
+        ));
+        Ok(text)
+    }
+}
+
+fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
+    let overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
+    Ok(from_recipe(Some(("the demo's recipe", recipe)), &overrides)?)
+}
+
+/// Pre-trains on all emoji that are not held out, without their labels.
+fn pretrain(files: &Files, quick: bool) -> Result<Curve> {
+    let quick = if quick { QUICK_PRETRAIN } else { &[] };
+    let config: PretrainConfig = settings(PRETRAIN, &[quick])?;
+    std::fs::create_dir_all(&files.runs)
+        .with_context(|| format!("cannot create {}", printable(&files.runs)))?;
+    let mut progress = Progress::new("pretrain");
+    let mut curve = Curve::default();
+    let outcome =
+        fcmae::train::pretrain(&config, &files.train, &files.pretraining, false, &mut |event| {
+            if let Event::Step(step) = &event {
+                curve.add(step);
+            }
+            progress.observe(&event)
+        });
+    progress.finish();
+    outcome?;
+    Ok(curve)
+}
+
+/// Draws some held-out emoji, evenly spaced over the groups.
+fn reconstruct(files: &Files) -> Result<()> {
+    let test = ImageFolder::open(&files.test, Labels::Ignored)?;
+    let count = RECONSTRUCTED.min(test.len());
+    let shown: Vec<_> =
+        (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count))).collect();
+    let sheet = pictures::reconstructions(&files.pretraining, &shown, SPLIT_SEED)?;
+    output::write_png(&files.reconstruction, &sheet)
+}
+
+/// Trains a classifier with few labels, then tests it on the held-out emoji.
+fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Result<Labelled> {
+    let own = if weights.is_some() { &[] } else { SCRATCH };
+    let quick = if quick { QUICK_FINETUNE } else { &[] };
+    let seed_setting = format!("seed={seed}");
+    let config: FinetuneConfig = settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]])?;
+    let start = weights.map_or(Start::Scratch, Start::Weights);
+    let run = files.classifier(weights.is_some(), seed);
+    let label = if weights.is_some() { "finetune" } else { "scratch " };
+    let mut progress = Progress::new(&format!("{label} seed {seed}"));
+    let mut curve = Curve::default();
+    let mut pictures = 0;
+    let outcome = fcmae::train::finetune(&config, &files.train, start, &run, false, &mut |event| {
+        match &event {
+            Event::Started(started) => pictures = started.pictures,
+            Event::Step(step) => curve.add(step),
+            _ => {}
+        }
+        progress.observe(&event)
+    });
+    progress.finish();
+    outcome?;
+    let evaluation = evaluate(&run, &files.test, EVALUATION_BATCH)?;
+    Ok(Labelled { curve, pictures, evaluation })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_recipes_are_settings_of_one_net() {
+        for quick in [false, true] {
+            let pretrain: PretrainConfig =
+                settings(PRETRAIN, &[if quick { QUICK_PRETRAIN } else { &[] }]).unwrap();
+            let finetune: FinetuneConfig =
+                settings(FINETUNE, &[SCRATCH, if quick { QUICK_FINETUNE } else { &[] }]).unwrap();
+            assert_eq!(pretrain.model, finetune.model);
+            assert_eq!(pretrain.data.image_size, finetune.data.image_size);
+        }
+    }
+}

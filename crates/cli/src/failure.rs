@@ -1,0 +1,203 @@
+//! Errors to one line on stderr and an exit code; never a backtrace.
+
+use std::any::Any;
+use std::fmt;
+use std::io::Write;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use fcmae::error::ConfigError;
+use fcmae_data::DataError;
+use fcmae_store::Error as StoreError;
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+/// What was asked for cannot be meant: exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Nobody reads standard output any more, as after `| head`: nothing is left to do, and that is
+/// no failure.
+#[derive(Debug)]
+pub(crate) struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output was closed")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
+
+/// Runs `command`, reports its error and gives the exit code.
+pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    // A panic is a fault of this program. It is reported like an error, not from within the hook:
+    // the loader survives panics of image decoders, and those are no news.
+    panic::set_hook(Box::new(remember_panic));
+    let error = match panic::catch_unwind(AssertUnwindSafe(command)) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) if error.is::<ReaderGone>() => return ExitCode::SUCCESS,
+        Ok(Err(error)) => error,
+        Err(payload) => anyhow::anyhow!(
+            "this is a fault in fcmae itself, please report it: {}; what was saved before is intact",
+            last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))
+        ),
+    };
+    let mut text = format!("error: {}\n", joined(&error));
+    if let Some(help) = help(&error) {
+        text.push_str(&format!("help: {help}\n"));
+    }
+    // Where stderr is closed too, the exit code has to do.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(code(&error))
+}
+
+/// The chain of causes on one line. Many errors already tell their cause; it isn't told twice.
+pub(crate) fn joined(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// The library's parts of an error chain, of which each kind has its own code and help.
+enum Part<'a> {
+    Usage,
+    Config(&'a ConfigError),
+    Data(&'a DataError),
+    Store(&'a StoreError),
+}
+
+fn part<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<Part<'a>> {
+    if cause.is::<Usage>() {
+        return Some(Part::Usage);
+    }
+    // A transparent error hides itself from the chain, so it is taken apart here.
+    match cause.downcast_ref::<fcmae::Error>() {
+        Some(fcmae::Error::Config(error)) => return Some(Part::Config(error)),
+        Some(fcmae::Error::Data(error)) => return Some(Part::Data(error)),
+        Some(fcmae::Error::Store(error)) => return Some(Part::Store(error)),
+        _ => {}
+    }
+    cause
+        .downcast_ref()
+        .map(Part::Config)
+        .or_else(|| cause.downcast_ref().map(Part::Data))
+        .or_else(|| cause.downcast_ref().map(Part::Store))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let wrong_usage = error.chain().filter_map(part).any(|part| match part {
+        Part::Usage | Part::Config(_) => true,
+        Part::Data(error) => matches!(
+            error,
+            DataError::Missing(_) | DataError::NotAFolder(_) | DataError::Parameter { .. }
+        ),
+        Part::Store(error) => matches!(
+            error,
+            StoreError::NotEmpty { .. }
+                | StoreError::ParentMissing { .. }
+                | StoreError::NotAFolder { .. }
+                | StoreError::NotARun { .. }
+                | StoreError::OtherSettings { .. }
+                | StoreError::NoWeights { .. }
+        ),
+    });
+    if wrong_usage { WRONG_USAGE } else { FAILED }
+}
+
+/// A next step, where the message itself has none.
+fn help(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().filter_map(part).find_map(|part| match part {
+        Part::Config(ConfigError::UnknownKey { .. }) => Some(
+            "the same command with --print-config in place of other options shows every setting",
+        ),
+        Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
+        Part::Data(DataError::TooManyBad { .. }) => Some(
+            "the share is data.max_bad_fraction; skipped.jsonl in the run's folder lists the files",
+        ),
+        _ => None,
+    })
+}
+
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn remember_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
+    let text = panic_message(info.payload()) + &place.unwrap_or_default();
+    *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+}
+
+fn last_panic() -> Option<String> {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+        .replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    fn refused() -> StoreError {
+        StoreError::Io {
+            action: "create",
+            path: PathBuf::from("run/log.txt"),
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        }
+    }
+
+    #[test]
+    fn causes_are_joined_and_none_is_told_twice() {
+        let error = anyhow::Error::new(refused()).context("cannot start");
+        assert_eq!(joined(&error), "cannot start: cannot create run/log.txt: permission denied");
+    }
+
+    #[test]
+    fn codes_tell_wrong_usage_from_failure() {
+        let not_empty = || StoreError::NotEmpty { path: PathBuf::from("run") };
+        for (error, expected) in [
+            (anyhow::Error::new(refused()), FAILED),
+            (anyhow::Error::new(fcmae::Error::Store(refused())), FAILED),
+            (anyhow::Error::new(not_empty()), WRONG_USAGE),
+            (anyhow::Error::new(fcmae::Error::Store(not_empty())), WRONG_USAGE),
+            (anyhow::Error::new(fcmae::Error::Store(not_empty())).context("x"), WRONG_USAGE),
+            (anyhow::Error::new(Usage("x".to_owned())).context("y"), WRONG_USAGE),
+            (anyhow::anyhow!("x"), FAILED),
+        ] {
+            assert_eq!(code(&error), expected, "{error:?}");
+        }
+        let config = fcmae::Error::Config(ConfigError::UnknownKey {
+            key: "x".to_owned(),
+            nearest: String::new(),
+        });
+        let error = Err::<(), _>(config).context("--config a.toml").expect_err("made as one");
+        assert_eq!((code(&error), help(&error).is_some()), (WRONG_USAGE, true));
+    }
+}

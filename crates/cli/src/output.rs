@@ -1,0 +1,104 @@
+//! Results: text on standard output, files that are complete or absent.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fcmae_data::source::printable;
+use fcmae_store::durable;
+
+use crate::failure::{ReaderGone, Usage};
+
+/// Writes to standard output at once.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// A value as indented JSON, with a line break at its end.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A note on standard error. Nobody may be reading there, which is no reason to stop.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// One field of a CSV line (RFC 4180): quoted only where it must be.
+pub(crate) fn csv_field(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Refuses a file that exists, before any work is done for it.
+pub(crate) fn refuse_existing(file: &Path, overwrite: bool) -> Result<()> {
+    if file.is_dir() {
+        return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
+    }
+    if !overwrite && file.symlink_metadata().is_ok() {
+        let text = "exists; choose another --out, or replace it with --overwrite";
+        return Err(Usage(format!("{} {text}", printable(file))).into());
+    }
+    Ok(())
+}
+
+/// Creates the folders above a file.
+pub(crate) fn create_parent(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create the folder {}", printable(parent))),
+        _ => Ok(()),
+    }
+}
+
+/// Creates the folder that a command fills, or takes an empty one.
+pub(crate) fn new_folder(folder: &Path) -> Result<()> {
+    let cannot = |what: &str| format!("cannot {what} {}", printable(folder));
+    if folder.is_dir() {
+        let mut entries = fs::read_dir(folder).with_context(|| cannot("read"))?;
+        if entries.next().is_some() {
+            let text = "exists and is not empty; choose another --out, or remove it first";
+            return Err(Usage(format!("{} {text}", printable(folder))).into());
+        }
+        return Ok(());
+    }
+    if folder.exists() {
+        let text = "is a file; choose another --out";
+        return Err(Usage(format!("{} {text}", printable(folder))).into());
+    }
+    fs::create_dir_all(folder).with_context(|| cannot("create"))
+}
+
+/// Writes a whole file, or leaves what was there.
+pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
+    durable::write_file(file, bytes.len() as u64, |out| out.write_all(bytes))?;
+    Ok(())
+}
+
+/// Writes a picture as a PNG file, whole or not at all.
+pub(crate) fn write_png(file: &Path, picture: &image::RgbImage) -> Result<()> {
+    let mut bytes = Vec::new();
+    picture.write_to(&mut io::Cursor::new(&mut bytes), image::ImageFormat::Png)?;
+    write_file(file, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_fields_are_quoted_where_needed() {
+        assert_eq!(csv_field("a b.png"), "a b.png");
+        assert_eq!(csv_field("a,b"), "\"a,b\"");
+        assert_eq!(csv_field("say \"x\""), "\"say \"\"x\"\"\"");
+        assert_eq!(csv_field("a\nb"), "\"a\nb\"");
+    }
+}

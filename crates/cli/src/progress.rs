@@ -1,0 +1,200 @@
+//! What a run tells while it runs, on standard error: a bar on a terminal, plain lines otherwise.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use fcmae::train::{EvaluationReport, Event, Flow, Started, StepReport};
+use fcmae_data::source::printable;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Plain lines: the most that a reader waits for news, and the least between ends of epochs.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+const EPOCH_LINE_AFTER: Duration = Duration::from_secs(2);
+
+/// Skipped pictures that are told one by one; the rest is counted.
+const SKIPPED_SHOWN: usize = 10;
+
+/// Follows one run.
+pub(crate) struct Progress {
+    label: String,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// Updates that a former process had made.
+    first_step: u64,
+    epochs: u64,
+    steps_per_epoch: u64,
+    last_line: Instant,
+    skipped: usize,
+}
+
+impl Progress {
+    /// Follows the run that `label` names, for example `pretrain`.
+    pub(crate) fn new(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            bar: None,
+            started: Instant::now(),
+            first_step: 0,
+            epochs: 0,
+            steps_per_epoch: 1,
+            last_line: Instant::now(),
+            skipped: 0,
+        }
+    }
+
+    /// Tells one event. The answer is always to go on.
+    pub(crate) fn observe(&mut self, event: &Event<'_>) -> Flow {
+        match event {
+            Event::Started(started) => self.start(started),
+            Event::Step(step) => self.step(step),
+            Event::Evaluated(report) => self.say(&describe_evaluation(report)),
+            // Checkpoints come often and are what everyone expects; the run's log has them.
+            Event::Saved { .. } => {}
+            Event::Skipped(skipped) => {
+                self.skipped += 1;
+                if self.skipped <= SKIPPED_SHOWN {
+                    self.say(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
+                }
+            }
+            Event::Note(note) => self.say(note),
+        }
+        Flow::Continue
+    }
+
+    /// Ends the bar, and counts what was skipped. Also right after a failure.
+    pub(crate) fn finish(&mut self) {
+        if self.skipped > SKIPPED_SHOWN {
+            let all = self.skipped;
+            self.say(&format!("skipped {all} pictures in all; skipped.jsonl lists them"));
+        }
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+        }
+    }
+
+    fn start(&mut self, started: &Started) {
+        self.started = Instant::now();
+        self.last_line = self.started;
+        self.first_step = started.resumed_at.unwrap_or(0);
+        (self.epochs, self.steps_per_epoch) = (started.epochs, started.steps_per_epoch.max(1));
+        self.say(&describe_start(started));
+        if let Some(step) = started.resumed_at {
+            self.say(&format!("going on after step {step} of {}", started.steps));
+        }
+        if draws_a_bar() {
+            let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}")
+                .expect("the template is a constant that a test parses");
+            let bar =
+                ProgressBar::new(started.steps).with_style(style).with_prefix(self.label.clone());
+            bar.set_position(self.first_step);
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        let text = self.describe(report);
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+            bar.set_position(report.step);
+            return;
+        }
+        let waited = self.last_line.elapsed();
+        let epoch_ends = report.step.is_multiple_of(self.steps_per_epoch);
+        let due = waited >= LINE_EVERY || epoch_ends && waited >= EPOCH_LINE_AFTER;
+        if due || report.step == report.steps {
+            self.say(&text);
+            self.last_line = Instant::now();
+        }
+    }
+
+    fn describe(&self, report: &StepReport) -> String {
+        let StepReport { step, steps, epoch, loss, lr, images_per_second } = report;
+        let made = step.saturating_sub(self.first_step).max(1);
+        let left = self.started.elapsed().mul_f64(steps.saturating_sub(*step) as f64 / made as f64);
+        format!(
+            "epoch {epoch:.2}/{}  step {step}/{steps}  loss {loss:.4}  lr {lr:.2e}  \
+             {images_per_second:.0} images/s  ETA {}",
+            self.epochs,
+            duration(left),
+        )
+    }
+
+    /// One line, above the bar where there is one.
+    fn say(&self, text: &str) {
+        let line = format!("{}  {text}", self.label);
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            // Nobody may be reading there, which is no reason to stop a run.
+            None => drop(writeln!(io::stderr(), "{line}")),
+        }
+    }
+}
+
+fn draws_a_bar() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn describe_start(started: &Started) -> String {
+    let Started { pictures, held_out, classes, parameters, epochs, steps, .. } = started;
+    let mut text = format!("{pictures} pictures");
+    if !classes.is_empty() {
+        text.push_str(&format!(" of {} classes", classes.len()));
+    }
+    if *held_out > 0 {
+        text.push_str(&format!(" ({held_out} more kept aside)"));
+    }
+    text + &format!(", {} parameters, {epochs} epochs, {steps} steps", grouped(*parameters))
+}
+
+fn describe_evaluation(report: &EvaluationReport) -> String {
+    let EvaluationReport { epoch, top1, top5, loss, .. } = report;
+    let (top1, top5) = (100.0 * top1, 100.0 * top5);
+    format!(
+        "epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%, top-5 {top5:.1}%, loss {loss:.4}"
+    )
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1h 02m`, `3m 20s` or `12s`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_has_a_template() {
+        assert!(ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}").is_ok());
+    }
+
+    #[test]
+    fn times_and_numbers_are_short() {
+        for (seconds, text) in
+            [(0.4, "0s"), (59.6, "1m 00s"), (200.0, "3m 20s"), (3725.0, "1h 02m")]
+        {
+            assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+        for (number, text) in [(7, "7"), (999, "999"), (1000, "1,000"), (3_708_400, "3,708,400")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

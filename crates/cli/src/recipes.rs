@@ -1,0 +1,106 @@
+//! From `--config` and `--set` to checked settings.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fcmae::config::{Settings, from_recipe};
+use fcmae::error::ConfigError;
+use fcmae_data::source::printable;
+
+use crate::args::{RunArgs, SettingsArgs};
+use crate::failure::Usage;
+use crate::output;
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../recipes/", $name, ".toml")))),*]
+    };
+}
+
+/// Recipes by name, compiled in: the command needs no files beside it.
+const BUILT_IN: &[(&str, &str)] =
+    built_in!["pretrain-small", "finetune-small", "pretrain-published", "finetune-atto"];
+
+/// The settings of a run, or nothing where they were only to be printed, which is then done.
+///
+/// Without `--config`, a run that is resumed keeps the settings recorded in its folder.
+pub(crate) fn settings<T: Settings>(run: &RunArgs, given: &SettingsArgs) -> Result<Option<T>> {
+    let recipe = match (&given.config, &run.out) {
+        (Some(config), _) => Some(find(config)?),
+        (None, Some(out)) if run.resume => {
+            let recorded = out.join("config.toml");
+            // Where there is none the library says what is missing for a run to be resumed.
+            recorded.is_file().then(|| read(&recorded)).transpose()?
+        }
+        _ => None,
+    };
+    let recipe = recipe.as_ref().map(|(origin, text)| (origin.as_str(), text.as_str()));
+    let settings: T =
+        from_recipe(recipe, &given.set).map_err(|error| at(error, recipe, &given.set))?;
+    if given.print_config {
+        output::print(&settings.to_toml())?;
+        return Ok(None);
+    }
+    Ok(Some(settings))
+}
+
+/// A built-in recipe by its name, else a file.
+fn find(config: &Path) -> Result<(String, String)> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| config.as_os_str() == *name) {
+        return Ok(((*name).to_owned(), (*text).to_owned()));
+    }
+    if config.is_file() {
+        return read(config);
+    }
+    let names = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "--config {}: neither a file nor a built-in recipe; the built-in ones are {names}",
+        printable(config)
+    );
+    Err(Usage(text).into())
+}
+
+fn read(file: &Path) -> Result<(String, String)> {
+    let name = printable(file);
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    Ok((name, text))
+}
+
+/// Says where an unknown setting was given; the other errors say it themselves.
+fn at(error: ConfigError, recipe: Option<(&str, &str)>, set: &[String]) -> anyhow::Error {
+    let ConfigError::UnknownKey { key, .. } = &error else { return error.into() };
+    let assigned = |given: &&String| given.split('=').next().is_some_and(|name| name.trim() == key);
+    let origin = match (set.iter().find(assigned), recipe) {
+        (Some(given), _) => format!("--set {given}"),
+        (None, Some((origin, _))) => origin.to_owned(),
+        (None, None) => return error.into(),
+    };
+    anyhow::Error::new(error).context(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use fcmae::config::{FinetuneConfig, PretrainConfig};
+
+    #[test]
+    fn built_in_recipes_are_settings() {
+        for (name, text) in BUILT_IN {
+            let settings = match name.split('-').next().unwrap() {
+                "pretrain" => from_recipe::<PretrainConfig>(Some((name, text)), &[]).map(drop),
+                _ => from_recipe::<FinetuneConfig>(Some((name, text)), &[]).map(drop),
+            };
+            settings.unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_recipe_names_the_known_ones() {
+        let error = find(Path::new("pretrain-smal")).unwrap_err().to_string();
+        for (name, _) in BUILT_IN {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What cannot be used is refused with the file, the value and the mend, and loses nothing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::command::fcmae;
+use crate::trained::{CLASSES, Trained, contents, draw};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+#[test]
+fn folders_without_usable_pictures() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, empty) = (folder.path().join("missing"), folder.path().join("empty"));
+    let (texts, one) = (folder.path().join("texts"), folder.path().join("one"));
+    fs::create_dir(&empty).unwrap();
+    fs::create_dir(&texts).unwrap();
+    fs::write(texts.join("notes.txt"), "no picture").unwrap();
+    draw(&one, &CLASSES[..1], 12);
+    let file = trained.picture();
+    let out = folder.path().join("run");
+
+    for (data, code, says) in [
+        (&missing, 2, &["missing", "no such folder"][..]),
+        (&file, 2, &["03.png", "not a folder"]),
+        (&empty, 1, &["empty", "no picture"]),
+        (&texts, 1, &["texts", "no picture", "passed over 1"]),
+    ] {
+        for command in ["pretrain", "finetune"] {
+            let mut all = vec![command, "--data", text(data), "--out", text(&out)];
+            if command == "finetune" {
+                all.extend(["--from", "scratch"]);
+            }
+            let recipe = trained.recipe(command);
+            all.extend(["--config", text(&recipe)]);
+            let arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+                all.iter().map(|argument| argument as _).collect();
+            crate::command::Ran::of(crate::command::command(&arguments)).refused(code, says);
+            assert!(!out.exists(), "{command} left a folder behind for {}", data.display());
+        }
+    }
+    fcmae!(
+        "finetune",
+        "--data",
+        one,
+        "--from",
+        "scratch",
+        "--out",
+        out,
+        "--config",
+        trained.recipe("finetune")
+    )
+    .refused(1, &["one class folder", "disc", "at least two"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn corrupt_pictures_among_good_ones_are_skipped_and_listed() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data"), folder.path().join("run"));
+    draw(&data, &CLASSES, 12);
+    let whole = fs::read(data.join("disc/00.png")).unwrap();
+    fs::write(data.join("disc/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(data.join("square/text.png"), "no picture").unwrap();
+
+    let ran =
+        fcmae!("pretrain", "--data", data, "--out", out, "--config", trained.recipe("pretrain"))
+            .done();
+    let listed = fs::read_to_string(out.join("skipped.jsonl")).unwrap();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    for name in ["disc/cut.png", "square/text.png"] {
+        assert!(listed.contains(name), "{listed}");
+        assert!(ran.stderr.contains(name), "{}", ran.stderr);
+    }
+
+    let few = folder.path().join("few");
+    let says = ["text.png", "could not be used", "max_bad_fraction"];
+    fcmae!(
+        "pretrain",
+        "--data",
+        data,
+        "--out",
+        few,
+        "--config",
+        trained.recipe("pretrain"),
+        "--set",
+        "data.max_bad_fraction=0.0",
+    )
+    .refused(1, &says);
+}
+
+#[test]
+fn settings_that_cannot_be_meant() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    for (setting, says) in [
+        ("data.image_size=[30,32]", &["30×32", "multiples of 8", "model.stem_stride"][..]),
+        ("model.size=attoo", &["`attoo`", "atto, femto"]),
+        ("optim.epoch=3", &["--set optim.epoch=3", "did you mean `optim.epochs`", "help: "]),
+        ("optim.epochs=many", &["optim.epochs=many"]),
+        ("optim.epochs", &["optim.epochs", "key=value"]),
+        ("mask.ratio=0.99", &["0.99", "mask.ratio"]),
+        ("optim.base_lr=-1", &["optim.base_lr", "-1", "positive"]),
+        ("model.depths=[1000000000,1,1,1]", &["model.depths", "1 to 1000"]),
+    ] {
+        fcmae!(
+            "pretrain",
+            "--data",
+            trained.pictures(),
+            "--out",
+            out,
+            "--config",
+            trained.recipe("pretrain"),
+            "--set",
+            setting,
+        )
+        .refused(2, says);
+        assert!(!out.exists(), "{setting} left a folder behind");
+    }
+
+    let recipe = folder.path().join("recipe.toml");
+    fs::write(&recipe, "[optim]\nepochs = 3\nwarmup = 1\n").unwrap();
+    fcmae!("pretrain", "--data", trained.pictures(), "--out", out, "--config", recipe)
+        .refused(2, &["recipe.toml", "optim.warmup_epochs"]);
+    fcmae!("pretrain", "--data", trained.pictures(), "--out", out, "--config", "pretrain-smal")
+        .refused(2, &["pretrain-smal", "pretrain-small", "finetune-atto"]);
+    fcmae!(
+        "pretrain",
+        "--data",
+        trained.pictures(),
+        "--out",
+        out,
+        "--config",
+        trained.recipe("pretrain"),
+        "--set",
+        "optim.batch=64",
+    )
+    .refused(1, &["64", "36", "help: ", "optim.batch"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_out_that_exists_stays_as_it_is() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, recipe) = (trained.pictures(), trained.recipe("pretrain"));
+    let taken = trained.pretrained();
+    let before = contents(&taken);
+    fcmae!("pretrain", "--data", pictures, "--out", taken, "--config", recipe)
+        .refused(2, &["pretrained", "not empty", "--resume"]);
+    fcmae!("demo", "--out", taken, "--quick").refused(2, &["pretrained", "not empty", "--out"]);
+    fcmae!(
+        "pretrain",
+        "--data",
+        pictures,
+        "--out",
+        taken,
+        "--resume",
+        "--set",
+        "optim.base_lr=0.5",
+    )
+    .refused(2, &["other settings", "config.optim.base_lr = 0.5"]);
+    assert!(contents(&taken) == before, "a refused run changed something");
+
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    fcmae!("pretrain", "--data", pictures, "--out", file, "--config", recipe)
+        .refused(2, &["file", "not a folder"]);
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    let orphan = folder.path().join("no/such/run");
+    fcmae!("pretrain", "--data", pictures, "--out", orphan, "--config", recipe)
+        .refused(2, &["no/such", "does not exist"]);
+    let no_run = folder.path().join("nothing");
+    fcmae!("pretrain", "--data", pictures, "--out", no_run, "--resume", "--config", recipe)
+        .refused(2, &["nothing", "not a run"]);
+}
+
+#[test]
+fn weights_that_are_not_the_networks() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, picture) = (trained.pictures(), trained.picture());
+    let out = folder.path().join("out");
+
+    fcmae!("evaluate", "--data", pictures, "--weights", trained.pretrained())
+        .refused(1, &["no classification head", "finetune"]);
+    fcmae!("reconstruct", picture, "--weights", trained.finetuned(), "--out", out)
+        .refused(1, &["no decoder", "pre-training"]);
+    fcmae!("predict", picture, "--weights", folder.path().join("none")).refused(1, &["none"]);
+    fcmae!("predict", picture, "--weights", folder.path()).refused(2, &["no weights in"]);
+    fcmae!("predict", folder.path().join("no.png"), "--weights", trained.finetuned())
+        .refused(2, &["no.png", "no such file"]);
+
+    // The description of one net beside the weights of another.
+    let mixed = folder.path().join("mixed");
+    let export = trained.finetuned().join("export/last");
+    fs::create_dir(&mixed).unwrap();
+    fs::copy(export.join("model.safetensors"), mixed.join("model.safetensors")).unwrap();
+    let config = fs::read_to_string(export.join("config.json")).unwrap();
+    let wider =
+        config.split_whitespace().collect::<String>().replace("[8,12,16,24]", "[8,12,20,24]");
+    assert!(wider.contains("[8,12,20,24]"), "{wider}");
+    fs::write(mixed.join("config.json"), wider).unwrap();
+    fcmae!("evaluate", "--data", pictures, "--weights", mixed)
+        .refused(1, &["mixed", "do not fit", "stages.2.blocks.0.conv_dw.weight"]);
+    fcmae!(
+        "finetune",
+        "--data",
+        pictures,
+        "--from",
+        mixed,
+        "--out",
+        out,
+        "--config",
+        trained.recipe("finetune")
+    )
+    .refused(1, &["mixed", "do not fit", "stages.2.blocks.0.conv_dw.weight"]);
+
+    fs::write(mixed.join("model.safetensors"), "no weights").unwrap();
+    fcmae!("inspect", mixed).refused(1, &["mixed", "safetensors"]);
+
+    let others = folder.path().join("others");
+    draw(&others, &["disc", "hexagon"], 2);
+    fcmae!("evaluate", "--data", others, "--weights", trained.finetuned())
+        .refused(1, &["hexagon", "disc, square"]);
+}

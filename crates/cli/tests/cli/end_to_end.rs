@@ -1,0 +1,167 @@
+//! From pictures to answers.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command::fcmae;
+use crate::trained::{CLASSES, Trained};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[test]
+fn runs_leave_settings_metrics_checkpoints_and_exports() {
+    let trained = Trained::get();
+    for (run, epochs) in [(trained.pretrained(), 2), (trained.finetuned(), 2)] {
+        for file in ["config.toml", "run.json", "metrics.jsonl", "export/last/model.safetensors"] {
+            assert!(run.join(file).is_file(), "{file} in {}", run.display());
+        }
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let losses = metrics.lines().map(json).filter(|line| line["loss"].is_number()).count();
+        assert!(losses >= epochs, "{metrics}");
+        let checkpoints = fs::read_dir(run.join("checkpoints")).unwrap().count();
+        assert!(checkpoints >= 1, "{}", run.display());
+    }
+    assert!(trained.finetuned().join("export/best/model.safetensors").is_file());
+}
+
+#[test]
+fn evaluate_counts_every_picture_once() {
+    let trained = Trained::get();
+    let (pictures, weights) = (trained.pictures(), trained.finetuned());
+    let ran = fcmae!("evaluate", "--data", pictures, "--weights", weights, "--json").done();
+    let found = json(&ran.stdout);
+    assert_eq!(found["images"], 36);
+    let rows = found["confusion"].as_array().unwrap();
+    let row_sums =
+        rows.iter().map(|row| row.as_array().unwrap().iter().flat_map(Value::as_u64).sum());
+    assert_eq!(row_sums.collect::<Vec<u64>>(), [12, 12, 12]);
+    let diagonal: u64 = (0..3).map(|class| rows[class][class].as_u64().unwrap()).sum();
+    assert!((found["top1"].as_f64().unwrap() - diagonal as f64 / 36.0).abs() < 1e-9);
+    assert_eq!(found["top5"], 1.0);
+    assert_eq!(found["classes"][2]["name"], CLASSES[2]);
+    assert_eq!(found["classes"][2]["images"], 12);
+
+    let text = fcmae!("evaluate", "--data", pictures, "--weights", weights).done().stdout;
+    assert!(text.starts_with("top-1  "), "{text}");
+    for part in ["36 pictures, 3 classes", "confusion matrix", "stripes, wide", "accuracy"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn predict_answers_in_three_forms_that_agree() {
+    let trained = Trained::get();
+    let (picture, folder) = (trained.picture(), trained.pictures().join("disc"));
+    let weights = trained.finetuned();
+    let ran =
+        fcmae!("predict", picture, folder, "--weights", weights, "--top", "2", "--format", "json");
+    let answers = json(&ran.done().stdout);
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 13, "the file, and all twelve of the folder");
+    assert_eq!(answers[0]["image"], picture.to_str().unwrap());
+    let classes = answers[0]["classes"].as_array().unwrap();
+    let (first, second) = (&classes[0]["probability"], &classes[1]["probability"]);
+    assert!(classes.len() == 2 && first.as_f64() >= second.as_f64(), "{classes:?}");
+
+    let csv = fcmae!("predict", picture, "--weights", weights, "--format", "csv").done().stdout;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "image,rank,class,probability");
+    assert_eq!(lines.len(), 1 + CLASSES.len());
+    let start = format!("{},1,", picture.display());
+    assert!(lines[1].starts_with(&start) && lines[1].ends_with(&first.to_string()), "{csv}");
+    assert!(csv.contains(",\"stripes, wide\","), "a name with a comma is quoted: {csv}");
+
+    let table = fcmae!("predict", picture, "--weights", weights, "--top", "1").done().stdout;
+    assert!(table.starts_with(picture.to_str().unwrap()), "{table}");
+    assert!(table.contains(classes[0]["class"].as_str().unwrap()), "{table}");
+    assert_eq!(table.lines().count(), 2, "{table}");
+}
+
+#[test]
+fn a_damaged_picture_spoils_no_other_answer() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.png");
+    fs::write(&bad, "no picture").unwrap();
+    let weights = trained.finetuned();
+    let ran = fcmae!("predict", bad, trained.picture(), "--weights", weights, "--format", "json")
+        .refused(1, &["1 of 2 pictures"]);
+    let answers = json(&ran.stdout);
+    assert!(answers[0]["error"].as_str().unwrap().contains("bad.png"), "{answers}");
+    assert!(answers[1]["classes"].is_array(), "{answers}");
+    assert!(ran.stderr.contains("bad.png: not a picture"), "{}", ran.stderr);
+}
+
+#[test]
+fn reconstruct_draws_three_columns() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, picture) = (folder.path().join("grid.png"), trained.picture());
+    let weights = trained.pretrained();
+    let ran = fcmae!("reconstruct", picture, picture, "--weights", weights, "--out", grid).done();
+    assert_eq!(ran.stdout, format!("{}\n", grid.display()));
+    let drawn = image::open(&grid).unwrap();
+    assert!(drawn.width() >= 3 * 32 && drawn.height() >= 2 * 32, "{drawn:?}");
+
+    // Another file of that name is kept, unless it may be replaced.
+    let before = fs::read(&grid).unwrap();
+    let again = ["reconstruct", "--seed", "5"];
+    let says = ["grid.png", "--overwrite"];
+    fcmae!(again[0], picture, "--weights", weights, "--out", grid).refused(2, &says);
+    assert_eq!(fs::read(&grid).unwrap(), before);
+    fcmae!(
+        again[0],
+        picture,
+        picture,
+        "--weights",
+        weights,
+        "--out",
+        grid,
+        "--overwrite",
+        again[1],
+        again[2]
+    )
+    .done();
+    assert_ne!(fs::read(&grid).unwrap(), before, "another seed hides other patches");
+}
+
+#[test]
+fn diversity_measures_every_block_of_every_net() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, out) = (trained.pictures(), folder.path().join("made/diversity"));
+    let (a, b) = (trained.pretrained(), trained.finetuned());
+    let csv =
+        fcmae!("diversity", "--data", pictures, "--weights", a, b, "--images", "6").done().stdout;
+    assert_eq!(csv.lines().count(), 1 + 2 * 4, "{csv}");
+    for line in csv.lines().skip(1) {
+        let values: Vec<f64> =
+            line.rsplit(',').take(3).map(|value| value.parse().unwrap()).collect();
+        assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{line}");
+    }
+    fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out).done();
+    assert!(fs::read_to_string(out.join("diversity.svg")).unwrap().starts_with("<svg"));
+    assert!(fs::read_to_string(out.join("diversity.csv")).unwrap().lines().count() == 5);
+}
+
+#[test]
+fn inspect_tells_the_net_and_its_parameters() {
+    let trained = Trained::get();
+    let found = json(&fcmae!("inspect", trained.finetuned(), "--json").done().stdout);
+    assert_eq!(found["kind"], "classifier");
+    assert_eq!(found["description"]["classes"][0], "disc");
+    let sizes = found["tensors"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|shape| shape.as_array().unwrap().iter().flat_map(Value::as_u64).product::<u64>());
+    assert_eq!(found["parameters"], sizes.sum::<u64>());
+
+    let text = fcmae!("inspect", trained.pretrained()).done().stdout;
+    for part in ["masked autoencoder", "[8, 12, 16, 24]", "parameters", "decoder"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The `fcmae` binary as its users meet it: commands, messages, exit codes, files.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod command;
+mod end_to_end;
+mod full_disk;
+mod interrupted;
+mod streams;
+mod trained;
+mod usage;

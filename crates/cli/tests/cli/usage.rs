@@ -1,0 +1,54 @@
+//! The command line itself.
+
+use std::fs;
+
+use crate::command::fcmae;
+
+#[test]
+fn help_is_done_and_nonsense_is_wrong_usage() {
+    let help = fcmae!("--help").done().stdout;
+    let version = fcmae!("--version").done().stdout;
+    assert!(version.starts_with("fcmae "), "{version}");
+    for command in [
+        "demo",
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "predict",
+        "reconstruct",
+        "diversity",
+        "inspect",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} in {help}");
+        let help = fcmae!(command, "--help").done().stdout;
+        assert!(help.contains("Example") && help.contains(&format!("fcmae {command}")), "{help}");
+    }
+    assert_eq!(fcmae!().code, Some(2));
+    fcmae!("pretrian").refused(2, &["pretrian", "pretrain"]);
+    fcmae!("predict", "a.png").refused(2, &["--weights"]);
+    fcmae!("pretrain", "--data", "x").refused(2, &["--out"]);
+    fcmae!("demo", "--seeds", "0").refused(2, &["0"]);
+}
+
+#[test]
+fn printed_settings_are_a_recipe() {
+    for command in ["pretrain", "finetune"] {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = folder.path().join("recipe.toml");
+        let setting = "optim.epochs=17";
+        let printed = fcmae!(command, "--print-config", "--set", setting).done().stdout;
+        assert!(printed.contains("epochs = 17"), "{printed}");
+        fs::write(&recipe, &printed).unwrap();
+        assert_eq!(fcmae!(command, "--print-config", "--config", recipe).done().stdout, printed);
+    }
+}
+
+#[test]
+fn built_in_recipes_go_by_name() {
+    for name in ["pretrain-small", "pretrain-published", "finetune-small", "finetune-atto"] {
+        let command = name.split('-').next().unwrap();
+        fcmae!(command, "--print-config", "--config", name).done();
+    }
+    // A recipe of the other command names the setting that does not belong.
+    fcmae!("finetune", "--print-config", "--set", "mask.ratio=0.5").refused(2, &["mask"]);
+}
