@@ -9,7 +9,9 @@ def layer_id(name, depths, grouped):
     """(id of the parameter's layer, id of the last layer)."""
     last = 13 if grouped else sum(depths) + 1
     if name.startswith("stem."):
-        return 0, last
+        # The authors' per-layer form counts the stem as the downsampling before the first stage,
+        # whose id is that of the stage's first block; their grouped form gives it one of its own.
+        return (0 if grouped else 1), last
     match = NAME.fullmatch(name)
     if match is None:  # final norm and head
         return last, last
