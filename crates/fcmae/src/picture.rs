@@ -5,7 +5,8 @@ mod letters;
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage, imageops};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage, imageops};
 
 use crate::error::{Error, Result};
 
@@ -226,9 +227,14 @@ impl Sheet {
 /// # Errors
 /// [`Error::File`] where the file cannot be written.
 pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
-    picture
-        .save_with_format(path, image::ImageFormat::Png)
-        .map_err(|e| Error::File { path: path.to_owned(), reason: e.to_string() })
+    // Through `RgbImage::save`, the encoder of every format would be compiled into this crate.
+    let mut bytes = Vec::new();
+    let (width, height) = picture.dimensions();
+    PngEncoder::new(&mut bytes)
+        .write_image(picture, width, height, ExtendedColorType::Rgb8)
+        .map_err(|e| e.to_string())
+        .and_then(|()| std::fs::write(path, bytes).map_err(|e| e.to_string()))
+        .map_err(|reason| Error::File { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]
