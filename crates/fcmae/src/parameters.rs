@@ -32,16 +32,14 @@ pub fn map<M: Module>(module: M, f: impl FnMut(&str, &[usize], Tensor<1>) -> Ten
 
 /// How many parameters the module has.
 pub fn count<M: Module>(module: &M) -> usize {
-    let mut total = 0;
-    visit(module, |_, shape, _| total += shape.iter().product::<usize>());
-    total
+    shapes(module).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
 /// File names and shapes of all parameters.
 pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
-    let mut shapes = Vec::new();
-    visit(module, |name, shape, _| shapes.push((name.to_owned(), shape.to_vec())));
-    shapes
+    let mut visitor = ShapeVisitor { path: Vec::new(), shapes: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.shapes
 }
 
 /// A copy of all parameters in host memory.
@@ -79,6 +77,27 @@ pub fn device_tensor(data: &[f32], like: &Tensor<1>) -> Tensor<1> {
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_into_vec().expect("the data was just converted to float32")
+}
+
+struct ShapeVisitor {
+    path: Vec<String>,
+    shapes: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for ShapeVisitor {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // Values that are not there yet stay so.
+        let shape = param.lazy_shape().to_vec();
+        self.shapes.push((names::in_files(&self.path.join(".")), shape));
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
 }
 
 struct ValueVisitor<F> {

@@ -38,7 +38,7 @@ impl Grn {
 /// Any variant of GRN in plain tensor operations: slower than the fused default, for ablations.
 pub fn grn(x: Tensor<3>, gamma: Tensor<1>, beta: Tensor<1>, config: &GrnConfig) -> Tensor<3> {
     let gathered = match config.aggregation {
-        GrnAggregation::L2 => (x.clone() * x.clone()).sum_dim(1).sqrt(),
+        GrnAggregation::L2 => root((x.clone() * x.clone()).sum_dim(1)),
         GrnAggregation::L1 => x.clone().abs().sum_dim(1),
         GrnAggregation::Average => x.clone().mean_dim(1),
     };
@@ -47,10 +47,16 @@ pub fn grn(x: Tensor<3>, gamma: Tensor<1>, beta: Tensor<1>, config: &GrnConfig) 
         GrnNormalization::Sum => gathered.clone() / (gathered.sum_dim(2) + GRN_EPS),
         GrnNormalization::Standardize => {
             let centred = gathered.clone() - gathered.mean_dim(2);
-            let std = (centred.clone() * centred.clone()).mean_dim(2).sqrt();
+            let std = root((centred.clone() * centred.clone()).mean_dim(2));
             centred / (std + GRN_EPS)
         }
     };
     let scaled = x.clone() * (response * gamma.unsqueeze()) + beta.unsqueeze();
     if config.skip { scaled + x } else { scaled }
+}
+
+/// The square root of a sum of squares. Where that is zero, it has a gradient of zero, not the
+/// infinite one that would make the whole batch's gradients NaN.
+fn root(squares: Tensor<3>) -> Tensor<3> {
+    squares.clamp_min(f32::MIN_POSITIVE).sqrt()
 }

@@ -1,14 +1,19 @@
 //! The layers, with weights in PyTorch's shapes so that nothing is converted on load and save.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId, Parameter};
 use burn::tensor::{Device, Tensor};
 use fcmae_kernels::Sites;
 
 use super::NORM_EPS;
 use crate::ops;
 
+/// Zeros that take memory only once their values are asked for: a network whose weights are read
+/// from a file, or counted, never holds them beside the others.
 fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    Param::from_tensor(Tensor::zeros(shape, device))
+    let init = move |device: &Device, wants_grad: bool| {
+        Parameter::set_require_grad(Tensor::zeros(shape, device), wants_grad)
+    };
+    Param::uninitialized(ParamId::new(), init, device.clone(), true, shape.into())
 }
 
 /// `x·Wᵀ + b` over the last dimension.

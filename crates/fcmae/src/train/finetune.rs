@@ -124,8 +124,9 @@ pub fn finetune(
         model,
         step: 0,
     };
-    let resumed = resume && session.restore(&mut learner)?;
-    let mut best_top1 = if resumed { session.best_so_far()? } else { None };
+    let state = if resume { session.restore(&mut learner)? } else { None };
+    let resumed = state.is_some();
+    let mut best_top1 = state.and_then(|state| state.get("best_top1")?.as_f64());
     session.list_skipped(unreadable)?;
     session.tell(Event::Started(&Started {
         steps: plan.steps(),

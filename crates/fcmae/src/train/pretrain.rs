@@ -70,7 +70,7 @@ pub fn pretrain(
         ema: None,
         step: 0,
     };
-    let resumed = resume && session.restore(&mut learner)?;
+    let resumed = resume && session.restore(&mut learner)?.is_some();
     session.list_skipped(folder.skipped.clone())?;
     session.tell(Event::Started(&Started {
         steps: plan.steps(),

@@ -99,11 +99,14 @@ impl<'a> Session<'a> {
         self.stop
     }
 
-    /// Takes the newest intact checkpoint up, if there is one; whether there was.
-    pub(super) fn restore<M: Module>(&mut self, learner: &mut Learner<M>) -> Result<bool> {
+    /// Takes the newest intact checkpoint up, if there is one, and returns its `state.json`.
+    pub(super) fn restore<M: Module>(
+        &mut self,
+        learner: &mut Learner<M>,
+    ) -> Result<Option<serde_json::Value>> {
         let Some(latest) = self.checkpoints.latest()? else {
             self.run.truncate_metrics_after(0)?;
-            return Ok(false);
+            return Ok(None);
         };
         for damaged in &latest.damaged {
             self.note(&format!("{damaged}; going on from the one before"))?;
@@ -126,7 +129,7 @@ impl<'a> Session<'a> {
         }
         learner.step = latest.step;
         self.run.truncate_metrics_after(latest.step)?;
-        Ok(true)
+        Ok(Some(latest.checkpoint.state))
     }
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
@@ -151,18 +154,14 @@ impl<'a> Session<'a> {
             "next_batch": batch,
             "best_top1": best,
         });
+        // What is logged up to here must be there when the checkpoint is.
+        self.run.metrics().sync()?;
         let saved = self.checkpoints.save(learner.step, &Checkpoint { tensors, state })?;
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
         self.tell(Event::Saved { step: learner.step, path: &saved.folder });
         Ok(())
-    }
-
-    /// The best accuracy so far, of the checkpoint that was taken up.
-    pub(super) fn best_so_far(&self) -> Result<Option<f64>> {
-        let latest = self.checkpoints.latest()?;
-        Ok(latest.and_then(|latest| latest.checkpoint.state.get("best_top1")?.as_f64()))
     }
 
     /// Writes weights for other programs and commands.
