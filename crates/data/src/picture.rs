@@ -35,7 +35,7 @@ impl Picture {
 
     /// As [`new`](Self::new), where the caller made the values to measure.
     pub(crate) fn from_parts(width: u32, height: u32, channels: u32, pixels: Vec<u8>) -> Self {
-        debug_assert_eq!(pixels.len(), width as usize * height as usize * channels as usize);
+        assert_eq!(pixels.len(), width as usize * height as usize * channels as usize);
         Self { width, height, channels, pixels }
     }
 

@@ -3,7 +3,8 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{check_size, flip_horizontal, resize, round_half_even};
+use super::resize::{Passes, View};
+use super::{check_size, flip_horizontal, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random;
@@ -98,8 +99,10 @@ impl RandomResizedCrop {
         self.check()?;
         let crop = self.draw(picture.height(), picture.width(), rng);
         let mirrored = random::unit(rng) < self.flip;
-        let part = (crop.left, crop.top, crop.width, crop.height);
-        let mut result = resize::resize_cut(picture, part, self.height, self.width)?;
+        // What lies outside the box is not seen, as where a picture is cut before it is resized.
+        let part = View::of(picture).cut(crop.left, crop.top, crop.width, crop.height);
+        let passes = Passes::of(part.size(), (self.height, self.width));
+        let mut result = part.resized(part.whole(), self.height, self.width, passes);
         if mirrored {
             flip_horizontal(&mut result);
         }
@@ -194,7 +197,8 @@ mod tests {
             pixels[y * 20 + 1..y * 20 + 19].fill(0);
         }
         let picture = Picture::new(20, 20, 1, pixels).unwrap();
-        let inner = resize::resize_cut(&picture, (1, 1, 18, 18), 7, 31).unwrap();
+        let part = View::of(&picture).cut(1, 1, 18, 18);
+        let inner = part.resized(part.whole(), 7, 31, Passes::AcrossThenDown);
         assert!(inner.pixels().iter().all(|&value| value == 0));
         assert_eq!((inner.height(), inner.width()), (7, 31));
     }

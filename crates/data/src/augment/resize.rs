@@ -1,14 +1,12 @@
 //! Bicubic resizing, as Pillow's.
 //!
-//! Pillow resizes in two passes with 8-bit values in between, so that the order of the passes shows
-//! where values are rounded or clipped: up to tens of levels at hard edges. The convolution library
-//! would always go down first; here the passes are asked for one at a time, in Pillow's order.
-
-use std::cell::RefCell;
-
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+//! Pillow resizes in two passes, across and down, with 8-bit values in between; the order of the
+//! passes shows where values are rounded or clipped, up to tens of levels at hard edges. Both are
+//! kept here.
+//!
+//! Own code, because the order matters, and because a general resizing library compiled to twenty
+//! times the size of the rest of this crate. Sums are float32 in a fixed order, so a result is the
+//! same on every machine.
 
 use super::check_size;
 use crate::error::DataError;
@@ -30,30 +28,13 @@ pub struct CropBox {
     pub height: f64,
 }
 
-/// Kept from picture to picture.
-#[derive(Default)]
-struct Buffers {
-    resizer: Resizer,
-    /// The picture after the first pass.
-    middle: Vec<u8>,
-}
-
-thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
-}
-
 /// The whole picture at another size.
 ///
 /// # Errors
 /// [`DataError::Parameter`] for a size out of range.
 pub fn resize(picture: &Picture, height: u32, width: u32) -> Result<Picture, DataError> {
-    let whole = CropBox {
-        left: 0.0,
-        top: 0.0,
-        width: f64::from(picture.width()),
-        height: f64::from(picture.height()),
-    };
-    resize_crop(picture, whole, height, width)
+    let view = View::of(picture);
+    resize_crop(picture, view.whole(), height, width)
 }
 
 /// The part of a picture in `crop` at another size: Pillow's
@@ -71,7 +52,7 @@ pub fn resize_crop(
     check_size(height, width)?;
     check_box(picture, crop)?;
     let passes = Passes::of((picture.height(), picture.width()), (height, width));
-    resize_in_order(picture, crop, height, width, passes)
+    Ok(View::of(picture).resized(crop, height, width, passes))
 }
 
 /// Which pass comes first.
@@ -92,97 +73,246 @@ impl Passes {
     }
 }
 
-/// As [`resize_crop`], with the order of the passes given; sizes and box were checked.
-pub(super) fn resize_in_order(
-    picture: &Picture,
-    crop: CropBox,
-    height: u32,
+/// A picture or a part of one, without a copy.
+pub(super) struct View<'a> {
+    /// From the first value on.
+    pixels: &'a [u8],
+    /// Values from one row to the next.
+    stride: usize,
     width: u32,
-    passes: Passes,
-) -> Result<Picture, DataError> {
-    let resized = if picture.channels() == 1 {
-        two_passes::<U8>(picture, crop, height, width, passes)
-    } else {
-        two_passes::<U8x3>(picture, crop, height, width, passes)
-    };
-    resized.map_err(|error| DataError::Parameter {
-        what: "resizing",
-        // The library knows no fault beyond sizes and box.
-        value: error,
-        mend: "this is a fault of the program; please report it".to_owned(),
-    })
+    height: u32,
+    channels: usize,
 }
 
-/// Resizes rows `top..top + height`, columns `left..left + width` of a picture, as if the rest were
-/// not there: torchvision's `resized_crop`. The box must lie inside.
-pub(super) fn resize_cut(
-    picture: &Picture,
-    (left, top, crop_width, crop_height): (u32, u32, u32, u32),
-    height: u32,
-    width: u32,
-) -> Result<Picture, DataError> {
-    let channels = picture.channels() as usize;
-    let row = picture.width() as usize * channels;
-    let (from, length) = (left as usize * channels, crop_width as usize * channels);
-    let mut pixels = Vec::with_capacity(length * crop_height as usize);
-    for row in picture.pixels().chunks_exact(row).skip(top as usize).take(crop_height as usize) {
-        pixels.extend_from_slice(&row[from..from + length]);
+impl<'a> View<'a> {
+    pub(super) fn of(picture: &'a Picture) -> Self {
+        let channels = picture.channels() as usize;
+        Self {
+            pixels: picture.pixels(),
+            stride: picture.width() as usize * channels,
+            width: picture.width(),
+            height: picture.height(),
+            channels,
+        }
     }
-    resize(&Picture::from_parts(crop_width, crop_height, picture.channels(), pixels), height, width)
+
+    /// A part on whole pixels, which must lie inside: what is beyond is as if it were not there.
+    pub(super) fn cut(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
+        let start = top as usize * self.stride + left as usize * self.channels;
+        Self { pixels: &self.pixels[start..], width, height, ..*self }
+    }
+
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.height, self.width)
+    }
+
+    pub(super) fn whole(&self) -> CropBox {
+        let (width, height) = (f64::from(self.width), f64::from(self.height));
+        CropBox { left: 0.0, top: 0.0, width, height }
+    }
+
+    /// Values of a row.
+    fn row(&self, row: usize) -> &'a [u8] {
+        let start = row * self.stride;
+        &self.pixels[start..start + self.width as usize * self.channels]
+    }
+
+    /// Both passes. `crop` must lie inside.
+    pub(super) fn resized(
+        &self,
+        crop: CropBox,
+        height: u32,
+        width: u32,
+        passes: Passes,
+    ) -> Picture {
+        let columns = Taps::new(crop.left, crop.width, self.width, width);
+        let rows = Taps::new(crop.top, crop.height, self.height, height);
+        let pixels = match passes {
+            Passes::AcrossThenDown => {
+                // Only the rows that the pass down reads.
+                let (first, last) = rows.reads();
+                let part = self.cut(0, first, self.width, last - first);
+                let middle = across(&part, &columns);
+                let channels = if self.channels == 1 { 1 } else { 4 };
+                let stride = width as usize * channels;
+                let middle = View { pixels: &middle, stride, width, channels, ..part };
+                down(&middle, &rows.shifted(first))
+            }
+            Passes::DownThenAcross => {
+                let (first, last) = columns.reads();
+                let part = self.cut(first, 0, last - first, self.height);
+                let middle = down(&part, &rows);
+                let stride = part.width as usize * self.channels;
+                let middle = View { pixels: &middle, stride, height, ..part };
+                across(&middle, &columns.shifted(first))
+            }
+        };
+        let pixels = if self.channels == 1 { pixels } else { three_of_four(&pixels) };
+        Picture::from_parts(width, height, self.channels as u32, pixels)
+    }
 }
 
-/// With the pixel type known here, only two of the library's twenty pixel types are compiled.
-fn two_passes<P: PixelTrait>(
-    picture: &Picture,
-    crop: CropBox,
-    height: u32,
-    width: u32,
-    passes: Passes,
-) -> Result<Picture, String> {
-    let source =
-        TypedImageRef::<P>::from_buffer(picture.width(), picture.height(), picture.pixels())
-            .map_err(|error| error.to_string())?;
-    let channels = picture.channels() as usize;
-    let bicubic = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .use_alpha(false);
-    let (full_height, full_width) = (f64::from(height), f64::from(width));
-    // The first pass makes only what the second one reads. Each pass leaves the other side as it
-    // is: a box on whole pixels, as many as the result has, is copied by the library.
-    let (middle_size, first, second) = match passes {
-        Passes::AcrossThenDown => {
-            let (from, rows) = read_by(crop.top, crop.height, full_height, picture.height());
-            let second = bicubic.crop(0.0, crop.top - from, full_width, crop.height);
-            ((width, rows as u32), bicubic.crop(crop.left, from, crop.width, rows), second)
-        }
-        Passes::DownThenAcross => {
-            let (from, columns) = read_by(crop.left, crop.width, full_width, picture.width());
-            let second = bicubic.crop(crop.left - from, 0.0, crop.width, full_height);
-            ((columns as u32, height), bicubic.crop(from, crop.top, columns, crop.height), second)
-        }
-    };
-    BUFFERS.with_borrow_mut(|Buffers { resizer, middle }| {
-        let size = |width: u32, height: u32| width as usize * height as usize * channels;
-        middle.resize(size(middle_size.0, middle_size.1), 0);
-        let mut middle = TypedImage::<P>::from_buffer(middle_size.0, middle_size.1, middle)
-            .map_err(|error| error.to_string())?;
-        resizer.resize_typed(&source, &mut middle, &first).map_err(|error| error.to_string())?;
-
-        let mut pixels = vec![0; size(width, height)];
-        let mut result = TypedImage::<P>::from_buffer(width, height, &mut pixels)
-            .map_err(|error| error.to_string())?;
-        resizer.resize_typed(&middle, &mut result, &second).map_err(|error| error.to_string())?;
-        Ok(Picture::from_parts(width, height, picture.channels(), pixels))
-    })
+/// For each pixel of the result along one side: the first pixel read, and the weights of it and
+/// those after it.
+struct Taps {
+    first: Vec<u32>,
+    weights: Vec<Vec<f32>>,
 }
 
-/// First and number of the pixels along one side that a pass reads, which takes `length` pixels
-/// from `from` on to `result` pixels, on a side of `side` pixels.
-fn read_by(from: f64, length: f64, result: f64, side: u32) -> (f64, f64) {
-    let reach = SUPPORT * (length / result).max(1.0) + 1.0;
-    let first = (from - reach).floor().max(0.0);
-    let last = (from + length + reach).ceil().min(f64::from(side));
-    (first, last - first)
+impl Taps {
+    /// Takes `length` pixels from `from` on, of a side of `side` pixels, to `result` pixels.
+    fn new(from: f64, length: f64, side: u32, result: u32) -> Self {
+        let scale = length / f64::from(result);
+        // Shrinking widens the kernel, so that every pixel counts.
+        let stretch = scale.max(1.0);
+        let reach = SUPPORT * stretch;
+        let mut taps = Self { first: Vec::new(), weights: Vec::new() };
+        for i in 0..result {
+            let centre = from + (f64::from(i) + 0.5) * scale;
+            // Truncation, not rounding down, as in C; both ends stay inside the side.
+            let first = ((centre - reach + 0.5) as u32).min(side - 1);
+            let last = ((centre + reach + 0.5) as u32).clamp(first + 1, side);
+            let weight = |x: u32| cubic((f64::from(x) - centre + 0.5) / stretch);
+            let sum: f64 = (first..last).map(weight).sum();
+            // A sum of zero cannot come from a centre inside the side.
+            taps.first.push(first);
+            taps.weights.push((first..last).map(|x| (weight(x) / sum) as f32).collect());
+        }
+        taps
+    }
+
+    /// First pixel read by any, and the one after the last.
+    fn reads(&self) -> (u32, u32) {
+        let ends = self.first.iter().zip(&self.weights).map(|(&f, w)| f + w.len() as u32);
+        (self.first.iter().copied().min().unwrap_or(0), ends.max().unwrap_or(0))
+    }
+
+    /// The same on a side of which `by` pixels are cut off.
+    fn shifted(mut self, by: u32) -> Self {
+        self.first.iter_mut().for_each(|first| *first -= by);
+        self
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.first.iter().zip(&self.weights).map(|(&first, weights)| (first as usize, &weights[..]))
+    }
+}
+
+/// Keys' cubic with a = −1/2 (Catmull–Rom):
+/// `(a + 2)|x|³ − (a + 3)|x|² + 1` below 1, `a|x|³ − 5a|x|² + 8a|x| − 4a` below 2.
+fn cubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+/// To the nearest level, halves up. Adding 2²³ leaves no room for a fraction, and the level in the
+/// low bits; unlike a conversion, compilers do it on whole vectors.
+fn level(sum: f32) -> u8 {
+    /// Sends halves up, where the addition would send them to the even level.
+    const TIE: f32 = 1.0 / 8192.0;
+    const MAGIC: f32 = 8_388_608.0;
+    (sum.clamp(0.0, 255.0) + TIE + MAGIC).to_bits() as u8
+}
+
+/// Resizes every row. Three channels become four, of which the last is nothing: a pixel then fills
+/// a vector on its whole way, where compilers would otherwise take its values one by one.
+fn across(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+    if source.channels == 1 { across_grey(source, columns) } else { across_rgb(source, columns) }
+}
+
+fn across_rgb(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+    /// Rows side by side: sums that don't wait for each other.
+    const ROWS: usize = 4;
+    let row_length = columns.first.len() * 4;
+    let mut result = vec![0; source.height as usize * row_length];
+    let mut band = vec![[[0.0f32; 4]; ROWS]; source.width as usize];
+    let mut band_sums: [_; ROWS] = std::array::from_fn(|_| vec![[0.0f32; 4]; columns.first.len()]);
+    for (y, result) in result.chunks_mut(row_length * ROWS).enumerate() {
+        for i in 0..ROWS {
+            // Below the last row the last is taken again, and its result left out.
+            let y = (y * ROWS + i).min(source.height as usize - 1);
+            let (pixels, _) = source.row(y).as_chunks::<3>();
+            for (numbers, &[red, green, blue]) in band.iter_mut().zip(pixels) {
+                numbers[i] = [red, green, blue, 0].map(f32::from);
+            }
+        }
+        for (x, (first, weights)) in columns.iter().enumerate() {
+            let mut sums = [[0.0f32; 4]; ROWS];
+            for (&weight, pixels) in weights.iter().zip(&band[first..first + weights.len()]) {
+                for (sums, pixel) in sums.iter_mut().zip(pixels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += weight * value;
+                    }
+                }
+            }
+            for (row, sums) in band_sums.iter_mut().zip(sums) {
+                row[x] = sums;
+            }
+        }
+        for (result, sums) in result.chunks_exact_mut(row_length).zip(&band_sums) {
+            for (result, &sum) in result.iter_mut().zip(sums.as_flattened()) {
+                *result = level(sum);
+            }
+        }
+    }
+    result
+}
+
+/// Leaves out the fourth channel of [`across`].
+fn three_of_four(pixels: &[u8]) -> Vec<u8> {
+    let (pixels, _) = pixels.as_chunks::<4>();
+    pixels.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect()
+}
+
+/// Four sums side by side, of every fourth pixel each, fill a vector.
+fn across_grey(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+    let row_length = columns.first.len();
+    let mut result = vec![0; source.height as usize * row_length];
+    let mut row = vec![0.0f32; source.width as usize];
+    for (y, result) in result.chunks_exact_mut(row_length).enumerate() {
+        for (number, &value) in row.iter_mut().zip(source.row(y)) {
+            *number = f32::from(value);
+        }
+        for (result, (first, weights)) in result.iter_mut().zip(columns.iter()) {
+            let mut sums = [0.0f32; 4];
+            let (fours, rest) = weights.as_chunks::<4>();
+            let (value_fours, value_rest) = row[first..first + weights.len()].as_chunks::<4>();
+            for (weights, values) in fours.iter().zip(value_fours) {
+                for ((sum, weight), value) in sums.iter_mut().zip(weights).zip(values) {
+                    *sum += weight * value;
+                }
+            }
+            let rest: f32 = rest.iter().zip(value_rest).map(|(w, v)| w * v).sum();
+            *result = level((sums[0] + sums[1]) + (sums[2] + sums[3]) + rest);
+        }
+    }
+    result
+}
+
+/// Resizes every column.
+fn down(source: &View<'_>, rows: &Taps) -> Vec<u8> {
+    let length = source.width as usize * source.channels;
+    let mut result = vec![0; rows.first.len() * length];
+    let mut sums = vec![0.0f32; length];
+    for (result, (first, weights)) in result.chunks_exact_mut(length).zip(rows.iter()) {
+        sums.fill(0.0);
+        for (tap, &weight) in weights.iter().enumerate() {
+            for (sum, &value) in sums.iter_mut().zip(source.row(first + tap)) {
+                *sum += weight * f32::from(value);
+            }
+        }
+        for (result, &sum) in result.iter_mut().zip(&sums) {
+            *result = level(sum);
+        }
+    }
+    result
 }
 
 fn check_box(picture: &Picture, crop: CropBox) -> Result<(), DataError> {
@@ -203,4 +333,41 @@ fn check_box(picture: &Picture, crop: CropBox) -> Result<(), DataError> {
             picture.width()
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn levels_are_rounded_halves_up_and_clipped() {
+        let cases =
+            [(-3.0, 0), (0.49, 0), (0.5, 1), (1.5, 2), (2.5, 3), (254.6, 255), (300.0, 255)];
+        for (sum, expected) in cases {
+            assert_eq!(level(sum), expected, "{sum}");
+        }
+    }
+
+    #[test]
+    fn the_same_size_is_the_same_picture() {
+        let pixels: Vec<u8> = (0..7 * 5 * 3).map(|i| (i * 37 % 256) as u8).collect();
+        let picture = Picture::new(7, 5, 3, pixels).unwrap();
+        assert_eq!(resize(&picture, 5, 7).unwrap(), picture);
+        let right = CropBox { left: 3.0, top: 1.0, width: 4.0, height: 4.0 };
+        let cut = resize_crop(&picture, right, 4, 4).unwrap();
+        assert_eq!(cut.pixels()[..12], picture.pixels()[(7 + 3) * 3..(7 + 7) * 3]);
+    }
+
+    #[test]
+    fn sizes_and_boxes_out_of_range_are_refused() {
+        let picture = Picture::new(4, 3, 1, vec![0; 12]).unwrap();
+        let at = |left, top, width, height| {
+            resize_crop(&picture, CropBox { left, top, width, height }, 2, 2)
+        };
+        assert!(at(0.0, 0.0, 4.0, 3.0).is_ok() && at(3.9, 2.9, 0.1, 0.1).is_ok());
+        assert!(at(0.0, 0.0, 4.1, 3.0).is_err() && at(-0.1, 0.0, 2.0, 2.0).is_err());
+        assert!(at(0.0, 0.0, 0.0, 1.0).is_err() && at(f64::NAN, 0.0, 1.0, 1.0).is_err());
+        assert!(resize(&picture, 0, 2).is_err() && resize(&picture, 2, u32::MAX).is_err());
+    }
 }
