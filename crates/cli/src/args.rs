@@ -52,11 +52,14 @@ pub(crate) struct Demo {
 
 /// Pre-train an encoder on pictures without labels
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "fcmae pretrain --data <FOLDER> --out <RUN> [OPTIONS]",
+    after_help = "\
 Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
   fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
-  fcmae pretrain --data photos --out runs/pre --resume")]
+  fcmae pretrain --data photos --out runs/pre --resume"
+)]
 pub(crate) struct Pretrain {
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -67,12 +70,15 @@ pub(crate) struct Pretrain {
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "fcmae finetune --data <FOLDER> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
+    after_help = "\
 The pictures of each class lie in a sub-folder of their own, named after the class.
 
 Examples:
   fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
-  fcmae finetune --data photos --from scratch --out runs/scratch --set finetune.labels=0.1")]
+  fcmae finetune --data photos --from scratch --out runs/scratch --set finetune.labels=0.1"
+)]
 pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) run: RunArgs,

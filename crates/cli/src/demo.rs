@@ -82,8 +82,8 @@ every_epochs = 40
 /// What a net from scratch needs in another way than a pre-trained one.
 const SCRATCH: &[&str] = &["finetune.layer_decay=1.0"];
 
-const QUICK_PRETRAIN: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
-const QUICK_FINETUNE: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
+/// What `--quick` changes: too few epochs on too small pictures.
+const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5", "data.image_size=[32, 32]"];
 
 pub(crate) fn run(args: &Demo) -> Result<()> {
     output::new_folder(&args.out)?;
@@ -162,12 +162,13 @@ impl Files {
         ] {
             text.push_str(&format!("  {what:18}  {}\n", printable(path)));
         }
+        let fcmae = output::program();
         text.push_str(&format!(
             "\nTry next:\n  \
-               fcmae predict {picture} --weights {finetuned}\n  \
-               fcmae evaluate --data {} --weights {finetuned}\n  \
-               fcmae diversity --data {} --weights {pretraining} --out diversity\n  \
-               fcmae pretrain --data YOUR_PICTURES --out YOUR_RUN --config pretrain-small\n\n\
+               {fcmae} predict {picture} --weights {finetuned}\n  \
+               {fcmae} evaluate --data {} --weights {finetuned}\n  \
+               {fcmae} diversity --data {} --weights {pretraining} --out diversity\n  \
+               {fcmae} pretrain --data YOUR_PICTURES --out YOUR_RUN --config pretrain-small\n\n\
              The emoji are Twemoji, © Twitter and contributors, CC BY 4.0.\n",
             printable(&self.test),
             printable(&self.test),
@@ -183,7 +184,7 @@ fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
 
 /// Pre-trains on all emoji that are not held out, without their labels.
 fn pretrain(files: &Files, quick: bool) -> Result<Curve> {
-    let quick = if quick { QUICK_PRETRAIN } else { &[] };
+    let quick = if quick { QUICK } else { &[] };
     let config: PretrainConfig = settings(PRETRAIN, &[quick])?;
     std::fs::create_dir_all(&files.runs)
         .with_context(|| format!("cannot create {}", printable(&files.runs)))?;
@@ -214,7 +215,7 @@ fn reconstruct(files: &Files) -> Result<()> {
 /// Trains a classifier with few labels, then tests it on the held-out emoji.
 fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Result<Labelled> {
     let own = if weights.is_some() { &[] } else { SCRATCH };
-    let quick = if quick { QUICK_FINETUNE } else { &[] };
+    let quick = if quick { QUICK } else { &[] };
     let seed_setting = format!("seed={seed}");
     let config: FinetuneConfig = settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]])?;
     let start = weights.map_or(Start::Scratch, Start::Weights);
@@ -246,9 +247,9 @@ mod tests {
     fn the_recipes_are_settings_of_one_net() {
         for quick in [false, true] {
             let pretrain: PretrainConfig =
-                settings(PRETRAIN, &[if quick { QUICK_PRETRAIN } else { &[] }]).unwrap();
+                settings(PRETRAIN, &[if quick { QUICK } else { &[] }]).unwrap();
             let finetune: FinetuneConfig =
-                settings(FINETUNE, &[SCRATCH, if quick { QUICK_FINETUNE } else { &[] }]).unwrap();
+                settings(FINETUNE, &[SCRATCH, if quick { QUICK } else { &[] }]).unwrap();
             assert_eq!(pretrain.model, finetune.model);
             assert_eq!(pretrain.data.image_size, finetune.data.image_size);
         }

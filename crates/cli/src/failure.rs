@@ -130,9 +130,12 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
             "the same command with --print-config in place of other options shows every setting",
         ),
         Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
-        Part::Data(DataError::TooManyBad { .. }) => Some(
-            "the share is data.max_bad_fraction; skipped.jsonl in the run's folder lists the files",
-        ),
+        Part::Data(DataError::TooManyBad { .. }) => {
+            Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
+        }
+        Part::Store(StoreError::NoSpace { .. }) => {
+            Some("a run goes on from its last checkpoint with the same command and --resume")
+        }
         _ => None,
     })
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fcmae_data::source::printable;
 use fcmae_store::durable;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
 
 use crate::failure::{ReaderGone, Usage};
 
@@ -27,6 +29,11 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
 /// A note on standard error. Nobody may be reading there, which is no reason to stop.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// How this program was called, for commands that can be copied from its output.
+pub(crate) fn program() -> String {
+    std::env::args_os().next().map_or("fcmae".to_owned(), |program| printable(Path::new(&program)))
 }
 
 /// One field of a CSV line (RFC 4180): quoted only where it must be.
@@ -84,9 +91,11 @@ pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a picture as a PNG file, whole or not at all.
-pub(crate) fn write_png(file: &Path, picture: &image::RgbImage) -> Result<()> {
+pub(crate) fn write_png(file: &Path, picture: &RgbImage) -> Result<()> {
+    // Through `RgbImage`, the encoder of every format would be compiled into this crate.
     let mut bytes = Vec::new();
-    picture.write_to(&mut io::Cursor::new(&mut bytes), image::ImageFormat::Png)?;
+    let (width, height) = picture.dimensions();
+    PngEncoder::new(&mut bytes).write_image(picture, width, height, ExtendedColorType::Rgb8)?;
     write_file(file, &bytes)
 }
 

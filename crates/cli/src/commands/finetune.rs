@@ -40,6 +40,6 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         ));
     }
     output::print(&format!("{text}run  {run}\n"))?;
-    output::note(&format!("next: fcmae predict IMAGE --weights {run}"));
+    output::note(&format!("next: {} predict IMAGE --weights {run}", output::program()));
     Ok(())
 }

@@ -92,11 +92,14 @@ struct Answer<'a> {
 }
 
 fn table(image: &str, guesses: &[Guess]) -> String {
-    let mut table = Table::new([(image, Align::Left), ("", Align::Right)]);
+    let mut table = Table::new([("class", Align::Left), ("probability", Align::Right)]);
     for Guess { class, probability } in guesses {
-        table.row([format!("  {class}"), format!("{:.1}%", 100.0 * probability)]);
+        table.row([class.clone(), format!("{:.1}%", 100.0 * probability)]);
     }
-    table.text()
+    let text = table.text();
+    // The line of headings would stand under every picture.
+    let lines = text.lines().skip(1).map(|line| format!("  {line}\n"));
+    std::iter::once(format!("{image}\n")).chain(lines).collect()
 }
 
 fn csv(image: &str, guesses: &[Guess]) -> String {
@@ -130,7 +133,7 @@ mod tests {
     fn answers_in_each_form() {
         assert_eq!(
             text(Format::Table),
-            "a.png\n  cat       75.0%\n  dog, wet  25.0%\n\nc.png\n  dog, wet  100.0%\n"
+            "a.png\n  cat             75.0%\n  dog, wet        25.0%\n\nc.png\n  dog, wet       100.0%\n"
         );
         assert_eq!(
             text(Format::Csv),

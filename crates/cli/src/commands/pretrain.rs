@@ -22,10 +22,10 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     let outcome = outcome?;
     let run = printable(out);
     output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
+    let fcmae = output::program();
     output::note(&format!(
-        "next: fcmae reconstruct {} --weights {run} --out grid.png\n\
-         next: fcmae finetune --data LABELLED --from {run} --out RUN",
-        printable(data)
+        "next: {fcmae} reconstruct IMAGE --weights {run} --out grid.png\n\
+         next: {fcmae} finetune --data LABELLED --from {run} --out RUN"
     ));
     Ok(())
 }

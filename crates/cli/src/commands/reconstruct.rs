@@ -4,12 +4,20 @@ use anyhow::Result;
 use fcmae_data::source::printable;
 
 use crate::args::Reconstruct;
+use crate::failure::Usage;
 use crate::output;
 use crate::pictures;
+
+/// Rows of one sheet; many more make no picture that anyone can look at.
+const MOST_PICTURES: usize = 100;
 
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_existing(&args.out, args.overwrite)?;
     let files = pictures::files(&args.images)?;
+    if files.len() > MOST_PICTURES {
+        let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", files.len());
+        return Err(Usage(text).into());
+    }
     let sheet = pictures::reconstructions(&args.weights, &files, args.seed)?;
     output::create_parent(&args.out)?;
     output::write_png(&args.out, &sheet)?;

@@ -78,7 +78,7 @@ fn corrupt_pictures_among_good_ones_are_skipped_and_listed() {
     }
 
     let few = folder.path().join("few");
-    let says = ["text.png", "could not be used", "max_bad_fraction"];
+    let says = ["cut.png", "could not be used", "max_bad_fraction"];
     fcmae!(
         "pretrain",
         "--data",

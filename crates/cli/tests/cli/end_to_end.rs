@@ -106,6 +106,10 @@ fn reconstruct_draws_three_columns() {
     let drawn = image::open(&grid).unwrap();
     assert!(drawn.width() >= 3 * 32 && drawn.height() >= 2 * 32, "{drawn:?}");
 
+    let (all, none) = (trained.pictures(), folder.path().join("none.png"));
+    fcmae!("reconstruct", all, all, all, "--weights", weights, "--out", none)
+        .refused(2, &["108 pictures", "100"]);
+
     // Another file of that name is kept, unless it may be replaced.
     let before = fs::read(&grid).unwrap();
     let again = ["reconstruct", "--seed", "5"];

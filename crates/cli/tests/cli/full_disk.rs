@@ -30,7 +30,7 @@ fn a_full_disk_ends_the_run_and_loses_no_checkpoint() {
     }
     let ran = Ran::of(shell);
     assert!(ran.stdout.contains("code 1\n"), "{}\n{}", ran.stdout, ran.stderr);
-    for part in ["no space left", "bytes needed", "free", "--resume"] {
+    for part in ["no space left", "bytes needed", " free;", "--resume"] {
         assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);

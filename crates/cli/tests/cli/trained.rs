@@ -148,7 +148,8 @@ impl Trained {
     }
 }
 
-/// Every file below a folder with its content, to tell whether anything in it changed.
+/// Every file below a folder with its content, to tell whether anything in it changed. Not the
+/// lock, which says who looked at the run last.
 pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -157,7 +158,7 @@ pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if !path.ends_with(".lock") {
                 files.push((path.clone(), fs::read(&path).unwrap()));
             }
         }
