@@ -183,7 +183,10 @@ pub struct ModelConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { depths: [0; 4], widths: [0; 4], ..Self::published(Size::Atto) }
+        // Zeros, so that a recipe that names another size alone is whole.
+        let mut config = Self::published(Size::Atto);
+        (config.depths, config.widths) = ([0; 4], [0; 4]);
+        config
     }
 }
 
@@ -280,7 +283,8 @@ impl ModelConfig {
     /// A side that is zero or not a multiple of the patch side.
     pub fn patch_grid(&self, height: usize, width: usize) -> Result<[usize; 2], ConfigError> {
         let patch = self.patch();
-        if height == 0 || width == 0 || height % patch != 0 || width % patch != 0 {
+        let whole = |side: usize| side > 0 && side.is_multiple_of(patch);
+        if !whole(height) || !whole(width) {
             return Err(ConfigError::ImageSize {
                 height,
                 width,

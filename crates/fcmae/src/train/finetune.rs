@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::events::{EvaluationReport, Event, Started};
 use super::plan::Plan;
-use super::session::{self, Learner, Observer, Session};
+use super::session::{self, Course, Learner, Observer, Session};
 use crate::config::FinetuneConfig;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate_folder;
@@ -98,16 +98,15 @@ pub fn finetune(
 
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
-    let mut session = Session::open(
-        out,
-        resume,
-        "finetune",
-        &config,
-        &config.save,
-        (fingerprint, plan),
-        description.clone(),
-        observer,
-    )?;
+    let course = Course {
+        kind: "finetune",
+        config: &config,
+        save: &config.save,
+        fingerprint,
+        plan,
+        description: description.clone(),
+    };
+    let mut session = Session::open(out, resume, course, observer)?;
     for note in pretrained.iter().flat_map(|weights| &weights.notes) {
         session.note(note)?;
     }

@@ -69,7 +69,7 @@ impl Plan {
 
     /// Whether `step` updates end an epoch whose count is a multiple of `every`, or the run.
     pub fn is_due(&self, step: u64, every: u64) -> bool {
-        step == self.steps() || step % (self.steps_per_epoch * every) == 0
+        step == self.steps() || step.is_multiple_of(self.steps_per_epoch * every)
     }
 }
 

@@ -11,7 +11,7 @@ use fcmae_store::ExportName;
 
 use super::events::{Event, Started};
 use super::plan::Plan;
-use super::session::{self, Learner, Observer, Session};
+use super::session::{self, Course, Learner, Observer, Session};
 use crate::autoencoder::Autoencoder;
 use crate::config::PretrainConfig;
 use crate::error::{Error, Result};
@@ -58,9 +58,15 @@ pub fn pretrain(
 
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
-    let facts = (folder.fingerprint(), plan);
-    let mut session =
-        Session::open(out, resume, "pretrain", config, &config.save, facts, description, observer)?;
+    let course = Course {
+        kind: "pretrain",
+        config,
+        save: &config.save,
+        fingerprint: folder.fingerprint(),
+        plan,
+        description,
+    };
+    let mut session = Session::open(out, resume, course, observer)?;
 
     let device = Device::flex().autodiff();
     let model = Autoencoder::new(&config.model, &config.decoder, &device);

@@ -46,18 +46,27 @@ pub(super) struct Session<'a> {
     stop: bool,
 }
 
+/// What a run is recorded as, and how it goes.
+pub(super) struct Course<'a, T> {
+    /// `pretrain` or `finetune`.
+    pub(super) kind: &'static str,
+    pub(super) config: &'a T,
+    pub(super) save: &'a SaveConfig,
+    /// Of the pictures.
+    pub(super) fingerprint: String,
+    pub(super) plan: Plan,
+    pub(super) description: Description,
+}
+
 impl<'a> Session<'a> {
     /// Creates the run's folder, or takes it up again.
     pub(super) fn open<T: Settings>(
         out: &Path,
         resume: bool,
-        kind: &str,
-        config: &T,
-        save: &SaveConfig,
-        (fingerprint, plan): (String, Plan),
-        description: Description,
+        course: Course<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
+        let Course { kind, config, save, fingerprint, plan, description } = course;
         let facts = json!({
             "kind": kind,
             "version": env!("CARGO_PKG_VERSION"),
