@@ -1,0 +1,21 @@
+//! The library against fixtures of independent implementations (see `reference/README.md`), against
+//! itself written in plain operations, and end to end on generated pictures.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod fill;
+mod pictures;
+mod summary;
+
+mod diversity;
+mod fcmae_step;
+mod grn_variants;
+mod loss;
+mod masked_dense;
+mod operations;
+mod optimizer;
+mod resume;
+mod sizes;
+mod timm_dense;
+mod trained;
+mod weights;

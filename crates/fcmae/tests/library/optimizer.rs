@@ -1,0 +1,237 @@
+//! AdamW, the schedule and layer decay equal their references; the moving average its formula.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use fcmae::config::{ModelConfig, OptimConfig, PretrainConfig, Size};
+use fcmae::ops::{self, AdamWStep};
+use fcmae::optim::{AdamW, Ema, GradientMap, LayerDecay, Schedule, clip_norm};
+use fcmae::parameters::{self, host};
+use serde::Deserialize;
+
+use crate::summary::fixture;
+
+#[derive(Deserialize)]
+struct Cases<T> {
+    cases: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct AdamWCase {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    rates: Vec<f64>,
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    name: String,
+    weight_decay: f64,
+    rate_scale: f64,
+    start: Vec<f32>,
+    gradients: Vec<Vec<f32>>,
+    values: Vec<Vec<f64>>,
+}
+
+/// A matrix, which is decayed, and a vector, which is not.
+#[derive(Module, Debug)]
+struct Two {
+    decayed: Param<Tensor<2>>,
+    plain: Param<Tensor<1>>,
+}
+
+fn flat(values: &[f32]) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &Device::flex())
+}
+
+fn two(decayed: &[f32], plain: &[f32]) -> Two {
+    Two {
+        decayed: Param::from_tensor(flat(decayed).reshape([2, 3])),
+        plain: Param::from_tensor(flat(plain)),
+    }
+}
+
+fn values(module: &Two) -> BTreeMap<String, Vec<f32>> {
+    parameters::to_host(module).into_iter().map(|(name, tensor)| (name, tensor.data)).collect()
+}
+
+fn config(case: &AdamWCase) -> OptimConfig {
+    OptimConfig {
+        beta1: case.beta1,
+        beta2: case.beta2,
+        eps: case.eps,
+        weight_decay: case.parameters[0].weight_decay,
+        ..PretrainConfig::default().optim
+    }
+}
+
+#[test]
+fn adamw_equals_pytorchs_in_two_groups() {
+    for case in fixture::<Cases<AdamWCase>>("adamw.json").cases {
+        let [decayed, plain] = &case.parameters[..] else { panic!("two parameters") };
+        assert_eq!((plain.weight_decay, plain.rate_scale), (0.0, 0.5));
+        let mut module = two(&decayed.start, &plain.start);
+        let mut optimizer = AdamW::new(&config(&case));
+        for (step, &rate) in case.rates.iter().enumerate() {
+            let gradients =
+                case.parameters.iter().map(|p| (p.name.clone(), flat(&p.gradients[step])));
+            let scale = |name: &str| if name == "plain" { plain.rate_scale } else { 1.0 };
+            // The optimizer is put away and taken up again in the middle.
+            if step == 1 {
+                let state = optimizer.state();
+                optimizer = AdamW::new(&config(&case));
+                optimizer.restore(&module, &state, 1);
+            }
+            module = optimizer.step(module, gradients.collect(), rate, scale);
+            let found = values(&module);
+            for parameter in &case.parameters {
+                for (f, e) in found[&parameter.name].iter().zip(&parameter.values[step]) {
+                    let error = (f64::from(*f) - e).abs();
+                    assert!(error < 1e-7, "{} after step {step}: {f}, not {e}", parameter.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_adamw_equals_pytorchs_in_float64() {
+    for case in fixture::<Cases<AdamWCase>>("adamw.json").cases {
+        for parameter in &case.parameters {
+            let wide = |values: &[f32]| flat(values).cast(DType::F64);
+            let mut value = wide(&parameter.start);
+            let mut moments = [0; 2].map(|_| value.zeros_like());
+            for (i, (gradient, expected)) in
+                parameter.gradients.iter().zip(&parameter.values).enumerate()
+            {
+                let step = AdamWStep {
+                    lr: case.rates[i] * parameter.rate_scale,
+                    beta1: case.beta1,
+                    beta2: case.beta2,
+                    eps: case.eps,
+                    weight_decay: parameter.weight_decay,
+                    step: i as u64 + 1,
+                };
+                (value, moments) = ops::adamw(value, wide(gradient), moments, step);
+                let found: Vec<f64> = value.clone().into_data().try_into_vec().unwrap();
+                for (f, e) in found.iter().zip(expected) {
+                    // The fixture has nine digits.
+                    assert!((f - e).abs() <= 5.1e-9 * e.abs(), "{f}, not {e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parameter_without_gradient_stays() {
+    let module = two(&[1.0; 6], &[2.0; 4]);
+    let mut optimizer = AdamW::new(&PretrainConfig::default().optim);
+    let gradients = GradientMap::from([("plain".to_owned(), flat(&[1.0; 4]))]);
+    let found = values(&optimizer.step(module, gradients, 0.1, |_| 1.0));
+    assert_eq!(found["decayed"], [1.0; 6]);
+    assert!(found["plain"].iter().all(|&v| (v - 1.9).abs() < 1e-6), "{found:?}");
+}
+
+#[test]
+fn clipping_scales_the_global_norm() {
+    let gradients =
+        || GradientMap::from([("a".into(), flat(&[3.0])), ("b".into(), flat(&[0.0, 4.0]))]);
+    let mut clipped = gradients();
+    assert!((clip_norm(&mut clipped, 1.0) - 5.0).abs() < 1e-6);
+    assert!((host(clipped["a"].clone())[0] - 0.6).abs() < 1e-6);
+    assert!((host(clipped["b"].clone())[1] - 0.8).abs() < 1e-6);
+    let mut kept = gradients();
+    clip_norm(&mut kept, 6.0);
+    assert_eq!(host(kept["b"].clone()), [0.0, 4.0]);
+}
+
+#[test]
+fn the_moving_average_follows_its_formula() {
+    let mut ema = Ema::new(&two(&[1.0; 6], &[0.0; 4]), 0.9);
+    ema.update(&two(&[2.0; 6], &[1.0; 4]));
+    ema.update(&two(&[2.0; 6], &[1.0; 4]));
+    let averaged = values(&ema.apply(two(&[9.0; 6], &[9.0; 4])));
+    assert!(averaged["decayed"].iter().all(|v| (v - 1.19).abs() < 1e-6), "{averaged:?}");
+    assert!(averaged["plain"].iter().all(|v| (v - 0.19).abs() < 1e-6), "{averaged:?}");
+}
+
+#[derive(Deserialize)]
+struct ScheduleCase {
+    base: f64,
+    minimum: f64,
+    warmup_epochs: f64,
+    epochs: f64,
+    steps_per_epoch: usize,
+    rates: Vec<f64>,
+}
+
+#[test]
+fn the_schedule_equals_its_reference_at_every_iteration() {
+    for case in fixture::<Cases<ScheduleCase>>("schedule.json").cases {
+        let schedule = Schedule {
+            peak: case.base,
+            min: case.minimum,
+            warmup: case.warmup_epochs,
+            epochs: case.epochs,
+        };
+        for (step, expected) in case.rates.iter().enumerate() {
+            let found = schedule.at(step as f64 / case.steps_per_epoch as f64);
+            let error = (found - expected).abs();
+            assert!(error <= 1e-8 * case.base, "step {step}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_that_is_all_warm_up_ends_at_its_peak() {
+    let schedule = Schedule { peak: 1.0, min: 0.0, warmup: 4.0, epochs: 4.0 };
+    assert_eq!(schedule.at(2.0), 0.5);
+    assert!(schedule.at(4.0).is_finite());
+}
+
+#[derive(Deserialize)]
+struct DecayCase {
+    size: Named,
+    decay: f64,
+    grouped: bool,
+    scales: BTreeMap<String, f64>,
+}
+
+/// A size by its short name.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Named(Size);
+
+impl TryFrom<String> for Named {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse().map(Self).map_err(|error: fcmae::error::ConfigError| error.to_string())
+    }
+}
+
+#[test]
+fn layer_decay_equals_its_reference_for_every_parameter() {
+    for DecayCase { size: Named(size), decay, grouped, scales } in
+        fixture::<Cases<DecayCase>>("layer_decay.json").cases
+    {
+        let model = ModelConfig::published(size);
+        let chosen = LayerDecay::new(decay, &model);
+        let asked = if grouped {
+            LayerDecay::grouped(decay, &model)
+        } else {
+            LayerDecay::per_layer(decay, &model)
+        };
+        assert!(scales.len() > 100);
+        for (name, expected) in scales {
+            for found in [chosen.scale(&name), asked.scale(&name)] {
+                let error = (found / expected - 1.0).abs();
+                assert!(error < 1e-7, "{size} {name}: {found}, not {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Generated pictures and small settings for runs that take seconds.
+
+use std::path::Path;
+
+use fcmae::config::{
+    DataConfig, DecoderConfig, FinetuneConfig, FinetuneOptions, ModelConfig, OptimConfig,
+    PretrainConfig, SaveConfig,
+};
+use fcmae::picture::save_png;
+use image::{Rgb, RgbImage};
+
+use crate::fill;
+
+/// Names of the classes that [`write`] makes: stripes of one direction and colour each.
+pub(crate) const CLASSES: [&str; 3] = ["diagonal", "lying", "standing"];
+
+/// Writes `per_class` pictures of 32 × 32 pixels for each class, a sub-folder for each.
+pub(crate) fn write(folder: &Path, per_class: usize) {
+    write_from(folder, 0, per_class);
+}
+
+/// As [`write`], pictures from number `first` on: other ones.
+pub(crate) fn write_from(folder: &Path, first: usize, per_class: usize) {
+    for (class, name) in CLASSES.iter().enumerate() {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        for number in first..first + per_class {
+            let file = folder.join(name).join(format!("{number:03}.png"));
+            save_png(&picture(class, number), &file).unwrap();
+        }
+    }
+}
+
+/// Stripes of the class's direction and colour, with the number's width and phase.
+fn picture(class: usize, number: usize) -> RgbImage {
+    let draws = fill::uniform(&format!("picture {class} {number}"), 2);
+    let width = 4.5 + draws[0];
+    let phase = 3.0 * draws[1];
+    RgbImage::from_fn(32, 32, |x, y| {
+        let (x, y) = (f64::from(x), f64::from(y));
+        let across = [(x + y) / 2f64.sqrt(), y, x][class];
+        let wave = (across / width + phase).sin();
+        let mut pixel = [40; 3];
+        pixel[class] = (130.0 + 100.0 * wave) as u8;
+        Rgb(pixel)
+    })
+}
+
+/// A network of four thin blocks for images of 32 × 32 pixels, which it cuts into 16 patches.
+fn model() -> ModelConfig {
+    ModelConfig { stem_stride: 1, ..ModelConfig::custom([1, 1, 1, 1], [8, 8, 16, 16]) }
+}
+
+fn data() -> DataConfig {
+    DataConfig { image_size: [32, 32], crop_scale: [0.6, 1.0], workers: 1, ..Default::default() }
+}
+
+/// Saves every epoch.
+pub(crate) fn pretraining(epochs: u64, batch: usize, accumulation: usize) -> PretrainConfig {
+    let defaults = PretrainConfig::default();
+    PretrainConfig {
+        seed: 7,
+        model: model(),
+        decoder: DecoderConfig { width: 16, depth: 1 },
+        data: data(),
+        optim: OptimConfig {
+            epochs,
+            warmup_epochs: 1.0,
+            batch,
+            accumulation,
+            base_lr: 0.1,
+            ..defaults.optim
+        },
+        save: SaveConfig { every_epochs: 1, keep: 2 },
+        ..defaults
+    }
+}
+
+/// Saves every epoch; no held-out pictures.
+pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> FinetuneConfig {
+    let defaults = FinetuneConfig::default();
+    FinetuneConfig {
+        seed: 7,
+        model: model(),
+        data: data(),
+        optim: OptimConfig {
+            epochs,
+            warmup_epochs: 1.0,
+            batch,
+            accumulation,
+            base_lr: 0.1,
+            ..defaults.optim
+        },
+        finetune: FinetuneOptions {
+            held_out: 0.0,
+            drop_path: 0.0,
+            layer_decay: 1.0,
+            evaluate_every: 1,
+            ..defaults.finetune
+        },
+        save: SaveConfig { every_epochs: 1, keep: 2 },
+    }
+}

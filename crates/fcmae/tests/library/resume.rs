@@ -1,0 +1,270 @@
+//! A run that was stopped anywhere and taken up again is, bit for bit, the run that was not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fcmae::Error;
+use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use serde_json::Value;
+
+use crate::pictures;
+
+/// What ends a part of a run.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// Right after this update.
+    Step(u64),
+    /// While the evaluation after this update is told.
+    Evaluation(u64),
+    /// Not before the end.
+    Never,
+}
+
+impl Stop {
+    fn flow(self, event: &Event<'_>) -> Flow {
+        let now = match (self, event) {
+            (Self::Step(at), Event::Step(report)) => report.step == at,
+            (Self::Evaluation(at), Event::Evaluated(report)) => report.step == at,
+            _ => false,
+        };
+        if now { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn step(self, all: u64) -> u64 {
+        match self {
+            Self::Step(at) | Self::Evaluation(at) => at,
+            Self::Never => all,
+        }
+    }
+}
+
+/// Everything of a finished run that must not depend on how often it was stopped: the files of its
+/// last checkpoint and of its exports, and what it logged.
+fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let checkpoint = run.join(format!("checkpoints/step-{last_step:08}"));
+    for folder in [checkpoint, run.join("export/last"), run.join("export/best")] {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path: PathBuf = entry.unwrap().path();
+            let name = path.strip_prefix(run).unwrap().display().to_string();
+            files.insert(name, std::fs::read(path).unwrap());
+        }
+    }
+    assert!(files.keys().any(|name| name.ends_with("optimizer.safetensors")), "{:?}", files.keys());
+    let logged = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let logged = logged.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("images_per_second");
+        format!("{line}\n")
+    });
+    files.insert("metrics".to_owned(), logged.collect::<String>().into_bytes());
+    files
+}
+
+fn assert_same(
+    about: &str,
+    found: &BTreeMap<String, Vec<u8>>,
+    expected: &BTreeMap<String, Vec<u8>>,
+) {
+    assert_eq!(
+        String::from_utf8_lossy(&found["metrics"]),
+        String::from_utf8_lossy(&expected["metrics"]),
+        "{about}"
+    );
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{about}");
+    for (name, bytes) in found {
+        assert!(*bytes == expected[name], "{about}: {name} differs");
+    }
+}
+
+/// 29 pictures in batches of 4, two to an update: 3 updates an epoch, the seventh batch left over.
+fn pretraining() -> PretrainConfig {
+    pictures::pretraining(3, 4, 2)
+}
+
+const PRETRAIN_STEPS: u64 = 9;
+
+fn data(folder: &Path) -> PathBuf {
+    let data = folder.join("data");
+    pictures::write(&data, 10);
+    std::fs::remove_file(data.join("lying/004.png")).unwrap();
+    data
+}
+
+/// Runs the parts one after the other in one run folder.
+fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[Stop]) {
+    for (number, &stop) in parts.iter().enumerate() {
+        let mut started = None;
+        let ended = pretrain(config, data, run, number > 0, &mut |event| {
+            if let Event::Started(event) = &event {
+                started = event.resumed_at;
+            }
+            stop.flow(&event)
+        })
+        .unwrap();
+        assert_eq!(ended.step, stop.step(PRETRAIN_STEPS), "{parts:?}, part {number}");
+        assert_eq!(ended.finished, ended.step == PRETRAIN_STEPS);
+        let before = number.checked_sub(1).map(|before| parts[before].step(PRETRAIN_STEPS));
+        assert_eq!(started, before, "{parts:?}, part {number}");
+    }
+}
+
+#[test]
+fn pretraining_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let straight = folder.path().join("straight");
+    pretrain_in_parts(&pretraining(), &data, &straight, &[Stop::Never]);
+    let expected = outcome(&straight, PRETRAIN_STEPS);
+    for (number, stops) in [&[1][..], &[3], &[4], &[8], &[9], &[1, 2, 5, 6]].into_iter().enumerate()
+    {
+        let mut parts: Vec<Stop> = stops.iter().map(|&step| Stop::Step(step)).collect();
+        parts.push(Stop::Never);
+        let run = folder.path().join(format!("run-{number}"));
+        pretrain_in_parts(&pretraining(), &data, &run, &parts);
+        assert_same(&format!("stopped at {stops:?}"), &outcome(&run, PRETRAIN_STEPS), &expected);
+    }
+}
+
+#[test]
+fn pretraining_does_not_depend_on_its_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let mut outcomes = Vec::new();
+    for workers in [0, 1, 3] {
+        let mut config = pretraining();
+        config.data.workers = workers;
+        config.data.cache_mib = workers;
+        let run = folder.path().join(format!("workers-{workers}"));
+        pretrain_in_parts(&config, &data, &run, &[Stop::Never]);
+        outcomes.push(outcome(&run, PRETRAIN_STEPS));
+    }
+    assert_same("without workers", &outcomes[0], &outcomes[1]);
+    assert_same("with three workers", &outcomes[2], &outcomes[1]);
+}
+
+/// With all that fine-tuning adds: 24 of 30 pictures, 3 updates an epoch.
+fn finetuning() -> FinetuneConfig {
+    let mut config = pictures::finetuning(3, 4, 2);
+    config.finetune.held_out = 0.2;
+    config.finetune.drop_path = 0.4;
+    config.finetune.layer_decay = 0.8;
+    config.finetune.ema = 0.8;
+    config.optim.clip_norm = 1.0;
+    config
+}
+
+const FINETUNE_STEPS: u64 = 9;
+
+fn finetune_in_parts(
+    config: &FinetuneConfig,
+    data: &Path,
+    start: Start<'_>,
+    run: &Path,
+    parts: &[Stop],
+) {
+    for (number, &stop) in parts.iter().enumerate() {
+        let ended = finetune(config, data, start, run, number > 0, &mut |event| stop.flow(&event));
+        let ended = ended.unwrap();
+        assert_eq!(ended.step, stop.step(FINETUNE_STEPS), "{parts:?}, part {number}");
+        assert_eq!(ended.best_top1.is_some(), ended.step >= 3, "{parts:?}, part {number}");
+    }
+}
+
+#[test]
+fn finetuning_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    let pretrained = folder.path().join("pretrained");
+    pretrain_in_parts(&pretraining(), &data, &pretrained, &[Stop::Step(2)]);
+
+    for (name, start) in [("scratch", Start::Scratch), ("weights", Start::Weights(&pretrained))] {
+        let straight = folder.path().join(name);
+        finetune_in_parts(&finetuning(), &data, start, &straight, &[Stop::Never]);
+        let expected = outcome(&straight, FINETUNE_STEPS);
+        assert!(expected.keys().any(|name| name.ends_with("ema.safetensors")));
+        assert!(expected.contains_key("export/best/model.safetensors"));
+        let all = [
+            vec![Stop::Step(1)],
+            vec![Stop::Step(3)],
+            vec![Stop::Step(5)],
+            vec![Stop::Evaluation(6)],
+            vec![Stop::Step(2), Stop::Evaluation(3), Stop::Step(4)],
+        ];
+        for (number, mut parts) in all.into_iter().enumerate() {
+            let about = format!("from {name}, stopped at {parts:?}");
+            parts.push(Stop::Never);
+            let run = folder.path().join(format!("{name}-{number}"));
+            finetune_in_parts(&finetuning(), &data, start, &run, &parts);
+            assert_same(&about, &outcome(&run, FINETUNE_STEPS), &expected);
+        }
+    }
+}
+
+#[test]
+fn finetuning_does_not_depend_on_its_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    let mut outcomes = Vec::new();
+    for workers in [0, 2] {
+        let mut config = finetuning();
+        config.data.workers = workers;
+        let run = folder.path().join(format!("workers-{workers}"));
+        finetune_in_parts(&config, &data, Start::Scratch, &run, &[Stop::Never]);
+        outcomes.push(outcome(&run, FINETUNE_STEPS));
+    }
+    assert_same("with two workers", &outcomes[1], &outcomes[0]);
+}
+
+#[test]
+fn another_config_or_other_pictures_are_refused_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = folder.path().join("run");
+    pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(2)]);
+    let resume = |config: &PretrainConfig| {
+        pretrain(config, &data, &run, true, &mut |event| Stop::Step(3).flow(&event))
+    };
+
+    let mut other = pretraining();
+    other.optim.weight_decay = 0.5;
+    other.mask.ratio = 0.5;
+    let error = resume(&other).unwrap_err().to_string();
+    for line in [
+        "- config.optim.weight_decay = 0.05",
+        "+ config.optim.weight_decay = 0.5",
+        "- config.mask.ratio = 0.6",
+        "+ config.mask.ratio = 0.5",
+    ] {
+        assert!(error.contains(line), "{line} is not in: {error}");
+    }
+
+    // What changes no number of the run may change.
+    let mut same = pretraining();
+    same.data.workers = 0;
+    same.save.keep = 1;
+    assert_eq!(resume(&same).unwrap().step, 3);
+
+    std::fs::remove_file(data.join("standing/002.png")).unwrap();
+    let error = resume(&pretraining()).unwrap_err().to_string();
+    assert!(error.contains("run.data"), "{error}");
+}
+
+#[test]
+fn a_folder_in_use_for_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = folder.path().join("run");
+    pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(1)]);
+    let before = outcome(&run, 1);
+    let again = pretrain(&pretraining(), &data, &run, false, &mut |_| Flow::Continue);
+    assert!(matches!(again, Err(Error::Store(_))), "{again:?}");
+    let resumed =
+        finetune(&finetuning(), &data, Start::Scratch, &run, true, &mut |_| Flow::Continue);
+    assert!(matches!(resumed, Err(Error::Store(_))), "{resumed:?}");
+    assert_same("after both were refused", &outcome(&run, 1), &before);
+}

@@ -1,0 +1,218 @@
+//! Training learns, and what comes of it is used alike by every command.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae::data::ImageFolder;
+use fcmae::data::Labels;
+use fcmae::diversity::diversity;
+use fcmae::evaluate::evaluate;
+use fcmae::inspect::inspect;
+use fcmae::predict::Predictor;
+use fcmae::reconstruct::reconstruct;
+use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+
+use crate::pictures::{self, CLASSES};
+
+/// A pre-trained and a fine-tuned run, made once for all tests.
+struct Trained {
+    /// Removed with this.
+    _folder: tempfile::TempDir,
+    /// Pictures that were trained on.
+    data: PathBuf,
+    /// Others of the same classes.
+    unseen: PathBuf,
+    pretrained: PathBuf,
+    finetuned: PathBuf,
+    /// Losses of the pre-training's updates.
+    losses: Vec<f32>,
+}
+
+fn pretraining() -> PretrainConfig {
+    PretrainConfig { ..pictures::pretraining(60, 8, 1) }
+}
+
+fn finetuning() -> FinetuneConfig {
+    pictures::finetuning(12, 8, 1)
+}
+
+fn trained() -> &'static Trained {
+    static TRAINED: OnceLock<Trained> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (data, unseen) = (at("data"), at("unseen"));
+        pictures::write(&data, 16);
+        pictures::write_from(&unseen, 100, 10);
+        let (pretrained, finetuned) = (at("pretrained"), at("finetuned"));
+        let mut losses = Vec::new();
+        pretrain(&pretraining(), &data, &pretrained, false, &mut |event| {
+            if let Event::Step(report) = event {
+                losses.push(report.loss);
+            }
+            Flow::Continue
+        })
+        .unwrap();
+        let start = Start::Weights(&pretrained);
+        finetune(&finetuning(), &data, start, &finetuned, false, &mut |_| Flow::Continue).unwrap();
+        Trained { data, unseen, pretrained, finetuned, losses, _folder: folder }
+    })
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let folder = ImageFolder::open(folder, Labels::Required).unwrap();
+    (0..folder.len()).map(|i| folder.path(i)).collect()
+}
+
+#[test]
+fn pretraining_learns_to_fill_hidden_patches() {
+    let losses = &trained().losses;
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    let (first, last) = (mean(&losses[..6]), mean(&losses[losses.len() - 6..]));
+    assert!((0.9..1.3).contains(&first), "it starts at {first}; a zero prediction scores 1");
+    assert!(last < 0.7, "it went from {first} to {last}");
+}
+
+#[test]
+fn finetuning_learns_to_tell_classes_apart() {
+    let evaluation = evaluate(&trained().finetuned, &trained().unseen, 7).unwrap();
+    assert!(evaluation.top1 > 0.9, "top-1 on unseen pictures is {}", evaluation.top1);
+    assert_eq!((evaluation.images, evaluation.top5), (30, 1.0));
+    assert_eq!(evaluation.classes, CLASSES);
+}
+
+#[test]
+fn training_from_scratch_learns_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let data = &trained().data;
+    let mut config = finetuning();
+    config.finetune.held_out = 0.25;
+    config.optim.epochs = 20;
+    let ended =
+        finetune(&config, data, Start::Scratch, &run, false, &mut |_| Flow::Continue).unwrap();
+    assert!(ended.last.unwrap().top1 > 0.9, "{ended:?}");
+    assert!(ended.best_top1.unwrap() >= ended.last.unwrap().top1);
+}
+
+#[test]
+fn evaluation_agrees_with_prediction_of_each_picture() {
+    // Few updates, so that not every picture is told right.
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let Trained { data, unseen, .. } = trained();
+    let mut config = finetuning();
+    config.optim.epochs = 2;
+    finetune(&config, data, Start::Scratch, &run, false, &mut |_| Flow::Continue).unwrap();
+    for run in [&run, &trained().finetuned] {
+        let evaluation = evaluate(run, unseen, 8).unwrap();
+        let predictor = Predictor::open(run).unwrap();
+        let mut confusion = vec![vec![0u64; 3]; 3];
+        let mut loss = 0.0;
+        for file in files(unseen) {
+            let class = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+            let position = |class: &str| CLASSES.iter().position(|c| *c == class).unwrap();
+            let guesses = predictor.predict(&file, 5).unwrap();
+            assert_eq!(guesses.len(), 3);
+            let sum: f32 = guesses.iter().map(|guess| guess.probability).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "probabilities sum to {sum}");
+            assert!(guesses.is_sorted_by(|a, b| a.probability >= b.probability));
+            confusion[position(class)][position(&guesses[0].class)] += 1;
+            let own = guesses.iter().find(|guess| guess.class == class).unwrap();
+            loss -= f64::from(own.probability.ln()) / 30.0;
+        }
+        assert_eq!(evaluation.confusion, confusion);
+        let right: u64 = (0..3).map(|class| confusion[class][class]).sum();
+        assert_eq!(evaluation.top1, right as f64 / 30.0);
+        assert!((evaluation.loss - loss).abs() < 1e-3, "{} and {loss}", evaluation.loss);
+    }
+}
+
+#[test]
+fn evaluation_does_not_depend_on_its_batch() {
+    let Trained { unseen, finetuned, .. } = trained();
+    let [one, seven] = [1, 7].map(|batch| evaluate(finetuned, unseen, batch).unwrap());
+    assert_eq!((one.top1, &one.confusion), (seven.top1, &seven.confusion));
+    assert!((one.loss - seven.loss).abs() < 1e-6, "{} and {}", one.loss, seven.loss);
+}
+
+#[test]
+fn classes_that_the_weights_do_not_know_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(folder.path(), 1);
+    std::fs::rename(folder.path().join("lying"), folder.path().join("sleeping")).unwrap();
+    let error = evaluate(&trained().finetuned, folder.path(), 4).unwrap_err().to_string();
+    assert!(error.contains("sleeping") && error.contains("lying"), "{error}");
+}
+
+#[test]
+fn reconstruction_keeps_visible_patches_and_fills_the_others() {
+    let Trained { unseen, pretrained, .. } = trained();
+    let files = &files(unseen)[..6];
+    let found = reconstruct(pretrained, files, 3).unwrap();
+    assert_eq!(found.len(), files.len());
+    let mut masks = Vec::new();
+    for reconstruction in &found {
+        let (original, filled) = (&reconstruction.original, &reconstruction.reconstruction);
+        let patch = |image: &image::RgbImage, at: u32| {
+            image::imageops::crop_imm(image, at % 4 * 8, at / 4 * 8, 8, 8).to_image()
+        };
+        let masked: Vec<u32> = (0..16)
+            .filter(|&at| patch(original, at) != patch(&reconstruction.masked, at))
+            .collect();
+        assert_eq!(masked.len(), 10, "floor(16 · 0.4) = 6 of 16 patches are visible");
+        for at in 0..16 {
+            let same = patch(original, at) == patch(filled, at);
+            assert!(same || masked.contains(&at), "the visible patch {at} changed");
+        }
+        let changed = masked.iter().filter(|&&at| patch(original, at) != patch(filled, at));
+        assert!(changed.count() > 5, "hidden patches are predicted, not copied");
+        assert!(reconstruction.loss < 0.8, "the loss is {}", reconstruction.loss);
+        masks.push(masked);
+    }
+    assert!(masks.iter().any(|mask| *mask != masks[0]), "every picture has a mask of its own");
+
+    let again = reconstruct(pretrained, files, 3).unwrap();
+    assert!(again.iter().zip(&found).all(|(a, b)| a.reconstruction == b.reconstruction));
+    let other = reconstruct(pretrained, files, 4).unwrap();
+    assert!(other.iter().zip(&found).any(|(a, b)| a.masked != b.masked));
+}
+
+#[test]
+fn reconstruction_without_a_decoder_is_refused() {
+    let Trained { unseen, finetuned, .. } = trained();
+    let error = reconstruct(finetuned, &files(unseen)[..1], 0).unwrap_err().to_string();
+    assert!(error.contains("no decoder"), "{error}");
+}
+
+#[test]
+fn diversity_looks_at_every_block() {
+    let Trained { unseen, pretrained, finetuned, .. } = trained();
+    for weights in [pretrained, finetuned] {
+        let layers = diversity(weights, unseen, 12).unwrap();
+        let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        let expected = [0, 1, 2, 3].map(|stage| format!("stages.{stage}.blocks.0"));
+        assert_eq!(names, expected);
+        assert_eq!((layers[0].depth, layers[3].depth), (0.0, 1.0));
+        for layer in &layers {
+            assert!((0.0..0.5).contains(&layer.after_gelu), "{layer:?}");
+            assert!((0.0..0.5).contains(&layer.after_grn), "{layer:?}");
+        }
+        assert_eq!(diversity(weights, unseen, 12).unwrap(), layers, "always the same pictures");
+    }
+}
+
+#[test]
+fn inspection_tells_what_weights_are() {
+    let Trained { pretrained, finetuned, .. } = trained();
+    let found = inspect(finetuned).unwrap();
+    assert_eq!((found.kind, found.architecture.as_str()), ("classifier", "convnextv2_atto"));
+    assert_eq!(found.description.classes, CLASSES);
+    assert_eq!(found.bytes, std::fs::metadata(&found.file).unwrap().len());
+    let values: usize = found.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();
+    assert_eq!(values, found.parameters);
+    let found = inspect(pretrained).unwrap();
+    assert!(found.kind.starts_with("masked autoencoder"), "{}", found.kind);
+    assert!(found.tensors.contains_key("decoder.mask_token"));
+}

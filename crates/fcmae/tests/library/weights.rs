@@ -1,0 +1,266 @@
+//! Weights are found wherever they lie, come back bit for bit, and are refused with every reason.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use fcmae::autoencoder::Autoencoder;
+use fcmae::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, Size};
+use fcmae::model::{Classifier, init};
+use fcmae::parameters;
+use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::weights::{Description, Weights, export_files};
+use fcmae::{Error, evaluate};
+use fcmae_store::{NamedTensors, safetensors};
+
+use crate::pictures;
+
+fn classes(count: usize) -> Vec<String> {
+    (0..count).map(|class| format!("class {class}")).collect()
+}
+
+fn write_file(path: &Path, tensors: &NamedTensors) {
+    std::fs::write(path, safetensors::to_bytes(tensors, &Default::default()).unwrap()).unwrap();
+}
+
+/// Writes the files of an export into `folder`.
+fn export(folder: &Path, tensors: &NamedTensors, description: &Description) {
+    std::fs::create_dir_all(folder).unwrap();
+    for (name, bytes) in export_files(tensors, description, "About.").unwrap() {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+fn classifier(model: &ModelConfig, classes: usize) -> NamedTensors {
+    let module = Classifier::new(model, classes, &Device::flex());
+    parameters::to_host(&init::initialize(module, 3, 0.02))
+}
+
+fn small() -> ModelConfig {
+    ModelConfig { stem_stride: 2, ..ModelConfig::custom([1, 2, 1, 1], [8, 12, 16, 20]) }
+}
+
+fn described(model: &ModelConfig, classes: Vec<String>) -> Description {
+    Description { classes, ..Description::new(model, &DataConfig::default()) }
+}
+
+#[test]
+fn an_export_comes_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, names) = (small().resolve().unwrap(), classes(3));
+    let tensors = classifier(&model, 3);
+    let description = described(&model, names);
+    export(folder.path(), &tensors, &description);
+    for path in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
+        let weights = Weights::open(&path).unwrap();
+        assert_eq!(weights.description, description);
+        assert_eq!(weights.tensors, tensors);
+        let module = weights.classifier(&Device::flex()).unwrap();
+        assert_eq!(parameters::to_host(&module), tensors);
+    }
+}
+
+#[test]
+fn exports_have_timms_shapes() {
+    for (size, dims) in [(Size::Atto, 4), (Size::Nano, 4), (Size::Tiny, 2)] {
+        let model = ModelConfig::published(size);
+        // The first of a model's blocks says it; the whole of tiny would be 110 MB.
+        let shape = [4 * model.widths[0], model.widths[0]];
+        let tensor = fcmae_store::HostTensor::new(shape, vec![0.5; shape[0] * shape[1]]).unwrap();
+        let name = "stages.0.blocks.0.mlp.fc1.weight".to_owned();
+        let tensors: NamedTensors = [(name.clone(), tensor)].into_iter().collect();
+        let folder = tempfile::tempdir().unwrap();
+        export(folder.path(), &tensors, &described(&model, Vec::new()));
+        let written = safetensors::load(&folder.path().join("model.safetensors")).unwrap().tensors;
+        let expected = [shape[0], shape[1], 1, 1];
+        assert_eq!(written.get(&name).unwrap().shape, expected[..dims], "{size}");
+        // Read back, they are the network's own again.
+        assert_eq!(Weights::open(folder.path()).unwrap().tensors, tensors, "{size}");
+    }
+}
+
+#[test]
+fn an_export_tells_timm_what_to_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small().resolve().unwrap();
+    export(folder.path(), &classifier(&model, 3), &described(&model, classes(3)));
+    let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["architecture"], "convnextv2_atto");
+    assert_eq!(config["num_classes"], 3);
+    assert_eq!(config["model_args"]["depths"], serde_json::json!([1, 2, 1, 1]));
+    assert_eq!(config["model_args"]["dims"], serde_json::json!([8, 12, 16, 20]));
+    assert_eq!(config["model_args"]["patch_size"], 2);
+    assert_eq!(config["pretrained_cfg"]["input_size"], serde_json::json!([3, 224, 224]));
+    assert_eq!(config["pretrained_cfg"]["label_names"][2], "class 2");
+}
+
+#[test]
+fn a_bare_file_is_recognised_by_its_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    let grey = ModelConfig { channels: 1, stem_stride: 1, block: BlockKind::V1, ..small() };
+    for (model, count) in [(ModelConfig::published(Size::Atto), 10), (small(), 2), (grey, 4)] {
+        let model = model.resolve().unwrap();
+        let tensors = classifier(&model, count);
+        write_file(&file, &tensors);
+        let weights = Weights::open(&file).unwrap();
+        assert_eq!(weights.description.model, model);
+        assert_eq!(weights.description.classes.len(), count);
+        assert_eq!(weights.description.mean.len(), model.channels);
+        let module = weights.classifier(&Device::flex()).unwrap();
+        assert_eq!(parameters::to_host(&module), tensors);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_convnext_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.safetensors");
+    let mut tensors = classifier(&small(), 2);
+    let stem = tensors.remove("stem.0.weight").unwrap();
+    write_file(&file, &tensors);
+    let error = Weights::open(&file).unwrap_err().to_string();
+    assert!(error.contains("other.safetensors") && error.contains("stem.0.weight"), "{error}");
+
+    // A stage without its downsampling has no width.
+    tensors.insert("stem.0.weight", stem);
+    tensors.remove("stages.2.downsample.1.weight");
+    write_file(&file, &tensors);
+    let error = Weights::open(&file).unwrap_err().to_string();
+    assert!(error.contains("model.widths"), "{error}");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_with_every_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small().resolve().unwrap();
+    let mut tensors = classifier(&model, 3);
+    tensors.remove("stages.1.blocks.1.norm.bias");
+    tensors.remove("head.norm.weight");
+    let zeros = |shape: &[usize]| {
+        fcmae_store::HostTensor::new(shape, vec![0.0; shape.iter().product()]).unwrap()
+    };
+    tensors.insert("stages.0.blocks.0.attention.weight", zeros(&[2, 2]));
+    tensors.insert("stem.1.weight", zeros(&[9]));
+    export(folder.path(), &tensors, &described(&model, classes(3)));
+    let error = Weights::open(folder.path()).unwrap().classifier(&Device::flex()).unwrap_err();
+    assert!(matches!(error, Error::Weights { .. }));
+    let text = error.to_string();
+    for part in [
+        "model.safetensors",
+        "stages.1.blocks.1.norm.bias [12]",
+        "head.norm.weight [20]",
+        "stages.0.blocks.0.attention.weight [2, 2]",
+        "stem.1.weight: the model has [8], the weights have [9]",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+
+    // The encoder alone lacks no head.
+    let error = Weights::open(folder.path())
+        .unwrap()
+        .fill_encoder(Classifier::new(&model, 5, &Device::flex()))
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains("head.") && error.contains("norm.bias [12]"), "{error}");
+}
+
+#[test]
+fn an_absurd_description_is_refused_before_it_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small().resolve().unwrap();
+    export(folder.path(), &classifier(&model, 2), &described(&model, classes(2)));
+    let file = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (key, value) in [
+        ("depths", serde_json::json!([1, 2, 1_000_000_000, 1])),
+        ("widths", serde_json::json!([8, 12, 16, -20])),
+        ("stem_stride", serde_json::json!(0)),
+    ] {
+        let kept = config["fcmae"]["model"][key].take();
+        config["fcmae"]["model"][key] = value;
+        std::fs::write(&file, config.to_string()).unwrap();
+        assert!(Weights::open(folder.path()).is_err(), "{key}");
+        config["fcmae"]["model"][key] = kept;
+    }
+    std::fs::write(&file, config.to_string()).unwrap();
+    Weights::open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 4);
+    let config = pictures::pretraining(2, 4, 1);
+    let mut saved = None;
+    pretrain(&config, &data, &run, false, &mut |event| match event {
+        Event::Step(_) => Flow::Stop,
+        Event::Saved { path, .. } => {
+            saved = Some(path.to_owned());
+            Flow::Continue
+        }
+        _ => Flow::Continue,
+    })
+    .unwrap();
+    let weights = Weights::open(&run).unwrap();
+    let checkpoint = Weights::open(&saved.unwrap()).unwrap();
+    assert_eq!(weights.tensors, checkpoint.tensors);
+    assert_eq!(weights.description, checkpoint.description);
+    assert_eq!(weights.description.model, config.model);
+    assert_eq!(
+        weights.description.decoder,
+        Some((config.decoder.clone(), config.mask.clone())),
+        "a checkpoint of a run is described by the run"
+    );
+    weights.autoencoder(&Device::flex()).unwrap();
+
+    // Weights without a head say what to do.
+    let error = evaluate::evaluate(&run, &data, 4).unwrap_err().to_string();
+    assert!(
+        error.contains("no classification head") && error.contains("fcmae finetune"),
+        "{error}"
+    );
+
+    pretrain(&config, &data, &run, true, &mut |_| Flow::Continue).unwrap();
+    let finished = Weights::open(&run).unwrap();
+    assert!(finished.path.ends_with("export/last/model.safetensors"), "{:?}", finished.path);
+    let (model, mask) = finished.autoencoder(&Device::flex()).unwrap();
+    assert_eq!(mask, config.mask);
+    assert_eq!(parameters::to_host(&model), finished.tensors);
+}
+
+#[test]
+fn finetuning_takes_the_encoder_over_and_starts_a_new_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, weights) = (folder.path().join("data"), folder.path().join("weights"));
+    pictures::write(&data, 4);
+    let mut config = pictures::finetuning(1, 4, 1);
+    let decoder = DecoderConfig { width: 8, depth: 1 };
+    let module = Autoencoder::new(&config.model, &decoder, &Device::flex());
+    let tensors = parameters::to_host(&init::initialize(module, 11, 0.02));
+    let mut description = Description::new(&config.model, &config.data);
+    description.decoder = Some((decoder, MaskConfig::default()));
+    export(&weights, &tensors, &description);
+
+    // Steps too small to change anything.
+    config.optim.base_lr = 1e-300;
+    // The network is that of the weights, whatever the settings say.
+    config.model = small();
+    config.data.image_size = [32, 32];
+    let run = folder.path().join("run");
+    let start = Start::Weights(&weights);
+    finetune(&config, &data, start, &run, false, &mut |_| Flow::Continue).unwrap();
+    let tuned = Weights::open(&run).unwrap();
+    assert_eq!(tuned.description.model, description.model);
+    assert_eq!(tuned.description.classes, pictures::CLASSES);
+    for (name, tensor) in &tuned.tensors {
+        match tensors.get(name) {
+            Some(before) => assert_eq!(tensor, before, "{name}"),
+            None => assert!(name.starts_with("head."), "{name}"),
+        }
+    }
+    let head = tuned.tensors.get("head.fc.weight").unwrap();
+    assert!(head.data.iter().any(|&v| v != 0.0));
+}
