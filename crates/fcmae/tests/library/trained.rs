@@ -30,11 +30,18 @@ struct Trained {
 }
 
 fn pretraining() -> PretrainConfig {
-    PretrainConfig { ..pictures::pretraining(60, 8, 1) }
+    let mut config = pictures::pretraining(32, 8, 1);
+    config.model.widths = [16, 16, 32, 64];
+    config.decoder.width = 64;
+    config.data.crop_scale = [1.0, 1.0];
+    config.save.every_epochs = 16;
+    config
 }
 
 fn finetuning() -> FinetuneConfig {
-    pictures::finetuning(12, 8, 1)
+    let mut config = pictures::finetuning(12, 8, 1);
+    config.save.every_epochs = 6;
+    config
 }
 
 fn trained() -> &'static Trained {
@@ -71,7 +78,7 @@ fn pretraining_learns_to_fill_hidden_patches() {
     let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
     let (first, last) = (mean(&losses[..6]), mean(&losses[losses.len() - 6..]));
     assert!((0.9..1.3).contains(&first), "it starts at {first}; a zero prediction scores 1");
-    assert!(last < 0.7, "it went from {first} to {last}");
+    assert!(last < 0.5, "it went from {first} to {last}");
 }
 
 #[test]
