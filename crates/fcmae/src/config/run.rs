@@ -44,7 +44,8 @@ impl Default for MaskConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Height and width in pixels that the network sees.
+    /// Height and width in pixels that the network sees. In fine-tuning `[0, 0]` stands for the size
+    /// that the weights were trained at, or 224 × 224 from scratch.
     pub image_size: [usize; 2],
     /// Random resized crop: smallest and largest share of the picture's area.
     pub crop_scale: [f64; 2],
@@ -221,7 +222,11 @@ impl Default for FinetuneConfig {
         Self {
             seed: 0,
             model: ModelConfig::default(),
-            data: DataConfig { crop_scale: [0.35, 1.0], ..DataConfig::default() },
+            data: DataConfig {
+                image_size: [0, 0],
+                crop_scale: [0.35, 1.0],
+                ..DataConfig::default()
+            },
             optim: OptimConfig {
                 epochs: 100,
                 warmup_epochs: 10.0,
@@ -371,8 +376,6 @@ impl Settings for FinetuneConfig {
         self.data.check(self.model.channels)?;
         self.optim.check()?;
         self.save.check()?;
-        let [height, width] = self.data.image_size;
-        self.model.patch_grid(height, width)?;
         let options = &self.finetune;
         range(
             "finetune.held_out",

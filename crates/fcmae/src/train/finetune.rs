@@ -13,7 +13,7 @@ use serde_json::json;
 use super::events::{EvaluationReport, Event, Started};
 use super::plan::Plan;
 use super::session::{self, Course, Learner, Observer, Session};
-use crate::config::FinetuneConfig;
+use crate::config::{DataConfig, FinetuneConfig};
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate_folder;
 use crate::loss::cross_entropy;
@@ -59,18 +59,11 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
-    let mut config = config.clone();
     let pretrained = match start {
         Start::Scratch => None,
         Start::Weights(path) => Some(Weights::open(path)?),
     };
-    if let Some(weights) = &pretrained {
-        config.model = weights.description.model.clone();
-        config.data.mean.clone_from(&weights.description.mean);
-        config.data.std.clone_from(&weights.description.std);
-    }
-    let [height, width] = config.data.image_size;
-    config.model.patch_grid(height, width)?;
+    let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
 
     let folder = ImageFolder::open(data, Labels::Required)?;
@@ -222,6 +215,25 @@ pub fn finetune(
         session.export(ExportName::Last, &parameters::to_host(&learner.averaged()), &about)?;
     }
     Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1 })
+}
+
+/// The settings with what follows from the weights filled in.
+fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<FinetuneConfig> {
+    let mut config = config.clone();
+    let mut size = DataConfig::default().image_size;
+    if let Some(weights) = pretrained {
+        let description = &weights.description;
+        config.model = description.model.clone();
+        config.data.mean.clone_from(&description.mean);
+        config.data.std.clone_from(&description.std);
+        size = description.image_size;
+    }
+    if config.data.image_size == [0, 0] {
+        config.data.image_size = size;
+    }
+    let [height, width] = config.data.image_size;
+    config.model.patch_grid(height, width)?;
+    Ok(config)
 }
 
 impl Learner<Classifier> {
