@@ -69,6 +69,8 @@ impl Progress {
         }
         if let Some(bar) = self.bar.take() {
             bar.abandon();
+            // The bar leaves the cursor at its end.
+            let _ = writeln!(io::stderr());
         }
     }
 
@@ -98,6 +100,7 @@ impl Progress {
             bar.set_position(report.step);
             return;
         }
+        let text = format!("step {}/{}  {text}", report.step, report.steps);
         let waited = self.last_line.elapsed();
         let epoch_ends = report.step.is_multiple_of(self.steps_per_epoch);
         let due = waited >= LINE_EVERY || epoch_ends && waited >= EPOCH_LINE_AFTER;
@@ -112,8 +115,7 @@ impl Progress {
         let made = step.saturating_sub(self.first_step).max(1);
         let left = self.started.elapsed().mul_f64(steps.saturating_sub(*step) as f64 / made as f64);
         format!(
-            "epoch {epoch:.2}/{}  step {step}/{steps}  loss {loss:.4}  lr {lr:.2e}  \
-             {images_per_second:.0} images/s  ETA {}",
+            "epoch {epoch:.2}/{}  loss {loss:.4}  lr {lr:.2e}  {images_per_second:.0} images/s  ETA {}",
             self.epochs,
             duration(left),
         )

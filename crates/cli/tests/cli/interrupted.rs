@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::command::{command, fcmae};
 use crate::trained::Trained;
 
-const EPOCHS: &str = "optim.epochs=12";
+const EPOCHS: &str = "optim.epochs=40";
 
 #[test]
 fn a_killed_run_resumes_to_the_same_weights() {

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod command;
+mod demo;
 mod end_to_end;
 mod full_disk;
 mod interrupted;
