@@ -32,22 +32,22 @@ const EVALUATION_BATCH: usize = 64;
 const PRETRAIN: &str = r#"
 [model]
 size = "custom"
-depths = [1, 1, 3, 1]
-widths = [24, 48, 96, 192]
+depths = [1, 1, 2, 1]
+widths = [16, 32, 64, 128]
 stem_stride = 1
 
 [decoder]
 width = 128
 
 [data]
-image_size = [64, 64]
+image_size = [48, 48]
 crop_scale = [0.5, 1.0]
 
 [optim]
-epochs = 40
+epochs = 45
 warmup_epochs = 4
 batch = 32
-base_lr = 6e-3
+base_lr = 8e-3
 
 [save]
 every_epochs = 10
@@ -57,12 +57,12 @@ every_epochs = 10
 const FINETUNE: &str = r#"
 [model]
 size = "custom"
-depths = [1, 1, 3, 1]
-widths = [24, 48, 96, 192]
+depths = [1, 1, 2, 1]
+widths = [16, 32, 64, 128]
 stem_stride = 1
 
 [data]
-image_size = [64, 64]
+image_size = [48, 48]
 crop_scale = [0.5, 1.0]
 
 [optim]

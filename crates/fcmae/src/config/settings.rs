@@ -17,7 +17,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
 
     /// The settings as TOML, every key present.
     fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).expect("settings are plain tables of plain values")
+        toml::to_string(self).expect("settings are plain tables of plain values")
     }
 }
 

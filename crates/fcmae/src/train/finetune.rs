@@ -147,7 +147,7 @@ pub fn finetune(
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images, mut seen) = (0.0, 0, Vec::new());
         for _ in 0..plan.accumulation {
-            let batch = session::next_batch(&mut batches, &plan)?;
+            let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
             }

@@ -97,7 +97,7 @@ pub fn pretrain(
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images, mut last) = (0.0, 0, Vec::new());
         for _ in 0..plan.accumulation {
-            let batch = session::next_batch(&mut batches, &plan)?;
+            let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
             }
@@ -134,12 +134,12 @@ pub fn pretrain(
     let finished = learner.step == plan.steps();
     if finished {
         let about = format!(
-            "Encoder pre-trained as a masked autoencoder for {} epochs on {} pictures.",
+            "Masked autoencoder (encoder and decoder), pre-trained for {} epochs on {} pictures.",
             plan.epochs,
             folder.len()
         );
-        let encoder = parameters::to_host(&learner.model.valid());
-        session.export(ExportName::Last, &encoder, &about)?;
+        let weights = parameters::to_host(&learner.model.valid());
+        session.export(ExportName::Last, &weights, &about)?;
     }
     let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
     let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;

@@ -218,6 +218,25 @@ impl<'a> Session<'a> {
         Ok(self.run.metrics().json(&line)?)
     }
 
+    /// The next batch that is part of an update. Batches that are left over at an epoch's end are
+    /// passed over. Where too many pictures are bad, all that were found are listed first.
+    pub(super) fn next_batch(&mut self, batches: &mut Loader) -> Result<Batch> {
+        loop {
+            match batches.next() {
+                Some(Ok(batch)) if self.plan.uses(batch.number) => return Ok(batch),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    self.list_skipped(batches.skipped())?;
+                    return Err(error.into());
+                }
+                None => {
+                    let reason = "the pictures ended before the run did".to_owned();
+                    return Err(Error::Unusable(reason));
+                }
+            }
+        }
+    }
+
     /// Lists pictures that were left out since the last call.
     pub(super) fn list_skipped(&mut self, skipped: Vec<Skipped>) -> Result<()> {
         for skip in skipped {
@@ -227,24 +246,6 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// The next batch that is part of an update. Batches that are left over at an epoch's end are
-/// passed over.
-pub(super) fn next_batch(batches: &mut Loader, plan: &Plan) -> Result<Batch> {
-    loop {
-        match batches.next() {
-            Some(batch) => {
-                let batch = batch?;
-                if plan.uses(batch.number) {
-                    return Ok(batch);
-                }
-            }
-            None => {
-                return Err(Error::Unusable("the pictures ended before the run did".to_owned()));
-            }
-        }
     }
 }
 
