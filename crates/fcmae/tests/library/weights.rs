@@ -248,12 +248,14 @@ fn finetuning_takes_the_encoder_over_and_starts_a_new_head() {
     config.optim.base_lr = 1e-300;
     // The network is that of the weights, whatever the settings say.
     config.model = small();
-    config.data.image_size = [32, 32];
+    // So is the size of its pictures, where the settings leave it open.
+    config.data.image_size = [0, 0];
     let run = folder.path().join("run");
     let start = Start::Weights(&weights);
     finetune(&config, &data, start, &run, false, &mut |_| Flow::Continue).unwrap();
     let tuned = Weights::open(&run).unwrap();
     assert_eq!(tuned.description.model, description.model);
+    assert_eq!(tuned.description.image_size, [32, 32]);
     assert_eq!(tuned.description.classes, pictures::CLASSES);
     for (name, tensor) in &tuned.tensors {
         match tensors.get(name) {
