@@ -66,7 +66,7 @@ image_size = [48, 48]
 crop_scale = [0.5, 1.0]
 
 [optim]
-epochs = 40
+epochs = 60
 warmup_epochs = 4
 batch = 16
 base_lr = 1e-2
@@ -76,7 +76,7 @@ held_out = 0.0
 labels = 0.1
 
 [save]
-every_epochs = 40
+every_epochs = 60
 "#;
 
 /// What a net from scratch needs in another way than a pre-trained one.
