@@ -20,7 +20,7 @@ pub struct Inspection {
     pub blake3: String,
     /// What the weights are of.
     pub kind: &'static str,
-    /// timm's name of the network.
+    /// timm's name of the network, or `convnextv2_custom`.
     pub architecture: String,
     /// The network and how its pictures are prepared.
     pub description: Description,
@@ -57,7 +57,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         bytes,
         blake3,
         kind,
-        architecture: weights.description.architecture(),
+        architecture: weights.description.name(),
         parameters: header.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum(),
         dtypes,
         tensors: header.entries.into_iter().map(|e| (e.name, e.shape)).collect(),

@@ -52,15 +52,23 @@ impl Description {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
     }
 
-    /// timm's name of the network; a network of other depths and widths is called after the
-    /// smallest published one, which timm builds with the depths and widths given beside it.
-    pub fn architecture(&self) -> String {
-        let family = match self.model.block {
+    /// What the network is called: timm's name, or `convnextv2_custom` for other depths and widths.
+    pub fn name(&self) -> String {
+        format!("{}_{}", self.family(), self.model.size)
+    }
+
+    /// The name by which timm builds the network: one of other depths and widths is the smallest
+    /// published one, with the depths and widths given beside it.
+    fn architecture(&self) -> String {
+        let size = if self.model.size == "custom" { Size::Atto.name() } else { &self.model.size };
+        format!("{}_{size}", self.family())
+    }
+
+    fn family(&self) -> &'static str {
+        match self.model.block {
             BlockKind::V1 => "convnext",
             BlockKind::V2 => "convnextv2",
-        };
-        let size = if self.model.size == "custom" { Size::Atto.name() } else { &self.model.size };
-        format!("{family}_{size}")
+        }
     }
 
     /// Whether timm keeps the block's linear layers as 1×1 convolutions: in its sizes up to nano.
@@ -171,12 +179,7 @@ impl Weights {
         let model = &self.description.model;
         Error::Weights {
             path: self.path.clone(),
-            model: format!(
-                "{} {:?} {:?}",
-                self.description.architecture(),
-                model.depths,
-                model.widths
-            ),
+            model: format!("{} {:?} {:?}", self.description.name(), model.depths, model.widths),
             mismatch: mismatch.to_string(),
         }
     }
@@ -324,7 +327,7 @@ fn card(description: &Description, about: &str) -> String {
         "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {} channels\n\
          - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n\
          Made by [fcmae](https://crates.io/crates/fcmae). Use: `fcmae predict IMAGE --weights .`\n",
-        description.architecture(),
+        description.name(),
         model.depths,
         model.widths,
         model.stem_stride,

@@ -113,7 +113,8 @@ fn layer_norm_backward(bencher: Bencher<'_, '_>, shape: Shape) {
     let mut dx = buffer(x.len());
     let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
     bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
-        let gradients = layer_norm::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        let gradients =
+            fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
         layer_norm::backward(&x, &gamma, &grad, 1e-6, gradients)
     });
 }
@@ -140,7 +141,8 @@ fn gelu_grn_backward(bencher: Bencher<'_, '_>, shape: Shape) {
     let mut dx = buffer(x.len());
     let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
     bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
-        let gradients = grn::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        let gradients =
+            fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
         grn::gelu_grn_backward(&x, &gamma, &grad, shape.images, 1e-6, gradients)
     });
 }

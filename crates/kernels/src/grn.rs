@@ -6,21 +6,11 @@
 
 use rayon::prelude::*;
 
+use crate::Gradients;
 use crate::error::{KernelError, check_length, check_multiple, product};
 use crate::gelu;
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{add_parts, rows_per_task};
-
-/// Where [`gelu_grn_backward`] writes the gradients.
-#[derive(Debug)]
-pub struct Gradients<'a> {
-    /// With respect to `x`, `[N, S, C]`.
-    pub x: &'a mut [f32],
-    /// With respect to `gamma`, `[C]`.
-    pub gamma: &'a mut [f32],
-    /// With respect to `beta`, `[C]`.
-    pub beta: &'a mut [f32],
-}
 
 /// GRN of GELU of `x`, `[N, S, C]`, with N = `images` and C the length of `gamma`.
 ///

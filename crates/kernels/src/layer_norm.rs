@@ -2,20 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::Gradients;
 use crate::error::{KernelError, check_length, check_multiple};
 use crate::simd::{self, Kernel, LANES, Simd, dispatch};
 use crate::tasks::{add_parts, rows_per_task};
-
-/// Where [`backward`] writes the gradients.
-#[derive(Debug)]
-pub struct Gradients<'a> {
-    /// With respect to `x`, as long as it.
-    pub x: &'a mut [f32],
-    /// With respect to `gamma`, `[C]`.
-    pub gamma: &'a mut [f32],
-    /// With respect to `beta`, `[C]`.
-    pub beta: &'a mut [f32],
-}
 
 /// out = gamma · (x − mean) / √(var + eps) + beta over the last dimension of `[.., C]`, C the length
 /// of `gamma`; var is the biased variance.

@@ -22,9 +22,11 @@ pub mod space_to_depth;
 
 mod buffer;
 mod error;
+mod gradients;
 mod sites;
 mod tasks;
 
 pub use buffer::buffer;
 pub use error::KernelError;
+pub use gradients::Gradients;
 pub use sites::{Patches, Sites};

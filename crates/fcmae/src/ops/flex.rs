@@ -8,7 +8,7 @@ use burn::backend::{Flex, TensorData, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use burn_flex::FlexTensor;
 use fcmae_kernels::space_to_depth::Plane;
-use fcmae_kernels::{KernelError, Sites, buffer};
+use fcmae_kernels::{Gradients, KernelError, Sites, buffer};
 use fcmae_kernels::{adamw, depthwise, gelu, grn, layer_norm, linear, residual, space_to_depth};
 
 use super::{AdamWStep, ConvNextOps, plain};
@@ -147,8 +147,7 @@ impl ConvNextOps for Flex {
             return plain::layer_norm_backward::<Self>(x, gamma, grad, eps);
         }
         let [x, gamma, grad] = [x, gamma, grad].map(Dense::new);
-        with_gamma_beta(x.shape(), gamma.shape(), |x_grad, gamma_grad, beta_grad| {
-            let gradients = layer_norm::Gradients { x: x_grad, gamma: gamma_grad, beta: beta_grad };
+        with_gamma_beta(x.shape(), gamma.shape(), |gradients| {
             layer_norm::backward(x.values(), gamma.values(), grad.values(), eps as f32, gradients)
         })
     }
@@ -194,8 +193,7 @@ impl ConvNextOps for Flex {
             return plain::gelu_grn_backward::<Self>(x, gamma, grad, eps);
         }
         let [x, gamma, grad] = [x, gamma, grad].map(Dense::new);
-        with_gamma_beta(x.shape(), gamma.shape(), |x_grad, gamma_grad, beta_grad| {
-            let gradients = grn::Gradients { x: x_grad, gamma: gamma_grad, beta: beta_grad };
+        with_gamma_beta(x.shape(), gamma.shape(), |gradients| {
             let (images, eps) = (x.images(), eps as f32);
             grn::gelu_grn_backward(
                 x.values(),
@@ -307,10 +305,10 @@ impl ConvNextOps for Flex {
 fn with_gamma_beta(
     x: Shape,
     channels: Shape,
-    kernel: impl FnOnce(&mut [f32], &mut [f32], &mut [f32]) -> Result<(), KernelError>,
+    kernel: impl FnOnce(Gradients<'_>) -> Result<(), KernelError>,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let mut gamma = buffer(channels.num_elements());
     let mut beta = buffer(channels.num_elements());
-    let x = filled(x, |x| kernel(x, &mut gamma, &mut beta));
+    let x = filled(x, |x| kernel(Gradients { x, gamma: &mut gamma, beta: &mut beta }));
     (x, tensor(gamma, channels.clone()), tensor(beta, channels))
 }

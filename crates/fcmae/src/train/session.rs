@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
         learner.model = parameters::from_host(learner.model.clone(), tensors("model")?).map_err(
             |mismatch| Error::Weights {
                 path: self.run.path().to_owned(),
-                model: self.description.architecture(),
+                model: self.description.name(),
                 mismatch: mismatch.to_string(),
             },
         )?;

@@ -214,7 +214,7 @@ fn diversity_looks_at_every_block() {
 fn inspection_tells_what_weights_are() {
     let Trained { pretrained, finetuned, .. } = trained();
     let found = inspect(finetuned).unwrap();
-    assert_eq!((found.kind, found.architecture.as_str()), ("classifier", "convnextv2_atto"));
+    assert_eq!((found.kind, found.architecture.as_str()), ("classifier", "convnextv2_custom"));
     assert_eq!(found.description.classes, CLASSES);
     assert_eq!(found.bytes, std::fs::metadata(&found.file).unwrap().len());
     let values: usize = found.tensors.values().map(|shape| shape.iter().product::<usize>()).sum();

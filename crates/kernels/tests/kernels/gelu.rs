@@ -90,7 +90,7 @@ fn gelu_grn_gradients_equal_finite_differences() {
         assert_levels(&expected, 1e-6, &format!("[{images}, {sites}, {channels}]"), |out| {
             let (x_out, rest) = out.split_at_mut(values);
             let (gamma_out, beta_out) = rest.split_at_mut(channels);
-            let gradients = grn::Gradients { x: x_out, gamma: gamma_out, beta: beta_out };
+            let gradients = fcmae_kernels::Gradients { x: x_out, gamma: gamma_out, beta: beta_out };
             grn::gelu_grn_backward(&x, &gamma, &grad, images, 1e-6, gradients).unwrap();
         });
     }
@@ -107,7 +107,7 @@ fn zeros_give_finite_gradients() {
     let (gamma, grad) = (vec![0.7; channels], vec![1.0; x.len()]);
     let mut dx = vec![f32::NAN; x.len()];
     let (mut dgamma, mut dbeta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-    let gradients = grn::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+    let gradients = fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
     grn::gelu_grn_backward(&x, &gamma, &grad, 2, 1e-6, gradients).unwrap();
     assert!(dx.iter().chain(&dgamma).chain(&dbeta).all(|value| value.is_finite()));
     // With G = 0 the output is beta + h, so the gradient is that of GELU at 0.

@@ -33,7 +33,7 @@ fn gradients_equal_finite_differences() {
         assert_levels(&expected, 1e-6, &format!("[{rows}, {channels}]"), |out| {
             let (x_out, rest) = out.split_at_mut(x.len());
             let (gamma_out, beta_out) = rest.split_at_mut(channels);
-            let gradients = layer_norm::Gradients { x: x_out, gamma: gamma_out, beta: beta_out };
+            let gradients = fcmae_kernels::Gradients { x: x_out, gamma: gamma_out, beta: beta_out };
             layer_norm::backward(&x, &gamma, &grad, 1e-6, gradients).unwrap();
         });
     }
@@ -46,7 +46,7 @@ fn a_constant_row_gives_beta_and_finite_gradients() {
     layer_norm::forward(&[0.0; 5], &gamma, &beta, 1e-6, &mut out).unwrap();
     assert_eq!(out, beta);
     let (mut dx, mut dgamma, mut dbeta) = ([f32::NAN; 5], [f32::NAN; 5], [f32::NAN; 5]);
-    let gradients = layer_norm::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+    let gradients = fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
     layer_norm::backward(&[0.0; 5], &gamma, &beta, 1e-6, gradients).unwrap();
     assert!(dx.iter().all(|value| value.is_finite()));
     assert_eq!((dgamma, dbeta), ([0.0; 5], beta));

@@ -28,7 +28,7 @@ fn everything(case: &Case) -> Vec<u32> {
     run(len + 2 * channels, &|out| {
         let (dx, rest) = out.split_at_mut(len);
         let (gamma, beta) = rest.split_at_mut(channels);
-        let gradients = layer_norm::Gradients { x: dx, gamma, beta };
+        let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
         layer_norm::backward(x, bias, grad, 1e-6, gradients).unwrap();
     });
     run(len, &|out| gelu::forward(x, out).unwrap());
@@ -37,7 +37,7 @@ fn everything(case: &Case) -> Vec<u32> {
     run(len + 2 * channels, &|out| {
         let (dx, rest) = out.split_at_mut(len);
         let (gamma, beta) = rest.split_at_mut(channels);
-        let gradients = grn::Gradients { x: dx, gamma, beta };
+        let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
         grn::gelu_grn_backward(x, bias, grad, images, 1e-6, gradients).unwrap();
     });
     // 49 outputs.
