@@ -170,21 +170,30 @@ pub(super) fn text(comparisons: &[Comparison], quick: bool) -> String {
         percent(counts.largest_group),
         table.text(),
         if quick {
-            "This was --quick: far too few epochs, so these numbers mean nothing."
+            "This was --quick: far too few epochs, so these numbers mean nothing.".to_owned()
         } else {
-            verdict(&differences)
+            verdict(&differences, counts.test)
         },
     )
 }
 
-/// Only what all seeds agree on is called a result.
-fn verdict(differences: &[f64]) -> &'static str {
-    if differences.iter().all(|&difference| difference > 0.0) {
-        "Pre-training without labels helped with every seed."
-    } else if differences.iter().all(|&difference| difference < 0.0) {
-        "Pre-training without labels did not help here: from scratch was better with every seed."
+/// Only what all seeds agree on, and what is more than the held-out pictures can blur, is called a
+/// result: a share `p` of `n` pictures has a standard error of √(p·(1−p)/n), at most √(1/4n).
+fn verdict(differences: &[f64], pictures: usize) -> String {
+    let error = (0.25 / pictures.max(1) as f64).sqrt();
+    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
+    if differences.iter().any(|difference| difference * mean <= 0.0) {
+        "The seeds disagree: too close to tell.".to_owned()
+    } else if mean.abs() < error {
+        format!(
+            "Less than the standard error of so few pictures ({:.1}%): too close to tell.",
+            100.0 * error
+        )
+    } else if mean > 0.0 {
+        "Pre-training without labels helped with every seed.".to_owned()
     } else {
-        "The seeds disagree: too close to tell."
+        "Pre-training without labels did not help here: from scratch was better with every seed."
+            .to_owned()
     }
 }
 
@@ -239,10 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_needs_all_seeds() {
-        assert!(verdict(&[0.1, 0.02]).contains("helped with every seed"));
-        assert!(verdict(&[-0.1, -0.02]).contains("did not help"));
-        assert!(verdict(&[0.1, -0.02]).contains("disagree"));
-        assert!(verdict(&[0.1, 0.0]).contains("disagree"));
+    fn a_verdict_needs_all_seeds_and_more_than_chance() {
+        assert!(verdict(&[0.1, 0.02], 400).contains("helped with every seed"));
+        assert!(verdict(&[-0.1, -0.02], 400).contains("did not help"));
+        assert!(verdict(&[0.1, -0.02], 400).contains("disagree"));
+        assert!(verdict(&[0.1, 0.0], 400).contains("disagree"));
+        assert!(verdict(&[0.02, 0.01], 400).contains("so few pictures (2.5%)"));
     }
 }
