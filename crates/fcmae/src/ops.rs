@@ -6,6 +6,7 @@
 //! one hand-written backward for all backends.
 
 mod autodiff;
+pub mod block;
 mod flex;
 pub mod plain;
 
@@ -14,6 +15,8 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 use fcmae_kernels::Sites;
 pub use fcmae_kernels::adamw::AdamW as AdamWStep;
+
+use block::{BlockGradients, BlockPass, BlockSetting, BlockWeights};
 
 /// The network's operations on a backend's own tensors.
 ///
@@ -123,6 +126,37 @@ pub trait ConvNextOps: Backend {
         plain::residual::<Self>(shortcut, branch, &scale)
     }
 
+    /// A whole V2 block: the depthwise convolution, layer norm, linear to 4C, GELU and GRN, linear
+    /// to C, and the residual. `x [N, S, C]`.
+    fn block(
+        x: FloatTensor<Self>,
+        #[extension_type] weights: BlockWeights<Self>,
+        setting: BlockSetting,
+    ) -> FloatTensor<Self> {
+        block::forward::<Self>(x, weights, setting)
+    }
+
+    /// [`block`](Self::block), with what [`block_backward`](Self::block_backward) needs.
+    fn block_keeping(
+        x: FloatTensor<Self>,
+        #[extension_type] weights: BlockWeights<Self>,
+        setting: BlockSetting,
+    ) -> BlockPass<Self> {
+        block::forward_keeping::<Self>(x, weights, setting)
+    }
+
+    /// Gradients of [`block`](Self::block) by input and weights; `pass` comes from
+    /// [`block_keeping`](Self::block_keeping).
+    fn block_backward(
+        x: FloatTensor<Self>,
+        #[extension_type] pass: BlockPass<Self>,
+        #[extension_type] weights: BlockWeights<Self>,
+        grad: FloatTensor<Self>,
+        setting: BlockSetting,
+    ) -> BlockGradients<Self> {
+        block::backward::<Self>(x, pass, weights, grad, setting)
+    }
+
     /// Cuts `[P, H, W, C]` into windows of `k × k`: `[P, H/k, W/k, k·k·C]`, the values of a window
     /// in (row, column, channel) order, channel fastest.
     fn space_to_depth(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
@@ -202,6 +236,32 @@ pub fn residual(shortcut: Tensor<3>, branch: Tensor<3>, scale: Option<Vec<f32>>)
         branch.into_dispatch(),
         scale,
     ))
+}
+
+/// [`ConvNextOps::block`] on tensors, with the weights in the order of [`BlockWeights`]' fields.
+pub fn block(
+    x: Tensor<3>,
+    depthwise: Tensor<4>,
+    matrices: [Tensor<2>; 2],
+    vectors: [Tensor<1>; 7],
+    setting: BlockSetting,
+) -> Tensor<3> {
+    let [expand, contract] = matrices.map(Tensor::into_dispatch);
+    let [depthwise_bias, norm_gamma, norm_beta, expand_bias, grn_gamma, grn_beta, contract_bias] =
+        vectors.map(Tensor::into_dispatch);
+    let weights = BlockWeights {
+        depthwise: depthwise.into_dispatch(),
+        depthwise_bias,
+        norm_gamma,
+        norm_beta,
+        expand,
+        expand_bias,
+        grn_gamma,
+        grn_beta,
+        contract,
+        contract_bias,
+    };
+    Tensor::from_dispatch(Dispatch::block(x.into_dispatch(), weights, setting))
 }
 
 /// [`ConvNextOps::space_to_depth`] on tensors.

@@ -6,7 +6,7 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fcmae_kernels::{Sites, buffer, depthwise, gelu, grn, layer_norm, linear};
+use fcmae_kernels::{Sites, block, buffer, depthwise, gelu, grn, layer_norm, linear};
 
 fn main() {
     divan::main();
@@ -22,13 +22,16 @@ struct Shape {
     visible: Option<usize>,
 }
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 9] = [
     Shape { name: "dense stage 1", images: 8, channels: 40, side: 8, visible: None },
     Shape { name: "dense stage 3", images: 8, channels: 160, side: 2, visible: None },
     Shape { name: "masked stage 1", images: 16, channels: 40, side: 8, visible: Some(19) },
     Shape { name: "masked stage 2", images: 16, channels: 80, side: 4, visible: Some(19) },
     Shape { name: "masked stage 3", images: 16, channels: 160, side: 2, visible: Some(19) },
     Shape { name: "masked stage 4", images: 16, channels: 320, side: 1, visible: Some(19) },
+    Shape { name: "decoder", images: 16, channels: 512, side: 1, visible: None },
+    Shape { name: "tiny stage 3", images: 4, channels: 384, side: 2, visible: None },
+    Shape { name: "tiny stage 4", images: 16, channels: 768, side: 1, visible: None },
 ];
 
 impl std::fmt::Display for Shape {
@@ -225,5 +228,116 @@ fn raw_gemm(bencher: Bencher<'_, '_>, shape: Shape) {
                 threads,
             );
         }
+    });
+}
+
+/// A block's weights, in the order of their fields.
+struct BlockWeights([Vec<f32>; 10]);
+
+impl BlockWeights {
+    fn new(c: usize) -> Self {
+        let small = |len: usize, fan_in: usize| -> Vec<f32> {
+            random(len).into_iter().map(|value| value / (fan_in as f32).sqrt()).collect()
+        };
+        Self([
+            small(49 * c, 49),
+            random(c),
+            vec![1.0; c],
+            random(c),
+            small(4 * c * c, c),
+            random(4 * c),
+            random(4 * c),
+            random(4 * c),
+            small(4 * c * c, 4 * c),
+            random(c),
+        ])
+    }
+
+    fn weights(&self) -> block::Weights<'_> {
+        let [a, b, c, d, e, f, g, h, i, j] = &self.0;
+        block::Weights {
+            depthwise: a,
+            depthwise_bias: b,
+            norm_gamma: c,
+            norm_beta: d,
+            expand: e,
+            expand_bias: f,
+            grn_gamma: g,
+            grn_beta: h,
+            contract: i,
+            contract_bias: j,
+        }
+    }
+}
+
+fn block_operations(shape: Shape, passes: usize) -> ItemsCount {
+    ItemsCount::new(passes * shape.rows() * shape.channels * 2 * (49 + 8 * shape.channels))
+}
+
+#[divan::bench(args = SHAPES)]
+fn block_forward(bencher: Bencher<'_, '_>, shape: Shape) {
+    let (x, weights, sites) = (shape.features(1), BlockWeights::new(shape.channels), shape.sites());
+    let prepared = block::Prepared::new(&weights.weights()).expect("weights of fitting lengths");
+    let setting = block::Setting {
+        sites: &sites,
+        images: shape.images,
+        scale: None,
+        norm_eps: 1e-6,
+        grn_eps: 1e-6,
+    };
+    let mut out = buffer(x.len());
+    bencher
+        .counter(block_operations(shape, 1))
+        .bench_local(|| block::forward(&x, &prepared, &setting, &mut out));
+}
+
+#[divan::bench(args = SHAPES)]
+fn block_training(bencher: Bencher<'_, '_>, shape: Shape) {
+    let c = shape.channels;
+    let (x, grad, weights) = (shape.features(1), shape.features(1), BlockWeights::new(c));
+    let sites = shape.sites();
+    let setting = block::Setting {
+        sites: &sites,
+        images: shape.images,
+        scale: None,
+        norm_eps: 1e-6,
+        grn_eps: 1e-6,
+    };
+    let hidden = shape.rows() * block::hidden_width(c);
+    let (mut out, mut dx) = (buffer(x.len()), buffer(x.len()));
+    let (mut convolved, mut features, mut slope) =
+        (buffer(x.len()), buffer(hidden), buffer(hidden));
+    let mut squares = buffer(shape.images * block::hidden_width(c));
+    let mut gradients = weights.0.clone();
+    bencher.counter(block_operations(shape, 3)).bench_local(|| {
+        let prepared = block::Prepared::new(&weights.weights()).expect("weights fit");
+        let kept = block::Kept {
+            convolved: convolved.as_mut_slice(),
+            hidden: &mut features,
+            slope: &mut slope,
+            squares: &mut squares,
+        };
+        block::forward_keeping(&x, &prepared, &setting, &mut out, kept).expect("lengths fit");
+        let kept = block::Kept {
+            convolved: convolved.as_slice(),
+            hidden: &features,
+            slope: &slope,
+            squares: &squares,
+        };
+        let [a, b, c, d, e, f, g, h, i, j] = &mut gradients;
+        let into = block::Gradients {
+            x: &mut dx,
+            depthwise: a,
+            depthwise_bias: b,
+            norm_gamma: c,
+            norm_beta: d,
+            expand: e,
+            expand_bias: f,
+            grn_gamma: g,
+            grn_beta: h,
+            contract: i,
+            contract_bias: j,
+        };
+        block::backward(&x, kept, &weights.weights(), &setting, &grad, into)
     });
 }

@@ -15,10 +15,10 @@ mod weight;
 use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length, product};
-use crate::simd::{self, dispatch};
+use crate::simd::{self, Level, dispatch};
 use crate::sites::Sites;
 use crate::tasks::with_scratch;
-use filter::Filter;
+pub(crate) use filter::Filter;
 use image::{Convolve, Padded, Part};
 use runs::Runs;
 
@@ -49,7 +49,9 @@ pub fn forward(
         check_length(operation, "bias", bias.len(), channels)?;
     }
     check_length(operation, "out", out.len(), x.len())?;
-    convolve(x, &Filter::new(weight, bias, channels), sites, images, channels, out);
+    let filter = Filter::new(weight, bias, channels);
+    Convolution { filter: &filter, sites, first: 0, channels, add: None, level: simd::level() }
+        .run(x, out);
     Ok(())
 }
 
@@ -69,7 +71,9 @@ pub fn backward_input(
     let operation = "depthwise::backward_input";
     check(operation, grad, weight, sites, images, channels)?;
     check_length(operation, "out", out.len(), grad.len())?;
-    convolve(grad, &Filter::turned(weight, channels), sites, images, channels, out);
+    let filter = Filter::turned(weight, channels);
+    Convolution { filter: &filter, sites, first: 0, channels, add: None, level: simd::level() }
+        .run(grad, out);
     Ok(())
 }
 
@@ -113,35 +117,44 @@ fn check(
     check_length(operation, "weight", weight.len(), product(operation, &[channels, TAPS])?)
 }
 
-/// The convolution of all images; each image, or a part of its runs, is one task. An output's value
-/// doesn't depend on the cut.
-fn convolve(
-    x: &[f32],
-    filter: &Filter,
-    sites: &Sites,
-    images: usize,
-    channels: usize,
-    out: &mut [f32],
-) {
-    let level = simd::level();
-    let image_values = sites.sites_per_image() * channels;
-    // Several tasks a thread, so that they end together; a part costs the rows around it again.
-    let parts = (4 * rayon::current_num_threads()).div_ceil(images);
-    x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(
-        |(n, (x, out))| {
-            let runs = Runs::of_image(sites, n);
-            let part_runs = runs.part(parts);
-            let part_values = part_runs * runs.len * channels;
-            out.par_chunks_mut(part_values).enumerate().for_each(|(part, out)| {
-                let first = part * part_runs;
-                let last = (first + part_runs).min(runs.starts.len());
-                let range = first..last;
-                let padded = Padded::around(&runs, range.clone());
-                let part = Part { x, filter, runs: &runs, range, channels, padded };
-                with_scratch(padded.cells(), |cells| {
-                    dispatch(level, Convolve { part, cells, out });
+/// The convolution of some images.
+pub(crate) struct Convolution<'a> {
+    pub(crate) filter: &'a Filter,
+    pub(crate) sites: &'a Sites,
+    /// The first image among those of `sites`.
+    pub(crate) first: usize,
+    pub(crate) channels: usize,
+    /// What is added to the result.
+    pub(crate) add: Option<&'a [f32]>,
+    pub(crate) level: Level,
+}
+
+impl Convolution<'_> {
+    /// Each image, or a part of its runs, is one task. An output's value doesn't depend on the cut.
+    pub(crate) fn run(&self, x: &[f32], out: &mut [f32]) {
+        let Self { filter, sites, first, channels, add, level } = *self;
+        let image_values = sites.sites_per_image() * channels;
+        let images = x.len() / image_values;
+        // Several tasks a thread, so that they end together; a part costs the rows around it again.
+        let parts = (4 * rayon::current_num_threads()).div_ceil(images);
+        x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(
+            |(n, (x, out))| {
+                let runs = Runs::of_image(sites, first + n);
+                let part_runs = runs.part(parts);
+                let part_values = part_runs * runs.len * channels;
+                out.par_chunks_mut(part_values).enumerate().for_each(|(part, out)| {
+                    let start = n * image_values + part * part_values;
+                    let add = add.map(|add| &add[start..start + out.len()]);
+                    let first = part * part_runs;
+                    let last = (first + part_runs).min(runs.starts.len());
+                    let range = first..last;
+                    let padded = Padded::around(&runs, range.clone());
+                    let part = Part { x, filter, runs: &runs, range, channels, padded, add };
+                    with_scratch(padded.cells(), |cells| {
+                        dispatch(level, Convolve { part, cells, out });
+                    });
                 });
-            });
-        },
-    );
+            },
+        );
+    }
 }

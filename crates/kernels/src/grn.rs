@@ -99,17 +99,17 @@ fn image_values(
 }
 
 /// The norms of one image.
-struct Norm {
+pub(crate) struct Norm {
     /// G, `[C]`.
-    norm: Vec<f32>,
+    pub(crate) norm: Vec<f32>,
     /// N = G / (mean of G + eps), `[C]`.
-    normalized: Vec<f32>,
+    pub(crate) normalized: Vec<f32>,
     /// 1 / (mean of G + eps)
-    scale: f32,
+    pub(crate) scale: f32,
 }
 
 impl Norm {
-    fn new(squares: &[f32], eps: f32) -> Self {
+    pub(crate) fn new(squares: &[f32], eps: f32) -> Self {
         let norm: Vec<f32> = squares.iter().map(|square| square.sqrt()).collect();
         let mean = norm.iter().map(|&norm| f64::from(norm)).sum::<f64>() / norm.len() as f64;
         let scale = 1.0 / (mean as f32 + eps);

@@ -92,12 +92,12 @@ fn statistics<S: Simd>(simd: S, row: &[f32], eps: f32) -> (f32, f32) {
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
-struct Forward<'a> {
-    x: &'a [f32],
-    gamma: &'a [f32],
-    beta: &'a [f32],
-    eps: f32,
-    out: &'a mut [f32],
+pub(crate) struct Forward<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) gamma: &'a [f32],
+    pub(crate) beta: &'a [f32],
+    pub(crate) eps: f32,
+    pub(crate) out: &'a mut [f32],
 }
 
 impl Kernel for Forward<'_> {
@@ -120,14 +120,14 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct Backward<'a> {
-    x: &'a [f32],
-    gamma: &'a [f32],
-    grad: &'a [f32],
-    eps: f32,
-    dx: &'a mut [f32],
-    dgamma: &'a mut [f32],
-    dbeta: &'a mut [f32],
+pub(crate) struct Backward<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) gamma: &'a [f32],
+    pub(crate) grad: &'a [f32],
+    pub(crate) eps: f32,
+    pub(crate) dx: &'a mut [f32],
+    pub(crate) dgamma: &'a mut [f32],
+    pub(crate) dbeta: &'a mut [f32],
 }
 
 impl Kernel for Backward<'_> {

@@ -11,6 +11,7 @@
 //! `out` slices are written completely and never read, so [`buffer`] may provide them.
 
 pub mod adamw;
+pub mod block;
 pub mod depthwise;
 pub mod gelu;
 pub mod grn;
@@ -23,6 +24,7 @@ pub mod space_to_depth;
 mod buffer;
 mod error;
 mod gradients;
+mod product;
 mod sites;
 mod tasks;
 

@@ -24,20 +24,44 @@ impl Cell {
     pub(crate) const ZERO: Self = Self([0.0; LANES]);
 }
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<Cell>> = const { RefCell::new(Vec::new()) };
+/// The same memory as single values.
+pub(crate) fn values(cells: &[Cell]) -> &[f32] {
+    // SAFETY: a `Cell` is eight `f32` and nothing else (`repr(C)`, its size a multiple of its
+    // alignment), so `cells` is `len · LANES` of them, valid for as long as the borrow.
+    unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len() * LANES) }
 }
 
-/// Runs `work` with this thread's scratch memory of `len` cells, whose contents are left over from
-/// earlier work. `work` must not wait on other tasks, or the memory is allocated again for those.
+/// The same memory as single values.
+pub(crate) fn values_mut(cells: &mut [Cell]) -> &mut [f32] {
+    // SAFETY: as in `values`; the borrow is the only one.
+    unsafe { std::slice::from_raw_parts_mut(cells.as_mut_ptr().cast(), cells.len() * LANES) }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Vec<Cell>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work` with scratch memory of `len` cells, whose contents are left over from earlier work.
+/// A thread keeps its scratch memories for the next time; `work` may ask for more, and may wait for
+/// tasks that do.
 pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Cell]) -> T) -> T {
-    let mut memory = SCRATCH.take();
+    let mut memory = SCRATCH.with_borrow_mut(|free| take_fitting(free, len));
     if memory.len() < len {
         memory.resize(len, Cell::ZERO);
     }
     let result = work(&mut memory[..len]);
-    SCRATCH.set(memory);
+    SCRATCH.with_borrow_mut(|free| free.push(memory));
     result
+}
+
+/// The smallest memory of at least `len` cells, or else the largest.
+fn take_fitting(free: &mut Vec<Vec<Cell>>, len: usize) -> Vec<Cell> {
+    let fit = |memory: &Vec<Cell>| match memory.len() {
+        found if found >= len => (0, found),
+        found => (1, usize::MAX - found),
+    };
+    let best = (0..free.len()).min_by_key(|&index| fit(&free[index]));
+    best.map_or_else(Vec::new, |index| free.swap_remove(index))
 }
 
 /// Adds `parts` (a whole number of slices as long as `sum`) to `sum`, in their order.

@@ -7,8 +7,10 @@ use fcmae_kernels::Sites;
 
 use super::grn::Grn;
 use super::layers::{Depthwise, LayerNorm, Linear};
+use super::{GRN_EPS, NORM_EPS};
 use crate::config::{BlockKind, GrnConfig};
 use crate::ops;
+use crate::ops::block::{BlockSetting, PreparedWeights};
 
 /// The pointwise part of a block: C to 4C, GELU, GRN (V2), 4C to C.
 #[derive(Module, Debug)]
@@ -51,6 +53,8 @@ pub struct Block {
     pub mlp: Mlp,
     /// V1's layer scale, `[C]`.
     pub gamma: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    prepared: PreparedWeights,
 }
 
 /// V1's layer scale at the start.
@@ -70,13 +74,46 @@ impl Block {
                 fc2: Linear::new(4 * channels, channels, device),
             },
             gamma: (!v2).then(|| Param::from_tensor(Tensor::full([channels], LAYER_SCALE, device))),
+            prepared: PreparedWeights::default(),
         }
     }
 
     /// `[N, S, C]` at `sites` to the same; `scale[n]` multiplies the branch of image n (drop path).
     pub fn forward(&self, x: Tensor<3>, sites: &Sites, scale: Option<Vec<f32>>) -> Tensor<3> {
-        let hidden = self.mlp.activate(self.expand(x.clone(), sites));
-        self.contract(x, hidden, scale)
+        match &self.mlp.grn {
+            Some(grn) if grn.is_published() => self.fused(x, grn, sites, scale),
+            _ => {
+                let hidden = self.mlp.activate(self.expand(x.clone(), sites));
+                self.contract(x, hidden, scale)
+            }
+        }
+    }
+
+    /// The published V2 block as one operation.
+    fn fused(&self, x: Tensor<3>, grn: &Grn, sites: &Sites, scale: Option<Vec<f32>>) -> Tensor<3> {
+        let Mlp { fc1, fc2, .. } = &self.mlp;
+        let vectors = [
+            &self.conv_dw.bias,
+            &self.norm.weight,
+            &self.norm.bias,
+            &fc1.bias,
+            &grn.weight,
+            &grn.bias,
+            &fc2.bias,
+        ];
+        ops::block(
+            x,
+            self.conv_dw.weight.val(),
+            [fc1.weight.val(), fc2.weight.val()],
+            vectors.map(|vector| vector.val()),
+            BlockSetting {
+                sites: sites.clone(),
+                scale,
+                norm_eps: NORM_EPS,
+                grn_eps: GRN_EPS,
+                prepared: self.prepared.clone(),
+            },
+        )
     }
 
     /// The output together with the 4C features inside.

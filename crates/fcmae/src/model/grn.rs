@@ -25,9 +25,14 @@ impl Grn {
         Self { weight: zero(), bias: zero(), config }
     }
 
+    /// Whether it is the variant of the published networks.
+    pub fn is_published(&self) -> bool {
+        self.config == GrnConfig::default()
+    }
+
     /// GELU, then GRN: `[N, S, channels]` to the same.
     pub fn gelu_forward(&self, x: Tensor<3>) -> Tensor<3> {
-        if self.config == GrnConfig::default() {
+        if self.is_published() {
             ops::gelu_grn(x, self.weight.val(), self.bias.val(), GRN_EPS)
         } else {
             grn(ops::gelu(x), self.weight.val(), self.bias.val(), &self.config)

@@ -11,6 +11,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend};
 use fcmae_kernels::Sites;
 
+use super::block::{BlockGradients, BlockPass, BlockSetting, BlockWeights};
 use super::{AdamWStep, ConvNextOps, plain};
 
 /// Registers an operation of three differentiable inputs whose backward gives all three gradients.
@@ -111,6 +112,39 @@ impl<B: Backend> Backward<B, 2> for Residual {
     }
 }
 
+/// What the block's backward pass needs.
+#[derive(Clone, Debug)]
+struct BlockState<B: Backend> {
+    x: FloatTensor<B>,
+    weights: BlockWeights<B>,
+    pass: BlockPass<B>,
+    setting: BlockSetting,
+}
+
+#[derive(Debug)]
+struct Block;
+
+impl<B: ConvNextOps> Backward<B, 11> for Block {
+    type State = BlockState<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 11>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let grad = grads.consume::<B>(&ops.node);
+        let BlockState { x, weights, pass, setting } = ops.state;
+        let BlockGradients { x, weights } = B::block_backward(x, pass, weights, grad, setting);
+        let found = std::iter::once(x).chain(weights.into_array());
+        for (node, grad) in ops.parents.into_iter().zip(found) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
 /// Runs the forward on the inner backend and keeps `$state` where a gradient is wanted.
 macro_rules! tracked {
     ($op:expr, [$($node:expr),+], $state:expr, $forward:expr) => {
@@ -200,6 +234,26 @@ impl<B: ConvNextOps, S: CheckpointStrategy> ConvNextOps for Autodiff<B, S> {
             scale.clone(),
             B::residual(shortcut.into_primitive(), branch.into_primitive(), scale)
         )
+    }
+
+    fn block(
+        x: FloatTensor<Self>,
+        weights: BlockWeights<Self>,
+        setting: BlockSetting,
+    ) -> FloatTensor<Self> {
+        let weights = weights.into_array();
+        let [a, b, c, d, e, f, g, h, i, j] = weights.each_ref().map(|weight| weight.node());
+        let nodes = [x.node(), a, b, c, d, e, f, g, h, i, j];
+        let x = x.into_primitive();
+        let weights = BlockWeights::from_array(weights.map(|weight| weight.into_primitive()));
+        match Block.prepare::<S>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let pass = B::block_keeping(x.clone(), weights.clone(), setting.clone());
+                let out = pass.out.clone();
+                prep.finish(BlockState { x, weights, pass, setting }, out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::block(x, weights, setting)),
+        }
     }
 
     fn space_to_depth(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {

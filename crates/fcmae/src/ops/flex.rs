@@ -7,13 +7,16 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorData, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use burn_flex::FlexTensor;
+use fcmae_kernels::block::{self as kernels, Kept, Prepared};
 use fcmae_kernels::space_to_depth::Plane;
 use fcmae_kernels::{Gradients, KernelError, Sites, buffer};
 use fcmae_kernels::{adamw, depthwise, gelu, grn, layer_norm, linear, residual, space_to_depth};
 
+use super::block::{self, BlockGradients, BlockPass, BlockSetting, BlockWeights};
 use super::{AdamWStep, ConvNextOps, plain};
 
 /// A tensor whose values lie in order, one after the other.
+#[derive(Clone)]
 struct Dense(FlexTensor);
 
 impl Dense {
@@ -72,6 +75,62 @@ fn filled(shape: Shape, kernel: impl FnOnce(&mut [f32]) -> Result<(), KernelErro
 /// Rows, columns and channels of `[P, H, W, C]`.
 fn plane(shape: &Shape) -> Plane {
     Plane { height: shape[1], width: shape[2], channels: shape[3] }
+}
+
+/// The most rows, N · S, of a block for which the layout of its weights is kept for the next call.
+const KEEP_PREPARED_BELOW: usize = 8192;
+
+/// A block's weights in [`BlockWeights`]' order.
+#[derive(Clone)]
+struct DenseWeights([Dense; 10]);
+
+impl DenseWeights {
+    fn new(weights: BlockWeights<Flex>) -> Self {
+        Self(weights.into_array().map(Dense::new))
+    }
+
+    fn views(&self) -> kernels::Weights<'_> {
+        let [a, b, c, d, e, f, g, h, i, j] = self.0.each_ref().map(Dense::values);
+        kernels::Weights {
+            depthwise: a,
+            depthwise_bias: b,
+            norm_gamma: c,
+            norm_beta: d,
+            expand: e,
+            expand_bias: f,
+            grn_gamma: g,
+            grn_beta: h,
+            contract: i,
+            contract_bias: j,
+        }
+    }
+
+    fn prepare(&self) -> Prepared {
+        Prepared::new(&self.views()).expect("weights of one block")
+    }
+
+    /// Whether these are the same tensors. While they are held here, their memory is neither freed
+    /// nor written to.
+    fn are(&self, others: &Self) -> bool {
+        let same = |(a, b): (&Dense, &Dense)| std::ptr::eq(a.values(), b.values());
+        self.0.iter().zip(&others.0).all(same)
+    }
+}
+
+/// A block's weights laid out, and what they were laid out from.
+struct PreparedBlock {
+    weights: DenseWeights,
+    layout: Prepared,
+}
+
+fn kernel_setting(setting: &BlockSetting, images: usize) -> kernels::Setting<'_> {
+    kernels::Setting {
+        sites: &setting.sites,
+        images,
+        scale: setting.scale.as_deref(),
+        norm_eps: setting.norm_eps as f32,
+        grn_eps: setting.grn_eps as f32,
+    }
 }
 
 impl ConvNextOps for Flex {
@@ -258,6 +317,120 @@ impl ConvNextOps for Flex {
         filled(shortcut.shape(), |out| {
             residual::forward(shortcut.values(), branch.values(), &scale, out)
         })
+    }
+
+    fn block(
+        x: FloatTensor<Self>,
+        weights: BlockWeights<Self>,
+        setting: BlockSetting,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return block::forward::<Self>(x, weights, setting);
+        }
+        let x = Dense::new(x);
+        let weights = DenseWeights::new(weights);
+        // Laying the weights out costs as much as some hundred rows.
+        let rows = x.values().len() / x.last();
+        let prepared = if rows <= KEEP_PREPARED_BELOW {
+            let fits = |kept: &PreparedBlock| kept.weights.are(&weights);
+            let prepare = || PreparedBlock { weights: weights.clone(), layout: weights.prepare() };
+            Ok(setting.prepared.get_or(fits, prepare))
+        } else {
+            Err(weights.prepare())
+        };
+        let layout = match &prepared {
+            Ok(kept) => &kept.layout,
+            Err(layout) => layout,
+        };
+        filled(x.shape(), |out| {
+            kernels::forward(x.values(), layout, &kernel_setting(&setting, x.images()), out)
+        })
+    }
+
+    fn block_keeping(
+        x: FloatTensor<Self>,
+        weights: BlockWeights<Self>,
+        setting: BlockSetting,
+    ) -> BlockPass<Self> {
+        if !is_float32(&x) {
+            return block::forward_keeping::<Self>(x, weights, setting);
+        }
+        let x = Dense::new(x);
+        let layout = DenseWeights::new(weights).prepare();
+        let (images, values) = (x.images(), x.values().len());
+        let width = kernels::hidden_width(x.last());
+        let hidden_values = values / x.last() * width;
+        let (mut convolved, mut hidden) = (buffer(values), buffer(hidden_values));
+        let (mut slope, mut squares) = (buffer(hidden_values), buffer(images * width));
+        let kept = Kept {
+            convolved: convolved.as_mut_slice(),
+            hidden: &mut hidden,
+            slope: &mut slope,
+            squares: &mut squares,
+        };
+        let out = filled(x.shape(), |out| {
+            let setting = kernel_setting(&setting, images);
+            kernels::forward_keeping(x.values(), &layout, &setting, out, kept)
+        });
+        let flat = |values: Vec<f32>| {
+            let shape = Shape::from([values.len()]);
+            tensor(values, shape)
+        };
+        BlockPass {
+            out,
+            convolved: tensor(convolved, x.shape()),
+            hidden: flat(hidden),
+            slope: flat(slope),
+            squares: flat(squares),
+        }
+    }
+
+    fn block_backward(
+        x: FloatTensor<Self>,
+        pass: BlockPass<Self>,
+        weights: BlockWeights<Self>,
+        grad: FloatTensor<Self>,
+        setting: BlockSetting,
+    ) -> BlockGradients<Self> {
+        if !is_float32(&x) {
+            return block::backward::<Self>(x, pass, weights, grad, setting);
+        }
+        let BlockPass { convolved, hidden, slope, squares, .. } = pass;
+        let [x, grad, convolved, hidden, slope, squares] =
+            [x, grad, convolved, hidden, slope, squares].map(Dense::new);
+        let weights = DenseWeights::new(weights);
+        let kept = Kept {
+            convolved: convolved.values(),
+            hidden: hidden.values(),
+            slope: slope.values(),
+            squares: squares.values(),
+        };
+        let mut written = weights.0.each_ref().map(|weight| buffer(weight.values().len()));
+        let [a, b, c, d, e, f, g, h, i, j] = written.each_mut().map(Vec::as_mut_slice);
+        let x_grad = filled(x.shape(), |x_grad| {
+            let gradients = kernels::Gradients {
+                x: x_grad,
+                depthwise: a,
+                depthwise_bias: b,
+                norm_gamma: c,
+                norm_beta: d,
+                expand: e,
+                expand_bias: f,
+                grn_gamma: g,
+                grn_beta: h,
+                contract: i,
+                contract_bias: j,
+            };
+            let setting = kernel_setting(&setting, x.images());
+            let weights = weights.views();
+            kernels::backward(x.values(), kept, &weights, &setting, grad.values(), gradients)
+        });
+        let mut shapes = weights.0.iter().map(Dense::shape);
+        let gradients = written.map(|values| {
+            let shape = shapes.next().expect("as many shapes as weights");
+            tensor(values, shape)
+        });
+        BlockGradients { x: x_grad, weights: BlockWeights::from_array(gradients) }
     }
 
     fn space_to_depth(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {

@@ -48,6 +48,11 @@ fn hidden_features_are_those_of_the_forward_pass() {
             seen.push(position);
         });
         assert_eq!(seen, [0, 1, 2, 3, 4]);
-        assert_eq!(host(features), host(encoder.forward_grid(images, None)));
+        // Without the features inside, a block is one operation, which rounds in another order.
+        let expected = host(encoder.forward_grid(images, None));
+        for (found, expected) in host(features).into_iter().zip(expected) {
+            let error = (found - expected).abs();
+            assert!(error <= 1e-5 * expected.abs().max(1.0), "{found}, not {expected}");
+        }
     }
 }

@@ -6,9 +6,12 @@ mod operation;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, TensorData};
-use burn::tensor::Shape;
+use burn::tensor::{Device, Shape};
 use burn_flex::FlexTensor;
+use fcmae::config::ModelConfig;
+use fcmae::model::Encoder;
 use fcmae::ops::ConvNextOps;
+use fcmae::parameters::{self, host};
 
 use self::operation::{Operation, all};
 use crate::fill;
@@ -222,4 +225,22 @@ fn a_dropped_branch_passes_no_gradient() {
         let expected = f64::from(scale[i / 20] * *probe as f32);
         assert_eq!(*gradient, expected, "value {i} of the branch");
     }
+}
+
+#[test]
+fn a_block_follows_its_weights() {
+    let device = Device::flex();
+    let config = ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]);
+    let images = fill::images([1, 32, 64, 3], &device);
+    let features = |encoder: &Encoder| host(encoder.forward_grid(images.clone(), None));
+    let first = fill::module(Encoder::new(&config, &device));
+    let found = features(&first);
+    assert_eq!(found, features(&first), "the layout of the weights is used again");
+    // What shares the first one's memory of laid out weights has others.
+    let second = parameters::map(first.clone(), |_, _, value| value * 0.75);
+    let expected =
+        parameters::from_host(Encoder::new(&config, &device), &parameters::to_host(&second));
+    assert_eq!(features(&second), features(&expected.unwrap()));
+    assert_ne!(features(&second), found);
+    assert_eq!(features(&first), found);
 }

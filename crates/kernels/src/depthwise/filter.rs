@@ -3,23 +3,23 @@ use crate::simd::LANES;
 use crate::tasks::Cell;
 
 /// Weight and bias by blocks of eight channels, zeros beyond the last channel.
-pub(super) struct Filter {
+pub(crate) struct Filter {
     pub(super) blocks: Vec<Block>,
 }
 
 /// The filters of eight channels.
-pub(super) struct Block {
+pub(crate) struct Block {
     pub(super) taps: [Cell; TAPS],
     pub(super) bias: Cell,
 }
 
 impl Filter {
-    pub(super) fn new(weight: &[f32], bias: Option<&[f32]>, channels: usize) -> Self {
+    pub(crate) fn new(weight: &[f32], bias: Option<&[f32]>, channels: usize) -> Self {
         Self::with_taps(weight, bias, channels, |tap| tap)
     }
 
     /// Turned by half a turn, without a bias.
-    pub(super) fn turned(weight: &[f32], channels: usize) -> Self {
+    pub(crate) fn turned(weight: &[f32], channels: usize) -> Self {
         Self::with_taps(weight, None, channels, |tap| TAPS - 1 - tap)
     }
 

@@ -100,6 +100,8 @@ pub(super) struct Part<'a> {
     pub(super) range: Range<usize>,
     pub(super) channels: usize,
     pub(super) padded: Padded,
+    /// Added to the outputs of the runs.
+    pub(super) add: Option<&'a [f32]>,
 }
 
 /// Computes a part of an image into `out`, which holds its runs only.
@@ -131,7 +133,7 @@ impl Kernel for Convolve<'_> {
 impl Convolve<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const R: usize, const T: usize>(self, simd: S) {
-        let Part { x, filter, runs, range, channels, padded } = self.part;
+        let Part { x, filter, runs, range, channels, padded, add } = self.part;
         let cells = self.cells;
         cells.fill(Cell::ZERO);
         for (block, filter) in filter.blocks.iter().enumerate() {
@@ -139,6 +141,7 @@ impl Convolve<'_> {
             padded.fill(simd, x, channels, channel, runs, cells);
             let starts = runs.starts[range.clone()].chunks(runs.rows);
             let outs = self.out.chunks_mut(runs.rows * runs.len * channels);
+            let mut site = 0;
             for (starts, out) in starts.zip(outs) {
                 let rows = out.chunks_mut(R * runs.len * channels);
                 for (start, out) in starts.iter().step_by(R).zip(rows) {
@@ -152,6 +155,15 @@ impl Convolve<'_> {
                             }
                         }
                     }
+                    if let Some(add) = add {
+                        let add = add[site * channels..].chunks_exact(channels);
+                        for (out, add) in out.chunks_exact_mut(channels).zip(add) {
+                            let sum =
+                                simd.add(simd.load_at(out, channel), simd.load_at(add, channel));
+                            simd.store_at(sum, out, channel);
+                        }
+                    }
+                    site += out.len() / channels;
                 }
             }
         }

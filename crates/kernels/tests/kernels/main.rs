@@ -2,6 +2,7 @@
 //! vectorised form against the portable one, and one number of threads against another.
 #![allow(clippy::unwrap_used)]
 
+mod block;
 mod compare;
 mod depthwise;
 mod gelu;

@@ -2,6 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 use fcmae::mask::Mask;
+use fcmae::ops::block::{BlockSetting, BlockWeights, PreparedWeights};
 use fcmae::ops::{ConvNextOps, plain};
 use fcmae_kernels::Sites;
 
@@ -33,6 +34,7 @@ pub(super) fn all<B: ConvNextOps>() -> Vec<Operation<B>> {
     let mut all = depthwise();
     all.extend(pointwise());
     all.extend(rearranging());
+    all.extend(block());
     all
 }
 
@@ -137,4 +139,62 @@ fn rearranging<B: ConvNextOps>() -> Vec<Operation<B>> {
         });
     }
     all
+}
+
+/// The whole block; in plain operations, one after the other.
+fn block<B: ConvNextOps>() -> Vec<Operation<B>> {
+    const EPS: f64 = 1e-6;
+    let patches = Mask::random([3, 4], 0.6, 5, 0, &[0, 1, 2]).unwrap().sites(2);
+    let cases = [
+        (Sites::Grid { height: 3, width: 5 }, 1, 6, None),
+        (Sites::Grid { height: 2, width: 2 }, 3, 8, Some(vec![1.25, 0.0, 0.5])),
+        (patches, 3, 5, Some(vec![1.0, 2.0, 0.25])),
+    ];
+    let case = |(sites, images, c, scale): (Sites, usize, usize, Option<Vec<f32>>)| {
+        let vector = |name: &str, count: usize| Operand::filled(name, &[count], 0.5);
+        let prepared = PreparedWeights::default();
+        let setting =
+            BlockSetting { sites: sites.clone(), scale, norm_eps: EPS, grn_eps: EPS, prepared };
+        let own = setting.clone();
+        Operation {
+            name: format!("block of {c} channels at {sites:?}"),
+            operands: vec![
+                Operand::filled("x", &[images, sites.sites_per_image(), c], 2.0),
+                Operand::filled("depthwise", &[c, 1, 7, 7], 0.3),
+                vector("depthwise_bias", c),
+                vector("norm_gamma", c),
+                vector("norm_beta", c),
+                Operand::filled("expand", &[4 * c, c], 0.5),
+                vector("expand_bias", 4 * c),
+                vector("grn_gamma", 4 * c),
+                vector("grn_beta", 4 * c),
+                Operand::filled("contract", &[c, 4 * c], 0.5),
+                vector("contract_bias", c),
+            ],
+            own: apply!(|x, dw, dw_bias, gamma, beta, w1, b1, grn_gamma, grn_beta, w2, b2| {
+                let weights = BlockWeights {
+                    depthwise: dw,
+                    depthwise_bias: dw_bias,
+                    norm_gamma: gamma,
+                    norm_beta: beta,
+                    expand: w1,
+                    expand_bias: b1,
+                    grn_gamma,
+                    grn_beta,
+                    contract: w2,
+                    contract_bias: b2,
+                };
+                B::block(x, weights, own.clone())
+            }),
+            plain: apply!(|x, dw, dw_bias, gamma, beta, w1, b1, grn_gamma, grn_beta, w2, b2| {
+                let x: FloatTensor<B> = x;
+                let y = plain::depthwise::<B>(x.clone(), dw, dw_bias, &setting.sites);
+                let y = plain::layer_norm::<B>(y, gamma, beta, EPS);
+                let y = plain::linear::<B>(y, w1, b1);
+                let y = plain::gelu_grn::<B>(y, grn_gamma, grn_beta, EPS);
+                plain::residual::<B>(x, plain::linear::<B>(y, w2, b2), &setting.scale)
+            }),
+        }
+    };
+    cases.map(case).into()
 }

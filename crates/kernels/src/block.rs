@@ -1,0 +1,183 @@
+//! The ConvNeXt V2 block as one operation:
+//! x + scale · (contract(grn(gelu(expand(norm(depthwise(x)))))))
+//!
+//! A few images at a time go through all of it while they are in the caches, their rows in tiles of
+//! about a hundred. The 4C features of a tile are laid out in panels of sixteen channels, as the
+//! products leave and read them, so that each panel is finished (bias, GELU, sums) in the
+//! first-level cache.
+
+mod backward;
+mod forward;
+mod tiles;
+
+use crate::depthwise::Filter;
+use crate::error::{KernelError, check_length, check_positive, product};
+use crate::product::Panels;
+use crate::simd::LANES;
+use crate::sites::Sites;
+
+pub use backward::{Gradients, backward};
+pub use forward::{Kept, forward, forward_keeping};
+
+/// A block's weights as PyTorch keeps them, C the block's channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// `[C, 7, 7]`
+    pub depthwise: &'a [f32],
+    /// `[C]`
+    pub depthwise_bias: &'a [f32],
+    /// `[C]`
+    pub norm_gamma: &'a [f32],
+    /// `[C]`
+    pub norm_beta: &'a [f32],
+    /// The first linear layer, `[4C, C]`.
+    pub expand: &'a [f32],
+    /// `[4C]`
+    pub expand_bias: &'a [f32],
+    /// `[4C]`
+    pub grn_gamma: &'a [f32],
+    /// `[4C]`
+    pub grn_beta: &'a [f32],
+    /// The second linear layer, `[C, 4C]`.
+    pub contract: &'a [f32],
+    /// `[C]`
+    pub contract_bias: &'a [f32],
+}
+
+impl Weights<'_> {
+    /// Checks all lengths; returns C.
+    fn check(&self, operation: &'static str) -> Result<usize, KernelError> {
+        let channels = self.norm_gamma.len();
+        let hidden = product(operation, &[4, channels])?;
+        check_positive(operation, "norm_gamma", channels)?;
+        check_length(
+            operation,
+            "depthwise",
+            self.depthwise.len(),
+            product(operation, &[49, channels])?,
+        )?;
+        check_length(operation, "depthwise_bias", self.depthwise_bias.len(), channels)?;
+        check_length(operation, "norm_beta", self.norm_beta.len(), channels)?;
+        check_length(
+            operation,
+            "expand",
+            self.expand.len(),
+            product(operation, &[hidden, channels])?,
+        )?;
+        check_length(operation, "expand_bias", self.expand_bias.len(), hidden)?;
+        check_length(operation, "grn_gamma", self.grn_gamma.len(), hidden)?;
+        check_length(operation, "grn_beta", self.grn_beta.len(), hidden)?;
+        check_length(operation, "contract", self.contract.len(), self.expand.len())?;
+        check_length(operation, "contract_bias", self.contract_bias.len(), channels)
+            .map(|()| channels)
+    }
+}
+
+/// What a block is computed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Where the sites of each image lie.
+    pub sites: &'a Sites,
+    /// N
+    pub images: usize,
+    /// A factor of the branch for each image, `[N]` (drop path: 0 or 1 / keep); 1 where there is
+    /// none.
+    pub scale: Option<&'a [f32]>,
+    /// Added to the variance in layer norm.
+    pub norm_eps: f32,
+    /// Added to the mean norm in GRN.
+    pub grn_eps: f32,
+}
+
+impl Setting<'_> {
+    /// Checks the sites and `x`, `[N, S, C]`.
+    fn check(
+        &self,
+        operation: &'static str,
+        x: &[f32],
+        channels: usize,
+    ) -> Result<(), KernelError> {
+        check_positive(operation, "images", self.images)?;
+        self.sites.check_images(self.images)?;
+        if let Some(scale) = self.scale {
+            check_length(operation, "scale", scale.len(), self.images)?;
+        }
+        let values = product(operation, &[self.images, self.sites.sites_per_image(), channels])?;
+        check_length(operation, "x", x.len(), values)
+    }
+
+    /// The scale of `image`'s branch.
+    fn scale(&self, image: usize) -> f32 {
+        self.scale.map_or(1.0, |scale| scale[image])
+    }
+}
+
+/// Values of a site in the 4C features as a block keeps them: 4C up to whole panels.
+#[must_use]
+pub fn hidden_width(channels: usize) -> usize {
+    (4 * channels).next_multiple_of(2 * LANES)
+}
+
+/// A block's weights laid out for the forward pass. Worth keeping where they don't change.
+pub struct Prepared {
+    channels: usize,
+    filter: Filter,
+    norm_gamma: Vec<f32>,
+    norm_beta: Vec<f32>,
+    /// C × 4C
+    expand: Panels,
+    expand_bias: Vec<f32>,
+    grn_gamma: Vec<f32>,
+    grn_beta: Vec<f32>,
+    /// 4C × C
+    contract: Panels,
+    contract_bias: Vec<f32>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("channels", &self.channels).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// Lays `weights` out.
+    ///
+    /// # Errors
+    /// Where lengths don't fit.
+    pub fn new(weights: &Weights<'_>) -> Result<Self, KernelError> {
+        let channels = weights.check("block::Prepared")?;
+        let hidden = hidden_width(channels);
+        Ok(Self {
+            channels,
+            filter: Filter::new(weights.depthwise, Some(weights.depthwise_bias), channels),
+            norm_gamma: weights.norm_gamma.to_vec(),
+            norm_beta: weights.norm_beta.to_vec(),
+            expand: Panels::transposed(weights.expand, channels, hidden / LANES),
+            expand_bias: padded(weights.expand_bias, hidden),
+            grn_gamma: padded(weights.grn_gamma, hidden),
+            grn_beta: padded(weights.grn_beta, hidden),
+            contract: Panels::transposed(weights.contract, 4 * channels, channels.div_ceil(LANES)),
+            contract_bias: padded(weights.contract_bias, channels.next_multiple_of(LANES)),
+        })
+    }
+
+    /// C
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+}
+
+/// `values` and zeros, `len` in all.
+fn padded(values: &[f32], len: usize) -> Vec<f32> {
+    let mut padded = values.to_vec();
+    padded.resize(len, 0.0);
+    padded
+}
+
+/// Panels in as many chunks as there are threads without a tile of their own.
+fn panels_per_task(panels: usize, tiles: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    if tiles >= 2 * threads { panels } else { panels.div_ceil(threads) }
+}

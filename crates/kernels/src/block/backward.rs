@@ -1,0 +1,666 @@
+use rayon::prelude::*;
+
+use super::forward::{Kept, PANEL, Respond, add_by_image, multiply_all, pair, take};
+use super::tiles::{Cut, Tile};
+use super::{Setting, Weights, hidden_width, padded, panels_per_task};
+use crate::depthwise::{self, Convolution, Filter};
+use crate::error::{KernelError, check_length};
+use crate::grn::Norm;
+use crate::layer_norm;
+use crate::product::{
+    AddTransposed, Left, Panels, Strip, Strips, multiply, panels_at_a_time, widths,
+};
+use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
+use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
+
+/// Where [`backward`] writes, each as long as what it is the gradient of.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// With respect to the block's input, `[N, S, C]`.
+    pub x: &'a mut [f32],
+    /// `[C, 7, 7]`
+    pub depthwise: &'a mut [f32],
+    /// `[C]`
+    pub depthwise_bias: &'a mut [f32],
+    /// `[C]`
+    pub norm_gamma: &'a mut [f32],
+    /// `[C]`
+    pub norm_beta: &'a mut [f32],
+    /// `[4C, C]`
+    pub expand: &'a mut [f32],
+    /// `[4C]`
+    pub expand_bias: &'a mut [f32],
+    /// `[4C]`
+    pub grn_gamma: &'a mut [f32],
+    /// `[4C]`
+    pub grn_beta: &'a mut [f32],
+    /// `[C, 4C]`
+    pub contract: &'a mut [f32],
+    /// `[C]`
+    pub contract_bias: &'a mut [f32],
+}
+
+impl Gradients<'_> {
+    fn check(&self, operation: &'static str, x: usize, channels: usize) -> Result<(), KernelError> {
+        let hidden = 4 * channels;
+        for (argument, found, expected) in [
+            ("gradients.x", self.x.len(), x),
+            ("gradients.depthwise", self.depthwise.len(), 49 * channels),
+            ("gradients.depthwise_bias", self.depthwise_bias.len(), channels),
+            ("gradients.norm_gamma", self.norm_gamma.len(), channels),
+            ("gradients.norm_beta", self.norm_beta.len(), channels),
+            ("gradients.expand", self.expand.len(), hidden * channels),
+            ("gradients.expand_bias", self.expand_bias.len(), hidden),
+            ("gradients.grn_gamma", self.grn_gamma.len(), hidden),
+            ("gradients.grn_beta", self.grn_beta.len(), hidden),
+            ("gradients.contract", self.contract.len(), hidden * channels),
+            ("gradients.contract_bias", self.contract_bias.len(), channels),
+        ] {
+            check_length(operation, argument, found, expected)?;
+        }
+        Ok(())
+    }
+}
+
+/// The gradients of the block, from the gradient `grad` with respect to its output.
+///
+/// # Errors
+/// Where sites are invalid or lengths don't fit.
+pub fn backward(
+    x: &[f32],
+    kept: Kept<&[f32]>,
+    weights: &Weights<'_>,
+    setting: &Setting<'_>,
+    grad: &[f32],
+    gradients: Gradients<'_>,
+) -> Result<(), KernelError> {
+    let operation = "block::backward";
+    let channels = weights.check(operation)?;
+    setting.check(operation, x, channels)?;
+    check_length(operation, "grad", grad.len(), x.len())?;
+    kept.check(operation, x.len(), channels, setting.images)?;
+    gradients.check(operation, x.len(), channels)?;
+
+    let width = hidden_width(channels);
+    let prepared = Prepared {
+        channels,
+        width,
+        filter: Filter::turned(weights.depthwise, channels),
+        contract: Panels::new(weights.contract, 4 * channels, width / LANES),
+        expand: Panels::new(weights.expand, channels, channels.div_ceil(LANES)),
+        grn_gamma: padded(weights.grn_gamma, width),
+        grn_beta: padded(weights.grn_beta, width),
+    };
+    let sites = setting.sites.sites_per_image();
+    let cut = Cut::new(setting.images, sites);
+    let level = simd::level();
+    let (image, hidden) = (sites * channels, sites * width);
+    let matrix = Sums::matrix(channels, width);
+    let vectors = Sums::vectors(channels, width);
+    let parts = setting.images.div_ceil(cut.part);
+    let mut matrices = vec![Cell::ZERO; parts * matrix];
+    let mut rest = vec![0.0; parts * vectors];
+    let mut convolved_grad = crate::buffer(x.len());
+
+    gradients
+        .x
+        .par_chunks_mut(cut.part * image)
+        .zip(convolved_grad.par_chunks_mut(cut.part * image))
+        .zip(matrices.par_chunks_mut(matrix).zip(rest.par_chunks_mut(vectors)))
+        .enumerate()
+        .for_each(|(part, ((x_grad, convolved_grad), (matrices, rest)))| {
+            let mut sums = Sums::new(channels, width, matrices, rest);
+            let groups = x_grad
+                .chunks_mut(cut.group * image)
+                .zip(convolved_grad.chunks_mut(cut.group * image));
+            for (index, (x_grad, convolved_grad)) in groups.enumerate() {
+                let first = part * cut.part + index * cut.group;
+                let images = x_grad.len() / image;
+                let last = first + images;
+                let group = Group {
+                    weights,
+                    prepared: &prepared,
+                    setting,
+                    first,
+                    images,
+                    convolved: &kept.convolved[first * image..last * image],
+                    hidden: &kept.hidden[first * hidden..last * hidden],
+                    slope: &kept.slope[first * hidden..last * hidden],
+                    squares: &kept.squares[first * width..last * width],
+                    grad: &grad[first * image..last * image],
+                    level,
+                };
+                group.run(convolved_grad, &mut sums);
+                let convolution = Convolution {
+                    filter: &prepared.filter,
+                    sites: setting.sites,
+                    first,
+                    channels,
+                    add: Some(group.grad),
+                    level,
+                };
+                convolution.run(convolved_grad, x_grad);
+            }
+        });
+
+    depthwise::backward_weight(
+        x,
+        &convolved_grad,
+        setting.sites,
+        setting.images,
+        channels,
+        gradients.depthwise,
+        Some(gradients.depthwise_bias),
+    )?;
+    let (matrices_sum, others) = matrices.split_at_mut(matrix);
+    add_parts(values(others), values_mut(matrices_sum));
+    let (rest_sum, others) = rest.split_at_mut(vectors);
+    add_parts(others, rest_sum);
+    let sums = Sums::new(channels, width, matrices_sum, rest_sum);
+    from_panels(values(sums.contract), channels, gradients.contract);
+    transposed_from_panels(values(sums.expand), channels, gradients.expand);
+    gradients.expand_bias.copy_from_slice(&sums.expand_bias[..4 * channels]);
+    gradients.grn_gamma.copy_from_slice(&sums.grn_gamma[..4 * channels]);
+    gradients.grn_beta.copy_from_slice(&sums.grn_beta[..4 * channels]);
+    let (contract_bias, norm) = sums.sites.split_at(channels);
+    gradients.contract_bias.copy_from_slice(contract_bias);
+    gradients.norm_gamma.copy_from_slice(&norm[..channels]);
+    gradients.norm_beta.copy_from_slice(&norm[channels..]);
+    Ok(())
+}
+
+/// The weights laid out for the backward pass.
+struct Prepared {
+    channels: usize,
+    /// H
+    width: usize,
+    filter: Filter,
+    /// C × 4C
+    contract: Panels,
+    /// 4C × C
+    expand: Panels,
+    grn_gamma: Vec<f32>,
+    grn_beta: Vec<f32>,
+}
+
+/// Gradients summed over the images of a part.
+struct Sums<'a> {
+    /// `[panel, C, 16]`
+    contract: &'a mut [Cell],
+    /// `[panel, C, 16]`, the transpose of the gradient.
+    expand: &'a mut [Cell],
+    /// `[H]`
+    expand_bias: &'a mut [f32],
+    /// `[H]`
+    grn_gamma: &'a mut [f32],
+    /// `[H]`
+    grn_beta: &'a mut [f32],
+    /// `[3, C]`: bias of the second linear layer, gamma and beta of layer norm.
+    sites: &'a mut [f32],
+}
+
+impl<'a> Sums<'a> {
+    fn matrix(channels: usize, width: usize) -> usize {
+        2 * channels * width / LANES
+    }
+
+    fn vectors(channels: usize, width: usize) -> usize {
+        3 * width + 3 * channels
+    }
+
+    fn new(channels: usize, width: usize, matrices: &'a mut [Cell], rest: &'a mut [f32]) -> Self {
+        let (contract, expand) = matrices.split_at_mut(channels * width / LANES);
+        let (expand_bias, rest) = rest.split_at_mut(width);
+        let (grn_gamma, rest) = rest.split_at_mut(width);
+        let (grn_beta, sites) = rest.split_at_mut(width);
+        Self { contract, expand, expand_bias, grn_gamma, grn_beta, sites }
+    }
+}
+
+/// `[panel, C, 16]` to `[C, columns]`.
+fn from_panels(panels: &[f32], channels: usize, out: &mut [f32]) {
+    let columns = out.len() / channels;
+    out.par_chunks_mut(columns).enumerate().for_each(|(channel, out)| {
+        let panels = panels.chunks_exact(channels * PANEL);
+        for (out, panel) in out.chunks_mut(PANEL).zip(panels) {
+            out.copy_from_slice(&panel[channel * PANEL..][..out.len()]);
+        }
+    });
+}
+
+/// `[panel, C, 16]` to `[columns, C]`.
+fn transposed_from_panels(panels: &[f32], channels: usize, out: &mut [f32]) {
+    out.par_chunks_mut(PANEL * channels).zip(panels.par_chunks(channels * PANEL)).for_each(
+        |(out, panel)| {
+            for (lane, out) in out.chunks_exact_mut(channels).enumerate() {
+                for (out, values) in out.iter_mut().zip(panel.chunks_exact(PANEL)) {
+                    *out = values[lane];
+                }
+            }
+        },
+    );
+}
+
+/// Some images that go through the block together.
+struct Group<'a> {
+    weights: &'a Weights<'a>,
+    prepared: &'a Prepared,
+    setting: &'a Setting<'a>,
+    /// The first image among all.
+    first: usize,
+    images: usize,
+    convolved: &'a [f32],
+    hidden: &'a [f32],
+    slope: &'a [f32],
+    squares: &'a [f32],
+    grad: &'a [f32],
+    level: Level,
+}
+
+/// Where a group's features lie on the way.
+struct Features<'a> {
+    /// The gradient, times the image's scale, by strips.
+    grad: &'a mut [Cell],
+    /// The result of layer norm, by strips.
+    normal: &'a mut [Cell],
+    /// The gradient with respect to GRN's result, then to the first linear layer's; in panels.
+    hidden_grad: &'a mut [Cell],
+    /// GRN's result, in panels.
+    responded: &'a mut [Cell],
+}
+
+impl Group<'_> {
+    /// Adds the gradients of the weights to `sums` and writes the gradient with respect to the
+    /// convolution's result.
+    fn run(&self, convolved_grad: &mut [f32], sums: &mut Sums<'_>) {
+        let Prepared { channels, width, .. } = *self.prepared;
+        let rows = self.grad.len() / channels;
+        let tiles = Tile::cut(self.images, rows / self.images);
+        let strips = Strips::cells(rows, channels);
+        let hidden = rows * width / LANES;
+        with_scratch(2 * strips + 2 * hidden + self.grad.len().div_ceil(LANES), |cells| {
+            let (grad, cells) = cells.split_at_mut(strips);
+            let (normal, cells) = cells.split_at_mut(strips);
+            let (hidden_grad, cells) = cells.split_at_mut(hidden);
+            let (responded, scaled) = cells.split_at_mut(hidden);
+            let scaled = self.scaled(&mut values_mut(scaled)[..self.grad.len()]);
+            let mut features = Features { grad, normal, hidden_grad, responded };
+            let along = self.contract(&tiles, scaled, &mut features, sums);
+            self.expand(&tiles, scaled, &mut features, &along, convolved_grad, sums);
+            self.weights(&tiles, &features, sums);
+        });
+    }
+
+    /// The gradient times the scale of each image.
+    fn scaled<'a>(&'a self, memory: &'a mut [f32]) -> &'a [f32] {
+        let Some(scale) = self.setting.scale else { return self.grad };
+        let image = self.grad.len() / self.images;
+        let images = memory.chunks_exact_mut(image).zip(self.grad.chunks_exact(image));
+        for ((out, grad), scale) in images.zip(&scale[self.first..]) {
+            for (out, grad) in out.iter_mut().zip(grad) {
+                *out = scale * grad;
+            }
+        }
+        memory
+    }
+
+    /// Back through the second linear layer; returns what GRN's gradient needs of all sites.
+    fn contract(
+        &self,
+        tiles: &[Tile],
+        grad: &[f32],
+        features: &mut Features<'_>,
+        sums: &mut Sums<'_>,
+    ) -> Along {
+        let Prepared { channels, width, ref contract, .. } = *self.prepared;
+        let level = self.level;
+        let counts = tiles.iter().map(|tile| tile.images.len() * width).sum();
+        let (mut products, mut grads) = (vec![0.0; counts], vec![0.0; counts]);
+        let mut tasks = Vec::with_capacity(tiles.len());
+        let (mut strips, mut out) = (&mut *features.grad, &mut *features.hidden_grad);
+        let (mut products_rest, mut grads_rest) = (products.as_mut_slice(), grads.as_mut_slice());
+        for tile in tiles {
+            tasks.push((
+                tile,
+                take(&mut strips, Strips::cells(tile.len(), channels)),
+                take(&mut out, tile.len() * width / LANES),
+                take(&mut products_rest, tile.images.len() * width),
+                take(&mut grads_rest, tile.images.len() * width),
+            ));
+        }
+        tasks.into_par_iter().for_each(|(tile, strips, out, products, grads)| {
+            let grad = &grad[tile.rows.start * channels..tile.rows.end * channels];
+            dispatch(level, Strip { values: grad, columns: channels, out: strips });
+            let hidden = &self.hidden[tile.rows.start * width..tile.rows.end * width];
+            let chunk = panels_per_task(contract.count(), tiles.len());
+            let (panel, images) = (tile.len() * PANEL, tile.images.len());
+            out.par_chunks_mut(chunk * panel / LANES)
+                .zip(hidden.par_chunks(chunk * panel))
+                .zip(products.par_chunks_mut(chunk * images * PANEL))
+                .zip(grads.par_chunks_mut(chunk * images * PANEL))
+                .enumerate()
+                .for_each(|(index, (((out, hidden), products), grads))| {
+                    let at_a_time = panels_at_a_time(channels, chunk);
+                    let pieces = out
+                        .chunks_mut(at_a_time * panel / LANES)
+                        .zip(hidden.chunks(at_a_time * panel))
+                        .zip(products.chunks_mut(at_a_time * images * PANEL))
+                        .zip(grads.chunks_mut(at_a_time * images * PANEL));
+                    for (piece, (((out, hidden), products), grads)) in pieces.enumerate() {
+                        let first = index * chunk + piece * at_a_time;
+                        let range = first..first + hidden.len() / panel;
+                        let left = Left::row_major(grad, channels);
+                        multiply(level, left, &tile.groups, contract, range, out);
+                        let each = tile.len() / images;
+                        dispatch(level, SumSites { each, grad: out, hidden, products, grads });
+                    }
+                });
+        });
+        self.along(tiles, &products, &grads, sums)
+    }
+
+    /// Gradients of GRN, from the sums of each tile over its sites.
+    fn along(&self, tiles: &[Tile], products: &[f32], grads: &[f32], sums: &mut Sums<'_>) -> Along {
+        let Prepared { channels, width, ref grn_gamma, .. } = *self.prepared;
+        let by_image = |parts: &[f32]| {
+            let mut total = vec![0.0; self.images * width];
+            let mut rest = parts;
+            for tile in tiles {
+                let images = tile.images.len();
+                let (part, others) = rest.split_at(images * width);
+                rest = others;
+                let range = tile.images.start * width..tile.images.end * width;
+                add_by_image(part, images, &mut total[range]);
+            }
+            total
+        };
+        let (products, grads) = (by_image(products), by_image(grads));
+        let mut along = Along {
+            response: vec![1.0; self.images * width],
+            along: vec![0.0; self.images * width],
+        };
+        let count = 4 * channels;
+        for image in 0..self.images {
+            let start = image * width;
+            let products = &products[start..start + count];
+            let norm = Norm::new(&self.squares[start..start + count], self.setting.grn_eps);
+            let mut weighted = 0.0f64;
+            for c in 0..count {
+                let normalized = norm.normalized[c];
+                sums.grn_gamma[c] += products[c] * normalized;
+                sums.grn_beta[c] += grads[start + c];
+                weighted += f64::from(grn_gamma[c] * products[c]) * f64::from(normalized);
+                along.response[start + c] = 1.0 + grn_gamma[c] * normalized;
+            }
+            let shared = (weighted / count as f64) as f32 * norm.scale;
+            for c in 0..count {
+                along.along[start + c] = match norm.norm[c] {
+                    0.0 => 0.0,
+                    norm_c => (grn_gamma[c] * products[c] * norm.scale - shared) / norm_c,
+                };
+            }
+        }
+        along
+    }
+
+    /// Back through GRN, GELU, the first linear layer and layer norm.
+    fn expand(
+        &self,
+        tiles: &[Tile],
+        grad: &[f32],
+        features: &mut Features<'_>,
+        along: &Along,
+        convolved_grad: &mut [f32],
+        sums: &mut Sums<'_>,
+    ) {
+        let Prepared { channels, width, .. } = *self.prepared;
+        let level = self.level;
+        let mut site_sums = vec![0.0; tiles.len() * 3 * channels];
+        let mut tasks = Vec::with_capacity(tiles.len());
+        let mut strips = &mut *features.normal;
+        let mut hidden_grad = &mut *features.hidden_grad;
+        let mut responded = &mut *features.responded;
+        let mut out = convolved_grad;
+        for (tile, site_sums) in tiles.iter().zip(site_sums.chunks_exact_mut(3 * channels)) {
+            tasks.push((
+                tile,
+                take(&mut strips, Strips::cells(tile.len(), channels)),
+                take(&mut hidden_grad, tile.len() * width / LANES),
+                take(&mut responded, tile.len() * width / LANES),
+                take(&mut out, tile.len() * channels),
+                site_sums,
+            ));
+        }
+        tasks.into_par_iter().for_each(|(tile, strips, hidden_grad, responded, out, site_sums)| {
+            let rows = tile.rows.start * width..tile.rows.end * width;
+            let (hidden, slope) = (&self.hidden[rows.clone()], &self.slope[rows]);
+            let (count, images) = (tile.len(), tile.images.len());
+            let image = tile.images.start * width..tile.images.end * width;
+            let response = &along.response[image.clone()];
+            let along = &along.along[image];
+            let chunk = panels_per_task(width / PANEL, tiles.len());
+            let values_of = chunk * count * PANEL;
+            hidden_grad
+                .par_chunks_mut(values_of / LANES)
+                .zip(responded.par_chunks_mut(values_of / LANES))
+                .zip(hidden.par_chunks(values_of).zip(slope.par_chunks(values_of)))
+                .enumerate()
+                .for_each(|(index, ((grad, out), (hidden, slope)))| {
+                    let first = index * chunk * PANEL;
+                    let beta = &self.prepared.grn_beta;
+                    let rows = count;
+                    dispatch(
+                        level,
+                        Respond { features: hidden, rows, images, response, beta, first, out },
+                    );
+                    let each = count / images;
+                    dispatch(
+                        level,
+                        Unrespond { each, images, hidden, slope, response, along, first, grad },
+                    );
+                });
+            let range = tile.rows.start * channels..tile.rows.end * channels;
+            let x = &self.convolved[range.clone()];
+            let grad = &grad[range];
+            let left = Left::panels(values(hidden_grad), count);
+            let expand = &self.prepared.expand;
+            with_scratch(count * expand.vectors() + x.len().div_ceil(LANES), |cells| {
+                let (product, rows) = cells.split_at_mut(count * expand.vectors());
+                let rows = &mut values_mut(rows)[..x.len()];
+                multiply_all(level, left, tile, expand, tiles.len(), product);
+                dispatch(level, Gather { panels: product, channels, out: rows });
+                let (gamma, beta) = (self.weights.norm_gamma, self.weights.norm_beta);
+                let eps = self.setting.norm_eps;
+                let (bias, norm) = site_sums.split_at_mut(channels);
+                let (dgamma, dbeta) = norm.split_at_mut(channels);
+                let task =
+                    layer_norm::Backward { x, gamma, grad: rows, eps, dx: out, dgamma, dbeta };
+                dispatch(level, task);
+                dispatch(level, layer_norm::Forward { x, gamma, beta, eps, out: rows });
+                dispatch(level, Strip { values: rows, columns: channels, out: strips });
+                for row in grad.chunks_exact(channels) {
+                    for (sum, value) in bias.iter_mut().zip(row) {
+                        *sum += value;
+                    }
+                }
+            });
+        });
+        for part in site_sums.chunks_exact(3 * channels) {
+            for (sum, value) in sums.sites.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+    }
+
+    /// The gradients of the linear layers' weights, and of the first one's bias.
+    fn weights(&self, tiles: &[Tile], features: &Features<'_>, sums: &mut Sums<'_>) {
+        let Prepared { channels, width, .. } = *self.prepared;
+        let level = self.level;
+        let contract = sums.contract.par_chunks_mut(2 * channels);
+        let expand = sums.expand.par_chunks_mut(2 * channels);
+        let bias = sums.expand_bias.par_chunks_mut(PANEL);
+        contract.zip(expand).zip(bias).enumerate().for_each(
+            |(panel, ((contract, expand), bias))| {
+                for tile in tiles {
+                    let rows = tile.len();
+                    let cells = tile.rows.start * width / LANES + panel * 2 * rows;
+                    let cells = cells..cells + 2 * rows;
+                    let per_row = Strips::cells(1, channels);
+                    let strips = tile.rows.start * per_row..tile.rows.end * per_row;
+                    let grad = &features.grad[strips.clone()];
+                    let left = Strips { cells: grad, rows, columns: channels };
+                    let right = &features.responded[cells.clone()];
+                    dispatch(level, AddTransposed { left, right, sums: contract });
+                    let normal = &features.normal[strips];
+                    let left = Strips { cells: normal, rows, columns: channels };
+                    let right = &features.hidden_grad[cells];
+                    dispatch(level, AddTransposed { left, right, sums: expand });
+                    dispatch(level, AddRows { rows: right, sums: bias });
+                }
+            },
+        );
+    }
+}
+
+/// GRN's part in the gradient with respect to the 4C features h: response · grad + along · h, each
+/// `[image, H]`.
+struct Along {
+    response: Vec<f32>,
+    along: Vec<f32>,
+}
+
+/// Σ over sites of grad · hidden, and of grad, of each image.
+struct SumSites<'a> {
+    /// Sites of an image.
+    each: usize,
+    /// Some panels, `[panel, image, site, 16]`.
+    grad: &'a [Cell],
+    /// As `grad`.
+    hidden: &'a [f32],
+    /// `[panel, image, 16]`
+    products: &'a mut [f32],
+    /// As `products`.
+    grads: &'a mut [f32],
+}
+
+impl Kernel for SumSites<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { each, grad, hidden, products, grads } = self;
+        let sites = grad.chunks_exact(2 * each).zip(hidden.chunks_exact(each * PANEL));
+        let sums = products.chunks_exact_mut(PANEL).zip(grads.chunks_exact_mut(PANEL));
+        for ((grad, hidden), (products, grads)) in sites.zip(sums) {
+            let (hidden, _) = hidden.as_chunks::<LANES>();
+            let mut product = [simd.splat(0.0); 2];
+            let mut sum = [simd.splat(0.0); 2];
+            for (grad, hidden) in grad.chunks_exact(2).zip(hidden.chunks_exact(2)) {
+                for v in 0..2 {
+                    let grad = simd.load(&grad[v].0);
+                    product[v] = simd.mul_add(grad, simd.load(&hidden[v]), product[v]);
+                    sum[v] = simd.add(sum[v], grad);
+                }
+            }
+            for v in 0..2 {
+                simd.store_at(product[v], products, v * LANES);
+                simd.store_at(sum[v], grads, v * LANES);
+            }
+        }
+    }
+}
+
+/// grad = (grad · response + hidden · along) · slope
+struct Unrespond<'a> {
+    each: usize,
+    images: usize,
+    /// Some panels, `[panel, image, site, 16]`.
+    hidden: &'a [f32],
+    /// As `hidden`.
+    slope: &'a [f32],
+    /// `[image, H]`
+    response: &'a [f32],
+    /// `[image, H]`
+    along: &'a [f32],
+    /// The first panel's first channel.
+    first: usize,
+    /// As `hidden`.
+    grad: &'a mut [Cell],
+}
+
+impl Kernel for Unrespond<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { each, images, hidden, slope, response, along, first, grad } = self;
+        let width = response.len() / images;
+        let kept = hidden.chunks_exact(each * PANEL).zip(slope.chunks_exact(each * PANEL));
+        for (index, (grad, (hidden, slope))) in
+            grad.chunks_exact_mut(2 * each).zip(kept).enumerate()
+        {
+            let (panel, image) = (index / images, index % images);
+            let start = image * width + first + panel * PANEL;
+            let response = pair(simd, response, start);
+            let along = pair(simd, along, start);
+            let (hidden, _) = hidden.as_chunks::<LANES>();
+            let (slope, _) = slope.as_chunks::<LANES>();
+            let kept = hidden.chunks_exact(2).zip(slope.chunks_exact(2));
+            for (grad, (hidden, slope)) in grad.chunks_exact_mut(2).zip(kept) {
+                for v in 0..2 {
+                    let through = simd.mul(simd.load(&grad[v].0), response[v]);
+                    let total = simd.mul_add(simd.load(&hidden[v]), along[v], through);
+                    simd.store(simd.mul(total, simd.load(&slope[v])), &mut grad[v].0);
+                }
+            }
+        }
+    }
+}
+
+/// A product's panels to rows of `channels` values.
+struct Gather<'a> {
+    panels: &'a [Cell],
+    channels: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { panels, channels, out } = self;
+        let rows = out.len() / channels;
+        for (row, out) in out.chunks_exact_mut(channels).enumerate() {
+            for (first, vectors) in widths(channels.div_ceil(LANES)) {
+                for v in 0..vectors {
+                    let cell = &panels[first * rows + row * vectors + v];
+                    simd.store_at(simd.load(&cell.0), out, (first + v) * LANES);
+                }
+            }
+        }
+    }
+}
+
+/// sums += Σ over rows, of one panel.
+struct AddRows<'a> {
+    rows: &'a [Cell],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut sums = pair(simd, self.sums, 0);
+        for row in self.rows.chunks_exact(2) {
+            for v in 0..2 {
+                sums[v] = simd.add(sums[v], simd.load(&row[v].0));
+            }
+        }
+        for (v, sum) in sums.into_iter().enumerate() {
+            simd.store_at(sum, self.sums, v * LANES);
+        }
+    }
+}

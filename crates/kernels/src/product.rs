@@ -1,0 +1,175 @@
+//! Matrix products of tiles of rows with matrices cut into panels of columns, on one thread.
+//!
+//! The right-hand matrix, K × N, is laid out as [`Panels`] of two vectors' columns (the last one of
+//! three or one where the number of vectors is odd), each panel row by row, so that the inner loop
+//! reads it in order. Up to six rows of the left-hand matrix meet a panel at a time, their twelve
+//! vectors of sums held in registers. The result is laid out as panels too: whoever asked finishes
+//! it (bias, activation, sums) while it is in the first-level cache.
+
+mod micro;
+mod panels;
+
+use std::ops::Range;
+
+use crate::simd::{Kernel, Level, Simd, dispatch};
+use crate::tasks::Cell;
+use micro::{product_of_rows, product_of_strip};
+pub(crate) use panels::{Panels, widths};
+
+/// The most rows of sums held in registers.
+pub(crate) const TALLEST: usize = 6;
+
+/// Rows of the left-hand matrix that are worked on at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+}
+
+impl Rows {
+    /// Cuts `count` rows from `first` on into as few groups of at most [`TALLEST`] as can be, as
+    /// equal as can be: a group of less than four rows can't keep the processor busy.
+    pub(crate) fn cut(first: usize, count: usize) -> impl Iterator<Item = Self> {
+        let groups = count.div_ceil(TALLEST).max(1);
+        let start = move |group: usize| first + group * count / groups;
+        (0..groups)
+            .map(move |group| Self { first: start(group), count: start(group + 1) - start(group) })
+    }
+}
+
+/// The left-hand matrix: value (row, k) stands at `row · stride + k / 16 · block + k % 16`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    values: &'a [f32],
+    stride: usize,
+    block: usize,
+}
+
+impl<'a> Left<'a> {
+    /// Row-major, rows of `depth` values.
+    pub(crate) fn row_major(values: &'a [f32], depth: usize) -> Self {
+        Self { values, stride: depth, block: 16 }
+    }
+
+    /// In panels of two vectors, as a product of `rows` rows leaves it.
+    pub(crate) fn panels(values: &'a [f32], rows: usize) -> Self {
+        Self { values, stride: 16, block: 16 * rows }
+    }
+}
+
+/// Rows K of the right-hand matrix worked on at a time, so that a panel of it stays in the
+/// first-level cache while all rows of the tile meet it.
+const DEPTH: usize = 384;
+
+/// How many panels a caller should ask for at a time: one, to finish it while it is close by, or all
+/// where the depth is cut, since the rows are in the cache then, but not all of their depth.
+pub(crate) fn panels_at_a_time(depth: usize, panels: usize) -> usize {
+    if depth <= DEPTH + DEPTH / 2 { 1 } else { panels }
+}
+
+/// out = left · right for `groups` of rows and some panels of `right`; `out` is laid out
+/// `[panel, rows, vectors]`.
+pub(crate) fn multiply(
+    level: Level,
+    left: Left<'_>,
+    groups: &[Rows],
+    right: &Panels,
+    panels: Range<usize>,
+    out: &mut [Cell],
+) {
+    dispatch(level, Multiply { left, groups, right, panels, out });
+}
+
+struct Multiply<'a> {
+    left: Left<'a>,
+    groups: &'a [Rows],
+    right: &'a Panels,
+    panels: Range<usize>,
+    out: &'a mut [Cell],
+}
+
+impl Kernel for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { left, groups, right, panels, out } = self;
+        let rows = groups.last().map_or(0, |last| last.first + last.count);
+        let depth = right.depth();
+        let blocks = if depth <= DEPTH + DEPTH / 2 { 1 } else { depth.div_ceil(DEPTH) };
+        // Whole eights, so that only the last block has a rest.
+        let block = depth.div_ceil(blocks).next_multiple_of(16);
+        for start in (0..depth).step_by(block) {
+            let range = start..(start + block).min(depth);
+            let mut out = &mut *out;
+            for panel in panels.clone() {
+                let (vectors, cells) = right.panel(panel);
+                let cells = &cells[range.start * vectors..range.end * vectors];
+                let this;
+                (this, out) = out.split_at_mut(rows * vectors);
+                for group in groups {
+                    let sums = &mut this[group.first * vectors..][..group.count * vectors];
+                    product_of_rows(simd, left, *group, range.clone(), vectors, cells, sums);
+                }
+            }
+        }
+    }
+}
+
+/// The transpose of some rows of a row-major matrix, for products over those rows: strips of up to
+/// [`TALLEST`] columns, each row by row, eight values a row.
+pub(crate) struct Strips<'a> {
+    pub(crate) cells: &'a [Cell],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl Strips<'_> {
+    /// Cells of the strips of `rows` rows of `columns` values.
+    pub(crate) fn cells(rows: usize, columns: usize) -> usize {
+        columns.div_ceil(TALLEST) * rows
+    }
+}
+
+/// Lays rows of `columns` values out as strips.
+pub(crate) struct Strip<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) columns: usize,
+    pub(crate) out: &'a mut [Cell],
+}
+
+impl Kernel for Strip<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let rows = self.values.len() / self.columns;
+        let strips = self.out.chunks_exact_mut(rows.max(1));
+        for (columns, strip) in Rows::cut(0, self.columns).zip(strips) {
+            for (row, cell) in self.values.chunks_exact(self.columns).zip(strip) {
+                simd.store(simd.load_at(row, columns.first), &mut cell.0);
+            }
+        }
+    }
+}
+
+/// sums += leftᵀ · right, over the rows of one tile: `left` `[rows, M]` in strips, `right` one panel
+/// `[rows, 2 vectors]`, `sums` `[M, 2 vectors]`.
+pub(crate) struct AddTransposed<'a> {
+    pub(crate) left: Strips<'a>,
+    pub(crate) right: &'a [Cell],
+    pub(crate) sums: &'a mut [Cell],
+}
+
+impl Kernel for AddTransposed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Strips { cells, rows, columns } = self.left;
+        for (columns, strip) in Rows::cut(0, columns).zip(cells.chunks_exact(rows.max(1))) {
+            let sums = &mut self.sums[2 * columns.first..][..2 * columns.count];
+            product_of_strip(simd, strip, columns.count, self.right, sums);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The inner loops.
+
+use std::ops::Range;
+
+use super::{Left, Rows};
+use crate::simd::{LANES, Lanes, Simd};
+use crate::tasks::Cell;
+
+/// sums = or += (where `depth` doesn't start at 0) rows · panel, for a panel of `vectors` vectors of
+/// which `cells` are the rows `depth`.
+#[inline(always)]
+pub(super) fn product_of_rows<S: Simd>(
+    simd: S,
+    left: Left<'_>,
+    rows: Rows,
+    depth: Range<usize>,
+    vectors: usize,
+    cells: &[Cell],
+    sums: &mut [Cell],
+) {
+    let first = &left.values[rows.first * left.stride..];
+    let left = Left { values: first, ..left };
+    match (vectors, rows.count) {
+        (2, 6) => by_rows::<S, 6, 2>(simd, left, depth, cells, sums),
+        (2, 5) => by_rows::<S, 5, 2>(simd, left, depth, cells, sums),
+        (2, 4) => by_rows::<S, 4, 2>(simd, left, depth, cells, sums),
+        // Three vectors of more than four rows don't fit the registers.
+        (3, 5 | 6) => {
+            let (upper, lower) = sums.split_at_mut(3 * 3);
+            by_rows::<S, 3, 3>(simd, left, depth.clone(), cells, upper);
+            let left = Left { values: &left.values[3 * left.stride..], ..left };
+            if rows.count == 6 {
+                by_rows::<S, 3, 3>(simd, left, depth, cells, lower);
+            } else {
+                by_rows::<S, 2, 3>(simd, left, depth, cells, lower);
+            }
+        }
+        (3, 4) => by_rows::<S, 4, 3>(simd, left, depth, cells, sums),
+        (3, 3) => by_rows::<S, 3, 3>(simd, left, depth, cells, sums),
+        // Rare: the few sites of a small image, or very narrow networks.
+        (3, _) => one_by_one::<S, 3>(simd, left, depth, cells, sums),
+        (2, _) => one_by_one::<S, 2>(simd, left, depth, cells, sums),
+        _ => one_by_one::<S, 1>(simd, left, depth, cells, sums),
+    }
+}
+
+#[inline(always)]
+fn one_by_one<S: Simd, const V: usize>(
+    simd: S,
+    left: Left<'_>,
+    depth: Range<usize>,
+    cells: &[Cell],
+    sums: &mut [Cell],
+) {
+    for (row, sums) in sums.chunks_exact_mut(V).enumerate() {
+        let left = Left { values: &left.values[row * left.stride..], ..left };
+        by_rows::<S, 1, V>(simd, left, depth.clone(), cells, sums);
+    }
+}
+
+/// R rows with V vectors of columns.
+///
+/// The loops over sums are plain ones with constant bounds, which the compiler unrolls entirely so
+/// that the sums stay in registers.
+#[expect(clippy::needless_range_loop, reason = "unrolled, see above")]
+#[inline(always)]
+fn by_rows<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    left: Left<'_>,
+    depth: Range<usize>,
+    cells: &[Cell],
+    out: &mut [Cell],
+) {
+    let mut sums =
+        if depth.start == 0 { [[simd.splat(0.0); V]; R] } else { load::<S, R, V>(simd, out) };
+    let whole = depth.len() / LANES * LANES;
+    let (eights, rest) = cells[..depth.len() * V].split_at(whole * V);
+    for (eight, cells) in eights.chunks_exact(LANES * V).enumerate() {
+        let k = depth.start + eight * LANES;
+        let at = k / 16 * left.block + k % 16;
+        let left: [&Lanes; R] = std::array::from_fn(|row| {
+            left.values[row * left.stride + at..]
+                .first_chunk()
+                .expect("rows of as many values as the right-hand matrix has rows")
+        });
+        for k in 0..LANES {
+            let right: [S::Vector; V] = std::array::from_fn(|v| simd.load(&cells[k * V + v].0));
+            for row in 0..R {
+                let value = simd.splat(left[row][k]);
+                for v in 0..V {
+                    sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
+                }
+            }
+        }
+    }
+    for (k, cells) in rest.chunks_exact(V).enumerate() {
+        let k = depth.start + whole + k;
+        let at = k / 16 * left.block + k % 16;
+        for row in 0..R {
+            let value = simd.splat(left.values[row * left.stride + at]);
+            for v in 0..V {
+                sums[row][v] = simd.mul_add(value, simd.load(&cells[v].0), sums[row][v]);
+            }
+        }
+    }
+    store::<S, R, V>(simd, sums, out);
+}
+
+/// sums += stripᵀ · right for a strip of `columns` columns: `right` is `[rows, 2 vectors]`.
+#[inline(always)]
+pub(super) fn product_of_strip<S: Simd>(
+    simd: S,
+    strip: &[Cell],
+    columns: usize,
+    right: &[Cell],
+    sums: &mut [Cell],
+) {
+    match columns {
+        6 => by_strip::<S, 6>(simd, strip, right, sums),
+        5 => by_strip::<S, 5>(simd, strip, right, sums),
+        4 => by_strip::<S, 4>(simd, strip, right, sums),
+        3 => by_strip::<S, 3>(simd, strip, right, sums),
+        2 => by_strip::<S, 2>(simd, strip, right, sums),
+        _ => by_strip::<S, 1>(simd, strip, right, sums),
+    }
+}
+
+/// As [`by_rows`], the left-hand matrix transposed.
+#[expect(clippy::needless_range_loop, reason = "unrolled; see `by_rows`")]
+#[inline(always)]
+fn by_strip<S: Simd, const R: usize>(simd: S, strip: &[Cell], right: &[Cell], out: &mut [Cell]) {
+    let mut sums = load::<S, R, 2>(simd, out);
+    let (pairs, _) = right.as_chunks::<2>();
+    for (left, right) in strip.iter().zip(pairs) {
+        let right: [S::Vector; 2] = std::array::from_fn(|v| simd.load(&right[v].0));
+        for row in 0..R {
+            let value = simd.splat(left.0[row]);
+            for v in 0..2 {
+                sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
+            }
+        }
+    }
+    store::<S, R, 2>(simd, sums, out);
+}
+
+#[inline(always)]
+fn load<S: Simd, const R: usize, const V: usize>(simd: S, from: &[Cell]) -> [[S::Vector; V]; R] {
+    std::array::from_fn(|row| std::array::from_fn(|v| simd.load(&from[row * V + v].0)))
+}
+
+#[inline(always)]
+fn store<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: [[S::Vector; V]; R],
+    to: &mut [Cell],
+) {
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (v, sum) in sums.into_iter().enumerate() {
+            simd.store(sum, &mut to[row * V + v].0);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use rayon::prelude::*;
+
+use crate::simd::LANES;
+use crate::tasks::Cell;
+
+/// The first vector of each panel, and its vectors, of a matrix of `vectors` vectors of columns.
+pub(crate) fn widths(vectors: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
+    let panels = (vectors / 2).max(1);
+    (0..panels).map(move |panel| {
+        let first = 2 * panel;
+        (first, if panel + 1 == panels { vectors - first } else { 2 })
+    })
+}
+
+/// A matrix of `depth` rows cut into panels of columns, zeros beyond its last column.
+pub(crate) struct Panels {
+    cells: Vec<Cell>,
+    depth: usize,
+    vectors: usize,
+}
+
+impl Panels {
+    /// From a row-major matrix of `columns` columns.
+    pub(crate) fn new(matrix: &[f32], columns: usize, vectors: usize) -> Self {
+        let depth = matrix.len() / columns;
+        Self::filled(depth, vectors, |first, width, cells| {
+            for (row, cells) in matrix.chunks_exact(columns).zip(cells.chunks_exact_mut(width)) {
+                for (vector, cell) in cells.iter_mut().enumerate() {
+                    let start = ((first + vector) * LANES).min(columns);
+                    let end = (start + LANES).min(columns);
+                    cell.0[..end - start].copy_from_slice(&row[start..end]);
+                }
+            }
+        })
+    }
+
+    /// The transpose of a row-major matrix of `depth` columns.
+    pub(crate) fn transposed(matrix: &[f32], depth: usize, vectors: usize) -> Self {
+        let columns = matrix.len() / depth;
+        // Some rows of the panel at a time, so that they stay in the first-level cache while each
+        // column is written.
+        const ROWS: usize = 64;
+        Self::filled(depth, vectors, |first, width, cells| {
+            for (block, cells) in cells.chunks_mut(ROWS * width).enumerate() {
+                for vector in 0..width {
+                    let start = ((first + vector) * LANES).min(columns);
+                    let columns = &matrix[start * depth..columns.min(start + LANES) * depth];
+                    for (lane, column) in columns.chunks_exact(depth).enumerate() {
+                        let column = &column[block * ROWS..];
+                        for (row, value) in cells.chunks_exact_mut(width).zip(column) {
+                            row[vector].0[lane] = *value;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn filled(
+        depth: usize,
+        vectors: usize,
+        fill: impl Fn(usize, usize, &mut [Cell]) + Sync,
+    ) -> Self {
+        let mut cells = vec![Cell::ZERO; depth * vectors];
+        let mut rest = cells.as_mut_slice();
+        let panels: Vec<_> = widths(vectors)
+            .map(|(first, width)| {
+                let (panel, others) = std::mem::take(&mut rest).split_at_mut(depth * width);
+                rest = others;
+                (first, width, panel)
+            })
+            .collect();
+        panels.into_par_iter().for_each(|(first, width, cells)| fill(first, width, cells));
+        Self { cells, depth, vectors }
+    }
+
+    /// Rows, K.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Vectors of columns.
+    pub(crate) fn vectors(&self) -> usize {
+        self.vectors
+    }
+
+    /// Number of panels.
+    pub(crate) fn count(&self) -> usize {
+        widths(self.vectors).len()
+    }
+
+    /// A panel's vectors and its cells, `[depth, vectors]`.
+    #[inline]
+    pub(crate) fn panel(&self, panel: usize) -> (usize, &[Cell]) {
+        let first = 2 * panel;
+        let width = if panel + 1 == self.count() { self.vectors - first } else { 2 };
+        (width, &self.cells[first * self.depth..][..width * self.depth])
+    }
+}
