@@ -9,6 +9,7 @@
 
 mod filter;
 mod image;
+mod pairs;
 mod runs;
 mod weight;
 
@@ -16,10 +17,11 @@ use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length, product};
 use crate::simd::{self, Level, dispatch};
-use crate::sites::Sites;
+use crate::sites::{Patches, Sites};
 use crate::tasks::with_scratch;
 pub(crate) use filter::Filter;
 use image::{Convolve, Padded, Part};
+use pairs::{Gather, Pairs};
 use runs::Runs;
 
 /// Taps along a side of the filter.
@@ -137,6 +139,11 @@ impl Convolution<'_> {
         let images = x.len() / image_values;
         // Several tasks a thread, so that they end together; a part costs the rows around it again.
         let parts = (4 * rayon::current_num_threads()).div_ceil(images);
+        if let Sites::Patches(patches) = sites
+            && patches.side <= pairs::WIDEST
+        {
+            return self.gather(x, patches, parts, out);
+        }
         x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(
             |(n, (x, out))| {
                 let runs = Runs::of_image(sites, first + n);
@@ -153,6 +160,24 @@ impl Convolution<'_> {
                     with_scratch(padded.cells(), |cells| {
                         dispatch(level, Convolve { part, cells, out });
                     });
+                });
+            },
+        );
+    }
+
+    fn gather(&self, x: &[f32], patches: &Patches, parts: usize, out: &mut [f32]) {
+        let Self { filter, sites, first, channels, add, level } = *self;
+        let image_values = sites.sites_per_image() * channels;
+        let part_sites = sites.sites_per_image().div_ceil(parts);
+        x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(
+            |(n, (x, out))| {
+                let pairs = Pairs::of_image(patches, first + n);
+                out.par_chunks_mut(part_sites * channels).enumerate().for_each(|(part, out)| {
+                    let start = n * image_values + part * part_sites * channels;
+                    let add = add.map(|add| &add[start..start + out.len()]);
+                    let sites = part * part_sites..part * part_sites + out.len() / channels;
+                    let pairs = &pairs;
+                    dispatch(level, Gather { x, filter, pairs, sites, channels, add, out });
                 });
             },
         );

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::Gradients;
 use crate::error::{KernelError, check_length, check_multiple};
-use crate::simd::{self, Kernel, LANES, Simd, dispatch};
+use crate::simd::{self, Kernel, LANES, Lanes, Simd, dispatch};
 use crate::tasks::{add_parts, rows_per_task};
 
 /// out = gamma · (x − mean) / √(var + eps) + beta over the last dimension of `[.., C]`, C the length
@@ -62,7 +62,8 @@ pub fn backward(
         .zip(gradients.x.par_chunks_mut(task))
         .zip(gamma_parts.par_chunks_mut(channels).zip(beta_parts.par_chunks_mut(channels)))
         .for_each(|(((x, grad), dx), (dgamma, dbeta))| {
-            dispatch(level, Backward { x, gamma, grad, eps, dx, dgamma, dbeta });
+            let task = Backward { x, gamma, grad, eps, dx, dgamma, dbeta, again: None };
+            dispatch(level, task);
         });
     gradients.gamma.fill(0.0);
     gradients.beta.fill(0.0);
@@ -71,25 +72,44 @@ pub fn backward(
     Ok(())
 }
 
-/// Mean and 1/√(var + eps) of a row, in two passes.
+/// Mean and 1/√(var + eps) of R rows, in two passes. Rows together, since each pass of one waits for
+/// the sum over its lanes.
 #[inline(always)]
-fn statistics<S: Simd>(simd: S, row: &[f32], eps: f32) -> (f32, f32) {
-    let scale = 1.0 / row.len() as f32;
-    let (vectors, rest) = row.as_chunks::<LANES>();
-    let mut sum = simd.splat(0.0);
-    for vector in vectors {
-        sum = simd.add(sum, simd.load(vector));
+fn statistics<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], eps: f32) -> [(f32, f32); R] {
+    let channels = rows[0].len();
+    let scale = 1.0 / channels as f32;
+    let rest = channels - channels % LANES;
+    let vectors: [&[Lanes]; R] = std::array::from_fn(|r| &rows[r].as_chunks().0[..rest / LANES]);
+    let mut sums = [simd.splat(0.0); R];
+    for index in 0..rest / LANES {
+        for r in 0..R {
+            sums[r] = simd.add(sums[r], simd.load(&vectors[r][index]));
+        }
     }
-    let mean = (simd.sum(sum) + rest.iter().sum::<f32>()) * scale;
-    let means = simd.splat(mean);
-    let mut squares = simd.splat(0.0);
-    for vector in vectors {
-        let centred = simd.sub(simd.load(vector), means);
-        squares = simd.mul_add(centred, centred, squares);
+    let means: [f32; R] =
+        std::array::from_fn(|r| (simd.sum(sums[r]) + rows[r][rest..].iter().sum::<f32>()) * scale);
+    let mut squares = [simd.splat(0.0); R];
+    let centres = means.map(|mean| simd.splat(mean));
+    for index in 0..rest / LANES {
+        for r in 0..R {
+            let centred = simd.sub(simd.load(&vectors[r][index]), centres[r]);
+            squares[r] = simd.mul_add(centred, centred, squares[r]);
+        }
     }
-    let rest: f32 = rest.iter().map(|value| (value - mean) * (value - mean)).sum();
-    let variance = (simd.sum(squares) + rest) * scale;
-    (mean, 1.0 / (variance + eps).sqrt())
+    std::array::from_fn(|r| {
+        let centred = |value: &f32| (value - means[r]) * (value - means[r]);
+        let rest: f32 = rows[r][rest..].iter().map(centred).sum();
+        (means[r], 1.0 / ((simd.sum(squares[r]) + rest) * scale + eps).sqrt())
+    })
+}
+
+/// Rows normalized together.
+const TOGETHER: usize = 4;
+
+/// The rows of C values of `values` from `first` on.
+#[inline(always)]
+fn rows<const R: usize>(values: &[f32], channels: usize, first: usize) -> [&[f32]; R] {
+    std::array::from_fn(|r| &values[(first + r) * channels..][..channels])
 }
 
 pub(crate) struct Forward<'a> {
@@ -104,16 +124,33 @@ impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
+        let count = self.x.len() / self.gamma.len();
+        let whole = count - count % TOGETHER;
+        for first in (0..whole).step_by(TOGETHER) {
+            self.rows::<S, TOGETHER>(simd, first);
+        }
+        for first in whole..count {
+            self.rows::<S, 1>(simd, first);
+        }
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
         let channels = self.gamma.len();
-        for (x, out) in self.x.chunks_exact(channels).zip(self.out.chunks_exact_mut(channels)) {
-            let (mean, scale) = statistics(simd, x, self.eps);
-            let (means, scales) = (simd.splat(mean), simd.splat(scale));
-            for start in (0..channels).step_by(LANES) {
-                let centred = simd.sub(simd.load_at(x, start), means);
-                let normal = simd.mul(centred, scales);
-                let gamma = simd.load_at(self.gamma, start);
-                let beta = simd.load_at(self.beta, start);
+        let x: [&[f32]; R] = rows(self.x, channels, first);
+        let statistics = statistics(simd, x, self.eps);
+        let means = statistics.map(|(mean, _)| simd.splat(mean));
+        let scales = statistics.map(|(_, scale)| simd.splat(scale));
+        let out = &mut self.out[first * channels..][..R * channels];
+        for start in (0..channels).step_by(LANES) {
+            let gamma = simd.load_at(self.gamma, start);
+            let beta = simd.load_at(self.beta, start);
+            for r in 0..R {
+                let normal = simd.mul(simd.sub(simd.load_at(x[r], start), means[r]), scales[r]);
+                let out = &mut out[r * channels..][..channels];
                 simd.store_at(simd.mul_add(normal, gamma, beta), out, start);
             }
         }
@@ -128,6 +165,8 @@ pub(crate) struct Backward<'a> {
     pub(crate) dx: &'a mut [f32],
     pub(crate) dgamma: &'a mut [f32],
     pub(crate) dbeta: &'a mut [f32],
+    /// Where the forward pass's result is to be written again, and its beta.
+    pub(crate) again: Option<(&'a [f32], &'a mut [f32])>,
 }
 
 impl Kernel for Backward<'_> {
@@ -136,35 +175,66 @@ impl Kernel for Backward<'_> {
     /// With x̂ the normalized row and ĝ = gamma · grad:
     /// dx = rstd · (ĝ − mean(ĝ) − x̂ · mean(ĝ · x̂)); dgamma += grad · x̂; dbeta += grad.
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
+        let count = self.x.len() / self.gamma.len();
+        let whole = count - count % TOGETHER;
+        for first in (0..whole).step_by(TOGETHER) {
+            self.rows::<S, TOGETHER>(simd, first);
+        }
+        for first in whole..count {
+            self.rows::<S, 1>(simd, first);
+        }
+    }
+}
+
+impl Backward<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
         let channels = self.gamma.len();
-        let rows = self.x.chunks_exact(channels).zip(self.grad.chunks_exact(channels));
-        for ((x, grad), dx) in rows.zip(self.dx.chunks_exact_mut(channels)) {
-            let (mean, scale) = statistics(simd, x, self.eps);
-            let (means, scales) = (simd.splat(mean), simd.splat(scale));
-            let mut sum = simd.splat(0.0);
-            let mut product = simd.splat(0.0);
-            for start in (0..channels).step_by(LANES) {
-                // Beyond the last channel `grad` and `gamma` load as zeros, so nothing is added.
-                let normal = simd.mul(simd.sub(simd.load_at(x, start), means), scales);
-                let grad = simd.load_at(grad, start);
-                let weighted = simd.mul(grad, simd.load_at(self.gamma, start));
-                sum = simd.add(sum, weighted);
-                product = simd.mul_add(weighted, normal, product);
-                let dgamma = simd.load_at(self.dgamma, start);
-                simd.store_at(simd.mul_add(grad, normal, dgamma), self.dgamma, start);
-                let dbeta = simd.load_at(self.dbeta, start);
-                simd.store_at(simd.add(dbeta, grad), self.dbeta, start);
+        let x: [&[f32]; R] = rows(self.x, channels, first);
+        let grad: [&[f32]; R] = rows(self.grad, channels, first);
+        let statistics = statistics(simd, x, self.eps);
+        let means = statistics.map(|(mean, _)| simd.splat(mean));
+        let scales = statistics.map(|(_, scale)| simd.splat(scale));
+        let mut sums = [simd.splat(0.0); R];
+        let mut products = [simd.splat(0.0); R];
+        for start in (0..channels).step_by(LANES) {
+            // Beyond the last channel `grad` and `gamma` load as zeros, so nothing is added.
+            let gamma = simd.load_at(self.gamma, start);
+            let mut dgamma = simd.load_at(self.dgamma, start);
+            let mut dbeta = simd.load_at(self.dbeta, start);
+            for r in 0..R {
+                let normal = simd.mul(simd.sub(simd.load_at(x[r], start), means[r]), scales[r]);
+                let grad = simd.load_at(grad[r], start);
+                let weighted = simd.mul(grad, gamma);
+                sums[r] = simd.add(sums[r], weighted);
+                products[r] = simd.mul_add(weighted, normal, products[r]);
+                dgamma = simd.mul_add(grad, normal, dgamma);
+                dbeta = simd.add(dbeta, grad);
+                if let Some((beta, again)) = &mut self.again {
+                    let again = &mut again[(first + r) * channels..][..channels];
+                    let value = simd.mul_add(normal, gamma, simd.load_at(beta, start));
+                    simd.store_at(value, again, start);
+                }
             }
-            let share = 1.0 / channels as f32;
-            let mean_grad = simd.splat(simd.sum(sum) * share);
-            let mean_product = simd.splat(simd.sum(product) * share);
-            for start in (0..channels).step_by(LANES) {
-                let normal = simd.mul(simd.sub(simd.load_at(x, start), means), scales);
-                let weighted = simd.mul(simd.load_at(grad, start), simd.load_at(self.gamma, start));
-                let centred = simd.sub(weighted, mean_grad);
-                let rest = simd.sub(centred, simd.mul(normal, mean_product));
-                simd.store_at(simd.mul(rest, scales), dx, start);
+            simd.store_at(dgamma, self.dgamma, start);
+            simd.store_at(dbeta, self.dbeta, start);
+        }
+        let share = 1.0 / channels as f32;
+        let means_of = |sums: [S::Vector; R]| sums.map(|sum| simd.splat(simd.sum(sum) * share));
+        let (grads, products) = (means_of(sums), means_of(products));
+        let dx = &mut self.dx[first * channels..][..R * channels];
+        for start in (0..channels).step_by(LANES) {
+            let gamma = simd.load_at(self.gamma, start);
+            for r in 0..R {
+                let normal = simd.mul(simd.sub(simd.load_at(x[r], start), means[r]), scales[r]);
+                let centred = simd.sub(simd.mul(simd.load_at(grad[r], start), gamma), grads[r]);
+                let rest = simd.sub(centred, simd.mul(normal, products[r]));
+                simd.store_at(
+                    simd.mul(rest, scales[r]),
+                    &mut dx[r * channels..][..channels],
+                    start,
+                );
             }
         }
     }

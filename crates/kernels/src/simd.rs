@@ -87,6 +87,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn exp2_integer(self, a: Self::Vector) -> Self::Vector;
     /// The sum of the lanes.
     fn sum(self, a: Self::Vector) -> f32;
+    /// Has memory brought close that will be asked for soon.
+    fn prefetch(self, at: &Lanes);
 
     /// The vector that starts at `from[start]`, zeros beyond the end of `from`.
     #[inline(always)]

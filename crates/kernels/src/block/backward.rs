@@ -82,7 +82,10 @@ pub fn backward(
     gradients.check(operation, x.len(), channels)?;
 
     let width = hidden_width(channels);
+    let cut = Cut::new(setting.images, setting.sites.sites_per_image());
+    let parts = setting.images.div_ceil(cut.part);
     let prepared = Prepared {
+        parts,
         channels,
         width,
         filter: Filter::turned(weights.depthwise, channels),
@@ -92,12 +95,10 @@ pub fn backward(
         grn_beta: padded(weights.grn_beta, width),
     };
     let sites = setting.sites.sites_per_image();
-    let cut = Cut::new(setting.images, sites);
     let level = simd::level();
     let (image, hidden) = (sites * channels, sites * width);
     let matrix = Sums::matrix(channels, width);
     let vectors = Sums::vectors(channels, width);
-    let parts = setting.images.div_ceil(cut.part);
     let mut matrices = vec![Cell::ZERO; parts * matrix];
     let mut rest = vec![0.0; parts * vectors];
     let mut convolved_grad = crate::buffer(x.len());
@@ -169,8 +170,13 @@ pub fn backward(
     Ok(())
 }
 
+/// Cells of strips that all panels meet while they are in the second-level cache.
+const CACHED_STRIPS: usize = 16 * 1024;
+
 /// The weights laid out for the backward pass.
 struct Prepared {
+    /// Parts of the batch that are worked on side by side.
+    parts: usize,
     channels: usize,
     /// H
     width: usize,
@@ -464,20 +470,29 @@ impl Group<'_> {
             let grad = &grad[range];
             let left = Left::panels(values(hidden_grad), count);
             let expand = &self.prepared.expand;
-            with_scratch(count * expand.vectors() + x.len().div_ceil(LANES), |cells| {
-                let (product, rows) = cells.split_at_mut(count * expand.vectors());
+            let product = count * expand.vectors();
+            let rows = x.len().div_ceil(LANES);
+            with_scratch(product + 2 * rows, |cells| {
+                let (product, cells) = cells.split_at_mut(product);
+                let (rows, normal) = cells.split_at_mut(rows);
                 let rows = &mut values_mut(rows)[..x.len()];
+                let normal = &mut values_mut(normal)[..x.len()];
                 multiply_all(level, left, tile, expand, tiles.len(), product);
                 dispatch(level, Gather { panels: product, channels, out: rows });
-                let (gamma, beta) = (self.weights.norm_gamma, self.weights.norm_beta);
-                let eps = self.setting.norm_eps;
                 let (bias, norm) = site_sums.split_at_mut(channels);
                 let (dgamma, dbeta) = norm.split_at_mut(channels);
-                let task =
-                    layer_norm::Backward { x, gamma, grad: rows, eps, dx: out, dgamma, dbeta };
+                let task = layer_norm::Backward {
+                    x,
+                    gamma: self.weights.norm_gamma,
+                    grad: rows,
+                    eps: self.setting.norm_eps,
+                    dx: out,
+                    dgamma,
+                    dbeta,
+                    again: Some((self.weights.norm_beta, &mut *normal)),
+                };
                 dispatch(level, task);
-                dispatch(level, layer_norm::Forward { x, gamma, beta, eps, out: rows });
-                dispatch(level, Strip { values: rows, columns: channels, out: strips });
+                dispatch(level, Strip { values: normal, columns: channels, out: strips });
                 for row in grad.chunks_exact(channels) {
                     for (sum, value) in bias.iter_mut().zip(row) {
                         *sum += value;
@@ -496,26 +511,40 @@ impl Group<'_> {
     fn weights(&self, tiles: &[Tile], features: &Features<'_>, sums: &mut Sums<'_>) {
         let Prepared { channels, width, .. } = *self.prepared;
         let level = self.level;
-        let contract = sums.contract.par_chunks_mut(2 * channels);
-        let expand = sums.expand.par_chunks_mut(2 * channels);
-        let bias = sums.expand_bias.par_chunks_mut(PANEL);
+        // Panels for each thread that isn't busy with another part of the batch.
+        let chunk = panels_per_task(width / PANEL, self.prepared.parts);
+        let contract = sums.contract.par_chunks_mut(chunk * 2 * channels);
+        let expand = sums.expand.par_chunks_mut(chunk * 2 * channels);
+        let bias = sums.expand_bias.par_chunks_mut(chunk * PANEL);
+        let per_row = Strips::cells(1, channels);
+        let together = (CACHED_STRIPS / (2 * per_row * tiles[0].len())).max(1);
         contract.zip(expand).zip(bias).enumerate().for_each(
-            |(panel, ((contract, expand), bias))| {
-                for tile in tiles {
-                    let rows = tile.len();
-                    let cells = tile.rows.start * width / LANES + panel * 2 * rows;
-                    let cells = cells..cells + 2 * rows;
-                    let per_row = Strips::cells(1, channels);
-                    let strips = tile.rows.start * per_row..tile.rows.end * per_row;
-                    let grad = &features.grad[strips.clone()];
-                    let left = Strips { cells: grad, rows, columns: channels };
-                    let right = &features.responded[cells.clone()];
-                    dispatch(level, AddTransposed { left, right, sums: contract });
-                    let normal = &features.normal[strips];
-                    let left = Strips { cells: normal, rows, columns: channels };
-                    let right = &features.hidden_grad[cells];
-                    dispatch(level, AddTransposed { left, right, sums: expand });
-                    dispatch(level, AddRows { rows: right, sums: bias });
+            |(index, ((contract, expand), bias))| {
+                for tiles in tiles.chunks(together) {
+                    let panels = contract.chunks_exact_mut(2 * channels);
+                    let panels = panels.zip(expand.chunks_exact_mut(2 * channels));
+                    let panels = panels.zip(bias.chunks_exact_mut(PANEL));
+                    for (panel, ((contract, expand), bias)) in panels.enumerate() {
+                        let panel = index * chunk + panel;
+                        for tile in tiles {
+                            let rows = tile.len();
+                            let cells = tile.rows.start * width / LANES + panel * 2 * rows;
+                            let cells = cells..cells + 2 * rows;
+                            let strips = tile.rows.start * per_row..tile.rows.end * per_row;
+                            let add = |strips: &[Cell], right: &[Cell], sums: &mut [Cell]| {
+                                let left = Strips { cells: strips, rows, columns: channels };
+                                dispatch(level, AddTransposed { left, right, sums });
+                            };
+                            let hidden_grad = &features.hidden_grad[cells.clone()];
+                            add(
+                                &features.grad[strips.clone()],
+                                &features.responded[cells],
+                                contract,
+                            );
+                            add(&features.normal[strips], hidden_grad, expand);
+                            dispatch(level, AddRows { rows: hidden_grad, sums: bias });
+                        }
+                    }
                 }
             },
         );

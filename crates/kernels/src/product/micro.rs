@@ -129,7 +129,11 @@ pub(super) fn product_of_strip<S: Simd>(
 #[expect(clippy::needless_range_loop, reason = "unrolled; see `by_rows`")]
 #[inline(always)]
 fn by_strip<S: Simd, const R: usize>(simd: S, strip: &[Cell], right: &[Cell], out: &mut [Cell]) {
-    let mut sums = load::<S, R, 2>(simd, out);
+    // The sums are far away: asked for now, they are there when they are needed.
+    for cell in out.iter().step_by(2) {
+        simd.prefetch(&cell.0);
+    }
+    let mut sums = [[simd.splat(0.0); 2]; R];
     let (pairs, _) = right.as_chunks::<2>();
     for (left, right) in strip.iter().zip(pairs) {
         let right: [S::Vector; 2] = std::array::from_fn(|v| simd.load(&right[v].0));
@@ -138,6 +142,12 @@ fn by_strip<S: Simd, const R: usize>(simd: S, strip: &[Cell], right: &[Cell], ou
             for v in 0..2 {
                 sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
             }
+        }
+    }
+    let before = load::<S, R, 2>(simd, out);
+    for (sums, before) in sums.iter_mut().zip(before) {
+        for (sum, before) in sums.iter_mut().zip(before) {
+            *sum = simd.add(*sum, before);
         }
     }
     store::<S, R, 2>(simd, sums, out);

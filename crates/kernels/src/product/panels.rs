@@ -24,11 +24,15 @@ impl Panels {
     pub(crate) fn new(matrix: &[f32], columns: usize, vectors: usize) -> Self {
         let depth = matrix.len() / columns;
         Self::filled(depth, vectors, |first, width, cells| {
+            let start = (first * LANES).min(columns);
+            let end = (start + width * LANES).min(columns);
             for (row, cells) in matrix.chunks_exact(columns).zip(cells.chunks_exact_mut(width)) {
-                for (vector, cell) in cells.iter_mut().enumerate() {
-                    let start = ((first + vector) * LANES).min(columns);
-                    let end = (start + LANES).min(columns);
-                    cell.0[..end - start].copy_from_slice(&row[start..end]);
+                let (whole, rest) = row[start..end].as_chunks::<LANES>();
+                for (cell, values) in cells.iter_mut().zip(whole) {
+                    cell.0 = *values;
+                }
+                if let Some(cell) = cells.get_mut(whole.len()) {
+                    cell.0[..rest.len()].copy_from_slice(rest);
                 }
             }
         })
@@ -44,11 +48,20 @@ impl Panels {
             for (block, cells) in cells.chunks_mut(ROWS * width).enumerate() {
                 for vector in 0..width {
                     let start = ((first + vector) * LANES).min(columns);
+                    let rows = block * ROWS..(block * ROWS + cells.len() / width);
                     let columns = &matrix[start * depth..columns.min(start + LANES) * depth];
-                    for (lane, column) in columns.chunks_exact(depth).enumerate() {
-                        let column = &column[block * ROWS..];
-                        for (row, value) in cells.chunks_exact_mut(width).zip(column) {
-                            row[vector].0[lane] = *value;
+                    if columns.len() == LANES * depth {
+                        let columns: [&[f32]; LANES] =
+                            std::array::from_fn(|lane| &columns[lane * depth..][rows.clone()]);
+                        for (k, row) in cells.chunks_exact_mut(width).enumerate() {
+                            row[vector].0 = std::array::from_fn(|lane| columns[lane][k]);
+                        }
+                    } else {
+                        for (lane, column) in columns.chunks_exact(depth).enumerate() {
+                            let column = &column[rows.clone()];
+                            for (row, value) in cells.chunks_exact_mut(width).zip(column) {
+                                row[vector].0[lane] = *value;
+                            }
                         }
                     }
                 }

@@ -110,4 +110,10 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
         })
     }
+
+    #[inline(always)]
+    fn prefetch(self, at: &Lanes) {
+        // SAFETY: a prefetch has no effect that a program can see, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.as_ptr().cast()) }
+    }
 }

@@ -80,4 +80,7 @@ impl Simd for Scalar {
         let [a0, a1, a2, a3, a4, a5, a6, a7] = a;
         ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7))
     }
+
+    #[inline(always)]
+    fn prefetch(self, _at: &Lanes) {}
 }
