@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::simd::{Kernel, Level, Simd, dispatch};
 use crate::tasks::Cell;
-use micro::{product_of_rows, product_of_strip};
+use micro::{product_of_rows, product_of_strips};
 pub(crate) use panels::{Panels, widths};
 
 /// The most rows of sums held in registers.
@@ -116,19 +116,10 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// The transpose of some rows of a row-major matrix, for products over those rows: strips of up to
-/// [`TALLEST`] columns, each row by row, eight values a row.
-pub(crate) struct Strips<'a> {
-    pub(crate) cells: &'a [Cell],
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-}
-
-impl Strips<'_> {
-    /// Cells of the strips of `rows` rows of `columns` values.
-    pub(crate) fn cells(rows: usize, columns: usize) -> usize {
-        columns.div_ceil(TALLEST) * rows
-    }
+/// Cells of the transpose of `rows` rows of `columns` values, for products over those rows: strips of
+/// up to [`TALLEST`] columns, each row by row, eight values a row.
+pub(crate) fn strip_cells(rows: usize, columns: usize) -> usize {
+    columns.div_ceil(TALLEST) * rows
 }
 
 /// Lays rows of `columns` values out as strips.
@@ -153,11 +144,18 @@ impl Kernel for Strip<'_> {
     }
 }
 
-/// sums += leftᵀ · right, over the rows of one tile: `left` `[rows, M]` in strips, `right` one panel
-/// `[rows, 2 vectors]`, `sums` `[M, 2 vectors]`.
-pub(crate) struct AddTransposed<'a> {
-    pub(crate) left: Strips<'a>,
+/// Some rows of both factors of a product over rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Factors<'a> {
+    /// `[rows, M]` in strips.
+    pub(crate) left: &'a [Cell],
+    /// `[rows, 2 vectors]`
     pub(crate) right: &'a [Cell],
+}
+
+/// sums += leftᵀ · right, over the rows of all `factors`; `sums` is `[M, 2 vectors]`.
+pub(crate) struct AddTransposed<'a> {
+    pub(crate) factors: &'a [Factors<'a>],
     pub(crate) sums: &'a mut [Cell],
 }
 
@@ -166,10 +164,10 @@ impl Kernel for AddTransposed<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Strips { cells, rows, columns } = self.left;
-        for (columns, strip) in Rows::cut(0, columns).zip(cells.chunks_exact(rows.max(1))) {
-            let sums = &mut self.sums[2 * columns.first..][..2 * columns.count];
-            product_of_strip(simd, strip, columns.count, self.right, sums);
+        let Self { factors, sums } = self;
+        for (strip, columns) in Rows::cut(0, sums.len() / 2).enumerate() {
+            let sums = &mut sums[2 * columns.first..][..2 * columns.count];
+            product_of_strips(simd, factors, strip, columns.count, sums);
         }
     }
 }

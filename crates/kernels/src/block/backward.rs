@@ -8,7 +8,7 @@ use crate::error::{KernelError, check_length};
 use crate::grn::Norm;
 use crate::layer_norm;
 use crate::product::{
-    AddTransposed, Left, Panels, Strip, Strips, multiply, panels_at_a_time, widths,
+    AddTransposed, Factors, Left, Panels, Strip, multiply, panels_at_a_time, strip_cells, widths,
 };
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
@@ -282,7 +282,7 @@ impl Group<'_> {
         let Prepared { channels, width, .. } = *self.prepared;
         let rows = self.grad.len() / channels;
         let tiles = Tile::cut(self.images, rows / self.images);
-        let strips = Strips::cells(rows, channels);
+        let strips = strip_cells(rows, channels);
         let hidden = rows * width / LANES;
         with_scratch(2 * strips + 2 * hidden + self.grad.len().div_ceil(LANES), |cells| {
             let (grad, cells) = cells.split_at_mut(strips);
@@ -328,7 +328,7 @@ impl Group<'_> {
         for tile in tiles {
             tasks.push((
                 tile,
-                take(&mut strips, Strips::cells(tile.len(), channels)),
+                take(&mut strips, strip_cells(tile.len(), channels)),
                 take(&mut out, tile.len() * width / LANES),
                 take(&mut products_rest, tile.images.len() * width),
                 take(&mut grads_rest, tile.images.len() * width),
@@ -430,7 +430,7 @@ impl Group<'_> {
         for (tile, site_sums) in tiles.iter().zip(site_sums.chunks_exact_mut(3 * channels)) {
             tasks.push((
                 tile,
-                take(&mut strips, Strips::cells(tile.len(), channels)),
+                take(&mut strips, strip_cells(tile.len(), channels)),
                 take(&mut hidden_grad, tile.len() * width / LANES),
                 take(&mut responded, tile.len() * width / LANES),
                 take(&mut out, tile.len() * channels),
@@ -516,7 +516,7 @@ impl Group<'_> {
         let contract = sums.contract.par_chunks_mut(chunk * 2 * channels);
         let expand = sums.expand.par_chunks_mut(chunk * 2 * channels);
         let bias = sums.expand_bias.par_chunks_mut(chunk * PANEL);
-        let per_row = Strips::cells(1, channels);
+        let per_row = strip_cells(1, channels);
         let together = (CACHED_STRIPS / (2 * per_row * tiles[0].len())).max(1);
         contract.zip(expand).zip(bias).enumerate().for_each(
             |(index, ((contract, expand), bias))| {
@@ -526,29 +526,40 @@ impl Group<'_> {
                     let panels = panels.zip(bias.chunks_exact_mut(PANEL));
                     for (panel, ((contract, expand), bias)) in panels.enumerate() {
                         let panel = index * chunk + panel;
-                        for tile in tiles {
-                            let rows = tile.len();
-                            let cells = tile.rows.start * width / LANES + panel * 2 * rows;
-                            let cells = cells..cells + 2 * rows;
-                            let strips = tile.rows.start * per_row..tile.rows.end * per_row;
-                            let add = |strips: &[Cell], right: &[Cell], sums: &mut [Cell]| {
-                                let left = Strips { cells: strips, rows, columns: channels };
-                                dispatch(level, AddTransposed { left, right, sums });
-                            };
-                            let hidden_grad = &features.hidden_grad[cells.clone()];
-                            add(
-                                &features.grad[strips.clone()],
-                                &features.responded[cells],
-                                contract,
-                            );
-                            add(&features.normal[strips], hidden_grad, expand);
-                            dispatch(level, AddRows { rows: hidden_grad, sums: bias });
+                        let by_responded =
+                            factors(tiles, channels, panel, features.grad, features.responded);
+                        let by_hidden =
+                            factors(tiles, channels, panel, features.normal, features.hidden_grad);
+                        let task = AddTransposed { factors: &by_responded, sums: contract };
+                        dispatch(level, task);
+                        dispatch(level, AddTransposed { factors: &by_hidden, sums: expand });
+                        for Factors { right, .. } in &by_hidden {
+                            dispatch(level, AddRows { rows: right, sums: bias });
                         }
                     }
                 }
             },
         );
     }
+}
+
+/// The rows of `tiles`: their strips, and one of the panels of their 4C features.
+fn factors<'a>(
+    tiles: &[Tile],
+    channels: usize,
+    panel: usize,
+    strips: &'a [Cell],
+    panels: &'a [Cell],
+) -> Vec<Factors<'a>> {
+    let (per_row, width) = (strip_cells(1, channels), hidden_width(channels));
+    let of_tile = |tile: &Tile| {
+        let first = tile.rows.start * width / LANES + panel * 2 * tile.len();
+        Factors {
+            left: &strips[tile.rows.start * per_row..tile.rows.end * per_row],
+            right: &panels[first..first + 2 * tile.len()],
+        }
+    };
+    tiles.iter().map(of_tile).collect()
 }
 
 /// GRN's part in the gradient with respect to the 4C features h: response · grad + along · h, each

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Left, Rows};
+use super::{Factors, Left, Rows};
 use crate::simd::{LANES, Lanes, Simd};
 use crate::tasks::Cell;
 
@@ -106,41 +106,49 @@ fn by_rows<S: Simd, const R: usize, const V: usize>(
     store::<S, R, V>(simd, sums, out);
 }
 
-/// sums += stripᵀ · right for a strip of `columns` columns: `right` is `[rows, 2 vectors]`.
+/// sums += leftᵀ · right for strip number `strip`, of `columns` columns.
 #[inline(always)]
-pub(super) fn product_of_strip<S: Simd>(
+pub(super) fn product_of_strips<S: Simd>(
     simd: S,
-    strip: &[Cell],
+    factors: &[Factors<'_>],
+    strip: usize,
     columns: usize,
-    right: &[Cell],
     sums: &mut [Cell],
 ) {
     match columns {
-        6 => by_strip::<S, 6>(simd, strip, right, sums),
-        5 => by_strip::<S, 5>(simd, strip, right, sums),
-        4 => by_strip::<S, 4>(simd, strip, right, sums),
-        3 => by_strip::<S, 3>(simd, strip, right, sums),
-        2 => by_strip::<S, 2>(simd, strip, right, sums),
-        _ => by_strip::<S, 1>(simd, strip, right, sums),
+        6 => by_strips::<S, 6>(simd, factors, strip, sums),
+        5 => by_strips::<S, 5>(simd, factors, strip, sums),
+        4 => by_strips::<S, 4>(simd, factors, strip, sums),
+        3 => by_strips::<S, 3>(simd, factors, strip, sums),
+        2 => by_strips::<S, 2>(simd, factors, strip, sums),
+        _ => by_strips::<S, 1>(simd, factors, strip, sums),
     }
 }
 
 /// As [`by_rows`], the left-hand matrix transposed.
 #[expect(clippy::needless_range_loop, reason = "unrolled; see `by_rows`")]
 #[inline(always)]
-fn by_strip<S: Simd, const R: usize>(simd: S, strip: &[Cell], right: &[Cell], out: &mut [Cell]) {
+fn by_strips<S: Simd, const R: usize>(
+    simd: S,
+    factors: &[Factors<'_>],
+    strip: usize,
+    out: &mut [Cell],
+) {
     // The sums are far away: asked for now, they are there when they are needed.
     for cell in out.iter().step_by(2) {
         simd.prefetch(&cell.0);
     }
     let mut sums = [[simd.splat(0.0); 2]; R];
-    let (pairs, _) = right.as_chunks::<2>();
-    for (left, right) in strip.iter().zip(pairs) {
-        let right: [S::Vector; 2] = std::array::from_fn(|v| simd.load(&right[v].0));
-        for row in 0..R {
-            let value = simd.splat(left.0[row]);
-            for v in 0..2 {
-                sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
+    for Factors { left, right } in factors {
+        let (right, _) = right.as_chunks::<2>();
+        let left = &left[strip * right.len()..][..right.len()];
+        for (left, right) in left.iter().zip(right) {
+            let right: [S::Vector; 2] = std::array::from_fn(|v| simd.load(&right[v].0));
+            for row in 0..R {
+                let value = simd.splat(left.0[row]);
+                for v in 0..2 {
+                    sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
+                }
             }
         }
     }
