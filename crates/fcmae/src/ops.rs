@@ -176,7 +176,27 @@ pub trait ConvNextOps: Backend {
         second: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        plain::adamw::<Self>(param, grad, first, second, step)
+        plain::adamw::<Self>(param, grad, [first, second], step)
+    }
+
+    /// [`adamw`](Self::adamw) that also renews the parameter's moving average, the last of the
+    /// results.
+    fn adamw_averaging(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        average: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (param, first, second) = plain::adamw::<Self>(param, grad, [first, second], step);
+        let average = plain::ema::<Self>(average, param.clone(), step.average_decay);
+        (param, first, second, average)
+    }
+
+    /// Σ x² of a flat tensor, `[1]`. Not differentiable.
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        plain::sum_of_squares::<Self>(x)
     }
 }
 
@@ -274,21 +294,33 @@ pub fn depth_to_space(x: Tensor<4>, k: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::depth_to_space(x.into_dispatch(), k))
 }
 
-/// [`ConvNextOps::adamw`] on tensors without gradients.
+/// [`ConvNextOps::adamw`] on tensors without gradients, or
+/// [`adamw_averaging`](ConvNextOps::adamw_averaging) where there is an average.
 pub fn adamw<const D: usize>(
     param: Tensor<D>,
     grad: Tensor<D>,
     moments: [Tensor<D>; 2],
+    average: Option<Tensor<D>>,
     step: AdamWStep,
-) -> (Tensor<D>, [Tensor<D>; 2]) {
-    let [first, second] = moments;
-    let (param, first, second) = Dispatch::adamw(
-        param.into_dispatch(),
-        grad.into_dispatch(),
-        first.into_dispatch(),
-        second.into_dispatch(),
-        step,
-    );
+) -> (Tensor<D>, [Tensor<D>; 2], Option<Tensor<D>>) {
+    let [first, second] = moments.map(Tensor::into_dispatch);
+    let (param, grad) = (param.into_dispatch(), grad.into_dispatch());
     let tensor = Tensor::from_dispatch;
-    (tensor(param), [tensor(first), tensor(second)])
+    match average {
+        None => {
+            let (param, first, second) = Dispatch::adamw(param, grad, first, second, step);
+            (tensor(param), [tensor(first), tensor(second)], None)
+        }
+        Some(average) => {
+            let average = average.into_dispatch();
+            let (param, first, second, average) =
+                Dispatch::adamw_averaging(param, grad, first, second, average, step);
+            (tensor(param), [tensor(first), tensor(second)], Some(tensor(average)))
+        }
+    }
+}
+
+/// [`ConvNextOps::sum_of_squares`] on tensors without gradients.
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::sum_of_squares(x.into_dispatch()))
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
+use crate::ops;
 use crate::parameters::host;
 
 /// Gradients by parameter name, flat.
@@ -30,17 +31,8 @@ pub fn accumulate(total: &mut GradientMap, more: GradientMap) {
     }
 }
 
-/// Scales all gradients so that their global norm is at most `limit`; returns the norm before.
-pub fn clip_norm(gradients: &mut GradientMap, limit: f64) -> f64 {
-    let square = |grad: &Tensor<1>| {
-        let sum = (grad.clone() * grad.clone()).sum();
-        f64::from(host(sum)[0])
-    };
-    let norm = gradients.values().map(square).sum::<f64>().sqrt();
-    if norm > limit {
-        for grad in gradients.values_mut() {
-            *grad = grad.clone() * (limit / norm);
-        }
-    }
-    norm
+/// The norm of all gradients together.
+pub fn gradient_norm(gradients: &GradientMap) -> f64 {
+    let square = |grad: &Tensor<1>| f64::from(host(ops::sum_of_squares(grad.clone()))[0]);
+    gradients.values().map(square).sum::<f64>().sqrt()
 }

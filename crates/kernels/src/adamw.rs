@@ -1,9 +1,10 @@
-//! The optimizer's passes over a parameter: AdamW, the sum of squares for gradient norms, and the
-//! exponential moving average.
+//! The optimizer: one pass over a parameter for clipping, AdamW and the exponential moving average,
+//! and the sum of squares that the gradients' norm is made of.
 
 use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length};
+use crate::simd::{self, Kernel, LANES, Simd, dispatch};
 use crate::tasks::TASK_VALUES;
 
 /// One step's settings.
@@ -21,49 +22,140 @@ pub struct AdamW {
     pub weight_decay: f64,
     /// The step's number, from 1.
     pub step: u64,
+    /// The gradient is multiplied by this first (clipping of the norm).
+    pub grad_scale: f64,
+    /// How much of the moving average is kept.
+    pub average_decay: f64,
 }
 
-/// Updates a parameter and its moments in place, as PyTorch's AdamW does:
+/// What an update changes: a parameter, its moments and perhaps its moving average, all of one
+/// length.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// The parameter.
+    pub param: &'a mut [f32],
+    /// First moment.
+    pub first: &'a mut [f32],
+    /// Second moment.
+    pub second: &'a mut [f32],
+    /// Moving average of the parameter.
+    pub average: Option<&'a mut [f32]>,
+}
+
+/// Updates a parameter and its moments in place, as PyTorch's AdamW does, g times `grad_scale`:
 ///
 /// p ← p · (1 − lr·wd); m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²;
-/// p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps)
+/// p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + eps); average ← decay · average + (1 − decay) · p
 ///
 /// # Errors
-/// Where lengths differ or `step` is 0. The parameter isn't touched then.
-pub fn adamw(
-    param: &mut [f32],
-    grad: &[f32],
-    first_moment: &mut [f32],
-    second_moment: &mut [f32],
-    settings: &AdamW,
-) -> Result<(), KernelError> {
+/// Where lengths differ or `step` is 0. Nothing is touched then.
+pub fn adamw(state: State<'_>, grad: &[f32], settings: &AdamW) -> Result<(), KernelError> {
     let operation = "adamw";
+    let State { param, first, second, average } = state;
     check_length(operation, "grad", grad.len(), param.len())?;
-    check_length(operation, "first_moment", first_moment.len(), param.len())?;
-    check_length(operation, "second_moment", second_moment.len(), param.len())?;
+    check_length(operation, "first", first.len(), param.len())?;
+    check_length(operation, "second", second.len(), param.len())?;
+    if let Some(average) = &average {
+        check_length(operation, "average", average.len(), param.len())?;
+    }
     if settings.step == 0 {
         return Err(KernelError::Zero { operation, argument: "step" });
     }
-    let correction = |beta: f64| 1.0 - beta.powf(settings.step as f64);
-    let keep = (1.0 - settings.lr * settings.weight_decay) as f32;
-    let (beta1, rest1) = (settings.beta1 as f32, (1.0 - settings.beta1) as f32);
-    let (beta2, rest2) = (settings.beta2 as f32, (1.0 - settings.beta2) as f32);
-    let rate = (settings.lr / correction(settings.beta1)) as f32;
-    let root = (1.0 / correction(settings.beta2).sqrt()) as f32;
-    let eps = settings.eps as f32;
-    param
+    let level = simd::level();
+    let factors = Factors::new(settings);
+    let pieces = param
         .par_chunks_mut(TASK_VALUES)
         .zip(grad.par_chunks(TASK_VALUES))
-        .zip(first_moment.par_chunks_mut(TASK_VALUES))
-        .zip(second_moment.par_chunks_mut(TASK_VALUES))
-        .for_each(|(((param, grad), first), second)| {
-            for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(first).zip(second) {
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-                *p = keep * *p - rate * *m / (v.sqrt() * root + eps);
-            }
-        });
+        .zip(first.par_chunks_mut(TASK_VALUES))
+        .zip(second.par_chunks_mut(TASK_VALUES));
+    match average {
+        Some(average) => pieces.zip(average.par_chunks_mut(TASK_VALUES)).for_each(
+            |((((param, grad), first), second), average)| {
+                let state = State { param, first, second, average: Some(average) };
+                dispatch(level, Update { state, grad, factors });
+            },
+        ),
+        None => pieces.for_each(|(((param, grad), first), second)| {
+            let state = State { param, first, second, average: None };
+            dispatch(level, Update { state, grad, factors });
+        }),
+    }
     Ok(())
+}
+
+/// The numbers of an update's formulas.
+#[derive(Clone, Copy)]
+struct Factors {
+    grad: f32,
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    /// What is kept of the parameter.
+    keep: f32,
+    /// lr/(1−β₁ᵗ)
+    rate: f32,
+    /// 1/√(1−β₂ᵗ)
+    root: f32,
+    eps: f32,
+    average: f32,
+    rest: f32,
+}
+
+impl Factors {
+    fn new(settings: &AdamW) -> Self {
+        let correction = |beta: f64| 1.0 - beta.powf(settings.step as f64);
+        Self {
+            grad: settings.grad_scale as f32,
+            beta1: settings.beta1 as f32,
+            rest1: (1.0 - settings.beta1) as f32,
+            beta2: settings.beta2 as f32,
+            rest2: (1.0 - settings.beta2) as f32,
+            keep: (1.0 - settings.lr * settings.weight_decay) as f32,
+            rate: (settings.lr / correction(settings.beta1)) as f32,
+            root: (1.0 / correction(settings.beta2).sqrt()) as f32,
+            eps: settings.eps as f32,
+            average: settings.average_decay as f32,
+            rest: (1.0 - settings.average_decay) as f32,
+        }
+    }
+}
+
+struct Update<'a> {
+    state: State<'a>,
+    grad: &'a [f32],
+    factors: Factors,
+}
+
+impl Kernel for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { state: State { param, first, second, mut average }, grad, factors } = self;
+        let splat = |value| simd.splat(value);
+        let [scale, beta1, rest1, beta2, rest2] =
+            [factors.grad, factors.beta1, factors.rest1, factors.beta2, factors.rest2].map(splat);
+        let [keep, rate, root, eps] =
+            [factors.keep, factors.rate, factors.root, factors.eps].map(splat);
+        let [average_keep, average_rest] = [factors.average, factors.rest].map(splat);
+        for start in (0..param.len()).step_by(LANES) {
+            let g = simd.mul(simd.load_at(grad, start), scale);
+            let m = simd.mul_add(beta1, simd.load_at(first, start), simd.mul(rest1, g));
+            let square = simd.mul(rest2, simd.mul(g, g));
+            let v = simd.mul_add(beta2, simd.load_at(second, start), square);
+            let denominator = simd.mul_add(simd.sqrt(v), root, eps);
+            let update = simd.div(simd.mul(rate, m), denominator);
+            let p = simd.sub(simd.mul(keep, simd.load_at(param, start)), update);
+            simd.store_at(m, first, start);
+            simd.store_at(v, second, start);
+            simd.store_at(p, param, start);
+            if let Some(average) = &mut average {
+                let kept = simd.mul(average_keep, simd.load_at(average, start));
+                simd.store_at(simd.mul_add(average_rest, p, kept), average, start);
+            }
+        }
+    }
 }
 
 /// Σ x², in double precision, in an order that doesn't depend on the number of threads.
@@ -85,21 +177,4 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
         })
         .collect();
     parts.iter().sum()
-}
-
-/// average ← decay · average + (1 − decay) · param
-///
-/// # Errors
-/// Where lengths differ.
-pub fn ema(average: &mut [f32], param: &[f32], decay: f64) -> Result<(), KernelError> {
-    check_length("ema", "param", param.len(), average.len())?;
-    let (keep, rest) = (decay as f32, (1.0 - decay) as f32);
-    average.par_chunks_mut(TASK_VALUES).zip(param.par_chunks(TASK_VALUES)).for_each(
-        |(average, param)| {
-            for (average, param) in average.iter_mut().zip(param) {
-                *average = keep * *average + rest * param;
-            }
-        },
-    );
-    Ok(())
 }

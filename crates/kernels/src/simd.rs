@@ -81,6 +81,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The larger; `b` where either is not a number.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// To the nearest integer.
     fn round(self, a: Self::Vector) -> Self::Vector;
     /// 2 to the power of `a`, an integer between −126 and 127.

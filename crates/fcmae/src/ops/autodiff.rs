@@ -12,7 +12,7 @@ use burn::backend::{Autodiff, Backend};
 use fcmae_kernels::Sites;
 
 use super::block::{BlockGradients, BlockPass, BlockSetting, BlockWeights};
-use super::{AdamWStep, ConvNextOps, plain};
+use super::{ConvNextOps, plain};
 
 /// Registers an operation of three differentiable inputs whose backward gives all three gradients.
 macro_rules! ternary {
@@ -262,15 +262,5 @@ impl<B: ConvNextOps, S: CheckpointStrategy> ConvNextOps for Autodiff<B, S> {
 
     fn depth_to_space(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
         tracked!(DepthToSpace, [x], k, B::depth_to_space(x.into_primitive(), k))
-    }
-
-    fn adamw(
-        param: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: AdamWStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        plain::adamw::<Self>(param, grad, first, second, step)
     }
 }

@@ -56,7 +56,8 @@ fn is_float32(tensor: &FlexTensor) -> bool {
     tensor.dtype() == DType::F32
 }
 
-/// A tensor whose storage holds its values and nothing else.
+/// A tensor whose storage holds its values and nothing else: written in place where nobody else
+/// holds it, as in training, and a copy otherwise.
 fn whole(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() && tensor.storage::<f32>().len() == tensor.shape().num_elements() {
         return tensor;
@@ -462,15 +463,44 @@ impl ConvNextOps for Flex {
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         if !is_float32(&param) {
-            return plain::adamw::<Self>(param, grad, first, second, step);
+            return plain::adamw::<Self>(param, grad, [first, second], step);
         }
         let grad = Dense::new(grad);
-        // In place where nobody else holds the tensor, as in training; a copy otherwise.
         let mut state = [param, first, second].map(whole);
         let [param, first, second] = state.each_mut().map(|tensor| tensor.storage_mut::<f32>());
-        sound(adamw::adamw(param, grad.values(), first, second, &step));
-        let [param, first, second] = state;
-        (param, first, second)
+        let slices = adamw::State { param, first, second, average: None };
+        sound(adamw::adamw(slices, grad.values(), &step));
+        state.into()
+    }
+
+    fn adamw_averaging(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        average: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if !is_float32(&param) {
+            let (param, first, second) = plain::adamw::<Self>(param, grad, [first, second], step);
+            let average = plain::ema::<Self>(average, param.clone(), step.average_decay);
+            return (param, first, second, average);
+        }
+        let grad = Dense::new(grad);
+        let mut state = [param, first, second, average].map(whole);
+        let [param, first, second, average] =
+            state.each_mut().map(|tensor| tensor.storage_mut::<f32>());
+        let slices = adamw::State { param, first, second, average: Some(average) };
+        sound(adamw::adamw(slices, grad.values(), &step));
+        state.into()
+    }
+
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::sum_of_squares::<Self>(x);
+        }
+        let sum = adamw::sum_of_squares(Dense::new(x).values());
+        tensor(vec![sum as f32], Shape::from([1]))
     }
 }
 

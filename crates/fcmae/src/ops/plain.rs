@@ -287,12 +287,12 @@ pub fn depth_to_space<B: Backend>(x: F<B>, k: usize) -> F<B> {
 pub fn adamw<B: Backend>(
     param: F<B>,
     grad: F<B>,
-    first: F<B>,
-    second: F<B>,
+    [first, second]: [F<B>; 2],
     step: super::AdamWStep,
 ) -> (F<B>, F<B>, F<B>) {
     let scaled = |x: F<B>, by: f64| B::float_mul_scalar(x, by.into());
     let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
+    let grad = scaled(grad, step.grad_scale);
     let square = B::float_mul(grad.clone(), grad.clone());
     let first = B::float_add(scaled(first, step.beta1), scaled(grad, 1.0 - step.beta1));
     let second = B::float_add(scaled(second, step.beta2), scaled(square, 1.0 - step.beta2));
@@ -303,4 +303,15 @@ pub fn adamw<B: Backend>(
     let update = B::float_div(scaled(first.clone(), step.lr / correction(step.beta1)), denominator);
     let decayed = scaled(param, 1.0 - step.lr * step.weight_decay);
     (B::float_sub(decayed, update), first, second)
+}
+
+/// decay · average + (1 − decay) · param
+pub fn ema<B: Backend>(average: F<B>, param: F<B>, decay: f64) -> F<B> {
+    let kept = B::float_mul_scalar(average, decay.into());
+    B::float_add(kept, B::float_mul_scalar(param, (1.0 - decay).into()))
+}
+
+/// See [`ConvNextOps::sum_of_squares`](super::ConvNextOps::sum_of_squares).
+pub fn sum_of_squares<B: Backend>(x: F<B>) -> F<B> {
+    B::float_sum(B::float_mul(x.clone(), x))
 }

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use fcmae_store::{HostTensor, NamedTensors};
 
-use super::GradientMap;
+use super::{Ema, GradientMap, gradient_norm};
 use crate::config::OptimConfig;
 use crate::ops::{self, AdamWStep};
 use crate::parameters;
@@ -19,6 +19,7 @@ pub struct AdamW {
     beta2: f64,
     eps: f64,
     weight_decay: f64,
+    clip_norm: f64,
     moments: BTreeMap<String, [Tensor<1>; 2]>,
     updates: u64,
 }
@@ -31,23 +32,45 @@ impl AdamW {
             beta2: config.beta2,
             eps: config.eps,
             weight_decay: config.weight_decay,
+            clip_norm: config.clip_norm,
             moments: BTreeMap::new(),
             updates: 0,
         }
     }
 
     /// The module after one update with learning rate `lr · scale(name)`; parameters without a
-    /// gradient stay as they are.
+    /// gradient stay as they are. Gradients whose common norm is above the settings' limit are
+    /// scaled down to it.
     pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientMap,
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
+    ) -> M {
+        self.step_averaging(module, gradients, lr, scale, None)
+    }
+
+    /// As [`step`](Self::step), taking the new weights into `average`.
+    pub fn step_averaging<M: Module>(
         &mut self,
         module: M,
         mut gradients: GradientMap,
         lr: f64,
         scale: impl Fn(&str) -> f64,
+        mut average: Option<&mut Ema>,
     ) -> M {
         self.updates += 1;
+        let norm = if self.clip_norm > 0.0 { gradient_norm(&gradients) } else { 0.0 };
+        let grad_scale = if norm > self.clip_norm { self.clip_norm / norm } else { 1.0 };
+        let average_decay = average.as_ref().map_or(0.0, |ema| ema.decay());
         parameters::map(module, |name, shape, value| {
-            let Some(grad) = gradients.remove(name) else { return value };
+            let Some(grad) = gradients.remove(name) else {
+                if let Some(ema) = &mut average {
+                    ema.update_one(name, &value);
+                }
+                return value;
+            };
             let moments =
                 self.moments.remove(name).unwrap_or_else(|| [0; 2].map(|_| grad.zeros_like()));
             let step = AdamWStep {
@@ -57,9 +80,15 @@ impl AdamW {
                 eps: self.eps,
                 weight_decay: if shape.len() > 1 { self.weight_decay } else { 0.0 },
                 step: self.updates,
+                grad_scale,
+                average_decay,
             };
-            let (value, moments) = ops::adamw(value, grad, moments, step);
+            let averaged = average.as_mut().and_then(|ema| ema.take(name));
+            let (value, moments, averaged) = ops::adamw(value, grad, moments, averaged, step);
             self.moments.insert(name.to_owned(), moments);
+            if let (Some(ema), Some(averaged)) = (&mut average, averaged) {
+                ema.put(name, averaged);
+            }
             value
         })
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::parameters;
 
-/// `average = decay · average + (1 − decay) · weights`, after every update.
+/// `average = decay · average + (1 − decay) · weights`, after every update:
+/// [`AdamW::step_averaging`](super::AdamW::step_averaging) does it in its own pass.
 #[derive(Clone, Debug)]
 pub struct Ema {
     decay: f64,
@@ -24,14 +25,25 @@ impl Ema {
         Self { decay, average }
     }
 
-    /// Takes the weights after an update in.
-    pub fn update<M: Module>(&mut self, module: &M) {
-        parameters::visit(module, |name, _, value| {
-            if let Some(average) = self.average.remove(name) {
-                let average = average * self.decay + value * (1.0 - self.decay);
-                self.average.insert(name.to_owned(), average);
-            }
-        });
+    pub(super) fn decay(&self) -> f64 {
+        self.decay
+    }
+
+    /// One parameter's average, for the optimizer to renew.
+    pub(super) fn take(&mut self, name: &str) -> Option<Tensor<1>> {
+        self.average.remove(name)
+    }
+
+    pub(super) fn put(&mut self, name: &str, average: Tensor<1>) {
+        self.average.insert(name.to_owned(), average);
+    }
+
+    /// Takes in a parameter that the optimizer left alone.
+    pub(super) fn update_one(&mut self, name: &str, value: &Tensor<1>) {
+        if let Some(average) = self.take(name) {
+            let average = average * self.decay + value.clone() * (1.0 - self.decay);
+            self.put(name, average);
+        }
     }
 
     /// The module with the averaged weights.

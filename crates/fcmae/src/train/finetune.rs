@@ -167,16 +167,15 @@ pub fn finetune(
             let files = session::names(&batches, &seen);
             return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
         }
-        if config.optim.clip_norm > 0.0 {
-            optim::clip_norm(&mut gradients, config.optim.clip_norm);
-        }
         let lr = plan.lr(learner.step);
-        learner.model =
-            learner.optimizer.step(learner.model, gradients, lr, |name| layers.scale(name));
+        learner.model = learner.optimizer.step_averaging(
+            learner.model,
+            gradients,
+            lr,
+            |name| layers.scale(name),
+            learner.ema.as_mut(),
+        );
         learner.step += 1;
-        if let Some(ema) = &mut learner.ema {
-            ema.update(&learner.model);
-        }
         session.report(learner.step, loss_sum, images, since)?;
         session.list_skipped(batches.skipped())?;
 

@@ -116,9 +116,6 @@ pub fn pretrain(
             let files = session::names(&batches, &last);
             return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
         }
-        if config.optim.clip_norm > 0.0 {
-            optim::clip_norm(&mut gradients, config.optim.clip_norm);
-        }
         let lr = plan.lr(learner.step);
         learner.model = learner.optimizer.step(learner.model, gradients, lr, |_| 1.0);
         learner.step += 1;

@@ -6,8 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use fcmae::config::{ModelConfig, OptimConfig, PretrainConfig, Size};
 use fcmae::ops::{self, AdamWStep};
-use fcmae::optim::{AdamW, Ema, GradientMap, LayerDecay, Schedule, clip_norm};
-use fcmae::parameters::{self, host};
+use fcmae::optim::{AdamW, Ema, GradientMap, LayerDecay, Schedule, gradient_norm};
+use fcmae::parameters;
 use serde::Deserialize;
 
 use crate::summary::fixture;
@@ -114,8 +114,10 @@ fn plain_adamw_equals_pytorchs_in_float64() {
                     eps: case.eps,
                     weight_decay: parameter.weight_decay,
                     step: i as u64 + 1,
+                    grad_scale: 1.0,
+                    average_decay: 0.0,
                 };
-                (value, moments) = ops::adamw(value, wide(gradient), moments, step);
+                (value, moments, _) = ops::adamw(value, wide(gradient), moments, None, step);
                 let found: Vec<f64> = value.clone().into_data().try_into_vec().unwrap();
                 for (f, e) in found.iter().zip(expected) {
                     // The fixture has nine digits.
@@ -138,25 +140,61 @@ fn a_parameter_without_gradient_stays() {
 
 #[test]
 fn clipping_scales_the_global_norm() {
-    let gradients =
-        || GradientMap::from([("a".into(), flat(&[3.0])), ("b".into(), flat(&[0.0, 4.0]))]);
-    let mut clipped = gradients();
-    assert!((clip_norm(&mut clipped, 1.0) - 5.0).abs() < 1e-6);
-    assert!((host(clipped["a"].clone())[0] - 0.6).abs() < 1e-6);
-    assert!((host(clipped["b"].clone())[1] - 0.8).abs() < 1e-6);
-    let mut kept = gradients();
-    clip_norm(&mut kept, 6.0);
-    assert_eq!(host(kept["b"].clone()), [0.0, 4.0]);
+    let gradients = |scale: f32| {
+        let gradient = |value: f32, count: usize| flat(&vec![scale * value; count]);
+        GradientMap::from([
+            ("decayed".into(), gradient(0.5, 6)),
+            ("plain".into(), gradient(0.4, 4)),
+        ])
+    };
+    let norm = gradient_norm(&gradients(2.0));
+    assert!((norm - 2.0 * (6.0 * 0.25 + 4.0 * 0.16f64).sqrt()).abs() < 1e-6);
+    // Adam's first step hardly depends on the gradient's scale: the moments tell.
+    let moments = |clip_norm: f64, gradients: GradientMap| {
+        let config = OptimConfig { clip_norm, ..PretrainConfig::default().optim };
+        let mut optimizer = AdamW::new(&config);
+        optimizer.step(two(&[1.0; 6], &[2.0; 4]), gradients, 0.1, |_| 1.0);
+        optimizer.state().get("first.plain").unwrap().data[0]
+    };
+    let half = moments(0.0, gradients(1.0));
+    assert!((moments(norm / 2.0, gradients(2.0)) - half).abs() < 1e-7, "clipped to half");
+    assert!((moments(norm * 1.01, gradients(2.0)) - 2.0 * half).abs() < 1e-7, "left alone");
+    assert!((moments(0.0, gradients(2.0)) - 2.0 * half).abs() < 1e-7, "no limit");
 }
 
 #[test]
 fn the_moving_average_follows_its_formula() {
-    let mut ema = Ema::new(&two(&[1.0; 6], &[0.0; 4]), 0.9);
-    ema.update(&two(&[2.0; 6], &[1.0; 4]));
-    ema.update(&two(&[2.0; 6], &[1.0; 4]));
-    let averaged = values(&ema.apply(two(&[9.0; 6], &[9.0; 4])));
-    assert!(averaged["decayed"].iter().all(|v| (v - 1.19).abs() < 1e-6), "{averaged:?}");
-    assert!(averaged["plain"].iter().all(|v| (v - 0.19).abs() < 1e-6), "{averaged:?}");
+    let start = || two(&[1.0; 6], &[0.0; 4]);
+    let config = PretrainConfig::default().optim;
+    let (mut alone, mut averaging) = (AdamW::new(&config), AdamW::new(&config));
+    let mut ema = Ema::new(&start(), 0.9);
+    let (mut module, mut averaged) = (start(), start());
+    let mut expected = values(&start());
+    for step in 0..3 {
+        // The second parameter has no gradient at first.
+        let names = if step == 0 { vec!["decayed"] } else { vec!["decayed", "plain"] };
+        let gradients = || {
+            let gradient = |name: &&str| {
+                let count = if *name == "decayed" { 6 } else { 4 };
+                ((*name).to_owned(), flat(&vec![0.3; count]))
+            };
+            names.iter().map(gradient).collect::<GradientMap>()
+        };
+        module = alone.step(module, gradients(), 0.1, |_| 1.0);
+        averaged = averaging.step_averaging(averaged, gradients(), 0.1, |_| 1.0, Some(&mut ema));
+        for (name, expected) in &mut expected {
+            for (expected, value) in expected.iter_mut().zip(&values(&module)[name]) {
+                *expected = 0.9 * *expected + 0.1 * value;
+            }
+        }
+    }
+    assert_eq!(values(&averaged), values(&module), "averaging changes no update");
+    let found = values(&ema.apply(two(&[9.0; 6], &[9.0; 4])));
+    for (name, expected) in expected {
+        for (found, expected) in found[&name].iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{name}: {found}, not {expected}");
+        }
+    }
 }
 
 #[derive(Deserialize)]

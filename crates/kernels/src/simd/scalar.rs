@@ -64,6 +64,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn sqrt(self, a: Lanes) -> Lanes {
+        a.map(f32::sqrt)
+    }
+
+    #[inline(always)]
     fn round(self, a: Lanes) -> Lanes {
         // 1.5 · 2²³: adding it leaves no bits for a fraction. For magnitudes below 2²².
         const SHIFT: f32 = 12_582_912.0;

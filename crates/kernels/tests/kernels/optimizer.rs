@@ -1,4 +1,5 @@
-use fcmae_kernels::adamw::{AdamW, adamw, ema, sum_of_squares};
+use fcmae_kernels::adamw::{AdamW, State, adamw, sum_of_squares};
+use fcmae_kernels::simd::{Level, with_level};
 
 use crate::compare::*;
 
@@ -12,19 +13,80 @@ fn adamw_equals_pytorch() {
         [0.7965956975553959, -1.916887395814663, 2.896580026071095],
         [0.8129547209157615, -1.9392943906822209, 2.8245509171587186],
     ];
-    let mut param = [1.0f32, -2.0, 3.0];
-    let (mut first, mut second) = ([0.0; 3], [0.0; 3]);
-    let settings =
-        AdamW { lr: 0.1, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.05, step: 0 };
-    for (step, (grad, expected)) in (1..).zip(gradients.iter().zip(expected)) {
-        let settings = AdamW { step, ..settings };
-        adamw(&mut param, grad, &mut first, &mut second, &settings).unwrap();
-        assert_close(&param, &expected, 1e-6, &format!("step {step}"));
+    for level in [Level::Scalar, Level::Avx2] {
+        let mut param = [1.0f32, -2.0, 3.0];
+        let (mut first, mut second) = ([0.0; 3], [0.0; 3]);
+        for (step, (grad, expected)) in (1..).zip(gradients.iter().zip(expected)) {
+            let state =
+                State { param: &mut param, first: &mut first, second: &mut second, average: None };
+            with_level(level, || adamw(state, grad, &AdamW { step, ..SETTINGS })).unwrap();
+            assert_close(&param, &expected, 1e-6, &format!("step {step}"));
+        }
     }
-    let error = adamw(&mut param, &[0.0; 3], &mut first, &mut second, &settings);
-    assert!(error.is_err(), "steps count from 1");
-    let settings = AdamW { step: 1, ..settings };
-    assert!(adamw(&mut param, &[0.0; 2], &mut first, &mut second, &settings).is_err());
+}
+
+const SETTINGS: AdamW = AdamW {
+    lr: 0.1,
+    beta1: 0.9,
+    beta2: 0.95,
+    eps: 1e-8,
+    weight_decay: 0.05,
+    step: 1,
+    grad_scale: 1.0,
+    average_decay: 0.0,
+};
+
+#[test]
+fn wrong_arguments_touch_nothing() {
+    let mut values = [[1.0f32; 3]; 3];
+    let mut update = |grad: &[f32], step| {
+        let [param, first, second] = &mut values;
+        let state = State { param, first, second, average: None };
+        adamw(state, grad, &AdamW { step, ..SETTINGS }).unwrap_err().to_string()
+    };
+    assert!(update(&[0.0; 3], 0).contains("step"), "steps count from 1");
+    assert!(update(&[0.0; 2], 1).contains("grad"));
+    assert_eq!(values, [[1.0; 3]; 3]);
+}
+
+#[test]
+fn gradients_are_scaled_and_the_average_follows_the_parameter() {
+    let rng = &mut generator(42);
+    let [grad, start, average] = [0; 3].map(|_| random(rng, 70_001, 1.0));
+    let halves: Vec<f32> = grad.iter().map(|g| 0.5 * g).collect();
+    let run = |grad: &[f32], grad_scale, averaging: bool| {
+        let (mut param, mut first, mut second) =
+            (start.clone(), vec![0.0; grad.len()], vec![0.0; grad.len()]);
+        let mut average = average.clone();
+        let settings = AdamW { grad_scale, average_decay: 0.75, ..SETTINGS };
+        for step in 1..3 {
+            let state = State {
+                param: &mut param,
+                first: &mut first,
+                second: &mut second,
+                average: averaging.then_some(&mut average),
+            };
+            adamw(state, grad, &AdamW { step, ..settings }).unwrap();
+        }
+        [param, first, second, average]
+    };
+    let [scaled, expected] = [run(&grad, 0.5, true), run(&halves, 1.0, false)];
+    assert!(scaled[..3] == expected[..3], "half the gradient is the same as half of each");
+    let once = {
+        let (mut param, mut first, mut second) =
+            (start.clone(), vec![0.0; grad.len()], vec![0.0; grad.len()]);
+        let state =
+            State { param: &mut param, first: &mut first, second: &mut second, average: None };
+        adamw(state, &halves, &SETTINGS).unwrap();
+        param
+    };
+    let expected: Vec<f64> = (0..grad.len())
+        .map(|i| {
+            let after_one = 0.75 * f64::from(average[i]) + 0.25 * f64::from(once[i]);
+            0.75 * after_one + 0.25 * f64::from(scaled[0][i])
+        })
+        .collect();
+    assert_close(&scaled[3], &expected, 1e-6, "average");
 }
 
 #[test]
@@ -36,12 +98,4 @@ fn sums_of_squares_are_double_precision() {
     assert!((sum_of_squares(&[3e30, 4e30]).sqrt() / 5e30 - 1.0).abs() < 1e-7);
     assert_eq!(sum_of_squares(&[]), 0.0);
     assert!(sum_of_squares(&[1.0, f32::NAN]).is_nan());
-}
-
-#[test]
-fn ema_moves_by_one_minus_decay() {
-    let mut average = [0.0, 8.0];
-    ema(&mut average, &[4.0, 0.0], 0.75).unwrap();
-    assert_eq!(average, [1.0, 6.0]);
-    assert!(ema(&mut average, &[1.0], 0.75).is_err());
 }

@@ -55,10 +55,11 @@ fn everything(case: &Case) -> Vec<u32> {
         linear::backward_weight(x, grad, channels, dw, Some(db)).unwrap();
     });
     run(len, &|out| residual::forward(x, grad, &vec![0.5; images], out).unwrap());
-    run(3 * len, &|out| {
+    run(4 * len, &|out| {
         out.fill(0.25);
-        let (param, moments) = out.split_at_mut(len);
-        let (first, second) = moments.split_at_mut(len);
+        let (param, rest) = out.split_at_mut(len);
+        let (first, rest) = rest.split_at_mut(len);
+        let (second, average) = rest.split_at_mut(len);
         let settings = adamw::AdamW {
             lr: 1e-3,
             beta1: 0.9,
@@ -66,8 +67,11 @@ fn everything(case: &Case) -> Vec<u32> {
             eps: 1e-8,
             weight_decay: 0.05,
             step: 3,
+            grad_scale: 0.5,
+            average_decay: 0.9,
         };
-        adamw::adamw(param, grad, first, second, &settings).unwrap();
+        let state = adamw::State { param, first, second, average: Some(average) };
+        adamw::adamw(state, grad, &settings).unwrap();
     });
     let squares = adamw::sum_of_squares(x).to_bits();
     results.extend([squares as u32, (squares >> 32) as u32]);
