@@ -11,6 +11,8 @@
 //! `out` slices are written completely and never read, so [`buffer`] may provide them.
 
 pub mod adamw;
+#[cfg(feature = "allocator")]
+pub mod allocator;
 pub mod block;
 pub mod depthwise;
 pub mod gelu;
