@@ -151,6 +151,7 @@ fn a_worker_steps_on_command() {
         let answer = ask(&steps.to_string());
         assert_eq!(answer["seconds"].as_array().unwrap().len(), steps);
         assert_eq!(answer["images"], 1);
+        assert!(answer["gflop_per_image"].as_f64().is_some_and(|gflop| gflop > 0.0));
     }
     drop(input);
     assert_eq!(child.wait().unwrap().code(), Some(0));

@@ -144,11 +144,10 @@ impl Row {
         let min_seconds = seconds.iter().copied().reduce(f64::min).context("no step was timed")?;
         let median_seconds = median(&mut seconds);
         let images_per_second = timed.images as f64 / median_seconds.max(1e-9);
-        let has_network = job.work != Work::Load;
-        let gflop_per_image = if has_network { Some(job.gflop_per_image()?) } else { None };
+        let gflop_per_image = timed.gflop_per_image;
         let gflops = gflop_per_image.map(|gflop| gflop * images_per_second);
         Ok(Self {
-            size: has_network.then(|| job.size.name()),
+            size: gflop_per_image.map(|_| job.size.name()),
             work: job.work,
             image: job.image,
             batch: timed.images,

@@ -4,8 +4,8 @@
 //! It is this program with `--worker`. It reads a line, does what it says, and answers with a line of
 //! JSON; then it waits, without computing, until there is another or its input ends:
 //! - `matrix`: `{"matrix_gflops": 131.2}`;
-//! - a number of steps: `{"seconds": [0.41, 0.42], "images": 16, "peak_memory_bytes": 320110592}`.
-//!   The network is made, untimed, before the first.
+//! - a number of steps: `{"seconds": [0.41, 0.42], "images": 16, "gflop_per_image": 2.19,
+//!   "peak_memory_bytes": 320110592}`. The network is made, untimed, before the first.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -26,6 +26,8 @@ pub(super) struct Timed {
     pub(super) seconds: Vec<f64>,
     /// Images of one step.
     pub(super) images: usize,
+    /// What has to be computed; none in loading.
+    pub(super) gflop_per_image: Option<f64>,
     /// The most that the process has had so far, where the system tells.
     pub(super) peak_memory_bytes: Option<u64>,
 }
@@ -43,6 +45,8 @@ pub(super) fn loaded(threads: usize) -> usize {
 
 /// The worker's side, until its input ends.
 pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()> {
+    let has_network = job.work != Work::Load;
+    let gflop_per_image = if has_network { Some(job.gflop_per_image()?) } else { None };
     let mut bench = None;
     for line in io::stdin().lock().lines() {
         let line = line.context("cannot read standard input")?;
@@ -60,7 +64,7 @@ pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()
         };
         let seconds = (0..steps).map(|_| bench.step()).collect::<fcmae::Result<_>>()?;
         let (images, peak_memory_bytes) = (bench.images(), machine::peak_memory());
-        answer(&Timed { seconds, images, peak_memory_bytes })?;
+        answer(&Timed { seconds, images, gflop_per_image, peak_memory_bytes })?;
     }
     Ok(())
 }
