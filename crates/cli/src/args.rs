@@ -3,7 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fcmae::bench::Work;
+use fcmae::config::Size;
 
 const EXIT_CODES: &str = "\
 Results go to standard output, progress and notes to standard error.
@@ -30,6 +33,7 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     Diversity(Diversity),
     Inspect(Inspect),
+    Bench(Bench),
 }
 
 /// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
@@ -219,6 +223,76 @@ pub(crate) struct Inspect {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Measure how fast this machine pre-trains, fine-tunes, predicts and loads pictures
+#[derive(Args)]
+#[command(after_help = "\
+Without options: every size and kind of work, within two minutes. Weights and pixels are random. Each
+row of the table is measured in a process of its own.
+
+Examples:
+  fcmae bench
+  fcmae bench --size atto,tiny --work pretrain --batch 16 --json speed.json
+  fcmae bench --work load --data photos")]
+pub(crate) struct Bench {
+    /// Networks, one or several, separated by commas; all where none is named
+    #[arg(long, value_name = "SIZE", value_delimiter = ',', hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(Size::ALL.map(Size::name))
+            .try_map(|name| name.parse::<Size>()))]
+    pub(crate) size: Vec<Size>,
+
+    /// Kinds of work, one or several, separated by commas; all where none is named
+    #[arg(long, value_name = "WORK", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Work::ALL.map(Work::name))
+            .try_map(|name| name.parse::<Work>()))]
+    pub(crate) work: Vec<Work>,
+
+    /// Height and width of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224,
+        value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) image: u32,
+
+    /// Images a step; without it, as many as make a step of about a second
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<NonZeroUsize>,
+
+    /// Share of the patches hidden in pre-training
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    pub(crate) mask_ratio: f64,
+
+    /// Steps that are timed in each row, whatever they take; without it, as many as there is time for
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<NonZeroUsize>,
+
+    /// Steps before those that are timed
+    #[arg(long, value_name = "N")]
+    pub(crate) warmup: Option<usize>,
+
+    /// Time for all rows together, in seconds; what does not fit is left out, and told
+    #[arg(long, value_name = "SECONDS", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+
+    /// Threads that compute; without it, one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Folder of pictures to load; without it, some are drawn
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Write the numbers to a JSON file as well; `-` prints them in place of the table
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Replace the JSON file if it exists
+    #[arg(long, requires = "json")]
+    pub(crate) overwrite: bool,
+
+    /// Measure one row on command: `matrix` or a number of steps on each line of standard input
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
 }
 
 /// What every training run is given.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod diversity;
 mod evaluate;
 mod finetune;
@@ -22,5 +23,6 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -45,13 +45,13 @@ pub(crate) fn csv_field(text: &str) -> String {
     }
 }
 
-/// Refuses a file that exists, before any work is done for it.
-pub(crate) fn refuse_existing(file: &Path, overwrite: bool) -> Result<()> {
+/// Refuses a file that exists, before any work is done for it. `option` is the one that named it.
+pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Result<()> {
     if file.is_dir() {
         return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
     }
     if !overwrite && file.symlink_metadata().is_ok() {
-        let text = "exists; choose another --out, or replace it with --overwrite";
+        let text = format!("exists; choose another {option}, or replace it with --overwrite");
         return Err(Usage(format!("{} {text}", printable(file))).into());
     }
     Ok(())

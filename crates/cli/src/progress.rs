@@ -84,10 +84,7 @@ impl Progress {
             self.say(&format!("going on after step {step} of {}", started.steps));
         }
         if draws_a_bar() {
-            let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}")
-                .expect("the template is a constant that a test parses");
-            let bar =
-                ProgressBar::new(started.steps).with_style(style).with_prefix(self.label.clone());
+            let bar = bar(&self.label, started.steps);
             bar.set_position(self.first_step);
             self.bar = Some(bar);
         }
@@ -132,7 +129,15 @@ impl Progress {
     }
 }
 
-fn draws_a_bar() -> bool {
+/// A bar of `length` that `label` names.
+pub(crate) fn bar(label: &str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}")
+        .expect("the template is a constant that a test parses");
+    ProgressBar::new(length).with_style(style).with_prefix(label.to_owned())
+}
+
+/// Whether standard error is a terminal that can draw.
+pub(crate) fn draws_a_bar() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 

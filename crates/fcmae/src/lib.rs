@@ -18,6 +18,7 @@
 //! - [`weights`]: what is read and written;
 //! - [`evaluate`], [`predict`], [`reconstruct`], [`diversity`], [`inspect`]: what trained networks
 //!   do, and what they have become;
+//! - [`bench`](mod@bench): how fast it is;
 //! - [`plots`], [`picture`]: figures;
 //! - [`error`]: what can go wrong.
 
@@ -26,6 +27,7 @@
 pub use fcmae_data as data;
 
 pub mod autoencoder;
+pub mod bench;
 pub mod config;
 pub mod decoder;
 pub mod diversity;

@@ -13,7 +13,7 @@ use crate::output;
 pub(super) fn run(args: &Diversity) -> Result<()> {
     let files = args.out.as_deref().map(files).transpose()?.unwrap_or_default();
     for file in &files {
-        output::refuse_existing(file, args.overwrite)?;
+        output::refuse_existing(file, args.overwrite, "--out")?;
     }
     let mut nets = Vec::new();
     for weights in &args.weights {

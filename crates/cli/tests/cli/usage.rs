@@ -18,6 +18,7 @@ fn help_is_done_and_nonsense_is_wrong_usage() {
         "reconstruct",
         "diversity",
         "inspect",
+        "bench",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in {help}");
         let help = fcmae!(command, "--help").done().stdout;

@@ -1,0 +1,234 @@
+//! `fcmae bench`.
+//!
+//! - [`plan`]: what each row may cost;
+//! - [`worker`]: the process that measures a row;
+//! - [`report`]: what was measured, as a table and as JSON.
+
+mod plan;
+mod report;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use fcmae::bench::{Job, Work, machine, write_pictures};
+use fcmae::config::Size;
+use fcmae_data::{ImageFolder, Labels};
+use indicatif::ProgressBar;
+use tempfile::TempDir;
+
+use crate::args::Bench;
+use crate::failure::joined;
+use crate::{output, progress};
+use plan::{Cost, Rates};
+use report::{Report, Row, Skipped};
+use worker::Worker;
+
+/// Batches that the loader makes of the pictures in one step: enough that all threads have work.
+const LOADED_BATCHES: usize = 2;
+/// Steps beyond which the median gains nothing.
+const MOST_STEPS: usize = 50;
+/// A warm-up step that takes less than this share of the row's time gets a second one, which is
+/// nearer to what is timed after it.
+const SHORT: f64 = 0.1;
+
+pub(super) fn run(args: &Bench) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = args.threads.map_or(cores, usize::from);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("cannot start the threads that compute")?;
+    let jobs = jobs(args)?;
+    if let Some(folder) = &args.data {
+        ImageFolder::open(folder, Labels::Ignored)?;
+    }
+    if args.worker {
+        return worker::serve(&jobs[0], args.data.as_deref(), threads);
+    }
+    let file = args.json.as_deref().filter(|file| *file != Path::new("-"));
+    if let Some(file) = file {
+        output::refuse_existing(file, args.overwrite, "--json")?;
+    }
+
+    let report = Measurement { args, threads, began: Instant::now() }.measure(&jobs)?;
+    if let Some(file) = file {
+        output::create_parent(file)?;
+        output::write_file(file, output::json(&report.numbers())?.as_bytes())?;
+    }
+    let alone = args.json.is_some() && file.is_none();
+    output::print(&if alone { output::json(&report.numbers())? } else { report.text() })?;
+    if report.numbers().results.is_empty() {
+        bail!("nothing could be measured");
+    }
+    Ok(())
+}
+
+/// The rows asked for, in the table's order.
+fn jobs(args: &Bench) -> Result<Vec<Job>> {
+    let sizes = if args.size.is_empty() { &Size::ALL[..] } else { &args.size };
+    let works = if args.work.is_empty() { &Work::ALL[..] } else { &args.work };
+    let job = |work, size| Job {
+        work,
+        size,
+        image: args.image as usize,
+        batch: args.batch.map_or(1, |batch| batch.get()),
+        mask_ratio: args.mask_ratio,
+    };
+    let networks = works.iter().filter(|&&work| work != Work::Load);
+    let mut jobs: Vec<Job> =
+        sizes.iter().flat_map(|&size| networks.clone().map(move |&work| job(work, size))).collect();
+    // The pictures are the same for every network.
+    jobs.extend(works.iter().filter(|&&work| work == Work::Load).map(|&work| job(work, sizes[0])));
+    for job in &jobs {
+        let Bench { image, mask_ratio, .. } = args;
+        job.check().with_context(|| format!("--image {image} --mask-ratio {mask_ratio}"))?;
+    }
+    Ok(jobs)
+}
+
+/// All rows while they are measured.
+struct Measurement<'a> {
+    args: &'a Bench,
+    threads: usize,
+    began: Instant,
+}
+
+impl Measurement<'_> {
+    fn measure(&self, jobs: &[Job]) -> Result<Report> {
+        let mut rates = Rates::new(machine::matrix_gflops()?);
+        let pictures = match jobs.iter().any(|job| job.work == Work::Load) {
+            true => Some(self.pictures()?),
+            false => None,
+        };
+        let bar = progress::draws_a_bar().then(|| progress::bar("bench", jobs.len() as u64));
+        let mut report = Report::new(self.args, self.threads);
+        for (index, job) in jobs.iter().enumerate() {
+            self.tell(bar.as_ref(), index, jobs.len(), &report::title(job));
+            let row = match self.fit(&jobs[index..], &rates)? {
+                Ok((job, seconds)) => {
+                    let pictures = pictures.as_ref().map(Pictures::path);
+                    let row = self.row(&job, seconds, pictures);
+                    if let Ok(row) = &row {
+                        rates.learn(&job, row.median_seconds)?;
+                    }
+                    row.map_err(|error| Skipped::new(&job, joined(&error)))
+                }
+                Err(skipped) => Err(skipped),
+            };
+            let line = match &row {
+                Ok(row) => row.line(),
+                Err(skipped) => skipped.line(),
+            };
+            self.done(bar.as_ref(), index, jobs.len(), &line);
+            report.rows.push(row);
+        }
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        Ok(report)
+    }
+
+    fn tell(&self, bar: Option<&ProgressBar>, index: usize, rows: usize, title: &str) {
+        if let Some(bar) = bar {
+            bar.set_message(format!("{}/{rows}  {title}", index + 1));
+            bar.tick();
+        }
+    }
+
+    fn done(&self, bar: Option<&ProgressBar>, index: usize, rows: usize, line: &str) {
+        match bar {
+            Some(bar) => bar.inc(1),
+            None => output::note(&format!("bench  {}/{rows}  {line}", index + 1)),
+        }
+    }
+
+    /// The first of the rows that are left with its batch, and the seconds that it may take; or why
+    /// it must be left out.
+    fn fit(&self, left: &[Job], rates: &Rates) -> Result<Result<(Job, f64), Skipped>> {
+        let threads = self.threads;
+        let batch = |job: &Job| match self.args.batch {
+            Some(batch) => Ok(batch.get()),
+            None => plan::batch(job, threads),
+        };
+        let mut job = Job { batch: batch(&left[0])?, ..left[0].clone() };
+        if let Some(free) = machine::available_memory() {
+            while self.args.batch.is_none() && job.batch > 1 && job.memory_estimate()? > free {
+                job.batch /= 2;
+            }
+            let needed = job.memory_estimate()?;
+            if needed > free {
+                return Ok(Err(Skipped::memory(&job, needed, free)));
+            }
+        }
+        if self.args.steps.is_some() {
+            return Ok(Ok((job, f64::INFINITY)));
+        }
+        let costs = left
+            .iter()
+            .map(|job| Cost::new(&Job { batch: batch(job)?, ..job.clone() }, self.args, rates))
+            .collect::<Result<Vec<_>>>()?;
+        let time = f64::from(self.args.seconds) - self.began.elapsed().as_secs_f64();
+        let Some(seconds) = plan::allot(&costs, time)[0] else {
+            return Ok(Err(Skipped::time(&job, costs[0], self.args.seconds)));
+        };
+        while self.args.batch.is_none()
+            && job.batch > 1
+            && plan::seconds(&job, rates, plan::FEW_STEPS)? > seconds
+        {
+            job.batch /= 2;
+        }
+        Ok(Ok((job, seconds)))
+    }
+
+    /// Measures one row in a process of its own.
+    fn row(&self, job: &Job, seconds: f64, pictures: Option<&Path>) -> Result<Row> {
+        let began = Instant::now();
+        let mut worker = Worker::start(job, self.threads, pictures)?;
+        let has_network = job.work != Work::Load;
+        let before = if has_network { Some(worker.matrix()?) } else { None };
+
+        let first = worker.steps(self.args.warmup.unwrap_or(1))?;
+        let mut step = first.seconds.last().copied().unwrap_or(0.0);
+        if self.args.warmup.is_none() && step < SHORT * seconds {
+            step = worker.steps(1)?.seconds.first().copied().unwrap_or(step);
+        }
+        let left = seconds - began.elapsed().as_secs_f64() - plan::MATRIX_SECONDS;
+        let fitting = ((left / step.max(1e-6)) as usize).clamp(1, MOST_STEPS);
+        let timed = worker.steps(self.args.steps.map_or(fitting, |steps| steps.get()))?;
+        let after = if has_network { Some(worker.matrix()?) } else { None };
+        worker.end()?;
+        // The median of two.
+        let matrix = before.zip(after).map(|(before, after)| (before + after) / 2.0);
+        Row::new(job, &timed, matrix)
+    }
+
+    /// The folder of pictures to load.
+    fn pictures(&self) -> Result<Pictures> {
+        if let Some(folder) = &self.args.data {
+            return Ok(Pictures::Given(folder.clone()));
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("fcmae-bench-")
+            .tempdir()
+            .context("cannot create a folder for pictures to load")?;
+        write_pictures(folder.path(), worker::loaded(self.threads))?;
+        Ok(Pictures::Drawn(folder))
+    }
+}
+
+/// Where the pictures to load are; drawn ones are removed with it.
+enum Pictures {
+    Given(PathBuf),
+    Drawn(TempDir),
+}
+
+impl Pictures {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(folder) => folder,
+            Self::Drawn(folder) => folder.path(),
+        }
+    }
+}

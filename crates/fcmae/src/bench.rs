@@ -1,0 +1,379 @@
+//! Speed on the CPU: one step of training, prediction or loading, timed, and what it had to compute.
+//!
+//! A [`Bench`] is made once and then steps as often as it is asked to; everything it needs is ready
+//! before the first step, and nothing of it runs between steps. Weights and pixels are random, which
+//! changes no time. [`Job::gflop_per_image`] says what work there is, [`machine::matrix_gflops`]
+//! what the machine could do.
+
+pub mod machine;
+mod operations;
+mod pictures;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
+use serde::{Serialize, Serializer};
+
+use crate::autoencoder::Autoencoder;
+use crate::config::{DecoderConfig, FinetuneConfig, ModelConfig, PretrainConfig, Size};
+use crate::error::{ConfigError, Error, Result};
+use crate::loss::cross_entropy;
+use crate::mask::{Mask, visible_count};
+use crate::model::{Classifier, init};
+use crate::optim::{AdamW, LayerDecay};
+use crate::parameters::{self, host};
+
+pub use pictures::write_pictures;
+
+/// Classes of the classifier, as in ImageNet-1K.
+pub const CLASSES: usize = 1000;
+/// Pictures that the loader hands over at a time.
+pub const LOADED_AT_ONCE: usize = 32;
+
+/// A kind of step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// A step of [`pretrain`](crate::train::pretrain()): mask, forward, loss, backward, AdamW.
+    Pretrain,
+    /// A step of [`finetune`](crate::train::finetune()), without drop path and moving average.
+    Finetune,
+    /// The classifier's forward pass, without gradients.
+    Predict,
+    /// Decoding, random resized crop, flip and normalization of picture files.
+    Load,
+}
+
+impl Work {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Pretrain, Self::Finetune, Self::Predict, Self::Load];
+
+    /// The name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::Finetune => "finetune",
+            Self::Predict => "predict",
+            Self::Load => "load",
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Work {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|work| work.name() == name).ok_or_else(|| ConfigError::Value {
+            key: "work".to_owned(),
+            value: name.to_owned(),
+            reason: format!("the kinds are {}", Self::ALL.map(Self::name).join(", ")),
+        })
+    }
+}
+
+impl Serialize for Work {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What is to be timed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The kind of step.
+    pub work: Work,
+    /// The network; [`Work::Load`] has none.
+    pub size: Size,
+    /// Height and width of the images in pixels.
+    pub image: usize,
+    /// Images a step; [`Work::Load`] takes as many as there are pictures.
+    pub batch: usize,
+    /// Share of the patches hidden in pre-training.
+    pub mask_ratio: f64,
+}
+
+impl Job {
+    /// Checks image size and mask ratio.
+    ///
+    /// # Errors
+    /// An image that cannot be cut into patches, a ratio that leaves none visible or none masked.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        // Pictures are loaded at any size.
+        if self.work == Work::Load { Ok(()) } else { self.visible().map(|_| ()) }
+    }
+
+    /// Patches that the encoder sees, and patches in an image.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn visible(&self) -> Result<[usize; 2], ConfigError> {
+        let [rows, cols] = self.model().patch_grid(self.image, self.image)?;
+        let patches = rows * cols;
+        match self.work {
+            Work::Pretrain => Ok([visible_count(patches, self.mask_ratio)?, patches]),
+            _ => Ok([patches, patches]),
+        }
+    }
+
+    /// Operations that one image of a step needs, in 10⁹: convolutions and linear layers, two
+    /// operations a multiply-add.
+    ///
+    /// Only what has to be done counts: the encoder's visible patches, the prediction of masked
+    /// ones. A training step is three times the forward pass (the backward pass has the gradients
+    /// with respect to inputs and to weights), less the gradient with respect to the pixels. 0 for
+    /// [`Work::Load`].
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn gflop_per_image(&self) -> Result<f64, ConfigError> {
+        if self.work == Work::Load {
+            return Ok(0.0);
+        }
+        let (model, visible) = (self.model(), self.visible()?);
+        let multiply_adds = match self.work {
+            Work::Pretrain => {
+                operations::autoencoder(&model, &DecoderConfig::default(), visible).step()
+            }
+            Work::Finetune => operations::classifier(&model, CLASSES, visible[1]).step(),
+            Work::Predict | Work::Load => {
+                operations::classifier(&model, CLASSES, visible[1]).forward
+            }
+        };
+        Ok(2e-9 * multiply_adds as f64)
+    }
+
+    /// Parameters of the network, decoder or head included; 0 for [`Work::Load`].
+    pub fn parameters(&self) -> usize {
+        // Parameters that nobody asks for are never made.
+        let device = Device::flex();
+        match self.work {
+            Work::Load => 0,
+            Work::Pretrain => parameters::count(&self.autoencoder(&device)),
+            _ => parameters::count(&self.classifier(&device)),
+        }
+    }
+
+    /// About how much memory a step takes in bytes, to tell beforehand what cannot fit.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn memory_estimate(&self) -> Result<u64, ConfigError> {
+        if self.work == Work::Load {
+            return Ok(0);
+        }
+        const PROCESS: usize = 64 << 20;
+        let (model, patches) = (self.model(), self.visible()?[0]);
+        // Training has gradients and two moments beside the weights.
+        let (per_parameter, features) = match self.work {
+            Work::Predict | Work::Load => (4, operations::passing_features(&model, patches)),
+            Work::Pretrain | Work::Finetune => (16, operations::kept_features(&model, patches)),
+        };
+        Ok((PROCESS + per_parameter * self.parameters() + 4 * features * self.batch) as u64)
+    }
+
+    fn model(&self) -> ModelConfig {
+        ModelConfig::published(self.size)
+    }
+
+    fn autoencoder(&self, device: &Device) -> Autoencoder {
+        Autoencoder::new(&self.model(), &DecoderConfig::default(), device)
+    }
+
+    fn classifier(&self, device: &Device) -> Classifier {
+        Classifier::new(&self.model(), CLASSES, device)
+    }
+}
+
+/// A step that can be made again and again.
+pub struct Bench {
+    images: usize,
+    step: Box<dyn FnMut() -> Result<()>>,
+}
+
+impl Bench {
+    /// Steps of a network.
+    ///
+    /// # Errors
+    /// As [`Job::check`]; [`Work::Load`], which is [`load`](Self::load).
+    pub fn network(job: &Job) -> Result<Self> {
+        job.check()?;
+        let step = match job.work {
+            Work::Pretrain => pretrain(job)?,
+            Work::Finetune => finetune(job),
+            Work::Predict => predict(job),
+            Work::Load => {
+                return Err(Error::Unusable("loading has no network, only pictures".to_owned()));
+            }
+        };
+        Ok(Self { images: job.batch, step })
+    }
+
+    /// Steps that load every picture below `folder`, at most `most` of them (evenly spaced), with
+    /// as many `workers`, to `image × image` pixels. What is decoded is not kept.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used.
+    pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
+        let mut folder = ImageFolder::open(folder, Labels::Ignored)?;
+        let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
+        folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();
+        let mut config = PretrainConfig::default().data;
+        config.image_size = [image, image];
+        // In order and not endless, so that nothing is loaded ahead once a step is done.
+        let options = LoaderOptions { workers, ..LoaderOptions::eval(LOADED_AT_ONCE) };
+        let mut batches = Loader::new(
+            Arc::new(folder),
+            config.train_transform(),
+            config.normalization(),
+            &options,
+        )?;
+        let mut epoch = 0;
+        let step = move || {
+            batches.seek(epoch, 0);
+            epoch += 1;
+            for batch in batches.by_ref() {
+                std::hint::black_box(batch?);
+            }
+            Ok(())
+        };
+        Ok(Self { images: taken, step: Box::new(step) })
+    }
+
+    /// Images of one step.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Makes one step; its seconds.
+    ///
+    /// # Errors
+    /// Too many pictures that cannot be used, or a loss that is not a number.
+    pub fn step(&mut self) -> Result<f64> {
+        let since = Instant::now();
+        (self.step)()?;
+        Ok(since.elapsed().as_secs_f64())
+    }
+}
+
+impl fmt::Debug for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bench").field("images", &self.images).finish_non_exhaustive()
+    }
+}
+
+/// As the loop of [`train::pretrain`](crate::train::pretrain()), from a batch on.
+fn pretrain(job: &Job) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let config = PretrainConfig::default();
+    let device = Device::flex().autodiff();
+    let grid = job.model().patch_grid(job.image, job.image)?;
+    let (ratio, seed) = (job.mask_ratio, config.seed);
+    let indices: Vec<u32> = (0..job.batch as u32).collect();
+    let pixels = random_images(job, &device);
+    let mut model = Some(quickly_initialized(job.autoencoder(&device)));
+    let mut optimizer = AdamW::new(&config.optim);
+    let mut epoch = 0;
+    Ok(Box::new(move || {
+        let learner = model.take().ok_or_else(stopped)?;
+        let mask = Mask::random(grid, ratio, seed, epoch, &indices)?;
+        epoch += 1;
+        let loss = learner.loss(pixels.clone(), &mask, config.mask.norm_pix_loss);
+        let mut grads = loss.backward();
+        let gradients = parameters::gradients(&learner, &mut grads);
+        finite(host(loss.inner())[0])?;
+        model = Some(optimizer.step(learner, gradients, LEARNING_RATE, |_| 1.0));
+        Ok(())
+    }))
+}
+
+/// As the loop of [`train::finetune`](crate::train::finetune()), from a batch on.
+fn finetune(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
+    let config = FinetuneConfig::default();
+    let device = Device::flex().autodiff();
+    let labels: Vec<u32> = (0..job.batch).map(|i| (i * 37 % CLASSES) as u32).collect();
+    let pixels = random_images(job, &device);
+    let layers = LayerDecay::new(config.finetune.layer_decay, &job.model());
+    let mut model = Some(quickly_initialized(job.classifier(&device)));
+    let mut optimizer = AdamW::new(&config.optim);
+    Box::new(move || {
+        let learner = model.take().ok_or_else(stopped)?;
+        let logits = learner.forward(pixels.clone(), None);
+        let loss = cross_entropy(logits, &labels, config.finetune.label_smoothing);
+        let mut grads = loss.backward();
+        let gradients = parameters::gradients(&learner, &mut grads);
+        finite(host(loss.inner())[0])?;
+        model = Some(optimizer.step(learner, gradients, LEARNING_RATE, |name| layers.scale(name)));
+        Ok(())
+    })
+}
+
+fn predict(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
+    let device = Device::flex();
+    let pixels = random_images(job, &device);
+    let model = quickly_initialized(job.classifier(&device));
+    Box::new(move || {
+        std::hint::black_box(host(model.forward(pixels.clone(), None)));
+        Ok(())
+    })
+}
+
+/// Small enough that random pixels and labels do no harm, however many steps are made.
+const LEARNING_RATE: f64 = 1e-5;
+
+fn finite(loss: f32) -> Result<()> {
+    if loss.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Unusable(format!("the loss became {loss}, so that the time means nothing")))
+    }
+}
+
+fn stopped() -> Error {
+    Error::Unusable("a step failed before, so that there is no network any more".to_owned())
+}
+
+/// `[batch, image, image, 3]`, even numbers of mean 0 and deviation 1.
+fn random_images(job: &Job, device: &Device) -> Tensor<4> {
+    let shape = [job.batch, job.image, job.image, job.model().channels];
+    let values = evenly(1, 1.0).take(shape.iter().product()).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, shape), device)
+}
+
+/// Every weight filled with even numbers of the published standard deviation:
+/// [`init::initialize`] takes longer for the largest network than its steps.
+fn quickly_initialized<M: Module>(module: M) -> M {
+    let mut seed = 2;
+    parameters::map(module, |_, shape, value| {
+        if shape.len() == 1 {
+            return value;
+        }
+        seed += 1;
+        let count = value.dims()[0];
+        let values = evenly(seed, init::WEIGHT_STD as f32).take(count).collect();
+        Tensor::from_data(TensorData::new::<f32, _>(values, [count]), &value.device())
+    })
+}
+
+/// Even numbers of mean 0 and standard deviation `std`, from Knuth's linear congruence.
+fn evenly(seed: u64, std: f32) -> impl Iterator<Item = f32> {
+    let mut state = seed;
+    let scale = 2.0 * 3.0f32.sqrt() * std;
+    std::iter::repeat_with(move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * scale
+    })
+}
+
+#[cfg(test)]
+mod tests;
