@@ -165,18 +165,6 @@ fn linear_forward(bencher: Bencher<'_, '_>, shape: Shape) {
 }
 
 #[divan::bench(args = SHAPES)]
-fn linear_forward_add(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (inputs, outputs) = (4 * shape.channels, shape.channels);
-    let (x, weight, bias) = (shape.features(4), random(inputs * outputs), random(outputs));
-    let values = shape.features(1);
-    let mut out = buffer(values.len());
-    bencher.counter(linear_operations(shape)).bench_local(|| {
-        let shortcut = linear::Shortcut { values: &values, scale: None };
-        linear::forward_add(&x, &weight, Some(&bias), inputs, shortcut, &mut out)
-    });
-}
-
-#[divan::bench(args = SHAPES)]
 fn linear_backward_input(bencher: Bencher<'_, '_>, shape: Shape) {
     let inputs = shape.channels;
     let (grad, weight) = (shape.features(4), random(4 * inputs * inputs));

@@ -74,6 +74,7 @@ pub fn backward(
 
 /// Mean and 1/√(var + eps) of R rows, in two passes. Rows together, since each pass of one waits for
 /// the sum over its lanes.
+#[expect(clippy::needless_range_loop, reason = "one index into all rows")]
 #[inline(always)]
 fn statistics<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], eps: f32) -> [(f32, f32); R] {
     let channels = rows[0].len();

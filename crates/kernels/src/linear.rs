@@ -1,22 +1,21 @@
 //! Linear layers over the channels of each site: x · Wᵀ + b with W as PyTorch keeps it,
 //! `[outputs, inputs]`.
 
-mod product;
-
 use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length, check_multiple, check_positive};
-use crate::tasks::add_parts;
-use product::{Matrix, multiply};
+use crate::product::{
+    AddTransposed, Factors, Left, Panels, Rows, Strip, multiply, strip_cells, widths,
+};
+use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
+use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
 
-/// Rows of one matrix product, so that its block of the output stays in the second-level cache
-/// while the bias is added. Fixed by shape: the product's rounding may depend on the cut.
-fn block_rows(rows: usize, outputs: usize) -> usize {
-    const VALUES: usize = 128 * 1024;
-    let fitting = (VALUES / outputs.max(1)).clamp(96, 512);
-    // At least 8 blocks where there are that many rows of 96.
-    fitting.min(rows.div_ceil(8).max(96))
-}
+/// Rows of a tile.
+const TILE: usize = 96;
+
+/// Vectors of the output computed at a time, so that a tile's stay in the second-level cache until
+/// they are written out.
+const TOGETHER: usize = 32;
 
 /// out = x · Wᵀ + b: `[M, inputs]` → `[M, outputs]`. The number of outputs follows from `weight`.
 ///
@@ -30,78 +29,17 @@ pub fn forward(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     let operation = "linear::forward";
-    let (rows, outputs) = sizes(operation, x, weight, bias, inputs)?;
-    check_length(operation, "out", out.len(), rows * outputs)?;
-    let block = block_rows(rows, outputs);
-    out.par_chunks_mut(block * outputs).zip(x.par_chunks(block * inputs)).for_each(|(out, x)| {
-        if let Some(bias) = bias {
-            for out in out.chunks_exact_mut(outputs) {
-                out.copy_from_slice(bias);
-            }
-        }
-        let x = Matrix::new(x, inputs);
-        multiply(out, outputs, bias.is_some(), x, Matrix::new(weight, inputs).transposed(), 1.0);
-    });
-    Ok(())
-}
-
-/// What [`forward_add`] adds the product to.
-#[derive(Clone, Copy, Debug)]
-pub struct Shortcut<'a> {
-    /// `[M, outputs]`
-    pub values: &'a [f32],
-    /// A factor of the product for each image (drop path: 0 or 1 / keep), each of M / N rows; 1
-    /// where there is none.
-    pub scale: Option<&'a [f32]>,
-}
-
-/// out = shortcut + scale\[n\] · (x · Wᵀ + b). Where the scale is 0 nothing is computed.
-///
-/// # Errors
-/// Where lengths don't fit, or the rows are no multiple of the number of scales.
-pub fn forward_add(
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    inputs: usize,
-    shortcut: Shortcut<'_>,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
-    let operation = "linear::forward_add";
-    let (rows, outputs) = sizes(operation, x, weight, bias, inputs)?;
-    check_length(operation, "shortcut.values", shortcut.values.len(), rows * outputs)?;
-    check_length(operation, "out", out.len(), rows * outputs)?;
-    let scale = shortcut.scale.unwrap_or(&[1.0]);
-    let image = check_multiple(operation, "x", rows, scale.len())?;
-    let block = block_rows(rows, outputs).min(image);
-    let images = out
-        .par_chunks_mut(image * outputs)
-        .zip(x.par_chunks(image * inputs))
-        .zip(shortcut.values.par_chunks(image * outputs));
-    images.zip(scale).for_each(|(((out, x), shortcut), &scale)| {
-        if scale == 0.0 {
-            out.copy_from_slice(shortcut);
-            return;
-        }
-        out.par_chunks_mut(block * outputs)
-            .zip(x.par_chunks(block * inputs))
-            .zip(shortcut.par_chunks(block * outputs))
-            .for_each(|((out, x), shortcut)| {
-                match bias {
-                    Some(bias) => {
-                        let rows = out.chunks_exact_mut(outputs);
-                        for (out, shortcut) in rows.zip(shortcut.chunks_exact(outputs)) {
-                            for ((out, shortcut), bias) in out.iter_mut().zip(shortcut).zip(bias) {
-                                *out = shortcut + scale * bias;
-                            }
-                        }
-                    }
-                    None => out.copy_from_slice(shortcut),
-                }
-                let x = Matrix::new(x, inputs);
-                multiply(out, outputs, true, x, Matrix::new(weight, inputs).transposed(), scale);
-            });
-    });
+    check_positive(operation, "inputs", inputs)?;
+    let outputs = check_multiple(operation, "weight", weight.len(), inputs)?;
+    let rows = check_multiple(operation, "x", x.len(), inputs)?;
+    if let Some(bias) = bias {
+        check_length(operation, "bias", bias.len(), outputs)?;
+    }
+    check_length(operation, "out", out.len(), crate::error::product(operation, &[rows, outputs])?)?;
+    if rows * outputs > 0 {
+        let panels = Panels::transposed(weight, inputs, outputs.div_ceil(LANES));
+        product(x, inputs, &panels, bias, outputs, out);
+    }
     Ok(())
 }
 
@@ -120,14 +58,91 @@ pub fn backward_input(
     let outputs = check_multiple(operation, "weight", weight.len(), inputs)?;
     let rows = check_multiple(operation, "grad", grad.len(), outputs)?;
     check_length(operation, "out", out.len(), rows * inputs)?;
-    let block = block_rows(rows, inputs);
-    out.par_chunks_mut(block * inputs).zip(grad.par_chunks(block * outputs)).for_each(
-        |(out, grad)| {
-            let grad = Matrix::new(grad, outputs);
-            multiply(out, inputs, false, grad, Matrix::new(weight, inputs), 1.0);
+    if rows > 0 {
+        let panels = Panels::new(weight, inputs, inputs.div_ceil(LANES));
+        product(grad, outputs, &panels, None, inputs, out);
+    }
+    Ok(())
+}
+
+/// out = left · right + bias: `left` has rows of `depth` values, `out` of `columns`.
+fn product(
+    left: &[f32],
+    depth: usize,
+    right: &Panels,
+    bias: Option<&[f32]>,
+    columns: usize,
+    out: &mut [f32],
+) {
+    let level = simd::level();
+    let panels = right.count();
+    let tiles = left.len().div_ceil(depth * TILE);
+    // With fewer tiles than threads, several share a tile's panels.
+    let alone = tiles >= 2 * rayon::current_num_threads();
+    let together = if alone { TOGETHER / 2 } else { panels };
+    left.par_chunks(depth * TILE).zip(out.par_chunks_mut(columns * TILE)).for_each(
+        |(left, out)| {
+            let rows = left.len() / depth;
+            let groups: Vec<Rows> = Rows::cut(0, rows).collect();
+            let left = Left::row_major(left, depth);
+            let most = (2 * together + 1).min(right.vectors());
+            with_scratch(most * rows, |sums| {
+                for first in (0..panels).step_by(together) {
+                    let range = first..(first + together).min(panels);
+                    let vectors = 2 * first..right.end(range.end);
+                    let sums = &mut sums[..vectors.len() * rows];
+                    if alone {
+                        multiply(level, left, &groups, right, range, sums);
+                    } else {
+                        let each = panels.div_ceil(rayon::current_num_threads());
+                        right.split(rows, each, sums).into_par_iter().for_each(|(range, sums)| {
+                            multiply(level, left, &groups, right, range, sums);
+                        });
+                    }
+                    let end = right.vectors();
+                    dispatch(level, Write { sums, first: vectors.start, end, bias, columns, out });
+                }
+            });
         },
     );
-    Ok(())
+}
+
+/// Writes some panels of sums, plus `bias`, into rows of `columns` values.
+struct Write<'a> {
+    sums: &'a [Cell],
+    /// The first vector of the first panel.
+    first: usize,
+    /// Vectors of the whole matrix.
+    end: usize,
+    bias: Option<&'a [f32]>,
+    columns: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { sums, first, end, bias, columns, out } = self;
+        let rows = out.len() / columns;
+        let vectors = sums.len() / rows;
+        let panels = widths(end).skip(first / 2).take_while(|panel| panel.0 < first + vectors);
+        for (vector, width) in panels {
+            let sums = &sums[(vector - first) * rows..][..width * rows];
+            for v in 0..width {
+                let start = (vector + v) * LANES;
+                let bias = match bias {
+                    Some(bias) => simd.load_at(bias, start),
+                    None => simd.splat(0.0),
+                };
+                let sums = sums[v..].iter().step_by(width);
+                for (out, sum) in out.chunks_exact_mut(columns).zip(sums) {
+                    simd.store_at(simd.add(simd.load(&sum.0), bias), out, start);
+                }
+            }
+        }
+    }
 }
 
 /// The gradients with respect to weight, gradᵀ · x, `[outputs, inputs]`, and bias, the sums over
@@ -150,30 +165,26 @@ pub fn backward_weight(
     if let Some(bias_grad) = &bias_grad {
         check_length(operation, "bias_grad", bias_grad.len(), outputs)?;
     }
-
-    // The rows are cut into parts whose products are added in order, the outputs into tiles. Parts
-    // cost a pass over the weights each, so there are many only where the weights are small.
-    let parts = (rows / 1024).clamp(1, 16);
-    let tile = outputs.div_ceil(16usize.div_ceil(parts)).next_multiple_of(8).min(outputs);
-    let part_rows = rows.div_ceil(parts);
-    if parts == 1 {
-        weight_grad
-            .par_chunks_mut(tile * inputs)
-            .enumerate()
-            .for_each(|(index, out)| tile_product(x, grad, inputs, outputs, index * tile, out));
-    } else {
-        let mut products = crate::buffer(parts * weight_grad.len());
-        products.par_chunks_mut(weight_grad.len()).enumerate().for_each(|(part, out)| {
-            let first = (part * part_rows).min(rows);
-            let last = (first + part_rows).min(rows);
-            let (x, grad) =
-                (&x[first * inputs..last * inputs], &grad[first * outputs..last * outputs]);
-            out.par_chunks_mut(tile * inputs)
-                .enumerate()
-                .for_each(|(index, out)| tile_product(x, grad, inputs, outputs, index * tile, out));
+    let level = simd::level();
+    // The rows are cut into parts whose sums are added in order. A part costs a pass over the sums.
+    const PART: usize = 1024;
+    const PARTS: usize = 16;
+    let part = rows.div_ceil(PARTS).max(PART);
+    let width = 2 * inputs.div_ceil(2 * LANES);
+    let mut sums = vec![Cell::ZERO; rows.div_ceil(part).max(1) * outputs * width];
+    sums.par_chunks_mut(outputs * width)
+        .zip(x.par_chunks(part * inputs.max(1)))
+        .zip(grad.par_chunks(part * outputs))
+        .for_each(|((sums, x), grad)| {
+            let pieces = x.chunks(PART * inputs.max(1)).zip(grad.chunks(PART * outputs));
+            for (x, grad) in pieces {
+                add_product_over_rows(level, x, inputs, grad, outputs, sums);
+            }
         });
-        weight_grad.fill(0.0);
-        add_parts(&products, weight_grad);
+    let (sum, parts) = sums.split_at_mut(outputs * width);
+    add_parts(values(parts), values_mut(sum));
+    if inputs > 0 {
+        crate::product::from_panels(values(sum), outputs, weight_grad);
     }
     if let Some(bias_grad) = bias_grad {
         column_sums(grad, bias_grad);
@@ -181,18 +192,71 @@ pub fn backward_weight(
     Ok(())
 }
 
-/// Rows `first..` of gradᵀ · x, as many as `out` holds.
-fn tile_product(
+/// sums += gradᵀ · x over some rows; `sums` is `[panel, outputs, 16]`.
+fn add_product_over_rows(
+    level: Level,
     x: &[f32],
-    grad: &[f32],
     inputs: usize,
+    grad: &[f32],
     outputs: usize,
-    first: usize,
-    out: &mut [f32],
+    sums: &mut [Cell],
 ) {
-    let count = out.len() / inputs;
-    let grad = Matrix::new(grad, outputs).columns(first, count).transposed();
-    multiply(out, inputs, false, grad, Matrix::new(x, inputs), 1.0);
+    let rows = grad.len() / outputs;
+    let width = sums.len() / outputs;
+    let strips = strip_cells(rows, outputs);
+    with_scratch(strips + rows * width, |cells| {
+        let (strips, panels) = cells.split_at_mut(strips);
+        let per_row = strip_cells(1, outputs);
+        strips
+            .par_chunks_mut(TILE * per_row)
+            .zip(grad.par_chunks(TILE * outputs))
+            .for_each(|(out, values)| dispatch(level, Strip { values, columns: outputs, out }));
+        panels
+            .par_chunks_mut(TILE * width)
+            .zip(x.par_chunks(TILE * inputs))
+            .for_each(|(out, values)| dispatch(level, Cut { values, columns: inputs, out }));
+        let (strips, panels) = (&*strips, &*panels);
+        sums.par_chunks_mut(2 * outputs).enumerate().for_each(|(panel, sums)| {
+            let factors: Vec<_> = (0..rows)
+                .step_by(TILE)
+                .map(|first| {
+                    let count = TILE.min(rows - first);
+                    let start = first * width + panel * 2 * count;
+                    Factors {
+                        left: &strips[first * per_row..(first + count) * per_row],
+                        right: &panels[start..start + 2 * count],
+                    }
+                })
+                .collect();
+            dispatch(level, AddTransposed { factors: &factors, sums });
+        });
+    });
+}
+
+/// Cuts rows of `columns` values into panels of two vectors, `[panel, rows, 16]`, zeros beyond the
+/// last column.
+struct Cut<'a> {
+    values: &'a [f32],
+    columns: usize,
+    out: &'a mut [Cell],
+}
+
+impl Kernel for Cut<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { values, columns, out } = self;
+        let rows = values.len() / columns;
+        for (panel, out) in out.chunks_exact_mut(2 * rows).enumerate() {
+            for (row, out) in values.chunks_exact(columns).zip(out.chunks_exact_mut(2)) {
+                for (v, cell) in out.iter_mut().enumerate() {
+                    let start = ((2 * panel + v) * LANES).min(columns);
+                    simd.store(simd.load_at(row, start), &mut cell.0);
+                }
+            }
+        }
+    }
 }
 
 /// The sums over rows.
@@ -218,22 +282,4 @@ fn column_sums(rows: &[f32], sums: &mut [f32]) {
     });
     sums.fill(0.0);
     add_parts(&parts, sums);
-}
-
-/// Checks what the forward passes share; returns rows and outputs.
-fn sizes(
-    operation: &'static str,
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    inputs: usize,
-) -> Result<(usize, usize), KernelError> {
-    check_positive(operation, "inputs", inputs)?;
-    let outputs = check_multiple(operation, "weight", weight.len(), inputs)?;
-    let rows = check_multiple(operation, "x", x.len(), inputs)?;
-    if let Some(bias) = bias {
-        check_length(operation, "bias", bias.len(), outputs)?;
-    }
-    crate::error::product(operation, &[rows, outputs])?;
-    Ok((rows, outputs))
 }

@@ -11,7 +11,9 @@ mod panels;
 
 use std::ops::Range;
 
-use crate::simd::{Kernel, Level, Simd, dispatch};
+use rayon::prelude::*;
+
+use crate::simd::{Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::Cell;
 use micro::{product_of_rows, product_of_strips};
 pub(crate) use panels::{Panels, widths};
@@ -170,4 +172,15 @@ impl Kernel for AddTransposed<'_> {
             product_of_strips(simd, factors, strip, columns.count, sums);
         }
     }
+}
+
+/// `[panel, M, 16]` to `[M, columns]`.
+pub(crate) fn from_panels(panels: &[f32], rows: usize, out: &mut [f32]) {
+    const PANEL: usize = 2 * LANES;
+    let columns = out.len() / rows;
+    out.par_chunks_mut(columns).enumerate().for_each(|(row, out)| {
+        for (out, panel) in out.chunks_mut(PANEL).zip(panels.chunks_exact(rows * PANEL)) {
+            out.copy_from_slice(&panel[row * PANEL..][..out.len()]);
+        }
+    });
 }

@@ -8,7 +8,8 @@ use crate::error::{KernelError, check_length};
 use crate::grn::Norm;
 use crate::layer_norm;
 use crate::product::{
-    AddTransposed, Factors, Left, Panels, Strip, multiply, panels_at_a_time, strip_cells, widths,
+    AddTransposed, Factors, Left, Panels, Strip, from_panels, multiply, panels_at_a_time,
+    strip_cells, widths,
 };
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
@@ -221,17 +222,6 @@ impl<'a> Sums<'a> {
         let (grn_beta, sites) = rest.split_at_mut(width);
         Self { contract, expand, expand_bias, grn_gamma, grn_beta, sites }
     }
-}
-
-/// `[panel, C, 16]` to `[C, columns]`.
-fn from_panels(panels: &[f32], channels: usize, out: &mut [f32]) {
-    let columns = out.len() / channels;
-    out.par_chunks_mut(columns).enumerate().for_each(|(channel, out)| {
-        let panels = panels.chunks_exact(channels * PANEL);
-        for (out, panel) in out.chunks_mut(PANEL).zip(panels) {
-            out.copy_from_slice(&panel[channel * PANEL..][..out.len()]);
-        }
-    });
 }
 
 /// `[panel, C, 16]` to `[columns, C]`.

@@ -428,16 +428,8 @@ pub(super) fn multiply_all(
     out: &mut [Cell],
 ) {
     let chunk = panels_per_task(right.count(), tiles);
-    let mut rest = out;
-    let tasks: Vec<_> = (0..right.count())
-        .step_by(chunk)
-        .map(|first| {
-            let panels = first..(first + chunk).min(right.count());
-            let vectors = panels.clone().map(|panel| right.panel(panel).0).sum::<usize>();
-            (panels, take(&mut rest, vectors * tile.len()))
-        })
-        .collect();
-    tasks
+    right
+        .split(tile.len(), chunk, out)
         .into_par_iter()
         .for_each(|(panels, out)| multiply(level, left, &tile.groups, right, panels, out));
 }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::simd::LANES;
@@ -108,5 +110,30 @@ impl Panels {
         let first = 2 * panel;
         let width = if panel + 1 == self.count() { self.vectors - first } else { 2 };
         (width, &self.cells[first * self.depth..][..width * self.depth])
+    }
+
+    /// The vector after those of the panels before number `panel`.
+    pub(crate) fn end(&self, panel: usize) -> usize {
+        if panel == self.count() { self.vectors } else { 2 * panel }
+    }
+
+    /// Cuts the sums of `rows` rows with all panels into pieces of `each` panels.
+    pub(crate) fn split<'a>(
+        &self,
+        rows: usize,
+        each: usize,
+        sums: &'a mut [Cell],
+    ) -> Vec<(Range<usize>, &'a mut [Cell])> {
+        let mut rest = sums;
+        (0..self.count())
+            .step_by(each)
+            .map(|first| {
+                let panels = first..(first + each).min(self.count());
+                let vectors = self.end(panels.end) - 2 * first;
+                let (piece, others) = std::mem::take(&mut rest).split_at_mut(vectors * rows);
+                rest = others;
+                (panels, piece)
+            })
+            .collect()
     }
 }
