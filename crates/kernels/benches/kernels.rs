@@ -293,25 +293,19 @@ fn block_training(bencher: Bencher<'_, '_>, shape: Shape) {
     };
     let hidden = shape.rows() * block::hidden_width(c);
     let (mut out, mut dx) = (buffer(x.len()), buffer(x.len()));
-    let (mut convolved, mut features, mut slope) =
-        (buffer(x.len()), buffer(hidden), buffer(hidden));
+    let (mut convolved, mut expanded) = (buffer(x.len()), buffer(hidden));
     let mut squares = buffer(shape.images * block::hidden_width(c));
     let mut gradients = weights.0.clone();
     bencher.counter(block_operations(shape, 3)).bench_local(|| {
         let prepared = block::Prepared::new(&weights.weights()).expect("weights fit");
         let kept = block::Kept {
             convolved: convolved.as_mut_slice(),
-            hidden: &mut features,
-            slope: &mut slope,
+            expanded: &mut expanded,
             squares: &mut squares,
         };
         block::forward_keeping(&x, &prepared, &setting, &mut out, kept).expect("lengths fit");
-        let kept = block::Kept {
-            convolved: convolved.as_slice(),
-            hidden: &features,
-            slope: &slope,
-            squares: &squares,
-        };
+        let kept =
+            block::Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let [a, b, c, d, e, f, g, h, i, j] = &mut gradients;
         let into = block::Gradients {
             x: &mut dx,

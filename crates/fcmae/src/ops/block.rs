@@ -104,11 +104,9 @@ pub struct BlockPass<B: Backend> {
     pub out: FloatTensor<B>,
     /// The depthwise convolution's result, `[N, S, C]`.
     pub convolved: FloatTensor<B>,
-    /// The 4C features.
-    pub hidden: FloatTensor<B>,
-    /// The derivative of GELU there, where it is kept.
-    pub slope: FloatTensor<B>,
-    /// Their sums of squares over sites, where they are kept.
+    /// The 4C features before GELU.
+    pub expanded: FloatTensor<B>,
+    /// The sums of squares over sites after it, where they are kept.
     pub squares: FloatTensor<B>,
 }
 
@@ -176,16 +174,10 @@ pub(super) fn forward_keeping<B: ConvNextOps>(
     let w = weights;
     let convolved = B::depthwise(x.clone(), w.depthwise, w.depthwise_bias, sites);
     let normal = B::layer_norm_sites(convolved.clone(), w.norm_gamma, w.norm_beta, norm_eps);
-    let hidden = B::linear_sites(normal, w.expand, w.expand_bias);
-    let responded = B::gelu_grn(hidden.clone(), w.grn_gamma, w.grn_beta, grn_eps);
+    let expanded = B::linear_sites(normal, w.expand, w.expand_bias);
+    let responded = B::gelu_grn(expanded.clone(), w.grn_gamma, w.grn_beta, grn_eps);
     let branch = B::linear_sites(responded, w.contract, w.contract_bias);
-    BlockPass {
-        out: B::residual(x, branch, scale),
-        convolved,
-        slope: hidden.clone(),
-        squares: hidden.clone(),
-        hidden,
-    }
+    BlockPass { out: B::residual(x, branch, scale), convolved, squares: expanded.clone(), expanded }
 }
 
 /// The gradients, from what [`forward_keeping`] kept.
@@ -197,15 +189,15 @@ pub(super) fn backward<B: ConvNextOps>(
     setting: BlockSetting,
 ) -> BlockGradients<B> {
     let BlockSetting { sites, scale, norm_eps, grn_eps, .. } = setting;
-    let (w, BlockPass { convolved, hidden, .. }) = (weights, pass);
+    let (w, BlockPass { convolved, expanded, .. }) = (weights, pass);
     let branch = plain::scale_images::<B>(grad.clone(), &scale);
     let normal =
         B::layer_norm_sites(convolved.clone(), w.norm_gamma.clone(), w.norm_beta.clone(), norm_eps);
-    let responded = B::gelu_grn(hidden.clone(), w.grn_gamma.clone(), w.grn_beta.clone(), grn_eps);
+    let responded = B::gelu_grn(expanded.clone(), w.grn_gamma.clone(), w.grn_beta.clone(), grn_eps);
     let (responded, contract, contract_bias) =
         B::linear_sites_backward(responded, w.contract, branch);
     let (expanded, grn_gamma, grn_beta) =
-        B::gelu_grn_backward(hidden, w.grn_gamma, responded, grn_eps);
+        B::gelu_grn_backward(expanded, w.grn_gamma, responded, grn_eps);
     let (normal, expand, expand_bias) = B::linear_sites_backward(normal, w.expand, expanded);
     let (convolved, norm_gamma, norm_beta) =
         B::layer_norm_sites_backward(convolved, w.norm_gamma, normal, norm_eps);

@@ -360,13 +360,11 @@ impl ConvNextOps for Flex {
         let layout = DenseWeights::new(weights).prepare();
         let (images, values) = (x.images(), x.values().len());
         let width = kernels::hidden_width(x.last());
-        let hidden_values = values / x.last() * width;
-        let (mut convolved, mut hidden) = (buffer(values), buffer(hidden_values));
-        let (mut slope, mut squares) = (buffer(hidden_values), buffer(images * width));
+        let (mut convolved, mut expanded) = (buffer(values), buffer(values / x.last() * width));
+        let mut squares = buffer(images * width);
         let kept = Kept {
             convolved: convolved.as_mut_slice(),
-            hidden: &mut hidden,
-            slope: &mut slope,
+            expanded: &mut expanded,
             squares: &mut squares,
         };
         let out = filled(x.shape(), |out| {
@@ -380,8 +378,7 @@ impl ConvNextOps for Flex {
         BlockPass {
             out,
             convolved: tensor(convolved, x.shape()),
-            hidden: flat(hidden),
-            slope: flat(slope),
+            expanded: flat(expanded),
             squares: flat(squares),
         }
     }
@@ -396,14 +393,13 @@ impl ConvNextOps for Flex {
         if !is_float32(&x) {
             return block::backward::<Self>(x, pass, weights, grad, setting);
         }
-        let BlockPass { convolved, hidden, slope, squares, .. } = pass;
-        let [x, grad, convolved, hidden, slope, squares] =
-            [x, grad, convolved, hidden, slope, squares].map(Dense::new);
+        let BlockPass { convolved, expanded, squares, .. } = pass;
+        let [x, grad, convolved, expanded, squares] =
+            [x, grad, convolved, expanded, squares].map(Dense::new);
         let weights = DenseWeights::new(weights);
         let kept = Kept {
             convolved: convolved.values(),
-            hidden: hidden.values(),
-            slope: slope.values(),
+            expanded: expanded.values(),
             squares: squares.values(),
         };
         let mut written = weights.0.each_ref().map(|weight| buffer(weight.values().len()));

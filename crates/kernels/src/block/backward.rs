@@ -1,10 +1,11 @@
 use rayon::prelude::*;
 
-use super::forward::{Kept, PANEL, Respond, add_by_image, multiply_all, pair, take};
+use super::forward::{Kept, PANEL, add_by_image, multiply_all, pair, take};
 use super::tiles::{Cut, Tile};
 use super::{Setting, Weights, hidden_width, padded, panels_per_task};
 use crate::depthwise::{self, Convolution, Filter};
 use crate::error::{KernelError, check_length};
+use crate::gelu;
 use crate::grn::Norm;
 use crate::layer_norm;
 use crate::product::{
@@ -126,8 +127,7 @@ pub fn backward(
                     first,
                     images,
                     convolved: &kept.convolved[first * image..last * image],
-                    hidden: &kept.hidden[first * hidden..last * hidden],
-                    slope: &kept.slope[first * hidden..last * hidden],
+                    expanded: &kept.expanded[first * hidden..last * hidden],
                     squares: &kept.squares[first * width..last * width],
                     grad: &grad[first * image..last * image],
                     level,
@@ -246,8 +246,7 @@ struct Group<'a> {
     first: usize,
     images: usize,
     convolved: &'a [f32],
-    hidden: &'a [f32],
-    slope: &'a [f32],
+    expanded: &'a [f32],
     squares: &'a [f32],
     grad: &'a [f32],
     level: Level,
@@ -261,8 +260,10 @@ struct Features<'a> {
     normal: &'a mut [Cell],
     /// The gradient with respect to GRN's result, then to the first linear layer's; in panels.
     hidden_grad: &'a mut [Cell],
-    /// GRN's result, in panels.
-    responded: &'a mut [Cell],
+    /// GELU's result, then GRN's; in panels.
+    hidden: &'a mut [Cell],
+    /// The derivative of GELU, in panels.
+    slope: &'a mut [Cell],
 }
 
 impl Group<'_> {
@@ -274,13 +275,14 @@ impl Group<'_> {
         let tiles = Tile::cut(self.images, rows / self.images);
         let strips = strip_cells(rows, channels);
         let hidden = rows * width / LANES;
-        with_scratch(2 * strips + 2 * hidden + self.grad.len().div_ceil(LANES), |cells| {
+        with_scratch(2 * strips + 3 * hidden + self.grad.len().div_ceil(LANES), |cells| {
             let (grad, cells) = cells.split_at_mut(strips);
             let (normal, cells) = cells.split_at_mut(strips);
             let (hidden_grad, cells) = cells.split_at_mut(hidden);
-            let (responded, scaled) = cells.split_at_mut(hidden);
+            let (slope, cells) = cells.split_at_mut(hidden);
+            let (hidden, scaled) = cells.split_at_mut(hidden);
             let scaled = self.scaled(&mut values_mut(scaled)[..self.grad.len()]);
-            let mut features = Features { grad, normal, hidden_grad, responded };
+            let mut features = Features { grad, normal, hidden_grad, hidden, slope };
             let along = self.contract(&tiles, scaled, &mut features, sums);
             self.expand(&tiles, scaled, &mut features, &along, convolved_grad, sums);
             self.weights(&tiles, &features, sums);
@@ -314,43 +316,36 @@ impl Group<'_> {
         let (mut products, mut grads) = (vec![0.0; counts], vec![0.0; counts]);
         let mut tasks = Vec::with_capacity(tiles.len());
         let (mut strips, mut out) = (&mut *features.grad, &mut *features.hidden_grad);
+        let (mut hidden, mut slope) = (&mut *features.hidden, &mut *features.slope);
         let (mut products_rest, mut grads_rest) = (products.as_mut_slice(), grads.as_mut_slice());
         for tile in tiles {
-            tasks.push((
-                tile,
-                take(&mut strips, strip_cells(tile.len(), channels)),
-                take(&mut out, tile.len() * width / LANES),
-                take(&mut products_rest, tile.images.len() * width),
-                take(&mut grads_rest, tile.images.len() * width),
-            ));
+            let cells = tile.len() * width / LANES;
+            let task = Reactivation {
+                expanded: &self.expanded[tile.rows.start * width..tile.rows.end * width],
+                hidden: take(&mut hidden, cells),
+                slope: take(&mut slope, cells),
+                grad: take(&mut out, cells),
+                products: take(&mut products_rest, tile.images.len() * width),
+                grads: take(&mut grads_rest, tile.images.len() * width),
+            };
+            tasks.push((tile, take(&mut strips, strip_cells(tile.len(), channels)), task));
         }
-        tasks.into_par_iter().for_each(|(tile, strips, out, products, grads)| {
+        tasks.into_par_iter().for_each(|(tile, strips, task)| {
             let grad = &grad[tile.rows.start * channels..tile.rows.end * channels];
             dispatch(level, Strip { values: grad, columns: channels, out: strips });
-            let hidden = &self.hidden[tile.rows.start * width..tile.rows.end * width];
             let chunk = panels_per_task(contract.count(), tiles.len());
-            let (panel, images) = (tile.len() * PANEL, tile.images.len());
-            out.par_chunks_mut(chunk * panel / LANES)
-                .zip(hidden.par_chunks(chunk * panel))
-                .zip(products.par_chunks_mut(chunk * images * PANEL))
-                .zip(grads.par_chunks_mut(chunk * images * PANEL))
-                .enumerate()
-                .for_each(|(index, (((out, hidden), products), grads))| {
-                    let at_a_time = panels_at_a_time(channels, chunk);
-                    let pieces = out
-                        .chunks_mut(at_a_time * panel / LANES)
-                        .zip(hidden.chunks(at_a_time * panel))
-                        .zip(products.chunks_mut(at_a_time * images * PANEL))
-                        .zip(grads.chunks_mut(at_a_time * images * PANEL));
-                    for (piece, (((out, hidden), products), grads)) in pieces.enumerate() {
-                        let first = index * chunk + piece * at_a_time;
-                        let range = first..first + hidden.len() / panel;
-                        let left = Left::row_major(grad, channels);
-                        multiply(level, left, &tile.groups, contract, range, out);
-                        let each = tile.len() / images;
-                        dispatch(level, SumSites { each, grad: out, hidden, products, grads });
-                    }
-                });
+            let chunks = task.split(chunk, tile).into_par_iter().enumerate();
+            chunks.for_each(|(index, task)| {
+                let at_a_time = panels_at_a_time(channels, chunk);
+                for (piece, task) in task.split(at_a_time, tile).into_iter().enumerate() {
+                    let first = index * chunk + piece * at_a_time;
+                    let range = first..first + task.grad.len() / (2 * tile.len());
+                    let left = Left::row_major(grad, channels);
+                    multiply(level, left, &tile.groups, contract, range, task.grad);
+                    let each = tile.len() / tile.images.len();
+                    dispatch(level, Reactivate { each, task });
+                }
+            });
         });
         self.along(tiles, &products, &grads, sums)
     }
@@ -414,45 +409,44 @@ impl Group<'_> {
         let mut site_sums = vec![0.0; tiles.len() * 3 * channels];
         let mut tasks = Vec::with_capacity(tiles.len());
         let mut strips = &mut *features.normal;
-        let mut hidden_grad = &mut *features.hidden_grad;
-        let mut responded = &mut *features.responded;
-        let mut out = convolved_grad;
+        let (mut hidden_grad, mut hidden) = (&mut *features.hidden_grad, &mut *features.hidden);
+        let (mut slope, mut out) = (&*features.slope, convolved_grad);
         for (tile, site_sums) in tiles.iter().zip(site_sums.chunks_exact_mut(3 * channels)) {
-            tasks.push((
-                tile,
-                take(&mut strips, strip_cells(tile.len(), channels)),
-                take(&mut hidden_grad, tile.len() * width / LANES),
-                take(&mut responded, tile.len() * width / LANES),
-                take(&mut out, tile.len() * channels),
-                site_sums,
-            ));
+            let cells = tile.len() * width / LANES;
+            let (tile_slope, rest) = slope.split_at(cells);
+            slope = rest;
+            let panels = (take(&mut hidden_grad, cells), take(&mut hidden, cells), tile_slope);
+            let strips = take(&mut strips, strip_cells(tile.len(), channels));
+            tasks.push((tile, panels, strips, take(&mut out, tile.len() * channels), site_sums));
         }
-        tasks.into_par_iter().for_each(|(tile, strips, hidden_grad, responded, out, site_sums)| {
-            let rows = tile.rows.start * width..tile.rows.end * width;
-            let (hidden, slope) = (&self.hidden[rows.clone()], &self.slope[rows]);
+        tasks.into_par_iter().for_each(|(tile, panels, strips, out, site_sums)| {
+            let (hidden_grad, hidden, slope) = panels;
             let (count, images) = (tile.len(), tile.images.len());
             let image = tile.images.start * width..tile.images.end * width;
             let response = &along.response[image.clone()];
             let along = &along.along[image];
             let chunk = panels_per_task(width / PANEL, tiles.len());
-            let values_of = chunk * count * PANEL;
             hidden_grad
-                .par_chunks_mut(values_of / LANES)
-                .zip(responded.par_chunks_mut(values_of / LANES))
-                .zip(hidden.par_chunks(values_of).zip(slope.par_chunks(values_of)))
+                .par_chunks_mut(chunk * 2 * count)
+                .zip(hidden.par_chunks_mut(chunk * 2 * count))
+                .zip(slope.par_chunks(chunk * 2 * count))
                 .enumerate()
-                .for_each(|(index, ((grad, out), (hidden, slope)))| {
-                    let first = index * chunk * PANEL;
-                    let beta = &self.prepared.grn_beta;
-                    let rows = count;
-                    dispatch(
-                        level,
-                        Respond { features: hidden, rows, images, response, beta, first, out },
-                    );
+                .for_each(|(index, ((grad, hidden), slope))| {
+                    let (beta, first) = (&self.prepared.grn_beta, index * chunk * PANEL);
                     let each = count / images;
                     dispatch(
                         level,
-                        Unrespond { each, images, hidden, slope, response, along, first, grad },
+                        Unrespond {
+                            each,
+                            images,
+                            slope,
+                            response,
+                            along,
+                            beta,
+                            first,
+                            grad,
+                            hidden,
+                        },
                     );
                 });
             let range = tile.rows.start * channels..tile.rows.end * channels;
@@ -517,7 +511,7 @@ impl Group<'_> {
                     for (panel, ((contract, expand), bias)) in panels.enumerate() {
                         let panel = index * chunk + panel;
                         let by_responded =
-                            factors(tiles, channels, panel, features.grad, features.responded);
+                            factors(tiles, channels, panel, features.grad, features.hidden);
                         let by_hidden =
                             factors(tiles, channels, panel, features.normal, features.hidden_grad);
                         let task = AddTransposed { factors: &by_responded, sums: contract };
@@ -559,36 +553,77 @@ struct Along {
     along: Vec<f32>,
 }
 
-/// Σ over sites of grad · hidden, and of grad, of each image.
-struct SumSites<'a> {
-    /// Sites of an image.
-    each: usize,
-    /// Some panels, `[panel, image, site, 16]`.
-    grad: &'a [Cell],
-    /// As `grad`.
-    hidden: &'a [f32],
-    /// `[panel, image, 16]`
+/// A tile's features after the second linear layer's backward pass, or some panels of them.
+struct Reactivation<'a> {
+    /// Before GELU, `[panel, image, site, 16]`.
+    expanded: &'a [f32],
+    /// Written: after GELU, as `expanded`.
+    hidden: &'a mut [Cell],
+    /// Written: the derivative of GELU, as `expanded`.
+    slope: &'a mut [Cell],
+    /// The gradient with respect to GRN's result, as `expanded`.
+    grad: &'a mut [Cell],
+    /// Written: Σ over sites of grad · hidden, `[panel, image, 16]`.
     products: &'a mut [f32],
-    /// As `products`.
+    /// Written: Σ over sites of grad, as `products`.
     grads: &'a mut [f32],
 }
 
-impl Kernel for SumSites<'_> {
+impl Reactivation<'_> {
+    /// Cuts pieces of `panels` panels.
+    fn split(self, panels: usize, tile: &Tile) -> Vec<Self> {
+        let Self { mut expanded, mut hidden, mut slope, mut grad, mut products, mut grads } = self;
+        let (cells, images) = (2 * tile.len(), tile.images.len());
+        let mut pieces = Vec::new();
+        while !grad.is_empty() {
+            let count = panels.min(grad.len() / cells);
+            let (before, rest) = expanded.split_at(count * cells * LANES);
+            expanded = rest;
+            pieces.push(Self {
+                expanded: before,
+                hidden: take(&mut hidden, count * cells),
+                slope: take(&mut slope, count * cells),
+                grad: take(&mut grad, count * cells),
+                products: take(&mut products, count * images * PANEL),
+                grads: take(&mut grads, count * images * PANEL),
+            });
+        }
+        pieces
+    }
+}
+
+/// GELU and its derivative again, and what GRN's backward pass sums over the sites of each image.
+struct Reactivate<'a> {
+    /// Sites of an image.
+    each: usize,
+    task: Reactivation<'a>,
+}
+
+impl Kernel for Reactivate<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { each, grad, hidden, products, grads } = self;
-        let sites = grad.chunks_exact(2 * each).zip(hidden.chunks_exact(each * PANEL));
+        let Reactivation { expanded, hidden, slope, grad, products, grads } = self.task;
+        let each = 2 * self.each;
+        let (expanded, _) = expanded.as_chunks::<LANES>();
+        let written = hidden.chunks_exact_mut(each).zip(slope.chunks_exact_mut(each));
+        let read = expanded.chunks_exact(each).zip(grad.chunks_exact(each));
         let sums = products.chunks_exact_mut(PANEL).zip(grads.chunks_exact_mut(PANEL));
-        for ((grad, hidden), (products, grads)) in sites.zip(sums) {
-            let (hidden, _) = hidden.as_chunks::<LANES>();
+        for (((hidden, slope), (expanded, grad)), (products, grads)) in written.zip(read).zip(sums)
+        {
             let mut product = [simd.splat(0.0); 2];
             let mut sum = [simd.splat(0.0); 2];
-            for (grad, hidden) in grad.chunks_exact(2).zip(hidden.chunks_exact(2)) {
+            let written = hidden.chunks_exact_mut(2).zip(slope.chunks_exact_mut(2));
+            let read = expanded.chunks_exact(2).zip(grad.chunks_exact(2));
+            for ((hidden, slope), (expanded, grad)) in written.zip(read) {
                 for v in 0..2 {
+                    let x = simd.load(&expanded[v]);
+                    let (value, derivative) = gelu::value_and_derivative(simd, x);
+                    simd.store(value, &mut hidden[v].0);
+                    simd.store(derivative, &mut slope[v].0);
                     let grad = simd.load(&grad[v].0);
-                    product[v] = simd.mul_add(grad, simd.load(&hidden[v]), product[v]);
+                    product[v] = simd.mul_add(grad, value, product[v]);
                     sum[v] = simd.add(sum[v], grad);
                 }
             }
@@ -600,22 +635,24 @@ impl Kernel for SumSites<'_> {
     }
 }
 
-/// grad = (grad · response + hidden · along) · slope
+/// grad = (grad · response + hidden · along) · slope; hidden = hidden · response + beta
 struct Unrespond<'a> {
     each: usize,
     images: usize,
     /// Some panels, `[panel, image, site, 16]`.
-    hidden: &'a [f32],
-    /// As `hidden`.
-    slope: &'a [f32],
+    slope: &'a [Cell],
     /// `[image, H]`
     response: &'a [f32],
     /// `[image, H]`
     along: &'a [f32],
+    /// `[H]`
+    beta: &'a [f32],
     /// The first panel's first channel.
     first: usize,
-    /// As `hidden`.
+    /// As `slope`.
     grad: &'a mut [Cell],
+    /// As `slope`.
+    hidden: &'a mut [Cell],
 }
 
 impl Kernel for Unrespond<'_> {
@@ -623,24 +660,23 @@ impl Kernel for Unrespond<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { each, images, hidden, slope, response, along, first, grad } = self;
-        let width = response.len() / images;
-        let kept = hidden.chunks_exact(each * PANEL).zip(slope.chunks_exact(each * PANEL));
-        for (index, (grad, (hidden, slope))) in
-            grad.chunks_exact_mut(2 * each).zip(kept).enumerate()
-        {
+        let Self { each, images, slope, response, along, beta, first, grad, hidden } = self;
+        let (width, each) = (beta.len(), 2 * each);
+        let written = grad.chunks_exact_mut(each).zip(hidden.chunks_exact_mut(each));
+        for (index, ((grad, hidden), slope)) in written.zip(slope.chunks_exact(each)).enumerate() {
             let (panel, image) = (index / images, index % images);
-            let start = image * width + first + panel * PANEL;
-            let response = pair(simd, response, start);
-            let along = pair(simd, along, start);
-            let (hidden, _) = hidden.as_chunks::<LANES>();
-            let (slope, _) = slope.as_chunks::<LANES>();
-            let kept = hidden.chunks_exact(2).zip(slope.chunks_exact(2));
-            for (grad, (hidden, slope)) in grad.chunks_exact_mut(2).zip(kept) {
+            let channel = first + panel * PANEL;
+            let response = pair(simd, response, image * width + channel);
+            let along = pair(simd, along, image * width + channel);
+            let beta = pair(simd, beta, channel);
+            let written = grad.chunks_exact_mut(2).zip(hidden.chunks_exact_mut(2));
+            for ((grad, hidden), slope) in written.zip(slope.chunks_exact(2)) {
                 for v in 0..2 {
                     let through = simd.mul(simd.load(&grad[v].0), response[v]);
-                    let total = simd.mul_add(simd.load(&hidden[v]), along[v], through);
-                    simd.store(simd.mul(total, simd.load(&slope[v])), &mut grad[v].0);
+                    let value = simd.load(&hidden[v].0);
+                    let total = simd.mul_add(value, along[v], through);
+                    simd.store(simd.mul(total, simd.load(&slope[v].0)), &mut grad[v].0);
+                    simd.store(simd.mul_add(value, response[v], beta[v]), &mut hidden[v].0);
                 }
             }
         }

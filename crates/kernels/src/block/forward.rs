@@ -20,11 +20,9 @@ pub(super) const PANEL: usize = 2 * LANES;
 pub struct Kept<T> {
     /// The depthwise convolution's result, `[N, S, C]`.
     pub convolved: T,
-    /// GELU of the 4C features, N · S · H values in an order of the block's own.
-    pub hidden: T,
-    /// The derivative of GELU there, in the same order.
-    pub slope: T,
-    /// Σ over sites of the squares of `hidden`, `[N, H]`.
+    /// The 4C features before GELU, N · S · H values in an order of the block's own.
+    pub expanded: T,
+    /// Σ over sites of the squares of GELU of `expanded`, `[N, H]`.
     pub squares: T,
 }
 
@@ -40,8 +38,7 @@ impl<T: AsRef<[f32]>> Kept<T> {
         let width = hidden_width(channels);
         let hidden = x / channels * width;
         check_length(operation, "kept.convolved", self.convolved.as_ref().len(), x)?;
-        check_length(operation, "kept.hidden", self.hidden.as_ref().len(), hidden)?;
-        check_length(operation, "kept.slope", self.slope.as_ref().len(), hidden)?;
+        check_length(operation, "kept.expanded", self.expanded.as_ref().len(), hidden)?;
         check_length(operation, "kept.squares", self.squares.as_ref().len(), images * width)
     }
 }
@@ -67,9 +64,9 @@ pub fn forward(
             with_scratch(x.len().div_ceil(LANES) + hidden / LANES, |cells| {
                 let (hidden, convolved) = cells.split_at_mut(hidden / LANES);
                 let convolved = &mut values_mut(convolved)[..x.len()];
-                let features = Features { convolved, hidden: values_mut(hidden), keep: None };
-                Group { x, weights, setting, first: index * group, images, level }
-                    .run(features, out);
+                let features = Features { convolved, hidden, keep: None };
+                let group = Group { x, weights, setting, first: index * group, images, level };
+                group.run(features, out);
             });
         },
     );
@@ -96,14 +93,16 @@ pub fn forward_keeping(
     x.par_chunks(group * image)
         .zip(out.par_chunks_mut(group * image))
         .zip(kept.convolved.par_chunks_mut(group * image))
-        .zip(kept.hidden.par_chunks_mut(group * sites * width))
-        .zip(kept.slope.par_chunks_mut(group * sites * width))
+        .zip(kept.expanded.par_chunks_mut(group * sites * width))
         .zip(kept.squares.par_chunks_mut(group * width))
         .enumerate()
-        .for_each(|(index, (((((x, out), convolved), hidden), slope), squares))| {
-            let features = Features { convolved, hidden, keep: Some((slope, squares)) };
+        .for_each(|(index, ((((x, out), convolved), expanded), squares))| {
             let images = x.len() / image;
-            Group { x, weights, setting, first: index * group, images, level }.run(features, out);
+            with_scratch(expanded.len() / LANES, |hidden| {
+                let features = Features { convolved, hidden, keep: Some((expanded, squares)) };
+                let group = Group { x, weights, setting, first: index * group, images, level };
+                group.run(features, out);
+            });
         });
     Ok(())
 }
@@ -132,8 +131,9 @@ struct Group<'a> {
 /// A group's features on the way.
 struct Features<'a> {
     convolved: &'a mut [f32],
-    hidden: &'a mut [f32],
-    /// GELU's derivative and the sums of squares, where they are kept.
+    /// After GELU.
+    hidden: &'a mut [Cell],
+    /// The 4C features before GELU and the sums of squares, where they are kept.
     keep: Option<(&'a mut [f32], &'a mut [f32])>,
 }
 
@@ -155,30 +155,19 @@ impl Group<'_> {
         convolution.run(x, convolved);
 
         let tiles = Tile::cut(images, sites);
-        let (mut slope, kept_squares) = match keep {
-            Some((slope, squares)) => (Some(slope), Some(squares)),
-            None => (None, None),
-        };
+        let (mut expanded, kept_squares) = keep.unzip();
         let mut parts = vec![0.0; tiles.iter().map(|tile| tile.images.len() * width).sum()];
         let mut tasks = Vec::with_capacity(tiles.len());
         let (mut hidden_rest, mut parts_rest) = (&mut *hidden, parts.as_mut_slice());
         for tile in &tiles {
-            let hidden = take(&mut hidden_rest, tile.len() * width);
-            let slope = slope.as_mut().map(|slope| take(slope, tile.len() * width));
+            let hidden = take(&mut hidden_rest, tile.len() * width / LANES);
+            let expanded = expanded.as_mut().map(|kept| take(kept, tile.len() * width));
             let squares = take(&mut parts_rest, tile.images.len() * width);
             let rows = &convolved[tile.rows.start * channels..tile.rows.end * channels];
-            tasks.push((tile, rows, hidden, slope, squares));
+            tasks.push((tile, rows, Expansion { hidden, expanded, squares }));
         }
-        tasks.into_par_iter().for_each(|(tile, rows, hidden, slope, squares)| {
-            expand(
-                level,
-                weights,
-                setting.norm_eps,
-                tile,
-                tiles.len(),
-                rows,
-                (hidden, slope, squares),
-            );
+        tasks.into_par_iter().for_each(|(tile, rows, expansion)| {
+            expand(level, weights, setting.norm_eps, tile, tiles.len(), rows, expansion);
         });
 
         let mut squares = vec![0.0; images * width];
@@ -200,7 +189,7 @@ impl Group<'_> {
         let mut tasks = Vec::with_capacity(tiles.len());
         let (mut hidden, mut out) = (&*hidden, out);
         for tile in &tiles {
-            let (features, rest) = hidden.split_at(tile.len() * width);
+            let (features, rest) = hidden.split_at(tile.len() * width / LANES);
             hidden = rest;
             let shortcut = &x[tile.rows.start * channels..tile.rows.end * channels];
             let response = &response[tile.images.start * width..tile.images.end * width];
@@ -242,6 +231,34 @@ pub(super) fn response(squares: &[f32], weights: &Prepared, eps: f32) -> Vec<f32
     response
 }
 
+/// Where the first half of a block writes, for a tile or some of its panels.
+struct Expansion<'a> {
+    /// After GELU, `[panel, rows, 16]`.
+    hidden: &'a mut [Cell],
+    /// Before GELU, in the same order, where it is kept.
+    expanded: Option<&'a mut [f32]>,
+    /// Sums over the sites of each image, `[panel, image, 16]`.
+    squares: &'a mut [f32],
+}
+
+impl Expansion<'_> {
+    /// Cuts pieces of `panels` panels.
+    fn split(self, panels: usize, tile: &Tile) -> Vec<Self> {
+        let Self { mut hidden, mut expanded, mut squares } = self;
+        let (cells, images) = (2 * tile.len(), tile.images.len());
+        let mut pieces = Vec::new();
+        while !hidden.is_empty() {
+            let count = panels.min(hidden.len() / cells);
+            pieces.push(Self {
+                hidden: take(&mut hidden, count * cells),
+                expanded: expanded.as_mut().map(|kept| take(kept, count * cells * LANES)),
+                squares: take(&mut squares, count * images * PANEL),
+            });
+        }
+        pieces
+    }
+}
+
 /// Layer norm, the first linear layer and GELU of a tile.
 fn expand(
     level: Level,
@@ -250,64 +267,34 @@ fn expand(
     tile: &Tile,
     tiles: usize,
     rows: &[f32],
-    (hidden, slope, squares): (&mut [f32], Option<&mut [f32]>, &mut [f32]),
+    expansion: Expansion<'_>,
 ) {
-    let panels = weights.expand.count();
-    let chunk = panels_per_task(panels, tiles);
-    let (images, panel_values) = (tile.images.len(), tile.len() * PANEL);
+    let chunk = panels_per_task(weights.expand.count(), tiles);
     with_scratch(rows.len().div_ceil(LANES), |normal| {
         let normal = &mut values_mut(normal)[..rows.len()];
         let (gamma, beta) = (&weights.norm_gamma, &weights.norm_beta);
         dispatch(level, layer_norm::Forward { x: rows, gamma, beta, eps, out: normal });
         let left = Left::row_major(normal, weights.channels);
-        let work =
-            |first: usize, hidden: &mut [f32], slope: Option<&mut [f32]>, squares: &mut [f32]| {
-                let count = hidden.len() / panel_values;
-                let at_a_time = panels_at_a_time(weights.channels, count);
-                with_scratch(at_a_time * panel_values / LANES, |sums| {
-                    let mut slope = slope;
-                    let chunks = hidden
-                        .chunks_mut(at_a_time * panel_values)
-                        .zip(squares.chunks_mut(at_a_time * images * PANEL));
-                    for (index, (hidden, squares)) in chunks.enumerate() {
-                        let first = first + index * at_a_time;
-                        let range = first..first + hidden.len() / panel_values;
-                        let sums = &mut sums[..hidden.len() / LANES];
-                        multiply(level, left, &tile.groups, &weights.expand, range, sums);
-                        let bias = &weights.expand_bias[first * PANEL..];
-                        let slope = slope.as_mut().map(|slope| take(slope, hidden.len()));
-                        dispatch(level, Activate { tile, sums, bias, hidden, slope, squares });
-                    }
-                });
-            };
-        let hidden = hidden.par_chunks_mut(chunk * panel_values);
-        let squares = squares.par_chunks_mut(chunk * images * PANEL);
-        match slope {
-            Some(slope) => {
-                let slope = slope.par_chunks_mut(chunk * panel_values);
-                hidden.zip(squares).zip(slope).enumerate().for_each(
-                    |(index, ((hidden, squares), slope))| {
-                        work(index * chunk, hidden, Some(slope), squares);
-                    },
-                );
+        let chunks = expansion.split(chunk, tile).into_par_iter().enumerate();
+        chunks.for_each(|(index, expansion)| {
+            let at_a_time = panels_at_a_time(weights.channels, chunk);
+            for (piece, to) in expansion.split(at_a_time, tile).into_iter().enumerate() {
+                let first = index * chunk + piece * at_a_time;
+                let range = first..first + to.hidden.len() / (2 * tile.len());
+                multiply(level, left, &tile.groups, &weights.expand, range, to.hidden);
+                let bias = &weights.expand_bias[first * PANEL..];
+                dispatch(level, Activate { tile, bias, to });
             }
-            None => hidden.zip(squares).enumerate().for_each(|(index, (hidden, squares))| {
-                work(index * chunk, hidden, None, squares);
-            }),
-        }
+        });
     });
 }
 
-/// Bias and GELU of some panels of a tile, and the sums of squares of each image.
+/// Bias and GELU of some panels of a tile's products, and the sums of squares of each image.
 struct Activate<'a> {
     tile: &'a Tile,
-    /// The products, `[panel, rows, 16]`.
-    sums: &'a [Cell],
+    /// From the first panel on.
     bias: &'a [f32],
-    hidden: &'a mut [f32],
-    slope: Option<&'a mut [f32]>,
-    /// `[panel, image, 16]`
-    squares: &'a mut [f32],
+    to: Expansion<'a>,
 }
 
 impl Kernel for Activate<'_> {
@@ -315,53 +302,16 @@ impl Kernel for Activate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { tile, sums, bias, hidden, slope, squares } = self;
-        let sums = values(sums);
-        match slope {
-            Some(slope) => activate::<S, true>(simd, tile, sums, bias, hidden, slope, squares),
-            None => activate::<S, false>(simd, tile, sums, bias, hidden, &mut [], squares),
-        }
-    }
-}
-
-#[inline(always)]
-fn activate<S: Simd, const KEEP: bool>(
-    simd: S,
-    tile: &Tile,
-    sums: &[f32],
-    bias: &[f32],
-    hidden: &mut [f32],
-    slope: &mut [f32],
-    squares: &mut [f32],
-) {
-    let (rows, images) = (tile.len(), tile.images.len());
-    let each = rows / images * PANEL;
-    for (panel, bias) in bias.chunks_exact(PANEL).take(sums.len() / (rows * PANEL)).enumerate() {
-        for image in 0..images {
-            let start = panel * rows * PANEL + image * each;
-            let sums = &sums[start..start + each];
-            let hidden = &mut hidden[start..start + each];
-            let slope = if KEEP { &mut slope[start..start + each] } else { &mut *slope };
-            let squares = &mut squares[(panel * images + image) * PANEL..][..PANEL];
-            let bias: [S::Vector; 2] = std::array::from_fn(|v| simd.load_at(bias, v * LANES));
-            let mut total = [simd.splat(0.0); 2];
-            let (sums, _) = sums.as_chunks::<LANES>();
-            let (hidden, _) = hidden.as_chunks_mut::<LANES>();
-            let (slope, _) = slope.as_chunks_mut::<LANES>();
-            for (row, sums) in sums.chunks_exact(2).enumerate() {
-                for v in 0..2 {
-                    let x = simd.add(simd.load(&sums[v]), bias[v]);
-                    let value = if KEEP {
-                        let (value, derivative) = gelu::value_and_derivative(simd, x);
-                        simd.store(derivative, &mut slope[2 * row + v]);
-                        value
-                    } else {
-                        gelu::value(simd, x)
-                    };
-                    simd.store(value, &mut hidden[2 * row + v]);
-                    total[v] = simd.mul_add(value, value, total[v]);
-                }
-            }
+        let Self { tile, bias, to: Expansion { hidden, mut expanded, squares } } = self;
+        let images = tile.images.len();
+        let each = tile.len() / images;
+        let hidden = hidden.chunks_exact_mut(2 * each);
+        for (index, (hidden, squares)) in hidden.zip(squares.chunks_exact_mut(PANEL)).enumerate() {
+            let bias = pair(simd, bias, index / images * PANEL);
+            let total = match &mut expanded {
+                Some(kept) => activate::<S, true>(simd, bias, hidden, take(kept, each * PANEL)),
+                None => activate::<S, false>(simd, bias, hidden, &mut []),
+            };
             for (v, total) in total.into_iter().enumerate() {
                 simd.store_at(total, squares, v * LANES);
             }
@@ -369,12 +319,36 @@ fn activate<S: Simd, const KEEP: bool>(
     }
 }
 
+/// Bias and GELU of one image's rows of a panel; returns the sums of squares.
+#[inline(always)]
+fn activate<S: Simd, const KEEP: bool>(
+    simd: S,
+    bias: [S::Vector; 2],
+    hidden: &mut [Cell],
+    expanded: &mut [f32],
+) -> [S::Vector; 2] {
+    let (expanded, _) = expanded.as_chunks_mut::<LANES>();
+    let mut total = [simd.splat(0.0); 2];
+    for (row, hidden) in hidden.chunks_exact_mut(2).enumerate() {
+        for v in 0..2 {
+            let x = simd.add(simd.load(&hidden[v].0), bias[v]);
+            if KEEP {
+                simd.store(x, &mut expanded[2 * row + v]);
+            }
+            let value = gelu::value(simd, x);
+            simd.store(value, &mut hidden[v].0);
+            total[v] = simd.mul_add(value, value, total[v]);
+        }
+    }
+    total
+}
+
 /// GRN, the second linear layer and the shortcut of a tile.
 struct Contraction<'a> {
     weights: &'a Prepared,
     tile: &'a Tile,
     /// `[panel, rows, 16]`
-    features: &'a [f32],
+    features: &'a [Cell],
     /// `[image, H]`
     response: &'a [f32],
     shortcut: &'a [f32],
@@ -387,20 +361,18 @@ impl Contraction<'_> {
     fn run(self, level: Level, tiles: usize) {
         let Self { weights, tile, features, response, shortcut, scale, out } = self;
         let contract = &weights.contract;
-        let panel_values = tile.len() * PANEL;
-        let panels = features.len() / panel_values;
+        let panel = 2 * tile.len();
         let sums = tile.len() * contract.vectors();
-        with_scratch(features.len() / LANES + sums, |cells| {
-            let (responded, sums) = cells.split_at_mut(features.len() / LANES);
-            let chunk = panels_per_task(panels, tiles);
+        with_scratch(features.len() + sums, |cells| {
+            let (responded, sums) = cells.split_at_mut(features.len());
+            let chunk = panels_per_task(features.len() / panel, tiles);
             responded
-                .par_chunks_mut(chunk * panel_values / LANES)
-                .zip(features.par_chunks(chunk * panel_values))
+                .par_chunks_mut(chunk * panel)
+                .zip(features.par_chunks(chunk * panel))
                 .enumerate()
                 .for_each(|(index, (out, features))| {
-                    let first = index * chunk * PANEL;
                     let (rows, images) = (tile.len(), tile.images.len());
-                    let beta = &weights.grn_beta;
+                    let (beta, first) = (&weights.grn_beta, index * chunk * PANEL);
                     let task = Respond { features, rows, images, response, beta, first, out };
                     dispatch(level, task);
                 });
@@ -435,17 +407,17 @@ pub(super) fn multiply_all(
 }
 
 /// features · response + beta
-pub(super) struct Respond<'a> {
+struct Respond<'a> {
     /// Some panels, `[panel, image, site, 16]`.
-    pub(super) features: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) images: usize,
+    features: &'a [Cell],
+    rows: usize,
+    images: usize,
     /// `[image, H]`
-    pub(super) response: &'a [f32],
-    pub(super) beta: &'a [f32],
+    response: &'a [f32],
+    beta: &'a [f32],
     /// The first panel's first channel.
-    pub(super) first: usize,
-    pub(super) out: &'a mut [Cell],
+    first: usize,
+    out: &'a mut [Cell],
 }
 
 impl Kernel for Respond<'_> {
@@ -455,17 +427,16 @@ impl Kernel for Respond<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { features, rows, images, response, beta, first, out } = self;
         let width = beta.len();
-        let each = rows / images;
-        let features = features.chunks_exact(each * PANEL);
-        for (index, (features, out)) in features.zip(out.chunks_exact_mut(2 * each)).enumerate() {
+        let each = 2 * rows / images;
+        let features = features.chunks_exact(each);
+        for (index, (features, out)) in features.zip(out.chunks_exact_mut(each)).enumerate() {
             let (panel, image) = (index / images, index % images);
             let channel = first + panel * PANEL;
             let response = pair(simd, response, image * width + channel);
             let beta = pair(simd, beta, channel);
-            let (features, _) = features.as_chunks::<LANES>();
             for (features, out) in features.chunks_exact(2).zip(out.chunks_exact_mut(2)) {
                 for v in 0..2 {
-                    let value = simd.mul_add(simd.load(&features[v]), response[v], beta[v]);
+                    let value = simd.mul_add(simd.load(&features[v].0), response[v], beta[v]);
                     simd.store(value, &mut out[v].0);
                 }
             }

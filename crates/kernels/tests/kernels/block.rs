@@ -82,23 +82,16 @@ impl Case {
         let mut alone = unwritten(self.x.len());
         block::forward(&self.x, &prepared, &self.setting(), &mut alone).unwrap();
         let mut out = unwritten(self.x.len());
-        let (mut convolved, mut features) = (unwritten(self.x.len()), unwritten(hidden));
-        let (mut slope, mut squares) =
-            (unwritten(hidden), unwritten(self.images * hidden_width(c)));
+        let (mut convolved, mut expanded) = (unwritten(self.x.len()), unwritten(hidden));
+        let mut squares = unwritten(self.images * hidden_width(c));
         let kept = Kept {
             convolved: convolved.as_mut_slice(),
-            hidden: &mut features,
-            slope: &mut slope,
+            expanded: &mut expanded,
             squares: &mut squares,
         };
         block::forward_keeping(&self.x, &prepared, &self.setting(), &mut out, kept).unwrap();
         assert!(alone == out, "the output doesn't depend on what is kept");
-        let kept = Kept {
-            convolved: convolved.as_slice(),
-            hidden: &features,
-            slope: &slope,
-            squares: &squares,
-        };
+        let kept = Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let mut x = unwritten(self.x.len());
         let mut gradients: Vec<_> = self.weights.iter().map(|w| unwritten(w.len())).collect();
         let [dw, dw_bias, gamma, beta, expand, expand_bias, grn_gamma, grn_beta, contract, bias] =
