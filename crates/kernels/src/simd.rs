@@ -5,19 +5,23 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 mod scalar;
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// The instruction set that the kernels use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {
     /// Portable code, on every machine.
     Scalar,
     /// AVX2 and FMA, on x86-64 processors since about 2013.
     Avx2,
+    /// NEON, on every 64-bit ARM processor.
+    Neon,
 }
 
 thread_local! {
@@ -32,6 +36,9 @@ fn detected() -> Level {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             return Level::Avx2;
         }
+        if cfg!(all(target_arch = "aarch64", target_feature = "neon")) {
+            return Level::Neon;
+        }
         Level::Scalar
     })
 }
@@ -44,7 +51,8 @@ pub fn level() -> Level {
 }
 
 /// Runs `work`, whose kernels called on this thread use `level`, or the machine's best where it
-/// hasn't got `level`. For tests, and to tell whether a fault is one of the vectorised code.
+/// hasn't got `level`: [`Level::Avx2`] on an ARM processor is [`Level::Neon`], and the other way
+/// round. For tests, and to tell whether a fault is one of the vectorised code.
 pub fn with_level<T>(level: Level, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<Level>);
     impl Drop for Restore {
@@ -52,7 +60,9 @@ pub fn with_level<T>(level: Level, work: impl FnOnce() -> T) -> T {
             FORCED.set(self.0);
         }
     }
-    let _restore = Restore(FORCED.replace(Some(level.min(detected()))));
+    // Every machine has the portable level and its best, and no third.
+    let level = if level == Level::Scalar { level } else { detected() };
+    let _restore = Restore(FORCED.replace(Some(level)));
     work()
 }
 
@@ -138,6 +148,108 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     {
         return avx2.run(kernel);
     }
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    if level == Level::Neon {
+        return kernel.run(neon::Neon);
+    }
     let _ = level;
     kernel.run(scalar::Scalar)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    #[test]
+    fn a_level_of_other_processors_is_the_best_of_this_one() {
+        assert_eq!(with_level(Level::Scalar, level), Level::Scalar);
+        let best = level();
+        assert_eq!(with_level(Level::Avx2, level), best);
+        assert_eq!(with_level(Level::Neon, level), best);
+        let within = || (with_level(Level::Neon, level), level());
+        assert_eq!(with_level(Level::Scalar, within), (best, Level::Scalar));
+    }
+
+    /// What the operations make of three vectors.
+    struct Operations([Lanes; 3]);
+
+    struct Results {
+        values: [Lanes; 10],
+        sum: f32,
+    }
+
+    impl Kernel for Operations {
+        type Output = Results;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Results {
+            let [a, b, c] = [0, 1, 2].map(|i| simd.load(&self.0[i]));
+            simd.prefetch(&self.0[0]);
+            let values = [
+                simd.add(a, b),
+                simd.sub(a, b),
+                simd.mul(a, b),
+                simd.div(a, b),
+                simd.mul_add(a, b, c),
+                simd.min(a, b),
+                simd.max(a, b),
+                simd.sqrt(c),
+                simd.round(a),
+                simd.exp2_integer(simd.round(a)),
+            ];
+            let values = values.map(|value| {
+                let mut lanes = [f32::NAN; LANES];
+                simd.store(value, &mut lanes);
+                lanes
+            });
+            Results { values, sum: simd.sum(a) }
+        }
+    }
+
+    #[test]
+    fn operations_are_those_of_single_values() {
+        // Halves round to even.
+        let a = [0.5, -1.5, 2.5, -0.1, 126.9, -126.3, 33.3, 1.0];
+        let b = [0.3, -7.7, 2.5, 1e-3, -126.9, 12.3, -1e6, 3.0];
+        let c = [0.7, 11.1, 0.0, 2.0, 1e4, 1e-9, 3e7, 5.0];
+        for level in [Level::Scalar, level()] {
+            let Results { values, sum } = dispatch(level, Operations(black_box([a, b, c])));
+            let mul_add = |a: f32, b: f32, c| match level {
+                Level::Scalar => a * b + c,
+                _ => a.mul_add(b, c),
+            };
+            for lane in 0..LANES {
+                let (a, b, c) = (a[lane], b[lane], c[lane]);
+                let expected = [
+                    a + b,
+                    a - b,
+                    a * b,
+                    a / b,
+                    mul_add(a, b, c),
+                    a.min(b),
+                    a.max(b),
+                    c.sqrt(),
+                    a.round_ties_even(),
+                    a.round_ties_even().exp2(),
+                ];
+                assert_eq!(values.map(|value| value[lane]), expected, "lane {lane} ({level:?})");
+            }
+            let [a0, a1, a2, a3, a4, a5, a6, a7] = a;
+            assert_eq!(sum, ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn of_not_a_number_and_of_equals_min_and_max_give_the_second() {
+        let a = [f32::NAN, 1.0, f32::NAN, 0.0, -0.0, f32::INFINITY, f32::NAN, -1.0];
+        let b = [1.0, f32::NAN, f32::NAN, -0.0, 0.0, f32::NAN, f32::NEG_INFINITY, f32::NAN];
+        for level in [Level::Scalar, level()] {
+            let Results { values, .. } = dispatch(level, Operations(black_box([a, b, a])));
+            for found in [values[5], values[6]] {
+                assert_eq!(found.map(f32::to_bits), b.map(f32::to_bits), "{level:?}");
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The block against its operations one by one, which are held to double-precision code themselves.
 
 use fcmae_kernels::block::{self, Kept, Prepared, Setting, Weights, hidden_width};
-use fcmae_kernels::simd::{Level, with_level};
+use fcmae_kernels::simd::with_level;
 use fcmae_kernels::{Gradients, Sites, depthwise, grn, layer_norm, linear, residual};
 use rand_chacha::ChaCha8Rng;
 
@@ -224,7 +224,7 @@ const NAMES: [&str; 12] = [
 fn the_block_equals_its_operations() {
     for case in cases(&mut generator(61)) {
         let expected = case.one_by_one();
-        for level in [Level::Scalar, Level::Avx2] {
+        for level in levels() {
             let found = with_level(level, || case.fused());
             for ((name, found), expected) in NAMES.iter().zip(found).zip(&expected) {
                 let what = format!(

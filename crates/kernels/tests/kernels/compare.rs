@@ -1,4 +1,4 @@
-use fcmae_kernels::simd::{Level, with_level};
+use fcmae_kernels::simd::{self, Level, with_level};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -30,6 +30,11 @@ pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what
     assert!(error <= tolerance, "{what}: relative error {error:e} above {tolerance:e}");
 }
 
+/// Portable code, and the best that this machine has.
+pub(crate) fn levels() -> [Level; 2] {
+    [Level::Scalar, simd::level()]
+}
+
 /// Fills an output of not-a-numbers, which `kernel` must overwrite, at each level: equal to
 /// `expected` within `tolerance`, and the levels to each other within 1e-6.
 #[track_caller]
@@ -39,14 +44,12 @@ pub(crate) fn assert_levels(
     what: &str,
     mut kernel: impl FnMut(&mut [f32]),
 ) {
-    let mut at = |level| {
+    let [scalar, vector] = levels().map(|level| {
         let mut out = vec![f32::NAN; expected.len()];
         with_level(level, || kernel(&mut out));
         assert_close(&out, expected, tolerance, &format!("{what} ({level:?})"));
         out
-    };
-    let scalar = at(Level::Scalar);
-    let vector = at(Level::Avx2);
+    });
     assert_close(&vector, &double(&scalar), 1e-6, &format!("{what} (levels)"));
 }
 
