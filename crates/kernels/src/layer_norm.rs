@@ -73,35 +73,60 @@ pub fn backward(
 }
 
 /// Mean and 1/√(var + eps) of R rows, in two passes. Rows together, since each pass of one waits for
-/// the sum over its lanes.
+/// the sum over its lanes. Plain loops: what the standard library does on arrays isn't always inlined,
+/// and then isn't compiled for the instruction set.
 #[expect(clippy::needless_range_loop, reason = "one index into all rows")]
 #[inline(always)]
 fn statistics<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], eps: f32) -> [(f32, f32); R] {
     let channels = rows[0].len();
     let scale = 1.0 / channels as f32;
     let rest = channels - channels % LANES;
-    let vectors: [&[Lanes]; R] = std::array::from_fn(|r| &rows[r].as_chunks().0[..rest / LANES]);
+    let mut vectors: [&[Lanes]; R] = [&[]; R];
+    for r in 0..R {
+        vectors[r] = &rows[r].as_chunks().0[..rest / LANES];
+    }
     let mut sums = [simd.splat(0.0); R];
     for index in 0..rest / LANES {
         for r in 0..R {
             sums[r] = simd.add(sums[r], simd.load(&vectors[r][index]));
         }
     }
-    let means: [f32; R] =
-        std::array::from_fn(|r| (simd.sum(sums[r]) + rows[r][rest..].iter().sum::<f32>()) * scale);
+    let mut statistics = [(0.0, 0.0); R];
+    let mut centres = [simd.splat(0.0); R];
+    for r in 0..R {
+        let mean = (simd.sum(sums[r]) + rows[r][rest..].iter().sum::<f32>()) * scale;
+        statistics[r].0 = mean;
+        centres[r] = simd.splat(mean);
+    }
     let mut squares = [simd.splat(0.0); R];
-    let centres = means.map(|mean| simd.splat(mean));
     for index in 0..rest / LANES {
         for r in 0..R {
             let centred = simd.sub(simd.load(&vectors[r][index]), centres[r]);
             squares[r] = simd.mul_add(centred, centred, squares[r]);
         }
     }
-    std::array::from_fn(|r| {
-        let centred = |value: &f32| (value - means[r]) * (value - means[r]);
-        let rest: f32 = rows[r][rest..].iter().map(centred).sum();
-        (means[r], 1.0 / ((simd.sum(squares[r]) + rest) * scale + eps).sqrt())
-    })
+    for r in 0..R {
+        let mut square = simd.sum(squares[r]);
+        for value in &rows[r][rest..] {
+            square += (value - statistics[r].0) * (value - statistics[r].0);
+        }
+        statistics[r].1 = 1.0 / (square * scale + eps).sqrt();
+    }
+    statistics
+}
+
+/// Means and scales as vectors.
+#[inline(always)]
+fn splat<S: Simd, const R: usize>(
+    simd: S,
+    statistics: [(f32, f32); R],
+) -> ([S::Vector; R], [S::Vector; R]) {
+    let (mut means, mut scales) = ([simd.splat(0.0); R], [simd.splat(0.0); R]);
+    for (r, (mean, scale)) in statistics.into_iter().enumerate() {
+        means[r] = simd.splat(mean);
+        scales[r] = simd.splat(scale);
+    }
+    (means, scales)
 }
 
 /// Rows normalized together.
@@ -142,9 +167,7 @@ impl Forward<'_> {
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
         let channels = self.gamma.len();
         let x: [&[f32]; R] = rows(self.x, channels, first);
-        let statistics = statistics(simd, x, self.eps);
-        let means = statistics.map(|(mean, _)| simd.splat(mean));
-        let scales = statistics.map(|(_, scale)| simd.splat(scale));
+        let (means, scales) = splat(simd, statistics(simd, x, self.eps));
         let out = &mut self.out[first * channels..][..R * channels];
         for start in (0..channels).step_by(LANES) {
             let gamma = simd.load_at(self.gamma, start);
@@ -194,9 +217,7 @@ impl Backward<'_> {
         let channels = self.gamma.len();
         let x: [&[f32]; R] = rows(self.x, channels, first);
         let grad: [&[f32]; R] = rows(self.grad, channels, first);
-        let statistics = statistics(simd, x, self.eps);
-        let means = statistics.map(|(mean, _)| simd.splat(mean));
-        let scales = statistics.map(|(_, scale)| simd.splat(scale));
+        let (means, scales) = splat(simd, statistics(simd, x, self.eps));
         let mut sums = [simd.splat(0.0); R];
         let mut products = [simd.splat(0.0); R];
         for start in (0..channels).step_by(LANES) {
@@ -222,15 +243,18 @@ impl Backward<'_> {
             simd.store_at(dbeta, self.dbeta, start);
         }
         let share = 1.0 / channels as f32;
-        let means_of = |sums: [S::Vector; R]| sums.map(|sum| simd.splat(simd.sum(sum) * share));
-        let (grads, products) = (means_of(sums), means_of(products));
+        let (mut grads, mut along) = ([simd.splat(0.0); R], [simd.splat(0.0); R]);
+        for r in 0..R {
+            grads[r] = simd.splat(simd.sum(sums[r]) * share);
+            along[r] = simd.splat(simd.sum(products[r]) * share);
+        }
         let dx = &mut self.dx[first * channels..][..R * channels];
         for start in (0..channels).step_by(LANES) {
             let gamma = simd.load_at(self.gamma, start);
             for r in 0..R {
                 let normal = simd.mul(simd.sub(simd.load_at(x[r], start), means[r]), scales[r]);
                 let centred = simd.sub(simd.mul(simd.load_at(grad[r], start), gamma), grads[r]);
-                let rest = simd.sub(centred, simd.mul(normal, products[r]));
+                let rest = simd.sub(centred, simd.mul(normal, along[r]));
                 simd.store_at(
                     simd.mul(rest, scales[r]),
                     &mut dx[r * channels..][..channels],
