@@ -1,16 +1,55 @@
-//! Micro-benchmarks at the shapes of ConvNeXt V2 atto at 224 × 224 pixels: its first and third
-//! stage, all sites (batch 8) and 19 of 49 patches (batch 16). Items are floating-point operations
-//! for convolutions and products, values for the rest; `RAYON_NUM_THREADS` sets the threads.
+//! Micro-benchmarks at the shapes of atto and tiny at 224 × 224 pixels, each beside the floor: the
+//! rate of a large matrix product by the `gemm` crate on the same threads, measured again before
+//! every row.
 //!
-//! `cargo bench -p fcmae-kernels -- depthwise`
+//! ```text
+//! cargo bench -p fcmae-kernels              # all
+//! cargo bench -p fcmae-kernels -- block     # those whose name or shape holds a word
+//! ```
+//! `RAYON_NUM_THREADS` sets the threads. Products, convolutions and blocks show their share of the
+//! floor; what has no products to speak of shows what it adds to the products of its block, in per
+//! cent of their time at the floor.
 
-use divan::Bencher;
-use divan::counter::ItemsCount;
-use fcmae_kernels::{Sites, block, buffer, depthwise, gelu, grn, layer_norm, linear};
+use std::time::Instant;
+
+use fcmae_kernels::{Gradients, Sites, block, buffer, depthwise, gelu, grn, layer_norm, linear};
 
 fn main() {
-    divan::main();
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    println!(
+        "{:26} {:16} {:>10} {:>9} {:>9} {:>9}",
+        "kernel", "shape", "median", "GFLOP/s", "of floor", "adds"
+    );
+    for shape in SHAPES {
+        for (name, kernel) in KERNELS {
+            let title = format!("{name} {}", shape.name);
+            if words.is_empty() || words.iter().any(|word| title.contains(word.as_str())) {
+                kernel(&Row { name, shape });
+            }
+        }
+    }
 }
+
+/// Measures one kernel and prints its row.
+type Measure = fn(&Row);
+
+/// Every kernel by name.
+const KERNELS: [(&str, Measure); 13] = [
+    ("block forward", block_forward),
+    ("block training", block_training),
+    ("depthwise forward", depthwise_forward),
+    ("depthwise backward input", depthwise_backward_input),
+    ("depthwise backward weight", depthwise_backward_weight),
+    ("layer norm forward", layer_norm_forward),
+    ("layer norm backward", layer_norm_backward),
+    ("gelu forward", gelu_forward),
+    ("gelu grn forward", gelu_grn_forward),
+    ("gelu grn backward", gelu_grn_backward),
+    ("linear forward", linear_forward),
+    ("linear backward input", linear_backward_input),
+    ("linear backward weight", linear_backward_weight),
+];
 
 /// A stage's features.
 #[derive(Clone, Copy)]
@@ -33,12 +72,6 @@ const SHAPES: [Shape; 9] = [
     Shape { name: "tiny stage 3", images: 4, channels: 384, side: 2, visible: None },
     Shape { name: "tiny stage 4", images: 16, channels: 768, side: 1, visible: None },
 ];
-
-impl std::fmt::Display for Shape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
 
 impl Shape {
     fn sites(&self) -> Sites {
@@ -65,6 +98,16 @@ impl Shape {
     fn features(&self, width: usize) -> Vec<f32> {
         random(self.rows() * self.channels * width)
     }
+
+    /// Operations of one linear layer of the block.
+    fn product(&self) -> usize {
+        2 * self.rows() * self.channels * 4 * self.channels
+    }
+
+    /// Operations of the depthwise convolution.
+    fn convolution(&self) -> usize {
+        2 * 49 * self.rows() * self.channels
+    }
 }
 
 fn random(len: usize) -> Vec<f32> {
@@ -76,146 +119,175 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-fn depthwise_operations(shape: Shape) -> ItemsCount {
-    ItemsCount::new(2 * 49 * shape.rows() * shape.channels)
+/// One line of the table.
+struct Row {
+    name: &'static str,
+    shape: Shape,
 }
 
-#[divan::bench(args = SHAPES)]
-fn depthwise_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, weight, bias) =
-        (shape.features(1), random(shape.channels * 49), random(shape.channels));
-    let (sites, mut out) = (shape.sites(), buffer(x.len()));
-    bencher.counter(depthwise_operations(shape)).bench_local(|| {
-        let bias = Some(bias.as_slice());
-        depthwise::forward(&x, &weight, bias, &sites, shape.images, shape.channels, &mut out)
-    });
+impl Row {
+    /// Measures `kernel`, which does so many floating-point operations.
+    fn operations<T, E>(&self, operations: usize, kernel: impl FnMut() -> Result<T, E>) {
+        let (floor, seconds) = (floor(), median_seconds(kernel));
+        let rate = operations as f64 / seconds / 1e9;
+        println!("{} {rate:9.1} {:8.0}%", self.start(seconds), 100.0 * rate / floor);
+    }
+
+    /// Measures `kernel`, which goes beside `products` products of the block.
+    fn pointwise<T, E>(&self, products: usize, kernel: impl FnMut() -> Result<T, E>) {
+        let (floor, seconds) = (floor(), median_seconds(kernel));
+        let at_the_floor = (products * self.shape.product()) as f64 / floor / 1e9;
+        let adds = 100.0 * seconds / at_the_floor;
+        println!("{} {:>9} {:>9} {adds:8.0}%", self.start(seconds), "", "");
+    }
+
+    fn start(&self, seconds: f64) -> String {
+        format!("{:26} {:16} {:7.3} ms", self.name, self.shape.name, 1e3 * seconds)
+    }
 }
 
-#[divan::bench(args = SHAPES)]
-fn depthwise_backward_weight(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, grad, sites) = (shape.features(1), shape.features(1), shape.sites());
-    let (mut dw, mut db) = (buffer(shape.channels * 49), buffer(shape.channels));
-    bencher.counter(depthwise_operations(shape)).bench_local(|| {
-        let (images, channels) = (shape.images, shape.channels);
-        depthwise::backward_weight(&x, &grad, &sites, images, channels, &mut dw, Some(&mut db))
-    });
+/// The median over at least a quarter of a second and nine calls, after a warm-up.
+fn median_seconds<T, E>(mut kernel: impl FnMut() -> Result<T, E>) -> f64 {
+    let mut call = || {
+        let since = Instant::now();
+        assert!(kernel().is_ok(), "operands that fit each other");
+        since.elapsed().as_secs_f64()
+    };
+    call();
+    let mut times = Vec::new();
+    while times.len() < 9 || times.iter().sum::<f64>() < 0.25 {
+        times.push(call());
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
-#[divan::bench(args = SHAPES)]
-fn layer_norm_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, gamma) = (shape.features(1), random(shape.channels));
-    let mut out = buffer(x.len());
-    bencher
-        .counter(ItemsCount::new(x.len()))
-        .bench_local(|| layer_norm::forward(&x, &gamma, &gamma, 1e-6, &mut out));
-}
-
-#[divan::bench(args = SHAPES)]
-fn layer_norm_backward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, grad, gamma) = (shape.features(1), shape.features(1), random(shape.channels));
-    let mut dx = buffer(x.len());
-    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
-    bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
-        let gradients =
-            fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
-        layer_norm::backward(&x, &gamma, &grad, 1e-6, gradients)
-    });
-}
-
-#[divan::bench(args = SHAPES)]
-fn gelu_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let x = shape.features(4);
-    let mut out = buffer(x.len());
-    bencher.counter(ItemsCount::new(x.len())).bench_local(|| gelu::forward(&x, &mut out));
-}
-
-#[divan::bench(args = SHAPES)]
-fn gelu_grn_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, gamma) = (shape.features(4), random(4 * shape.channels));
-    let mut out = buffer(x.len());
-    bencher
-        .counter(ItemsCount::new(x.len()))
-        .bench_local(|| grn::gelu_grn(&x, &gamma, &gamma, shape.images, 1e-6, &mut out));
-}
-
-#[divan::bench(args = SHAPES)]
-fn gelu_grn_backward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, grad, gamma) = (shape.features(4), shape.features(4), random(4 * shape.channels));
-    let mut dx = buffer(x.len());
-    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
-    bencher.counter(ItemsCount::new(x.len())).bench_local(|| {
-        let gradients =
-            fcmae_kernels::Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
-        grn::gelu_grn_backward(&x, &gamma, &grad, shape.images, 1e-6, gradients)
-    });
-}
-
-fn linear_operations(shape: Shape) -> ItemsCount {
-    ItemsCount::new(2 * shape.rows() * shape.channels * 4 * shape.channels)
-}
-
-#[divan::bench(args = SHAPES)]
-fn linear_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let inputs = shape.channels;
-    let (x, weight, bias) = (shape.features(1), random(4 * inputs * inputs), random(4 * inputs));
-    let mut out = buffer(shape.rows() * 4 * inputs);
-    bencher
-        .counter(linear_operations(shape))
-        .bench_local(|| linear::forward(&x, &weight, Some(&bias), inputs, &mut out));
-}
-
-#[divan::bench(args = SHAPES)]
-fn linear_backward_input(bencher: Bencher<'_, '_>, shape: Shape) {
-    let inputs = shape.channels;
-    let (grad, weight) = (shape.features(4), random(4 * inputs * inputs));
-    let mut out = buffer(shape.rows() * inputs);
-    bencher
-        .counter(linear_operations(shape))
-        .bench_local(|| linear::backward_input(&grad, &weight, inputs, &mut out));
-}
-
-#[divan::bench(args = SHAPES)]
-fn linear_backward_weight(bencher: Bencher<'_, '_>, shape: Shape) {
-    let inputs = shape.channels;
-    let (x, grad) = (shape.features(1), shape.features(4));
-    let (mut dw, mut db) = (buffer(4 * inputs * inputs), buffer(4 * inputs));
-    bencher
-        .counter(linear_operations(shape))
-        .bench_local(|| linear::backward_weight(&x, &grad, 4 * inputs, &mut dw, Some(&mut db)));
-}
-
-/// The same product as [`linear_forward`] by one call of `gemm` on all threads, for comparison.
-#[divan::bench(args = SHAPES)]
-fn raw_gemm(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (rows, inputs, outputs) = (shape.rows(), shape.channels, 4 * shape.channels);
-    let (x, weight) = (shape.features(1), random(inputs * outputs));
-    let mut out = buffer(rows * outputs);
-    let threads = gemm::Parallelism::Rayon(0);
-    bencher.counter(linear_operations(shape)).bench_local(|| {
+/// GFLOP/s of a product of two 1024 × 1024 matrices.
+fn floor() -> f64 {
+    const SIDE: usize = 1024;
+    let (a, b, mut out) = (random(SIDE * SIDE), random(SIDE * SIDE), buffer(SIDE * SIDE));
+    let (rows, step) = (SIDE as isize, 1);
+    let seconds = median_seconds(|| {
         // SAFETY: the three matrices have the sizes and strides passed.
         unsafe {
             gemm::gemm(
-                rows,
-                outputs,
-                inputs,
+                SIDE,
+                SIDE,
+                SIDE,
                 out.as_mut_ptr(),
-                1,
-                outputs as isize,
+                step,
+                rows,
                 false,
-                x.as_ptr(),
-                1,
-                inputs as isize,
-                weight.as_ptr(),
-                inputs as isize,
-                1,
+                a.as_ptr(),
+                step,
+                rows,
+                b.as_ptr(),
+                step,
+                rows,
                 0.0,
                 1.0,
                 false,
                 false,
                 false,
-                threads,
+                gemm::Parallelism::Rayon(0),
             );
         }
+        Ok::<(), ()>(())
+    });
+    2.0 * (SIDE * SIDE * SIDE) as f64 / seconds / 1e9
+}
+
+fn depthwise_forward(row: &Row) {
+    let Shape { images, channels, .. } = row.shape;
+    let (x, weight, bias) = (row.shape.features(1), random(channels * 49), random(channels));
+    let (sites, mut out) = (row.shape.sites(), buffer(x.len()));
+    row.operations(row.shape.convolution(), || {
+        depthwise::forward(&x, &weight, Some(&bias), &sites, images, channels, &mut out)
+    });
+}
+
+fn depthwise_backward_input(row: &Row) {
+    let Shape { images, channels, .. } = row.shape;
+    let (grad, weight) = (row.shape.features(1), random(channels * 49));
+    let (sites, mut out) = (row.shape.sites(), buffer(grad.len()));
+    row.operations(row.shape.convolution(), || {
+        depthwise::backward_input(&grad, &weight, &sites, images, channels, &mut out)
+    });
+}
+
+fn depthwise_backward_weight(row: &Row) {
+    let Shape { images, channels, .. } = row.shape;
+    let (x, grad, sites) = (row.shape.features(1), row.shape.features(1), row.shape.sites());
+    let (mut dw, mut db) = (buffer(channels * 49), buffer(channels));
+    row.operations(row.shape.convolution(), || {
+        depthwise::backward_weight(&x, &grad, &sites, images, channels, &mut dw, Some(&mut db))
+    });
+}
+
+fn layer_norm_forward(row: &Row) {
+    let (x, gamma) = (row.shape.features(1), random(row.shape.channels));
+    let mut out = buffer(x.len());
+    row.pointwise(2, || layer_norm::forward(&x, &gamma, &gamma, 1e-6, &mut out));
+}
+
+fn layer_norm_backward(row: &Row) {
+    let (x, grad) = (row.shape.features(1), row.shape.features(1));
+    let gamma = random(row.shape.channels);
+    let mut dx = buffer(x.len());
+    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
+    row.pointwise(4, || {
+        let gradients = Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        layer_norm::backward(&x, &gamma, &grad, 1e-6, gradients)
+    });
+}
+
+fn gelu_forward(row: &Row) {
+    let x = row.shape.features(4);
+    let mut out = buffer(x.len());
+    row.pointwise(2, || gelu::forward(&x, &mut out));
+}
+
+fn gelu_grn_forward(row: &Row) {
+    let (x, gamma) = (row.shape.features(4), random(4 * row.shape.channels));
+    let mut out = buffer(x.len());
+    row.pointwise(2, || grn::gelu_grn(&x, &gamma, &gamma, row.shape.images, 1e-6, &mut out));
+}
+
+fn gelu_grn_backward(row: &Row) {
+    let (x, grad) = (row.shape.features(4), row.shape.features(4));
+    let gamma = random(4 * row.shape.channels);
+    let mut dx = buffer(x.len());
+    let (mut dgamma, mut dbeta) = (gamma.clone(), gamma.clone());
+    row.pointwise(4, || {
+        let gradients = Gradients { x: &mut dx, gamma: &mut dgamma, beta: &mut dbeta };
+        grn::gelu_grn_backward(&x, &gamma, &grad, row.shape.images, 1e-6, gradients)
+    });
+}
+
+fn linear_forward(row: &Row) {
+    let inputs = row.shape.channels;
+    let (x, weight) = (row.shape.features(1), random(4 * inputs * inputs));
+    let (bias, mut out) = (random(4 * inputs), buffer(4 * x.len()));
+    row.operations(row.shape.product(), || {
+        linear::forward(&x, &weight, Some(&bias), inputs, &mut out)
+    });
+}
+
+fn linear_backward_input(row: &Row) {
+    let inputs = row.shape.channels;
+    let (grad, weight) = (row.shape.features(4), random(4 * inputs * inputs));
+    let mut out = buffer(grad.len() / 4);
+    row.operations(row.shape.product(), || {
+        linear::backward_input(&grad, &weight, inputs, &mut out)
+    });
+}
+
+fn linear_backward_weight(row: &Row) {
+    let inputs = row.shape.channels;
+    let (x, grad) = (row.shape.features(1), row.shape.features(4));
+    let (mut dw, mut db) = (buffer(4 * inputs * inputs), buffer(4 * inputs));
+    row.operations(row.shape.product(), || {
+        linear::backward_weight(&x, &grad, 4 * inputs, &mut dw, Some(&mut db))
     });
 }
 
@@ -258,52 +330,40 @@ impl BlockWeights {
     }
 }
 
-fn block_operations(shape: Shape, passes: usize) -> ItemsCount {
-    ItemsCount::new(passes * shape.rows() * shape.channels * 2 * (49 + 8 * shape.channels))
+fn block_setting<'a>(row: &Row, sites: &'a Sites) -> block::Setting<'a> {
+    let images = row.shape.images;
+    block::Setting { sites, images, scale: None, norm_eps: 1e-6, grn_eps: 1e-6 }
 }
 
-#[divan::bench(args = SHAPES)]
-fn block_forward(bencher: Bencher<'_, '_>, shape: Shape) {
-    let (x, weights, sites) = (shape.features(1), BlockWeights::new(shape.channels), shape.sites());
+fn block_forward(row: &Row) {
+    let weights = BlockWeights::new(row.shape.channels);
+    let (x, sites) = (row.shape.features(1), row.shape.sites());
     let prepared = block::Prepared::new(&weights.weights()).expect("weights of fitting lengths");
-    let setting = block::Setting {
-        sites: &sites,
-        images: shape.images,
-        scale: None,
-        norm_eps: 1e-6,
-        grn_eps: 1e-6,
-    };
     let mut out = buffer(x.len());
-    bencher
-        .counter(block_operations(shape, 1))
-        .bench_local(|| block::forward(&x, &prepared, &setting, &mut out));
+    row.operations(row.shape.convolution() + 2 * row.shape.product(), || {
+        block::forward(&x, &prepared, &block_setting(row, &sites), &mut out)
+    });
 }
 
-#[divan::bench(args = SHAPES)]
-fn block_training(bencher: Bencher<'_, '_>, shape: Shape) {
-    let c = shape.channels;
-    let (x, grad, weights) = (shape.features(1), shape.features(1), BlockWeights::new(c));
-    let sites = shape.sites();
-    let setting = block::Setting {
-        sites: &sites,
-        images: shape.images,
-        scale: None,
-        norm_eps: 1e-6,
-        grn_eps: 1e-6,
-    };
-    let hidden = shape.rows() * block::hidden_width(c);
+/// Forward and backward, laying the weights out included.
+fn block_training(row: &Row) {
+    let c = row.shape.channels;
+    let weights = BlockWeights::new(c);
+    let (x, grad, sites) = (row.shape.features(1), row.shape.features(1), row.shape.sites());
+    let setting = block_setting(row, &sites);
+    let width = block::hidden_width(c);
     let (mut out, mut dx) = (buffer(x.len()), buffer(x.len()));
-    let (mut convolved, mut expanded) = (buffer(x.len()), buffer(hidden));
-    let mut squares = buffer(shape.images * block::hidden_width(c));
+    let (mut convolved, mut expanded) = (buffer(x.len()), buffer(row.shape.rows() * width));
+    let mut squares = buffer(row.shape.images * width);
     let mut gradients = weights.0.clone();
-    bencher.counter(block_operations(shape, 3)).bench_local(|| {
-        let prepared = block::Prepared::new(&weights.weights()).expect("weights fit");
+    row.operations(3 * (row.shape.convolution() + 2 * row.shape.product()), || {
         let kept = block::Kept {
             convolved: convolved.as_mut_slice(),
             expanded: &mut expanded,
             squares: &mut squares,
         };
-        block::forward_keeping(&x, &prepared, &setting, &mut out, kept).expect("lengths fit");
+        let prepared = block::Prepared::new(&weights.weights())?;
+        block::forward_keeping(&x, &prepared, &setting, &mut out, kept)?;
         let kept =
             block::Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let [a, b, c, d, e, f, g, h, i, j] = &mut gradients;
