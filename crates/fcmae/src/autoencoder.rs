@@ -4,10 +4,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::{DecoderConfig, ModelConfig};
-use crate::decoder::{Decoder, select};
+use crate::decoder::Decoder;
 use crate::loss;
 use crate::mask::Mask;
 use crate::model::Encoder;
+use crate::ops;
 
 /// The masked autoencoder.
 #[derive(Module, Debug)]
@@ -35,7 +36,7 @@ impl Autoencoder {
     /// [N·L, patch²·channels]`, of which only the visible ones are read.
     pub fn predict(&self, patches: Tensor<2>, mask: &Mask) -> Tensor<2> {
         let values = patches.dims()[1];
-        let visible = select(patches, mask.visible_rows());
+        let visible = ops::select_rows(patches, mask.visible_rows());
         let count = visible.dims()[0];
         let (patch, channels) = (self.patch, values / (self.patch * self.patch));
         let pixels = visible.reshape([count, patch, patch, channels]);

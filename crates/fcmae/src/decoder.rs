@@ -1,13 +1,14 @@
 //! The decoder: visible features and a mask token on the grid, one block, predicted pixels.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use fcmae_kernels::Sites;
 
 use crate::config::{BlockKind, DecoderConfig, GrnConfig, ModelConfig};
 use crate::mask::Mask;
 use crate::model::Block;
 use crate::model::layers::Linear;
+use crate::ops;
 
 /// Predicts the pixels of masked patches from the encoder's visible features.
 #[derive(Module, Debug)]
@@ -47,19 +48,12 @@ impl Decoder {
         let rows = projected.reshape([images * patches, channels]);
         // The token is one more row, from which every masked cell is filled.
         let rows = Tensor::cat(vec![rows, self.mask_token.val().reshape([1, channels])], 0);
-        let sources = mask.cell_sources((images * patches) as i64);
-        let mut x = select(rows, sources).reshape([images, mask.patches(), channels]);
+        let sources = mask.cell_sources((images * patches) as u32);
+        let mut x = ops::select_rows(rows, sources).reshape([images, mask.patches(), channels]);
         for block in &self.blocks {
             x = block.forward(x, &sites, None);
         }
         let grid = x.reshape([images * mask.patches(), channels]);
-        self.pred.forward(select(grid, mask.masked_rows()))
+        self.pred.forward(ops::select_rows(grid, mask.masked_rows()))
     }
-}
-
-/// The given rows of `[R, D]`, in that order.
-pub(crate) fn select(x: Tensor<2>, rows: Vec<i64>) -> Tensor<2> {
-    let count = rows.len();
-    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device().inner());
-    x.select(0, rows)
 }

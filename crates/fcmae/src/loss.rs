@@ -3,7 +3,6 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
-use crate::decoder::select;
 use crate::mask::Mask;
 use crate::ops;
 
@@ -21,12 +20,8 @@ pub fn patchify(images: Tensor<4>, patch: usize) -> Tensor<2> {
 /// What the decoder is to predict: the masked rows of `patches [N·L, D]`, each minus its mean over
 /// √(variance + 1e-6) (unbiased) where `normalize`.
 pub fn targets(patches: Tensor<2>, mask: &Mask, normalize: bool) -> Tensor<2> {
-    let masked = select(patches, mask.masked_rows());
-    if !normalize {
-        return masked;
-    }
-    let (mean, std) = patch_statistics(masked.clone());
-    (masked - mean) / std
+    let masked = ops::select_rows(patches, mask.masked_rows());
+    if normalize { ops::standardize_rows(masked, PATCH_EPS) } else { masked }
 }
 
 /// Mean and √(unbiased variance + 1e-6) of every row of `[R, D]`, each `[R, 1]`.
@@ -40,10 +35,10 @@ pub fn patch_statistics(patches: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     (mean, (variance + PATCH_EPS).sqrt())
 }
 
-/// Squared error, mean over a patch's values and over all masked patches of the batch: `[1]`.
+/// Squared error, mean over a patch's values and over all masked patches of the batch: `[1]`. There
+/// is no gradient by the targets.
 pub fn reconstruction(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    let error = predictions - targets;
-    (error.clone() * error).mean()
+    ops::mean_squared_difference(predictions, targets)
 }
 
 /// Cross entropy of logits `[N, K]` against classes, with label smoothing: the target is

@@ -112,26 +112,25 @@ impl Mask {
     }
 
     /// Rows of `[N·L, ..]` that hold the visible patches.
-    pub fn visible_rows(&self) -> Vec<i64> {
+    pub fn visible_rows(&self) -> Vec<u32> {
         self.rows_of(&self.visible, self.per_image)
     }
 
     /// Rows of `[N·L, ..]` that hold the masked patches.
-    pub fn masked_rows(&self) -> Vec<i64> {
+    pub fn masked_rows(&self) -> Vec<u32> {
         self.rows_of(&self.masked, self.patches() - self.per_image)
     }
 
-    fn rows_of(&self, patches: &[u32], per_image: usize) -> Vec<i64> {
-        let row =
-            |(i, &patch): (usize, &u32)| (i / per_image * self.patches()) as i64 + i64::from(patch);
+    fn rows_of(&self, patches: &[u32], per_image: usize) -> Vec<u32> {
+        let row = |(i, &patch): (usize, &u32)| (i / per_image * self.patches()) as u32 + patch;
         patches.iter().enumerate().map(row).collect()
     }
 
     /// For each of the `N·L` cells of the grid, the row of `[N·V, ..]` that holds it, or `hidden`.
-    pub fn cell_sources(&self, hidden: i64) -> Vec<i64> {
+    pub fn cell_sources(&self, hidden: u32) -> Vec<u32> {
         let mut sources = vec![hidden; self.images() * self.patches()];
         for (source, row) in self.visible_rows().into_iter().enumerate() {
-            sources[row as usize] = source as i64;
+            sources[row as usize] = source as u32;
         }
         sources
     }
@@ -184,7 +183,7 @@ mod tests {
         rows.extend(mask.masked_rows());
         rows.sort_unstable();
         assert_eq!(rows, (0..30).collect::<Vec<_>>());
-        let sources = mask.cell_sources(-1);
-        assert_eq!(sources.iter().filter(|&&s| s < 0).count(), mask.masked().len());
+        let sources = mask.cell_sources(u32::MAX);
+        assert_eq!(sources.iter().filter(|&&s| s == u32::MAX).count(), mask.masked().len());
     }
 }

@@ -168,6 +168,40 @@ pub trait ConvNextOps: Backend {
         plain::depth_to_space::<Self>(x, k)
     }
 
+    /// The given rows of `x [R, D]`, in that order: `[K, D]`. A row may be chosen more than once.
+    fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {
+        plain::select_rows::<Self>(x, &rows)
+    }
+
+    /// Gradient of [`select_rows`](Self::select_rows) by `x`, of `count` rows.
+    fn select_rows_backward(
+        grad: FloatTensor<Self>,
+        rows: Vec<u32>,
+        count: usize,
+    ) -> FloatTensor<Self> {
+        plain::select_rows_backward::<Self>(grad, &rows, count)
+    }
+
+    /// Each row of `x [R, D]` minus its mean, over `√(unbiased variance + eps)`.
+    fn standardize_rows(x: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        plain::standardize_rows::<Self>(x, eps)
+    }
+
+    /// The mean of `(a − b)²`, `[1]`; no gradient by `b`.
+    fn mean_squared_difference(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        plain::mean_squared_difference::<Self>(a, b)
+    }
+
+    /// Gradient of [`mean_squared_difference`](Self::mean_squared_difference) by `a`, from the one
+    /// by the mean, `grad [1]`.
+    fn mean_squared_difference_backward(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        plain::mean_squared_difference_backward::<Self>(a, b, grad)
+    }
+
     /// One AdamW update: the new parameter, first and second moment. Not differentiable.
     fn adamw(
         param: FloatTensor<Self>,
@@ -292,6 +326,22 @@ pub fn space_to_depth(x: Tensor<4>, k: usize) -> Tensor<4> {
 /// [`ConvNextOps::depth_to_space`] on tensors.
 pub fn depth_to_space(x: Tensor<4>, k: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::depth_to_space(x.into_dispatch(), k))
+}
+
+/// [`ConvNextOps::select_rows`] on tensors.
+pub fn select_rows(x: Tensor<2>, rows: Vec<u32>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::select_rows(x.into_dispatch(), rows))
+}
+
+/// [`ConvNextOps::standardize_rows`] on tensors.
+pub fn standardize_rows(x: Tensor<2>, eps: f64) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::standardize_rows(x.into_dispatch(), eps))
+}
+
+/// [`ConvNextOps::mean_squared_difference`] on tensors.
+pub fn mean_squared_difference(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    Tensor::from_dispatch(Dispatch::mean_squared_difference(a, b))
 }
 
 /// [`ConvNextOps::adamw`] on tensors without gradients, or

@@ -50,6 +50,16 @@ pub enum KernelError {
         /// Images by the list of visible patches.
         patches: usize,
     },
+    /// A chosen row isn't there.
+    #[error("{operation}: row {row} is outside the matrix of {rows} rows")]
+    RowOutside {
+        /// The kernel.
+        operation: &'static str,
+        /// The row's index.
+        row: u32,
+        /// Rows of the matrix.
+        rows: usize,
+    },
     /// A visible patch lies outside the patch grid.
     #[error("image {image}: visible patch {patch} is outside the grid of {rows} × {cols} patches")]
     PatchOutside {

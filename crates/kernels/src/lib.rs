@@ -20,6 +20,7 @@ pub mod grn;
 pub mod layer_norm;
 pub mod linear;
 pub mod residual;
+pub mod rows;
 pub mod simd;
 pub mod space_to_depth;
 

@@ -8,7 +8,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend};
+use burn::backend::{Autodiff, Backend, TensorMetadata};
 use fcmae_kernels::Sites;
 
 use super::block::{BlockGradients, BlockPass, BlockSetting, BlockWeights};
@@ -88,6 +88,15 @@ macro_rules! unary {
 unary!(Gelu, FloatTensor<B>, |x, grad| B::gelu_sites_backward(x, grad));
 unary!(SpaceToDepth, usize, |k, grad| B::depth_to_space(grad, k));
 unary!(DepthToSpace, usize, |k, grad| B::space_to_depth(grad, k));
+
+unary!(SelectRows, (Vec<u32>, usize), |state, grad| {
+    let (rows, count) = state;
+    B::select_rows_backward(grad, rows, count)
+});
+unary!(MeanSquaredDifference, [FloatTensor<B>; 2], |operands, grad| {
+    let [a, b] = operands;
+    B::mean_squared_difference_backward(a, b, grad)
+});
 
 #[derive(Debug)]
 struct Residual;
@@ -262,5 +271,20 @@ impl<B: ConvNextOps, S: CheckpointStrategy> ConvNextOps for Autodiff<B, S> {
 
     fn depth_to_space(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
         tracked!(DepthToSpace, [x], k, B::depth_to_space(x.into_primitive(), k))
+    }
+
+    fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {
+        let count = x.primitive().shape()[0];
+        tracked!(SelectRows, [x], (rows.clone(), count), B::select_rows(x.into_primitive(), rows))
+    }
+
+    fn mean_squared_difference(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let b = b.into_primitive();
+        tracked!(
+            MeanSquaredDifference,
+            [a],
+            [a.primitive().clone(), b.clone()],
+            B::mean_squared_difference(a.into_primitive(), b)
+        )
     }
 }

@@ -10,7 +10,9 @@ use burn_flex::FlexTensor;
 use fcmae_kernels::block::{self as kernels, Kept, Prepared};
 use fcmae_kernels::space_to_depth::Plane;
 use fcmae_kernels::{Gradients, KernelError, Sites, buffer};
-use fcmae_kernels::{adamw, depthwise, gelu, grn, layer_norm, linear, residual, space_to_depth};
+use fcmae_kernels::{
+    adamw, depthwise, gelu, grn, layer_norm, linear, residual, rows, space_to_depth,
+};
 
 use super::block::{self, BlockGradients, BlockPass, BlockSetting, BlockWeights};
 use super::{AdamWStep, ConvNextOps, plain};
@@ -449,6 +451,64 @@ impl ConvNextOps for Flex {
         let shape = Shape::from([cut[0], cut[1] * k, cut[2] * k, cut[3] / (k * k)]);
         let plane = plane(&shape);
         filled(shape, |out| space_to_depth::depth_to_space(x.values(), plane, k, out))
+    }
+
+    fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::select_rows::<Self>(x, &rows);
+        }
+        let x = Dense::new(x);
+        let width = x.last();
+        filled(Shape::from([rows.len(), width]), |out| rows::select(x.values(), width, &rows, out))
+    }
+
+    fn select_rows_backward(
+        grad: FloatTensor<Self>,
+        rows: Vec<u32>,
+        count: usize,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&grad) {
+            return plain::select_rows_backward::<Self>(grad, &rows, count);
+        }
+        let grad = Dense::new(grad);
+        let width = grad.last();
+        filled(Shape::from([count, width]), |out| {
+            rows::select_backward(grad.values(), width, &rows, out)
+        })
+    }
+
+    fn standardize_rows(x: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        if !is_float32(&x) {
+            return plain::standardize_rows::<Self>(x, eps);
+        }
+        let x = Dense::new(x);
+        filled(x.shape(), |out| rows::standardize(x.values(), x.last(), eps as f32, out))
+    }
+
+    fn mean_squared_difference(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_float32(&a) {
+            return plain::mean_squared_difference::<Self>(a, b);
+        }
+        let [a, b] = [a, b].map(Dense::new);
+        filled(Shape::from([1]), |out| {
+            out[0] = rows::mean_squared_difference(a.values(), b.values())?;
+            Ok(())
+        })
+    }
+
+    fn mean_squared_difference_backward(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !is_float32(&a) {
+            return plain::mean_squared_difference_backward::<Self>(a, b, grad);
+        }
+        let [a, b, grad] = [a, b, grad].map(Dense::new);
+        let factor = grad.values()[0];
+        filled(a.shape(), |out| {
+            rows::mean_squared_difference_backward(a.values(), b.values(), factor, out)
+        })
     }
 
     fn adamw(

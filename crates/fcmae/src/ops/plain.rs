@@ -283,6 +283,55 @@ pub fn depth_to_space<B: Backend>(x: F<B>, k: usize) -> F<B> {
     reshape::<B>(B::float_permute(x, &[0, 1, 3, 2, 4, 5]), [p, h * k, w * k, c])
 }
 
+fn row_indices<B: Backend>(rows: &[u32], device: &B::Device) -> IntTensor<B> {
+    let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+    let count = rows.len();
+    B::int_from_data(TensorData::new(rows, [count]), device)
+}
+
+/// See [`ConvNextOps::select_rows`](super::ConvNextOps::select_rows).
+pub fn select_rows<B: Backend>(x: F<B>, rows: &[u32]) -> F<B> {
+    let rows = row_indices::<B>(rows, &x.device());
+    B::float_select(x, 0, rows)
+}
+
+/// See [`ConvNextOps::select_rows_backward`](super::ConvNextOps::select_rows_backward).
+pub fn select_rows_backward<B: Backend>(grad: F<B>, rows: &[u32], count: usize) -> F<B> {
+    let (device, dtype) = (grad.device(), grad.dtype());
+    let zeros = B::float_zeros(Shape::from([count, last(&grad)]), &device, dtype.into());
+    let rows = row_indices::<B>(rows, &device);
+    B::float_select_assign(zeros, 0, rows, grad, IndexingUpdateOp::Add)
+}
+
+/// See [`ConvNextOps::standardize_rows`](super::ConvNextOps::standardize_rows).
+pub fn standardize_rows<B: Backend>(x: F<B>, eps: f64) -> F<B> {
+    let width = last(&x);
+    let centred = B::float_sub(x.clone(), B::float_mean_dim(x, 1));
+    let square = B::float_sum_dim(B::float_mul(centred.clone(), centred.clone()), 1);
+    // A row of one value has no unbiased variance; it counts as constant.
+    let freedom = width.saturating_sub(1).max(1) as f64;
+    let variance = B::float_div_scalar(square, freedom.into());
+    B::float_div(centred, B::float_sqrt(B::float_add_scalar(variance, eps.into())))
+}
+
+/// See [`ConvNextOps::mean_squared_difference`](super::ConvNextOps::mean_squared_difference).
+pub fn mean_squared_difference<B: Backend>(a: F<B>, b: F<B>) -> F<B> {
+    let difference = B::float_sub(a, b);
+    B::float_mean(B::float_mul(difference.clone(), difference))
+}
+
+/// See [`ConvNextOps::mean_squared_difference_backward`].
+///
+/// [`ConvNextOps::mean_squared_difference_backward`]:
+///     super::ConvNextOps::mean_squared_difference_backward
+pub fn mean_squared_difference_backward<B: Backend>(a: F<B>, b: F<B>, grad: F<B>) -> F<B> {
+    let shape = a.shape();
+    let count = shape.num_elements() as f64;
+    let factor = B::float_div_scalar(B::float_mul_scalar(grad, 2.0.into()), count.into());
+    let factor = B::float_expand(reshape::<B>(factor, [1, 1]), shape);
+    B::float_mul(B::float_sub(a, b), factor)
+}
+
 /// See [`ConvNextOps::adamw`](super::ConvNextOps::adamw).
 pub fn adamw<B: Backend>(
     param: F<B>,

@@ -11,4 +11,5 @@ mod linear;
 mod optimizer;
 mod rearrange;
 mod reference;
+mod rows;
 mod threads;

@@ -1,6 +1,7 @@
 //! The table of operations to compare.
 
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{TensorData, TensorMetadata};
 use fcmae::mask::Mask;
 use fcmae::ops::block::{BlockSetting, BlockWeights, PreparedWeights};
 use fcmae::ops::{ConvNextOps, plain};
@@ -35,6 +36,7 @@ pub(super) fn all<B: ConvNextOps>() -> Vec<Operation<B>> {
     all.extend(pointwise());
     all.extend(rearranging());
     all.extend(block());
+    all.extend(rows());
     all
 }
 
@@ -136,6 +138,49 @@ fn rearranging<B: ConvNextOps>() -> Vec<Operation<B>> {
             operands: vec![Operand::filled("x", &cut, 1.0)],
             own: apply!(|x| B::depth_to_space(x, k)),
             plain: apply!(|x| plain::depth_to_space::<B>(x, k)),
+        });
+    }
+    all
+}
+
+fn rows<B: ConvNextOps>() -> Vec<Operation<B>> {
+    let mut all = Vec::new();
+    for (shape, rows) in [([5, 3], vec![4, 0, 4, 2]), ([2, 20], vec![1])] {
+        let own = rows.clone();
+        all.push(Operation {
+            name: format!("rows {rows:?} of {shape:?}"),
+            operands: vec![Operand::filled("x", &shape, 1.0)],
+            own: apply!(|x| B::select_rows(x, own.clone())),
+            plain: apply!(|x| plain::select_rows::<B>(x, &rows)),
+        });
+    }
+    for shape in [[3, 7], [2, 48]] {
+        let targets = Operand::filled("targets", &shape, 1.0);
+        let constant = move || {
+            let data = TensorData::new(targets.values.clone(), targets.shape.clone());
+            data.convert::<f32>()
+        };
+        let plain_constant = constant.clone();
+        all.push(Operation {
+            name: format!("mean squared difference of {shape:?}"),
+            operands: vec![Operand::filled("x", &shape, 2.0)],
+            own: apply!(|x| {
+                let x: FloatTensor<B> = x;
+                let b = B::float_from_data(constant().convert_dtype(x.dtype()), &x.device());
+                B::mean_squared_difference(x, b)
+            }),
+            plain: apply!(|x| {
+                let x: FloatTensor<B> = x;
+                let data = plain_constant().convert_dtype(x.dtype());
+                let b = B::float_from_data(data, &x.device());
+                plain::mean_squared_difference::<B>(x, b)
+            }),
+        });
+        all.push(Operation {
+            name: format!("standardized rows of {shape:?}"),
+            operands: vec![Operand::filled("x", &shape, 2.0)],
+            own: apply!(|x| B::standardize_rows(x, 1e-6)),
+            plain: apply!(|x| plain::standardize_rows::<B>(x, 1e-6)),
         });
     }
     all
