@@ -168,6 +168,17 @@ pub trait ConvNextOps: Backend {
         plain::depth_to_space::<Self>(x, k)
     }
 
+    /// A convolution's `weight [O, I, k, k]` as a matrix for windows in the order of
+    /// [`space_to_depth`](Self::space_to_depth): `[O, k·k·I]`.
+    fn window_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        plain::window_weight::<Self>(weight)
+    }
+
+    /// Gradient of [`window_weight`](Self::window_weight), for windows of `k × k`.
+    fn window_weight_backward(grad: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        plain::window_weight_backward::<Self>(grad, k)
+    }
+
     /// The given rows of `x [R, D]`, in that order: `[K, D]`. A row may be chosen more than once.
     fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {
         plain::select_rows::<Self>(x, &rows)
@@ -326,6 +337,11 @@ pub fn space_to_depth(x: Tensor<4>, k: usize) -> Tensor<4> {
 /// [`ConvNextOps::depth_to_space`] on tensors.
 pub fn depth_to_space(x: Tensor<4>, k: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::depth_to_space(x.into_dispatch(), k))
+}
+
+/// [`ConvNextOps::window_weight`] on tensors.
+pub fn window_weight(weight: Tensor<4>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::window_weight(weight.into_dispatch()))
 }
 
 /// [`ConvNextOps::select_rows`] on tensors.

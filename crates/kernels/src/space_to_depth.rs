@@ -58,6 +58,59 @@ pub fn depth_to_space(
     Ok(())
 }
 
+/// A convolution's weight `[O, I, k, k]` in the order of windows' values: `[O, k·k·I]`, the values
+/// of a window by (row, column, channel). `taps` is k².
+///
+/// # Errors
+/// Where a size is zero or lengths don't fit.
+pub fn window_weight(
+    weight: &[f32],
+    inputs: usize,
+    taps: usize,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    turn("window_weight", weight, inputs, taps, out)
+}
+
+/// The inverse of [`window_weight`], and so its adjoint: `[O, k·k·I]` → `[O, I, k, k]`.
+///
+/// # Errors
+/// As [`window_weight`].
+pub fn window_weight_backward(
+    grad: &[f32],
+    inputs: usize,
+    taps: usize,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    turn("window_weight_backward", grad, taps, inputs, out)
+}
+
+/// Each `[rows, columns]` of `x` transposed.
+fn turn(
+    operation: &'static str,
+    x: &[f32],
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    check_positive(operation, "inputs", rows)?;
+    check_positive(operation, "taps", columns)?;
+    let matrix = product(operation, &[rows, columns])?;
+    check_multiple(operation, "x", x.len(), matrix)?;
+    check_length(operation, "out", out.len(), x.len())?;
+    let task = rows_per_task(matrix) * matrix;
+    x.par_chunks(task).zip(out.par_chunks_mut(task)).for_each(|(x, out)| {
+        for (x, out) in x.chunks_exact(matrix).zip(out.chunks_exact_mut(matrix)) {
+            for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                for (out, value) in out.iter_mut().zip(x[column..].iter().step_by(columns)) {
+                    *out = *value;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
 /// The sizes of each plane before [`space_to_depth`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plane {

@@ -100,9 +100,8 @@ impl WindowConv {
     /// `[P, H, W, inputs]` to `[P, H/k, W/k, outputs]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
-        let [outputs, inputs, k, _] = weight.dims();
-        // Window values come in (row, column, channel) order, the weight in (channel, row, column).
-        let weight = weight.permute([0, 2, 3, 1]).reshape([outputs, k * k * inputs]);
+        let [_, _, k, _] = weight.dims();
+        let weight = ops::window_weight(weight);
         ops::linear(ops::space_to_depth(x, k), weight, self.bias.val())
     }
 }

@@ -89,6 +89,7 @@ unary!(Gelu, FloatTensor<B>, |x, grad| B::gelu_sites_backward(x, grad));
 unary!(SpaceToDepth, usize, |k, grad| B::depth_to_space(grad, k));
 unary!(DepthToSpace, usize, |k, grad| B::space_to_depth(grad, k));
 
+unary!(WindowWeight, usize, |k, grad| B::window_weight_backward(grad, k));
 unary!(SelectRows, (Vec<u32>, usize), |state, grad| {
     let (rows, count) = state;
     B::select_rows_backward(grad, rows, count)
@@ -271,6 +272,11 @@ impl<B: ConvNextOps, S: CheckpointStrategy> ConvNextOps for Autodiff<B, S> {
 
     fn depth_to_space(x: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
         tracked!(DepthToSpace, [x], k, B::depth_to_space(x.into_primitive(), k))
+    }
+
+    fn window_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let k = weight.primitive().shape()[3];
+        tracked!(WindowWeight, [weight], k, B::window_weight(weight.into_primitive()))
     }
 
     fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {

@@ -453,6 +453,29 @@ impl ConvNextOps for Flex {
         filled(shape, |out| space_to_depth::depth_to_space(x.values(), plane, k, out))
     }
 
+    fn window_weight(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_float32(&weight) {
+            return plain::window_weight::<Self>(weight);
+        }
+        let weight = Dense::new(weight);
+        let shape = weight.shape();
+        let (inputs, taps) = (shape[1], shape[2] * shape[3]);
+        filled(Shape::from([shape[0], taps * inputs]), |out| {
+            space_to_depth::window_weight(weight.values(), inputs, taps, out)
+        })
+    }
+
+    fn window_weight_backward(grad: FloatTensor<Self>, k: usize) -> FloatTensor<Self> {
+        if !is_float32(&grad) {
+            return plain::window_weight_backward::<Self>(grad, k);
+        }
+        let grad = Dense::new(grad);
+        let inputs = grad.last() / (k * k);
+        filled(Shape::from([grad.images(), inputs, k, k]), |out| {
+            space_to_depth::window_weight_backward(grad.values(), inputs, k * k, out)
+        })
+    }
+
     fn select_rows(x: FloatTensor<Self>, rows: Vec<u32>) -> FloatTensor<Self> {
         if !is_float32(&x) {
             return plain::select_rows::<Self>(x, &rows);

@@ -283,6 +283,20 @@ pub fn depth_to_space<B: Backend>(x: F<B>, k: usize) -> F<B> {
     reshape::<B>(B::float_permute(x, &[0, 1, 3, 2, 4, 5]), [p, h * k, w * k, c])
 }
 
+/// See [`ConvNextOps::window_weight`](super::ConvNextOps::window_weight).
+pub fn window_weight<B: Backend>(weight: F<B>) -> F<B> {
+    let shape = weight.shape();
+    let (outputs, values) = (shape[0], shape[1] * shape[2] * shape[3]);
+    reshape::<B>(B::float_permute(weight, &[0, 2, 3, 1]), [outputs, values])
+}
+
+/// See [`ConvNextOps::window_weight_backward`](super::ConvNextOps::window_weight_backward).
+pub fn window_weight_backward<B: Backend>(grad: F<B>, k: usize) -> F<B> {
+    let shape = grad.shape();
+    let grad = reshape::<B>(grad, [shape[0], k, k, shape[1] / (k * k)]);
+    B::float_permute(grad, &[0, 3, 1, 2])
+}
+
 fn row_indices<B: Backend>(rows: &[u32], device: &B::Device) -> IntTensor<B> {
     let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
     let count = rows.len();

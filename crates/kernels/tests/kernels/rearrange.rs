@@ -37,3 +37,28 @@ fn refuses_sizes_that_do_not_divide() {
     assert!(space_to_depth(&[0.0; 12], plane, 2, &mut out).is_err());
     assert!(depth_to_space(&[0.0; 8], plane, 2, &mut out).is_err());
 }
+
+#[test]
+fn a_weight_is_turned_to_the_order_of_windows_and_back() {
+    use fcmae_kernels::space_to_depth::{window_weight, window_weight_backward};
+    let rng = &mut generator(52);
+    for (outputs, inputs, taps) in [(1, 1, 1), (3, 5, 4), (40, 3, 16), (300, 160, 4)] {
+        let weight = random(rng, outputs * inputs * taps, 1.0);
+        let mut turned = vec![f32::NAN; weight.len()];
+        window_weight(&weight, inputs, taps, &mut turned).unwrap();
+        for o in 0..outputs {
+            for i in 0..inputs {
+                for t in 0..taps {
+                    let expected = weight[(o * inputs + i) * taps + t];
+                    assert_eq!(turned[(o * taps + t) * inputs + i], expected);
+                }
+            }
+        }
+        let mut back = vec![f32::NAN; weight.len()];
+        window_weight_backward(&turned, inputs, taps, &mut back).unwrap();
+        assert_eq!(back, weight);
+    }
+    assert!(window_weight(&[0.0; 5], 2, 2, &mut [0.0; 5]).is_err());
+    assert!(window_weight(&[0.0; 4], 2, 2, &mut [0.0; 3]).is_err());
+    assert!(window_weight(&[0.0; 4], 0, 2, &mut [0.0; 4]).is_err());
+}

@@ -124,6 +124,14 @@ fn pointwise<B: ConvNextOps>() -> Vec<Operation<B>> {
 
 fn rearranging<B: ConvNextOps>() -> Vec<Operation<B>> {
     let mut all = Vec::new();
+    for shape in [[5, 3, 4, 4], [2, 8, 2, 2], [1, 1, 1, 1]] {
+        all.push(Operation {
+            name: format!("weight {shape:?} for windows"),
+            operands: vec![Operand::filled("weight", &shape, 1.0)],
+            own: apply!(|weight| B::window_weight(weight)),
+            plain: apply!(|weight| plain::window_weight::<B>(weight)),
+        });
+    }
     for (shape, k) in [([2, 4, 6, 5], 2), ([1, 8, 4, 3], 4), ([3, 2, 2, 8], 1)] {
         all.push(Operation {
             name: format!("space to depth of {shape:?} by {k}"),
