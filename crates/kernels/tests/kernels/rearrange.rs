@@ -1,5 +1,7 @@
 use fcmae_kernels::space_to_depth::{Plane, depth_to_space, space_to_depth};
 
+use crate::compare::*;
+
 #[test]
 fn windows_are_in_row_column_channel_order() {
     // Two planes of 2 × 4 sites of 2 channels; values count up in memory.
