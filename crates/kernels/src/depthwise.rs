@@ -52,8 +52,16 @@ pub fn forward(
     }
     check_length(operation, "out", out.len(), x.len())?;
     let filter = Filter::new(weight, bias, channels);
-    Convolution { filter: &filter, sites, first: 0, channels, add: None, level: simd::level() }
-        .run(x, out);
+    Convolution {
+        filter: &filter,
+        sites,
+        first: 0,
+        channels,
+        add: None,
+        level: simd::level(),
+        beside: 1,
+    }
+    .run(x, out);
     Ok(())
 }
 
@@ -74,8 +82,16 @@ pub fn backward_input(
     check(operation, grad, weight, sites, images, channels)?;
     check_length(operation, "out", out.len(), grad.len())?;
     let filter = Filter::turned(weight, channels);
-    Convolution { filter: &filter, sites, first: 0, channels, add: None, level: simd::level() }
-        .run(grad, out);
+    Convolution {
+        filter: &filter,
+        sites,
+        first: 0,
+        channels,
+        add: None,
+        level: simd::level(),
+        beside: 1,
+    }
+    .run(grad, out);
     Ok(())
 }
 
@@ -129,16 +145,18 @@ pub(crate) struct Convolution<'a> {
     /// What is added to the result.
     pub(crate) add: Option<&'a [f32]>,
     pub(crate) level: Level,
+    /// Such convolutions that are under way at the same time, this one included.
+    pub(crate) beside: usize,
 }
 
 impl Convolution<'_> {
     /// Each image, or a part of its runs, is one task. An output's value doesn't depend on the cut.
     pub(crate) fn run(&self, x: &[f32], out: &mut [f32]) {
-        let Self { filter, sites, first, channels, add, level } = *self;
+        let Self { filter, sites, first, channels, add, level, beside } = *self;
         let image_values = sites.sites_per_image() * channels;
         let images = x.len() / image_values;
-        // Several tasks a thread, so that they end together; a part costs the rows around it again.
-        let parts = (4 * rayon::current_num_threads()).div_ceil(images);
+        // Two tasks a thread, so that they end together; a part costs the rows around it again.
+        let parts = (2 * rayon::current_num_threads()).div_ceil(images * beside);
         if let Sites::Patches(patches) = sites
             && patches.side <= pairs::WIDEST
         {
@@ -166,7 +184,7 @@ impl Convolution<'_> {
     }
 
     fn gather(&self, x: &[f32], patches: &Patches, parts: usize, out: &mut [f32]) {
-        let Self { filter, sites, first, channels, add, level } = *self;
+        let Self { filter, sites, first, channels, add, level, .. } = *self;
         let image_values = sites.sites_per_image() * channels;
         let part_sites = sites.sites_per_image().div_ceil(parts);
         x.par_chunks(image_values).zip(out.par_chunks_mut(image_values)).enumerate().for_each(

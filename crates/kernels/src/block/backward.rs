@@ -140,6 +140,7 @@ pub fn backward(
                     channels,
                     add: Some(group.grad),
                     level,
+                    beside: parts,
                 };
                 convolution.run(convolved_grad, x_grad);
             }

@@ -151,6 +151,7 @@ impl Group<'_> {
             channels,
             add: None,
             level,
+            beside: setting.images.div_ceil(Cut::new(setting.images, sites).group),
         };
         convolution.run(x, convolved);
 
