@@ -314,19 +314,7 @@ impl BlockWeights {
     }
 
     fn weights(&self) -> block::Weights<'_> {
-        let [a, b, c, d, e, f, g, h, i, j] = &self.0;
-        block::Weights {
-            depthwise: a,
-            depthwise_bias: b,
-            norm_gamma: c,
-            norm_beta: d,
-            expand: e,
-            expand_bias: f,
-            grn_gamma: g,
-            grn_beta: h,
-            contract: i,
-            contract_bias: j,
-        }
+        block::Weights::from_array(self.0.each_ref().map(Vec::as_slice))
     }
 }
 
@@ -366,20 +354,8 @@ fn block_training(row: &Row) {
         block::forward_keeping(&x, &prepared, &setting, &mut out, kept)?;
         let kept =
             block::Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
-        let [a, b, c, d, e, f, g, h, i, j] = &mut gradients;
-        let into = block::Gradients {
-            x: &mut dx,
-            depthwise: a,
-            depthwise_bias: b,
-            norm_gamma: c,
-            norm_beta: d,
-            expand: e,
-            expand_bias: f,
-            grn_gamma: g,
-            grn_beta: h,
-            contract: i,
-            contract_bias: j,
-        };
+        let slices = gradients.each_mut().map(Vec::as_mut_slice);
+        let into = block::Gradients::from_array(&mut dx, slices);
         block::backward(&x, kept, &weights.weights(), &setting, &grad, into)
     });
 }

@@ -44,7 +44,36 @@ pub struct Weights<'a> {
     pub contract_bias: &'a [f32],
 }
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
+    /// From the ten in the order of the fields.
+    #[must_use]
+    pub fn from_array(weights: [&'a [f32]; 10]) -> Self {
+        let [
+            depthwise,
+            depthwise_bias,
+            norm_gamma,
+            norm_beta,
+            expand,
+            expand_bias,
+            grn_gamma,
+            grn_beta,
+            contract,
+            contract_bias,
+        ] = weights;
+        Self {
+            depthwise,
+            depthwise_bias,
+            norm_gamma,
+            norm_beta,
+            expand,
+            expand_bias,
+            grn_gamma,
+            grn_beta,
+            contract,
+            contract_bias,
+        }
+    }
+
     /// Checks all lengths; returns C.
     fn check(&self, operation: &'static str) -> Result<usize, KernelError> {
         let channels = self.norm_gamma.len();
@@ -160,12 +189,6 @@ impl Prepared {
             contract: Panels::transposed(weights.contract, 4 * channels, channels.div_ceil(LANES)),
             contract_bias: padded(weights.contract_bias, channels.next_multiple_of(LANES)),
         })
-    }
-
-    /// C
-    #[must_use]
-    pub fn channels(&self) -> usize {
-        self.channels
     }
 }
 

@@ -41,8 +41,7 @@ pub fn gelu_grn(
         add_parts(&parts, &mut squares);
         let norm = Norm::new(&squares, eps);
         // out = h · (1 + gamma · N) + beta
-        let scale: Vec<f32> =
-            norm.normalized.iter().zip(gamma).map(|(n, gamma)| 1.0 + gamma * n).collect();
+        let scale = norm.response(gamma);
         out.par_chunks_mut(task)
             .for_each(|out| dispatch(level, ScaleShift { out, scale: &scale, shift: beta }));
     });
@@ -116,6 +115,29 @@ impl Norm {
         let normalized = norm.iter().map(|norm| norm * scale).collect();
         Self { norm, normalized, scale }
     }
+
+    /// What h is multiplied with, 1 + gamma · N, `[C]`.
+    pub(crate) fn response(&self, gamma: &[f32]) -> Vec<f32> {
+        self.normalized.iter().zip(gamma).map(|(n, gamma)| 1.0 + gamma * n).collect()
+    }
+
+    /// What h is multiplied with in its own gradient, dG / G, `[C]`, from D, `products`; see
+    /// [`image_backward`].
+    pub(crate) fn along(&self, gamma: &[f32], products: &[f32]) -> Vec<f32> {
+        let channels = self.norm.len();
+        let mut weighted = 0.0f64;
+        for c in 0..channels {
+            weighted += f64::from(gamma[c] * products[c]) * f64::from(self.normalized[c]);
+        }
+        // (Σ dN · G) / (C · m²), with N = G / m.
+        let shared = (weighted / channels as f64) as f32 * self.scale;
+        (0..channels)
+            .map(|c| match self.norm[c] {
+                0.0 => 0.0,
+                norm => (gamma[c] * products[c] * self.scale - shared) / norm,
+            })
+            .collect()
+    }
 }
 
 /// One image's slices, `[S, C]` and `[C]`.
@@ -149,20 +171,10 @@ fn image_backward(level: Level, image: Image<'_>) {
     dbeta.copy_from_slice(grads);
 
     let norm = Norm::new(squares, eps);
-    let mut weighted = 0.0f64;
     for c in 0..channels {
         dgamma[c] = products[c] * norm.normalized[c];
-        weighted += f64::from(gamma[c] * products[c]) * f64::from(norm.normalized[c]);
     }
-    // (Σ dN · G) / (C · m²), with N = G / m.
-    let shared = (weighted / channels as f64) as f32 * norm.scale;
-    let scale: Vec<f32> = norm.normalized.iter().zip(gamma).map(|(n, g)| 1.0 + g * n).collect();
-    let along: Vec<f32> = (0..channels)
-        .map(|c| match norm.norm[c] {
-            0.0 => 0.0,
-            norm_c => (gamma[c] * products[c] * norm.scale - shared) / norm_c,
-        })
-        .collect();
+    let (scale, along) = (norm.response(gamma), norm.along(gamma, products));
     x.par_chunks(task).zip(grad.par_chunks(task)).zip(dx.par_chunks_mut(task)).for_each(
         |((x, grad), dx)| {
             dispatch(level, Gradient { x, grad, dx, scale: &scale, along: &along });

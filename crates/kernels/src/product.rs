@@ -18,6 +18,9 @@ use crate::tasks::Cell;
 use micro::{product_of_rows, product_of_strips};
 pub(crate) use panels::{Panels, widths};
 
+/// Columns of a panel of two vectors.
+pub(crate) const PANEL: usize = 2 * LANES;
+
 /// The most rows of sums held in registers.
 pub(crate) const TALLEST: usize = 6;
 
@@ -66,7 +69,12 @@ const DEPTH: usize = 384;
 /// How many panels a caller should ask for at a time: one, to finish it while it is close by, or all
 /// where the depth is cut, since the rows are in the cache then, but not all of their depth.
 pub(crate) fn panels_at_a_time(depth: usize, panels: usize) -> usize {
-    if depth <= DEPTH + DEPTH / 2 { 1 } else { panels }
+    if depth_blocks(depth) == 1 { 1 } else { panels }
+}
+
+/// Pieces that a depth is cut into.
+fn depth_blocks(depth: usize) -> usize {
+    if depth <= DEPTH + DEPTH / 2 { 1 } else { depth.div_ceil(DEPTH) }
 }
 
 /// out = left · right for `groups` of rows and some panels of `right`; `out` is laid out
@@ -98,7 +106,7 @@ impl Kernel for Multiply<'_> {
         let Self { left, groups, right, panels, out } = self;
         let rows = groups.last().map_or(0, |last| last.first + last.count);
         let depth = right.depth();
-        let blocks = if depth <= DEPTH + DEPTH / 2 { 1 } else { depth.div_ceil(DEPTH) };
+        let blocks = depth_blocks(depth);
         // Whole eights, so that only the last block has a rest.
         let block = depth.div_ceil(blocks).next_multiple_of(16);
         for start in (0..depth).step_by(block) {
@@ -176,7 +184,6 @@ impl Kernel for AddTransposed<'_> {
 
 /// `[panel, M, 16]` to `[M, columns]`.
 pub(crate) fn from_panels(panels: &[f32], rows: usize, out: &mut [f32]) {
-    const PANEL: usize = 2 * LANES;
     let columns = out.len() / rows;
     out.par_chunks_mut(columns).enumerate().for_each(|(row, out)| {
         for (out, panel) in out.chunks_mut(PANEL).zip(panels.chunks_exact(rows * PANEL)) {

@@ -93,19 +93,7 @@ impl DenseWeights {
     }
 
     fn views(&self) -> kernels::Weights<'_> {
-        let [a, b, c, d, e, f, g, h, i, j] = self.0.each_ref().map(Dense::values);
-        kernels::Weights {
-            depthwise: a,
-            depthwise_bias: b,
-            norm_gamma: c,
-            norm_beta: d,
-            expand: e,
-            expand_bias: f,
-            grn_gamma: g,
-            grn_beta: h,
-            contract: i,
-            contract_bias: j,
-        }
+        kernels::Weights::from_array(self.0.each_ref().map(Dense::values))
     }
 
     fn prepare(&self) -> Prepared {
@@ -405,21 +393,9 @@ impl ConvNextOps for Flex {
             squares: squares.values(),
         };
         let mut written = weights.0.each_ref().map(|weight| buffer(weight.values().len()));
-        let [a, b, c, d, e, f, g, h, i, j] = written.each_mut().map(Vec::as_mut_slice);
+        let slices = written.each_mut().map(Vec::as_mut_slice);
         let x_grad = filled(x.shape(), |x_grad| {
-            let gradients = kernels::Gradients {
-                x: x_grad,
-                depthwise: a,
-                depthwise_bias: b,
-                norm_gamma: c,
-                norm_beta: d,
-                expand: e,
-                expand_bias: f,
-                grn_gamma: g,
-                grn_beta: h,
-                contract: i,
-                contract_bias: j,
-            };
+            let gradients = kernels::Gradients::from_array(x_grad, slices);
             let setting = kernel_setting(&setting, x.images());
             let weights = weights.views();
             kernels::backward(x.values(), kept, &weights, &setting, grad.values(), gradients)

@@ -1,6 +1,6 @@
 use rayon::prelude::*;
 
-use super::forward::{Kept, PANEL, add_by_image, multiply_all, pair, take};
+use super::forward::{Kept, multiply_all, pair, sum_by_image, take};
 use super::tiles::{Cut, Tile};
 use super::{Setting, Weights, hidden_width, padded, panels_per_task};
 use crate::depthwise::{self, Convolution, Filter};
@@ -9,7 +9,7 @@ use crate::gelu;
 use crate::grn::Norm;
 use crate::layer_norm;
 use crate::product::{
-    AddTransposed, Factors, Left, Panels, Strip, from_panels, multiply, panels_at_a_time,
+    AddTransposed, Factors, Left, PANEL, Panels, Strip, from_panels, multiply, panels_at_a_time,
     strip_cells, widths,
 };
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
@@ -42,7 +42,37 @@ pub struct Gradients<'a> {
     pub contract_bias: &'a mut [f32],
 }
 
-impl Gradients<'_> {
+impl<'a> Gradients<'a> {
+    /// From that of the input, and those of the weights in the order of the fields.
+    #[must_use]
+    pub fn from_array(x: &'a mut [f32], weights: [&'a mut [f32]; 10]) -> Self {
+        let [
+            depthwise,
+            depthwise_bias,
+            norm_gamma,
+            norm_beta,
+            expand,
+            expand_bias,
+            grn_gamma,
+            grn_beta,
+            contract,
+            contract_bias,
+        ] = weights;
+        Self {
+            x,
+            depthwise,
+            depthwise_bias,
+            norm_gamma,
+            norm_beta,
+            expand,
+            expand_bias,
+            grn_gamma,
+            grn_beta,
+            contract,
+            contract_bias,
+        }
+    }
+
     fn check(&self, operation: &'static str, x: usize, channels: usize) -> Result<(), KernelError> {
         let hidden = 4 * channels;
         for (argument, found, expected) in [
@@ -354,19 +384,8 @@ impl Group<'_> {
     /// Gradients of GRN, from the sums of each tile over its sites.
     fn along(&self, tiles: &[Tile], products: &[f32], grads: &[f32], sums: &mut Sums<'_>) -> Along {
         let Prepared { channels, width, ref grn_gamma, .. } = *self.prepared;
-        let by_image = |parts: &[f32]| {
-            let mut total = vec![0.0; self.images * width];
-            let mut rest = parts;
-            for tile in tiles {
-                let images = tile.images.len();
-                let (part, others) = rest.split_at(images * width);
-                rest = others;
-                let range = tile.images.start * width..tile.images.end * width;
-                add_by_image(part, images, &mut total[range]);
-            }
-            total
-        };
-        let (products, grads) = (by_image(products), by_image(grads));
+        let products = sum_by_image(products, tiles, self.images, width);
+        let grads = sum_by_image(grads, tiles, self.images, width);
         let mut along = Along {
             response: vec![1.0; self.images * width],
             along: vec![0.0; self.images * width],
@@ -376,21 +395,13 @@ impl Group<'_> {
             let start = image * width;
             let products = &products[start..start + count];
             let norm = Norm::new(&self.squares[start..start + count], self.setting.grn_eps);
-            let mut weighted = 0.0f64;
             for c in 0..count {
-                let normalized = norm.normalized[c];
-                sums.grn_gamma[c] += products[c] * normalized;
+                sums.grn_gamma[c] += products[c] * norm.normalized[c];
                 sums.grn_beta[c] += grads[start + c];
-                weighted += f64::from(grn_gamma[c] * products[c]) * f64::from(normalized);
-                along.response[start + c] = 1.0 + grn_gamma[c] * normalized;
             }
-            let shared = (weighted / count as f64) as f32 * norm.scale;
-            for c in 0..count {
-                along.along[start + c] = match norm.norm[c] {
-                    0.0 => 0.0,
-                    norm_c => (grn_gamma[c] * products[c] * norm.scale - shared) / norm_c,
-                };
-            }
+            let gamma = &grn_gamma[..count];
+            along.response[start..start + count].copy_from_slice(&norm.response(gamma));
+            along.along[start..start + count].copy_from_slice(&norm.along(gamma, products));
         }
         along
     }

@@ -7,12 +7,9 @@ use crate::error::{KernelError, check_length};
 use crate::gelu;
 use crate::grn::Norm;
 use crate::layer_norm;
-use crate::product::{Left, Panels, multiply, panels_at_a_time, widths};
+use crate::product::{Left, PANEL, Panels, multiply, panels_at_a_time, widths};
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{Cell, values, values_mut, with_scratch};
-
-/// Values of a panel of the 4C features.
-pub(super) const PANEL: usize = 2 * LANES;
 
 /// What [`backward`](super::backward()) needs of the forward pass; H is
 /// [`hidden_width`](super::hidden_width) of C. T is `&mut [f32]` or `&[f32]`.
@@ -171,14 +168,7 @@ impl Group<'_> {
             expand(level, weights, setting.norm_eps, tile, tiles.len(), rows, expansion);
         });
 
-        let mut squares = vec![0.0; images * width];
-        let mut rest = parts.as_slice();
-        for tile in &tiles {
-            let (part, others) = rest.split_at(tile.images.len() * width);
-            rest = others;
-            let sums = &mut squares[tile.images.start * width..tile.images.end * width];
-            add_by_image(part, tile.images.len(), sums);
-        }
+        let squares = sum_by_image(&parts, &tiles, images, width);
         let response: Vec<f32> = squares
             .chunks_exact(width)
             .flat_map(|squares| response(squares, weights, setting.grn_eps))
@@ -209,26 +199,32 @@ pub(super) fn take<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
     front
 }
 
-/// Adds a tile's sums, `[panel, image, 16]`, to those of its images, `[image, H]`.
-pub(super) fn add_by_image(part: &[f32], images: usize, sums: &mut [f32]) {
-    let width = sums.len() / images;
-    for (panel, part) in part.chunks_exact(images * PANEL).enumerate() {
-        for (part, sums) in part.chunks_exact(PANEL).zip(sums.chunks_exact_mut(width)) {
-            for (sum, value) in sums[panel * PANEL..].iter_mut().zip(part) {
-                *sum += value;
+/// The sums of each image, `[image, H]`, from those of each tile, `[panel, image, 16]`.
+pub(super) fn sum_by_image(parts: &[f32], tiles: &[Tile], images: usize, width: usize) -> Vec<f32> {
+    let mut total = vec![0.0; images * width];
+    let mut rest = parts;
+    for tile in tiles {
+        let images = tile.images.len();
+        let (part, others) = rest.split_at(images * width);
+        rest = others;
+        let total = &mut total[tile.images.start * width..tile.images.end * width];
+        for (panel, part) in part.chunks_exact(images * PANEL).enumerate() {
+            for (part, sums) in part.chunks_exact(PANEL).zip(total.chunks_exact_mut(width)) {
+                for (sum, value) in sums[panel * PANEL..].iter_mut().zip(part) {
+                    *sum += value;
+                }
             }
         }
     }
+    total
 }
 
 /// What the 4C features of an image are multiplied with, 1 + gamma · N, from their sums of squares;
 /// 1 beyond 4C.
-pub(super) fn response(squares: &[f32], weights: &Prepared, eps: f32) -> Vec<f32> {
-    let mut response = Norm::new(&squares[..4 * weights.channels], eps).normalized;
-    response.resize(squares.len(), 0.0);
-    for (response, gamma) in response.iter_mut().zip(&weights.grn_gamma) {
-        *response = 1.0 + gamma * *response;
-    }
+fn response(squares: &[f32], weights: &Prepared, eps: f32) -> Vec<f32> {
+    let norm = Norm::new(&squares[..4 * weights.channels], eps);
+    let mut response = norm.response(&weights.grn_gamma);
+    response.resize(squares.len(), 1.0);
     response
 }
 

@@ -51,20 +51,7 @@ impl Case {
     }
 
     fn weights(&self) -> Weights<'_> {
-        let [dw, dw_bias, gamma, beta, expand, expand_bias, grn_gamma, grn_beta, contract, bias] =
-            &self.weights;
-        Weights {
-            depthwise: dw,
-            depthwise_bias: dw_bias,
-            norm_gamma: gamma,
-            norm_beta: beta,
-            expand,
-            expand_bias,
-            grn_gamma,
-            grn_beta,
-            contract,
-            contract_bias: bias,
-        }
+        Weights::from_array(self.weights.each_ref().map(Vec::as_slice))
     }
 
     fn setting(&self) -> Setting<'_> {
@@ -93,27 +80,11 @@ impl Case {
         assert!(alone == out, "the output doesn't depend on what is kept");
         let kept = Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let mut x = unwritten(self.x.len());
-        let mut gradients: Vec<_> = self.weights.iter().map(|w| unwritten(w.len())).collect();
-        let [dw, dw_bias, gamma, beta, expand, expand_bias, grn_gamma, grn_beta, contract, bias] =
-            gradients.as_mut_slice()
-        else {
-            unreachable!()
-        };
-        let into = block::Gradients {
-            x: &mut x,
-            depthwise: dw,
-            depthwise_bias: dw_bias,
-            norm_gamma: gamma,
-            norm_beta: beta,
-            expand,
-            expand_bias,
-            grn_gamma,
-            grn_beta,
-            contract,
-            contract_bias: bias,
-        };
+        let mut gradients = self.weights.each_ref().map(|w| unwritten(w.len()));
+        let slices = gradients.each_mut().map(Vec::as_mut_slice);
+        let into = block::Gradients::from_array(&mut x, slices);
         block::backward(&self.x, kept, &self.weights(), &self.setting(), &self.grad, into).unwrap();
-        [vec![out, x], gradients].concat()
+        [vec![out, x], gradients.to_vec()].concat()
     }
 
     /// As [`fused`](Self::fused), one operation after the other.
