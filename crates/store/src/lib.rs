@@ -23,6 +23,7 @@
 
 pub mod checkpoint;
 pub mod durable;
+mod element;
 pub mod error;
 pub mod export;
 pub mod run;
