@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -16,6 +15,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::durable;
 use crate::element::{CHUNK, Decoder};
+use crate::file::open;
 use crate::{Error, HostTensor, NamedTensors};
 
 /// Longest header that is read, in bytes. The largest model of this project, with its optimizer's
@@ -250,17 +250,6 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
-}
-
-fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
-    // Checked before opening: opening a FIFO waits for a writer.
-    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if !about.is_file() {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
-        return Err(Error::io("read", path)(source));
-    }
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    Ok((BufReader::new(file), about.len()))
 }
 
 fn read(input: &mut dyn Read, length: u64, path: &Path) -> Result<Contents, Error> {
