@@ -59,6 +59,15 @@ pub enum Error {
         /// What it is, and the mend.
         found: String,
     },
+    /// Weights that are in several files.
+    #[error(
+        "{} names weights in several files, which cannot be read yet; put them into one:          AutoModel.from_pretrained(folder).save_pretrained(other, max_shard_size=\"100GB\")",
+        path.display()
+    )]
+    Sharded {
+        /// The index of the files.
+        path: PathBuf,
+    },
     /// More than a PyTorch file that this crate writes can hold.
     #[error(
         "{tensors} tensors of {bytes} bytes are more than a PyTorch file is written with here \
