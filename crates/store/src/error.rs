@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Damaged;
-use crate::safetensors::Flaw;
+use crate::{pth, safetensors};
 
 /// An error of this crate. Paths are shown as they were given.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,43 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        flaw: Flaw,
+        flaw: safetensors::Flaw,
+    },
+    /// A PyTorch file is malformed, or holds more than weights.
+    #[error("{} is not a usable PyTorch file: {flaw}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: pth::Flaw,
+    },
+    /// A file is something else than weights.
+    #[error("{} holds no weights: {found}", path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and the mend.
+        found: String,
+    },
+    /// Weights that are in several files.
+    #[error(
+        "{} names weights in several files, which cannot be read yet; put them into one:          AutoModel.from_pretrained(folder).save_pretrained(other, max_shard_size=\"100GB\")",
+        path.display()
+    )]
+    Sharded {
+        /// The index of the files.
+        path: PathBuf,
+    },
+    /// More than a PyTorch file that this crate writes can hold.
+    #[error(
+        "{tensors} tensors of {bytes} bytes are more than a PyTorch file is written with here \
+         (65,000 tensors, 4 GiB); write a safetensors file instead"
+    )]
+    TooLong {
+        /// How many tensors.
+        tensors: usize,
+        /// About how long the file would be.
+        bytes: u64,
     },
     /// A tensor's values do not fill its shape, or its name is reserved.
     #[error("tensor `{name}` of shape {shape:?} with {values} values cannot be written")]

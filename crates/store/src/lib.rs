@@ -3,7 +3,7 @@
 //! ```text
 //! NamedTensors ── safetensors ──┐
 //!                 state.json ───┼─ checkpoint ──┐
-//!                               │               ├─ run ── weights
+//!                               │               ├─ run ── weights ── file
 //!                 config.json ──┴─ export ──────┘
 //! ```
 //! Everything that replaces something goes through [`durable`]: written under a temporary name,
@@ -13,6 +13,8 @@
 //! Modules, from values to folders:
 //! - [`tensor`]: float32 tensors with names, and how a set differs from what a model expects;
 //! - [`safetensors`]: one file of named tensors, every malformed file refused;
+//! - [`pth`]: what PyTorch's `torch.save` writes, read without running anything, and written;
+//! - [`mod@file`]: a file in either format, told apart by what is in it;
 //! - [`durable`]: files and folders replaced as a whole;
 //! - [`checkpoint`]: folders that count only when their MANIFEST verifies;
 //! - [`export`]: a folder of weights for other programs;
@@ -23,8 +25,11 @@
 
 pub mod checkpoint;
 pub mod durable;
+mod element;
 pub mod error;
 pub mod export;
+pub mod file;
+pub mod pth;
 pub mod run;
 pub mod safetensors;
 pub mod tensor;

@@ -32,7 +32,7 @@ pub struct Run {
     skipped: Lines,
     log: Lines,
     /// Held, not read. `None` where the file system has no locks.
-    _lock: Option<fs::File>,
+    _lock: Option<lock::Lock>,
 }
 
 impl Run {
@@ -94,7 +94,7 @@ impl Run {
         Self::open(&path, lock)
     }
 
-    fn open(path: &Path, lock: Option<fs::File>) -> Result<Self, Error> {
+    fn open(path: &Path, lock: Option<lock::Lock>) -> Result<Self, Error> {
         Ok(Self {
             metrics: Lines::open(path.join(METRICS))?,
             skipped: Lines::open_unique(path.join("skipped.jsonl"))?,
@@ -178,7 +178,7 @@ fn create_folder(path: &Path) -> Result<bool, Error> {
 }
 
 /// Locks a folder that is empty but for the lock.
-fn claim_empty(path: &Path) -> Result<Option<fs::File>, Error> {
+fn claim_empty(path: &Path) -> Result<Option<lock::Lock>, Error> {
     let occupied = || -> Result<bool, Error> {
         let entries =
             fs::read_dir(path).map_err(|e| cannot_write(Error::io("list", path)(e), path))?;

@@ -6,16 +6,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use half::{bf16, f16};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::durable;
+use crate::element::{CHUNK, Decoder};
+use crate::file::open;
 use crate::{Error, HostTensor, NamedTensors};
 
 /// Longest header that is read, in bytes. The largest model of this project, with its optimizer's
@@ -25,8 +25,6 @@ pub const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// Bytes of the header's length.
 const PREFIX: u64 = 8;
 const METADATA_KEY: &str = "__metadata__";
-/// Values converted at a time.
-const CHUNK: usize = 1 << 16;
 
 /// Strings stored beside the tensors.
 pub type Strings = BTreeMap<String, String>;
@@ -254,17 +252,6 @@ impl From<io::Error> for Trouble {
     }
 }
 
-fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
-    // Checked before opening: opening a FIFO waits for a writer.
-    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if !about.is_file() {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
-        return Err(Error::io("read", path)(source));
-    }
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    Ok((BufReader::new(file), about.len()))
-}
-
 fn read(input: &mut dyn Read, length: u64, path: &Path) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     let mut fill = || -> Result<(), Trouble> {
@@ -311,39 +298,16 @@ fn read_header(input: &mut dyn Read, length: u64) -> Result<Metadata, Trouble> {
     Ok(header)
 }
 
-type Decode = fn(&[u8], &mut Vec<f32>);
-
 fn read_tensor(input: &mut dyn Read, name: &str, info: &TensorInfo) -> Result<HostTensor, Trouble> {
-    // Value by value from little-endian bytes; the compiler makes vector code of each.
-    let (width, decode): (usize, Decode) = match info.dtype {
-        Dtype::F32 => (4, |bytes, out| out.extend(words(bytes).map(f32::from_le_bytes))),
-        Dtype::F64 => {
-            (8, |bytes, out| out.extend(words(bytes).map(|b| f64::from_le_bytes(b) as f32)))
-        }
-        Dtype::F16 => {
-            (2, |bytes, out| out.extend(words(bytes).map(|b| f16::from_le_bytes(b).to_f32())))
-        }
-        Dtype::BF16 => {
-            (2, |bytes, out| out.extend(words(bytes).map(|b| bf16::from_le_bytes(b).to_f32())))
-        }
-        dtype => return Err(Flaw::ElementType { name: name.to_owned(), dtype }.into()),
+    let (dtype, shape) = (info.dtype, info.shape.clone());
+    let Some(decoder) = Decoder::of(dtype) else {
+        return Err(Flaw::ElementType { name: name.to_owned(), dtype }.into());
     };
-    let mut left = info.data_offsets.1 - info.data_offsets.0;
-    let mut data = Vec::new();
-    data.try_reserve_exact(left / width)
-        .map_err(|_| Flaw::TooLarge { name: name.to_owned(), shape: info.shape.clone() })?;
-    let mut bytes = vec![0; left.min(width * CHUNK)];
-    while left > 0 {
-        let part = left.min(bytes.len());
-        input.read_exact(&mut bytes[..part])?;
-        decode(&bytes[..part], &mut data);
-        left -= part;
+    let bytes = info.data_offsets.1 - info.data_offsets.0;
+    match decoder.read(input, 8 * bytes / dtype.bitsize())? {
+        Some(data) => Ok(HostTensor { shape, data }),
+        None => Err(Flaw::TooLarge { name: name.to_owned(), shape }.into()),
     }
-    Ok(HostTensor { shape: info.shape.clone(), data })
-}
-
-fn words<const WIDTH: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; WIDTH]> {
-    bytes.as_chunks::<WIDTH>().0.iter().copied()
 }
 
 /// Any JSON in which no object has the same key twice.

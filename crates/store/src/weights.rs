@@ -7,12 +7,18 @@ use crate::run::{CHECKPOINTS, EXPORT, RUN};
 use crate::{CheckpointStore, Error, ExportName};
 
 const MODEL: &str = "model.safetensors";
+/// In folders of Hugging Face before safetensors.
+const PYTORCH_MODEL: &str = "pytorch_model.bin";
+/// What stands in their place where the weights are in several files.
+const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 const CONFIG: &str = "config.json";
+/// How names of files of weights end. What is in them is told by [`crate::file`].
+const ENDINGS: [&str; 6] = ["safetensors", "pth", "pt", "bin", "ckpt", "pkl"];
 
 /// What a weights argument was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightsKind {
-    /// A folder with `model.safetensors`, and as a rule `config.json`.
+    /// A folder with `model.safetensors` or `pytorch_model.bin`, and as a rule `config.json`.
     Export,
     /// A verified checkpoint of a run.
     Checkpoint,
@@ -37,20 +43,21 @@ pub struct Resolved {
 
 /// Finds the weights. The argument is one of
 /// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint;
-/// - an export folder, or any with a `model.safetensors`;
+/// - an export folder, or any with a `model.safetensors`, else a `pytorch_model.bin`;
 /// - a checkpoint's folder, or the folder `checkpoints`;
-/// - a `.safetensors` file.
+/// - a file whose name ends in `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.pkl`.
 ///
 /// # Errors
-/// [`Error::NoWeights`] with what was looked for; [`Error::Damaged`] or [`Error::AllDamaged`];
-/// [`Error::Io`] where the path itself cannot be read.
+/// [`Error::NoWeights`] with what was looked for; [`Error::Sharded`] where a folder has weights in
+/// several files; [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself
+/// cannot be read.
 pub fn resolve(path: &Path) -> Result<Resolved, Error> {
     let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
     if !about.is_dir() {
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
+        if path.extension().is_some_and(|given| ENDINGS.iter().any(|ending| given == *ending)) {
             return Ok(found(path.to_owned(), WeightsKind::File));
         }
-        let looked_for = vec!["a name that ends in .safetensors".to_owned()];
+        let looked_for = vec![format!("a name that ends in .{}", ENDINGS.join(", ."))];
         return Err(Error::NoWeights { path: path.to_owned(), looked_for });
     }
 
@@ -66,6 +73,13 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
             return Ok(found(model, WeightsKind::Checkpoint));
         }
         return Ok(found(model, WeightsKind::Export));
+    }
+    let model = path.join(PYTORCH_MODEL);
+    if is_there(&model, &mut looked_for) {
+        return Ok(found(model, WeightsKind::Export));
+    }
+    if let Some(index) = INDICES.map(|index| path.join(index)).into_iter().find(|i| i.is_file()) {
+        return Err(Error::Sharded { path: index });
     }
     for name in [ExportName::Best, ExportName::Last] {
         let model = path.join(EXPORT).join(name.as_str()).join(MODEL);

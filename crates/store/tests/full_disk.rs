@@ -4,18 +4,24 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fcmae_store::{Checkpoint, CheckpointStore, Error, HostTensor, NamedTensors, Record, Run};
 use serde_json::json;
 
 const MIB: usize = 1 << 20;
 
+/// One disk at a time: a child process that mounts another holds a copy of every open file until its
+/// program is loaded, and a removed file's space is free only once all copies are closed.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Unmounted when dropped.
-struct Mounted(tempfile::TempDir);
+struct Mounted(tempfile::TempDir, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Mounted {
     /// `None` where this user may not mount.
     fn new(options: &str) -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
@@ -23,7 +29,7 @@ impl Mounted {
             .stderr(Stdio::null())
             .status();
         if mount.is_ok_and(|done| done.success()) {
-            return Some(Self(folder));
+            return Some(Self(folder, alone));
         }
         println!("skipped: mounting a tmpfs ({options}) takes root");
         None

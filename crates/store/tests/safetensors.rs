@@ -186,13 +186,19 @@ fn malformed_files_are_refused_with_their_flaw() {
         ("values cut short", good[..good.len() - 1].to_vec(), "holds 15"),
         ("bytes after the values", [&good[..], &[0]].concat(), "holds 17"),
     ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
     for (name, bytes, flaw) in cases {
-        let error = read(&bytes).map(|_| ()).expect_err(name).to_string();
-        assert!(
-            error.starts_with("weights.safetensors is not a usable safetensors file: "),
-            "{name}: {error}"
-        );
-        assert!(error.contains(flaw), "{name}: {error}");
+        fs::write(&path, &bytes).unwrap();
+        let from_file = fcmae_store::file::load(&path).map(|_| ()).expect_err(name).to_string();
+        let from_file = from_file.replace(&path.display().to_string(), "weights.safetensors");
+        for error in [read(&bytes).map(|_| ()).expect_err(name).to_string(), from_file] {
+            assert!(
+                error.starts_with("weights.safetensors is not a usable safetensors file: "),
+                "{name}: {error}"
+            );
+            assert!(error.contains(flaw), "{name}: {error}");
+        }
     }
     for cut in 0..good.len() {
         assert!(read(&good[..cut]).is_err(), "cut at {cut}");
@@ -207,8 +213,12 @@ fn a_header_of_100_megabytes_is_refused_before_it_is_read() {
         fs::write(&path, bytes.to_le_bytes()).unwrap();
         // Sparse: the bytes are really there, as far as the file's length says.
         fs::File::options().write(true).open(&path).unwrap().set_len(bytes + 8).unwrap();
-        let error = safetensors::load(&path).unwrap_err().to_string();
-        assert!(error.contains(&format!("claims {bytes} bytes; at most")), "{error}");
+        for error in
+            [safetensors::load(&path).unwrap_err(), fcmae_store::file::load(&path).unwrap_err()]
+        {
+            let error = error.to_string();
+            assert!(error.contains(&format!("claims {bytes} bytes; at most")), "{error}");
+        }
     }
 }
 

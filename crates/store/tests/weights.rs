@@ -27,7 +27,7 @@ fn a_run_gives_its_best_export_else_its_last_else_its_newest_checkpoint() {
     let run = new_run(&path);
     let error = resolve(&path).unwrap_err();
     let Error::NoWeights { looked_for, .. } = &error else { panic!("{error}") };
-    assert_eq!(looked_for.len(), 5);
+    assert_eq!(looked_for.len(), 6);
     assert!(error.to_string().contains("export/best/model.safetensors"), "{error}");
     assert!(error.to_string().contains("checkpoints/step-*"), "{error}");
 
@@ -68,8 +68,34 @@ fn an_export_folder_and_a_file_stand_for_themselves() {
         assert_eq!((found.kind, &found.model, found.run), (kind, &model, None));
         assert_eq!(found.config, Some(export.join("config.json")));
     }
-    let other = folder.path().join("weights.bin");
+    for ending in ["safetensors", "pth", "pt", "bin", "ckpt", "pkl"] {
+        let file = folder.path().join("weights").with_extension(ending);
+        fs::write(&file, "").unwrap();
+        let found = resolve(&file).unwrap();
+        assert_eq!((found.kind, found.model, found.config), (WeightsKind::File, file, None));
+    }
+    let other = folder.path().join("weights.onnx");
     fs::write(&other, "").unwrap();
-    assert!(resolve(&other).unwrap_err().to_string().contains(".safetensors"));
+    let error = resolve(&other).unwrap_err().to_string();
+    assert!(error.contains("a name that ends in .safetensors, .pth, .pt, .bin"), "{error}");
     assert!(matches!(resolve(&folder.path().join("gone")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_folder_of_hugging_face_gives_its_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for index in ["pytorch_model.bin.index.json", "model.safetensors.index.json"] {
+        fs::write(path(index), "{}").unwrap();
+        let error = resolve(folder.path()).unwrap_err();
+        assert!(matches!(&error, Error::Sharded { path: at } if *at == path(index)), "{error}");
+        assert!(error.to_string().contains("max_shard_size"), "{error}");
+    }
+    fs::write(path("config.json"), "{}").unwrap();
+    for name in ["pytorch_model.bin", "model.safetensors"] {
+        fs::write(path(name), "").unwrap();
+        let found = resolve(folder.path()).unwrap();
+        assert_eq!((found.kind, found.model), (WeightsKind::Export, path(name)));
+        assert_eq!(found.config, Some(path("config.json")));
+    }
 }

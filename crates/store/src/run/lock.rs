@@ -11,9 +11,21 @@ use crate::Error;
 /// Stays when the run ends: removing it would let two processes lock two files of one name.
 pub(super) const LOCK: &str = ".lock";
 
+/// A lock that is held for as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone frees the lock only once every copy of the descriptor is closed, and a child
+        // process that another thread has just forked holds one until its program is loaded.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the run's lock and writes this process's number into it. `None` where the file system has
 /// no locks (some cluster file systems): refusing to train there would help nobody.
-pub(super) fn take(folder: &Path) -> Result<Option<File>, Error> {
+pub(super) fn take(folder: &Path) -> Result<Option<Lock>, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(|e| cannot_write(Error::io("open the lock", &path)(e), folder))?;
@@ -25,19 +37,20 @@ pub(super) fn take(folder: &Path) -> Result<Option<File>, Error> {
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
     }
+    let mut lock = Lock(file);
     // The number is for messages alone; a full disk must not keep a run from being resumed.
-    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-    Ok(Some(file))
+    let _ = lock.0.set_len(0).and_then(|()| write!(lock.0, "{}", std::process::id()));
+    Ok(Some(lock))
 }
 
 /// An error where another process holds the lock.
 pub(super) fn refuse_if_held(folder: &Path) -> Result<(), Error> {
-    match File::open(folder.join(LOCK)) {
-        Ok(mut file) if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) => {
-            Err(in_use(folder, &mut file))
-        }
-        _ => Ok(()),
+    let Ok(mut file) = File::open(folder.join(LOCK)) else { return Ok(()) };
+    if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return Err(in_use(folder, &mut file));
     }
+    drop(Lock(file));
+    Ok(())
 }
 
 fn in_use(folder: &Path, lock: &mut File) -> Error {
@@ -47,4 +60,22 @@ fn in_use(folder: &Path, lock: &mut File) -> Error {
         process.push('?');
     }
     Error::InUse { path: folder.to_owned(), process }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What a child has between fork and exec: a copy of the descriptor.
+    #[test]
+    fn a_dropped_lock_is_free_though_a_copy_of_its_descriptor_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = take(folder.path()).unwrap().unwrap();
+        let copy = lock.0.try_clone().unwrap();
+        assert!(matches!(take(folder.path()), Err(Error::InUse { .. })));
+        drop(lock);
+        drop(take(folder.path()).unwrap().unwrap());
+        drop(copy);
+    }
 }
