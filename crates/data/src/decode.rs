@@ -120,7 +120,14 @@ fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Pict
     }
     // Unreadable EXIF is no reason to drop the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
+    let exact = match format {
+        ImageFormat::Jpeg => jpeg::pixels(bytes, decoder.color_type(), limits),
+        _ => None,
+    };
+    let mut image = match exact {
+        Some(image) => image,
+        None => DynamicImage::from_decoder(decoder).map_err(reason)?,
+    };
     image.apply_orientation(orientation);
     Ok(color::to_channels(image, channels))
 }

@@ -1,9 +1,40 @@
-//! Whether a JPEG file is complete.
+//! JPEG files: their pixels as libjpeg-turbo gives them, and whether a file is complete.
 //!
-//! The decoder takes a file that was cut short for a whole one and fills the rest with grey, as
+//! A decoder takes a file that was cut short for a whole one and fills the rest with grey, as
 //! browsers do; such a picture would then be trained on unnoticed.
 
+use image::{ColorType, DynamicImage, GrayImage, RgbImage};
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat};
+
+use super::Limits;
 use crate::error::DecodeError;
+
+/// The pixels as libjpeg-turbo has them, and so Pillow and what is trained with it: the standard
+/// leaves the rounding of colours open, and networks see the difference. `None` for what this
+/// decoder does not take without a warning, which is left to the general one: CMYK, damage.
+pub(super) fn pixels(bytes: &[u8], color: ColorType, limits: &Limits) -> Option<DynamicImage> {
+    let format = match color {
+        ColorType::L8 => PixelFormat::Grayscale,
+        ColorType::Rgb8 => PixelFormat::Rgb,
+        _ => return None,
+    };
+    let limits = DecodeLimits {
+        max_pixels: limits.pixels,
+        // As much as the general decoder gets: its own buffers come beside the output.
+        max_memory: Some(limits.bytes.saturating_mul(2)),
+        ..DecodeLimits::default()
+    };
+    let mut decoder = Decoder::new_with_limits(bytes, limits).ok()?;
+    decoder.set_output_format(format);
+    decoder.set_stop_on_warning(true);
+    let image = decoder.decode_image().ok()?;
+    let (width, height) = (image.width as u32, image.height as u32);
+    if format == PixelFormat::Grayscale {
+        GrayImage::from_raw(width, height, image.data).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, image.data).map(DynamicImage::ImageRgb8)
+    }
+}
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;

@@ -149,3 +149,26 @@ fn pictures_decode_as_by_pillow() {
         }
     }
 }
+
+/// `reference/pillow_jpeg.py`.
+macro_rules! jpeg_fixtures {
+    ($($name:literal),*) => {
+        [$((
+            $name,
+            &include_bytes!(concat!("../fixtures/jpeg/", $name, ".jpg"))[..],
+            &include_bytes!(concat!("../fixtures/jpeg/", $name, ".raw"))[..],
+        )),*]
+    };
+}
+
+#[test]
+fn jpeg_pixels_are_pillow_s_to_the_last_bit() {
+    for (name, file, pixels) in
+        jpeg_fixtures!("444", "422", "420", "420_progressive", "420_restarts", "grey")
+    {
+        let channels = if name == "grey" { 1 } else { 3 };
+        let picture = decode::decode(file, channels, &Limits::default()).unwrap();
+        assert_eq!((picture.width(), picture.height()), (45, 37), "{name}");
+        assert!(picture.pixels() == pixels, "{name}");
+    }
+}
