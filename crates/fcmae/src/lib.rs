@@ -16,6 +16,7 @@
 //! - [`optim`]: AdamW, schedule, layer decay, moving average;
 //! - [`train`]: the training loops;
 //! - [`weights`]: what is read and written;
+//! - [`onnx`]: networks for other runtimes;
 //! - [`evaluate`], [`predict`], [`reconstruct`], [`diversity`], [`inspect`]: what trained networks
 //!   do, and what they have become;
 //! - [`bench`](mod@bench): how fast it is;
@@ -37,6 +38,7 @@ pub mod inspect;
 pub mod loss;
 pub mod mask;
 pub mod model;
+pub mod onnx;
 pub mod ops;
 pub mod optim;
 pub mod parameters;

@@ -12,6 +12,7 @@ mod fcmae_step;
 mod grn_variants;
 mod loss;
 mod masked_dense;
+mod onnx;
 mod operations;
 mod optimizer;
 mod resume;
