@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     Diversity(Diversity),
     Inspect(Inspect),
+    Export(Export),
     Bench(Bench),
 }
 
@@ -223,6 +224,68 @@ pub(crate) struct Inspect {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write weights for other programs: timm, transformers, the authors' code, ONNX
+#[derive(Args)]
+#[command(after_help = "\
+Weights go in by any of their names (timm, the authors, transformers, mmpretrain) and in any file
+(.safetensors, .pth), and come out by the names asked for. The decoder stays behind: no other program
+knows it.
+
+Examples:
+  fcmae export runs/fine --format timm --out fine-timm
+  fcmae export runs/fine --format onnx --out fine-onnx
+  fcmae export runs/pre --format onnx --output features --dynamic-size --out backbone
+  fcmae export convnextv2_atto_1k_224_ema.pt --format transformers --out atto-hf")]
+pub(crate) struct Export {
+    /// A run, an export folder, a checkpoint or a weights file
+    #[arg(value_name = "RUN|FILE")]
+    pub(crate) weights: PathBuf,
+
+    /// Whom the weights are for
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportTo,
+
+    /// Folder to write
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+
+    /// What an ONNX network computes; logits where nothing is said
+    #[arg(long, value_enum)]
+    pub(crate) output: Option<Onnx>,
+
+    /// Let an ONNX network take pictures of any height and width
+    #[arg(long)]
+    pub(crate) dynamic_size: bool,
+
+    /// Replace the folder if it exists
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+/// Whom exported weights are for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportTo {
+    /// A folder for timm.create_model("local-dir:FOLDER", pretrained=True)
+    Timm,
+    /// A folder for from_pretrained("FOLDER") of Hugging Face transformers
+    Transformers,
+    /// A model.pth for the authors' PyTorch code
+    Authors,
+    /// A model.onnx for ONNX Runtime, OpenVINO and others
+    Onnx,
+}
+
+/// What an ONNX network computes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Onnx {
+    /// A score for each class
+    Logits,
+    /// One vector for each picture
+    Embeddings,
+    /// The maps of the four stages, for a network on top
+    Features,
 }
 
 /// Measure how fast this machine pre-trains, fine-tunes, predicts and loads pictures

@@ -3,6 +3,7 @@
 mod bench;
 mod diversity;
 mod evaluate;
+mod export;
 mod finetune;
 mod inspect;
 mod predict;
@@ -23,6 +24,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use fcmae_data::{Amount, EvalTransform, ImageFolder, Labels, Loader, LoaderOptions, Transform};
+use fcmae_data::{Amount, ImageFolder, Labels, Loader, LoaderOptions, Transform};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -47,8 +47,7 @@ pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerD
     let folder = ImageFolder::open(data, Labels::Ignored)?;
     let count = count.clamp(1, folder.len());
     let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
-    let [height, width] = description.image_size.map(|side| side as u32);
-    let transform = Transform::Eval(EvalTransform::new(height, width));
+    let transform = Transform::Eval(description.transform());
     let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(8) };
     let batches = Loader::new(folder, transform, description.normalization(), &options)?;
 

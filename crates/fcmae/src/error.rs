@@ -101,6 +101,10 @@ pub enum Error {
     /// Files of a run, checkpoints, weights.
     #[error(transparent)]
     Store(#[from] fcmae_store::Error),
+    /// Weights by their name on the Hugging Face Hub.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] fcmae_hub::Error),
     /// Weights that are not this network's.
     #[error("{path}: these weights do not fit {model}: {mismatch}")]
     Weights {

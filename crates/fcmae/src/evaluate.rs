@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
-use fcmae_data::{EvalTransform, ImageFolder, Labels, Loader, LoaderOptions, Skipped, Transform};
+use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Skipped, Transform};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -59,8 +59,7 @@ pub fn evaluate_folder(
     batch: usize,
 ) -> Result<Evaluation> {
     let device = Device::flex();
-    let [height, width] = description.image_size.map(|side| side as u32);
-    let transform = Transform::Eval(EvalTransform::new(height, width));
+    let transform = Transform::Eval(description.transform());
     let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(batch) };
     let mut batches =
         Loader::new(Arc::clone(&folder), transform, description.normalization(), &options)?;

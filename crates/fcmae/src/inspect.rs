@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fcmae_store::safetensors;
+use burn::tensor::Device;
 use serde::Serialize;
 
+use crate::autoencoder::Autoencoder;
+use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
+use crate::model::{Classifier, Encoder};
+use crate::parameters;
+use crate::weights::names::Scheme;
 use crate::weights::{Description, Weights};
 
 /// A summary of weights.
@@ -18,6 +23,10 @@ pub struct Inspection {
     pub bytes: u64,
     /// BLAKE3 of its content.
     pub blake3: String,
+    /// What kind of file it is.
+    pub format: String,
+    /// Whose names its tensors have.
+    pub scheme: Scheme,
     /// What the weights are of.
     pub kind: &'static str,
     /// timm's name of the network, or `convnextv2_custom`.
@@ -30,23 +39,37 @@ pub struct Inspection {
     pub dtypes: BTreeMap<String, usize>,
     /// Names and shapes.
     pub tensors: BTreeMap<String, Vec<usize>>,
+    /// What the weights can be used for, and what they lack for it.
+    pub uses: Vec<Use>,
+    /// Tensors that belong to nothing that is known here, by the file's names.
+    pub unknown: Vec<String>,
     /// Anything the user should know.
     pub notes: Vec<String>,
 }
 
-/// Looks at a run folder, an export or checkpoint folder, or a `.safetensors` file.
+/// A use of weights.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Use {
+    /// Such as `predict, evaluate`.
+    pub what: &'static str,
+    /// Tensors that are missing or have another shape; with none, the weights are ready for it.
+    pub missing: Vec<String>,
+}
+
+/// Looks at a run folder, an export or checkpoint folder, or a file of weights.
 ///
 /// # Errors
 /// As [`Weights::open`].
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let weights = Weights::open(path)?;
-    let header = safetensors::load_header(&weights.path)?;
+    let header = fcmae_store::file::load_header(&weights.path)?;
     let mut dtypes = BTreeMap::new();
     for entry in &header.entries {
         *dtypes.entry(format!("{:?}", entry.dtype)).or_insert(0) += 1;
     }
     let (bytes, blake3) = checksum(&weights.path)
         .map_err(|error| Error::File { path: weights.path.clone(), reason: error.to_string() })?;
+    let (uses, unknown) = uses(&weights);
     let kind = match (&weights.description.decoder, weights.description.classes.len()) {
         (Some(_), _) => "masked autoencoder (encoder and decoder)",
         (None, 0) => "encoder (features only)",
@@ -56,14 +79,43 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         file: weights.path,
         bytes,
         blake3,
+        format: weights.format.to_string(),
+        scheme: weights.scheme,
         kind,
         architecture: weights.description.name(),
         parameters: header.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum(),
         dtypes,
         tensors: header.entries.into_iter().map(|e| (e.name, e.shape)).collect(),
+        uses,
+        unknown,
         description: weights.description,
         notes: weights.notes,
     })
+}
+
+/// What the weights can be used for, and the tensors that no use wants.
+fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
+    let (device, description) = (Device::flex(), &weights.description);
+    let model = &description.model;
+    let decoder = description.decoder.as_ref().map_or_else(DecoderConfig::default, |d| d.0.clone());
+    // Their values are never asked for, so that even the largest take no memory.
+    let wanted = [
+        ("features, fine-tuning", parameters::shapes(&Encoder::new(model, &device))),
+        ("reconstruct, diagnose", parameters::shapes(&Autoencoder::new(model, &decoder, &device))),
+        (
+            "predict, evaluate",
+            parameters::shapes(&Classifier::new(model, description.classes.len().max(1), &device)),
+        ),
+    ];
+    let known = |name: &str| wanted.iter().any(|(_, names)| names.iter().any(|(n, _)| n == name));
+    let unknown = weights.tensors.names().filter(|name| !known(name)).map(str::to_owned).collect();
+    let uses = wanted.iter().map(|(what, names)| {
+        let mismatch = weights.tensors.difference(names);
+        let missing = mismatch.missing.into_iter().map(|(name, _)| name);
+        let wrong = mismatch.wrong_shape.into_iter().map(|wrong| wrong.name);
+        Use { what, missing: missing.chain(wrong).collect() }
+    });
+    (uses.collect(), unknown)
 }
 
 /// Size and BLAKE3 of a file.

@@ -15,13 +15,15 @@
 //! - [`parameters`]: a module's parameters by name;
 //! - [`optim`]: AdamW, schedule, layer decay, moving average;
 //! - [`train`]: the training loops;
-//! - [`weights`]: what is read and written;
-//! - [`onnx`]: networks for other runtimes;
-//! - [`evaluate`], [`predict`], [`reconstruct`], [`diversity`], [`inspect`]: what trained networks
-//!   do, and what they have become;
+//! - [`weights`]: what is read, by whatever names it has; [`export`], [`onnx`]: what is written for
+//!   other programs;
+//! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
+//!   networks do, and what they have become;
 //! - [`bench`](mod@bench): how fast it is;
 //! - [`plots`], [`picture`]: figures;
 //! - [`error`]: what can go wrong.
+//!
+//! The feature `hub` lets weights be named `hf:OWNER/NAME`, as on the Hugging Face Hub.
 
 #![forbid(unsafe_code)]
 
@@ -32,8 +34,10 @@ pub mod bench;
 pub mod config;
 pub mod decoder;
 pub mod diversity;
+pub mod embed;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
 pub mod loss;
 pub mod mask;

@@ -67,9 +67,8 @@ pub struct Preparation {
 impl Preparation {
     /// As the weights were evaluated.
     pub fn new(description: &Description) -> Self {
-        let [height, width] = description.image_size.map(|side| side as u32);
         Self {
-            transform: EvalTransform::new(height, width),
+            transform: description.transform(),
             normalization: description.normalization(),
             channels: description.model.channels as u32,
         }

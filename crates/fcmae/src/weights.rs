@@ -1,18 +1,27 @@
 //! Weights and what belongs to them: the network they are of, and how its pictures are prepared.
+//!
+//! Whatever program wrote them, they are read under timm's names and in this project's shapes
+//! ([`names`]); what a file does not say is inferred from the shapes.
 
+mod adapt;
+mod beside;
+mod infer;
+pub mod names;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fcmae_data::Normalization;
-use fcmae_store::{HostTensor, NamedTensors, Record, safetensors};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use fcmae_data::{EvalResize, EvalTransform, Normalization};
+use fcmae_store::file::Format;
+use fcmae_store::{Mismatch, NamedTensors, Record};
+use serde::{Deserialize, Serialize, Serializer};
 
+use self::names::Scheme;
 use crate::autoencoder::Autoencoder;
-use crate::config::{
-    BlockKind, DataConfig, DecoderConfig, GrnConfig, MaskConfig, ModelConfig, Size,
-};
+use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig};
+use crate::embed::Backbone;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::parameters;
@@ -28,10 +37,24 @@ pub struct Description {
     pub classes: Vec<String>,
     /// Height and width in pixels that the network was trained at.
     pub image_size: [usize; 2],
+    /// How a picture is brought to that size in evaluation; `None` for the published way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<EvalResize>,
     /// Mean of each channel.
+    #[serde(serialize_with = "short_decimals")]
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
+    #[serde(serialize_with = "short_decimals")]
     pub std: Vec<f32>,
+}
+
+/// 0.485 for what in float64 would be 0.48500001430511475.
+pub(crate) fn decimals(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| v.to_string().parse().unwrap_or(f64::from(*v))).collect()
+}
+
+fn short_decimals<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    decimals(values).serialize(serializer)
 }
 
 impl Description {
@@ -42,6 +65,7 @@ impl Description {
             decoder: None,
             classes: Vec::new(),
             image_size: data.image_size,
+            resize: None,
             mean: data.mean.clone(),
             std: data.std.clone(),
         }
@@ -52,28 +76,33 @@ impl Description {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
     }
 
+    /// The same for pictures of another number of channels: the averages for one, else the channels'
+    /// values one after the other again and again.
+    pub fn normalization_for(&self, channels: usize) -> Normalization {
+        match channels == self.model.channels {
+            true => self.normalization(),
+            false => adapt::normalization(&self.normalization(), channels),
+        }
+    }
+
+    /// How a picture becomes one of the network's size in evaluation.
+    pub fn transform(&self) -> EvalTransform {
+        let [height, width] = self.image_size.map(|side| side as u32);
+        let published = EvalTransform::new(height, width);
+        EvalTransform { resize: self.resize.unwrap_or(published.resize), ..published }
+    }
+
     /// What the network is called: timm's name, or `convnextv2_custom` for other depths and widths.
     pub fn name(&self) -> String {
         format!("{}_{}", self.family(), self.model.size)
     }
 
-    /// The name by which timm builds the network: one of other depths and widths is the smallest
-    /// published one, with the depths and widths given beside it.
-    fn architecture(&self) -> String {
-        let size = if self.model.size == "custom" { Size::Atto.name() } else { &self.model.size };
-        format!("{}_{size}", self.family())
-    }
-
-    fn family(&self) -> &'static str {
+    /// `convnext` or `convnextv2`.
+    pub(crate) fn family(&self) -> &'static str {
         match self.model.block {
             BlockKind::V1 => "convnext",
             BlockKind::V2 => "convnextv2",
         }
-    }
-
-    /// Whether timm keeps the block's linear layers as 1×1 convolutions: in its sizes up to nano.
-    fn linear_as_convolution(&self) -> bool {
-        !matches!(self.model.size.as_str(), "tiny" | "base" | "large" | "huge")
     }
 }
 
@@ -82,32 +111,53 @@ impl Description {
 pub struct Weights {
     /// Where they were read from.
     pub path: PathBuf,
-    /// By the names of files.
+    /// Under timm's names, in this project's shapes.
     pub tensors: NamedTensors,
     /// What they are of.
     pub description: Description,
+    /// The kind of file.
+    pub format: Format,
+    /// Whose names the file has.
+    pub scheme: Scheme,
     /// Anything the user should know, such as a damaged checkpoint that was passed over.
     pub notes: Vec<String>,
+    /// The file's name of each of timm's, where the two differ.
+    origin: BTreeMap<String, String>,
 }
 
 impl Weights {
-    /// Reads a run folder, an export or checkpoint folder, or a `.safetensors` file.
+    /// Reads a run folder, an export or checkpoint folder, or a file of weights, in the names of
+    /// timm, the authors, transformers or mmpretrain.
     ///
-    /// The description stands beside the weights (`config.json`) or in the run (`run.json`). For a
-    /// bare file it is inferred from names and shapes, with the mean and deviation of ImageNet.
+    /// The description stands beside the weights (`config.json`, of this project, timm or
+    /// transformers) or in the run (`run.json`). For a bare file it is inferred from names and
+    /// shapes, with the mean and deviation of ImageNet.
+    ///
+    /// `hf:OWNER/NAME` is fetched from the Hugging Face Hub, or taken from its cache, where the
+    /// feature `hub` is there.
     ///
     /// # Errors
-    /// Nothing there, a damaged file, or tensors that are no ConvNeXt.
+    /// Nothing there, a damaged or dangerous file, or tensors that are no ConvNeXt.
     pub fn open(path: &Path) -> Result<Self> {
-        let resolved = fcmae_store::weights::resolve(path)?;
-        let mut tensors = safetensors::load(&resolved.model)?.tensors;
-        flatten_convolutions(&mut tensors);
-        let recorded = match (&resolved.config, &resolved.run) {
-            (Some(config), _) => read_json(config)?.get("fcmae").cloned(),
+        let fetched =
+            path.to_str().filter(|name| name.starts_with("hf:")).map(fetch).transpose()?;
+        let resolved = fcmae_store::weights::resolve(fetched.as_deref().unwrap_or(path))?;
+        let contents = fcmae_store::file::load(&resolved.model)?;
+        let mut notes: Vec<String> = resolved.damaged.iter().map(ToString::to_string).collect();
+        notes.extend(contents.notes);
+        let file = |reason| Error::File { path: resolved.model.clone(), reason };
+        let config = resolved.config.as_deref().map(read_json).transpose()?;
+        let recorded = match (&config, &resolved.run) {
+            (Some(config), _) => config.get("fcmae").cloned(),
             (None, Some(run)) => Record::read(run)?.facts.get("weights").cloned(),
             (None, None) => None,
         };
-        let file = |reason| Error::File { path: resolved.model.clone(), reason };
+        let named = match (names::rename(contents.tensors), &recorded) {
+            (Ok(named), _) => named,
+            // What is missing is then told by what the description needs.
+            (Err(tensors), Some(_)) => names::rename_from(Scheme::Timm, "", tensors),
+            (Err(tensors), None) => return Err(file(no_scheme(&tensors))),
+        };
         let description = match recorded {
             Some(value) => {
                 let mut description: Description = serde_json::from_value(value)
@@ -115,10 +165,23 @@ impl Weights {
                 description.model = description.model.resolve()?;
                 description
             }
-            None => infer(&tensors).map_err(file)?,
+            None => {
+                let mut description = infer::describe(&named.tensors).map_err(file)?;
+                if let (Some(config), Some(path)) = (&config, &resolved.config) {
+                    beside::read(config, path, &mut description, &mut notes)?;
+                }
+                description
+            }
         };
-        let notes = resolved.damaged.iter().map(ToString::to_string).collect();
-        Ok(Self { path: resolved.model, tensors, description, notes })
+        Ok(Self {
+            path: resolved.model,
+            tensors: named.tensors,
+            description,
+            format: contents.format,
+            scheme: named.scheme,
+            notes,
+            origin: named.origin,
+        })
     }
 
     /// The classifier with these weights, without autodiff.
@@ -152,30 +215,96 @@ impl Weights {
         Ok((model, mask.clone()))
     }
 
-    /// The encoder's weights put into a module that has an encoder; the rest of the module stays.
+    /// The encoder's weights put into a module that has an encoder; the rest of the module stays. A
+    /// stem for another number of channels is adapted.
     ///
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
     pub fn fill_encoder<M: Module>(&self, module: M) -> Result<M> {
-        let is_encoder = |name: &str| name.starts_with("stem.") || name.starts_with("stages.");
-        let mut encoder = NamedTensors::default();
-        for (name, tensor) in self.tensors.iter().filter(|(name, _)| is_encoder(name)) {
-            encoder.insert(name.clone(), tensor.clone());
+        self.fill_part(module, |name| name.starts_with("stem.") || name.starts_with("stages."))
+    }
+
+    /// The encoder's weights, and the head's norm where the module has one.
+    pub(crate) fn fill_backbone(&self, module: Backbone) -> Result<Backbone> {
+        let module = self.fill_encoder(module)?;
+        self.fill_part(module, |name| name.starts_with("head.norm."))
+    }
+
+    /// A classifier for `classes` with the encoder's weights, and the head's as far as they fit: its
+    /// linear layer where it tells the same classes apart. A sentence for the user where the file has
+    /// a head that is not used.
+    ///
+    /// # Errors
+    /// Weights that lack a part of the encoder, or are of another network.
+    pub fn fill_classifier(
+        &self,
+        module: Classifier,
+        classes: &[String],
+    ) -> Result<(Classifier, Option<String>)> {
+        let module = self.fill_encoder(module)?;
+        let module = match self.tensors.get("head.norm.weight") {
+            Some(_) => self.fill_part(module, |name| name.starts_with("head.norm."))?,
+            None => module,
+        };
+        let theirs = &self.description.classes;
+        let nameless = theirs.iter().enumerate().all(|(class, name)| *name == class.to_string());
+        if theirs.is_empty() {
+            Ok((module, None))
+        } else if theirs == classes || (nameless && theirs.len() == classes.len()) {
+            Ok((self.fill_part(module, |name| name.starts_with("head.fc."))?, None))
+        } else {
+            let what =
+                if theirs.len() == classes.len() { "other" } else { &theirs.len().to_string() };
+            Ok((
+                module,
+                Some(format!(
+                    "a new head for {} classes: that of {} is for {what} classes",
+                    classes.len(),
+                    self.path.display(),
+                )),
+            ))
         }
+    }
+
+    /// The tensors whose names `is_part` takes, put into a module; they must be all that the module
+    /// has of such names.
+    fn fill_part<M: Module>(&self, module: M, is_part: impl Fn(&str) -> bool) -> Result<M> {
         let mut expected = parameters::shapes(&module);
-        expected.retain(|(name, _)| is_encoder(name));
-        let mismatch = encoder.difference(&expected);
-        if mismatch.is_empty() {
-            return Ok(parameters::replace(module, &encoder));
+        expected.retain(|(name, _)| is_part(name));
+        let trained_channels = self.description.model.channels;
+        let mut part = NamedTensors::default();
+        for (name, tensor) in self.tensors.iter().filter(|(name, _)| is_part(name)) {
+            let wanted = expected.iter().find(|(expected, _)| expected == name);
+            let adapted = match (name.as_str(), wanted.map(|(_, shape)| shape.as_slice())) {
+                ("stem.0.weight", Some(&[_, channels, _, _])) if channels != trained_channels => {
+                    adapt::stem(tensor, channels)
+                }
+                _ => tensor.clone(),
+            };
+            part.insert(name.clone(), adapted);
         }
-        Err(self.mismatch(&mismatch))
+        let mismatch = part.difference(&expected);
+        if mismatch.is_empty() {
+            return Ok(parameters::replace(module, &part));
+        }
+        Err(self.mismatch(mismatch))
     }
 
     fn fill<M: Module>(&self, module: M) -> Result<M> {
-        parameters::from_host(module, &self.tensors).map_err(|mismatch| self.mismatch(&mismatch))
+        parameters::from_host(module, &self.tensors).map_err(|mismatch| self.mismatch(mismatch))
     }
 
-    fn mismatch(&self, mismatch: &fcmae_store::Mismatch) -> Error {
+    /// The error that lists every name: timm's, and the file's where it has another.
+    fn mismatch(&self, mut mismatch: Mismatch) -> Error {
+        let file_name = |name: &mut String| {
+            let theirs = self.origin.get(name).cloned().or_else(|| self.scheme.from_timm(name));
+            if let Some(theirs) = theirs.filter(|theirs| theirs != name) {
+                *name = format!("{name} (in the file: {theirs})");
+            }
+        };
+        mismatch.missing.iter_mut().for_each(|(name, _)| file_name(name));
+        mismatch.unexpected.iter_mut().for_each(|(name, _)| file_name(name));
+        mismatch.wrong_shape.iter_mut().for_each(|wrong| file_name(&mut wrong.name));
         let model = &self.description.model;
         Error::Weights {
             path: self.path.clone(),
@@ -185,154 +314,34 @@ impl Weights {
     }
 }
 
-/// timm keeps some linear weights as `[out, in, 1, 1]`.
-fn flatten_convolutions(tensors: &mut NamedTensors) {
-    let names: Vec<String> = tensors.names().map(str::to_owned).collect();
-    for name in names.iter().filter(|name| name.contains(".mlp.fc") && name.ends_with(".weight")) {
-        if let Some(mut tensor) = tensors.remove(name) {
-            if let [_, _, 1, 1] = tensor.shape[..] {
-                tensor.shape.truncate(2);
-            }
-            tensors.insert(name.clone(), tensor);
-        }
-    }
+/// The path of weights that are named on the Hub.
+#[cfg(feature = "hub")]
+fn fetch(name: &str) -> Result<PathBuf> {
+    Ok(fcmae_hub::Hub::from_env()?.fetch(name)?)
+}
+
+#[cfg(not(feature = "hub"))]
+fn fetch(name: &str) -> Result<PathBuf> {
+    Err(Error::Unusable(format!(
+        "{name}: this program was built without the Hugging Face Hub (the feature `hub`); fetch the \
+         files elsewhere and give the path of their folder"
+    )))
+}
+
+/// Why a file's tensors are no network's that is known.
+fn no_scheme(tensors: &NamedTensors) -> String {
+    let some: Vec<&str> = tensors.names().take(5).collect();
+    format!(
+        "no ConvNeXt in the names of timm, the authors, transformers or mmpretrain: there is no stem, \
+         such as `stem.0.weight` or `downsample_layers.0.0.weight`; its {} tensors are called {}{}",
+        tensors.len(),
+        some.join(", "),
+        if tensors.len() > some.len() { ", …" } else { "" }
+    )
 }
 
 fn read_json(path: &Path) -> Result<serde_json::Value> {
     let error = |reason: String| Error::File { path: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
     serde_json::from_str(&text).map_err(|e| error(format!("is not JSON: {e}")))
-}
-
-/// The network that tensors in timm's naming are of.
-fn infer(tensors: &NamedTensors) -> Result<Description, String> {
-    let shape = |name: &str| tensors.get(name).map(|tensor| tensor.shape.as_slice());
-    let Some(&[first, channels, stride, _]) = shape("stem.0.weight") else {
-        return Err(
-            "no ConvNeXt in timm's naming: there is no `stem.0.weight [C, channels, k, k]`; \
-                    other namings cannot be read yet"
-                .to_owned(),
-        );
-    };
-    let mut widths = [first, 0, 0, 0];
-    let mut depths = [0; 4];
-    for stage in 0..4 {
-        if stage > 0 {
-            let name = format!("stages.{stage}.downsample.1.weight");
-            widths[stage] = shape(&name).and_then(|s| s.first().copied()).unwrap_or(0);
-        }
-        let block = |block| format!("stages.{stage}.blocks.{block}.conv_dw.weight");
-        depths[stage] = (0..).take_while(|&b| tensors.get(&block(b)).is_some()).count();
-    }
-    let v2 = tensors.names().any(|name| name.contains(".grn."));
-    let named = Size::ALL.into_iter().find(|s| (s.depths(), s.widths()) == (depths, widths));
-    let model = ModelConfig {
-        size: named.map_or("custom", Size::name).to_owned(),
-        depths,
-        widths,
-        block: if v2 { BlockKind::V2 } else { BlockKind::V1 },
-        grn: GrnConfig::default(),
-        channels,
-        stem_stride: stride,
-    };
-    let model = model.resolve().map_err(|error| error.to_string())?;
-    let classes = shape("head.fc.bias").and_then(|s| s.first().copied()).unwrap_or(0);
-    let normalization = u32::try_from(channels).ok().and_then(|c| Normalization::imagenet(c).ok());
-    let normalization =
-        normalization.ok_or_else(|| format!("{channels} channels; 1 or 3 are supported"))?;
-    Ok(Description {
-        model,
-        decoder: None,
-        classes: (0..classes).map(|class| class.to_string()).collect(),
-        image_size: [224, 224],
-        mean: normalization.mean,
-        std: normalization.std,
-    })
-}
-
-/// The files of an export folder: the weights in timm's naming and shapes, and what describes them.
-///
-/// # Errors
-/// Never for tensors of a module.
-pub fn export_files(
-    tensors: &NamedTensors,
-    description: &Description,
-    about: &str,
-) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let [height, width] = description.image_size;
-    let model = &description.model;
-    let mut written = NamedTensors::default();
-    for (name, tensor) in tensors.iter() {
-        let mut shape = tensor.shape.clone();
-        let convolution = description.linear_as_convolution() && name.starts_with("stages.");
-        if convolution && name.contains(".mlp.fc") && shape.len() == 2 {
-            shape.extend([1, 1]);
-        }
-        written.insert(name.clone(), HostTensor { shape, data: tensor.data.clone() });
-    }
-    let mut arguments = json!({ "in_chans": model.channels, "patch_size": model.stem_stride });
-    if model.size == "custom" {
-        arguments["depths"] = json!(model.depths);
-        arguments["dims"] = json!(model.widths);
-    }
-    let config = json!({
-        "architecture": description.architecture(),
-        "num_classes": description.classes.len(),
-        "num_features": model.features(),
-        "model_args": arguments,
-        "pretrained_cfg": {
-            "input_size": [model.channels, height, width],
-            "fixed_input_size": false,
-            "interpolation": "bicubic",
-            "crop_pct": 0.875,
-            "crop_mode": "center",
-            "mean": description.mean,
-            "std": description.std,
-            "num_classes": description.classes.len(),
-            "label_names": description.classes,
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        },
-        "fcmae": description,
-    });
-    let preprocessor = json!({
-        "image_processor_type": "ConvNextImageProcessor",
-        "do_resize": true,
-        "size": { "shortest_edge": height.min(width) },
-        "crop_pct": 0.875,
-        "resample": 3,
-        "do_rescale": true,
-        "rescale_factor": 1.0 / 255.0,
-        "do_normalize": true,
-        "image_mean": description.mean,
-        "image_std": description.std,
-    });
-    let pretty = |value: &serde_json::Value| format!("{value:#}\n").into_bytes();
-    Ok(vec![
-        ("config.json", pretty(&config)),
-        ("model.safetensors", safetensors::to_bytes(&written, &Default::default())?),
-        ("preprocessor_config.json", pretty(&preprocessor)),
-        ("README.md", card(description, about).into_bytes()),
-    ])
-}
-
-fn card(description: &Description, about: &str) -> String {
-    let model = &description.model;
-    let [height, width] = description.image_size;
-    let classes = match description.classes.len() {
-        0 => "none (features only)".to_owned(),
-        count => format!("{count}: {}", description.classes.join(", ")),
-    };
-    format!(
-        "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {} channels\n\
-         - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n\
-         Made by [fcmae](https://crates.io/crates/fcmae). Use: `fcmae predict IMAGE --weights .`\n",
-        description.name(),
-        model.depths,
-        model.widths,
-        model.stem_stride,
-        model.channels,
-        description.mean,
-        description.std,
-    )
 }

@@ -7,8 +7,8 @@ use crate::run::{CHECKPOINTS, EXPORT, RUN};
 use crate::{CheckpointStore, Error, ExportName};
 
 const MODEL: &str = "model.safetensors";
-/// In folders of Hugging Face before safetensors.
-const PYTORCH_MODEL: &str = "pytorch_model.bin";
+/// In folders of Hugging Face before safetensors, and in exports for the authors' code.
+const PYTORCH_MODELS: [&str; 2] = ["pytorch_model.bin", "model.pth"];
 /// What stands in their place where the weights are in several files.
 const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 const CONFIG: &str = "config.json";
@@ -18,7 +18,8 @@ const ENDINGS: [&str; 6] = ["safetensors", "pth", "pt", "bin", "ckpt", "pkl"];
 /// What a weights argument was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightsKind {
-    /// A folder with `model.safetensors` or `pytorch_model.bin`, and as a rule `config.json`.
+    /// A folder with `model.safetensors`, `pytorch_model.bin` or `model.pth`, and as a rule
+    /// `config.json`.
     Export,
     /// A verified checkpoint of a run.
     Checkpoint,
@@ -43,7 +44,7 @@ pub struct Resolved {
 
 /// Finds the weights. The argument is one of
 /// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint;
-/// - an export folder, or any with a `model.safetensors`, else a `pytorch_model.bin`;
+/// - an export folder, or any with a `model.safetensors`, `pytorch_model.bin` or `model.pth`;
 /// - a checkpoint's folder, or the folder `checkpoints`;
 /// - a file whose name ends in `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.pkl`.
 ///
@@ -74,9 +75,10 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
         }
         return Ok(found(model, WeightsKind::Export));
     }
-    let model = path.join(PYTORCH_MODEL);
-    if is_there(&model, &mut looked_for) {
-        return Ok(found(model, WeightsKind::Export));
+    for model in PYTORCH_MODELS.map(|name| path.join(name)) {
+        if is_there(&model, &mut looked_for) {
+            return Ok(found(model, WeightsKind::Export));
+        }
     }
     if let Some(index) = INDICES.map(|index| path.join(index)).into_iter().find(|i| i.is_file()) {
         return Err(Error::Sharded { path: index });

@@ -1,7 +1,7 @@
 //! `fcmae inspect`.
 
 use anyhow::Result;
-use fcmae::inspect::Inspection;
+use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
 
 use crate::args::Inspect;
@@ -24,6 +24,8 @@ fn text(inspection: &Inspection) -> String {
         ("file", printable(&inspection.file)),
         ("size", format!("{} bytes", grouped(inspection.bytes as usize))),
         ("blake3", inspection.blake3.clone()),
+        ("format", inspection.format.clone()),
+        ("names", inspection.scheme.name().to_owned()),
         ("kind", inspection.kind.to_owned()),
         ("network", inspection.architecture.clone()),
         ("depths", format!("{:?}", model.depths)),
@@ -40,7 +42,19 @@ fn text(inspection: &Inspection) -> String {
     }
     if !description.classes.is_empty() {
         let classes = &description.classes;
-        facts.push(("classes", format!("{}: {}", classes.len(), classes.join(", "))));
+        facts.push(("classes", format!("{}: {}", classes.len(), shortened(classes))));
+    }
+    for Use { what, missing } in &inspection.uses {
+        let state = match missing.len() {
+            0 => "ready".to_owned(),
+            count => format!("lacks {count} tensors: {}", shortened(missing)),
+        };
+        facts.push(("use", format!("{what}: {state}")));
+    }
+    if !inspection.unknown.is_empty() {
+        let unknown = &inspection.unknown;
+        let text = format!("{} tensors: {}", unknown.len(), shortened(unknown));
+        facts.push(("unknown", text));
     }
     facts.extend(inspection.notes.iter().map(|note| ("note", note.clone())));
     let mut text = String::new();
@@ -52,4 +66,14 @@ fn text(inspection: &Inspection) -> String {
         tensors.row([name.clone(), format!("{shape:?}")]);
     }
     text + "\n" + &tensors.text()
+}
+
+/// The first few of a list; the whole is in the JSON.
+fn shortened(list: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let mut text = list[..list.len().min(SHOWN)].join(", ");
+    if list.len() > SHOWN {
+        text.push_str(&format!(", and {} more", list.len() - SHOWN));
+    }
+    text
 }

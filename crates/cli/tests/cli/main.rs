@@ -8,6 +8,7 @@ mod bench;
 mod command;
 mod demo;
 mod end_to_end;
+mod export;
 mod full_disk;
 mod interrupted;
 mod streams;

@@ -213,6 +213,9 @@ pub struct FinetuneOptions {
     pub ema: f64,
     /// Standard deviation of the new head's weights.
     pub head_std: f64,
+    /// Channels of the pictures where the weights were trained on another number: the stem is
+    /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
+    pub channels: usize,
     /// Epochs between evaluations on the pictures kept aside.
     pub evaluate_every: u64,
 }
@@ -248,6 +251,7 @@ impl Default for FinetuneConfig {
                 layer_decay: 0.9,
                 ema: 0.0,
                 head_std: 0.02,
+                channels: 0,
                 evaluate_every: 5,
             },
             save: SaveConfig { every_epochs: 10, keep: 1 },
@@ -409,6 +413,12 @@ impl Settings for FinetuneConfig {
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
         range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;
+        range(
+            "finetune.channels",
+            matches!(options.channels, 0 | 1 | 3),
+            options.channels,
+            "1 or 3 for pictures in files, or 0 for those of the weights",
+        )?;
         range(
             "finetune.evaluate_every",
             options.evaluate_every > 0,

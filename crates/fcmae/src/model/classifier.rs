@@ -42,6 +42,11 @@ impl Classifier {
         self.head.fc.forward(self.head.norm.forward(pool(features)))
     }
 
+    /// One vector an image, `[N, H, W, channels]` to `[N, C]`: what the head's linear layer sees.
+    pub fn embed(&self, images: Tensor<4>) -> Tensor<2> {
+        self.head.norm.forward(pool(self.encoder.forward_grid(images, None)))
+    }
+
     /// How many classes the head tells apart.
     pub fn classes(&self) -> usize {
         self.head.fc.bias.dims()[0]

@@ -83,6 +83,15 @@ impl Encoder {
         self.forward(images, sites, drop, |_, _, _| ())
     }
 
+    /// The four stages' features of whole images `[N, H, W, channels]`, each `[N, H/s, W/s, C]`;
+    /// `s` is 1, 2, 4 and 8 times the stem stride.
+    pub fn maps(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut maps = Vec::with_capacity(self.stages.len());
+        let sites = self.grid(&images);
+        self.forward(images, sites, None, |_, x, sites| maps.push(rectangles(x.clone(), sites)));
+        maps
+    }
+
     /// The sites of the first stage for whole images.
     pub fn grid(&self, images: &Tensor<4>) -> Sites {
         let [_, height, width, _] = images.dims();

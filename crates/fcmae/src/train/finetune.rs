@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fcmae_data::{Amount, ImageFolder, Labels, Loader};
+use fcmae_data::{Amount, ImageFolder, Labels, Loader, Normalization};
 use fcmae_store::ExportName;
 use serde_json::json;
 
@@ -108,7 +108,9 @@ pub fn finetune(
     let model = Classifier::new(&config.model, training.classes.len(), &device);
     let mut model = init::initialize(model, config.seed, options.head_std);
     if let Some(weights) = &pretrained {
-        model = weights.fill_encoder(model)?;
+        let note;
+        (model, note) = weights.fill_classifier(model, &training.classes)?;
+        note.map_or(Ok(()), |note| session.note(&note))?;
     }
     let mut learner = Learner {
         optimizer: AdamW::new(&config.optim),
@@ -223,8 +225,14 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
     if let Some(weights) = pretrained {
         let description = &weights.description;
         config.model = description.model.clone();
-        config.data.mean.clone_from(&description.mean);
-        config.data.std.clone_from(&description.std);
+        let Normalization { mean, std } = match config.finetune.channels {
+            0 => description.normalization(),
+            channels => {
+                config.model.channels = channels;
+                description.normalization_for(channels)
+            }
+        };
+        (config.data.mean, config.data.std) = (mean, std);
         size = description.image_size;
     }
     if config.data.image_size == [0, 0] {

@@ -15,9 +15,10 @@ use super::events::{Event, Flow, StepReport};
 use super::plan::Plan;
 use crate::config::{SaveConfig, Settings};
 use crate::error::{Error, Result};
+use crate::export;
 use crate::optim::{AdamW, Ema};
 use crate::parameters;
-use crate::weights::{self, Description};
+use crate::weights::Description;
 
 /// Whoever is told what happens, and may stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
@@ -180,8 +181,9 @@ impl<'a> Session<'a> {
         tensors: &NamedTensors,
         about: &str,
     ) -> Result<()> {
-        let files = weights::export_files(tensors, &self.description, about)?;
-        let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        let files = export::run_files(tensors, &self.description, about)?;
+        let files: Vec<_> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         self.run.export(name, &files)?;
         Ok(())
     }

@@ -16,6 +16,7 @@ mod onnx;
 mod operations;
 mod optimizer;
 mod resume;
+mod schemes;
 mod sizes;
 mod timm_dense;
 mod trained;

@@ -5,10 +5,11 @@ use std::path::Path;
 use burn::tensor::Device;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, Size};
+use fcmae::export::run_files;
 use fcmae::model::{Classifier, init};
 use fcmae::parameters;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
-use fcmae::weights::{Description, Weights, export_files};
+use fcmae::weights::{Description, Weights};
 use fcmae::{Error, evaluate};
 use fcmae_store::{NamedTensors, safetensors};
 
@@ -25,7 +26,7 @@ fn write_file(path: &Path, tensors: &NamedTensors) {
 /// Writes the files of an export into `folder`.
 fn export(folder: &Path, tensors: &NamedTensors, description: &Description) {
     std::fs::create_dir_all(folder).unwrap();
-    for (name, bytes) in export_files(tensors, description, "About.").unwrap() {
+    for (name, bytes) in run_files(tensors, description, "About.").unwrap() {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
 }

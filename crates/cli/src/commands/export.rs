@@ -1,0 +1,84 @@
+//! `fcmae export`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fcmae::export::{self, ExportFormat};
+use fcmae::onnx::{OnnxOptions, OnnxOutput};
+use fcmae::weights::Weights;
+use fcmae_data::source::printable;
+
+use crate::args::{Export, ExportTo, Onnx};
+use crate::failure::Usage;
+use crate::output;
+use crate::progress::grouped;
+
+pub(super) fn run(args: &Export) -> Result<()> {
+    let format = format(args)?;
+    refuse_existing(&args.out, args.overwrite)?;
+    let weights = Weights::open(&args.weights)?;
+    weights.notes.iter().for_each(|note| output::note(note));
+    output::create_parent(&args.out)?;
+    let files = export::write(&weights, &args.out, format)?;
+    let mut text = String::new();
+    for (name, bytes) in files {
+        let path = args.out.join(name);
+        text.push_str(&format!("{}  {} bytes\n", printable(&path), grouped(bytes)));
+    }
+    output::print(&text)
+}
+
+/// The folder is replaced as a whole: so it must be none yet, be empty, or hold an export alone.
+fn refuse_existing(folder: &Path, overwrite: bool) -> Result<()> {
+    let shown = printable(folder);
+    let refuse = |why: String| Err(Usage(format!("{shown} {why}")).into());
+    if folder.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if !folder.is_dir() {
+        return refuse("is no folder; choose another --out".to_owned());
+    }
+    let entries = std::fs::read_dir(folder).with_context(|| format!("{shown} cannot be read"))?;
+    let names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    let foreign = names.iter().find(|name| !EXPORTED.iter().any(|known| name == known));
+    match foreign {
+        None if overwrite || names.is_empty() => Ok(()),
+        None => refuse("exists; choose another --out, or replace it with --overwrite".to_owned()),
+        Some(name) => refuse(format!(
+            "holds `{}`, which is no file of an export; choose another --out",
+            printable(Path::new(name))
+        )),
+    }
+}
+
+/// All files that exports consist of.
+const EXPORTED: [&str; 7] = [
+    "README.md",
+    "config.json",
+    "model.onnx",
+    "model.onnx.data",
+    "model.pth",
+    "model.safetensors",
+    "preprocessor_config.json",
+];
+
+fn format(args: &Export) -> Result<ExportFormat> {
+    if args.format != ExportTo::Onnx && (args.output.is_some() || args.dynamic_size) {
+        let text = "--output and --dynamic-size are for --format onnx: other formats hold the weights, \
+                    not what is computed";
+        return Err(Usage(text.to_owned()).into());
+    }
+    Ok(match args.format {
+        ExportTo::Timm => ExportFormat::Timm,
+        ExportTo::Transformers => ExportFormat::Transformers,
+        ExportTo::Authors => ExportFormat::Authors,
+        ExportTo::Onnx => ExportFormat::Onnx(OnnxOptions {
+            output: match args.output.unwrap_or(Onnx::Logits) {
+                Onnx::Logits => OnnxOutput::Logits,
+                Onnx::Embeddings => OnnxOutput::Embeddings,
+                Onnx::Features => OnnxOutput::Features,
+            },
+            dynamic_size: args.dynamic_size,
+        }),
+    })
+}

@@ -1,0 +1,149 @@
+//! Weights as other programs want them: a folder with what each of them loads as it is.
+
+mod authors;
+mod card;
+mod timm;
+mod transformers;
+
+use std::path::Path;
+
+use fcmae_store::{HostTensor, NamedTensors};
+use serde_json::Value;
+
+use crate::config::GrnConfig;
+use crate::error::{Error, Result};
+use crate::onnx::{self, OnnxOptions};
+use crate::weights::names::Scheme;
+use crate::weights::{Description, Weights};
+
+/// Whom an export is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// `timm.create_model("local-dir:FOLDER", pretrained=True)`.
+    Timm,
+    /// `AutoModelForImageClassification.from_pretrained("FOLDER")` of transformers.
+    Transformers,
+    /// The authors' PyTorch code: `model.pth` with the dense network under `["model"]`.
+    Authors,
+    /// `model.onnx`, for ONNX Runtime, OpenVINO and others.
+    Onnx(OnnxOptions),
+}
+
+/// The name and content of a file.
+pub type File = (String, Vec<u8>);
+
+/// The files of an export.
+///
+/// All but the folder of a run hold the encoder and the head alone: no other program knows the
+/// decoder. Where there is no head, timm and transformers are given a final norm that changes
+/// nothing (weight 1, bias 0), as they would start with one.
+///
+/// # Errors
+/// A network that the other program cannot build: a variant of GRN (all but ONNX), a stem of stride 2
+/// (timm), logits of weights without a head (ONNX).
+pub fn files(
+    tensors: &NamedTensors,
+    description: &Description,
+    about: &str,
+    format: ExportFormat,
+) -> Result<Vec<File>> {
+    if !matches!(format, ExportFormat::Onnx(_)) && description.model.grn != GrnConfig::default() {
+        return Err(Error::Unusable(
+            "only ONNX can hold variants of GRN: other programs know the published one alone; \
+             export with --format onnx"
+                .to_owned(),
+        ));
+    }
+    if format == ExportFormat::Timm && description.model.stem_stride == 2 {
+        return Err(Error::Unusable(
+            "timm cannot build this network: behind a stem of stride 2 it puts one downsampling more; \
+             export with --format transformers, authors or onnx"
+                .to_owned(),
+        ));
+    }
+    let description = Description { decoder: None, ..description.clone() };
+    let mut network = NamedTensors::new();
+    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.starts_with("decoder.")) {
+        network.insert(name.clone(), tensor.clone());
+    }
+    let mut files = match format {
+        ExportFormat::Timm => timm::files(&with_norm(network, &description), &description)?,
+        ExportFormat::Transformers => {
+            transformers::files(&with_norm(network, &description), &description)?
+        }
+        ExportFormat::Authors => authors::files(&network, &description)?,
+        ExportFormat::Onnx(options) => onnx::files(&network, &description, &options)?,
+    };
+    files.push(("README.md".to_owned(), card::text(&description, about, format).into_bytes()));
+    Ok(files)
+}
+
+/// Writes the files of an export into a folder, or replaces the folder as a whole; its parent must
+/// exist. Returns the files' names and sizes in bytes.
+///
+/// # Errors
+/// As [`files`], and a folder that cannot be written.
+pub fn write(
+    weights: &Weights,
+    folder: &Path,
+    format: ExportFormat,
+) -> Result<Vec<(String, usize)>> {
+    let about = format!("Weights that were named as in {}.", weights.scheme.name());
+    let files = files(&weights.tensors, &weights.description, &about, format)?;
+    let borrowed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    fcmae_store::export::write(folder, &borrowed)?;
+    Ok(files.into_iter().map(|(name, bytes)| (name, bytes.len())).collect())
+}
+
+/// The files that a run keeps in its folder `export/`: timm's, with the decoder where there is one.
+///
+/// # Errors
+/// Never for tensors of a module.
+pub fn run_files(
+    tensors: &NamedTensors,
+    description: &Description,
+    about: &str,
+) -> Result<Vec<File>> {
+    let mut files = timm::files(tensors, description)?;
+    let card = card::text(description, about, ExportFormat::Timm);
+    files.push(("README.md".to_owned(), card.into_bytes()));
+    Ok(files)
+}
+
+/// With a final norm, where there is none, that leaves the pooled features' direction as it is.
+fn with_norm(mut network: NamedTensors, description: &Description) -> NamedTensors {
+    let features = description.model.features();
+    for (name, value) in [("head.norm.weight", 1.0), ("head.norm.bias", 0.0)] {
+        if network.get(name).is_none() {
+            let tensor = HostTensor { shape: vec![features], data: vec![value; features] };
+            network.insert(name, tensor);
+        }
+    }
+    network
+}
+
+/// The tensors under a program's names; `reshape` is told timm's name and gives the program's shape.
+/// Those for which the program has no name keep timm's.
+fn renamed(
+    network: &NamedTensors,
+    scheme: Scheme,
+    reshape: impl Fn(&str, &[usize]) -> Vec<usize>,
+) -> NamedTensors {
+    let rename = |(name, tensor): (&String, &HostTensor)| {
+        let theirs = scheme.from_timm(name).unwrap_or_else(|| name.clone());
+        (theirs, HostTensor { shape: reshape(name, &tensor.shape), data: tensor.data.clone() })
+    };
+    network.iter().map(rename).collect()
+}
+
+/// GRN's parameters as `[1, 1, 1, 4C]`: so the authors and transformers keep them.
+fn grn_of_four_axes(name: &str, shape: &[usize]) -> Vec<usize> {
+    match shape {
+        [channels] if name.contains(".grn.") => vec![1, 1, 1, *channels],
+        _ => shape.to_vec(),
+    }
+}
+
+fn pretty(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}

@@ -1,0 +1,88 @@
+//! The model card: what the weights are, and how to load them.
+
+use std::fmt::Write as _;
+
+use super::ExportFormat;
+use crate::weights::Description;
+
+pub(super) fn text(description: &Description, about: &str, format: ExportFormat) -> String {
+    let model = &description.model;
+    let [height, width] = description.image_size;
+    let classifies = !description.classes.is_empty();
+    let (library, usage) = match format {
+        ExportFormat::Timm => ("timm", timm(classifies)),
+        ExportFormat::Transformers => ("transformers", transformers(classifies)),
+        ExportFormat::Authors => ("pytorch", AUTHORS.to_owned()),
+        ExportFormat::Onnx(_) => ("onnx", onnx(model.channels)),
+    };
+    let task = if classifies { "image-classification" } else { "image-feature-extraction" };
+    let classes = match description.classes.len() {
+        0 => "none (features only)".to_owned(),
+        count => format!("{count}: {}", description.classes.join(", ")),
+    };
+    let mut text = format!(
+        "---\nlibrary_name: {library}\npipeline_tag: {task}\ntags:\n- {}\n- fcmae\n---\n\n",
+        description.family()
+    );
+    let _ = write!(
+        text,
+        "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {} channels\n\
+         - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n{usage}\n\
+         Made by [fcmae](https://crates.io/crates/fcmae), which uses it too: \
+         `fcmae inspect .`, `fcmae finetune --from . …`{}\n",
+        description.name(),
+        model.depths,
+        model.widths,
+        model.stem_stride,
+        model.channels,
+        description.mean,
+        description.std,
+        if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" },
+    );
+    text
+}
+
+fn python(code: &str) -> String {
+    format!("```python\n{code}\n```\n")
+}
+
+fn timm(classifies: bool) -> String {
+    let output = if classifies { "logits" } else { "features" };
+    python(&format!(
+        "import timm\n\nmodel = timm.create_model(\"local-dir:.\", pretrained=True).eval()\n\
+         config = timm.data.resolve_data_config(model=model)\n\
+         transform = timm.data.create_transform(**config)\n\
+         {output} = model(transform(image).unsqueeze(0))"
+    ))
+}
+
+fn transformers(classifies: bool) -> String {
+    let (class, output) = match classifies {
+        true => ("AutoModelForImageClassification", "logits"),
+        false => ("AutoModel", "pooler_output"),
+    };
+    python(&format!(
+        "from transformers import AutoImageProcessor, {class}\n\n\
+         processor = AutoImageProcessor.from_pretrained(\".\")\n\
+         model = {class}.from_pretrained(\".\").eval()\n\
+         {output} = model(**processor(image, return_tensors=\"pt\")).{output}"
+    ))
+}
+
+const AUTHORS: &str = "\
+`model.pth` holds the dense network as the authors' code names it, under `[\"model\"]`: \
+`--finetune model.pth` or `--resume model.pth --eval true` of \
+[ConvNeXt-V2](https://github.com/facebookresearch/ConvNeXt-V2).
+";
+
+fn onnx(channels: usize) -> String {
+    let call = python(
+        "import onnxruntime\n\nsession = onnxruntime.InferenceSession(\"model.onnx\")\n\
+         outputs = session.run(None, {\"image\": batch})",
+    );
+    format!(
+        "The input `image` is float32, `[batch, {channels}, height, width]`: values from 0 to 1, minus \
+         the mean, over the std. The file's metadata says how pictures are prepared, and names the \
+         classes.\n\n{call}"
+    )
+}

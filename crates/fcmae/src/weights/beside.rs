@@ -1,0 +1,114 @@
+//! What other programs write beside weights: classes, normalization, the size of the pictures.
+
+use std::path::Path;
+
+use fcmae_data::EvalResize;
+use serde_json::Value;
+
+use super::{Description, read_json};
+use crate::error::Result;
+
+const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// Takes over what the `config.json` of timm or transformers (and the `preprocessor_config.json`
+/// beside it) says. Values that do not fit the weights are left out, with a note.
+///
+/// # Errors
+/// Files that are not JSON.
+pub(super) fn read(
+    config: &Value,
+    path: &Path,
+    description: &mut Description,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    if let Some(pretrained) = config.get("pretrained_cfg") {
+        timm(config, pretrained, description, notes);
+    } else if config.get("model_type").is_some() {
+        let preprocessor = path.with_file_name(PREPROCESSOR);
+        let preprocessor = match preprocessor.is_file() {
+            true => read_json(&preprocessor)?,
+            false => Value::Null,
+        };
+        transformers(config, &preprocessor, description, notes);
+    }
+    Ok(())
+}
+
+fn timm(
+    config: &Value,
+    pretrained: &Value,
+    description: &mut Description,
+    notes: &mut Vec<String>,
+) {
+    if let Some([_, height, width]) = numbers(&pretrained["input_size"]).as_deref() {
+        description.image_size = [*height as usize, *width as usize];
+    }
+    normalize(&pretrained["mean"], &pretrained["std"], description, notes);
+    description.resize = match pretrained["crop_mode"].as_str() {
+        Some("squash") => Some(EvalResize::Warp),
+        _ => fraction(&pretrained["crop_pct"]),
+    };
+    if let Some(other) = pretrained["interpolation"].as_str().filter(|&kind| kind != "bicubic") {
+        notes.push(format!("its pictures were resized by {other}; here they are by bicubic"));
+    }
+    let labels = [&config["label_names"], &pretrained["label_names"]];
+    if let Some(labels) = labels.into_iter().find(|labels| labels.is_array()) {
+        let names =
+            labels.as_array().into_iter().flatten().map(|name| Some(name.as_str()?.to_owned()));
+        label(names.collect(), description, notes);
+    }
+}
+
+fn transformers(
+    config: &Value,
+    preprocessor: &Value,
+    description: &mut Description,
+    notes: &mut Vec<String>,
+) {
+    let shortest = &preprocessor["size"]["shortest_edge"];
+    let sides = [shortest, &preprocessor["size"], &config["image_size"]];
+    if let Some(side) = sides.into_iter().find_map(Value::as_u64) {
+        description.image_size = [side as usize; 2];
+    }
+    normalize(&preprocessor["image_mean"], &preprocessor["image_std"], description, notes);
+    // Its picture processor warps from 384 pixels on, as the rule here does.
+    let side = description.image_size[0];
+    description.resize = fraction(&preprocessor["crop_pct"]).filter(|_| side < 384);
+    if let Some(labels) = config["id2label"].as_object() {
+        let name = |class: usize| Some(labels.get(&class.to_string())?.as_str()?.to_owned());
+        label((0..labels.len()).map(name).collect(), description, notes);
+    }
+}
+
+fn numbers(value: &Value) -> Option<Vec<f64>> {
+    value.as_array()?.iter().map(Value::as_f64).collect()
+}
+
+fn fraction(value: &Value) -> Option<EvalResize> {
+    let fraction = value.as_f64().filter(|fraction| *fraction > 0.0 && *fraction <= 1.0)?;
+    Some(EvalResize::CentreCrop { fraction })
+}
+
+fn normalize(mean: &Value, std: &Value, description: &mut Description, notes: &mut Vec<String>) {
+    let (Some(mean), Some(std)) = (numbers(mean), numbers(std)) else { return };
+    let channels = description.model.channels;
+    if mean.len() == channels && std.len() == channels && std.iter().all(|&std| std > 0.0) {
+        description.mean = mean.into_iter().map(|v| v as f32).collect();
+        description.std = std.into_iter().map(|v| v as f32).collect();
+    } else {
+        notes.push(format!(
+            "mean {mean:?} and std {std:?} beside the weights do not fit {channels} channels; \
+             ImageNet's are taken"
+        ));
+    }
+}
+
+fn label(names: Option<Vec<String>>, description: &mut Description, notes: &mut Vec<String>) {
+    let classes = description.classes.len();
+    match names {
+        Some(names) if names.len() == classes => description.classes = names,
+        // Both programs describe a head that the file may not have.
+        _ if classes == 0 => {}
+        _ => notes.push(format!("the names beside the weights are not of their {classes} classes")),
+    }
+}
