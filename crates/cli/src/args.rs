@@ -88,7 +88,7 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) run: RunArgs,
 
-    /// Where the weights start: a pre-training run, a weights file, or the word `scratch`
+    /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
     pub(crate) from: Option<PathBuf>,
 
@@ -217,7 +217,7 @@ Examples:
   fcmae inspect runs/fine
   fcmae inspect model.safetensors --json")]
 pub(crate) struct Inspect {
-    /// A run, an export folder, a checkpoint or a weights file
+    /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 
@@ -229,9 +229,8 @@ pub(crate) struct Inspect {
 /// Write weights for other programs: timm, transformers, the authors' code, ONNX
 #[derive(Args)]
 #[command(after_help = "\
-Weights go in by any of their names (timm, the authors, transformers, mmpretrain) and in any file
-(.safetensors, .pth), and come out by the names asked for. The decoder stays behind: no other program
-knows it.
+Weights go in by the names of timm, the authors, transformers or mmpretrain, from .safetensors or .pth
+files, and come out by those asked for. The decoder stays behind: no other program knows it.
 
 Examples:
   fcmae export runs/fine --format timm --out fine-timm
@@ -239,7 +238,7 @@ Examples:
   fcmae export runs/pre --format onnx --output features --dynamic-size --out backbone
   fcmae export convnextv2_atto_1k_224_ema.pt --format transformers --out atto-hf")]
 pub(crate) struct Export {
-    /// A run, an export folder, a checkpoint or a weights file
+    /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 
@@ -401,7 +400,7 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Args)]
 pub(crate) struct WeightsArg {
-    /// A fine-tuning run, an export folder, a checkpoint or a weights file
+    /// A fine-tuning run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }
