@@ -10,7 +10,7 @@ use fcmae::config::Size;
 
 const EXIT_CODES: &str = "\
 Results go to standard output, progress and notes to standard error.
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C (a run is saved first).
 
 A first look, without any data of your own:  fcmae demo";
 

@@ -11,6 +11,8 @@ use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::Error as StoreError;
 
+use crate::interrupt::{self, Stopped};
+
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
@@ -53,6 +55,10 @@ pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCod
             last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))
         ),
     };
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        let _ = writeln!(std::io::stderr(), "{stopped}");
+        return ExitCode::from(interrupt::EXIT_CODE);
+    }
     let mut text = format!("error: {}\n", joined(&error));
     if let Some(help) = help(&error) {
         text.push_str(&format!("help: {help}\n"));

@@ -5,7 +5,7 @@
 //! - [`recipes`]: `--config` and `--set` to checked settings;
 //! - [`commands`]: one file a command;
 //! - [`demo`]: the command that shows all of it on pictures of its own;
-//! - [`progress`]: what a run tells while it runs, on stderr;
+//! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
 //! - [`pictures`], [`table`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
 
@@ -15,6 +15,7 @@ mod args;
 mod commands;
 mod demo;
 mod failure;
+mod interrupt;
 mod output;
 mod pictures;
 mod progress;

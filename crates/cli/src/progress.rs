@@ -7,6 +7,8 @@ use fcmae::train::{EvaluationReport, Event, Flow, Started, StepReport};
 use fcmae_data::source::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::interrupt::Interrupt;
+
 /// Plain lines: the most that a reader waits for news, and the least between ends of epochs.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const EPOCH_LINE_AFTER: Duration = Duration::from_secs(2);
@@ -25,6 +27,8 @@ pub(crate) struct Progress {
     steps_per_epoch: u64,
     last_line: Instant,
     skipped: usize,
+    interrupt: Option<Interrupt>,
+    stopping: bool,
 }
 
 impl Progress {
@@ -39,10 +43,17 @@ impl Progress {
             steps_per_epoch: 1,
             last_line: Instant::now(),
             skipped: 0,
+            interrupt: None,
+            stopping: false,
         }
     }
 
-    /// Tells one event. The answer is always to go on.
+    /// The same for a run that ends when it is asked to.
+    pub(crate) fn until(self, interrupt: Interrupt) -> Self {
+        Self { interrupt: Some(interrupt), ..self }
+    }
+
+    /// Tells one event. The answer is to go on, unless the run was asked to end.
     pub(crate) fn observe(&mut self, event: &Event<'_>) -> Flow {
         match event {
             Event::Started(started) => self.start(started),
@@ -58,7 +69,14 @@ impl Progress {
             }
             Event::Note(note) => self.say(note),
         }
-        Flow::Continue
+        if !self.interrupt.as_ref().is_some_and(Interrupt::asked) {
+            return Flow::Continue;
+        }
+        if !self.stopping {
+            self.stopping = true;
+            self.say("asked to stop: this step is finished and saved; once more to end at once");
+        }
+        Flow::Stop
     }
 
     /// Ends the bar, and counts what was skipped. Also right after a failure.
@@ -108,7 +126,7 @@ impl Progress {
     }
 
     fn describe(&self, report: &StepReport) -> String {
-        let StepReport { step, steps, epoch, loss, lr, images_per_second } = report;
+        let StepReport { step, steps, epoch, loss, lr, images_per_second, .. } = report;
         let made = step.saturating_sub(self.first_step).max(1);
         let left = self.started.elapsed().mul_f64(steps.saturating_sub(*step) as f64 / made as f64);
         format!(

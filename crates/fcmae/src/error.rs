@@ -115,14 +115,19 @@ pub enum Error {
         /// Every missing, unexpected and wrongly shaped name.
         mismatch: String,
     },
-    /// A loss that is not a number.
+    /// A loss or a gradient that is not a number.
     #[error(
-        "the loss became {loss} at step {step}; the last checkpoint stands. Lower `optim.base_lr`, \
-         or look at the pictures of this batch: {files}"
+        "the loss became {loss} and the gradient's norm {norm} at step {step}; no weight was changed, \
+         and the last checkpoint stands. Lower `optim.base_lr`, set `optim.clip_norm`, or look at the \
+         pictures of this step, kept in {}: {files}", kept.display()
     )]
     Diverged {
         /// The loss.
         loss: f32,
+        /// The norm of all gradients together.
+        norm: f64,
+        /// The folder with the step's batches.
+        kept: PathBuf,
         /// The step.
         step: u64,
         /// The pictures in the batch.

@@ -140,6 +140,16 @@ impl Run {
         Ok(folder)
     }
 
+    /// The folder for the batches of a step whose loss or gradient was no number; its parent is made.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn diverged(&self, step: u64) -> Result<PathBuf, Error> {
+        let parent = self.path.join("diverged");
+        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
+        Ok(parent.join(format!("step-{step:08}")))
+    }
+
     /// Cuts off metrics that a resumed run will log again: every line with a `step` beyond this
     /// one, what follows such a line and has no `step`, and lines that are not JSON. Returns how
     /// many.

@@ -8,6 +8,7 @@ use fcmae::train::Start;
 use fcmae_data::source::printable;
 
 use crate::args::Finetune;
+use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;
@@ -24,7 +25,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
         _ => Start::Scratch,
     };
-    let mut progress = Progress::new("finetune");
+    let mut progress = Progress::new("finetune").until(Interrupt::listen()?);
     let outcome =
         fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
             progress.observe(&event)
@@ -32,6 +33,15 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     progress.finish();
     let outcome = outcome?;
     let run = printable(out);
+    if !outcome.finished {
+        let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
+        let resume = format!(
+            "{} finetune --data {} --from {from} --out {run} --resume",
+            output::program(),
+            printable(data)
+        );
+        return Err(Stopped { step: outcome.step, resume }.into());
+    }
     let mut text = format!("done  {} steps\n", outcome.step);
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
         let (top1, top5, best) = (100.0 * last.top1, 100.0 * last.top5, 100.0 * best);

@@ -5,6 +5,7 @@ use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
 
 use crate::args::Pretrain;
+use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;
@@ -14,13 +15,21 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         return Ok(());
     };
     let (data, out) = args.run.folders();
-    let mut progress = Progress::new("pretrain");
+    let mut progress = Progress::new("pretrain").until(Interrupt::listen()?);
     let outcome = fcmae::train::pretrain(&config, data, out, args.run.resume, &mut |event| {
         progress.observe(&event)
     });
     progress.finish();
     let outcome = outcome?;
     let run = printable(out);
+    if !outcome.finished {
+        let resume = format!(
+            "{} pretrain --data {} --out {run} --resume",
+            output::program(),
+            printable(data)
+        );
+        return Err(Stopped { step: outcome.step, resume }.into());
+    }
     output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
     let fcmae = output::program();
     output::note(&format!(

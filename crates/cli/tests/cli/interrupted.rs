@@ -62,3 +62,64 @@ fn a_killed_run_resumes_to_the_same_weights() {
     };
     assert_eq!(steps(&killed), steps(&straight));
 }
+
+/// Starts a pre-training of many epochs and waits for its first checkpoint.
+#[cfg(unix)]
+fn long_run(out: &std::path::Path, trained: &Trained) -> std::process::Child {
+    let mut command = command(&[&"pretrain", &"--data", &trained.pictures(), &"--out", &out]);
+    command.arg("--config").arg(trained.recipe("pretrain")).args(["--set", "optim.epochs=100000"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while !out.join("metrics.jsonl").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no step in a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    let kill = std::process::Command::new("kill").arg(name).arg(child.id().to_string()).status();
+    assert!(kill.unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
+    let trained = Trained::get();
+    for name in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let child = long_run(&run, &trained);
+        signal(&child, name);
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(10), "{name}: {:?}", asked.elapsed());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        let last = said.lines().last().unwrap();
+        assert!(
+            last.contains("stopped and saved after step ") && last.contains("--resume"),
+            "{said}"
+        );
+        let step = last.split("after step ").nth(1).unwrap().split(';').next().unwrap();
+        let checkpoint = run.join(format!("checkpoints/step-{:0>8}", step));
+        assert!(checkpoint.join("MANIFEST").exists(), "{checkpoint:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_request_ends_a_run_at_once() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = long_run(&folder.path().join("run"), &trained);
+    // The first may end it too, between the two.
+    signal(&child, "-INT");
+    if child.try_wait().unwrap().is_none() {
+        let _ = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
+    }
+    let asked = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+}

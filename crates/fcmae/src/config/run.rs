@@ -105,6 +105,20 @@ pub struct OptimConfig {
     pub eps: f64,
     /// Largest global norm of the gradient; 0 for no clipping.
     pub clip_norm: f64,
+    /// What to do about a loss or gradient that is not a number: `stop`, or `skip` the update, five
+    /// times in a row at most.
+    pub on_nan: OnNan,
+}
+
+/// What to do about a loss or a gradient that is not a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNan {
+    /// End the run; the last checkpoint stands.
+    #[default]
+    Stop,
+    /// Go on without the update.
+    Skip,
 }
 
 impl OptimConfig {
@@ -170,6 +184,7 @@ impl Default for PretrainConfig {
                 beta2: 0.95,
                 eps: 1e-8,
                 clip_norm: 0.0,
+                on_nan: OnNan::Stop,
             },
             save: SaveConfig::default(),
         }
@@ -242,6 +257,7 @@ impl Default for FinetuneConfig {
                 beta2: 0.999,
                 eps: 1e-8,
                 clip_norm: 0.0,
+                on_nan: OnNan::Stop,
             },
             finetune: FinetuneOptions {
                 held_out: 0.1,

@@ -48,21 +48,30 @@ impl AdamW {
         lr: f64,
         scale: impl Fn(&str) -> f64,
     ) -> M {
-        self.step_averaging(module, gradients, lr, scale, None)
+        let norm = if self.clip_norm > 0.0 { gradient_norm(&gradients) } else { 0.0 };
+        self.step_averaging(module, gradients, norm, lr, scale, None)
     }
 
-    /// As [`step`](Self::step), taking the new weights into `average`.
+    /// Counts an update that is not made. The next one has the number it would have had anyway, so
+    /// that the count of updates stays that of steps.
+    pub fn pass_over(&mut self) {
+        self.updates += 1;
+    }
+
+    /// As [`step`](Self::step) for gradients of the common norm `norm`, taking the new weights into
+    /// `average`.
     pub fn step_averaging<M: Module>(
         &mut self,
         module: M,
         mut gradients: GradientMap,
+        norm: f64,
         lr: f64,
         scale: impl Fn(&str) -> f64,
         mut average: Option<&mut Ema>,
     ) -> M {
         self.updates += 1;
-        let norm = if self.clip_norm > 0.0 { gradient_norm(&gradients) } else { 0.0 };
-        let grad_scale = if norm > self.clip_norm { self.clip_norm / norm } else { 1.0 };
+        let clips = self.clip_norm > 0.0 && norm > self.clip_norm;
+        let grad_scale = if clips { self.clip_norm / norm } else { 1.0 };
         let average_decay = average.as_ref().map_or(0.0, |ema| ema.decay());
         parameters::map(module, |name, shape, value| {
             let Some(grad) = gradients.remove(name) else {

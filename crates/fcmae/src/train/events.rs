@@ -67,6 +67,8 @@ pub struct StepReport {
     pub loss: f32,
     /// Learning rate.
     pub lr: f64,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: f64,
     /// Images trained on in a second, over this update.
     pub images_per_second: f64,
 }

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::events::{EvaluationReport, Event, Started};
 use super::plan::Plan;
-use super::session::{self, Course, Learner, Observer, Session};
+use super::session::{self, Attempt, Course, Learner, Observer, Session};
 use crate::config::{DataConfig, FinetuneConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::evaluate_folder;
 use crate::loss::cross_entropy;
 use crate::model::{Classifier, DropPath, init};
@@ -95,6 +95,7 @@ pub fn finetune(
         kind: "finetune",
         config: &config,
         save: &config.save,
+        on_nan: config.optim.on_nan,
         fingerprint,
         plan,
         description: description.clone(),
@@ -147,7 +148,7 @@ pub fn finetune(
     while learner.step < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut gradients = GradientMap::new();
-        let (mut loss_sum, mut images, mut seen) = (0.0, 0, Vec::new());
+        let (mut loss_sum, mut images) = (0.0, 0);
         for _ in 0..plan.accumulation {
             let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
@@ -157,7 +158,6 @@ pub fn finetune(
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
             let labels = batch.labels.clone();
             images += batch.len();
-            seen.clone_from(&batch.indices);
             let logits = learner.model.forward(session::images(batch, &device), drop.as_ref());
             let loss =
                 cross_entropy(logits, &labels, options.label_smoothing) / plan.accumulation as f64;
@@ -165,20 +165,16 @@ pub fn finetune(
             optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
             loss_sum += host(loss.inner())[0];
         }
-        if !loss_sum.is_finite() {
-            let files = session::names(&batches, &seen);
-            return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
+        let grad_norm = optim::gradient_norm(&gradients);
+        let attempt = Attempt { loss: loss_sum, grad_norm };
+        if session.can_update(attempt, &mut batches, learner.step)? {
+            let lr = plan.lr(learner.step);
+            learner = learner.updated(gradients, grad_norm, lr, |name| layers.scale(name));
+        } else {
+            learner.optimizer.pass_over();
         }
-        let lr = plan.lr(learner.step);
-        learner.model = learner.optimizer.step_averaging(
-            learner.model,
-            gradients,
-            lr,
-            |name| layers.scale(name),
-            learner.ema.as_mut(),
-        );
         learner.step += 1;
-        session.report(learner.step, loss_sum, images, since)?;
+        session.report(learner.step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
 
         if let Some(held_out) = &held_out

@@ -11,10 +11,10 @@ use fcmae_store::ExportName;
 
 use super::events::{Event, Started};
 use super::plan::Plan;
-use super::session::{self, Course, Learner, Observer, Session};
+use super::session::{self, Attempt, Course, Learner, Observer, Session};
 use crate::autoencoder::Autoencoder;
 use crate::config::PretrainConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mask::Mask;
 use crate::model::init;
 use crate::optim::{self, AdamW, GradientMap};
@@ -62,6 +62,7 @@ pub fn pretrain(
         kind: "pretrain",
         config,
         save: &config.save,
+        on_nan: config.optim.on_nan,
         fingerprint: folder.fingerprint(),
         plan,
         description,
@@ -95,7 +96,7 @@ pub fn pretrain(
     while learner.step < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut gradients = GradientMap::new();
-        let (mut loss_sum, mut images, mut last) = (0.0, 0, Vec::new());
+        let (mut loss_sum, mut images) = (0.0, 0);
         for _ in 0..plan.accumulation {
             let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
@@ -104,7 +105,6 @@ pub fn pretrain(
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
-            last.clone_from(&batch.indices);
             let pixels = session::images(batch, &device);
             let loss = learner.model.loss(pixels, &mask, config.mask.norm_pix_loss)
                 / plan.accumulation as f64;
@@ -112,16 +112,18 @@ pub fn pretrain(
             optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
             loss_sum += host(loss.inner())[0];
         }
-        if !loss_sum.is_finite() {
-            let files = session::names(&batches, &last);
-            return Err(Error::Diverged { loss: loss_sum, step: learner.step + 1, files });
+        let grad_norm = optim::gradient_norm(&gradients);
+        let attempt = Attempt { loss: loss_sum, grad_norm };
+        if session.can_update(attempt, &mut batches, learner.step)? {
+            let lr = plan.lr(learner.step);
+            learner = learner.updated(gradients, grad_norm, lr, |_| 1.0);
+        } else {
+            learner.optimizer.pass_over();
         }
-        let lr = plan.lr(learner.step);
-        learner.model = learner.optimizer.step(learner.model, gradients, lr, |_| 1.0);
         learner.step += 1;
 
         losses.push(loss_sum);
-        session.report(learner.step, loss_sum, images, since)?;
+        session.report(learner.step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
         if plan.is_due(learner.step, config.save.every_epochs) || session.stopped() {
             session.save(&learner, None)?;

@@ -1,22 +1,24 @@
 //! A run while it is being trained: its folder, logs, checkpoints and exports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use fcmae_data::{Batch, Loader, Skipped};
-use fcmae_store::{Checkpoint, CheckpointStore, ExportName, NamedTensors, Record, Run};
+use fcmae_store::{
+    Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
+};
 use serde::Serialize;
 use serde_json::json;
 
 use super::events::{Event, Flow, StepReport};
 use super::plan::Plan;
-use crate::config::{SaveConfig, Settings};
+use crate::config::{OnNan, SaveConfig, Settings};
 use crate::error::{Error, Result};
 use crate::export;
-use crate::optim::{AdamW, Ema};
+use crate::optim::{AdamW, Ema, GradientMap};
 use crate::parameters;
 use crate::weights::Description;
 
@@ -36,6 +38,23 @@ pub(super) struct Learner<M> {
     pub(super) step: u64,
 }
 
+impl<M: Module> Learner<M> {
+    /// After an update with gradients of the common norm `norm` and the learning rate
+    /// `lr · scale(name)`.
+    pub(super) fn updated(
+        self,
+        gradients: GradientMap,
+        norm: f64,
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
+    ) -> Self {
+        // The model is given away: held here too, its weights would be copied, not overwritten.
+        let Self { model, mut optimizer, mut ema, step } = self;
+        let model = optimizer.step_averaging(model, gradients, norm, lr, scale, ema.as_mut());
+        Self { model, optimizer, ema, step }
+    }
+}
+
 /// The open run.
 pub(super) struct Session<'a> {
     run: Run,
@@ -43,9 +62,24 @@ pub(super) struct Session<'a> {
     observer: Observer<'a>,
     plan: Plan,
     description: Description,
-    skipped: BTreeSet<std::path::PathBuf>,
+    on_nan: OnNan,
+    skipped: BTreeSet<PathBuf>,
+    /// Updates passed over since the last one that was made.
+    passed_over: usize,
     stop: bool,
 }
+
+/// What a step's batches gave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    /// Mean loss over its images.
+    pub(super) loss: f32,
+    /// The norm of all gradients together.
+    pub(super) grad_norm: f64,
+}
+
+/// Updates that may be passed over in a row: more is no bad batch, it is a network gone astray.
+const MOST_PASSED_OVER: usize = 5;
 
 /// What a run is recorded as, and how it goes.
 pub(super) struct Course<'a, T> {
@@ -53,6 +87,7 @@ pub(super) struct Course<'a, T> {
     pub(super) kind: &'static str,
     pub(super) config: &'a T,
     pub(super) save: &'a SaveConfig,
+    pub(super) on_nan: OnNan,
     /// Of the pictures.
     pub(super) fingerprint: String,
     pub(super) plan: Plan,
@@ -67,7 +102,7 @@ impl<'a> Session<'a> {
         course: Course<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let Course { kind, config, save, fingerprint, plan, description } = course;
+        let Course { kind, config, save, on_nan, fingerprint, plan, description } = course;
         let facts = json!({
             "kind": kind,
             "version": env!("CARGO_PKG_VERSION"),
@@ -87,7 +122,9 @@ impl<'a> Session<'a> {
             observer,
             plan,
             description,
+            on_nan,
             skipped: BTreeSet::new(),
+            passed_over: 0,
             stop: false,
         })
     }
@@ -192,7 +229,7 @@ impl<'a> Session<'a> {
     pub(super) fn report(
         &mut self,
         step: u64,
-        loss: f32,
+        Attempt { loss, grad_norm }: Attempt,
         images: usize,
         since: Instant,
     ) -> Result<()> {
@@ -202,6 +239,7 @@ impl<'a> Session<'a> {
             epoch: self.plan.epoch(step),
             loss,
             lr: self.plan.lr(step - 1),
+            grad_norm,
             images_per_second: images as f64 / since.elapsed().as_secs_f64().max(1e-9),
         };
         self.metric(json!({
@@ -209,10 +247,84 @@ impl<'a> Session<'a> {
             "epoch": report.epoch,
             "loss": report.loss,
             "lr": report.lr,
+            "grad_norm": report.grad_norm,
             "images_per_second": report.images_per_second,
         }))?;
         self.tell(Event::Step(&report));
         Ok(())
+    }
+
+    /// Whether the update after `step` updates can be made: its loss and gradient are numbers.
+    /// Where they are not, the step's batches are kept in `diverged/step-N` to be looked at, and the
+    /// update is passed over, if the settings allow it.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where it may not be passed over.
+    pub(super) fn can_update(
+        &mut self,
+        attempt: Attempt,
+        batches: &mut Loader,
+        step: u64,
+    ) -> Result<bool> {
+        let Attempt { loss, grad_norm } = attempt;
+        if loss.is_finite() && grad_norm.is_finite() {
+            self.passed_over = 0;
+            return Ok(true);
+        }
+        let (kept, indices) = self.keep_batches(attempt, batches, step)?;
+        let files = names(batches, &indices);
+        let step = step + 1;
+        if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
+            return Err(Error::Diverged { loss, norm: grad_norm, kept, step, files });
+        }
+        self.passed_over += 1;
+        self.note(&format!(
+            "step {step}: loss {loss}, gradient's norm {grad_norm}; the update is passed over, and its \
+             pictures are in {}",
+            kept.display()
+        ))?;
+        Ok(false)
+    }
+
+    /// Writes what the update after `step` updates was made from. The batches are loaded once more,
+    /// which gives the same ones: none has to be held until the step is over.
+    fn keep_batches(
+        &mut self,
+        Attempt { loss, grad_norm }: Attempt,
+        batches: &mut Loader,
+        step: u64,
+    ) -> Result<(PathBuf, Vec<u32>)> {
+        let (epoch, number) = self.plan.next_batch(step);
+        batches.seek(epoch, number);
+        let mut tensors = NamedTensors::new();
+        let mut indices = Vec::new();
+        for part in 0..self.plan.accumulation {
+            let Batch { images, indices: of_part, height, width, channels, .. } =
+                self.next_batch(batches)?;
+            let images = HostTensor::new([of_part.len(), height, width, channels], images)?;
+            tensors.insert(format!("images.{part}"), images);
+            indices.extend(of_part);
+        }
+        let samples = &batches.folder().samples;
+        let about = json!({
+            "step": step + 1,
+            "epoch": epoch,
+            "loss": loss.to_string(),
+            "grad_norm": grad_norm.to_string(),
+            "lr": self.plan.lr(step),
+            "pictures": indices
+                .iter()
+                .map(|&index| fcmae_data::source::printable(&samples[index as usize].path))
+                .collect::<Vec<_>>(),
+        });
+        let folder = self.run.diverged(step + 1)?;
+        let files = [
+            ("batch.safetensors", safetensors::to_bytes(&tensors, &Default::default())?),
+            ("batch.json", format!("{about:#}\n").into_bytes()),
+        ];
+        let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
+        fcmae_store::export::write(&folder, &files)?;
+        Ok((folder, indices))
     }
 
     /// Adds a line to `metrics.jsonl`.

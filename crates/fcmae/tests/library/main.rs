@@ -7,6 +7,7 @@ mod fill;
 mod pictures;
 mod summary;
 
+mod diverged;
 mod diversity;
 mod fcmae_step;
 mod grn_variants;

@@ -181,7 +181,8 @@ fn the_moving_average_follows_its_formula() {
             names.iter().map(gradient).collect::<GradientMap>()
         };
         module = alone.step(module, gradients(), 0.1, |_| 1.0);
-        averaged = averaging.step_averaging(averaged, gradients(), 0.1, |_| 1.0, Some(&mut ema));
+        averaged =
+            averaging.step_averaging(averaged, gradients(), 0.0, 0.1, |_| 1.0, Some(&mut ema));
         for (name, expected) in &mut expected {
             for (expected, value) in expected.iter_mut().zip(&values(&module)[name]) {
                 *expected = 0.9 * *expected + 0.1 * value;

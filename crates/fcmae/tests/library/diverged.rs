@@ -1,0 +1,78 @@
+//! A loss that is no number changes no weight, is kept to be looked at, and ends the run, or is
+//! passed over where that was asked for.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use fcmae::Error;
+use fcmae::autoencoder::Autoencoder;
+use fcmae::config::{OnNan, PretrainConfig};
+use fcmae::model::init;
+use fcmae::parameters;
+use fcmae::train::{Event, Flow, pretrain};
+use fcmae::weights::Weights;
+use fcmae_store::safetensors;
+
+use crate::pictures;
+
+/// Settings under which every pixel is beyond what the first layer norm can square.
+fn hopeless(epochs: u64, on_nan: OnNan) -> PretrainConfig {
+    let mut config = pictures::pretraining(epochs, 4, 1);
+    config.data.std = vec![1e-38; 3];
+    config.optim.on_nan = on_nan;
+    config
+}
+
+fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String>) {
+    let data = folder.join("data");
+    pictures::write(&data, 4);
+    let mut notes = Vec::new();
+    let outcome = pretrain(config, &data, &folder.join("run"), false, &mut |event| {
+        if let Event::Note(note) = event {
+            notes.push(note.to_owned());
+        }
+        Flow::Continue
+    });
+    (outcome.map(drop), notes)
+}
+
+#[test]
+fn a_run_ends_at_once_and_keeps_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = hopeless(2, OnNan::Stop);
+    let error = run(&config, folder.path()).0.unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
+    let text = error.to_string();
+    for part in ["NaN at step 1", "optim.base_lr", "diverged/step-00000001", ".png"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    let kept = folder.path().join("run/diverged/step-00000001");
+    let batch = safetensors::load(&kept.join("batch.safetensors")).unwrap().tensors;
+    assert_eq!(batch.get("images.0").unwrap().shape, [4, 32, 32, 3]);
+    let about = std::fs::read_to_string(kept.join("batch.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(about["pictures"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn updates_that_are_passed_over_change_no_weight() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = hopeless(1, OnNan::Skip);
+    let (outcome, notes) = run(&config, folder.path());
+    outcome.unwrap();
+    assert!(!notes.is_empty() && notes.len() <= 5, "{notes:?}");
+    assert!(notes[0].contains("passed over"), "{notes:?}");
+    let module = Autoencoder::new(&config.model, &config.decoder, &Device::flex());
+    let start = parameters::to_host(&init::initialize(module, config.seed, init::WEIGHT_STD));
+    let end = Weights::open(&folder.path().join("run")).unwrap().tensors;
+    assert!(start == end, "weights changed");
+}
+
+#[test]
+fn no_more_than_five_updates_in_a_row_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, notes) = run(&hopeless(10, OnNan::Skip), folder.path());
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 6, .. }), "{error}");
+    assert_eq!(notes.len(), 5);
+}
