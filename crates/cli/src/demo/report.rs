@@ -235,7 +235,15 @@ mod tests {
     use super::*;
 
     fn step(epoch: f64, loss: f32) -> StepReport {
-        StepReport { step: 1, steps: 4, epoch, loss, lr: 0.1, images_per_second: 1.0 }
+        StepReport {
+            step: 1,
+            steps: 4,
+            epoch,
+            loss,
+            lr: 0.1,
+            grad_norm: 1.0,
+            images_per_second: 1.0,
+        }
     }
 
     #[test]
