@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Export(Export),
     Bench(Bench),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
@@ -355,6 +357,30 @@ pub(crate) struct Bench {
     /// Measure one row on command: `matrix` or a number of steps on each line of standard input
     #[arg(long, hide = true)]
     pub(crate) worker: bool,
+}
+
+/// Print what makes a shell complete commands and options
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae completions bash > ~/.local/share/bash-completion/completions/fcmae
+  fcmae completions zsh > ~/.zfunc/_fcmae
+  fcmae completions fish > ~/.config/fish/completions/fcmae.fish")]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write manual pages, one for each command
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  fcmae man --out ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Folder for the pages
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
 }
 
 /// What every training run is given.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod completions;
 mod diversity;
 mod evaluate;
 mod export;
@@ -26,5 +27,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }

@@ -53,3 +53,20 @@ fn built_in_recipes_go_by_name() {
     // A recipe of the other command names the setting that does not belong.
     fcmae!("finetune", "--print-config", "--set", "mask.ratio=0.5").refused(2, &["mask"]);
 }
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = fcmae!("completions", shell).done().stdout;
+        for word in ["reconstruct", "mask-ratio", "dynamic-size"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("man1");
+    fcmae!("man", "--out", out).done();
+    for page in ["fcmae.1", "fcmae-pretrain.1", "fcmae-export.1"] {
+        let text = std::fs::read_to_string(out.join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+}
