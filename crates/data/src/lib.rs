@@ -21,7 +21,10 @@ pub mod random;
 pub mod sampler;
 pub mod source;
 
-pub use augment::{EvalResize, EvalTransform, Normalization, RandomResizedCrop, Transform};
+pub use augment::{
+    EvalResize, EvalTransform, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
+    Transform,
+};
 pub use decode::Limits;
 pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod augment;
 mod decode;
 mod folder;
 mod loader;
