@@ -1,13 +1,14 @@
-"""Makes the fixtures of augment.rs in crates/data/tests/data with timm and Pillow.
+"""Makes the fixtures of augment.rs and mix.rs in crates/data/tests/data with timm and Pillow.
 
     python reference/timm_augment.py
 
 Writes into crates/data/tests/fixtures/:
   augment.json, augment.bin   levels of RandAugment's operations, cases of pictures and their 8-bit
                               values, boxes of random erasing
+  mix.json, mix.bin           cases of mixup and cutmix, the mixed batches and their targets (float32)
 
 Float64 numbers stand as their bits, so that nothing is lost on the way. Source pictures are those of
-pillow_resize.py.
+pillow_resize.py; source batches are given by a formula which the test repeats.
 """
 
 import json
@@ -19,6 +20,7 @@ import timm.data.auto_augment as aa
 import torch
 from PIL import Image
 from pillow_resize import OUT, image
+from timm.data.mixup import Mixup
 from timm.data.random_erasing import RandomErasing
 
 INCREASING = aa._RAND_INCREASING_TRANSFORMS
@@ -127,6 +129,29 @@ def erasing():
     return rows
 
 
+def mixing():
+    cases = []
+    for number, height, width, channels in ((4, 7, 6, 3), (2, 5, 9, 1)):
+        count = number * height * width * channels
+        values = (np.arange(count) * 37 % 101).astype(np.float32) / np.float32(50) - np.float32(1)
+        batch = torch.from_numpy(values).reshape(number, height, width, channels)
+        labels = torch.tensor([3, 0, 4, 3][:number])
+        for cutmix in (False, True):
+            for lam, smoothing in ((1.0, 0.1), (0.85, 0.1), (0.31, 0.2), (0.5, 0.0), (0.02, 0.1)):
+                mix = Mixup(1.0, 1.0, label_smoothing=smoothing, num_classes=5)
+                mix._params_per_batch = lambda: (lam, cutmix)
+                np.random.seed(len(cases))
+                centre = [int(np.random.randint(0, height)), int(np.random.randint(0, width))]
+                np.random.seed(len(cases))
+                mixed, targets = mix(batch.permute(0, 3, 1, 2).clone(), labels)
+                case = {"size": [number, height, width, channels], "cutmix": cutmix}
+                case |= {"lambda": bits(lam), "centre": centre, "smoothing": bits(smoothing)}
+                case |= {"labels": labels.tolist(), "images": store(mixed.permute(0, 2, 3, 1))}
+                case["targets"] = store(targets)
+                cases.append(case)
+    return cases
+
+
 def write(name, text):
     (OUT / f"{name}.json").write_text(text + "\n")
     (OUT / f"{name}.bin").write_bytes(blob)
@@ -142,6 +167,7 @@ def main():
     content = {"levels": levels(), "pictures": pictures(), "erasing": erasing()}
     parts = ",\n".join(f'"{name}":{lines(rows)}' for name, rows in content.items())
     write("augment", "{\n" + parts + "\n}")
+    write("mix", lines(mixing()))
 
 
 if __name__ == "__main__":

@@ -6,5 +6,6 @@ mod augment;
 mod decode;
 mod folder;
 mod loader;
+mod mix;
 mod pictures;
 mod pillow;
