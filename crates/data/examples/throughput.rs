@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::{
-    EvalTransform, ImageFolder, Labels, Limits, Loader, LoaderOptions, Normalization,
+    EvalTransform, ImageFolder, Labels, Limits, Loader, LoaderOptions, Normalization, RandAugment,
     RandomResizedCrop, Transform, decode, random,
 };
 
@@ -31,8 +31,12 @@ fn main() -> Result<(), fcmae_data::DataError> {
     let rate = |start: Instant, count: usize| count as f64 / start.elapsed().as_secs_f64();
     println!("decode            {:>8.0} images/s", rate(start, count));
 
+    let crop = RandomResizedCrop::new(size, size);
+    let augmented =
+        RandomResizedCrop { rand_augment: Some(RandAugment::new(&normalization)), ..crop.clone() };
     for (name, transform) in [
-        ("crop and flip", Transform::Train(RandomResizedCrop::new(size, size))),
+        ("crop and flip", Transform::Train(crop)),
+        ("and RandAugment", Transform::Train(augmented)),
         ("evaluation", Transform::Eval(EvalTransform::new(size, size))),
     ] {
         let start = Instant::now();

@@ -6,15 +6,19 @@ use crate::error::DataError;
 use crate::picture::Picture;
 
 mod crop;
+mod erase;
 mod eval;
 mod flip;
 mod normalize;
+mod rand_augment;
 mod resize;
 
 pub use crop::{Crop, RandomResizedCrop};
+pub use erase::RandomErasing;
 pub use eval::{EvalResize, EvalTransform};
 pub use flip::flip_horizontal;
 pub use normalize::Normalization;
+pub use rand_augment::{MAX_LEVEL, Operation, RandAugment};
 pub use resize::{CropBox, resize, resize_crop};
 
 /// Largest height or width of an input.
@@ -23,7 +27,7 @@ pub const MAX_SIDE: u32 = 16_384;
 /// From a decoded picture to the network's input size.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transform {
-    /// For training: a random crop, resized, perhaps mirrored.
+    /// For training: a random crop, resized, perhaps mirrored, and what its options add.
     Train(RandomResizedCrop),
     /// For evaluation and prediction: always the same.
     Eval(EvalTransform),
@@ -46,6 +50,34 @@ impl Transform {
         match self {
             Self::Train(train) => train.apply(picture, rng),
             Self::Eval(eval) => eval.apply(picture),
+        }
+    }
+
+    /// What comes after normalization, in place: random erasing, where it is asked for. `values` is
+    /// one picture, `[height, width, channels]` with the size of [`size`](Self::size).
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for settings out of range, or values of another size.
+    pub fn apply_normalized(
+        &self,
+        values: &mut [f32],
+        rng: &mut impl Rng,
+    ) -> Result<(), DataError> {
+        match self {
+            Self::Train(RandomResizedCrop { height, width, erasing: Some(erasing), .. }) => {
+                erasing.apply(values, *height, *width, rng)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the settings fit pictures of so many channels.
+    pub(crate) fn check_channels(&self, channels: u32) -> Result<(), DataError> {
+        match self {
+            Self::Train(RandomResizedCrop { rand_augment: Some(augment), .. }) => {
+                augment.check_channels(channels)
+            }
+            _ => Ok(()),
         }
     }
 

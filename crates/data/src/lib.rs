@@ -7,6 +7,7 @@
 //! - [`decode`]: one file becomes one [`Picture`];
 //! - [`augment`]: one picture becomes one input of the network;
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
+//! - [`mix`]: pictures of a batch are mixed in pairs, and labels with them;
 //! - [`error`]: what can go wrong, with its mend.
 
 #![forbid(unsafe_code)]
@@ -16,14 +17,19 @@ mod cache;
 pub mod decode;
 pub mod error;
 pub mod loader;
+pub mod mix;
 mod picture;
 pub mod random;
 pub mod sampler;
 pub mod source;
 
-pub use augment::{EvalResize, EvalTransform, Normalization, RandomResizedCrop, Transform};
+pub use augment::{
+    EvalResize, EvalTransform, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
+    Transform,
+};
 pub use decode::Limits;
 pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};
+pub use mix::Mix;
 pub use picture::Picture;
 pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};

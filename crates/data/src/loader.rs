@@ -122,6 +122,7 @@ impl Loader {
     ) -> Result<Self, DataError> {
         transform.check()?;
         let channels = normalization.channels()?;
+        transform.check_channels(channels)?;
         if !(0.0..=1.0).contains(&options.max_bad_fraction) {
             return Err(DataError::Parameter {
                 what: "allowed share of bad files",
@@ -495,7 +496,10 @@ impl Shared {
         for (&index, result) in indices.iter().zip(results.into_iter().flatten()) {
             match result {
                 Ok(picture) => {
+                    let start = batch.images.len();
                     self.normalization.append(&picture, &mut batch.images)?;
+                    let rng = &mut random::keyed(self.seed, "erase", epoch, u64::from(index));
+                    self.transform.apply_normalized(&mut batch.images[start..], rng)?;
                     batch.indices.push(index);
                     if let Some(label) = self.folder.samples[index as usize].label {
                         batch.labels.push(label as u32);

@@ -1,10 +1,10 @@
-//! Random resized crop and flip, for training.
+//! Random resized crop and flip, for training, and what may follow them.
 
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::resize::{Passes, View};
-use super::{check_size, flip_horizontal, round_half_even};
+use super::{RandAugment, RandomErasing, check_size, flip_horizontal, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random;
@@ -40,15 +40,30 @@ pub struct RandomResizedCrop {
     pub ratio: (f64, f64),
     /// Probability of mirroring.
     pub flip: f64,
+    /// Applied after mirroring. Fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
+    /// Applied after normalization, by [`Transform::apply_normalized`](super::Transform). Fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<RandomErasing>,
 }
 
 /// Crops tried before falling back to the centre.
 const TRIES: usize = 10;
 
 impl RandomResizedCrop {
-    /// With the published settings of pre-training: area 0.2 to 1, shape 3/4 to 4/3, flip 0.5.
+    /// With the published settings of pre-training: area 0.2 to 1, shape 3/4 to 4/3, flip 0.5,
+    /// nothing else.
     pub fn new(height: u32, width: u32) -> Self {
-        Self { height, width, scale: (0.2, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0), flip: 0.5 }
+        Self {
+            height,
+            width,
+            scale: (0.2, 1.0),
+            ratio: (3.0 / 4.0, 4.0 / 3.0),
+            flip: 0.5,
+            rand_augment: None,
+            erasing: None,
+        }
     }
 
     /// Draws the box for a picture of a size.
@@ -91,7 +106,7 @@ impl RandomResizedCrop {
         }
     }
 
-    /// Draws a box and a flip, and applies them.
+    /// Draws a box, a flip and, where asked for, RandAugment's operations, and applies them.
     ///
     /// # Errors
     /// [`DataError::Parameter`] for settings out of range.
@@ -105,6 +120,9 @@ impl RandomResizedCrop {
         let mut result = part.resized(part.whole(), self.height, self.width, passes);
         if mirrored {
             flip_horizontal(&mut result);
+        }
+        if let Some(augment) = &self.rand_augment {
+            augment.apply(&mut result, rng)?;
         }
         Ok(result)
     }
@@ -129,7 +147,8 @@ impl RandomResizedCrop {
         if !(0.0..=1.0).contains(&self.flip) {
             return refused("flip probability", self.flip.to_string(), "use 0 to 1");
         }
-        Ok(())
+        self.rand_augment.as_ref().map_or(Ok(()), RandAugment::check)?;
+        self.erasing.as_ref().map_or(Ok(()), RandomErasing::check)
     }
 }
 

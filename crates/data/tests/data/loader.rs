@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use fcmae_data::loader::{Batch, Loader, LoaderOptions};
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, EvalTransform, ImageFolder, Labels, Normalization, RandomResizedCrop, Transform,
+    DataError, EvalTransform, ImageFolder, Labels, Normalization, RandAugment, RandomErasing,
+    RandomResizedCrop, Transform,
 };
 
 use crate::pictures::{bad_kinds, good_kinds, jpeg, write};
@@ -29,6 +30,17 @@ fn photos(count: u32) -> tempfile::TempDir {
 fn train(folder: &Arc<ImageFolder>, options: &LoaderOptions) -> Result<Loader, DataError> {
     let transform = Transform::Train(RandomResizedCrop::new(16, 24));
     Loader::new(Arc::clone(folder), transform, Normalization::imagenet(3).unwrap(), options)
+}
+
+/// The published fine-tuning, of grey pictures where there is one channel.
+fn finetune(channels: u32) -> RandomResizedCrop {
+    let augment = RandAugment::new(&Normalization::imagenet(channels).unwrap());
+    RandomResizedCrop {
+        scale: (0.08, 1.0),
+        rand_augment: Some(augment),
+        erasing: Some(RandomErasing::new()),
+        ..RandomResizedCrop::new(16, 24)
+    }
 }
 
 fn eval(folder: &Arc<ImageFolder>, options: &LoaderOptions) -> Result<Loader, DataError> {
@@ -74,6 +86,71 @@ fn batches_are_the_same_for_any_number_of_workers() {
     }
     let other = LoaderOptions { seed: 12, ..options(0) };
     assert_ne!(hashes(train(&folder, &other).unwrap(), 14), expected);
+}
+
+#[test]
+fn augmented_batches_are_the_same_for_any_number_of_workers() {
+    let dir = photos(23);
+    let folder = folder(dir.path(), Labels::Required);
+    for channels in [3, 1] {
+        let load = |transform: RandomResizedCrop, options: &LoaderOptions| {
+            let normalization = Normalization::imagenet(channels).unwrap();
+            let transform = Transform::Train(transform);
+            Loader::new(Arc::clone(&folder), transform, normalization, options).unwrap()
+        };
+        let expected = hashes(load(finetune(channels), &options(0)), 14);
+        for workers in [1, 2, 3, 4] {
+            let found = hashes(load(finetune(channels), &options(workers)), 14);
+            assert_eq!(found, expected, "{workers}");
+        }
+        let mut late = load(finetune(channels), &options(2));
+        late.seek(2, 1);
+        assert_eq!(hashes(late, 5), expected[9..]);
+        let plain = RandomResizedCrop { rand_augment: None, ..finetune(channels) };
+        let whole = RandomResizedCrop { erasing: None, ..finetune(channels) };
+        assert_ne!(hashes(load(plain, &options(0)), 14), expected);
+        assert_ne!(hashes(load(whole, &options(0)), 14), expected);
+    }
+}
+
+#[test]
+fn erasing_comes_after_normalization_and_is_drawn_anew_each_epoch() {
+    let dir = photos(20);
+    let folder = folder(dir.path(), Labels::Required);
+    let batches = |erasing: Option<RandomErasing>| -> Vec<Batch> {
+        let transform = RandomResizedCrop { erasing, ..finetune(3) };
+        let normalization = Normalization::imagenet(3).unwrap();
+        let transform = Transform::Train(transform);
+        let loader =
+            Loader::new(Arc::clone(&folder), transform, normalization, &options(0)).unwrap();
+        loader.take(80).map(Result::unwrap).collect()
+    };
+    let always = RandomErasing { probability: 1.0, ..RandomErasing::new() };
+    let (plain, erased) = (batches(None), batches(Some(always)));
+    let mut places = Vec::new();
+    for (plain, erased) in plain.iter().zip(&erased) {
+        assert_eq!(plain.indices, erased.indices);
+        let pictures = plain.images.chunks_exact(16 * 24 * 3);
+        for (a, b) in pictures.zip(erased.images.chunks_exact(16 * 24 * 3)) {
+            let changed: Vec<usize> = (0..a.len()).filter(|&at| a[at] != b[at]).collect();
+            let share = changed.len() as f64 / a.len() as f64;
+            assert!((0.01..0.4).contains(&share), "{share}");
+            places.push(changed[0]);
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    assert!(places.len() > 100, "{}", places.len());
+}
+
+#[test]
+fn a_fill_colour_for_other_channels_is_refused_before_the_first_batch() {
+    let dir = photos(5);
+    let folder = folder(dir.path(), Labels::Required);
+    let transform = Transform::Train(finetune(1));
+    let normalization = Normalization::imagenet(3).unwrap();
+    let error = Loader::new(folder, transform, normalization, &options(0)).unwrap_err();
+    assert!(error.to_string().contains("pictures have 3 channels"), "{error}");
 }
 
 #[test]

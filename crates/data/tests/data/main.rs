@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod augment;
 mod decode;
 mod folder;
 mod loader;
+mod mix;
 mod pictures;
 mod pillow;

@@ -10,7 +10,7 @@ const VALUES: &[u8] = include_bytes!("../fixtures/resize.bin");
 const PICTURES: &str = include_str!("../fixtures/pictures.json");
 
 /// The twin of `source` in the script.
-fn source(kind: &str, height: u32, width: u32, channels: u32) -> Picture {
+pub(crate) fn source(kind: &str, height: u32, width: u32, channels: u32) -> Picture {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
