@@ -95,6 +95,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Bytes that should be a picture in TensorBoard are no PNG file.
+    #[error("the picture `{tag}` is no PNG file; encode it as one")]
+    NotPng {
+        /// The picture's name.
+        tag: String,
+    },
     /// A JSON or TOML text cannot be read.
     #[error("{} cannot be read: {flaw}", path.display())]
     Malformed {

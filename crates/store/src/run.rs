@@ -1,18 +1,24 @@
 //! One training run's folder:
 //! ```text
 //! RUN/  config.toml  run.json  log.txt  metrics.jsonl  skipped.jsonl  .lock
+//!       metrics.csv  evaluations.csv  events.out.tfevents.…
 //!       checkpoints/step-00001234/…  export/{last,best}/…
 //! ```
 
 mod lines;
 mod lock;
+mod metrics;
 mod record;
+mod table;
+mod tensorboard;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use lines::Lines;
+pub use metrics::Metrics;
 pub use record::Record;
 
 use crate::export::{self, ExportName};
@@ -28,9 +34,9 @@ pub(crate) const EXPORT: &str = "export";
 #[derive(Debug)]
 pub struct Run {
     path: PathBuf,
-    metrics: Lines,
+    metrics: Metrics,
     skipped: Lines,
-    log: Lines,
+    log: Arc<Lines>,
     /// Held, not read. `None` where the file system has no locks.
     _lock: Option<lock::Lock>,
 }
@@ -95,10 +101,11 @@ impl Run {
     }
 
     fn open(path: &Path, lock: Option<lock::Lock>) -> Result<Self, Error> {
+        let log = Arc::new(Lines::open(path.join("log.txt"))?);
         Ok(Self {
-            metrics: Lines::open(path.join(METRICS))?,
+            metrics: Metrics::open(path, Arc::clone(&log), None)?,
             skipped: Lines::open_unique(path.join("skipped.jsonl"))?,
-            log: Lines::open(path.join("log.txt"))?,
+            log,
             path: path.to_owned(),
             _lock: lock,
         })
@@ -109,9 +116,20 @@ impl Run {
         &self.path
     }
 
-    /// `metrics.jsonl`. Log a step's lines before its checkpoint is saved: on resume they stay.
-    pub fn metrics(&self) -> &Lines {
+    /// `metrics.jsonl`, with its tables and TensorBoard's curves. Log a step's lines before its
+    /// checkpoint is saved: on resume they stay.
+    pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Shows a picture in TensorBoard. `tag`: its name, such as `held_out/reconstructions`; `png`: a PNG
+    /// file's bytes, of which only the header is looked at. Where the file cannot be written for another
+    /// reason than a full disk, `log.txt` says so, once, and the run goes on without it.
+    ///
+    /// # Errors
+    /// [`Error::NotPng`] or [`Error::NoSpace`].
+    pub fn picture(&self, tag: &str, step: u64, png: &[u8]) -> Result<(), Error> {
+        self.metrics.picture(tag, step, png)
     }
 
     /// `skipped.jsonl`: a line that is there already is not written twice, so that a resumed run's
@@ -152,14 +170,15 @@ impl Run {
 
     /// Cuts off metrics that a resumed run will log again: every line with a `step` beyond this
     /// one, what follows such a line and has no `step`, and lines that are not JSON. Returns how
-    /// many.
+    /// many. The tables are written anew; TensorBoard is told to forget what it read of later steps
+    /// with the first point or picture that is added.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::NoSpace`]; the file is then as it was.
+    /// [`Error::Io`] or [`Error::NoSpace`]; `metrics.jsonl` is then as it was, or cut as a whole.
     pub fn truncate_metrics_after(&mut self, step: u64) -> Result<usize, Error> {
         let path = self.path.join(METRICS);
         let cut = lines::cut_after(&path, step)?;
-        self.metrics = Lines::open(path)?;
+        self.metrics = Metrics::open(&self.path, Arc::clone(&self.log), Some(step))?;
         Ok(cut)
     }
 }

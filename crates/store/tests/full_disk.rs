@@ -110,3 +110,44 @@ fn a_read_only_disk_is_refused_before_anything_starts() {
     refused(&disk.0.path().join("run"));
     refused(disk.0.path());
 }
+
+#[test]
+fn metrics_on_a_full_disk_leave_whole_records_and_go_on_once_there_is_space() {
+    let Some(disk) = Mounted::new("size=1m") else { return };
+    let path = disk.0.path().join("run");
+    let record = Record { config: String::new(), facts: json!({}) };
+    let run = Run::create(&path, &record).unwrap();
+    // All records of such lines are equally long.
+    let log = |step: u64| run.metrics().json(&json!({"step": step, "loss": 0.5, "lr": 0.25}));
+    log(1000).unwrap();
+    let entries = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let mut events = entries.filter(|path| path.to_string_lossy().contains(".tfevents."));
+    let events = events.next().unwrap();
+    let length = || std::fs::metadata(&events).unwrap().len();
+    let first = length();
+    log(1001).unwrap();
+    let (second, each) = (length(), length() - first);
+
+    // A picture that does not fit: only its header is looked at.
+    let mut png = include_bytes!("fixtures/picture.png").to_vec();
+    png.resize(MIB, 7);
+    let error = run.picture("large", 1001, &png).unwrap_err();
+    let Error::NoSpace { path: file, needed, .. } = &error else { panic!("{error}") };
+    assert_eq!(*file, events);
+    assert!((MIB as u64..MIB as u64 + 200).contains(needed), "{needed}");
+    assert_eq!(length(), second);
+
+    let filler = disk.0.path().join("filler");
+    let _ = std::fs::write(&filler, vec![0; MIB]);
+    let full = (1002..9000).find_map(|step| log(step).err().map(|error| (step, error)));
+    let Some((step, Error::NoSpace { .. })) = full else { panic!("{full:?}") };
+    std::fs::remove_file(&filler).unwrap();
+    let failed = length();
+    log(step + 1).unwrap();
+    assert_eq!(length(), failed + each);
+    assert_eq!((failed - second) % each, 0, "half a record would hide what follows");
+    drop(run);
+    drop(Run::resume(&path, &record, &[]).unwrap());
+    let rows = std::fs::read_to_string(path.join("metrics.csv")).unwrap();
+    assert_eq!(rows.lines().last().unwrap(), format!("{},,0.5,0.25,,", step + 1));
+}

@@ -133,5 +133,9 @@ fn check(path: &Path, reported: u64, kill: u64) -> u64 {
         })
         .collect();
     assert_eq!(steps, (1..=step).collect::<Vec<_>>(), "kill {kill}: each step is logged once");
+    let rows = std::fs::read_to_string(path.join("metrics.csv")).unwrap();
+    let rows: Vec<u64> =
+        rows.lines().skip(1).map(|row| row.split_once(',').unwrap().0.parse().unwrap()).collect();
+    assert_eq!(rows, steps, "kill {kill}: the table has the same");
     step
 }

@@ -27,7 +27,8 @@ fn a_run_gives_its_best_export_else_its_last_else_its_newest_checkpoint() {
     let run = new_run(&path);
     let error = resolve(&path).unwrap_err();
     let Error::NoWeights { looked_for, .. } = &error else { panic!("{error}") };
-    assert_eq!(looked_for.len(), 6);
+    assert_eq!(looked_for.len(), 7);
+    assert!(error.to_string().contains("run/model.pth"), "{error}");
     assert!(error.to_string().contains("export/best/model.safetensors"), "{error}");
     assert!(error.to_string().contains("checkpoints/step-*"), "{error}");
 

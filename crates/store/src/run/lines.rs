@@ -78,11 +78,13 @@ impl Lines {
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`]; [`Error::Malformed`] for a value that JSON cannot hold.
     pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_string(value).map_err(|error| Error::Malformed {
-            path: self.path.clone(),
-            flaw: error.to_string(),
-        })?;
-        self.text(&line)
+        self.text(&self.encode(value)?)
+    }
+
+    /// The line that [`Lines::json`] adds.
+    pub(super) fn encode(&self, value: &impl Serialize) -> Result<String, Error> {
+        serde_json::to_string(value)
+            .map_err(|error| Error::Malformed { path: self.path.clone(), flaw: error.to_string() })
     }
 }
 

@@ -1,0 +1,149 @@
+//! `metrics.jsonl`, and the same for other programs: tables and TensorBoard's event files.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::METRICS;
+use super::lines::Lines;
+use super::table::{EVALUATIONS, Table, UPDATES};
+use super::tensorboard::Events;
+use crate::Error;
+
+/// TensorBoard's tag of what is measured on held-out pictures. All else is `train/` and its key.
+const HELD_OUT: [(&str, &str); 3] =
+    [("top1", "held_out/top1"), ("top5", "held_out/top5"), ("held_out_loss", "held_out/loss")];
+
+/// What a run measures. `metrics.jsonl` is what a resumed run and the commands go by. From each of its
+/// lines follow a row of `metrics.csv` or `evaluations.csv` and points of TensorBoard's curves.
+#[derive(Debug)]
+pub struct Metrics {
+    lines: Lines,
+    log: Arc<Lines>,
+    views: Mutex<Views>,
+}
+
+/// What follows from `metrics.jsonl`. One that cannot be written is `None` from then on: no training
+/// ends for it.
+#[derive(Debug)]
+struct Views {
+    tables: [Option<Table>; 2],
+    events: Option<Events>,
+}
+
+impl Metrics {
+    /// Opens or creates the files. `resumed_at`: the step from which a run is taken up again.
+    pub(super) fn open(
+        run: &Path,
+        log: Arc<Lines>,
+        resumed_at: Option<u64>,
+    ) -> Result<Self, Error> {
+        let lines = Lines::open(run.join(METRICS))?;
+        let mut views = Views { tables: [None, None], events: Some(Events::new(run, resumed_at)) };
+        for (table, columns) in views.tables.iter_mut().zip([UPDATES, EVALUATIONS]) {
+            *table = less_full_disk(Table::open(run, columns, lines.path()), &log)?;
+        }
+        Ok(Self { lines, log, views: Mutex::new(views) })
+    }
+
+    /// `metrics.jsonl`.
+    pub fn path(&self) -> &Path {
+        self.lines.path()
+    }
+
+    /// Adds a value as one line of JSON. NaN and infinities become `null`.
+    ///
+    /// The numbers in an object with a `step` become points in TensorBoard, and a row of the table that
+    /// has columns for them. Where that fails for another reason than a full disk, `log.txt` says so,
+    /// once, and the run goes on without that file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where `metrics.jsonl` cannot be written, [`Error::NoSpace`] for any of the files;
+    /// [`Error::Malformed`] for a value that JSON cannot hold.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
+        let line = self.lines.encode(value)?;
+        // Held from here, so that all files have their lines in one order.
+        let mut views = self.views();
+        self.lines.text(&line)?;
+        let Ok(fields) = serde_json::from_str::<Map<_, _>>(&line) else { return Ok(()) };
+        let Views { tables, events } = &mut *views;
+        let mut result = Ok(());
+        for table in tables {
+            result = result.and(self.write(table, |table| table.add(&fields)));
+        }
+        if let Some((step, scalars)) = scalars(&fields) {
+            result = result.and(self.write(events, |events| events.scalars(step, &scalars)));
+        }
+        result
+    }
+
+    /// As [`Run::picture`](super::Run::picture).
+    pub(super) fn picture(&self, tag: &str, step: u64, png: &[u8]) -> Result<(), Error> {
+        self.write(&mut self.views().events, |events| events.picture(tag, step, png))
+    }
+
+    /// Makes the metrics so far outlast a power cut: for before a checkpoint that stands for them. The
+    /// tables are left out, since they are written anew when the run is resumed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where `metrics.jsonl` cannot be synced.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.lines.sync()?;
+        self.write(&mut self.views().events, |events| events.sync())
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes to a view that is still there.
+    fn write<T>(
+        &self,
+        view: &mut Option<T>,
+        write: impl FnOnce(&mut T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(open) = view else { return Ok(()) };
+        match write(open) {
+            Err(error @ Error::NotPng { .. }) => Err(error),
+            result => {
+                if less_full_disk(result, &self.log)?.is_none() {
+                    *view = None;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `None`, and a line in the log, for a failure that only takes a view away.
+fn less_full_disk<T>(result: Result<T, Error>, log: &Lines) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ Error::NoSpace { .. }) => Err(error),
+        Err(error) => {
+            // There is nowhere left to say that the log fails too.
+            let _ = log.text(&format!("{error}; going on without this file"));
+            Ok(None)
+        }
+    }
+}
+
+/// A line's step and its points, if it has any.
+fn scalars(fields: &Map<String, Value>) -> Option<(u64, Vec<(String, f32)>)> {
+    let step = fields.get("step")?.as_u64()?;
+    let held_out = |key: &str| HELD_OUT.iter().find(|(name, _)| *name == key);
+    let evaluation = fields.keys().any(|key| held_out(key).is_some());
+    let points = fields.iter().filter_map(|(key, value)| {
+        // An evaluation repeats the epoch of the update that it follows.
+        if key == "step" || (key == "epoch" && evaluation) {
+            return None;
+        }
+        let tag =
+            held_out(key).map_or_else(|| format!("train/{key}"), |(_, tag)| (*tag).to_owned());
+        Some((tag, value.as_f64()? as f32))
+    });
+    let points: Vec<_> = points.collect();
+    (!points.is_empty()).then_some((step, points))
+}

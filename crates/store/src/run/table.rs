@@ -1,0 +1,104 @@
+//! `metrics.csv` and `evaluations.csv`: what `metrics.jsonl` says, for spreadsheets and data frames.
+//!
+//! `metrics.jsonl` alone is the truth. While a run lives, a row is added with each of its lines; whenever
+//! a run is opened or cut back, the tables are written anew from it. So nothing of them needs mending, and
+//! runs from before there were tables get whole ones.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::lines::Lines;
+use crate::{Error, durable};
+
+/// What stands in a table. Its first column is `step`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    pub(super) file: &'static str,
+    names: &'static [&'static str],
+    /// A line with any of these is a row of the table.
+    own: &'static [&'static str],
+}
+
+/// One row an update.
+pub(super) const UPDATES: Columns = Columns {
+    file: "metrics.csv",
+    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm"],
+    own: &["loss", "lr", "images_per_second", "grad_norm"],
+};
+
+/// One row an evaluation on held-out pictures.
+pub(super) const EVALUATIONS: Columns = Columns {
+    file: "evaluations.csv",
+    names: &["step", "epoch", "top1", "top5", "held_out_loss"],
+    own: &["top1", "top5", "held_out_loss"],
+};
+
+impl Columns {
+    fn header(self) -> String {
+        self.names.join(",")
+    }
+
+    /// A line's row, if it has one in this table. What is no number stays empty: `null` stands for NaN.
+    fn row(self, line: &Map<String, Value>) -> Option<String> {
+        line.get("step")?.as_u64()?;
+        if !self.own.iter().any(|name| line.contains_key(*name)) {
+            return None;
+        }
+        let cell = |name: &&str| match line.get(*name) {
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        Some(self.names.iter().map(cell).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// A table that follows `metrics.jsonl`.
+#[derive(Debug)]
+pub(super) struct Table {
+    columns: Columns,
+    rows: Lines,
+}
+
+impl Table {
+    /// Writes the table of the metrics so far into the run's folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`].
+    pub(super) fn open(run: &Path, columns: Columns, metrics: &Path) -> Result<Self, Error> {
+        let file = File::open(metrics).map_err(Error::io("open", metrics))?;
+        let length = file.metadata().map_err(Error::io("read", metrics))?.len();
+        let (mut lines, mut line) = (BufReader::new(file), Vec::new());
+        let path = run.join(columns.file);
+        durable::write_file(&path, length, |out| {
+            writeln!(out, "{}", columns.header())?;
+            loop {
+                line.clear();
+                if lines.read_until(b'\n', &mut line)? == 0 {
+                    return Ok(());
+                }
+                let fields = serde_json::from_slice(&line).ok();
+                if let Some(row) = fields.and_then(|fields| columns.row(&fields)) {
+                    writeln!(out, "{row}")?;
+                }
+            }
+        })?;
+        Ok(Self { columns, rows: Lines::open(path)? })
+    }
+
+    /// Adds a line's row, if it has one here.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`]; the row is then missing until the run is opened again.
+    pub(super) fn add(&mut self, line: &Map<String, Value>) -> Result<(), Error> {
+        let Some(row) = self.columns.row(line) else { return Ok(()) };
+        self.rows.text(&row).inspect_err(|_| {
+            // Takes away the part of a row that may have been written.
+            if let Ok(mended) = Lines::open(self.rows.path().to_owned()) {
+                self.rows = mended;
+            }
+        })
+    }
+}
