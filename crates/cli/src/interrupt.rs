@@ -45,7 +45,10 @@ pub(crate) struct Stopped {
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, resume } = self;
-        write!(f, "stopped and saved after step {step}; to go on:  {resume}")
+        match step {
+            0 => write!(f, "stopped before the first step; to go on:  {resume}"),
+            _ => write!(f, "stopped and saved after step {step}; to go on:  {resume}"),
+        }
     }
 }
 

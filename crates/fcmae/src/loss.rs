@@ -49,7 +49,16 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[u32], smoothing: f64) -> Tenso
     for (row, &label) in target.chunks_mut(classes).zip(labels) {
         row[label as usize] += (1.0 - smoothing) as f32;
     }
-    let target = burn::tensor::TensorData::new(target, [images, classes]);
-    let target = Tensor::<2>::from_data(target, &logits.device().inner());
-    -(log_softmax(logits, 1) * target.autodiff()).sum() / images as f64
+    soft_cross_entropy(logits, target)
+}
+
+/// Cross entropy of logits `[N, K]` against as many target probabilities, mean over images: `[1]`.
+///
+/// # Panics
+/// With another number of targets than of logits.
+pub fn soft_cross_entropy(logits: Tensor<2>, targets: Vec<f32>) -> Tensor<1> {
+    let [images, classes] = logits.dims();
+    let targets = burn::tensor::TensorData::new(targets, [images, classes]);
+    let targets = Tensor::<2>::from_data(targets, &logits.device().inner());
+    -(log_softmax(logits, 1) * targets.autodiff()).sum() / images as f64
 }

@@ -63,14 +63,15 @@ fn a_killed_run_resumes_to_the_same_weights() {
     assert_eq!(steps(&killed), steps(&straight));
 }
 
-/// Starts a pre-training of many epochs and waits for its first checkpoint.
+/// Starts a pre-training of many epochs and waits for its first step.
 #[cfg(unix)]
 fn long_run(out: &std::path::Path, trained: &Trained) -> std::process::Child {
     let mut command = command(&[&"pretrain", &"--data", &trained.pictures(), &"--out", &out]);
     command.arg("--config").arg(trained.recipe("pretrain")).args(["--set", "optim.epochs=100000"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while !out.join("metrics.jsonl").exists() {
+    let metrics = out.join("metrics.jsonl");
+    while fs::metadata(&metrics).map_or(true, |file| file.len() == 0) {
         assert!(began.elapsed() < Duration::from_secs(60), "no step in a minute");
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -1,6 +1,9 @@
 //! What a pre-training or fine-tuning run is made of.
 
-use fcmae_data::{LoaderOptions, Normalization, RandomResizedCrop, Transform};
+use fcmae_data::{
+    DataError, LoaderOptions, Mix, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
+    Transform,
+};
 use serde::{Deserialize, Serialize};
 
 use super::model::ModelConfig;
@@ -226,6 +229,15 @@ pub struct FinetuneOptions {
     /// Decay of the moving average of the weights, which is then evaluated and exported; 0 for
     /// none.
     pub ema: f64,
+    /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; empty for none.
+    pub rand_augment: String,
+    /// Probability that a box of a picture becomes noise (random erasing); 0 for none.
+    pub erasing: f64,
+    /// α of mixup, which blends pictures and labels of a batch in pairs; 0 for none.
+    pub mixup: f64,
+    /// α of cutmix, which puts a box of one picture into the other; 0 for none. With both, each
+    /// batch gets one or the other.
+    pub cutmix: f64,
     /// Standard deviation of the new head's weights.
     pub head_std: f64,
     /// Channels of the pictures where the weights were trained on another number: the stem is
@@ -266,6 +278,10 @@ impl Default for FinetuneConfig {
                 drop_path: 0.1,
                 layer_decay: 0.9,
                 ema: 0.0,
+                rand_augment: String::new(),
+                erasing: 0.0,
+                mixup: 0.0,
+                cutmix: 0.0,
                 head_std: 0.02,
                 channels: 0,
                 evaluate_every: 5,
@@ -343,6 +359,32 @@ impl DataConfig {
             self.max_bad_fraction,
             "a share, 0 to 1",
         )
+    }
+}
+
+impl FinetuneConfig {
+    /// Random resized crop and flip to the network's size, and what the settings add.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for a text that is no RandAugment.
+    pub fn train_transform(&self) -> Result<Transform, DataError> {
+        let FinetuneOptions { rand_augment, erasing, .. } = &self.finetune;
+        let Transform::Train(crop) = self.data.train_transform() else {
+            return Ok(self.data.train_transform());
+        };
+        let rand_augment = match rand_augment.as_str() {
+            "" => None,
+            text => Some(RandAugment::parse(text, &self.data.normalization())?),
+        };
+        let erasing = (*erasing > 0.0)
+            .then(|| RandomErasing { probability: *erasing, ..RandomErasing::new() });
+        Ok(Transform::Train(RandomResizedCrop { rand_augment, erasing, ..crop }))
+    }
+
+    /// How a batch is mixed, and its labels smoothed.
+    pub fn mix(&self) -> Mix {
+        let FinetuneOptions { mixup, cutmix, label_smoothing, .. } = self.finetune;
+        Mix { mixup, cutmix, smoothing: label_smoothing, ..Mix::new() }
     }
 }
 
@@ -429,6 +471,18 @@ impl Settings for FinetuneConfig {
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
         range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;
+        // What they are made of is checked where it is defined.
+        let value = |key: &str, error: DataError| ConfigError::Value {
+            key: key.to_owned(),
+            value: String::new(),
+            reason: error.to_string(),
+        };
+        self.mix().check().map_err(|error| value("finetune.mixup", error))?;
+        let transform = self.train_transform().and_then(|transform| {
+            transform.check()?;
+            Ok(transform)
+        });
+        transform.map_err(|error| value("finetune.rand_augment", error))?;
         range(
             "finetune.channels",
             matches!(options.channels, 0 | 1 | 3),

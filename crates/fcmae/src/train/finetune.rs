@@ -16,7 +16,7 @@ use super::session::{self, Attempt, Course, Learner, Observer, Session};
 use crate::config::{DataConfig, FinetuneConfig};
 use crate::error::Result;
 use crate::evaluate::evaluate_folder;
-use crate::loss::cross_entropy;
+use crate::loss::soft_cross_entropy;
 use crate::model::{Classifier, DropPath, init};
 use crate::optim::{self, AdamW, Ema, GradientMap, LayerDecay};
 use crate::parameters::{self, host};
@@ -84,7 +84,7 @@ pub fn finetune(
     let plan = Plan::new(training.len(), &config.optim)?;
     let mut batches = Loader::new(
         Arc::clone(&training),
-        config.data.train_transform(),
+        config.train_transform()?,
         config.data.normalization(),
         &config.data.train_options(config.optim.batch, config.seed),
     )?;
@@ -136,6 +136,7 @@ pub fn finetune(
 
     let layers = LayerDecay::new(options.layer_decay, &config.model);
     let blocks = config.model.total_depth();
+    let (mix, classes) = (config.mix(), training.classes.len());
     let about = format!(
         "Classifier {} on {} pictures for {} epochs.",
         if pretrained.is_some() { "fine-tuned" } else { "trained from scratch" },
@@ -150,17 +151,16 @@ pub fn finetune(
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images) = (0.0, 0);
         for _ in 0..plan.accumulation {
-            let batch = session.next_batch(&mut batches)?;
+            let mut batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
             }
             let drop =
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
-            let labels = batch.labels.clone();
+            let targets = mix.apply(&mut batch, classes, config.seed)?;
             images += batch.len();
             let logits = learner.model.forward(session::images(batch, &device), drop.as_ref());
-            let loss =
-                cross_entropy(logits, &labels, options.label_smoothing) / plan.accumulation as f64;
+            let loss = soft_cross_entropy(logits, targets) / plan.accumulation as f64;
             let mut grads = loss.backward();
             optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
             loss_sum += host(loss.inner())[0];
