@@ -94,8 +94,8 @@ impl Batch {
     }
 }
 
-/// Batches of a folder, in order: an iterator, endless when shuffled (on across epochs), one epoch
-/// long when sequential. After an error it ends.
+/// Batches of a folder, in order: an iterator, endless when shuffled or balanced (on across
+/// epochs), one epoch long when sequential. After an error it ends.
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
@@ -129,11 +129,8 @@ impl Loader {
                 mend: "use 0 to 1, such as 0.1".to_owned(),
             });
         }
-        let set = u32::try_from(folder.len()).map_err(|_| DataError::TooManyPictures {
-            path: folder.root.clone(),
-            count: folder.len(),
-        })?;
-        let sampler = Sampler::new(set, options.batch, options.order, options.seed)?;
+        let labels: Vec<_> = folder.samples.iter().map(|sample| sample.label).collect();
+        let sampler = Sampler::new(&labels, options.batch, options.order, options.seed)?;
         Ok(Self {
             batches_per_epoch: sampler.batches_per_epoch(),
             threads: Vec::new(),
@@ -175,7 +172,7 @@ impl Loader {
         let mut queue = self.shared.lock();
         let per_epoch = self.batches_per_epoch.max(1);
         queue.next = match queue.order {
-            Order::Shuffled => (epoch + number / per_epoch, number % per_epoch),
+            Order::Shuffled | Order::Balanced => (epoch + number / per_epoch, number % per_epoch),
             Order::Sequential => (epoch, number),
         };
         // Work under way belongs to a batch whose ticket nobody waits for any more.
@@ -320,6 +317,8 @@ struct Pending {
     ticket: u64,
     place: (u64, u64),
     indices: Vec<u32>,
+    /// What each sample is augmented by.
+    draws: Vec<u64>,
     /// Samples handed out.
     begun: usize,
     /// Samples that came back.
@@ -341,6 +340,7 @@ struct Task {
     slot: usize,
     epoch: u64,
     index: u32,
+    draw: u64,
 }
 
 impl Queue {
@@ -365,7 +365,7 @@ impl Queue {
                 return;
             }
             self.next = (place.0, place.1 + 1);
-            if self.order == Order::Shuffled && self.next.1 >= self.sampler.batches_per_epoch() {
+            if self.order != Order::Sequential && self.next.1 >= self.sampler.batches_per_epoch() {
                 self.next = (place.0 + 1, 0);
             }
             self.tickets += 1;
@@ -375,6 +375,7 @@ impl Queue {
                 begun: 0,
                 done: 0,
                 results: indices.iter().map(|_| None).collect(),
+                draws: self.sampler.draws(place.1, &indices),
                 indices,
                 loaded: None,
             });
@@ -386,7 +387,8 @@ impl Queue {
         let batch = self.pending.iter_mut().find(|batch| batch.begun < batch.indices.len())?;
         let slot = batch.begun;
         batch.begun += 1;
-        Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index: batch.indices[slot] })
+        let (index, draw) = (batch.indices[slot], batch.draws[slot]);
+        Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index, draw })
     }
 
     fn find(&mut self, ticket: u64) -> Option<&mut Pending> {
@@ -440,8 +442,14 @@ impl Shared {
             queue.plan(1);
             queue.pending.pop_front()
         };
-        let Some(Pending { place, indices, .. }) = begun else { return Ok(None) };
-        let task = |(slot, &index)| Task { ticket: 0, slot, epoch: place.0, index };
+        let Some(Pending { place, indices, draws, .. }) = begun else { return Ok(None) };
+        let task = |(slot, &index): (usize, &u32)| Task {
+            ticket: 0,
+            slot,
+            epoch: place.0,
+            index,
+            draw: draws[slot],
+        };
         let results = indices.iter().enumerate().map(|i| Some(self.load(task(i)))).collect();
         self.assemble(place, &indices, results).map(Some)
     }
@@ -464,7 +472,7 @@ impl Shared {
                     picture
                 }
             };
-            let rng = &mut random::keyed(self.seed, "augment", task.epoch, u64::from(task.index));
+            let rng = &mut random::keyed(self.seed, "augment", task.epoch, task.draw);
             self.transform
                 .apply(&picture, rng)
                 .map_err(|error| DecodeError::Unsupported(error.to_string()))
