@@ -15,7 +15,7 @@ use crate::error::{DataError, DecodeError};
 use crate::picture::Picture;
 use crate::random;
 use crate::sampler::{Order, Sampler};
-use crate::source::{ImageFolder, Sample, Skipped, printable};
+use crate::source::{ImageFolder, Skipped, printable};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug)]
@@ -275,7 +275,7 @@ impl Drop for Loader {
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("root", &self.shared.folder.root)
+            .field("roots", &self.shared.folder.roots)
             .field("set", &self.shared.folder.len())
             .field("workers", &self.workers)
             .finish_non_exhaustive()
@@ -457,15 +457,14 @@ impl Shared {
     /// One sample: decoded, or from the cache, and augmented.
     fn load(&self, task: Task) -> Result<Picture, DecodeError> {
         decode::caught(|| {
-            let sample = &self.folder.samples[task.index as usize];
-            let path = self.folder.path(task.index as usize);
-            // Also for a kept picture: whether a file that is gone is skipped must not depend on
-            // the cache.
-            check_unchanged(sample, &std::fs::metadata(&path)?)?;
             let picture = match self.cache.get(task.index) {
-                Some(picture) => picture,
+                Some(picture) => {
+                    // Whether a file that is gone is skipped must not depend on the cache.
+                    self.folder.check_unchanged(task.index as usize)?;
+                    picture
+                }
                 None => {
-                    let bytes = decode::read_file(&path, &self.limits)?;
+                    let bytes = self.folder.read(task.index as usize, &self.limits)?;
                     let picture = decode::decode(&bytes, self.channels, &self.limits)?;
                     let picture = Arc::new(picture);
                     self.cache.put(task.index, &picture);
@@ -514,21 +513,6 @@ impl Shared {
         }
         Ok(Loaded { batch, bad })
     }
-}
-
-/// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
-fn check_unchanged(sample: &Sample, meta: &std::fs::Metadata) -> Result<(), DecodeError> {
-    if !meta.is_file() {
-        return Err(DecodeError::NotAFile);
-    }
-    if meta.len() != sample.bytes {
-        let text = format!("{} bytes, it had {}", meta.len(), sample.bytes);
-        return Err(DecodeError::Changed(text));
-    }
-    if meta.modified().ok() != sample.modified {
-        return Err(DecodeError::Changed("written to since".to_owned()));
-    }
-    Ok(())
 }
 
 /// Tells the loader when its thread ends by a panic.

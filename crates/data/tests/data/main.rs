@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod archive;
 mod decode;
 mod folder;
+mod list;
 mod loader;
 mod pictures;
 mod pillow;
+mod sources;
