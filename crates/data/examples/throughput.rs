@@ -1,7 +1,7 @@
-//! How fast a folder of pictures becomes batches on this machine.
+//! How fast a set of pictures is found and becomes batches on this machine.
 //!
 //! ```text
-//! cargo run --release -p fcmae-data --example throughput -- FOLDER [SIZE] [WORKERS]
+//! cargo run --release -p fcmae-data --example throughput -- DATA [SIZE] [WORKERS]
 //! ```
 
 #![allow(clippy::unwrap_used)]
@@ -16,17 +16,20 @@ use fcmae_data::{
 
 fn main() -> Result<(), fcmae_data::DataError> {
     let mut args = std::env::args().skip(1);
-    let root = args.next().expect("give a folder of pictures");
+    let root = args.next().expect("give a folder, an archive or a list of pictures");
     let mut number = |default: u32| args.next().map_or(default, |text| text.parse().unwrap());
     let (size, workers) = (number(224), number(2) as usize);
+    let start = Instant::now();
     let folder = Arc::new(ImageFolder::open(root, Labels::Ignored)?);
+    println!("found in          {:>8.3} s", start.elapsed().as_secs_f64());
     let normalization = Normalization::imagenet(3)?;
     println!("{} pictures, {size}×{size}", folder.len());
 
     let count = folder.len().min(500);
     let start = Instant::now();
     let pictures: Vec<_> = (0..count)
-        .filter_map(|i| decode::open(&folder.path(i), 3, &Limits::default()).ok())
+        .filter_map(|i| folder.read(i, &Limits::default()).ok())
+        .filter_map(|bytes| decode::decode(&bytes, 3, &Limits::default()).ok())
         .collect();
     let rate = |start: Instant, count: usize| count as f64 / start.elapsed().as_secs_f64();
     println!("decode            {:>8.0} images/s", rate(start, count));

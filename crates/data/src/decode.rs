@@ -132,7 +132,7 @@ fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Pict
     Ok(color::to_channels(image, channels))
 }
 
-fn check(what: &'static str, value: u64, limit: u64) -> Result<(), DecodeError> {
+pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<(), DecodeError> {
     if value > limit { Err(DecodeError::TooLarge { what, value, limit }) } else { Ok(()) }
 }
 

@@ -40,8 +40,8 @@ pub enum DecodeError {
     /// The bytes break the rules of their format.
     #[error("damaged: {0}")]
     Malformed(String),
-    /// The file is no longer the one that was found when the folder was read.
-    #[error("changed since the folder was read: {0}")]
+    /// The file is no longer the one that was found when the set was read.
+    #[error("changed since the set was read: {0}")]
     Changed(String),
     /// The decoder panicked on it. The panic was caught.
     #[error("damaged: the decoder failed on it ({0})")]
@@ -52,19 +52,39 @@ pub enum DecodeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The data folder is not there.
-    #[error("{}: no such folder; check the path", printable(.0))]
+    /// The data folder, archive or list is not there.
+    #[error("{}: no such folder, archive or list; check the path", printable(.0))]
     Missing(PathBuf),
-    /// The data path is a file.
-    #[error("{}: not a folder; give the folder that holds the pictures", printable(.0))]
+    /// The data path is a file, and neither an archive nor a list.
+    #[error(
+        "{}: not a folder, nor a .tar archive, nor a list of files (.csv, .tsv, .txt); give the \
+         folder that holds the pictures",
+        printable(.0)
+    )]
     NotAFolder(PathBuf),
-    /// The data folder cannot be listed.
-    #[error("{}: cannot be listed: {source}", printable(.path))]
+    /// The data folder cannot be listed, or the file not opened.
+    #[error("{}: cannot be read: {source}", printable(.path))]
     Unreadable {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
+    },
+    /// An archive of which nothing can be used.
+    #[error("{}: cannot be used as an archive: {reason}", printable(.path))]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The reason, and the mend.
+        reason: String,
+    },
+    /// A list of which nothing can be used.
+    #[error("{}: cannot be used as a list of pictures: {reason}", printable(.path))]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// The reason, and the mend.
+        reason: String,
     },
     /// Nothing with a picture's extension.
     #[error(
@@ -82,24 +102,25 @@ pub enum DataError {
         /// Entries with a picture's extension that are no regular files.
         skipped: usize,
     },
-    /// Labels are needed and there are not two class folders.
+    /// Labels are needed and there are not two classes.
     #[error(
         "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
-         into a sub-folder of its own ({outside} pictures lie outside of any)",
+         into a sub-folder of its own, or name their labels in a list ({outside} pictures lie \
+         outside of any class)",
         printable(.path),
-        if .classes.is_empty() { "no class folder".to_owned() } else { format!("one class folder ({:?})", .classes[0]) }
+        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) }
     )]
     TooFewClasses {
         /// The folder.
         path: PathBuf,
         /// The classes found: none or one.
         classes: Vec<String>,
-        /// Pictures in the folder itself, which have no class.
+        /// Pictures that have no class.
         outside: usize,
     },
-    /// A class folder that the given class list does not name.
+    /// A class that the given class list does not name.
     #[error(
-        "{}: class folder {class:?} is not one of the {} classes expected ({}); rename or remove it, or use weights \
+        "{}: class {class:?} is not one of the {} classes expected ({}); rename or remove it, or use weights \
          trained with that class",
         printable(.path),
         .expected.len(),
@@ -108,13 +129,13 @@ pub enum DataError {
     UnknownClass {
         /// The data folder.
         path: PathBuf,
-        /// The class folder's name.
+        /// The class's name.
         class: String,
         /// The class list.
         expected: Vec<String>,
     },
     /// More samples than an index can count.
-    #[error("{}: {count} pictures; at most {} are supported, split the folder", printable(.path), u32::MAX)]
+    #[error("{}: {count} pictures; at most {} are supported, split the set", printable(.path), u32::MAX)]
     TooManyPictures {
         /// The folder.
         path: PathBuf,

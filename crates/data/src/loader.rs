@@ -15,7 +15,7 @@ use crate::error::{DataError, DecodeError};
 use crate::picture::Picture;
 use crate::random;
 use crate::sampler::{Order, Sampler};
-use crate::source::{ImageFolder, Sample, Skipped, printable};
+use crate::source::{ImageFolder, Skipped, printable};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug)]
@@ -94,8 +94,8 @@ impl Batch {
     }
 }
 
-/// Batches of a folder, in order: an iterator, endless when shuffled (on across epochs), one epoch
-/// long when sequential. After an error it ends.
+/// Batches of a folder, in order: an iterator, endless when shuffled or balanced (on across
+/// epochs), one epoch long when sequential. After an error it ends.
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
@@ -130,11 +130,8 @@ impl Loader {
                 mend: "use 0 to 1, such as 0.1".to_owned(),
             });
         }
-        let set = u32::try_from(folder.len()).map_err(|_| DataError::TooManyPictures {
-            path: folder.root.clone(),
-            count: folder.len(),
-        })?;
-        let sampler = Sampler::new(set, options.batch, options.order, options.seed)?;
+        let labels: Vec<_> = folder.samples.iter().map(|sample| sample.label).collect();
+        let sampler = Sampler::new(&labels, options.batch, options.order, options.seed)?;
         Ok(Self {
             batches_per_epoch: sampler.batches_per_epoch(),
             threads: Vec::new(),
@@ -176,7 +173,7 @@ impl Loader {
         let mut queue = self.shared.lock();
         let per_epoch = self.batches_per_epoch.max(1);
         queue.next = match queue.order {
-            Order::Shuffled => (epoch + number / per_epoch, number % per_epoch),
+            Order::Shuffled | Order::Balanced => (epoch + number / per_epoch, number % per_epoch),
             Order::Sequential => (epoch, number),
         };
         // Work under way belongs to a batch whose ticket nobody waits for any more.
@@ -279,7 +276,7 @@ impl Drop for Loader {
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("root", &self.shared.folder.root)
+            .field("roots", &self.shared.folder.roots)
             .field("set", &self.shared.folder.len())
             .field("workers", &self.workers)
             .finish_non_exhaustive()
@@ -321,6 +318,8 @@ struct Pending {
     ticket: u64,
     place: (u64, u64),
     indices: Vec<u32>,
+    /// What each sample is augmented by.
+    draws: Vec<u64>,
     /// Samples handed out.
     begun: usize,
     /// Samples that came back.
@@ -342,6 +341,7 @@ struct Task {
     slot: usize,
     epoch: u64,
     index: u32,
+    draw: u64,
 }
 
 impl Queue {
@@ -366,7 +366,7 @@ impl Queue {
                 return;
             }
             self.next = (place.0, place.1 + 1);
-            if self.order == Order::Shuffled && self.next.1 >= self.sampler.batches_per_epoch() {
+            if self.order != Order::Sequential && self.next.1 >= self.sampler.batches_per_epoch() {
                 self.next = (place.0 + 1, 0);
             }
             self.tickets += 1;
@@ -376,6 +376,7 @@ impl Queue {
                 begun: 0,
                 done: 0,
                 results: indices.iter().map(|_| None).collect(),
+                draws: self.sampler.draws(place.1, &indices),
                 indices,
                 loaded: None,
             });
@@ -387,7 +388,8 @@ impl Queue {
         let batch = self.pending.iter_mut().find(|batch| batch.begun < batch.indices.len())?;
         let slot = batch.begun;
         batch.begun += 1;
-        Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index: batch.indices[slot] })
+        let (index, draw) = (batch.indices[slot], batch.draws[slot]);
+        Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index, draw })
     }
 
     fn find(&mut self, ticket: u64) -> Option<&mut Pending> {
@@ -441,8 +443,14 @@ impl Shared {
             queue.plan(1);
             queue.pending.pop_front()
         };
-        let Some(Pending { place, indices, .. }) = begun else { return Ok(None) };
-        let task = |(slot, &index)| Task { ticket: 0, slot, epoch: place.0, index };
+        let Some(Pending { place, indices, draws, .. }) = begun else { return Ok(None) };
+        let task = |(slot, &index): (usize, &u32)| Task {
+            ticket: 0,
+            slot,
+            epoch: place.0,
+            index,
+            draw: draws[slot],
+        };
         let results = indices.iter().enumerate().map(|i| Some(self.load(task(i)))).collect();
         self.assemble(place, &indices, results).map(Some)
     }
@@ -450,22 +458,21 @@ impl Shared {
     /// One sample: decoded, or from the cache, and augmented.
     fn load(&self, task: Task) -> Result<Picture, DecodeError> {
         decode::caught(|| {
-            let sample = &self.folder.samples[task.index as usize];
-            let path = self.folder.path(task.index as usize);
-            // Also for a kept picture: whether a file that is gone is skipped must not depend on
-            // the cache.
-            check_unchanged(sample, &std::fs::metadata(&path)?)?;
             let picture = match self.cache.get(task.index) {
-                Some(picture) => picture,
+                Some(picture) => {
+                    // Whether a file that is gone is skipped must not depend on the cache.
+                    self.folder.check_unchanged(task.index as usize)?;
+                    picture
+                }
                 None => {
-                    let bytes = decode::read_file(&path, &self.limits)?;
+                    let bytes = self.folder.read(task.index as usize, &self.limits)?;
                     let picture = decode::decode(&bytes, self.channels, &self.limits)?;
                     let picture = Arc::new(picture);
                     self.cache.put(task.index, &picture);
                     picture
                 }
             };
-            let rng = &mut random::keyed(self.seed, "augment", task.epoch, u64::from(task.index));
+            let rng = &mut random::keyed(self.seed, "augment", task.epoch, task.draw);
             self.transform
                 .apply(&picture, rng)
                 .map_err(|error| DecodeError::Unsupported(error.to_string()))
@@ -510,21 +517,6 @@ impl Shared {
         }
         Ok(Loaded { batch, bad })
     }
-}
-
-/// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
-fn check_unchanged(sample: &Sample, meta: &std::fs::Metadata) -> Result<(), DecodeError> {
-    if !meta.is_file() {
-        return Err(DecodeError::NotAFile);
-    }
-    if meta.len() != sample.bytes {
-        let text = format!("{} bytes, it had {}", meta.len(), sample.bytes);
-        return Err(DecodeError::Changed(text));
-    }
-    if meta.modified().ok() != sample.modified {
-        return Err(DecodeError::Changed("written to since".to_owned()));
-    }
-    Ok(())
 }
 
 /// Tells the loader when its thread ends by a panic.

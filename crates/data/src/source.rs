@@ -1,4 +1,7 @@
-//! Where pictures come from: a folder of files as a sorted list of samples.
+//! Where pictures come from: folders of files, tar archives and lists as one sorted list of samples.
+//!
+//! Nothing is decoded here, and of an archive only the headers are read: what stays in memory is a
+//! name, a size and a place for each picture.
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -6,36 +9,55 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
+mod archive;
+mod classes;
 mod folder;
+mod list;
+mod read;
 mod split;
 
 pub use folder::EXTENSIONS;
 pub use split::Amount;
 
-/// What class folders mean.
+/// What labels are taken from: class folders, an archive's `KEY.cls`, a list's label column.
 #[derive(Clone, Copy, Debug)]
 pub enum Labels<'a> {
     /// Any layout; samples have no labels. For pre-training.
     Ignored,
-    /// Each sub-folder with pictures is a class, sorted by name; pictures anywhere below it count
-    /// to it. At least two.
+    /// Every sample has a class; there are at least two. Of a folder, each sub-folder with pictures
+    /// is a class, and pictures anywhere below it count to it. Classes are sorted by name; where
+    /// all are numbers and none is a folder's name, as numbers.
     Required,
     /// As `Required`, for the classes a network already has: labels are positions in this list, a
-    /// class folder that it does not name is an error, and a class may be absent.
+    /// class that it does not name is an error, and a class may be absent. A number from an archive
+    /// or a list that is no name in it is taken for a position.
     Classes(&'a [String]),
 }
 
-/// One picture file.
+/// One picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Path relative to the folder's root.
+    /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there.
     pub path: PathBuf,
     /// Position in [`ImageFolder::classes`]; `None` where labels are ignored.
     pub label: Option<usize>,
-    /// Size in bytes when the folder was read.
+    /// Size in bytes when the set was read.
     pub bytes: u64,
-    /// Time of the last change when the folder was read, where the system knows it.
+    /// Time of the last change of the file (of an archive, of the whole archive) when the set was
+    /// read, where the system knows it.
     pub modified: Option<SystemTime>,
+    /// Position in the set's bases.
+    base: u32,
+    /// Of an archive: where the picture's bytes begin. Else 0.
+    offset: u64,
+}
+
+/// What a sample's path is relative to: a folder, or an archive.
+#[derive(Clone, Debug)]
+struct Base {
+    path: PathBuf,
+    /// Of an archive: its size in bytes when the set was read.
+    archive: Option<u64>,
 }
 
 /// A file that is left out, and why. Serialises as `{"path": …, "reason": …}`, with control
@@ -53,33 +75,55 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&printable(path))
 }
 
-/// A folder of picture files: the samples, sorted by relative path.
+/// A set of pictures: the samples of one or several folders, archives and lists, sorted by path.
+///
+/// The same pictures under the same names are the same set, with the same fingerprint and batches,
+/// whether they lie in a folder, in any number of archives, or are named by a list.
 #[derive(Clone, Debug)]
 pub struct ImageFolder {
-    /// The folder.
-    pub root: PathBuf,
+    /// What was opened, in the order given.
+    pub roots: Vec<PathBuf>,
     /// Class names, sorted, or in the order given; empty where labels are ignored.
     pub classes: Vec<String>,
-    /// The pictures, sorted by relative path, so that positions never depend on the file system.
+    /// The pictures, sorted by path, so that positions never depend on the file system.
     pub samples: Vec<Sample>,
-    /// Entries with a picture's extension that cannot be one: FIFOs, folders, broken links; and
-    /// folders that cannot be entered.
+    /// What was meant for a picture and cannot be one: FIFOs, broken links, members of an archive
+    /// that is cut short, files that a list names and that are missing; and folders that cannot be
+    /// entered.
     pub skipped: Vec<Skipped>,
     /// Hidden files, and files with other extensions.
     pub passed_over: usize,
     /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
     pub empty_classes: Vec<String>,
+    bases: Vec<Base>,
 }
 
 impl ImageFolder {
-    /// Reads a folder and everything below it. Links are followed, loops of them survived.
+    /// Reads a set of pictures. What `root` is tells itself:
+    /// - a folder of picture files: everything below it. Links are followed, loops of them survived;
+    /// - a folder without pictures and with `.tar` archives: all archives below it, as one set;
+    /// - a tar archive: its members that are named like pictures; labels are those of `KEY.cls`, a
+    ///   number or a name, or where the archive has none, the members' folders;
+    /// - a `.csv` or `.tsv` file: a path a line and, in the second column, a label. The first line
+    ///   may name the columns: path, file or image; label or class;
+    /// - a `.txt` file: a path a line, without labels. Paths in lists are absolute, or relative to the
+    ///   list's folder.
     ///
     /// # Errors
-    /// A folder that is missing, no folder, cannot be listed or holds no picture; with labels, one
-    /// that has fewer than two classes ([`Labels::Required`]) or a class that is not in the list
-    /// ([`Labels::Classes`]).
+    /// What is missing, none of these, cannot be read or holds no picture; with labels, a set that
+    /// has fewer than two classes ([`Labels::Required`]) or a class that is not among those given
+    /// ([`Labels::Classes`]), or a list without labels.
     pub fn open(root: impl Into<PathBuf>, labels: Labels<'_>) -> Result<Self, crate::DataError> {
-        folder::scan(root.into(), labels)
+        Self::open_all(&[root.into()], labels)
+    }
+
+    /// Reads several folders, archives and lists (see [`open`](Self::open)) as one set; classes of
+    /// the same name are one class.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of each; none given, or the same one twice.
+    pub fn open_all(roots: &[PathBuf], labels: Labels<'_>) -> Result<Self, crate::DataError> {
+        classes::gather(roots, labels)
     }
 
     /// Number of samples.
@@ -92,12 +136,14 @@ impl ImageFolder {
         self.samples.is_empty()
     }
 
-    /// The whole path of a sample's file.
+    /// The whole path of a sample's file. Of an archive's member, the archive's path and the
+    /// member's name behind it: a name for messages; [`read`](Self::read) gives the bytes.
     ///
     /// # Panics
     /// When there is no sample at `index`.
     pub fn path(&self, index: usize) -> PathBuf {
-        self.root.join(&self.samples[index].path)
+        let sample = &self.samples[index];
+        self.bases[sample.base as usize].path.join(&sample.path)
     }
 
     /// Samples a class; empty where labels are ignored.
@@ -109,8 +155,7 @@ impl ImageFolder {
         counts
     }
 
-    /// A hash, in hexadecimal, over the class names and every sample's relative path, label and
-    /// size. A run that resumes on data with another fingerprint would not be the same run.
+    /// A hash, in hexadecimal, over the class names and every sample's path, label and size. A run that resumes on data with another fingerprint would not be the same run.
     pub fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
@@ -128,15 +173,16 @@ impl ImageFolder {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// The same folder with only the samples at `indices` (ascending).
+    /// The same set with only the samples at `indices` (ascending).
     fn subset(&self, indices: &[usize]) -> Self {
         Self {
-            root: self.root.clone(),
+            roots: self.roots.clone(),
             classes: self.classes.clone(),
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             skipped: self.skipped.clone(),
             passed_over: self.passed_over,
             empty_classes: self.empty_classes.clone(),
+            bases: self.bases.clone(),
         }
     }
 }

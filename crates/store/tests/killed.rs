@@ -13,6 +13,8 @@ use serde_json::json;
 
 const CHILD: &str = "FCMAE_STORE_TEST_RUN";
 const KILLS: u64 = 50;
+/// Checkpoints that stay.
+const KEPT: usize = 2;
 
 fn record() -> Record {
     Record { config: "seed = 1\n".to_owned(), facts: json!({"seed": 1}) }
@@ -57,7 +59,7 @@ fn every_kill_is_survived() {
     let path = folder.path().join("run");
     drop(Run::create(&path, &record()).unwrap());
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    let mut total = 0;
+    let (mut total, mut most) = (0, KEPT);
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "child_saves_until_it_is_killed", "--nocapture"])
@@ -86,7 +88,10 @@ fn every_kill_is_survived() {
         child.wait().unwrap();
         listener.join().unwrap();
         reported = reports.try_iter().last().unwrap_or(reported);
-        total = check(&path, reported, kill);
+        // A save removes what is too old before it is reported. A life that ended before its first
+        // report may leave one folder more than it found.
+        most = if reported > total { KEPT + 1 } else { most + 1 };
+        total = check(&path, reported, kill, most);
     }
     assert!(
         total > KILLS,
@@ -95,7 +100,7 @@ fn every_kill_is_survived() {
 }
 
 /// The last step that was reported durable is there, or the one after it.
-fn check(path: &Path, reported: u64, kill: u64) -> u64 {
+fn check(path: &Path, reported: u64, kill: u64, most: usize) -> u64 {
     let mut run = Run::resume(path, &record(), &[]).unwrap();
     let names = |folder: &Path| -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
@@ -117,7 +122,8 @@ fn check(path: &Path, reported: u64, kill: u64) -> u64 {
         "kill {kill}: {reported} reported, {step} found"
     );
     assert_eq!(latest.checkpoint, checkpoint(step), "kill {kill}");
-    assert!(names(&path.join("checkpoints")).len() <= 3, "kill {kill}");
+    let folders = names(&path.join("checkpoints"));
+    assert!(folders.len() <= most, "kill {kill}: more than {most} in {folders:?}");
 
     let export = path.join("export/last");
     if export.exists() {

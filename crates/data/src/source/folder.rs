@@ -1,119 +1,56 @@
-//! Reading a folder of picture files.
+//! A folder of picture files.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{ImageFolder, Labels, Sample, Skipped, portable_bytes, printable};
+use super::classes::Gathered;
+use super::{Sample, Skipped, archive, printable};
 use crate::error::DataError;
 
 /// Extensions that are looked for, in small letters. The format itself is told by the content.
 pub const EXTENSIONS: [&str; 10] =
     ["bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
-pub(super) fn scan(root: PathBuf, labels: Labels<'_>) -> Result<ImageFolder, DataError> {
-    match fs::metadata(&root) {
-        Ok(meta) if meta.is_dir() => {}
-        Ok(_) => return Err(DataError::NotAFolder(root)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(DataError::Missing(root));
-        }
-        Err(source) => return Err(DataError::Unreadable { path: root, source }),
-    }
-    let mut walk = Walk::default();
-    walk.run(&root)?;
-    let Walk { mut samples, mut skipped, passed_over, top_folders, .. } = walk;
-    samples.sort_by_cached_key(|sample| portable_bytes(&sample.path));
-    skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
-
-    if samples.is_empty() {
-        return Err(DataError::NoPictures {
-            path: root,
-            extensions: EXTENSIONS.map(|e| format!(".{e}")).join(" "),
-            passed_over,
-            skipped: skipped.len(),
-        });
-    }
-    if u32::try_from(samples.len()).is_err() {
-        return Err(DataError::TooManyPictures { path: root, count: samples.len() });
-    }
-    let mut folder = ImageFolder {
-        root,
-        classes: Vec::new(),
-        samples,
-        skipped,
-        passed_over,
-        empty_classes: Vec::new(),
+/// Adds what lies below a folder: its pictures, or where there are none, its archives' pictures.
+pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
+    let base = set.base(root, None);
+    let mut walk = Walk { base, ..Walk::default() };
+    walk.run(root)?;
+    let Walk { mut samples, archives, compressed, skipped, passed_over, top_folders, .. } = walk;
+    set.skipped.extend(skipped);
+    set.passed_over += passed_over;
+    let beside = |path| Skipped {
+        path,
+        reason: "an archive beside pictures; give archives a folder of their own".to_owned(),
     };
-    match labels {
-        Labels::Ignored => {}
-        Labels::Required => label(&mut folder, &top_folders, None)?,
-        Labels::Classes(expected) => label(&mut folder, &top_folders, Some(expected))?,
+    if samples.is_empty() && !archives.is_empty() {
+        set.skipped.extend(compressed.into_iter().map(archive::compressed));
+        return archive::gather(&archives, set);
     }
-    Ok(folder)
-}
-
-/// Gives every sample the label of the class folder it lies in; pictures outside of any are
-/// skipped.
-fn label(
-    folder: &mut ImageFolder,
-    top_folders: &BTreeSet<String>,
-    expected: Option<&[String]>,
-) -> Result<(), DataError> {
-    let class_of = |path: &Path| {
-        let mut parts = path.iter();
-        let first = parts.next()?;
-        parts.next().map(|_| printable(Path::new(first)))
-    };
-    let names: Vec<Option<String>> =
-        folder.samples.iter().map(|sample| class_of(&sample.path)).collect();
-    let found: BTreeSet<&String> = names.iter().flatten().collect();
-    folder.empty_classes =
-        top_folders.iter().filter(|name| !found.contains(name)).cloned().collect();
-    folder.classes = match expected {
-        Some(expected) => {
-            if let Some(class) = found.iter().find(|name| !expected.contains(name)) {
-                return Err(DataError::UnknownClass {
-                    path: folder.root.clone(),
-                    class: (*class).clone(),
-                    expected: expected.to_vec(),
-                });
-            }
-            expected.to_vec()
+    set.skipped.extend(archives.into_iter().map(beside));
+    set.passed_over += compressed.len();
+    if set.labelled {
+        set.top_folders.extend(top_folders);
+        for sample in &mut samples {
+            sample.label = set.names.folder_of(&sample.path);
         }
-        None => found.iter().map(|name| (*name).clone()).collect(),
-    };
-    let fewest = if expected.is_some() { 1 } else { 2 };
-    if found.len() < fewest {
-        return Err(DataError::TooFewClasses {
-            path: folder.root.clone(),
-            classes: found.into_iter().cloned().collect(),
-            outside: names.iter().filter(|name| name.is_none()).count(),
-        });
+        set.drop_unlabelled(&mut samples, "lies outside the class folders");
     }
-    let positions: HashMap<&String, usize> =
-        folder.classes.iter().enumerate().map(|(i, name)| (name, i)).collect();
-    let mut kept = Vec::with_capacity(folder.samples.len());
-    for (mut sample, name) in folder.samples.drain(..).zip(&names) {
-        match name {
-            Some(name) => {
-                sample.label = Some(positions[name]);
-                kept.push(sample);
-            }
-            None => folder.skipped.push(Skipped {
-                path: folder.root.join(&sample.path),
-                reason: "lies outside the class folders".to_owned(),
-            }),
-        }
-    }
-    folder.samples = kept;
+    set.samples.append(&mut samples);
     Ok(())
 }
 
 #[derive(Default)]
 struct Walk {
+    /// The root's position among the set's bases.
+    base: u32,
     samples: Vec<Sample>,
+    /// Files named like tar archives.
+    archives: Vec<PathBuf>,
+    /// Files named like compressed ones.
+    compressed: Vec<PathBuf>,
     skipped: Vec<Skipped>,
     passed_over: usize,
     /// Folders directly in the root.
@@ -206,13 +143,19 @@ impl Walk {
             let next = Pending { relative, real };
             if linked { links.push_back(next) } else { pending.push(next) }
         } else if !picture_name {
-            self.passed_over += 1;
+            match archive::named(name) {
+                Some(archive::Named::Tar) if meta.is_file() => self.archives.push(path),
+                Some(archive::Named::Compressed) => self.compressed.push(path),
+                _ => self.passed_over += 1,
+            }
         } else if meta.is_file() {
             self.samples.push(Sample {
                 path: relative,
                 label: None,
                 bytes: meta.len(),
                 modified: meta.modified().ok(),
+                base: self.base,
+                offset: 0,
             });
         } else {
             self.skip(path, "not a regular file".to_owned());
@@ -254,7 +197,8 @@ fn sorted_names(path: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-fn has_picture_extension(name: &OsStr) -> bool {
+/// Whether a file is named like a picture.
+pub(super) fn has_picture_extension(name: &OsStr) -> bool {
     Path::new(name)
         .extension()
         .and_then(OsStr::to_str)

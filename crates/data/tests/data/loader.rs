@@ -64,7 +64,7 @@ fn hash(batch: &Batch) -> String {
     format!("{} {} {}", batch.epoch, batch.number, hasher.finalize().to_hex())
 }
 
-fn hashes(loader: Loader, count: usize) -> Vec<String> {
+pub(crate) fn hashes(loader: Loader, count: usize) -> Vec<String> {
     loader.take(count).map(|batch| hash(&batch.unwrap())).collect()
 }
 

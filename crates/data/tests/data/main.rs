@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod archive;
 mod augment;
 mod decode;
 mod folder;
+mod list;
 mod loader;
 mod mix;
 mod pictures;
 mod pillow;
+mod sources;

@@ -1,0 +1,59 @@
+//! The bytes of a sample.
+
+use std::fs::{self, File, Metadata};
+use std::io::{Read, Seek, SeekFrom};
+
+use super::ImageFolder;
+use crate::decode::{self, Limits};
+use crate::error::DecodeError;
+
+impl ImageFolder {
+    /// The bytes of a sample's picture file, from wherever it lies.
+    ///
+    /// # Errors
+    /// A file that is gone, cannot be read, is beyond `limits`, or is no longer the one that was
+    /// found when the set was read.
+    ///
+    /// # Panics
+    /// When there is no sample at `index`.
+    pub fn read(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+        self.check_unchanged(index)?;
+        let sample = &self.samples[index];
+        let base = &self.bases[sample.base as usize];
+        if base.archive.is_none() {
+            return decode::read_file(&self.path(index), limits);
+        }
+        decode::check("the file's size in bytes", sample.bytes, limits.bytes)?;
+        // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
+        // a set may have more archives than a process may have open files.
+        let mut file = File::open(&base.path)?;
+        file.seek(SeekFrom::Start(sample.offset))?;
+        let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
+        file.take(sample.bytes).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) < sample.bytes {
+            let text = format!("the archive ends after {} bytes of it", bytes.len());
+            return Err(DecodeError::Changed(text));
+        }
+        Ok(bytes)
+    }
+
+    /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
+    pub(crate) fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
+        let sample = &self.samples[index];
+        let base = &self.bases[sample.base as usize];
+        let (meta, bytes): (Metadata, u64) = match base.archive {
+            Some(bytes) => (fs::metadata(&base.path)?, bytes),
+            None => (fs::metadata(self.path(index))?, sample.bytes),
+        };
+        if !meta.is_file() {
+            return Err(DecodeError::NotAFile);
+        }
+        if meta.len() != bytes {
+            return Err(DecodeError::Changed(format!("{} bytes, it had {bytes}", meta.len())));
+        }
+        if meta.modified().ok() != sample.modified {
+            return Err(DecodeError::Changed("written to since".to_owned()));
+        }
+        Ok(())
+    }
+}

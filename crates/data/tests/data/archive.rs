@@ -1,0 +1,386 @@
+//! Tar archives to samples: what Python's tarfile writes, what is flawed, and what is hostile.
+
+use std::path::{Path, PathBuf};
+
+use fcmae_data::{DataError, DecodeError, ImageFolder, Labels, Limits};
+use tar::{EntryType, Header};
+
+use crate::pictures::write;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/shards").join(name)
+}
+
+/// An archive in memory, header by header.
+#[derive(Clone, Default)]
+pub(crate) struct Tar(pub(crate) Vec<u8>);
+
+impl Tar {
+    /// A header as it is given, and content behind it.
+    fn entry(mut self, name: &[u8], kind: EntryType, size: u64, content: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..name.len().min(100)]
+            .copy_from_slice(&name[..name.len().min(100)]);
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        self.0.extend(header.as_bytes());
+        self.0.extend(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    pub(crate) fn file(self, name: &str, content: &[u8]) -> Self {
+        let size = content.len() as u64;
+        let named = if name.len() > 100 {
+            self.entry(b"././@LongLink", EntryType::GNULongName, name.len() as u64, name.as_bytes())
+        } else {
+            self
+        };
+        named.entry(name.as_bytes(), EntryType::Regular, size, content)
+    }
+
+    pub(crate) fn end(mut self) -> Self {
+        self.0.extend([0; 1024]);
+        self
+    }
+
+    fn open(&self, labels: Labels<'_>) -> (tempfile::TempDir, Result<ImageFolder, DataError>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.tar");
+        write(&path, &self.0);
+        let set = ImageFolder::open(path, labels);
+        (dir, set)
+    }
+}
+
+fn names(set: &ImageFolder) -> Vec<&str> {
+    set.samples.iter().map(|sample| sample.path.to_str().unwrap()).collect()
+}
+
+/// What was skipped, as `name: reason`.
+fn skips(set: &ImageFolder) -> Vec<String> {
+    let line = |skip: &fcmae_data::Skipped| {
+        format!("{}: {}", skip.path.file_name().unwrap().display(), skip.reason)
+    };
+    set.skipped.iter().map(line).collect()
+}
+
+#[test]
+fn what_python_writes_is_read_as_python_reads_it() {
+    let text = std::fs::read_to_string(fixture("shards.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for format in ["ustar", "gnu", "pax"] {
+        let set = ImageFolder::open(fixture(&format!("{format}.tar")), Labels::Required).unwrap();
+        let pictures = expected[format].as_array().unwrap();
+        assert!(pictures.len() >= 5);
+        assert_eq!(set.len(), pictures.len(), "{format}: {:?}", names(&set));
+        for picture in pictures {
+            let name = picture["name"].as_str().unwrap();
+            let at = names(&set).iter().position(|&found| found == name).expect(name);
+            let sample = &set.samples[at];
+            assert_eq!(set.classes[sample.label.unwrap()], picture["label"].as_str().unwrap());
+            let bytes = String::from_utf8(set.read(at, &Limits::default()).unwrap()).unwrap();
+            assert_eq!(bytes.len() as u64, picture["bytes"].as_u64().unwrap());
+            assert_eq!(sample.bytes, bytes.len() as u64);
+            assert!(bytes.starts_with(picture["first"].as_str().unwrap()), "{bytes}");
+            assert!(bytes.ends_with(picture["last"].as_str().unwrap()), "{bytes}");
+        }
+        assert_eq!(set.classes, ["10", "9", "zebra", "Öl"]);
+        // A link is no picture; 000001.json is passed over.
+        assert_eq!(set.skipped.len(), 1, "{:?}", set.skipped);
+        assert!(skips(&set)[0].starts_with("link.jpg: a link"), "{:?}", set.skipped);
+        assert_eq!(set.passed_over, 1);
+    }
+    // All in one folder are one set, of which pictures of the same name are not the same.
+    let all = ImageFolder::open(fixture(""), Labels::Required).unwrap();
+    assert_eq!(
+        all.len(),
+        ["ustar", "gnu", "pax"]
+            .map(|f| expected[f].as_array().unwrap().len())
+            .iter()
+            .sum::<usize>()
+    );
+    assert!(all.samples.is_sorted_by_key(|sample| sample.path.clone()));
+}
+
+#[test]
+fn labels_that_are_numbers_are_ordered_as_numbers() {
+    let mut tar = Tar::default();
+    for label in ["10", "9", "100"] {
+        tar = tar.file(&format!("{label}.cls"), label.as_bytes());
+        tar = tar.file(&format!("{label}.jpg"), b"x");
+    }
+    let (_dir, set) = tar.end().open(Labels::Required);
+    assert_eq!(set.unwrap().classes, ["9", "10", "100"]);
+}
+
+#[test]
+fn labels_may_be_positions_among_a_networks_classes() {
+    let classes = ["bird", "cat", "dog"].map(str::to_owned);
+    let tar = Tar::default().file("a.jpg", b"x").file("a.cls", b"2");
+    let tar = tar.file("b.jpg", b"x").file("b.cls", b"bird");
+    let (_dir, set) = tar.clone().end().open(Labels::Classes(&classes));
+    let set = set.unwrap();
+    assert_eq!(set.samples.iter().map(|s| s.label).collect::<Vec<_>>(), [Some(2), Some(0)]);
+    assert_eq!(set.classes, classes);
+    let (_dir, set) =
+        tar.file("c.jpg", b"x").file("c.cls", b"3").end().open(Labels::Classes(&classes));
+    assert!(matches!(set.unwrap_err(), DataError::UnknownClass { class, .. } if class == "3"));
+    // A folder's name is a name.
+    let (_dir, set) = Tar::default().file("2/a.jpg", b"x").end().open(Labels::Classes(&classes));
+    assert!(matches!(set.unwrap_err(), DataError::UnknownClass { class, .. } if class == "2"));
+}
+
+#[test]
+fn a_label_that_is_none_leaves_its_picture_out() {
+    let mut tar = Tar::default();
+    for (key, label) in [("a", "cat"), ("b", " dog\n"), ("empty", " "), ("long", &"x".repeat(2000))]
+    {
+        tar = tar.file(&format!("{key}.jpg"), b"x").file(&format!("{key}.cls"), label.as_bytes());
+    }
+    tar = tar.file("bytes.jpg", b"x").file("bytes.cls", b"\xff").file("none.jpg", b"x");
+    // A label without a picture is no class.
+    tar = tar.file("lonely.cls", b"ghost").file("lines.jpg", b"x").file("lines.cls", b"a\nb");
+    let (_dir, set) = tar.clone().end().open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!(set.classes, ["a\\nb", "cat", "dog"]);
+    assert_eq!(names(&set), ["a.jpg", "b.jpg", "lines.jpg"]);
+    let skips = skips(&set);
+    for (skip, reason) in skips.iter().zip(["no UTF-8", "is empty", "2000 bytes", "no label"]) {
+        assert!(skip.contains(reason), "{skip}");
+    }
+    assert_eq!(skips.len(), 4, "{skips:?}");
+    let (_dir, set) = tar.end().open(Labels::Ignored);
+    assert_eq!(set.unwrap().len(), 7);
+}
+
+#[test]
+fn names_that_lead_out_hidden_and_double_ones_are_left_out() {
+    let (_dir, set) = Tar::default()
+        .file("cat/a.jpg", b"first")
+        .file("./cat//a.jpg", b"second")
+        .file("/etc/b.jpg", b"x")
+        .file("../up.jpg", b"x")
+        .file("cat/../../c.jpg", b"x")
+        .file("._cat/d.jpg", b"x")
+        .file("cat/._a.jpg", b"x")
+        .file("cat/notes.txt", b"x")
+        .entry(b"cat/f.jpg", EntryType::Fifo, 0, b"")
+        .entry(b"cat/g.jpg", EntryType::GNUSparse, 1, b"x")
+        .entry(b"cat/h.jpg/", EntryType::Directory, 0, b"")
+        .entry(b"cat/\xff.jpg", EntryType::Regular, 1, b"x")
+        .file(&format!("dog/{}.jpg", "n".repeat(200)), b"x")
+        .end()
+        .open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!(set.classes, ["cat", "dog"]);
+    let long = format!("dog/{}.jpg", "n".repeat(200));
+    assert_eq!(names(&set), ["cat/\\xff.jpg", "cat/a.jpg", &long]);
+    assert_eq!(set.read(1, &Limits::default()).unwrap(), b"first");
+    let mut skips = skips(&set);
+    skips.sort_unstable();
+    let expected = [
+        ("a.jpg", "second member"),
+        ("b.jpg", "absolute"),
+        ("c.jpg", "out of the archive"),
+        ("f.jpg", "regular"),
+        ("g.jpg", "holes"),
+        ("up.jpg", "out of the archive"),
+    ];
+    assert_eq!(skips.len(), expected.len(), "{skips:?}");
+    for (skip, (name, reason)) in skips.iter().zip(expected) {
+        assert!(skip.starts_with(name) && skip.contains(reason), "{skip}");
+    }
+    assert_eq!(set.passed_over, 3);
+}
+
+#[test]
+fn an_archive_cut_short_gives_what_is_whole() {
+    let tar = Tar::default().file("a.jpg", &[1; 700]).file("b.jpg", &[2; 700]).end();
+    let whole = tar.0.len();
+    // Header, two blocks, header, two blocks, the end mark.
+    assert_eq!(whole, 6 * 512 + 1024);
+    for cut in
+        [1, 511, 512, 600, 1535, 1536, 1600, 2048, 2049, 2747, 2748, 3071, 3072, 3496, 3583, 3584]
+    {
+        let (_dir, set) = Tar(tar.0[..cut].to_vec()).open(Labels::Ignored);
+        if cut < 512 + 700 {
+            let error = set.unwrap_err().to_string();
+            let reason = if cut < 512 { "cut short" } else { "no picture" };
+            assert!(error.contains("set.tar") && error.contains(reason), "{cut}: {error}");
+            continue;
+        }
+        let set = set.unwrap();
+        let two = cut >= 3 * 512 + 512 + 700;
+        assert_eq!(set.len(), 1 + usize::from(two), "{cut}");
+        for (index, value) in [1, 2].into_iter().take(set.len()).enumerate() {
+            assert_eq!(set.read(index, &Limits::default()).unwrap(), [value; 700]);
+        }
+        // Behind the end mark's first block nothing is missed.
+        assert_eq!(set.skipped.is_empty(), cut >= 3584, "{cut}: {:?}", set.skipped);
+        for skip in &set.skipped {
+            assert!(skip.reason.contains("cut short"), "{cut}: {skip:?}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_are_claimed_take_no_memory() {
+    let tebibyte = 1 << 40;
+    let good = Tar::default().file("a.jpg", b"x");
+    let long =
+        |kind, size| good.clone().entry(b"claim", kind, size, b"x").file("b.jpg", b"x").end();
+    let reason = |tar: Tar| {
+        let (_dir, set) = tar.open(Labels::Ignored);
+        let set = set.unwrap();
+        assert_eq!(names(&set), ["a.jpg"]);
+        assert_eq!(set.skipped.len(), 1, "{:?}", set.skipped);
+        skips(&set).remove(0)
+    };
+    for size in [tebibyte, u64::MAX, u64::MAX - 511] {
+        let text = reason(good.clone().entry(b"b.jpg", EntryType::Regular, size, b"x").end());
+        assert!(text.starts_with("b.jpg: cut short: it claims"), "{text}");
+        for kind in [EntryType::GNULongName, EntryType::XHeader, EntryType::XGlobalHeader] {
+            let text = reason(long(kind, size));
+            assert!(text.contains("cut short: a name at byte 1024 claims"), "{text}");
+        }
+    }
+    // In extended fields, where the header's size is another.
+    let fields = b"22 size=1099511627776\n";
+    let tar = good.clone().entry(b"x", EntryType::XHeader, fields.len() as u64, fields);
+    let text = reason(tar.file("b.jpg", b"x").end());
+    assert!(text.contains("claims 1099511627776 bytes"), "{text}");
+    // A name that is really there, and longer than any name.
+    let name = vec![b'n'; 3 << 20];
+    let text =
+        reason(good.clone().entry(b"n", EntryType::GNULongName, name.len() as u64, &name).end());
+    assert!(text.contains("a name of 3145728 bytes"), "{text}");
+}
+
+#[test]
+fn a_damaged_header_ends_the_archive() {
+    let good = Tar::default().file("a.jpg", b"x").file("b.jpg", b"x").end();
+    for (at, value) in [(1024 + 3, b'X'), (1024 + 148, b'9'), (1024 + 150, b' ')] {
+        let mut tar = good.clone();
+        tar.0[at] = value;
+        let (_dir, set) = tar.open(Labels::Ignored);
+        let set = set.unwrap();
+        assert_eq!(names(&set), ["a.jpg"]);
+        assert!(skips(&set)[0].contains("damaged at byte 1024"), "{:?}", set.skipped);
+    }
+    for fields in [&b"9 path=x\n"[..], b"x path=x\n", b"99 path=x\n", b"0 a=b\n", b"12 size=one\n"]
+    {
+        let tar = Tar::default().file("a.jpg", b"x");
+        let tar = tar.entry(b"x", EntryType::XHeader, fields.len() as u64, fields);
+        let (_dir, set) = tar.file("b.jpg", b"x").end().open(Labels::Ignored);
+        let set = set.unwrap();
+        if fields == b"9 path=x\n" {
+            assert_eq!((names(&set), set.passed_over), (vec!["a.jpg"], 1));
+            continue;
+        }
+        assert_eq!(names(&set), ["a.jpg"]);
+        assert!(skips(&set)[0].contains("extended fields"), "{:?}", set.skipped);
+    }
+}
+
+#[test]
+fn no_damage_makes_a_sample_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.tar");
+    for format in ["gnu", "pax"] {
+        let whole = std::fs::read(fixture(&format!("{format}.tar"))).unwrap();
+        let cut = (0..whole.len()).step_by(1009).map(|at| whole[..at].to_vec());
+        let flipped = (0..whole.len()).step_by(61).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            bytes
+        });
+        let mut usable = 0;
+        for bytes in cut.chain(flipped) {
+            write(&path, &bytes);
+            for labels in [Labels::Ignored, Labels::Required] {
+                let Ok(set) = ImageFolder::open(&path, labels) else { continue };
+                usable += 1;
+                for index in 0..set.len() {
+                    let read = set.read(index, &Limits::default()).unwrap();
+                    assert_eq!(read.len() as u64, set.samples[index].bytes);
+                }
+            }
+        }
+        assert!(usable > 500, "{usable}");
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_refused_with_its_mend() {
+    let error = |bytes: &[u8]| {
+        let (_dir, set) = Tar(bytes.to_vec()).open(Labels::Ignored);
+        set.unwrap_err().to_string()
+    };
+    assert!(error(b"").contains("no picture"));
+    assert!(error(&[0; 1024]).contains("no picture"));
+    assert!(error(&[7; 4096]).contains("no tar archive"));
+    assert!(error(&Tar::default().file("a.txt", b"x").end().0).contains("passed over 1"));
+    let dir = tempfile::tempdir().unwrap();
+    let packed = dir.path().join("set.tar.gz");
+    write(&packed, b"\x1f\x8b\x08");
+    let text = ImageFolder::open(&packed, Labels::Ignored).unwrap_err().to_string();
+    assert!(text.contains("set.tar.gz") && text.contains("decompress it"), "{text}");
+    // By its content, whatever it is called.
+    let other = dir.path().join("set");
+    write(&other, &std::fs::read(fixture("ustar.tar")).unwrap());
+    assert_eq!(ImageFolder::open(other, Labels::Ignored).unwrap().len(), 5);
+}
+
+#[test]
+fn a_folder_of_archives_survives_bad_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let shard =
+        |class: &str| Tar::default().file(&format!("{class}/0.jpg"), class.as_bytes()).end().0;
+    write(&at("bad.tar"), &[1; 2000]);
+    let error = ImageFolder::open(dir.path(), Labels::Ignored).unwrap_err();
+    assert!(matches!(&error, DataError::Archive { path, .. } if path.ends_with("bad.tar")));
+    write(&at("deep/1.tar"), &shard("cat"));
+    write(&at("0.tar"), &shard("dog"));
+    write(&at("empty.tar"), &[0; 1024]);
+    write(&at("more.tar.gz"), b"x");
+    write(&at("README.md"), b"x");
+    let set = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    assert_eq!(set.classes, ["cat", "dog"]);
+    assert_eq!(names(&set), ["cat/0.jpg", "dog/0.jpg"]);
+    assert_eq!(set.path(0), at("deep/1.tar/cat/0.jpg"));
+    assert_eq!(set.read(1, &Limits::default()).unwrap(), b"dog");
+    let skips = skips(&set);
+    assert!(skips[0].starts_with("bad.tar: it is no tar archive"), "{skips:?}");
+    assert!(skips[1].starts_with("empty.tar: an empty archive"), "{skips:?}");
+    assert!(skips[2].starts_with("more.tar.gz: it is compressed"), "{skips:?}");
+    assert_eq!((skips.len(), set.passed_over), (3, 1));
+
+    // Beside pictures an archive is none of the set, and that is told.
+    write(&at("cat/1.jpg"), b"x");
+    let set = ImageFolder::open(dir.path(), Labels::Ignored).unwrap();
+    assert_eq!(names(&set), ["cat/1.jpg"]);
+    assert!(set.skipped.iter().any(|skip| skip.reason.contains("beside pictures")));
+}
+
+#[test]
+fn an_archive_that_changes_is_noticed() {
+    let (dir, set) = Tar::default().file("a.jpg", &[1; 3000]).end().open(Labels::Ignored);
+    let set = set.unwrap();
+    let path = dir.path().join("set.tar");
+    let small = Limits { bytes: 2999, ..Limits::default() };
+    assert!(matches!(set.read(0, &small), Err(DecodeError::TooLarge { .. })));
+    let bytes = std::fs::read(&path).unwrap();
+    write(&path, &bytes[..2000]);
+    assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Changed(_))));
+    // The same size, at another time.
+    write(&path, &bytes);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Changed(_))));
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Io(_))));
+}
