@@ -60,7 +60,7 @@ pub(crate) struct Demo {
 /// Pre-train an encoder on pictures without labels
 #[derive(Args)]
 #[command(
-    override_usage = "fcmae pretrain --data <FOLDER> --out <RUN> [OPTIONS]",
+    override_usage = "fcmae pretrain --data <FOLDER|FILE> --out <RUN> [OPTIONS]",
     after_help = "\
 Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
@@ -78,9 +78,10 @@ pub(crate) struct Pretrain {
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Args)]
 #[command(
-    override_usage = "fcmae finetune --data <FOLDER> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
+    override_usage = "fcmae finetune --data <FOLDER|FILE> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
     after_help = "\
-The pictures of each class lie in a sub-folder of their own, named after the class.
+The pictures of each class lie in a sub-folder of their own, named after the class; or a tar archive
+(WebDataset), or a CSV list with the columns path and label, says which class each is of.
 
 Examples:
   fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
@@ -105,8 +106,8 @@ Examples:
   fcmae evaluate --data photos/test --weights runs/fine
   fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
 pub(crate) struct Evaluate {
-    /// Folder with a sub-folder of pictures for each class
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder with a sub-folder of pictures for each class; or a .tar, .csv or .tsv file
+    #[arg(long, value_name = "FOLDER|FILE")]
     pub(crate) data: PathBuf,
 
     #[command(flatten)]
@@ -386,8 +387,8 @@ pub(crate) struct Man {
 /// What every training run is given.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Folder of pictures, with any folders below it
-    #[arg(long, value_name = "FOLDER", required_unless_present = "print_config")]
+    /// Folder of pictures, with any folders below it; or a .tar, .csv, .tsv or .txt file
+    #[arg(long, value_name = "FOLDER|FILE", required_unless_present = "print_config")]
     pub(crate) data: Option<PathBuf>,
 
     /// Folder for the run: settings, metrics, checkpoints; it must not exist yet, or be empty

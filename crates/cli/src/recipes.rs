@@ -19,8 +19,19 @@ macro_rules! built_in {
 }
 
 /// Recipes by name, compiled in: the command needs no files beside it.
-const BUILT_IN: &[(&str, &str)] =
-    built_in!["pretrain-small", "finetune-small", "pretrain-published", "finetune-atto"];
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "pretrain-small",
+    "finetune-small",
+    "pretrain-published",
+    "finetune-atto",
+    "finetune-femto",
+    "finetune-pico",
+    "finetune-nano",
+    "finetune-tiny",
+    "finetune-base",
+    "finetune-large",
+    "finetune-huge"
+];
 
 /// The settings of a run, or nothing where they were only to be printed, which is then done.
 ///

@@ -46,7 +46,19 @@ fn printed_settings_are_a_recipe() {
 
 #[test]
 fn built_in_recipes_go_by_name() {
-    for name in ["pretrain-small", "pretrain-published", "finetune-small", "finetune-atto"] {
+    for name in [
+        "pretrain-small",
+        "pretrain-published",
+        "finetune-small",
+        "finetune-atto",
+        "finetune-femto",
+        "finetune-pico",
+        "finetune-nano",
+        "finetune-tiny",
+        "finetune-base",
+        "finetune-large",
+        "finetune-huge",
+    ] {
         let command = name.split('-').next().unwrap();
         fcmae!(command, "--print-config", "--config", name).done();
     }

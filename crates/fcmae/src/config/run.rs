@@ -220,6 +220,8 @@ pub struct FinetuneOptions {
     pub held_out: f64,
     /// Share of the other pictures (of each class) that is used.
     pub labels: f64,
+    /// Whether every class is seen equally often, however many pictures it has.
+    pub balanced: bool,
     /// Label smoothing.
     pub label_smoothing: f64,
     /// Drop path's rate at the last block.
@@ -274,6 +276,7 @@ impl Default for FinetuneConfig {
             finetune: FinetuneOptions {
                 held_out: 0.1,
                 labels: 1.0,
+                balanced: false,
                 label_smoothing: 0.1,
                 drop_path: 0.1,
                 layer_decay: 0.9,
@@ -307,10 +310,13 @@ fn range(
 impl DataConfig {
     /// Random resized crop and flip to the network's size.
     pub fn train_transform(&self) -> Transform {
+        Transform::Train(self.random_resized_crop())
+    }
+
+    fn random_resized_crop(&self) -> RandomResizedCrop {
         let [height, width] = self.image_size.map(|side| side as u32);
         let scale = (self.crop_scale[0], self.crop_scale[1]);
-        let flip = self.flip;
-        Transform::Train(RandomResizedCrop { scale, flip, ..RandomResizedCrop::new(height, width) })
+        RandomResizedCrop { scale, flip: self.flip, ..RandomResizedCrop::new(height, width) }
     }
 
     /// From 8-bit values to the network's.
@@ -368,17 +374,18 @@ impl FinetuneConfig {
     /// # Errors
     /// [`DataError::Parameter`] for a text that is no RandAugment.
     pub fn train_transform(&self) -> Result<Transform, DataError> {
-        let FinetuneOptions { rand_augment, erasing, .. } = &self.finetune;
-        let Transform::Train(crop) = self.data.train_transform() else {
-            return Ok(self.data.train_transform());
-        };
-        let rand_augment = match rand_augment.as_str() {
-            "" => None,
-            text => Some(RandAugment::parse(text, &self.data.normalization())?),
-        };
-        let erasing = (*erasing > 0.0)
-            .then(|| RandomErasing { probability: *erasing, ..RandomErasing::new() });
+        let erasing = self.finetune.erasing;
+        let erasing =
+            (erasing > 0.0).then(|| RandomErasing { probability: erasing, ..RandomErasing::new() });
+        let rand_augment = self.rand_augment()?;
+        let crop = self.data.random_resized_crop();
         Ok(Transform::Train(RandomResizedCrop { rand_augment, erasing, ..crop }))
+    }
+
+    fn rand_augment(&self) -> Result<Option<RandAugment>, DataError> {
+        let text = self.finetune.rand_augment.as_str();
+        let parse = || RandAugment::parse(text, &self.data.normalization());
+        (!text.is_empty()).then(parse).transpose()
     }
 
     /// How a batch is mixed, and its labels smoothed.
@@ -471,18 +478,24 @@ impl Settings for FinetuneConfig {
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
         range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;
-        // What they are made of is checked where it is defined.
-        let value = |key: &str, error: DataError| ConfigError::Value {
+        range(
+            "finetune.erasing",
+            (0.0..=1.0).contains(&options.erasing),
+            options.erasing,
+            "0 to 1",
+        )?;
+        // The rest is checked where it is defined.
+        let refused = |key: &str, value: String, error: DataError| ConfigError::Value {
             key: key.to_owned(),
-            value: String::new(),
+            value,
             reason: error.to_string(),
         };
-        self.mix().check().map_err(|error| value("finetune.mixup", error))?;
-        let transform = self.train_transform().and_then(|transform| {
-            transform.check()?;
-            Ok(transform)
-        });
-        transform.map_err(|error| value("finetune.rand_augment", error))?;
+        self.mix().check().map_err(|error| {
+            refused("finetune.mixup", format!("{} / {}", options.mixup, options.cutmix), error)
+        })?;
+        if let Err(error) = self.rand_augment() {
+            return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
+        }
         range(
             "finetune.channels",
             matches!(options.channels, 0 | 1 | 3),

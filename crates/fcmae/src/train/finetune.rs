@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fcmae_data::{Amount, ImageFolder, Labels, Loader, Normalization};
+use fcmae_data::sampler::Order;
+use fcmae_data::{Amount, ImageFolder, Labels, Loader, LoaderOptions, Normalization};
 use fcmae_store::ExportName;
 use serde_json::json;
 
@@ -86,7 +87,10 @@ pub fn finetune(
         Arc::clone(&training),
         config.train_transform()?,
         config.data.normalization(),
-        &config.data.train_options(config.optim.batch, config.seed),
+        &LoaderOptions {
+            order: if options.balanced { Order::Balanced } else { Order::Shuffled },
+            ..config.data.train_options(config.optim.batch, config.seed)
+        },
     )?;
 
     let mut description = Description::new(&config.model, &config.data);

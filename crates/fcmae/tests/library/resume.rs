@@ -152,6 +152,11 @@ fn finetuning() -> FinetuneConfig {
     config.finetune.drop_path = 0.4;
     config.finetune.layer_decay = 0.8;
     config.finetune.ema = 0.8;
+    config.finetune.balanced = true;
+    config.finetune.rand_augment = "rand-m9-mstd0.5-inc1".to_owned();
+    config.finetune.erasing = 0.25;
+    config.finetune.mixup = 0.8;
+    config.finetune.cutmix = 1.0;
     config.optim.clip_norm = 1.0;
     config
 }
