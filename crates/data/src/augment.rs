@@ -53,21 +53,11 @@ impl Transform {
         }
     }
 
-    /// What comes after normalization, in place: random erasing, where it is asked for. `values` is
-    /// one picture, `[height, width, channels]` with the size of [`size`](Self::size).
-    ///
-    /// # Errors
-    /// [`DataError::Parameter`] for settings out of range, or values of another size.
-    pub fn apply_normalized(
-        &self,
-        values: &mut [f32],
-        rng: &mut impl Rng,
-    ) -> Result<(), DataError> {
+    /// What is done to the values after normalization, where it is asked for.
+    pub fn erasing(&self) -> Option<&RandomErasing> {
         match self {
-            Self::Train(RandomResizedCrop { height, width, erasing: Some(erasing), .. }) => {
-                erasing.apply(values, *height, *width, rng)
-            }
-            _ => Ok(()),
+            Self::Train(train) => train.erasing.as_ref(),
+            Self::Eval(_) => None,
         }
     }
 

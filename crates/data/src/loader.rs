@@ -423,10 +423,11 @@ impl Shared {
             batch.results[task.slot] = Some(result);
             batch.done += 1;
             if batch.done == batch.indices.len() {
-                let (place, indices) = (batch.place, batch.indices.clone());
+                let place = batch.place;
+                let (indices, draws) = (batch.indices.clone(), batch.draws.clone());
                 let results = std::mem::take(&mut batch.results);
                 drop(queue);
-                let loaded = self.assemble(place, &indices, results);
+                let loaded = self.assemble(place, &indices, &draws, results);
                 queue = self.lock();
                 if let Some(batch) = queue.find(task.ticket) {
                     batch.loaded = Some(loaded);
@@ -452,7 +453,7 @@ impl Shared {
             draw: draws[slot],
         };
         let results = indices.iter().enumerate().map(|i| Some(self.load(task(i)))).collect();
-        self.assemble(place, &indices, results).map(Some)
+        self.assemble(place, &indices, &draws, results).map(Some)
     }
 
     /// One sample: decoded, or from the cache, and augmented.
@@ -484,6 +485,7 @@ impl Shared {
         &self,
         (epoch, number): (u64, u64),
         indices: &[u32],
+        draws: &[u64],
         results: Vec<Option<Result<Picture, DecodeError>>>,
     ) -> Result<Loaded, DataError> {
         let (height, width) = self.transform.size();
@@ -500,13 +502,17 @@ impl Shared {
             channels,
         };
         let mut bad = Vec::new();
-        for (&index, result) in indices.iter().zip(results.into_iter().flatten()) {
+        let samples = indices.iter().zip(draws).zip(results.into_iter().flatten());
+        for ((&index, &draw), result) in samples {
             match result {
                 Ok(picture) => {
                     let start = batch.images.len();
                     self.normalization.append(&picture, &mut batch.images)?;
-                    let rng = &mut random::keyed(self.seed, "erase", epoch, u64::from(index));
-                    self.transform.apply_normalized(&mut batch.images[start..], rng)?;
+                    if let Some(erasing) = self.transform.erasing() {
+                        let rng = &mut random::keyed(self.seed, "erase", epoch, draw);
+                        let (height, width) = self.transform.size();
+                        erasing.apply(&mut batch.images[start..], height, width, rng)?;
+                    }
                     batch.indices.push(index);
                     if let Some(label) = self.folder.samples[index as usize].label {
                         batch.labels.push(label as u32);

@@ -119,15 +119,14 @@ impl Size {
     fn new(description: &Description, config: &ModelConfig, dynamic: bool) -> Result<Self> {
         let [height, width] = description.image_size;
         config.patch_grid(height, width)?;
-        let pixels = |side: usize| {
-            let checked = u32::try_from(side).ok().filter(|&side| side <= MAX_SIDE);
-            checked.ok_or_else(|| ConfigError::OutOfRange {
+        if let Some(side) = [height, width].into_iter().find(|&side| side > MAX_SIDE as usize) {
+            return Err(Error::Config(ConfigError::OutOfRange {
                 key: "data.image_size",
                 value: side.to_string(),
                 range: format!("at most {MAX_SIDE}"),
-            })
-        };
-        let transform = EvalTransform::new(pixels(height)?, pixels(width)?);
+            }));
+        }
+        let transform = description.transform();
         Ok(Self { transform, stem_stride: config.stem_stride, dynamic })
     }
 

@@ -43,7 +43,7 @@ pub struct RandomResizedCrop {
     /// Applied after mirroring. Fine-tuning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rand_augment: Option<RandAugment>,
-    /// Applied after normalization, by [`Transform::apply_normalized`](super::Transform). Fine-tuning.
+    /// Applied to the normalized values, by the loader. Fine-tuning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erasing: Option<RandomErasing>,
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, ImageFolder, Labels, Loader, LoaderOptions, Normalization, RandomResizedCrop,
-    Transform,
+    DataError, ImageFolder, Labels, Loader, LoaderOptions, Normalization, RandomErasing,
+    RandomResizedCrop, Transform,
 };
 
 use crate::archive::Tar;
@@ -209,6 +209,35 @@ fn a_sample_of_a_rare_class_is_augmented_anew_each_time() {
     let batch = Loader::new(set, transform, normalization, &options).unwrap().next();
     let batch = batch.unwrap().unwrap();
     let images = batch.images.chunks_exact(8 * 8 * 3).zip(&batch.indices);
+    let rare: Vec<_> = images.filter(|(_, index)| **index == 9).map(|(image, _)| image).collect();
+    assert_eq!(rare.len(), 5);
+    for (i, image) in rare.iter().enumerate() {
+        assert!(!rare[..i].contains(image));
+    }
+}
+
+#[test]
+fn a_sample_of_a_rare_class_is_erased_anew_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("rare/0.jpg"), &jpeg(50, 50));
+    for i in 0..9 {
+        write(&dir.path().join(format!("often/{i}.jpg")), &jpeg(50, 50));
+    }
+    let set = Arc::new(ImageFolder::open(dir.path(), Labels::Required).unwrap());
+    let options =
+        LoaderOptions { workers: 2, order: Order::Balanced, ..LoaderOptions::train(10, 1) };
+    // The whole picture each time, so that erasing alone can differ.
+    let transform = Transform::Train(RandomResizedCrop {
+        scale: (1.0, 1.0),
+        ratio: (1.0, 1.0),
+        flip: 0.0,
+        erasing: Some(RandomErasing { probability: 1.0, ..RandomErasing::new() }),
+        ..RandomResizedCrop::new(16, 16)
+    });
+    let normalization = Normalization::imagenet(3).unwrap();
+    let batch = Loader::new(set, transform, normalization, &options).unwrap().next();
+    let batch = batch.unwrap().unwrap();
+    let images = batch.images.chunks_exact(16 * 16 * 3).zip(&batch.indices);
     let rare: Vec<_> = images.filter(|(_, index)| **index == 9).map(|(image, _)| image).collect();
     assert_eq!(rare.len(), 5);
     for (i, image) in rare.iter().enumerate() {

@@ -81,3 +81,26 @@ fn a_file_says_what_it_is_and_how_to_use_it() {
     assert!(preparation.contains("covers 18x27 pixels"), "{preparation}");
     assert!(preparation.contains("cut 16x24 out"), "{preparation}");
 }
+
+#[test]
+fn a_file_says_how_the_pictures_of_these_weights_are_resized() {
+    let (tensors, description) = network();
+    for (resize, json, words) in [
+        (
+            EvalResize::CentreCrop { fraction: 0.95 },
+            r#"{"centre_crop":{"fraction":0.95}}"#,
+            // ⌊16 / 0.95⌋ and ⌊24 / 0.95⌋
+            "covers 16x25 pixels",
+        ),
+        (EvalResize::Warp, r#""warp""#, "resize to 16x24 pixels"),
+    ] {
+        let description = Description { resize: Some(resize), ..description.clone() };
+        let files = files(&tensors, &description, &OnnxOptions::default()).unwrap();
+        let model = protobuf::Model::decode(files[0].1.as_slice()).unwrap();
+        let found = |key: &str, part: &str| {
+            model.metadata_props.iter().any(|entry| entry.key == key && entry.value.contains(part))
+        };
+        assert!(found("resize", json), "{json}");
+        assert!(found("preparation", words), "{words}");
+    }
+}
