@@ -73,8 +73,9 @@ impl Network {
         let mut found = vec![column("images", images.clone())];
         let (maps, embedding, logits) = match self {
             Self::Classifier(model) => {
-                let logits = model.forward(images.clone(), None);
-                (model.encoder.maps(images.clone()), model.embed(images), Some(logits))
+                let embedding = model.embed(images.clone());
+                let logits = model.head.fc.forward(embedding.clone());
+                (model.encoder.maps(images), embedding, Some(logits))
             }
             Self::Backbone(model) => (model.maps(images.clone()), model.embed(images), None),
         };

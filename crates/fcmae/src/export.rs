@@ -3,7 +3,7 @@
 mod authors;
 mod card;
 mod timm;
-mod transformers;
+pub(crate) mod transformers;
 
 use std::path::Path;
 
@@ -61,20 +61,21 @@ pub fn files(
                 .to_owned(),
         ));
     }
-    let description = Description { decoder: None, ..description.clone() };
-    let mut network = NamedTensors::new();
-    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.starts_with("decoder.")) {
-        network.insert(name.clone(), tensor.clone());
-    }
-    let mut files = match format {
-        ExportFormat::Timm => timm::files(&with_norm(network, &description), &description)?,
-        ExportFormat::Transformers => {
-            transformers::files(&with_norm(network, &description), &description)?
-        }
-        ExportFormat::Authors => authors::files(&network, &description)?,
-        ExportFormat::Onnx(options) => onnx::files(&network, &description, &options)?,
+    let description = &Description { decoder: None, ..description.clone() };
+    // Copied where the tensors are renamed, not for ONNX, which takes of them what it needs.
+    let network = || -> NamedTensors {
+        let without = tensors.iter().filter(|(name, _)| !name.starts_with("decoder."));
+        without.map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
     };
-    files.push(("README.md".to_owned(), card::text(&description, about, format).into_bytes()));
+    let mut files = match format {
+        ExportFormat::Timm => timm::files(with_norm(network(), description), description)?,
+        ExportFormat::Transformers => {
+            transformers::files(with_norm(network(), description), description)?
+        }
+        ExportFormat::Authors => authors::files(network(), description)?,
+        ExportFormat::Onnx(options) => onnx::files(tensors, description, &options)?,
+    };
+    files.push(("README.md".to_owned(), card::text(description, about, format).into_bytes()));
     Ok(files)
 }
 
@@ -104,7 +105,7 @@ pub fn run_files(
     description: &Description,
     about: &str,
 ) -> Result<Vec<File>> {
-    let mut files = timm::files(tensors, description)?;
+    let mut files = timm::files(tensors.clone(), description)?;
     let card = card::text(description, about, ExportFormat::Timm);
     files.push(("README.md".to_owned(), card.into_bytes()));
     Ok(files)
@@ -125,15 +126,15 @@ fn with_norm(mut network: NamedTensors, description: &Description) -> NamedTenso
 /// The tensors under a program's names; `reshape` is told timm's name and gives the program's shape.
 /// Those for which the program has no name keep timm's.
 fn renamed(
-    network: &NamedTensors,
+    network: NamedTensors,
     scheme: Scheme,
     reshape: impl Fn(&str, &[usize]) -> Vec<usize>,
 ) -> NamedTensors {
-    let rename = |(name, tensor): (&String, &HostTensor)| {
-        let theirs = scheme.from_timm(name).unwrap_or_else(|| name.clone());
-        (theirs, HostTensor { shape: reshape(name, &tensor.shape), data: tensor.data.clone() })
+    let rename = |(name, HostTensor { shape, data }): (String, HostTensor)| {
+        let shape = reshape(&name, &shape);
+        (scheme.from_timm(&name).unwrap_or(name), HostTensor { shape, data })
     };
-    network.iter().map(rename).collect()
+    network.into_iter().map(rename).collect()
 }
 
 /// GRN's parameters as `[1, 1, 1, 4C]`: so the authors and transformers keep them.

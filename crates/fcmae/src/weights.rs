@@ -18,7 +18,7 @@ use fcmae_store::file::Format;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 use serde::{Deserialize, Serialize, Serializer};
 
-use self::names::Scheme;
+use self::names::{STEM, Scheme};
 use crate::autoencoder::Autoencoder;
 use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig};
 use crate::embed::Backbone;
@@ -221,7 +221,17 @@ impl Weights {
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
     pub fn fill_encoder<M: Module>(&self, module: M) -> Result<M> {
-        self.fill_part(module, |name| name.starts_with("stem.") || name.starts_with("stages."))
+        let is_encoder = |name: &str| name.starts_with("stem.") || name.starts_with("stages.");
+        let mut encoder = self.part(is_encoder);
+        let shapes = parameters::shapes(&module);
+        let stem = shapes.iter().find(|(name, _)| name == STEM).map(|(_, shape)| shape.as_slice());
+        if let Some(&[_, channels, _, _]) = stem
+            && channels != self.description.model.channels
+            && let Some(stem) = encoder.remove(STEM)
+        {
+            encoder.insert(STEM, adapt::stem(&stem, channels));
+        }
+        self.fill_with(module, &encoder, is_encoder)
     }
 
     /// The encoder's weights, and the head's norm where the module has one.
@@ -269,23 +279,26 @@ impl Weights {
     /// The tensors whose names `is_part` takes, put into a module; they must be all that the module
     /// has of such names.
     fn fill_part<M: Module>(&self, module: M, is_part: impl Fn(&str) -> bool) -> Result<M> {
+        self.fill_with(module, &self.part(&is_part), is_part)
+    }
+
+    fn part(&self, is_part: impl Fn(&str) -> bool) -> NamedTensors {
+        let part = self.tensors.iter().filter(|(name, _)| is_part(name));
+        part.map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+    }
+
+    /// As [`fill_part`](Self::fill_part), with these tensors as the part.
+    fn fill_with<M: Module>(
+        &self,
+        module: M,
+        part: &NamedTensors,
+        is_part: impl Fn(&str) -> bool,
+    ) -> Result<M> {
         let mut expected = parameters::shapes(&module);
         expected.retain(|(name, _)| is_part(name));
-        let trained_channels = self.description.model.channels;
-        let mut part = NamedTensors::default();
-        for (name, tensor) in self.tensors.iter().filter(|(name, _)| is_part(name)) {
-            let wanted = expected.iter().find(|(expected, _)| expected == name);
-            let adapted = match (name.as_str(), wanted.map(|(_, shape)| shape.as_slice())) {
-                ("stem.0.weight", Some(&[_, channels, _, _])) if channels != trained_channels => {
-                    adapt::stem(tensor, channels)
-                }
-                _ => tensor.clone(),
-            };
-            part.insert(name.clone(), adapted);
-        }
         let mismatch = part.difference(&expected);
         if mismatch.is_empty() {
-            return Ok(parameters::replace(module, &part));
+            return Ok(parameters::replace(module, part));
         }
         Err(self.mismatch(mismatch))
     }

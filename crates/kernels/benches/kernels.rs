@@ -355,7 +355,7 @@ fn block_training(row: &Row) {
         let kept =
             block::Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let slices = gradients.each_mut().map(Vec::as_mut_slice);
-        let into = block::Gradients::from_array(&mut dx, slices);
+        let into = block::Gradients { x: &mut dx, weights: block::PerWeight::from_array(slices) };
         block::backward(&x, kept, &weights.weights(), &setting, &grad, into)
     });
 }

@@ -20,34 +20,37 @@ pub use backward::{Gradients, backward};
 pub use forward::{Kept, forward, forward_keeping};
 
 /// A block's weights as PyTorch keeps them, C the block's channels.
+pub type Weights<'a> = PerWeight<&'a [f32]>;
+
+/// One value for each of a block's weights, of which the shapes are given; C is the block's channels.
 #[derive(Clone, Copy, Debug)]
-pub struct Weights<'a> {
+pub struct PerWeight<T> {
     /// `[C, 7, 7]`
-    pub depthwise: &'a [f32],
+    pub depthwise: T,
     /// `[C]`
-    pub depthwise_bias: &'a [f32],
+    pub depthwise_bias: T,
     /// `[C]`
-    pub norm_gamma: &'a [f32],
+    pub norm_gamma: T,
     /// `[C]`
-    pub norm_beta: &'a [f32],
+    pub norm_beta: T,
     /// The first linear layer, `[4C, C]`.
-    pub expand: &'a [f32],
+    pub expand: T,
     /// `[4C]`
-    pub expand_bias: &'a [f32],
+    pub expand_bias: T,
     /// `[4C]`
-    pub grn_gamma: &'a [f32],
+    pub grn_gamma: T,
     /// `[4C]`
-    pub grn_beta: &'a [f32],
+    pub grn_beta: T,
     /// The second linear layer, `[C, 4C]`.
-    pub contract: &'a [f32],
+    pub contract: T,
     /// `[C]`
-    pub contract_bias: &'a [f32],
+    pub contract_bias: T,
 }
 
-impl<'a> Weights<'a> {
+impl<T> PerWeight<T> {
     /// From the ten in the order of the fields.
     #[must_use]
-    pub fn from_array(weights: [&'a [f32]; 10]) -> Self {
+    pub fn from_array(weights: [T; 10]) -> Self {
         let [
             depthwise,
             depthwise_bias,
@@ -73,7 +76,9 @@ impl<'a> Weights<'a> {
             contract_bias,
         }
     }
+}
 
+impl Weights<'_> {
     /// Checks all lengths; returns C.
     fn check(&self, operation: &'static str) -> Result<usize, KernelError> {
         let channels = self.norm_gamma.len();

@@ -51,17 +51,7 @@ pub fn forward(
         check_length(operation, "bias", bias.len(), channels)?;
     }
     check_length(operation, "out", out.len(), x.len())?;
-    let filter = Filter::new(weight, bias, channels);
-    Convolution {
-        filter: &filter,
-        sites,
-        first: 0,
-        channels,
-        add: None,
-        level: simd::level(),
-        beside: 1,
-    }
-    .run(x, out);
+    convolve(&Filter::new(weight, bias, channels), sites, channels, x, out);
     Ok(())
 }
 
@@ -81,18 +71,14 @@ pub fn backward_input(
     let operation = "depthwise::backward_input";
     check(operation, grad, weight, sites, images, channels)?;
     check_length(operation, "out", out.len(), grad.len())?;
-    let filter = Filter::turned(weight, channels);
-    Convolution {
-        filter: &filter,
-        sites,
-        first: 0,
-        channels,
-        add: None,
-        level: simd::level(),
-        beside: 1,
-    }
-    .run(grad, out);
+    convolve(&Filter::turned(weight, channels), sites, channels, grad, out);
     Ok(())
+}
+
+/// The convolution by itself, of all images.
+fn convolve(filter: &Filter, sites: &Sites, channels: usize, x: &[f32], out: &mut [f32]) {
+    let level = simd::level();
+    Convolution { filter, sites, first: 0, channels, add: None, level, beside: 1 }.run(x, out);
 }
 
 /// The gradients with respect to weight, `[C, 7, 7]`, and bias, `[C]`, from `x` and the gradient

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::weights::Description;
 use crate::weights::names::Scheme;
 
-pub(super) fn files(tensors: &NamedTensors, description: &Description) -> Result<Vec<File>> {
+pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<Vec<File>> {
     let written = renamed(tensors, Scheme::Authors, grn_of_four_axes);
     Ok(vec![
         ("model.pth".to_owned(), pth::to_bytes(&written, "model")?),

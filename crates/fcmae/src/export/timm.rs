@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::weights::names::Scheme;
 use crate::weights::{Description, decimals};
 
-pub(super) fn files(tensors: &NamedTensors, description: &Description) -> Result<Vec<File>> {
+pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<Vec<File>> {
     let [height, width] = description.image_size;
     let model = &description.model;
     let convolutions = linear_as_convolution(description);

@@ -12,7 +12,10 @@ use crate::model::NORM_EPS;
 use crate::weights::names::Scheme;
 use crate::weights::{Description, decimals};
 
-pub(super) fn files(tensors: &NamedTensors, description: &Description) -> Result<Vec<File>> {
+/// Its ConvNeXt picture processor warps pictures from this side on, and crops smaller ones.
+pub(crate) const WARPS_FROM: usize = 384;
+
+pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<Vec<File>> {
     let model = &description.model;
     let (kind, class) = match model.block {
         BlockKind::V1 => ("convnext", "ConvNext"),
@@ -80,7 +83,7 @@ pub(super) fn preprocessor(description: &Description) -> File {
         "image_std": decimals(&description.std),
     });
     match description.transform().resize {
-        EvalResize::CentreCrop { fraction } if height == width && height < 384 => {
+        EvalResize::CentreCrop { fraction } if height == width && height < WARPS_FROM => {
             settings["image_processor_type"] = json!("ConvNextImageProcessor");
             settings["size"] = json!({ "shortest_edge": height });
             settings["crop_pct"] = json!(fraction);

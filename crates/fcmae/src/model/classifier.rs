@@ -38,13 +38,16 @@ impl Classifier {
 
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
     pub fn forward(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
-        let features = self.encoder.forward_grid(images, drop);
-        self.head.fc.forward(self.head.norm.forward(pool(features)))
+        self.head.fc.forward(self.head_input(images, drop))
     }
 
     /// One vector an image, `[N, H, W, channels]` to `[N, C]`: what the head's linear layer sees.
     pub fn embed(&self, images: Tensor<4>) -> Tensor<2> {
-        self.head.norm.forward(pool(self.encoder.forward_grid(images, None)))
+        self.head_input(images, None)
+    }
+
+    fn head_input(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
+        self.head.norm.forward(pool(self.encoder.forward_grid(images, drop)))
     }
 
     /// How many classes the head tells apart.

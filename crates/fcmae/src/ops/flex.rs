@@ -395,7 +395,8 @@ impl ConvNextOps for Flex {
         let mut written = weights.0.each_ref().map(|weight| buffer(weight.values().len()));
         let slices = written.each_mut().map(Vec::as_mut_slice);
         let x_grad = filled(x.shape(), |x_grad| {
-            let gradients = kernels::Gradients::from_array(x_grad, slices);
+            let gradients =
+                kernels::Gradients { x: x_grad, weights: kernels::PerWeight::from_array(slices) };
             let setting = kernel_setting(&setting, x.images());
             let weights = weights.views();
             kernels::backward(x.values(), kept, &weights, &setting, grad.values(), gradients)

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Description, read_json};
 use crate::error::Result;
+use crate::export::transformers::WARPS_FROM;
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
@@ -71,9 +72,9 @@ fn transformers(
         description.image_size = [side as usize; 2];
     }
     normalize(&preprocessor["image_mean"], &preprocessor["image_std"], description, notes);
-    // Its picture processor warps from 384 pixels on, as the rule here does.
-    let side = description.image_size[0];
-    description.resize = fraction(&preprocessor["crop_pct"]).filter(|_| side < 384);
+    // What it warps, the rule here warps as well.
+    let crops = description.image_size[0] < WARPS_FROM;
+    description.resize = fraction(&preprocessor["crop_pct"]).filter(|_| crops);
     if let Some(labels) = config["id2label"].as_object() {
         let name = |class: usize| Some(labels.get(&class.to_string())?.as_str()?.to_owned());
         label((0..labels.len()).map(name).collect(), description, notes);

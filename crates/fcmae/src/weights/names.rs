@@ -101,7 +101,7 @@ const NAMES: [[&str; 4]; 22] = [
 ];
 
 /// Every scheme's stem, by which a file is recognised.
-const STEM: &str = "stem.0.weight";
+pub(super) const STEM: &str = "stem.0.weight";
 
 impl Scheme {
     /// In the order in which they are tried: of two that know as many names, the first is meant.
@@ -280,13 +280,11 @@ fn without_prefix<'a>(name: &'a str, prefix: &'a str) -> impl Iterator<Item = &'
 /// The tensor in the shape that this project's network has: vectors of one axis, linear weights
 /// `[out, in]`, convolutions `[out, in, k, k]`. What fits no rule stays, to be reported.
 fn in_our_shape(name: &str, mut tensor: HostTensor, scheme: Scheme) -> HostTensor {
-    let kernel = [".conv_dw.weight", ".downsample.1.weight"].iter().any(|end| name.ends_with(end));
-    if kernel {
+    let ends = |all: &[&str]| all.iter().any(|end| name.ends_with(end));
+    if name == STEM || ends(&[".conv_dw.weight", ".downsample.1.weight"]) {
         return if scheme == Scheme::AuthorsSparse { dense_kernel(tensor) } else { tensor };
     }
-    let linear = [".fc1.weight", ".fc2.weight", ".fc.weight", ".proj.weight", ".pred.weight"];
-    if name == STEM {
-    } else if linear.iter().any(|end| name.ends_with(end)) {
+    if ends(&[".fc1.weight", ".fc2.weight", ".fc.weight", ".proj.weight", ".pred.weight"]) {
         if let [_, _, 1, 1] = tensor.shape[..] {
             tensor.shape.truncate(2);
         }

@@ -2,7 +2,7 @@ use rayon::prelude::*;
 
 use super::forward::{Kept, multiply_all, pair, sum_by_image, take};
 use super::tiles::{Cut, Tile};
-use super::{Setting, Weights, hidden_width, padded, panels_per_task};
+use super::{PerWeight, Setting, Weights, hidden_width, padded, panels_per_task};
 use crate::depthwise::{self, Convolution, Filter};
 use crate::error::{KernelError, check_length};
 use crate::gelu;
@@ -20,73 +20,25 @@ use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
 pub struct Gradients<'a> {
     /// With respect to the block's input, `[N, S, C]`.
     pub x: &'a mut [f32],
-    /// `[C, 7, 7]`
-    pub depthwise: &'a mut [f32],
-    /// `[C]`
-    pub depthwise_bias: &'a mut [f32],
-    /// `[C]`
-    pub norm_gamma: &'a mut [f32],
-    /// `[C]`
-    pub norm_beta: &'a mut [f32],
-    /// `[4C, C]`
-    pub expand: &'a mut [f32],
-    /// `[4C]`
-    pub expand_bias: &'a mut [f32],
-    /// `[4C]`
-    pub grn_gamma: &'a mut [f32],
-    /// `[4C]`
-    pub grn_beta: &'a mut [f32],
-    /// `[C, 4C]`
-    pub contract: &'a mut [f32],
-    /// `[C]`
-    pub contract_bias: &'a mut [f32],
+    /// With respect to its weights.
+    pub weights: PerWeight<&'a mut [f32]>,
 }
 
-impl<'a> Gradients<'a> {
-    /// From that of the input, and those of the weights in the order of the fields.
-    #[must_use]
-    pub fn from_array(x: &'a mut [f32], weights: [&'a mut [f32]; 10]) -> Self {
-        let [
-            depthwise,
-            depthwise_bias,
-            norm_gamma,
-            norm_beta,
-            expand,
-            expand_bias,
-            grn_gamma,
-            grn_beta,
-            contract,
-            contract_bias,
-        ] = weights;
-        Self {
-            x,
-            depthwise,
-            depthwise_bias,
-            norm_gamma,
-            norm_beta,
-            expand,
-            expand_bias,
-            grn_gamma,
-            grn_beta,
-            contract,
-            contract_bias,
-        }
-    }
-
+impl Gradients<'_> {
     fn check(&self, operation: &'static str, x: usize, channels: usize) -> Result<(), KernelError> {
         let hidden = 4 * channels;
         for (argument, found, expected) in [
             ("gradients.x", self.x.len(), x),
-            ("gradients.depthwise", self.depthwise.len(), 49 * channels),
-            ("gradients.depthwise_bias", self.depthwise_bias.len(), channels),
-            ("gradients.norm_gamma", self.norm_gamma.len(), channels),
-            ("gradients.norm_beta", self.norm_beta.len(), channels),
-            ("gradients.expand", self.expand.len(), hidden * channels),
-            ("gradients.expand_bias", self.expand_bias.len(), hidden),
-            ("gradients.grn_gamma", self.grn_gamma.len(), hidden),
-            ("gradients.grn_beta", self.grn_beta.len(), hidden),
-            ("gradients.contract", self.contract.len(), hidden * channels),
-            ("gradients.contract_bias", self.contract_bias.len(), channels),
+            ("gradients.depthwise", self.weights.depthwise.len(), 49 * channels),
+            ("gradients.depthwise_bias", self.weights.depthwise_bias.len(), channels),
+            ("gradients.norm_gamma", self.weights.norm_gamma.len(), channels),
+            ("gradients.norm_beta", self.weights.norm_beta.len(), channels),
+            ("gradients.expand", self.weights.expand.len(), hidden * channels),
+            ("gradients.expand_bias", self.weights.expand_bias.len(), hidden),
+            ("gradients.grn_gamma", self.weights.grn_gamma.len(), hidden),
+            ("gradients.grn_beta", self.weights.grn_beta.len(), hidden),
+            ("gradients.contract", self.weights.contract.len(), hidden * channels),
+            ("gradients.contract_bias", self.weights.contract_bias.len(), channels),
         ] {
             check_length(operation, argument, found, expected)?;
         }
@@ -182,23 +134,23 @@ pub fn backward(
         setting.sites,
         setting.images,
         channels,
-        gradients.depthwise,
-        Some(gradients.depthwise_bias),
+        gradients.weights.depthwise,
+        Some(gradients.weights.depthwise_bias),
     )?;
     let (matrices_sum, others) = matrices.split_at_mut(matrix);
     add_parts(values(others), values_mut(matrices_sum));
     let (rest_sum, others) = rest.split_at_mut(vectors);
     add_parts(others, rest_sum);
     let sums = Sums::new(channels, width, matrices_sum, rest_sum);
-    from_panels(values(sums.contract), channels, gradients.contract);
-    transposed_from_panels(values(sums.expand), channels, gradients.expand);
-    gradients.expand_bias.copy_from_slice(&sums.expand_bias[..4 * channels]);
-    gradients.grn_gamma.copy_from_slice(&sums.grn_gamma[..4 * channels]);
-    gradients.grn_beta.copy_from_slice(&sums.grn_beta[..4 * channels]);
+    from_panels(values(sums.contract), channels, gradients.weights.contract);
+    transposed_from_panels(values(sums.expand), channels, gradients.weights.expand);
+    gradients.weights.expand_bias.copy_from_slice(&sums.expand_bias[..4 * channels]);
+    gradients.weights.grn_gamma.copy_from_slice(&sums.grn_gamma[..4 * channels]);
+    gradients.weights.grn_beta.copy_from_slice(&sums.grn_beta[..4 * channels]);
     let (contract_bias, norm) = sums.sites.split_at(channels);
-    gradients.contract_bias.copy_from_slice(contract_bias);
-    gradients.norm_gamma.copy_from_slice(&norm[..channels]);
-    gradients.norm_beta.copy_from_slice(&norm[channels..]);
+    gradients.weights.contract_bias.copy_from_slice(contract_bias);
+    gradients.weights.norm_gamma.copy_from_slice(&norm[..channels]);
+    gradients.weights.norm_beta.copy_from_slice(&norm[channels..]);
     Ok(())
 }
 

@@ -82,7 +82,7 @@ impl Case {
         let mut x = unwritten(self.x.len());
         let mut gradients = self.weights.each_ref().map(|w| unwritten(w.len()));
         let slices = gradients.each_mut().map(Vec::as_mut_slice);
-        let into = block::Gradients::from_array(&mut x, slices);
+        let into = block::Gradients { x: &mut x, weights: block::PerWeight::from_array(slices) };
         block::backward(&self.x, kept, &self.weights(), &self.setting(), &self.grad, into).unwrap();
         [vec![out, x], gradients.to_vec()].concat()
     }
