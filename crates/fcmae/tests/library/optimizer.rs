@@ -274,3 +274,91 @@ fn layer_decay_equals_its_reference_for_every_parameter() {
         }
     }
 }
+
+#[derive(Deserialize)]
+struct Timm {
+    schedules: Vec<ScheduleCase>,
+    averages: Vec<AverageCase>,
+    layer_decay: Vec<TimmDecay>,
+}
+
+/// A parameter that moves, and `ModelEmaV3`'s average of it after each update.
+#[derive(Deserialize)]
+struct AverageCase {
+    decay: f64,
+    start: Vec<f32>,
+    values: Vec<Vec<f32>>,
+    averages: Vec<Vec<f64>>,
+}
+
+/// `param_groups_layer_decay`.
+#[derive(Deserialize)]
+struct TimmDecay {
+    size: Named,
+    decay: f64,
+    scales: BTreeMap<String, f64>,
+    decayed: Vec<String>,
+}
+
+#[test]
+fn the_schedule_equals_timms_at_every_iteration() {
+    for case in fixture::<Timm>("timm_optim.json").schedules {
+        let schedule = Schedule {
+            peak: case.base,
+            min: case.minimum,
+            warmup: case.warmup_epochs,
+            epochs: case.epochs,
+        };
+        for (step, expected) in case.rates.iter().enumerate() {
+            let found = schedule.at(step as f64 / case.steps_per_epoch as f64);
+            assert!(
+                (found - expected).abs() <= 1e-8 * case.base,
+                "{step}: {found}, not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_moving_average_equals_timms() {
+    for case in fixture::<Timm>("timm_optim.json").averages {
+        let module = |values: &[f32]| two(&values[..6], &values[6..]);
+        let flat_values = |module: &Two| {
+            let values = values(module);
+            [&values["decayed"][..], &values["plain"][..]].concat()
+        };
+        let mut ema = Ema::new(&module(&case.start), case.decay);
+        for (value, expected) in case.values.iter().zip(&case.averages) {
+            // An update without gradients leaves the parameters, and averages them.
+            let mut optimizer = AdamW::new(&PretrainConfig::default().optim);
+            let now = module(value);
+            optimizer.step_averaging(now, GradientMap::new(), 0.0, 0.1, |_| 1.0, Some(&mut ema));
+            let found = flat_values(&ema.apply(module(&case.start)));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_decay_and_weight_decay_group_as_timms() {
+    for TimmDecay { size: Named(size), decay, scales, decayed } in
+        fixture::<Timm>("timm_optim.json").layer_decay
+    {
+        let model = ModelConfig::published(size);
+        let layers = LayerDecay::per_layer(decay, &model);
+        for (name, expected) in &scales {
+            // The authors' stem shares the first block's level; timm's lies one below.
+            let level = if name.starts_with("stem") { decay } else { 1.0 };
+            let error = (layers.scale(name) * level / expected - 1.0).abs();
+            assert!(error < 1e-7, "{size} {name}: {}, not {expected}", layers.scale(name));
+        }
+        let classifier = fcmae::model::Classifier::new(&model, 1000, &Device::flex());
+        let matrices = parameters::shapes(&classifier).into_iter();
+        let mut ours: Vec<String> =
+            matrices.filter(|(_, shape)| shape.len() > 1).map(|(name, _)| name).collect();
+        ours.sort();
+        assert_eq!(ours, decayed, "{size}: which parameters weight decay pulls at");
+    }
+}
