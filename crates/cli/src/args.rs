@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Export(Export),
     Bench(Bench),
+    Doctor(Doctor),
     Completions(Completions),
     Man(Man),
 }
@@ -65,6 +67,7 @@ pub(crate) struct Demo {
 Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
   fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
+  fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
   fcmae pretrain --data photos --out runs/pre --resume"
 )]
 pub(crate) struct Pretrain {
@@ -85,7 +88,8 @@ The pictures of each class lie in a sub-folder of their own, named after the cla
 
 Examples:
   fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
-  fcmae finetune --data photos --from scratch --out runs/scratch --set finetune.labels=0.1"
+  fcmae finetune --data photos --from scratch --out runs/scratch --labels 10%
+  fcmae finetune --data photos --from runs/pre --out runs/probe --set finetune.freeze=4"
 )]
 pub(crate) struct Finetune {
     #[command(flatten)]
@@ -94,6 +98,10 @@ pub(crate) struct Finetune {
     /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
     pub(crate) from: Option<PathBuf>,
+
+    /// Use the labels of so many pictures only: a share of each class, such as 10%, or a number
+    #[arg(long, value_name = "SHARE|N", conflicts_with = "resume")]
+    pub(crate) labels: Option<LabelAmount>,
 
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
@@ -106,9 +114,9 @@ Examples:
   fcmae evaluate --data photos/test --weights runs/fine
   fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
 pub(crate) struct Evaluate {
-    /// Folder with a sub-folder of pictures for each class; or a .tar, .csv or .tsv file
-    #[arg(long, value_name = "FOLDER|FILE")]
-    pub(crate) data: PathBuf,
+    /// Folders with a sub-folder of pictures for each class; or .tar, .csv or .tsv files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    pub(crate) data: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) weights: WeightsArg,
@@ -360,6 +368,30 @@ pub(crate) struct Bench {
     pub(crate) worker: bool,
 }
 
+/// Look at this machine: processor, memory, disk, and how long training would take on it
+#[derive(Args)]
+#[command(after_help = "\
+Times are computed from a short measurement of the smallest network here, so they are rough; with
+--dry-run `fcmae pretrain` and `fcmae finetune` try the run itself.
+
+Examples:
+  fcmae doctor
+  fcmae doctor --pictures 50000 --epochs 200 --image 128")]
+pub(crate) struct Doctor {
+    /// Pictures for which training is estimated
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub(crate) pictures: NonZeroUsize,
+
+    /// Epochs for which training is estimated
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) epochs: NonZeroUsize,
+
+    /// Height and width of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224,
+        value_parser = clap::value_parser!(u32).range(32..=4096))]
+    pub(crate) image: u32,
+}
+
 /// Print what makes a shell complete commands and options
 #[derive(Args)]
 #[command(after_help = "\
@@ -387,13 +419,18 @@ pub(crate) struct Man {
 /// What every training run is given.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Folder of pictures, with any folders below it; or a .tar, .csv, .tsv or .txt file
-    #[arg(long, value_name = "FOLDER|FILE", required_unless_present = "print_config")]
-    pub(crate) data: Option<PathBuf>,
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv or .txt files. Several
+    /// are one set
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
+    pub(crate) data: Vec<PathBuf>,
 
     /// Folder for the run: settings, metrics, checkpoints; it must not exist yet, or be empty
     #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Only try it: say how long the run would take here, what memory, and draw its first pictures
+    #[arg(long, conflicts_with_all = ["resume", "print_config"])]
+    pub(crate) dry_run: bool,
 
     /// Go on with the run in --out from its newest checkpoint, with the settings recorded there
     #[arg(long)]
@@ -401,10 +438,10 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// The folders of pictures and of the run, for a run that is not only to be printed.
-    pub(crate) fn folders(&self) -> (&Path, &Path) {
+    /// The pictures and the folder of a run that is not only to be printed.
+    pub(crate) fn folders(&self) -> (&[PathBuf], &Path) {
         let required = "the command line is refused without it, except with --print-config";
-        (self.data.as_deref().expect(required), self.out.as_deref().expect(required))
+        (&self.data, self.out.as_deref().expect(required))
     }
 }
 
@@ -420,9 +457,57 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
+    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory holds.
+    /// `auto` keeps the pictures of an update, by adding batches up
+    #[arg(long, value_name = "N|auto", conflicts_with = "resume")]
+    pub(crate) batch: Option<Batch>,
+
     /// Print all settings as they would be used, as TOML, and do nothing else
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+/// How many pictures are computed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// As many as memory holds.
+    Auto,
+    Of(NonZeroUsize),
+}
+
+impl FromStr for Batch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Of).map_err(|_| "use a number or `auto`".to_owned()),
+        }
+    }
+}
+
+/// How many labels are used, as `finetune.labels` says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LabelAmount(pub(crate) f64);
+
+impl FromStr for LabelAmount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, scale) = match text.strip_suffix('%') {
+            Some(percent) => (percent, 0.01),
+            None => (text, 1.0),
+        };
+        match number.trim().parse::<f64>() {
+            Ok(number) if number > 0.0 && (scale == 1.0 || number <= 100.0) => {
+                Ok(Self(number * scale))
+            }
+            _ => {
+                Err("use a share, such as 10% or 0.1, or a number of pictures, such as 500"
+                    .to_owned())
+            }
+        }
+    }
 }
 
 #[derive(Args)]
@@ -437,6 +522,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn label_amounts_are_shares_or_numbers() {
+        for (text, amount) in [("10%", 0.1), ("100%", 1.0), ("0.05", 0.05), ("500", 500.0)] {
+            assert!((text.parse::<LabelAmount>().unwrap().0 - amount).abs() < 1e-12, "{text}");
+        }
+        for text in ["", "%", "0", "-3", "101%", "few", "nan"] {
+            assert!(text.parse::<LabelAmount>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_definitions_are_consistent() {

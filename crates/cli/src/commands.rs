@@ -3,6 +3,8 @@
 mod bench;
 mod completions;
 mod diversity;
+mod doctor;
+mod dry_run;
 mod evaluate;
 mod export;
 mod finetune;
@@ -27,6 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
     }

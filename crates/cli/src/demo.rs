@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::evaluate::evaluate;
+use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 
 use crate::args::Demo;
 use crate::output;
-use crate::pictures;
 use crate::progress::{Progress, duration};
 use report::{Comparison, Curve, Labelled};
 
@@ -190,13 +190,13 @@ fn pretrain(files: &Files, quick: bool) -> Result<Curve> {
         .with_context(|| format!("cannot create {}", printable(&files.runs)))?;
     let mut progress = Progress::new("pretrain");
     let mut curve = Curve::default();
-    let outcome =
-        fcmae::train::pretrain(&config, &files.train, &files.pretraining, false, &mut |event| {
-            if let Event::Step(step) = &event {
-                curve.add(step);
-            }
-            progress.observe(&event)
-        });
+    let data = [files.train.clone()];
+    let outcome = fcmae::train::pretrain(&config, &data, &files.pretraining, false, &mut |event| {
+        if let Event::Step(step) = &event {
+            curve.add(step);
+        }
+        progress.observe(&event)
+    });
     progress.finish();
     outcome?;
     Ok(curve)
@@ -208,7 +208,7 @@ fn reconstruct(files: &Files) -> Result<()> {
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count))).collect();
-    let sheet = pictures::reconstructions(&files.pretraining, &shown, SPLIT_SEED)?;
+    let sheet = sheet(&fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED)?)?;
     output::write_png(&files.reconstruction, &sheet)
 }
 
@@ -224,7 +224,8 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     let mut progress = Progress::new(&format!("{label} seed {seed}"));
     let mut curve = Curve::default();
     let mut pictures = 0;
-    let outcome = fcmae::train::finetune(&config, &files.train, start, &run, false, &mut |event| {
+    let data = [files.train.clone()];
+    let outcome = fcmae::train::finetune(&config, &data, start, &run, false, &mut |event| {
         match &event {
             Event::Started(started) => pictures = started.pictures,
             Event::Step(step) => curve.add(step),
@@ -234,7 +235,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let evaluation = evaluate(&run, &files.test, EVALUATION_BATCH)?;
+    let evaluation = evaluate(&run, std::slice::from_ref(&files.test), EVALUATION_BATCH)?;
     Ok(Labelled { curve, pictures, evaluation })
 }
 

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fcmae_data::source::printable;
 use fcmae_store::durable;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
+use image::RgbImage;
 
 use crate::failure::{ReaderGone, Usage};
 
@@ -34,6 +33,11 @@ pub(crate) fn note(text: &str) {
 /// How this program was called, for commands that can be copied from its output.
 pub(crate) fn program() -> String {
     std::env::args_os().next().map_or("fcmae".to_owned(), |program| printable(Path::new(&program)))
+}
+
+/// Paths as arguments of a command that can be copied.
+pub(crate) fn arguments(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| printable(path)).collect::<Vec<_>>().join(" ")
 }
 
 /// One field of a CSV line (RFC 4180): quoted only where it must be.
@@ -92,11 +96,7 @@ pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes a picture as a PNG file, whole or not at all.
 pub(crate) fn write_png(file: &Path, picture: &RgbImage) -> Result<()> {
-    // Through `RgbImage`, the encoder of every format would be compiled into this crate.
-    let mut bytes = Vec::new();
-    let (width, height) = picture.dimensions();
-    PngEncoder::new(&mut bytes).write_image(picture, width, height, ExtendedColorType::Rgb8)?;
-    write_file(file, &bytes)
+    write_file(file, &fcmae::picture::png(picture)?)
 }
 
 #[cfg(test)]

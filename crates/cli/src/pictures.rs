@@ -1,19 +1,12 @@
-//! Picture arguments: files, and folders that stand for the pictures in them; and the picture that
-//! is drawn of them.
+//! Picture arguments: files, and folders that stand for the pictures in them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use fcmae::picture::Sheet;
-use fcmae::reconstruct::{Reconstruction, reconstruct};
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
-use image::RgbImage;
 
 use crate::failure::Usage;
-
-/// Small pictures are shown enlarged to about this many pixels a side.
-const SHOWN_SIDE: u32 = 160;
 
 /// The files that the arguments mean, in their order. A file is taken as it is, so that a damaged
 /// one is reported where it is read, beside the others' answers.
@@ -30,18 +23,4 @@ pub(crate) fn files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// A row for each picture: original, masked, reconstruction.
-pub(crate) fn reconstructions(weights: &Path, files: &[PathBuf], seed: u64) -> Result<RgbImage> {
-    let rows = reconstruct(weights, files, seed)?;
-    // Every picture has the net's size; where there is none there is nothing to draw.
-    let (width, height) = rows.first().map_or((1, 1), |row| row.original.dimensions());
-    let titles = ["original", "masked", "reconstruction"];
-    let mut sheet =
-        Sheet::new(&titles, height, width)?.scale((SHOWN_SIDE / width.max(height)).max(1));
-    for Reconstruction { original, masked, reconstruction, .. } in rows {
-        sheet.row(&[original, masked, reconstruction])?;
-    }
-    Ok(sheet.draw()?)
 }

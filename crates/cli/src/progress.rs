@@ -9,6 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
 
+mod panel;
+
+use panel::Panel;
+
 /// Plain lines: the most that a reader waits for news, and the least between ends of epochs.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const EPOCH_LINE_AFTER: Duration = Duration::from_secs(2);
@@ -27,6 +31,7 @@ pub(crate) struct Progress {
     steps_per_epoch: u64,
     last_line: Instant,
     skipped: usize,
+    panel: Panel,
     interrupt: Option<Interrupt>,
     stopping: bool,
 }
@@ -43,6 +48,7 @@ impl Progress {
             steps_per_epoch: 1,
             last_line: Instant::now(),
             skipped: 0,
+            panel: Panel::default(),
             interrupt: None,
             stopping: false,
         }
@@ -58,7 +64,10 @@ impl Progress {
         match event {
             Event::Started(started) => self.start(started),
             Event::Step(step) => self.step(step),
-            Event::Evaluated(report) => self.say(&describe_evaluation(report)),
+            Event::Evaluated(report) => {
+                self.panel.evaluated(report);
+                self.say(&describe_evaluation(report));
+            }
             // Checkpoints come often and are what everyone expects; the run's log has them.
             Event::Saved { .. } => {}
             Event::Skipped(skipped) => {
@@ -102,20 +111,32 @@ impl Progress {
             self.say(&format!("going on after step {step} of {}", started.steps));
         }
         if draws_a_bar() {
-            let bar = bar(&self.label, started.steps);
+            let bar = panel_bar(&self.label, started.steps);
             bar.set_position(self.first_step);
             self.bar = Some(bar);
         }
     }
 
     fn step(&mut self, report: &StepReport) {
-        let text = self.describe(report);
+        self.panel.step(report);
+        let made = report.step.saturating_sub(self.first_step).max(1);
+        let to_go = report.steps.saturating_sub(report.step);
+        let left = self.started.elapsed().mul_f64(to_go as f64 / made as f64);
         if let Some(bar) = &self.bar {
-            bar.set_message(text);
+            bar.set_message(self.panel.text(report, self.epochs, left));
             bar.set_position(report.step);
             return;
         }
-        let text = format!("step {}/{}  {text}", report.step, report.steps);
+        let StepReport { step, steps, epoch, loss, lr, grad_norm, images_per_second, .. } = report;
+        let mut text = format!(
+            "step {step}/{steps}  epoch {epoch:.2}/{}  loss {loss:.4}  lr {lr:.2e}  \
+             gradient {grad_norm:.3}  {images_per_second:.0} images/s  ETA {}",
+            self.epochs,
+            duration(left),
+        );
+        if self.panel.waits() {
+            text.push_str(&format!("  waiting for pictures {}", percent(self.panel.data_wait)));
+        }
         let waited = self.last_line.elapsed();
         let epoch_ends = report.step.is_multiple_of(self.steps_per_epoch);
         let due = waited >= LINE_EVERY || epoch_ends && waited >= EPOCH_LINE_AFTER;
@@ -123,17 +144,6 @@ impl Progress {
             self.say(&text);
             self.last_line = Instant::now();
         }
-    }
-
-    fn describe(&self, report: &StepReport) -> String {
-        let StepReport { step, steps, epoch, loss, lr, images_per_second, .. } = report;
-        let made = step.saturating_sub(self.first_step).max(1);
-        let left = self.started.elapsed().mul_f64(steps.saturating_sub(*step) as f64 / made as f64);
-        format!(
-            "epoch {epoch:.2}/{}  loss {loss:.4}  lr {lr:.2e}  {images_per_second:.0} images/s  ETA {}",
-            self.epochs,
-            duration(left),
-        )
     }
 
     /// One line, above the bar where there is one.
@@ -146,6 +156,15 @@ impl Progress {
         }
     }
 }
+
+/// A bar of a run's `length` steps with a panel of numbers below it.
+fn panel_bar(label: &str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(PANEL).expect("a test parses the template");
+    let style = style.progress_chars("━╸─");
+    ProgressBar::new(length).with_style(style).with_prefix(label.to_owned())
+}
+
+const PANEL: &str = "{prefix:.bold}  {wide_bar:.cyan/dim}  {percent:>3}%\n{msg}";
 
 /// A bar of `length` that `label` names.
 pub(crate) fn bar(label: &str, length: u64) -> ProgressBar {
@@ -179,6 +198,11 @@ fn describe_evaluation(report: &EvaluationReport) -> String {
     )
 }
 
+/// `0.123` as `12%`.
+fn percent(share: f64) -> String {
+    format!("{:.0}%", 100.0 * share)
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -209,6 +233,7 @@ mod tests {
     #[test]
     fn the_bar_has_a_template() {
         assert!(ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}").is_ok());
+        assert!(ProgressStyle::with_template(PANEL).is_ok());
     }
 
     #[test]

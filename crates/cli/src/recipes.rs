@@ -6,9 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fcmae::config::{Settings, from_recipe};
 use fcmae::error::ConfigError;
+use fcmae::machine;
+use fcmae::memory::Footprint;
 use fcmae_data::source::printable;
 
-use crate::args::{RunArgs, SettingsArgs};
+use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
 use crate::output;
 
@@ -35,8 +37,13 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 
 /// The settings of a run, or nothing where they were only to be printed, which is then done.
 ///
-/// Without `--config`, a run that is resumed keeps the settings recorded in its folder.
-pub(crate) fn settings<T: Settings>(run: &RunArgs, given: &SettingsArgs) -> Result<Option<T>> {
+/// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
+/// values from a command's own options, over all others.
+pub(crate) fn settings<T: Settings + Footprint>(
+    run: &RunArgs,
+    given: &SettingsArgs,
+    own: &[String],
+) -> Result<Option<T>> {
     let recipe = match (&given.config, &run.out) {
         (Some(config), _) => Some(find(config)?),
         (None, Some(out)) if run.resume => {
@@ -47,13 +54,40 @@ pub(crate) fn settings<T: Settings>(run: &RunArgs, given: &SettingsArgs) -> Resu
         _ => None,
     };
     let recipe = recipe.as_ref().map(|(origin, text)| (origin.as_str(), text.as_str()));
-    let settings: T =
-        from_recipe(recipe, &given.set).map_err(|error| at(error, recipe, &given.set))?;
+    let mut set = given.set.clone();
+    if let Some(Batch::Of(batch)) = given.batch {
+        set.push(format!("optim.batch={batch}"));
+    }
+    set.extend_from_slice(own);
+    let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
+    if given.batch == Some(Batch::Auto) {
+        fit(&mut settings)?;
+    }
     if given.print_config {
         output::print(&settings.to_toml())?;
         return Ok(None);
     }
     Ok(Some(settings))
+}
+
+/// Makes the batch as large as memory holds, and the updates what they were.
+fn fit(settings: &mut impl Footprint) -> Result<()> {
+    let memory = settings.memory().map_err(fcmae::Error::from)?;
+    let Some(free) = machine::available_memory() else {
+        let text = "--batch auto: this system does not tell how much memory is free; give a number";
+        return Err(Usage(text.to_owned()).into());
+    };
+    let optim = settings.optim_mut();
+    // Something stays for the pictures that are loaded ahead, and for everybody else.
+    let (batch, accumulation) =
+        memory.largest_batch(optim.batch * optim.accumulation, free / 10 * 7);
+    (optim.batch, optim.accumulation) = (batch, accumulation);
+    output::note(&format!(
+        "batch  {batch} pictures at a time, {accumulation} times an update: about {} MiB of {} free",
+        memory.with(batch) >> 20,
+        free >> 20
+    ));
+    Ok(())
 }
 
 /// A built-in recipe by its name, else a file.

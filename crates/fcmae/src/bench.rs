@@ -2,11 +2,9 @@
 //!
 //! A [`Bench`] is made once and then steps as often as it is asked to; everything it needs is ready
 //! before the first step, and nothing of it runs between steps. Weights and pixels are random, which
-//! changes no time. [`Job::gflop_per_image`] says what work there is, [`machine::matrix_gflops`]
+//! changes no time. [`Job::gflop_per_image`] says what work there is, [`matrix_gflops`](crate::machine::matrix_gflops)
 //! what the machine could do.
 
-pub mod machine;
-mod operations;
 mod pictures;
 
 use std::fmt;
@@ -25,7 +23,9 @@ use crate::config::{DecoderConfig, FinetuneConfig, ModelConfig, PretrainConfig, 
 use crate::error::{ConfigError, Error, Result};
 use crate::loss::cross_entropy;
 use crate::mask::{Mask, visible_count};
+use crate::memory;
 use crate::model::{Classifier, init};
+use crate::operations;
 use crate::optim::{AdamW, LayerDecay};
 use crate::parameters::{self, host};
 
@@ -172,14 +172,12 @@ impl Job {
         if self.work == Work::Load {
             return Ok(0);
         }
-        const PROCESS: usize = 64 << 20;
         let (model, patches) = (self.model(), self.visible()?[0]);
-        // Training has gradients and two moments beside the weights.
-        let (per_parameter, features) = match self.work {
-            Work::Predict | Work::Load => (4, operations::passing_features(&model, patches)),
-            Work::Pretrain | Work::Finetune => (16, operations::kept_features(&model, patches)),
+        let need = match self.work {
+            Work::Predict | Work::Load => memory::prediction(&model, patches, self.parameters()),
+            Work::Pretrain | Work::Finetune => memory::training(&model, patches, self.parameters()),
         };
-        Ok((PROCESS + per_parameter * self.parameters() + 4 * features * self.batch) as u64)
+        Ok(need.with(self.batch))
     }
 
     fn model(&self) -> ModelConfig {
@@ -365,7 +363,7 @@ fn quickly_initialized<M: Module>(module: M) -> M {
 }
 
 /// Even numbers of mean 0 and standard deviation `std`, from Knuth's linear congruence.
-fn evenly(seed: u64, std: f32) -> impl Iterator<Item = f32> {
+pub(crate) fn evenly(seed: u64, std: f32) -> impl Iterator<Item = f32> {
     let mut state = seed;
     let scale = 2.0 * 3.0f32.sqrt() * std;
     std::iter::repeat_with(move || {

@@ -133,6 +133,23 @@ pub enum Error {
         /// The pictures in the batch.
         files: String,
     },
+    /// A step that the machine has no memory for.
+    #[error(
+        "a step of these settings takes about {} MiB of memory, and {} MiB are free: smaller batches that \
+         are added up make the same updates, `optim.batch={batch}` with \
+         `optim.accumulation={accumulation}`; or choose smaller images (`data.image_size`) or a smaller \
+         network (`model.size`)", needed >> 20, free >> 20
+    )]
+    Memory {
+        /// Bytes that a step takes, estimated.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// A batch that fits.
+        batch: usize,
+        /// Batches to an update of the same size.
+        accumulation: usize,
+    },
     /// Anything that reads or writes a file outside a run.
     #[error("{path}: {reason}")]
     File {

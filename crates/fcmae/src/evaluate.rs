@@ -1,10 +1,11 @@
 //! How well a classifier does on labelled pictures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
+use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Skipped, Transform};
 use serde::Serialize;
 
@@ -29,19 +30,40 @@ pub struct Evaluation {
     pub loss: f64,
     /// `confusion[class][predicted]`, pictures.
     pub confusion: Vec<Vec<u64>>,
+    /// Wrong answers, the surest first, 24 at most.
+    pub mistakes: Vec<Mistake>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
 }
 
-/// Evaluates the weights on a folder with one sub-folder for each class.
+/// A wrong answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mistake {
+    /// Position in the set.
+    #[serde(skip)]
+    pub index: usize,
+    /// The picture.
+    pub path: String,
+    /// Its class.
+    pub truth: String,
+    /// The class that was taken for the most likely one.
+    pub predicted: String,
+    /// The probability that was given to that class.
+    pub probability: f32,
+}
+
+const MOST_MISTAKES: usize = 24;
+
+/// Evaluates the weights on labelled pictures: folders with one sub-folder for each class, archives or
+/// lists.
 ///
 /// # Errors
 /// Weights without a head, classes the weights don't know, pictures that cannot be used.
-pub fn evaluate(weights: &Path, data: &Path, batch: usize) -> Result<Evaluation> {
+pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
     let weights = Weights::open(weights)?;
     let device = Device::flex();
     let model = weights.classifier(&device)?;
-    let folder = ImageFolder::open(data, Labels::Classes(&weights.description.classes))?;
+    let folder = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
     let mut evaluation =
         evaluate_folder(&model, &weights.description, Arc::new(folder.clone()), batch)?;
     evaluation.skipped.splice(0..0, folder.skipped);
@@ -66,25 +88,41 @@ pub fn evaluate_folder(
 
     let classes = description.classes.len();
     let mut confusion = vec![vec![0u64; classes]; classes];
+    let mut mistakes = Vec::new();
     let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
     for batch in batches.by_ref() {
         let batch = batch?;
         if batch.is_empty() {
             continue;
         }
-        let labels = batch.labels.clone();
+        let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
         let logits = model.forward(images(batch, &device), None);
         let likelihoods = host(log_softmax(logits, 1));
-        for (scores, &label) in likelihoods.chunks_exact(classes).zip(&labels) {
+        let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
+        for ((scores, &label), &index) in rows {
             let label = label as usize;
             let above = scores.iter().filter(|&&score| score > scores[label]).count();
             right += usize::from(above == 0);
             among_five += usize::from(above < 5);
             loss -= f64::from(scores[label]);
             count += 1;
-            confusion[label][most_likely(scores, label)] += 1;
+            let predicted = most_likely(scores, label);
+            confusion[label][predicted] += 1;
+            if predicted != label {
+                mistakes.push((scores[predicted], index as usize, label, predicted));
+            }
         }
+        mistakes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        mistakes.truncate(MOST_MISTAKES);
     }
+    let name = |class: usize| description.classes[class].clone();
+    let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
+        index,
+        path: printable(&folder.path(index)),
+        truth: name(truth),
+        predicted: name(predicted),
+        probability: likelihood.exp(),
+    };
     let share = |hits: usize| hits as f64 / count.max(1) as f64;
     Ok(Evaluation {
         classes: description.classes.clone(),
@@ -93,6 +131,7 @@ pub fn evaluate_folder(
         top5: share(among_five),
         loss: loss / count.max(1) as f64,
         confusion,
+        mistakes: mistakes.into_iter().map(mistake).collect(),
         skipped: batches.skipped(),
     })
 }

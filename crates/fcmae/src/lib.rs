@@ -19,7 +19,7 @@
 //!   other programs;
 //! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
 //!   networks do, and what they have become;
-//! - [`bench`](mod@bench): how fast it is;
+//! - [`bench`](mod@bench), [`memory`], [`machine`]: how fast it is, what it takes, and of what;
 //! - [`plots`], [`picture`]: figures;
 //! - [`error`]: what can go wrong.
 //!
@@ -40,9 +40,12 @@ pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod loss;
+pub mod machine;
 pub mod mask;
+pub mod memory;
 pub mod model;
 pub mod onnx;
+mod operations;
 pub mod ops;
 pub mod optim;
 pub mod parameters;

@@ -52,6 +52,16 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[u32], smoothing: f64) -> Tenso
     soft_cross_entropy(logits, target)
 }
 
+/// Lets each class count by its weight: the targets `[N, K]` of class k times `weights[k]`, as
+/// PyTorch's cross entropy weighs probabilities.
+pub fn weigh(targets: &mut [f32], weights: &[f64]) {
+    for row in targets.chunks_exact_mut(weights.len()) {
+        for (target, weight) in row.iter_mut().zip(weights) {
+            *target *= *weight as f32;
+        }
+    }
+}
+
 /// Cross entropy of logits `[N, K]` against as many target probabilities, mean over images: `[1]`.
 ///
 /// # Panics

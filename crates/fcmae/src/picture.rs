@@ -71,31 +71,6 @@ pub fn hide(picture: &RgbImage, side: usize, masked: &[u32]) -> RgbImage {
     hidden
 }
 
-/// `reconstruction` with the patches in `visible` (row-major indices of `side × side` pixel
-/// patches) taken from `original`. Indices beyond the picture are passed over.
-///
-/// # Errors
-/// [`Error::Unusable`] where the two are not of one size.
-pub fn paste(
-    reconstruction: &RgbImage,
-    original: &RgbImage,
-    side: usize,
-    visible: &[u32],
-) -> Result<RgbImage> {
-    if reconstruction.dimensions() != original.dimensions() {
-        return Err(Error::Unusable(format!(
-            "a reconstruction of {} does not cover a picture of {}",
-            size(reconstruction),
-            size(original)
-        )));
-    }
-    let mut pasted = reconstruction.clone();
-    for (x, y) in visible.iter().flat_map(|&patch| patch_pixels(original, side, patch)) {
-        pasted.put_pixel(x, y, *original.get_pixel(x, y));
-    }
-    Ok(pasted)
-}
-
 fn patch_pixels(picture: &RgbImage, side: usize, patch: u32) -> impl Iterator<Item = (u32, u32)> {
     // A side beyond the picture is one patch, whatever its number of pixels.
     let side = u32::try_from(side).unwrap_or(u32::MAX).max(1);
@@ -222,19 +197,27 @@ impl Sheet {
     }
 }
 
-/// Writes `picture` to `path` as PNG, whatever the name ends in.
+/// `picture` as the bytes of a PNG file.
 ///
 /// # Errors
-/// [`Error::File`] where the file cannot be written.
-pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+/// [`Error::Unusable`] for a picture without pixels.
+pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     // Through `RgbImage::save`, the encoder of every format would be compiled into this crate.
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();
     PngEncoder::new(&mut bytes)
         .write_image(picture, width, height, ExtendedColorType::Rgb8)
-        .map_err(|e| e.to_string())
-        .and_then(|()| std::fs::write(path, bytes).map_err(|e| e.to_string()))
-        .map_err(|reason| Error::File { path: path.to_owned(), reason })
+        .map_err(|error| Error::Unusable(format!("a picture cannot become a PNG: {error}")))?;
+    Ok(bytes)
+}
+
+/// Writes `picture` to `path` as PNG, whatever the name ends in.
+///
+/// # Errors
+/// [`Error::File`] where the file cannot be written.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+    std::fs::write(path, png(picture)?)
+        .map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use fcmae_data::{EvalTransform, Limits, Normalization, Picture, decode};
+use fcmae_data::{DataError, EvalTransform, ImageFolder, Limits, Normalization, Picture, decode};
+use image::RgbImage;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::parameters::host;
+use crate::picture;
 use crate::weights::{Description, Weights};
 
 /// A class and its probability.
@@ -81,6 +83,37 @@ impl Preparation {
     pub fn picture(&self, path: &Path) -> Result<Picture> {
         let picture = decode::open(path, self.channels, &Limits::default())?;
         Ok(self.transform.apply(&picture)?)
+    }
+
+    /// The picture that the network sees of one of a set, 8-bit.
+    ///
+    /// # Errors
+    /// A sample that is no picture.
+    pub fn sample(&self, set: &ImageFolder, index: usize) -> Result<Picture> {
+        let limits = Limits::default();
+        let named = |source| DataError::Picture { path: set.path(index), source };
+        let bytes = set.read(index, &limits).map_err(named)?;
+        let picture = decode::decode(&bytes, self.channels, &limits).map_err(named)?;
+        Ok(self.transform.apply(&picture)?)
+    }
+
+    /// The network's input of one of a set, `[1, H, W, channels]`.
+    ///
+    /// # Errors
+    /// A sample that is no picture.
+    pub fn sample_input(&self, set: &ImageFolder, index: usize) -> Result<Tensor<4>> {
+        self.normalized(&self.sample(set, index)?)
+    }
+
+    /// The same for people to look at.
+    ///
+    /// # Errors
+    /// A sample that is no picture, or has neither one channel nor three.
+    pub fn shown(&self, set: &ImageFolder, index: usize) -> Result<RgbImage> {
+        let input = self.sample_input(set, index)?;
+        let [_, height, width, _] = input.dims();
+        let Normalization { mean, std } = &self.normalization;
+        picture::denormalize(&host(input), [height, width], mean, std)
     }
 
     /// The network's input, `[1, H, W, channels]`.

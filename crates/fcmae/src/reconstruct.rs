@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
+use fcmae_data::ImageFolder;
 use image::RgbImage;
 
+use crate::autoencoder::Autoencoder;
+use crate::config::MaskConfig;
 use crate::error::Result;
 use crate::loss;
 use crate::mask::Mask;
 use crate::ops;
 use crate::parameters::host;
-use crate::picture;
+use crate::picture::{self, Sheet};
 use crate::predict::Preparation;
-use crate::weights::Weights;
+use crate::weights::{Description, Weights};
 
 /// The three columns for one picture.
 #[derive(Clone, Debug)]
@@ -27,27 +30,62 @@ pub struct Reconstruction {
     pub loss: f32,
 }
 
-/// Hides patches of each picture and lets the network fill them in. The masks follow from `seed`
-/// and the picture's place in the list.
+/// A masked autoencoder, and how pictures become its input.
 ///
 /// Where the network was trained on normalized patches (`norm_pix_loss`), it predicts each patch up
 /// to its mean and contrast; those are taken from the original, as the authors do.
-///
-/// # Errors
-/// Weights without a decoder, or files that are no pictures.
-pub fn reconstruct(weights: &Path, images: &[PathBuf], seed: u64) -> Result<Vec<Reconstruction>> {
-    let weights = Weights::open(weights)?;
-    let (model, masking) = weights.autoencoder(&Device::flex())?;
-    let description = &weights.description;
-    let [height, width] = description.image_size;
-    let (patch, channels) = (description.model.patch(), description.model.channels);
-    let grid = description.model.patch_grid(height, width)?;
-    let preparation = Preparation::new(description);
+pub struct Reconstructor {
+    model: Autoencoder,
+    masking: MaskConfig,
+    description: Description,
+    grid: [usize; 2],
+    preparation: Preparation,
+}
 
-    let mut reconstructions = Vec::new();
-    for (number, path) in images.iter().enumerate() {
-        let mask = Mask::random(grid, masking.ratio, seed, 0, &[number as u32])?;
-        let patches = loss::patchify(preparation.input(path)?, patch);
+impl Reconstructor {
+    /// Of weights that have a decoder.
+    ///
+    /// # Errors
+    /// Weights without one.
+    pub fn open(weights: &Path) -> Result<Self> {
+        let weights = Weights::open(weights)?;
+        let (model, masking) = weights.autoencoder(&Device::flex())?;
+        Self::new(model, masking, weights.description)
+    }
+
+    /// Of a network without autodiff.
+    ///
+    /// # Errors
+    /// An image size that cannot be cut into patches.
+    pub fn new(model: Autoencoder, masking: MaskConfig, description: Description) -> Result<Self> {
+        let [height, width] = description.image_size;
+        let grid = description.model.patch_grid(height, width)?;
+        let preparation = Preparation::new(&description);
+        Ok(Self { model, masking, description, grid, preparation })
+    }
+
+    /// Hides patches of a picture file, chosen by `seed` and `number`, and fills them in.
+    ///
+    /// # Errors
+    /// A file that is no picture.
+    pub fn file(&self, path: &Path, number: usize, seed: u64) -> Result<Reconstruction> {
+        self.image(self.preparation.input(path)?, number, seed)
+    }
+
+    /// The same for one picture of a set, from wherever it lies.
+    ///
+    /// # Errors
+    /// A sample that is no picture.
+    pub fn sample(&self, set: &ImageFolder, index: usize, seed: u64) -> Result<Reconstruction> {
+        self.image(self.preparation.sample_input(set, index)?, index, seed)
+    }
+
+    /// Of an input `[1, H, W, channels]`.
+    fn image(&self, input: Tensor<4>, number: usize, seed: u64) -> Result<Reconstruction> {
+        let Self { model, masking, description, grid, .. } = self;
+        let (patch, channels) = (description.model.patch(), description.model.channels);
+        let mask = Mask::random(*grid, masking.ratio, seed, 0, &[number as u32])?;
+        let patches = loss::patchify(input, patch);
         let predicted = model.predict(patches.clone(), &mask);
         let targets = loss::targets(patches.clone(), &mask, masking.norm_pix_loss);
         let error = loss::reconstruction(predicted.clone(), targets);
@@ -59,26 +97,59 @@ pub fn reconstruct(weights: &Path, images: &[PathBuf], seed: u64) -> Result<Vec<
         } else {
             predicted
         };
-        let original = host(patches.clone());
+        let original = host(patches);
         let mut filled = original.clone();
         let values = patch * patch * channels;
         for (row, prediction) in mask.masked_rows().into_iter().zip(host(predicted).chunks(values))
         {
             filled[row as usize * values..][..values].copy_from_slice(prediction);
         }
-        let to_picture = |values: Vec<f32>| -> Result<RgbImage> {
-            let flat = Tensor::<1>::from_floats(values.as_slice(), &Device::flex());
-            let windows = flat.reshape([1, grid[0], grid[1], patch * patch * channels]);
-            let pixels = host(ops::depth_to_space(windows, patch));
-            picture::denormalize(&pixels, [height, width], &description.mean, &description.std)
-        };
-        let original = to_picture(original)?;
-        reconstructions.push(Reconstruction {
+        let original = self.picture(&original)?;
+        Ok(Reconstruction {
             masked: picture::hide(&original, patch, mask.masked()),
             original,
-            reconstruction: to_picture(filled)?,
+            reconstruction: self.picture(&filled)?,
             loss: host(error)[0],
-        });
+        })
     }
-    Ok(reconstructions)
+
+    /// Patches, row after row, as a picture.
+    fn picture(&self, patches: &[f32]) -> Result<RgbImage> {
+        let Description { model, image_size, mean, std, .. } = &self.description;
+        let (patch, [rows, cols]) = (model.patch(), self.grid);
+        let flat = Tensor::<1>::from_floats(patches, &Device::flex());
+        let windows = flat.reshape([1, rows, cols, patch * patch * model.channels]);
+        let pixels = host(ops::depth_to_space(windows, patch));
+        picture::denormalize(&pixels, *image_size, mean, std)
+    }
+}
+
+/// Hides patches of each picture and lets the network fill them in. The masks follow from `seed`
+/// and the picture's place in the list.
+///
+/// # Errors
+/// Weights without a decoder, or files that are no pictures.
+pub fn reconstruct(weights: &Path, images: &[PathBuf], seed: u64) -> Result<Vec<Reconstruction>> {
+    let reconstructor = Reconstructor::open(weights)?;
+    let rows = images.iter().enumerate();
+    rows.map(|(number, path)| reconstructor.file(path, number, seed)).collect()
+}
+
+/// Small pictures are shown enlarged to about this many pixels a side.
+const SHOWN_SIDE: u32 = 160;
+
+/// A row for each picture: original, masked, reconstruction.
+///
+/// # Errors
+/// Pictures of several sizes, or so many that no viewer shows them.
+pub fn sheet(rows: &[Reconstruction]) -> Result<RgbImage> {
+    // Every picture has the net's size; where there is none there is nothing to draw.
+    let (width, height) = rows.first().map_or((1, 1), |row| row.original.dimensions());
+    let titles = ["original", "masked", "reconstruction"];
+    let mut sheet =
+        Sheet::new(&titles, height, width)?.scale((SHOWN_SIDE / width.max(height)).max(1));
+    for Reconstruction { original, masked, reconstruction, .. } in rows {
+        sheet.row(&[original.clone(), masked.clone(), reconstruction.clone()])?;
+    }
+    sheet.draw()
 }

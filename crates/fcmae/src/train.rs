@@ -7,10 +7,13 @@ pub mod events;
 pub mod finetune;
 pub mod plan;
 pub mod pretrain;
+pub mod preview;
+mod records;
 mod session;
 
 pub use events::{EvaluationReport, Event, Flow, Started, StepReport};
 pub use finetune::{FinetuneOutcome, Start, finetune};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};
+pub use preview::{preview_finetuning, preview_pretraining};
 pub(crate) use session::images;

@@ -192,6 +192,11 @@ pub fn probe(folder: &Path) -> Result<(), Error> {
         .map_err(|error| disk_full(error, folder, 5))
 }
 
+/// Bytes that are free on the disk of `folder`, where the system tells.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    disk::free_bytes(folder)
+}
+
 /// Turns "no space" into the error that says how much is needed and how much there is.
 pub(crate) fn disk_full(error: Error, folder: &Path, needed: u64) -> Error {
     match error {

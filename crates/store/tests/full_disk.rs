@@ -149,5 +149,5 @@ fn metrics_on_a_full_disk_leave_whole_records_and_go_on_once_there_is_space() {
     drop(run);
     drop(Run::resume(&path, &record, &[]).unwrap());
     let rows = std::fs::read_to_string(path.join("metrics.csv")).unwrap();
-    assert_eq!(rows.lines().last().unwrap(), format!("{},,0.5,0.25,,", step + 1));
+    assert_eq!(rows.lines().last().unwrap(), format!("{},,0.5,0.25,,,", step + 1));
 }

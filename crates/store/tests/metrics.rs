@@ -173,7 +173,8 @@ fn a_line_becomes_a_row_and_points() {
     assert!(event_files(&path).is_empty(), "nothing is shown yet");
     let log = |value| run.metrics().json(&value).unwrap();
     log(json!({"event": "start", "loss": 9.0}));
-    log(json!({"step": 1, "epoch": 1, "loss": 0.1f32, "lr": 1e-9, "images_per_second": 31.25}));
+    log(json!({"step": 1, "epoch": 1, "loss": 0.1f32, "lr": 1e-9, "images_per_second": 31.25,
+        "data_wait": 0.5}));
     log(
         json!({"step": 2, "epoch": 1, "loss": f32::NAN, "lr": 2e-9, "note": "bad", "own": {"a": 1}}),
     );
@@ -187,10 +188,10 @@ fn a_line_becomes_a_row_and_points() {
     assert_eq!(text(&path.join("metrics.jsonl")).lines().count(), 8);
     assert_eq!(
         text(&path.join("metrics.csv")),
-        "step,epoch,loss,lr,images_per_second,grad_norm\n\
-         1,1,0.10000000149011612,1e-9,31.25,\n\
-         2,1,,2e-9,,\n\
-         3,,,,,4\n"
+        "step,epoch,loss,lr,images_per_second,grad_norm,data_wait\n\
+         1,1,0.10000000149011612,1e-9,31.25,,0.5\n\
+         2,1,,2e-9,,,\n\
+         3,,,,,4,\n"
     );
     assert_eq!(
         text(&path.join("evaluations.csv")),
@@ -372,7 +373,7 @@ fn a_run_from_before_there_were_tables_gets_whole_ones() {
     drop(Run::resume(&path, &record(), &[]).unwrap());
     assert_eq!(
         text(&path.join("metrics.csv")),
-        "step,epoch,loss,lr,images_per_second,grad_norm\n1,,0.5,,,\n2,,0.25,,,\n"
+        "step,epoch,loss,lr,images_per_second,grad_norm,data_wait\n1,,0.5,,,,\n2,,0.25,,,,\n"
     );
     assert_eq!(text(&path.join("evaluations.csv")), "step,epoch,top1,top5,held_out_loss\n1,,,,\n");
 }

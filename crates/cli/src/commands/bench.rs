@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::bench::{Job, Work, machine, write_pictures};
+use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
+use fcmae::machine;
 use fcmae_data::{ImageFolder, Labels};
 use indicatif::ProgressBar;
 use tempfile::TempDir;

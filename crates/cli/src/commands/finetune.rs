@@ -7,6 +7,7 @@ use fcmae::config::FinetuneConfig;
 use fcmae::train::Start;
 use fcmae_data::source::printable;
 
+use super::dry_run;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
@@ -17,7 +18,9 @@ use crate::recipes;
 const SCRATCH: &str = "scratch";
 
 pub(super) fn run(args: &Finetune) -> Result<()> {
-    let Some(config) = recipes::settings::<FinetuneConfig>(&args.run, &args.settings)? else {
+    let labels = args.labels.map(|amount| format!("finetune.labels={:?}", amount.0));
+    let own = labels.as_slice();
+    let Some(config) = recipes::settings::<FinetuneConfig>(&args.run, &args.settings, own)? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();
@@ -25,6 +28,12 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
         _ => Start::Scratch,
     };
+    if args.run.dry_run {
+        let sheet = fcmae::train::preview_finetuning(&config, data)?;
+        return dry_run::tell(&config, out, &sheet, |trial, observer| {
+            fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
+        });
+    }
     let mut progress = Progress::new("finetune").until(Interrupt::listen()?);
     let outcome =
         fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
@@ -35,11 +44,8 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let run = printable(out);
     if !outcome.finished {
         let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
-        let resume = format!(
-            "{} finetune --data {} --from {from} --out {run} --resume",
-            output::program(),
-            printable(data)
-        );
+        let (fcmae, data) = (output::program(), output::arguments(data));
+        let resume = format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
     let mut text = format!("done  {} steps\n", outcome.step);

@@ -4,6 +4,7 @@ use anyhow::Result;
 use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
 
+use super::dry_run;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
@@ -11,10 +12,16 @@ use crate::progress::Progress;
 use crate::recipes;
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
-    let Some(config) = recipes::settings::<PretrainConfig>(&args.run, &args.settings)? else {
+    let Some(config) = recipes::settings::<PretrainConfig>(&args.run, &args.settings, &[])? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();
+    if args.run.dry_run {
+        let sheet = fcmae::train::preview_pretraining(&config, data)?;
+        return dry_run::tell(&config, out, &sheet, |trial, observer| {
+            fcmae::train::pretrain(&config, data, trial, false, observer).map(drop)
+        });
+    }
     let mut progress = Progress::new("pretrain").until(Interrupt::listen()?);
     let outcome = fcmae::train::pretrain(&config, data, out, args.run.resume, &mut |event| {
         progress.observe(&event)
@@ -23,11 +30,8 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     let outcome = outcome?;
     let run = printable(out);
     if !outcome.finished {
-        let resume = format!(
-            "{} pretrain --data {} --out {run} --resume",
-            output::program(),
-            printable(data)
-        );
+        let data = output::arguments(data);
+        let resume = format!("{} pretrain --data {data} --out {run} --resume", output::program());
         return Err(Stopped { step: outcome.step, resume }.into());
     }
     output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;

@@ -243,6 +243,7 @@ mod tests {
             lr: 0.1,
             grad_norm: 1.0,
             images_per_second: 1.0,
+            data_wait: 0.0,
         }
     }
 

@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    DataError, LoaderOptions, Mix, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
-    Transform,
+    Amount, DataError, LoaderOptions, Mix, Normalization, RandAugment, RandomErasing,
+    RandomResizedCrop, Transform,
 };
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +147,22 @@ impl Default for SaveConfig {
     }
 }
 
+/// Pictures of what a network in pre-training makes of hidden patches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FiguresConfig {
+    /// Epochs between them; 0 for none.
+    pub every_epochs: u64,
+    /// Pictures shown, evenly spaced over the set; always the same ones with the same masks.
+    pub pictures: usize,
+}
+
+impl Default for FiguresConfig {
+    fn default() -> Self {
+        Self { every_epochs: 20, pictures: 6 }
+    }
+}
+
 /// A pre-training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,6 +181,8 @@ pub struct PretrainConfig {
     pub optim: OptimConfig,
     /// Checkpoints.
     pub save: SaveConfig,
+    /// Reconstructions.
+    pub figures: FiguresConfig,
 }
 
 impl Default for PretrainConfig {
@@ -190,6 +208,7 @@ impl Default for PretrainConfig {
                 on_nan: OnNan::Stop,
             },
             save: SaveConfig::default(),
+            figures: FiguresConfig::default(),
         }
     }
 }
@@ -218,10 +237,14 @@ pub struct FinetuneConfig {
 pub struct FinetuneOptions {
     /// Share of the pictures kept aside to watch the accuracy; 0 for none.
     pub held_out: f64,
-    /// Share of the other pictures (of each class) that is used.
+    /// How many of the other pictures are used: up to 1 a share of each class, such as 0.1; above, a
+    /// number of pictures over all classes, such as 500.
     pub labels: f64,
     /// Whether every class is seen equally often, however many pictures it has.
     pub balanced: bool,
+    /// How much a class counts in the loss: `none` (all pictures alike), `balanced` (all classes
+    /// alike), or `sqrt` between them.
+    pub class_weights: ClassWeights,
     /// Label smoothing.
     pub label_smoothing: f64,
     /// Drop path's rate at the last block.
@@ -245,8 +268,44 @@ pub struct FinetuneOptions {
     /// Channels of the pictures where the weights were trained on another number: the stem is
     /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
     pub channels: usize,
+    /// Parts of the encoder that stay as they are, from the pixels on: 1 the stem and the first
+    /// stage, 2 the second stage too, up to 4, the whole encoder, of which only the head then learns
+    /// (linear probing); 0 for none.
+    pub freeze: usize,
     /// Epochs between evaluations on the pictures kept aside.
     pub evaluate_every: u64,
+    /// Evaluations in a row without a better top-1 after which the training ends; 0 for none.
+    pub patience: u64,
+}
+
+/// How much a class counts in the loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// Every picture alike.
+    #[default]
+    None,
+    /// By 1 / pictures of the class: every class alike.
+    Balanced,
+    /// By 1 / √(pictures of the class).
+    Sqrt,
+}
+
+impl ClassWeights {
+    /// A weight for each class with `counts` pictures, of mean 1 over the pictures; `None` where all
+    /// count alike. A class without pictures has weight 0.
+    pub fn weights(self, counts: &[usize]) -> Option<Vec<f64>> {
+        let power = match self {
+            Self::None => return None,
+            Self::Balanced => 1.0,
+            Self::Sqrt => 0.5,
+        };
+        let raw = |&count: &usize| if count == 0 { 0.0 } else { (count as f64).powf(-power) };
+        let raw: Vec<f64> = counts.iter().map(raw).collect();
+        let sum: f64 = raw.iter().zip(counts).map(|(weight, &count)| weight * count as f64).sum();
+        let pictures: usize = counts.iter().sum();
+        Some(raw.into_iter().map(|weight| weight * pictures as f64 / sum).collect())
+    }
 }
 
 impl Default for FinetuneConfig {
@@ -277,6 +336,7 @@ impl Default for FinetuneConfig {
                 held_out: 0.1,
                 labels: 1.0,
                 balanced: false,
+                class_weights: ClassWeights::None,
                 label_smoothing: 0.1,
                 drop_path: 0.1,
                 layer_decay: 0.9,
@@ -287,7 +347,9 @@ impl Default for FinetuneConfig {
                 cutmix: 0.0,
                 head_std: 0.02,
                 channels: 0,
+                freeze: 0,
                 evaluate_every: 5,
+                patience: 0,
             },
             save: SaveConfig { every_epochs: 10, keep: 1 },
         }
@@ -388,6 +450,14 @@ impl FinetuneConfig {
         (!text.is_empty()).then(parse).transpose()
     }
 
+    /// How many of the pictures to train on are used.
+    pub fn labels(&self) -> Amount {
+        match self.finetune.labels {
+            share if share <= 1.0 => Amount::Fraction(share),
+            count => Amount::Count(count as usize),
+        }
+    }
+
     /// How a batch is mixed, and its labels smoothed.
     pub fn mix(&self) -> Mix {
         let FinetuneOptions { mixup, cutmix, label_smoothing, .. } = self.finetune;
@@ -431,6 +501,8 @@ impl Settings for PretrainConfig {
             self.decoder.width,
             "1 to 65536",
         )?;
+        let shown = self.figures.pictures;
+        range("figures.pictures", (1..=64).contains(&shown), shown, "1 to 64")?;
         range("decoder.depth", self.decoder.depth <= 1_000, self.decoder.depth, "at most 1000")?;
         let [height, width] = self.data.image_size;
         let [rows, cols] = self.model.patch_grid(height, width)?;
@@ -454,9 +526,9 @@ impl Settings for FinetuneConfig {
         )?;
         range(
             "finetune.labels",
-            options.labels > 0.0 && options.labels <= 1.0,
+            options.labels > 0.0 && (options.labels <= 1.0 || options.labels.fract() == 0.0),
             options.labels,
-            "above 0, to 1",
+            "a share above 0, to 1, or a whole number of pictures",
         )?;
         range(
             "finetune.label_smoothing",
@@ -475,6 +547,18 @@ impl Settings for FinetuneConfig {
             options.layer_decay > 0.0 && options.layer_decay <= 1.0,
             options.layer_decay,
             "above 0, to 1",
+        )?;
+        range(
+            "finetune.freeze",
+            options.freeze <= 4,
+            options.freeze,
+            "0 (nothing) to 4 (the encoder)",
+        )?;
+        range(
+            "finetune.patience",
+            options.patience == 0 || options.held_out > 0.0,
+            options.patience,
+            "0 where no pictures are kept aside (finetune.held_out)",
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
         range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;

@@ -151,6 +151,8 @@ impl Block {
 pub struct DropPath {
     rate: f64,
     blocks: usize,
+    /// Blocks before this one are never dropped.
+    first: usize,
     /// One uniform number for each image and block.
     draws: Vec<Vec<f64>>,
 }
@@ -163,13 +165,23 @@ impl DropPath {
             let mut rng = random::keyed(seed, "drop path", epoch, u64::from(sample));
             (0..blocks).map(|_| random::unit(&mut rng)).collect()
         };
-        (rate > 0.0).then(|| Self { rate, blocks, draws: indices.iter().map(draw).collect() })
+        (rate > 0.0).then(|| Self {
+            rate,
+            blocks,
+            first: 0,
+            draws: indices.iter().map(draw).collect(),
+        })
+    }
+
+    /// The same, sparing the first `blocks` blocks.
+    pub fn sparing(self, blocks: usize) -> Self {
+        Self { first: blocks, ..self }
     }
 
     /// The scale of block `block`'s branch for each image: 0, or 1 over the share kept.
     pub fn scale(&self, block: usize) -> Vec<f32> {
         let rate = self.rate * block as f64 / self.blocks.saturating_sub(1).max(1) as f64;
-        let keep = 1.0 - rate;
+        let keep = if block < self.first { 1.0 } else { 1.0 - rate };
         let scale = |draws: &Vec<f64>| if draws[block] < keep { (1.0 / keep) as f32 } else { 0.0 };
         self.draws.iter().map(scale).collect()
     }

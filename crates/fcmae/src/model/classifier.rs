@@ -36,6 +36,19 @@ impl Classifier {
         Self { encoder: Encoder::new(config, device), head }
     }
 
+    /// The same with parts of the encoder, from the pixels on, that training leaves as they are: 1 is
+    /// the stem and the first stage, 4 the whole encoder.
+    pub fn freeze(self, parts: usize) -> Self {
+        if parts == 0 {
+            return self;
+        }
+        let Encoder { stem, stages } = self.encoder;
+        let stages = stages.into_iter().enumerate();
+        let stages = stages.map(|(i, stage)| if i < parts { stage.no_grad() } else { stage });
+        let encoder = Encoder { stem: stem.no_grad(), stages: stages.collect() };
+        Self { encoder, ..self }
+    }
+
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
     pub fn forward(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
         self.head.fc.forward(self.head_input(images, drop))

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-/// Whether to go on. `Stop` saves a checkpoint after the current step and ends the loop.
+/// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Go on.
     Continue,
-    /// Save and end.
+    /// End after this step, and save it.
     Stop,
+    /// End after this step without saving it: for a trial.
+    Abandon,
 }
 
 /// Something that happened in a run.
@@ -71,6 +73,8 @@ pub struct StepReport {
     pub grad_norm: f64,
     /// Images trained on in a second, over this update.
     pub images_per_second: f64,
+    /// Share of the update's time, 0 to 1, that was spent waiting for pictures.
+    pub data_wait: f64,
 }
 
 /// An evaluation during fine-tuning.

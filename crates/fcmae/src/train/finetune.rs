@@ -1,23 +1,25 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use fcmae_data::sampler::Order;
-use fcmae_data::{Amount, ImageFolder, Labels, Loader, LoaderOptions, Normalization};
+use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization};
 use fcmae_store::ExportName;
 use serde_json::json;
 
 use super::events::{EvaluationReport, Event, Started};
 use super::plan::Plan;
-use super::session::{self, Attempt, Course, Learner, Observer, Session};
+use super::records::{self, DataSummary};
+use super::session::{self, Attempt, Best, Course, Learner, Observer, Session};
 use crate::config::{DataConfig, FinetuneConfig};
 use crate::error::Result;
 use crate::evaluate::evaluate_folder;
-use crate::loss::soft_cross_entropy;
+use crate::loss::{self, soft_cross_entropy};
+use crate::memory;
 use crate::model::{Classifier, DropPath, init};
 use crate::optim::{self, AdamW, Ema, GradientMap, LayerDecay};
 use crate::parameters::{self, host};
@@ -45,8 +47,8 @@ pub struct FinetuneOutcome {
     pub best_top1: Option<f64>,
 }
 
-/// Trains a classifier on the pictures below `data`, one sub-folder for each class, into the run
-/// folder `out`.
+/// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
+/// archives, lists: see [`ImageFolder::open`]) into the run folder `out`.
 ///
 /// With pre-trained weights, the network is theirs whatever `config.model` says.
 ///
@@ -54,7 +56,7 @@ pub struct FinetuneOutcome {
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
 pub fn finetune(
     config: &FinetuneConfig,
-    data: &Path,
+    data: &[PathBuf],
     start: Start<'_>,
     out: &Path,
     resume: bool,
@@ -67,21 +69,17 @@ pub fn finetune(
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
 
-    let folder = ImageFolder::open(data, Labels::Required)?;
+    memory::check(&config)?;
+    let folder = ImageFolder::open_all(data, Labels::Required)?;
     let unreadable = folder.skipped.clone();
     let fingerprint = folder.fingerprint();
     let (training, held_out) = if options.held_out > 0.0 {
         let (training, held_out) = folder.split(options.held_out, config.seed)?;
         (training, Some(Arc::new(held_out)))
     } else {
-        (folder, None)
+        (folder.clone(), None)
     };
-    let training = if options.labels < 1.0 {
-        training.take_labels(Amount::Fraction(options.labels), config.seed)?
-    } else {
-        training
-    };
-    let training = Arc::new(training);
+    let training = Arc::new(training.take_labels(config.labels(), config.seed)?);
     let plan = Plan::new(training.len(), &config.optim)?;
     let mut batches = Loader::new(
         Arc::clone(&training),
@@ -117,6 +115,7 @@ pub fn finetune(
         (model, note) = weights.fill_classifier(model, &training.classes)?;
         note.map_or(Ok(()), |note| session.note(&note))?;
     }
+    let model = model.freeze(options.freeze);
     let mut learner = Learner {
         optimizer: AdamW::new(&config.optim),
         ema: (options.ema > 0.0).then(|| Ema::new(&model, options.ema)),
@@ -125,7 +124,8 @@ pub fn finetune(
     };
     let state = if resume { session.restore(&mut learner)? } else { None };
     let resumed = state.is_some();
-    let mut best_top1 = state.and_then(|state| state.get("best_top1")?.as_f64());
+    let mut best = state.as_ref().map(Best::of).unwrap_or_default();
+    session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()))?;
     session.list_skipped(unreadable)?;
     session.tell(Event::Started(&Started {
         steps: plan.steps(),
@@ -140,7 +140,9 @@ pub fn finetune(
 
     let layers = LayerDecay::new(options.layer_decay, &config.model);
     let blocks = config.model.total_depth();
+    let frozen = config.model.depths.iter().take(options.freeze).sum();
     let (mix, classes) = (config.mix(), training.classes.len());
+    let weights = options.class_weights.weights(&training.class_counts());
     let about = format!(
         "Classifier {} on {} pictures for {} epochs.",
         if pretrained.is_some() { "fine-tuned" } else { "trained from scratch" },
@@ -150,7 +152,8 @@ pub fn finetune(
     let (epoch, number) = plan.next_batch(learner.step);
     batches.seek(epoch, number);
     let mut last = None;
-    while learner.step < plan.steps() && !session.stopped() {
+    let gave_up = |best: &Best| options.patience > 0 && best.since >= options.patience;
+    while learner.step < plan.steps() && !session.stopped() && !gave_up(&best) {
         let since = Instant::now();
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images) = (0.0, 0);
@@ -161,7 +164,11 @@ pub fn finetune(
             }
             let drop =
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
-            let targets = mix.apply(&mut batch, classes, config.seed)?;
+            let drop = drop.map(|drop| drop.sparing(frozen));
+            let mut targets = mix.apply(&mut batch, classes, config.seed)?;
+            if let Some(weights) = &weights {
+                loss::weigh(&mut targets, weights);
+            }
             images += batch.len();
             let logits = learner.model.forward(session::images(batch, &device), drop.as_ref());
             let loss = soft_cross_entropy(logits, targets) / plan.accumulation as f64;
@@ -198,24 +205,31 @@ pub fn finetune(
                 "step": report.step, "epoch": report.epoch, "top1": report.top1,
                 "top5": report.top5, "held_out_loss": report.loss,
             }))?;
-            session.list_skipped(found.skipped)?;
+            session.list_skipped(found.skipped.clone())?;
             session.tell(Event::Evaluated(&report));
+            records::evaluation(session.path(), &report, &found, held_out, &description)?;
             last = Some(report);
-            if best_top1.is_none_or(|best| report.top1 > best) {
-                best_top1 = Some(report.top1);
+            if best.take(report.top1) {
                 session.export(ExportName::Best, &parameters::to_host(&model), &about)?;
             }
         }
-        if plan.is_due(learner.step, config.save.every_epochs) || session.stopped() {
-            session.save(&learner, best_top1)?;
+        let due = plan.is_due(learner.step, config.save.every_epochs);
+        if session.saves(due || gave_up(&best)) {
+            session.save(&learner, best)?;
         }
     }
 
-    let finished = learner.step == plan.steps();
+    let finished = learner.step == plan.steps() || gave_up(&best);
+    if learner.step < plan.steps() && finished {
+        session.note(&format!(
+            "no better top-1 in {} evaluations: training ends; export/best has the best weights",
+            best.since
+        ))?;
+    }
     if finished {
         session.export(ExportName::Last, &parameters::to_host(&learner.averaged()), &about)?;
     }
-    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1 })
+    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1: best.top1 })
 }
 
 /// The settings with what follows from the weights filled in.

@@ -1,6 +1,6 @@
 //! Pre-training: hide patches, predict them (ConvNeXt V2, section 3.1).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,17 +8,21 @@ use burn::module::Module;
 use burn::tensor::Device;
 use fcmae_data::{ImageFolder, Labels, Loader};
 use fcmae_store::ExportName;
+use image::RgbImage;
 
 use super::events::{Event, Started};
 use super::plan::Plan;
-use super::session::{self, Attempt, Course, Learner, Observer, Session};
+use super::records::DataSummary;
+use super::session::{self, Attempt, Best, Course, Learner, Observer, Session};
 use crate::autoencoder::Autoencoder;
 use crate::config::PretrainConfig;
 use crate::error::Result;
 use crate::mask::Mask;
+use crate::memory;
 use crate::model::init;
 use crate::optim::{self, AdamW, GradientMap};
 use crate::parameters::{self, host};
+use crate::reconstruct::{self, Reconstructor};
 use crate::weights::Description;
 
 /// How a pre-training ended.
@@ -32,22 +36,23 @@ pub struct PretrainOutcome {
     pub loss: f32,
 }
 
-/// Pre-trains a masked autoencoder on the pictures below `data`, labels ignored, into the run
-/// folder `out`.
+/// Pre-trains a masked autoencoder on the pictures in `data` (folders, archives, lists: see
+/// [`ImageFolder::open`]), labels ignored, into the run folder `out`.
 ///
 /// # Errors
 /// Pictures, settings or folders that cannot be used, before anything is written; later a full
 /// disk, too many bad pictures, or a loss that is not a number: the last checkpoint stands.
 pub fn pretrain(
     config: &PretrainConfig,
-    data: &Path,
+    data: &[PathBuf],
     out: &Path,
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    let folder = Arc::new(ImageFolder::open(data, Labels::Ignored)?);
+    memory::check(config)?;
+    let folder = Arc::new(ImageFolder::open_all(data, Labels::Ignored)?);
     let plan = Plan::new(folder.len(), &config.optim)?;
     let mut batches = Loader::new(
         Arc::clone(&folder),
@@ -65,7 +70,7 @@ pub fn pretrain(
         on_nan: config.optim.on_nan,
         fingerprint: folder.fingerprint(),
         plan,
-        description,
+        description: description.clone(),
     };
     let mut session = Session::open(out, resume, course, observer)?;
 
@@ -78,6 +83,7 @@ pub fn pretrain(
         step: 0,
     };
     let resumed = resume && session.restore(&mut learner)?.is_some();
+    session.describe(&DataSummary::of(&folder, &folder, None))?;
     session.list_skipped(folder.skipped.clone())?;
     session.tell(Event::Started(&Started {
         steps: plan.steps(),
@@ -125,8 +131,14 @@ pub fn pretrain(
         losses.push(loss_sum);
         session.report(learner.step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
-        if plan.is_due(learner.step, config.save.every_epochs) || session.stopped() {
-            session.save(&learner, None)?;
+        if config.figures.every_epochs > 0 && plan.is_due(learner.step, config.figures.every_epochs)
+        {
+            let sheet = reconstructions(&learner.model.valid(), config, &description, &folder)?;
+            let name = format!("reconstruction-step-{:08}", learner.step);
+            session.figure(&name, "reconstructions", learner.step, &sheet)?;
+        }
+        if session.saves(plan.is_due(learner.step, config.save.every_epochs)) {
+            session.save(&learner, Best::default())?;
         }
     }
 
@@ -143,4 +155,20 @@ pub fn pretrain(
     let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
     let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
     Ok(PretrainOutcome { step: learner.step, finished, loss })
+}
+
+/// What the network makes of a few pictures of the set, always the same ones with the same masks.
+fn reconstructions(
+    model: &Autoencoder,
+    config: &PretrainConfig,
+    description: &Description,
+    set: &ImageFolder,
+) -> Result<RgbImage> {
+    let reconstructor =
+        Reconstructor::new(model.clone(), config.mask.clone(), description.clone())?;
+    let count = config.figures.pictures.min(set.len());
+    let indices = (0..count).map(|n| (2 * n + 1) * set.len() / (2 * count));
+    // One that cannot be read is listed where it is trained on.
+    let rows = indices.filter_map(|index| reconstructor.sample(set, index, config.seed).ok());
+    reconstruct::sheet(&rows.collect::<Vec<_>>())
 }

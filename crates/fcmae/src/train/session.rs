@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -10,24 +10,32 @@ use fcmae_data::{Batch, Loader, Skipped};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
+use image::RgbImage;
 use serde::Serialize;
 use serde_json::json;
 
 use super::events::{Event, Flow, StepReport};
 use super::plan::Plan;
+use super::records::{self, DataSummary, Environment};
 use crate::config::{OnNan, SaveConfig, Settings};
 use crate::error::{Error, Result};
 use crate::export;
 use crate::optim::{AdamW, Ema, GradientMap};
 use crate::parameters;
+use crate::picture;
 use crate::weights::Description;
 
 /// Whoever is told what happens, and may stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 
 /// Settings that may change between the parts of a resumed run: they change no number of it.
-const MAY_DIFFER: [&str; 4] =
-    ["run.version", "config.data.workers", "config.data.cache_mib", "config.save"];
+const MAY_DIFFER: [&str; 5] = [
+    "run.version",
+    "config.data.workers",
+    "config.data.cache_mib",
+    "config.save",
+    "config.figures",
+];
 
 /// What training changes.
 pub(super) struct Learner<M> {
@@ -66,7 +74,39 @@ pub(super) struct Session<'a> {
     skipped: BTreeSet<PathBuf>,
     /// Updates passed over since the last one that was made.
     passed_over: usize,
-    stop: bool,
+    /// Time spent waiting for pictures since the last update.
+    waited: Duration,
+    /// What the observer wants.
+    flow: Flow,
+}
+
+/// The best evaluation so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Best {
+    /// Its top-1; `None` before the first.
+    pub(super) top1: Option<f64>,
+    /// Evaluations after it.
+    pub(super) since: u64,
+}
+
+impl Best {
+    /// As a checkpoint's state has it.
+    pub(super) fn of(state: &serde_json::Value) -> Self {
+        let top1 = state.get("best_top1").and_then(serde_json::Value::as_f64);
+        let since = state.get("evaluations_since_best").and_then(serde_json::Value::as_u64);
+        Self { top1, since: since.unwrap_or(0) }
+    }
+
+    /// Takes in an evaluation; whether it is the best.
+    pub(super) fn take(&mut self, top1: f64) -> bool {
+        let better = self.top1.is_none_or(|best| top1 > best);
+        *self = if better {
+            Self { top1: Some(top1), since: 0 }
+        } else {
+            Self { since: self.since + 1, ..*self }
+        };
+        better
+    }
 }
 
 /// What a step's batches gave.
@@ -125,13 +165,15 @@ impl<'a> Session<'a> {
             on_nan,
             skipped: BTreeSet::new(),
             passed_over: 0,
-            stop: false,
+            waited: Duration::ZERO,
+            flow: Flow::Continue,
         })
     }
 
     pub(super) fn tell(&mut self, event: Event<'_>) {
-        if (self.observer)(event) == Flow::Stop {
-            self.stop = true;
+        match (self.observer)(event) {
+            Flow::Continue => {}
+            flow => self.flow = flow,
         }
     }
 
@@ -143,7 +185,16 @@ impl<'a> Session<'a> {
 
     /// Whether the observer asked to stop.
     pub(super) fn stopped(&self) -> bool {
-        self.stop
+        self.flow != Flow::Continue
+    }
+
+    /// Whether the step that was just made is saved: it is due, or the run is asked to stop.
+    pub(super) fn saves(&self, due: bool) -> bool {
+        match self.flow {
+            Flow::Continue => due,
+            Flow::Stop => true,
+            Flow::Abandon => false,
+        }
     }
 
     /// Takes the newest intact checkpoint up, if there is one, and returns its `state.json`.
@@ -181,11 +232,7 @@ impl<'a> Session<'a> {
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
     /// follow from the step and the settings.
-    pub(super) fn save<M: Module>(
-        &mut self,
-        learner: &Learner<M>,
-        best: Option<f64>,
-    ) -> Result<()> {
+    pub(super) fn save<M: Module>(&mut self, learner: &Learner<M>, best: Best) -> Result<()> {
         let mut tensors = BTreeMap::from([
             ("model".to_owned(), parameters::to_host(&learner.model)),
             ("optimizer".to_owned(), learner.optimizer.state()),
@@ -199,7 +246,8 @@ impl<'a> Session<'a> {
             "step": learner.step,
             "next_epoch": epoch,
             "next_batch": batch,
-            "best_top1": best,
+            "best_top1": best.top1,
+            "evaluations_since_best": best.since,
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
@@ -233,6 +281,7 @@ impl<'a> Session<'a> {
         images: usize,
         since: Instant,
     ) -> Result<()> {
+        let seconds = since.elapsed().as_secs_f64().max(1e-9);
         let report = StepReport {
             step,
             steps: self.plan.steps(),
@@ -240,7 +289,8 @@ impl<'a> Session<'a> {
             loss,
             lr: self.plan.lr(step - 1),
             grad_norm,
-            images_per_second: images as f64 / since.elapsed().as_secs_f64().max(1e-9),
+            images_per_second: images as f64 / seconds,
+            data_wait: (std::mem::take(&mut self.waited).as_secs_f64() / seconds).min(1.0),
         };
         self.metric(json!({
             "step": report.step,
@@ -249,6 +299,7 @@ impl<'a> Session<'a> {
             "lr": report.lr,
             "grad_norm": report.grad_norm,
             "images_per_second": report.images_per_second,
+            "data_wait": report.data_wait,
         }))?;
         self.tell(Event::Step(&report));
         Ok(())
@@ -327,6 +378,24 @@ impl<'a> Session<'a> {
         Ok((folder, indices))
     }
 
+    /// The run's folder.
+    pub(super) fn path(&self) -> &Path {
+        self.run.path()
+    }
+
+    /// Writes what the run is made of and on: `data.json` and `environment.json`.
+    pub(super) fn describe(&self, data: &DataSummary) -> Result<()> {
+        records::write(self.path(), records::DATA, data)?;
+        records::write(self.path(), records::ENVIRONMENT, &Environment::here())
+    }
+
+    /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
+    pub(super) fn figure(&self, name: &str, tag: &str, step: u64, sheet: &RgbImage) -> Result<()> {
+        let png = picture::png(sheet)?;
+        records::write_bytes(self.path(), &format!("figures/{name}.png"), &png)?;
+        Ok(self.run.picture(tag, step, &png)?)
+    }
+
     /// Adds a line to `metrics.jsonl`.
     pub(super) fn metric(&self, line: impl Serialize) -> Result<()> {
         Ok(self.run.metrics().json(&line)?)
@@ -336,7 +405,10 @@ impl<'a> Session<'a> {
     /// passed over. Where too many pictures are bad, all that were found are listed first.
     pub(super) fn next_batch(&mut self, batches: &mut Loader) -> Result<Batch> {
         loop {
-            match batches.next() {
+            let since = Instant::now();
+            let next = batches.next();
+            self.waited += since.elapsed();
+            match next {
                 Some(Ok(batch)) if self.plan.uses(batch.number) => return Ok(batch),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {

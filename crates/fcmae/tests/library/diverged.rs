@@ -2,6 +2,7 @@
 //! passed over where that was asked for.
 
 use std::path::Path;
+use std::slice;
 
 use burn::tensor::Device;
 use fcmae::Error;
@@ -27,12 +28,13 @@ fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String
     let data = folder.join("data");
     pictures::write(&data, 4);
     let mut notes = Vec::new();
-    let outcome = pretrain(config, &data, &folder.join("run"), false, &mut |event| {
-        if let Event::Note(note) = event {
-            notes.push(note.to_owned());
-        }
-        Flow::Continue
-    });
+    let outcome =
+        pretrain(config, slice::from_ref(&data), &folder.join("run"), false, &mut |event| {
+            if let Event::Note(note) = event {
+                notes.push(note.to_owned());
+            }
+            Flow::Continue
+        });
     (outcome.map(drop), notes)
 }
 

@@ -16,6 +16,7 @@ mod masked_dense;
 mod onnx;
 mod operations;
 mod optimizer;
+mod options;
 mod resume;
 mod schemes;
 mod sizes;

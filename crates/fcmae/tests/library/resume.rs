@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use fcmae::Error;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
@@ -57,6 +58,7 @@ fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
     let logged = logged.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap();
         line.as_object_mut().unwrap().remove("images_per_second");
+        line.as_object_mut().unwrap().remove("data_wait");
         format!("{line}\n")
     });
     files.insert("metrics".to_owned(), logged.collect::<String>().into_bytes());
@@ -97,7 +99,7 @@ fn data(folder: &Path) -> PathBuf {
 fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[Stop]) {
     for (number, &stop) in parts.iter().enumerate() {
         let mut started = None;
-        let ended = pretrain(config, data, run, number > 0, &mut |event| {
+        let ended = pretrain(config, &[data.to_owned()], run, number > 0, &mut |event| {
             if let Event::Started(event) = &event {
                 started = event.resumed_at;
             }
@@ -171,7 +173,9 @@ fn finetune_in_parts(
     parts: &[Stop],
 ) {
     for (number, &stop) in parts.iter().enumerate() {
-        let ended = finetune(config, data, start, run, number > 0, &mut |event| stop.flow(&event));
+        let ended = finetune(config, &[data.to_owned()], start, run, number > 0, &mut |event| {
+            stop.flow(&event)
+        });
         let ended = ended.unwrap();
         assert_eq!(ended.step, stop.step(FINETUNE_STEPS), "{parts:?}, part {number}");
         assert_eq!(ended.best_top1.is_some(), ended.step >= 3, "{parts:?}, part {number}");
@@ -232,7 +236,9 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
     let run = folder.path().join("run");
     pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(2)]);
     let resume = |config: &PretrainConfig| {
-        pretrain(config, &data, &run, true, &mut |event| Stop::Step(3).flow(&event))
+        pretrain(config, slice::from_ref(&data), &run, true, &mut |event| {
+            Stop::Step(3).flow(&event)
+        })
     };
 
     let mut other = pretraining();
@@ -266,10 +272,13 @@ fn a_folder_in_use_for_something_else_is_refused() {
     let run = folder.path().join("run");
     pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(1)]);
     let before = outcome(&run, 1);
-    let again = pretrain(&pretraining(), &data, &run, false, &mut |_| Flow::Continue);
+    let again =
+        pretrain(&pretraining(), slice::from_ref(&data), &run, false, &mut |_| Flow::Continue);
     assert!(matches!(again, Err(Error::Store(_))), "{again:?}");
     let resumed =
-        finetune(&finetuning(), &data, Start::Scratch, &run, true, &mut |_| Flow::Continue);
+        finetune(&finetuning(), slice::from_ref(&data), Start::Scratch, &run, true, &mut |_| {
+            Flow::Continue
+        });
     assert!(matches!(resumed, Err(Error::Store(_))), "{resumed:?}");
     assert_same("after both were refused", &outcome(&run, 1), &before);
 }

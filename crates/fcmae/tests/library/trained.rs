@@ -1,6 +1,7 @@
 //! Training learns, and what comes of it is used alike by every command.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::OnceLock;
 
 use fcmae::config::{FinetuneConfig, PretrainConfig};
@@ -54,7 +55,7 @@ fn trained() -> &'static Trained {
         pictures::write_from(&unseen, 100, 10);
         let (pretrained, finetuned) = (at("pretrained"), at("finetuned"));
         let mut losses = Vec::new();
-        pretrain(&pretraining(), &data, &pretrained, false, &mut |event| {
+        pretrain(&pretraining(), slice::from_ref(&data), &pretrained, false, &mut |event| {
             if let Event::Step(report) = event {
                 losses.push(report.loss);
             }
@@ -62,7 +63,10 @@ fn trained() -> &'static Trained {
         })
         .unwrap();
         let start = Start::Weights(&pretrained);
-        finetune(&finetuning(), &data, start, &finetuned, false, &mut |_| Flow::Continue).unwrap();
+        finetune(&finetuning(), slice::from_ref(&data), start, &finetuned, false, &mut |_| {
+            Flow::Continue
+        })
+        .unwrap();
         Trained { data, unseen, pretrained, finetuned, losses, _folder: folder }
     })
 }
@@ -83,7 +87,7 @@ fn pretraining_learns_to_fill_hidden_patches() {
 
 #[test]
 fn finetuning_learns_to_tell_classes_apart() {
-    let evaluation = evaluate(&trained().finetuned, &trained().unseen, 7).unwrap();
+    let evaluation = evaluate(&trained().finetuned, slice::from_ref(&trained().unseen), 7).unwrap();
     assert!(evaluation.top1 > 0.9, "top-1 on unseen pictures is {}", evaluation.top1);
     assert_eq!((evaluation.images, evaluation.top5), (30, 1.0));
     assert_eq!(evaluation.classes, CLASSES);
@@ -97,8 +101,10 @@ fn training_from_scratch_learns_too() {
     let mut config = finetuning();
     config.finetune.held_out = 0.25;
     config.optim.epochs = 20;
-    let ended =
-        finetune(&config, data, Start::Scratch, &run, false, &mut |_| Flow::Continue).unwrap();
+    let ended = finetune(&config, slice::from_ref(data), Start::Scratch, &run, false, &mut |_| {
+        Flow::Continue
+    })
+    .unwrap();
     assert!(ended.last.unwrap().top1 > 0.9, "{ended:?}");
     assert!(ended.best_top1.unwrap() >= ended.last.unwrap().top1);
 }
@@ -111,9 +117,10 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
     let Trained { data, unseen, .. } = trained();
     let mut config = finetuning();
     config.optim.epochs = 2;
-    finetune(&config, data, Start::Scratch, &run, false, &mut |_| Flow::Continue).unwrap();
+    finetune(&config, slice::from_ref(data), Start::Scratch, &run, false, &mut |_| Flow::Continue)
+        .unwrap();
     for run in [&run, &trained().finetuned] {
-        let evaluation = evaluate(run, unseen, 8).unwrap();
+        let evaluation = evaluate(run, slice::from_ref(unseen), 8).unwrap();
         let predictor = Predictor::open(run).unwrap();
         let mut confusion = vec![vec![0u64; 3]; 3];
         let mut loss = 0.0;
@@ -139,7 +146,8 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
 #[test]
 fn evaluation_does_not_depend_on_its_batch() {
     let Trained { unseen, finetuned, .. } = trained();
-    let [one, seven] = [1, 7].map(|batch| evaluate(finetuned, unseen, batch).unwrap());
+    let [one, seven] =
+        [1, 7].map(|batch| evaluate(finetuned, slice::from_ref(unseen), batch).unwrap());
     assert_eq!((one.top1, &one.confusion), (seven.top1, &seven.confusion));
     assert!((one.loss - seven.loss).abs() < 1e-6, "{} and {}", one.loss, seven.loss);
 }
@@ -149,7 +157,8 @@ fn classes_that_the_weights_do_not_know_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     pictures::write(folder.path(), 1);
     std::fs::rename(folder.path().join("lying"), folder.path().join("sleeping")).unwrap();
-    let error = evaluate(&trained().finetuned, folder.path(), 4).unwrap_err().to_string();
+    let error =
+        evaluate(&trained().finetuned, &[folder.path().to_owned()], 4).unwrap_err().to_string();
     assert!(error.contains("sleeping") && error.contains("lying"), "{error}");
 }
 

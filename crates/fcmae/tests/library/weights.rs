@@ -1,6 +1,7 @@
 //! Weights are found wherever they lie, come back bit for bit, and are refused with every reason.
 
 use std::path::Path;
+use std::slice;
 
 use burn::tensor::Device;
 use fcmae::autoencoder::Autoencoder;
@@ -196,7 +197,7 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     pictures::write(&data, 4);
     let config = pictures::pretraining(2, 4, 1);
     let mut saved = None;
-    pretrain(&config, &data, &run, false, &mut |event| match event {
+    pretrain(&config, slice::from_ref(&data), &run, false, &mut |event| match event {
         Event::Step(_) => Flow::Stop,
         Event::Saved { path, .. } => {
             saved = Some(path.to_owned());
@@ -218,13 +219,13 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     weights.autoencoder(&Device::flex()).unwrap();
 
     // Weights without a head say what to do.
-    let error = evaluate::evaluate(&run, &data, 4).unwrap_err().to_string();
+    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4).unwrap_err().to_string();
     assert!(
         error.contains("no classification head") && error.contains("fcmae finetune"),
         "{error}"
     );
 
-    pretrain(&config, &data, &run, true, &mut |_| Flow::Continue).unwrap();
+    pretrain(&config, slice::from_ref(&data), &run, true, &mut |_| Flow::Continue).unwrap();
     let finished = Weights::open(&run).unwrap();
     assert!(finished.path.ends_with("export/last/model.safetensors"), "{:?}", finished.path);
     let (model, mask) = finished.autoencoder(&Device::flex()).unwrap();
@@ -253,7 +254,7 @@ fn finetuning_takes_the_encoder_over_and_starts_a_new_head() {
     config.data.image_size = [0, 0];
     let run = folder.path().join("run");
     let start = Start::Weights(&weights);
-    finetune(&config, &data, start, &run, false, &mut |_| Flow::Continue).unwrap();
+    finetune(&config, slice::from_ref(&data), start, &run, false, &mut |_| Flow::Continue).unwrap();
     let tuned = Weights::open(&run).unwrap();
     assert_eq!(tuned.description.model, description.model);
     assert_eq!(tuned.description.image_size, [32, 32]);

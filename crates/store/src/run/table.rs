@@ -25,7 +25,7 @@ pub(super) struct Columns {
 /// One row an update.
 pub(super) const UPDATES: Columns = Columns {
     file: "metrics.csv",
-    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm"],
+    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm", "data_wait"],
     own: &["loss", "lr", "images_per_second", "grad_norm"],
 };
 

@@ -1,8 +1,8 @@
 //! What was measured, as a table and as JSON.
 
 use anyhow::{Context, Result};
-use fcmae::bench::machine::Machine;
 use fcmae::bench::{Job, Work};
+use fcmae::machine::Machine;
 use serde::Serialize;
 
 use super::plan::Cost;

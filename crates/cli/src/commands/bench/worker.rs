@@ -12,7 +12,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
-use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, machine};
+use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
+use fcmae::machine;
 use serde::{Deserialize, Serialize};
 
 use super::LOADED_BATCHES;

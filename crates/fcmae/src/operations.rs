@@ -3,35 +3,35 @@
 use crate::config::{DecoderConfig, ModelConfig};
 
 /// Sites of a patch in the first stage; a quarter of them in each stage after.
-const PATCH_SITES: usize = 64;
+pub(crate) const PATCH_SITES: usize = 64;
 /// Taps of the depthwise convolution.
 const TAPS: usize = 49;
 
 /// Multiply-adds for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MultiplyAdds {
+pub(crate) struct MultiplyAdds {
     /// Of the forward pass.
-    pub(super) forward: usize,
+    pub(crate) forward: usize,
     /// The share of the stem in it.
     stem: usize,
 }
 
 impl MultiplyAdds {
     /// Of forward and backward pass. Nobody asks for the pixels' gradient.
-    pub(super) fn step(self) -> usize {
+    pub(crate) fn step(self) -> usize {
         3 * self.forward - self.stem
     }
 }
 
 /// The classifier on all `patches`.
-pub(super) fn classifier(model: &ModelConfig, classes: usize, patches: usize) -> MultiplyAdds {
+pub(crate) fn classifier(model: &ModelConfig, classes: usize, patches: usize) -> MultiplyAdds {
     let encoder = encoder(model, patches);
     MultiplyAdds { forward: encoder.forward + model.features() * classes, ..encoder }
 }
 
 /// The masked autoencoder, of whose patches the encoder sees `visible` and the decoder all; only
 /// masked ones are predicted.
-pub(super) fn autoencoder(
+pub(crate) fn autoencoder(
     model: &ModelConfig,
     decoder: &DecoderConfig,
     [visible, patches]: [usize; 2],
@@ -42,18 +42,6 @@ pub(super) fn autoencoder(
     let blocks = decoder.depth * patches * block(decoder.width);
     let prediction = (patches - visible) * decoder.width * values;
     MultiplyAdds { forward: encoder.forward + projection + blocks + prediction, ..encoder }
-}
-
-/// Values of features that a training step keeps for the backward pass, for one image: measured,
-/// about 14 for each block's sites and channels.
-pub(super) fn kept_features(model: &ModelConfig, patches: usize) -> usize {
-    stages(model, patches).map(|(sites, width, depth)| 14 * depth * sites * width).sum()
-}
-
-/// Values of features that a forward pass has at a time, for one image: measured, about 20 for each
-/// site and channel of the first stage, the largest.
-pub(super) fn passing_features(model: &ModelConfig, patches: usize) -> usize {
-    20 * patches * PATCH_SITES * model.widths[0]
 }
 
 fn encoder(model: &ModelConfig, patches: usize) -> MultiplyAdds {
@@ -69,7 +57,10 @@ fn encoder(model: &ModelConfig, patches: usize) -> MultiplyAdds {
 }
 
 /// Sites, width and depth of each stage.
-fn stages(model: &ModelConfig, patches: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+pub(crate) fn stages(
+    model: &ModelConfig,
+    patches: usize,
+) -> impl Iterator<Item = (usize, usize, usize)> {
     let sites = [1, 4, 16, 64].map(|fewer| patches * PATCH_SITES / fewer);
     let (widths, depths) = (model.widths, model.depths);
     (0..4).map(move |i| (sites[i], widths[i], depths[i]))

@@ -41,9 +41,29 @@ pub fn peak_memory() -> Option<u64> {
     kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
-/// Memory that is free for new work, in bytes, where the system tells (Linux).
+/// The memory that this process has now, in bytes, where the system tells (Linux).
+pub fn resident_memory() -> Option<u64> {
+    kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
+}
+
+/// Memory of the machine, or of the container where that is less, in bytes, where the system tells
+/// (Linux).
+pub fn total_memory() -> Option<u64> {
+    let total = kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal")?;
+    Some(container("memory.max").map_or(total, |limit| limit.min(total)))
+}
+
+/// Memory that is free for new work, in bytes, where the system tells (Linux): the machine's, or what
+/// the container may still take where that is less.
 pub fn available_memory() -> Option<u64> {
-    kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")
+    let free = kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")?;
+    let left = container("memory.max").zip(container("memory.current"));
+    Some(left.map_or(free, |(limit, taken)| limit.saturating_sub(taken).min(free)))
+}
+
+/// A number of the container's (version 2 of control groups); none where there is no limit.
+fn container(name: &str) -> Option<u64> {
+    fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
 }
 
 /// The value of the first line `name: value`.
@@ -66,7 +86,7 @@ pub fn matrix_gflops() -> Result<f64, KernelError> {
     const SIDE: usize = 1024;
     const LEAST: usize = 5;
     const LONG_ENOUGH: Duration = Duration::from_millis(100);
-    let values: Vec<f32> = super::evenly(1, 1.0).take(SIDE * SIDE).collect();
+    let values: Vec<f32> = crate::bench::evenly(1, 1.0).take(SIDE * SIDE).collect();
     let mut out = vec![0.0; SIDE * SIDE];
     let (began, mut rounds, mut best) = (Instant::now(), 0, f64::INFINITY);
     while rounds < LEAST || began.elapsed() < LONG_ENOUGH {
@@ -94,6 +114,11 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn memory_is_known_on_linux() {
         assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
-        assert!(available_memory().is_some_and(|bytes| bytes > 1 << 20));
+        assert!(resident_memory().is_some_and(|bytes| bytes > 1 << 20));
+        let (free, total) = (available_memory(), total_memory());
+        assert!(
+            free.is_some_and(|bytes| bytes > 1 << 20) && free <= total,
+            "{free:?} of {total:?}"
+        );
     }
 }

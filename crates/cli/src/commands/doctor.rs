@@ -1,0 +1,156 @@
+//! `fcmae doctor`: what this machine is, and what can be expected of it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
+use fcmae::config::Size;
+use fcmae::machine::{self, Machine};
+
+use crate::args::Doctor;
+use crate::output;
+use crate::progress::{duration, grouped};
+use crate::table::{Align, Table};
+
+/// Of each measurement, after a step that warms up.
+const SECONDS: f64 = 2.0;
+/// Images a step of the network that is measured.
+const BATCH: usize = 16;
+/// For which memory is told.
+const USUAL_BATCH: usize = 32;
+/// Below it a run's checkpoints may not fit.
+const LITTLE_DISK: u64 = 5 << 30;
+const LITTLE_MEMORY: u64 = 2 << 30;
+const MASK_RATIO: f64 = 0.6;
+
+pub(super) fn run(args: &Doctor) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    output::print(&machine_text(&Machine::here(threads))?)?;
+    output::note("measuring, some ten seconds …");
+    let loading = loading(args.image as usize, threads)?;
+    let mut rates = Vec::new();
+    for work in [Work::Pretrain, Work::Finetune, Work::Predict] {
+        let job = job(work, Size::Atto, args, BATCH);
+        rates.push((work, images_per_second(Bench::network(&job)?)? * job.gflop_per_image()?));
+    }
+    let matrix = machine::matrix_gflops()?;
+    let mut text = format!(
+        "matrices    {matrix:.0} GFLOP/s\nloading     {loading:.0} pictures/s (drawn JPEG files, cropped to {0}×{0})\n",
+        args.image
+    );
+    text.push_str(&expected(args, &rates)?);
+    output::print(&text)
+}
+
+fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
+    Job { work, size, image: args.image as usize, batch, mask_ratio: MASK_RATIO }
+}
+
+fn machine_text(machine: &Machine) -> Result<String> {
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
+    let mut text = format!(
+        "fcmae       {}\nsystem      {}\nprocessor   {}, {} threads, {}\n",
+        env!("CARGO_PKG_VERSION"),
+        machine.os,
+        machine.cpu,
+        machine.threads,
+        machine.simd,
+    );
+    if machine.simd == "portable" {
+        text.push_str("            ! no AVX2 and no NEON: several times slower than it could be\n");
+    }
+    text.push_str("computes    on the processor; no other device is built in\n");
+    if let (Some(total), Some(free)) = (machine::total_memory(), machine::available_memory()) {
+        text.push_str(&format!("memory      {}, {} free\n", gib(total), gib(free)));
+        if free < LITTLE_MEMORY {
+            text.push_str("            ! little: use --batch auto, and small images or networks\n");
+        }
+    }
+    let here = Path::new(".");
+    match fcmae_store::durable::free_space(here) {
+        Some(free) => {
+            text.push_str(&format!("disk        {} free in the current folder\n", gib(free)));
+            if free < LITTLE_DISK {
+                text.push_str("            ! little: a checkpoint takes 12 bytes a parameter, and two are kept\n");
+            }
+        }
+        None => text.push_str("disk        this system does not tell how much is free\n"),
+    }
+    if let Err(error) = fcmae_store::durable::probe(here) {
+        text.push_str(&format!("            ! runs cannot be written here: {error}\n"));
+    }
+    Ok(text)
+}
+
+/// Pictures a second that are decoded, cropped and normalized.
+fn loading(image: usize, threads: usize) -> Result<f64> {
+    let folder = tempfile::Builder::new()
+        .prefix("fcmae-doctor-")
+        .tempdir()
+        .context("cannot create a folder for pictures to load")?;
+    let count = 2 * LOADED_AT_ONCE;
+    write_pictures(folder.path(), count)?;
+    images_per_second(Bench::load(folder.path(), count, image, threads)?)
+}
+
+/// The median of as many steps as there is time for.
+fn images_per_second(mut bench: Bench) -> Result<f64> {
+    bench.step()?;
+    let (began, mut steps) = (Instant::now(), Vec::new());
+    while steps.len() < 3 || began.elapsed().as_secs_f64() < SECONDS {
+        steps.push(bench.step()?);
+    }
+    steps.sort_by(f64::total_cmp);
+    Ok(bench.images() as f64 / steps[steps.len() / 2].max(1e-9))
+}
+
+/// What each size would do at the rate that the smallest was measured at.
+fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
+    let mut table = Table::new([
+        ("size", Align::Left),
+        ("parameters", Align::Right),
+        ("pretrain", Align::Right),
+        ("finetune", Align::Right),
+        ("predict", Align::Right),
+        ("memory", Align::Right),
+        ("pretraining", Align::Right),
+        ("fine-tuning", Align::Right),
+    ]);
+    let images = (args.pictures.get() * args.epochs.get()) as f64;
+    for size in Size::ALL {
+        let mut speeds = Vec::new();
+        for (work, gflops) in rates {
+            speeds.push(gflops / job(*work, size, args, 1).gflop_per_image()?.max(1e-9));
+        }
+        let [pretrain, finetune, predict] = speeds[..] else { continue };
+        let pretraining = job(Work::Pretrain, size, args, USUAL_BATCH);
+        let time = |rate: f64| long(Duration::from_secs_f64(images / rate));
+        let speed =
+            |rate: f64| if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") };
+        table.row([
+            size.name().to_owned(),
+            grouped(pretraining.parameters()),
+            speed(pretrain),
+            speed(finetune),
+            speed(predict),
+            format!("{} MiB", grouped((pretraining.memory_estimate()? >> 20) as usize)),
+            time(pretrain),
+            time(finetune),
+        ]);
+    }
+    Ok(format!(
+        "\nExpected at {0}×{0} pixels, from the smallest size as measured: images a second; memory of \
+         pre-training\nin batches of {USUAL_BATCH}; time for {1} pictures and {2} epochs:\n\n{3}",
+        args.image,
+        grouped(args.pictures.get()),
+        args.epochs,
+        table.text()
+    ))
+}
+
+/// Days where hours would be many.
+fn long(time: Duration) -> String {
+    let hours = time.as_secs_f64() / 3600.0;
+    if hours < 48.0 { duration(time) } else { format!("{:.1} days", hours / 24.0) }
+}

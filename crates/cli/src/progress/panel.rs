@@ -1,0 +1,175 @@
+//! The numbers below the bar of a run: how it learns, how fast, and what it takes.
+
+use std::time::Duration;
+
+use fcmae::machine;
+use fcmae::train::{EvaluationReport, StepReport};
+
+use super::{duration, percent};
+
+/// Above this share a run would be noticeably faster with its pictures at hand.
+const WAITS: f64 = 0.03;
+/// What one more step counts in the running means.
+const NEW: f64 = 0.1;
+
+/// What is known of a run.
+#[derive(Default)]
+pub(super) struct Panel {
+    losses: Curve,
+    /// Running means.
+    pub(super) data_wait: f64,
+    rate: f64,
+    evaluations: Option<Evaluations>,
+}
+
+struct Evaluations {
+    last: f64,
+    best: f64,
+    /// Epochs before the best.
+    at: u64,
+}
+
+impl Panel {
+    pub(super) fn step(&mut self, report: &StepReport) {
+        let StepReport { loss, images_per_second, data_wait, .. } = *report;
+        let first = self.losses.count == 0;
+        let mean = |old: f64, new: f64| if first { new } else { old + NEW * (new - old) };
+        self.rate = mean(self.rate, images_per_second);
+        self.data_wait = mean(self.data_wait, data_wait);
+        self.losses.add(f64::from(loss));
+    }
+
+    pub(super) fn evaluated(&mut self, report: &EvaluationReport) {
+        let EvaluationReport { top1, epoch, .. } = *report;
+        let now = Evaluations { last: top1, best: top1, at: epoch };
+        self.evaluations = Some(match self.evaluations.take() {
+            Some(before) if before.best >= top1 => Evaluations { last: top1, ..before },
+            _ => now,
+        });
+    }
+
+    /// Whether loading holds the training up.
+    pub(super) fn waits(&self) -> bool {
+        self.data_wait >= WAITS
+    }
+
+    /// Lines of at most 80 columns.
+    pub(super) fn text(&self, report: &StepReport, epochs: u64, left: Duration) -> String {
+        let StepReport { step, steps, epoch, loss, lr, grad_norm, .. } = report;
+        let memory = machine::resident_memory()
+            .map_or(String::new(), |bytes| format!("   memory {} MiB", bytes >> 20));
+        let mut text = format!(
+            "  epoch {epoch:.2} of {epochs}   step {step} of {steps}   ETA {}\n  \
+               loss  {loss:.4}  {}\n  \
+               lr {lr:.2e}   gradient {grad_norm:.3}\n  \
+               {:.0} images/s   waiting for pictures {}{memory}",
+            duration(left),
+            self.losses.text(),
+            self.rate,
+            percent(self.data_wait),
+        );
+        if let Some(Evaluations { last, best, at }) = self.evaluations {
+            text.push_str(&format!(
+                "\n  kept aside: top-1 {:.1}%   best {:.1}% after epoch {at}",
+                100.0 * last,
+                100.0 * best
+            ));
+        }
+        text
+    }
+}
+
+/// A curve of block letters over all steps so far, each the mean of as many.
+#[derive(Default)]
+struct Curve {
+    means: Vec<f64>,
+    /// Steps to a mean: doubled whenever the curve is full.
+    each: u64,
+    /// Sum and number of the steps of the last mean, which is not full yet.
+    open: (f64, u64),
+    count: u64,
+}
+
+const COLUMNS: usize = 48;
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+impl Curve {
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        if !value.is_finite() {
+            return;
+        }
+        self.each = self.each.max(1);
+        self.open = (self.open.0 + value, self.open.1 + 1);
+        if self.open.1 < self.each {
+            return;
+        }
+        self.means.push(self.open.0 / self.open.1 as f64);
+        self.open = (0.0, 0);
+        if self.means.len() == COLUMNS {
+            self.means = self.means.chunks(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
+            self.each *= 2;
+        }
+    }
+
+    fn text(&self) -> String {
+        let low = self.means.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = self.means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let range = (high - low).max(1e-12);
+        let block = |&value: &f64| BLOCKS[((value - low) / range * 7.0).round() as usize];
+        self.means.iter().map(block).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(number: u64, loss: f32) -> StepReport {
+        StepReport {
+            step: number,
+            steps: 2000,
+            epoch: number as f64 / 100.0,
+            loss,
+            lr: 1e-3,
+            grad_norm: 0.5,
+            images_per_second: 60.0,
+            data_wait: 0.01,
+        }
+    }
+
+    #[test]
+    fn a_curve_of_any_length_fits_and_falls_with_the_loss() {
+        let mut panel = Panel::default();
+        for number in 1..=2000 {
+            panel.step(&step(number, 2.0 - number as f32 / 1000.0));
+        }
+        let curve = panel.losses.text();
+        let letters: Vec<char> = curve.chars().collect();
+        assert!((COLUMNS / 2..COLUMNS).contains(&letters.len()), "{curve}");
+        assert!(letters.windows(2).all(|pair| pair[0] >= pair[1]), "{curve}");
+        assert_eq!((letters[0], letters[letters.len() - 1]), ('█', '▁'));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_leaves_a_gap() {
+        let mut curve = Curve::default();
+        for value in [1.0, f64::NAN, 2.0] {
+            curve.add(value);
+        }
+        assert_eq!(curve.text(), "▁█");
+    }
+
+    #[test]
+    fn the_lines_fit_a_narrow_terminal() {
+        let mut panel = Panel::default();
+        let evaluation =
+            |epoch, top1| EvaluationReport { step: 1, epoch, top1, top5: 1.0, loss: 0.5 };
+        panel.evaluated(&evaluation(5, 0.5));
+        panel.evaluated(&evaluation(10, 0.4));
+        (1..2000).for_each(|number| panel.step(&step(number, 1.0)));
+        let text = panel.text(&step(2000, 1.0), 20, Duration::from_secs(7300));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("top-1 40.0%   best 50.0% after epoch 5"), "{text}");
+    }
+}

@@ -1,0 +1,78 @@
+//! What a network is about to be fed, to be looked at before a long run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fcmae_data::{Batch, ImageFolder, Labels, Loader, LoaderOptions, Normalization, Transform};
+use image::RgbImage;
+
+use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
+use crate::error::{Error, Result};
+use crate::mask::Mask;
+use crate::picture::{self, Sheet};
+
+/// Pictures shown, at most.
+const SHOWN: usize = 24;
+const COLUMNS: usize = 6;
+/// Small pictures are shown enlarged to about this many pixels a side.
+const SHOWN_SIDE: u32 = 160;
+
+/// The first pictures of a pre-training as the network gets them, each with its hidden patches grey.
+///
+/// # Errors
+/// Pictures or settings that cannot be used.
+pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
+    let set = ImageFolder::open_all(data, Labels::Ignored)?;
+    let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
+    let [height, width] = config.data.image_size;
+    let grid = config.model.patch_grid(height, width)?;
+    let patch = config.model.patch();
+    let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
+    let per_image = mask.masked().len() / batch.len().max(1);
+    let masked = mask.masked().chunks(per_image.max(1));
+    let tiles = pictures(&batch, &config.data.normalization())?.into_iter().zip(masked);
+    let pairs = tiles.flat_map(|(shown, masked)| {
+        let hidden = picture::hide(&shown, patch, masked);
+        [shown, hidden]
+    });
+    sheet(pairs.collect())
+}
+
+/// The first pictures of a fine-tuning as the network gets them, before they are mixed in pairs.
+///
+/// # Errors
+/// Pictures or settings that cannot be used.
+pub fn preview_finetuning(config: &FinetuneConfig, data: &[PathBuf]) -> Result<RgbImage> {
+    let set = ImageFolder::open_all(data, Labels::Required)?;
+    let batch = first(set, config.train_transform()?, &config.data, config.seed)?;
+    sheet(pictures(&batch, &config.data.normalization())?)
+}
+
+fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -> Result<Batch> {
+    let options = LoaderOptions {
+        workers: 0,
+        cache_bytes: 0,
+        ..data.train_options(SHOWN.min(set.len()), seed)
+    };
+    let mut batches = Loader::new(Arc::new(set), transform, data.normalization(), &options)?;
+    match batches.next() {
+        Some(batch) => Ok(batch?),
+        None => Err(Error::Unusable("there is no picture to show".to_owned())),
+    }
+}
+
+fn pictures(batch: &Batch, Normalization { mean, std }: &Normalization) -> Result<Vec<RgbImage>> {
+    let size = [batch.height, batch.width];
+    let values = batch.images.chunks_exact(batch.height * batch.width * batch.channels);
+    values.map(|values| picture::denormalize(values, size, mean, std)).collect()
+}
+
+fn sheet(tiles: Vec<RgbImage>) -> Result<RgbImage> {
+    let (width, height) = tiles.first().map_or((1, 1), RgbImage::dimensions);
+    let mut sheet =
+        Sheet::new(&[""; COLUMNS], height, width)?.scale((SHOWN_SIDE / width.max(height)).max(1));
+    for row in tiles.chunks(COLUMNS) {
+        sheet.row(row)?;
+    }
+    sheet.draw()
+}

@@ -1,0 +1,213 @@
+//! What fine-tuning can be told beside its recipe, and what a run writes for people.
+
+use std::path::Path;
+use std::slice;
+
+use burn::tensor::{Tensor, TensorData};
+use fcmae::Error;
+use fcmae::config::{ClassWeights, FinetuneConfig};
+use fcmae::loss::{soft_cross_entropy, weigh};
+use fcmae::parameters::host;
+use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::weights::Weights;
+use fcmae_data::{ImageFolder, Labels};
+use serde_json::Value;
+
+use crate::pictures;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn run(config: &FinetuneConfig, data: &Path, out: &Path) -> fcmae::train::FinetuneOutcome {
+    let data = [data.to_owned()];
+    finetune(config, &data, Start::Scratch, out, false, &mut |_| Flow::Continue).unwrap()
+}
+
+#[test]
+fn class_weights_are_scikit_learns_and_pytorchs() {
+    // sklearn.utils.class_weight.compute_class_weight("balanced"): n / (classes · count).
+    let balanced = ClassWeights::Balanced.weights(&[6, 3, 1]).unwrap();
+    for (found, expected) in balanced.iter().zip([10.0 / 18.0, 10.0 / 9.0, 10.0 / 3.0]) {
+        assert!((found - expected).abs() < 1e-12, "{balanced:?}");
+    }
+    let root = ClassWeights::Sqrt.weights(&[16, 0, 4]).unwrap();
+    assert!((root[2] / root[0] - 2.0).abs() < 1e-12 && root[1] == 0.0, "{root:?}");
+    assert!((16.0 * root[0] + 4.0 * root[2] - 20.0).abs() < 1e-12, "the mean is 1: {root:?}");
+    assert!(ClassWeights::None.weights(&[1, 2]).is_none());
+
+    // torch.nn.functional.cross_entropy(logits, targets, weight=weights) in float64.
+    let logits = TensorData::new(vec![0.5f32, -1.0, 2.0, 1.5, 0.25, -0.75], [2, 3]);
+    let logits = Tensor::<2>::from_data(logits, &burn::tensor::Device::flex()).autodiff();
+    let mut targets = vec![0.1, 0.7, 0.2, 0.9, 0.05, 0.05];
+    weigh(&mut targets, &[0.5, 2.0, 1.25]);
+    let loss = host(soft_cross_entropy(logits, targets).inner())[0];
+    assert!((f64::from(loss) - 2.576_695_588_789_545).abs() < 1e-6, "{loss}");
+}
+
+#[test]
+fn frozen_parts_stay_and_the_rest_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 8);
+    let pretrained = folder.path().join("pretrained");
+    let config = pictures::pretraining(1, 4, 1);
+    pretrain(&config, slice::from_ref(&data), &pretrained, false, &mut |_| Flow::Continue).unwrap();
+    let before = Weights::open(&pretrained).unwrap().tensors;
+
+    for freeze in [1, 3, 4] {
+        let mut config = pictures::finetuning(2, 4, 1);
+        config.finetune.freeze = freeze;
+        config.finetune.drop_path = 0.5;
+        let run = folder.path().join(format!("freeze-{freeze}"));
+        let start = Start::Weights(&pretrained);
+        // Stopped and taken up again, since a checkpoint must not thaw anything.
+        finetune(&config, slice::from_ref(&data), start, &run, false, &mut |event| match event {
+            Event::Step(report) if report.step == 3 => Flow::Stop,
+            _ => Flow::Continue,
+        })
+        .unwrap();
+        finetune(&config, slice::from_ref(&data), start, &run, true, &mut |_| Flow::Continue)
+            .unwrap();
+        let after = Weights::open(&run).unwrap().tensors;
+        let mut learned = 0;
+        for (name, tensor) in &after {
+            let Some(old) = before.get(name) else { continue };
+            let stage = name.strip_prefix("stages.").and_then(|rest| rest[..1].parse().ok());
+            let frozen = stage.map_or(name.starts_with("stem"), |stage: usize| stage < freeze);
+            let same = old.data == tensor.data;
+            assert!(same || !frozen, "freeze {freeze}: {name} changed");
+            learned += usize::from(!same);
+        }
+        assert_eq!(learned > 0, freeze < 4, "freeze {freeze}: {learned} parameters changed");
+        assert!(after.get("head.fc.weight").unwrap().data.iter().any(|v| v.abs() > 0.0));
+    }
+}
+
+#[test]
+fn training_ends_when_nothing_gets_better_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    let mut config = pictures::finetuning(40, 8, 1);
+    config.finetune.held_out = 0.2;
+    config.finetune.patience = 3;
+    // A rate of next to nothing: no evaluation is better than the first.
+    config.optim.base_lr = 1e-12;
+    config.optim.min_lr = 0.0;
+    let run_folder = folder.path().join("run");
+    let mut notes = Vec::new();
+    let mut train = |resume| {
+        let data = slice::from_ref(&data);
+        finetune(&config, data, Start::Scratch, &run_folder, resume, &mut |event| {
+            if let Event::Note(note) = event {
+                notes.push(note.to_owned());
+            }
+            Flow::Continue
+        })
+        .unwrap()
+    };
+    let outcome = train(false);
+    // Three updates an epoch, an evaluation each: the first is the best, three more are not.
+    assert!(outcome.finished && outcome.step == 4 * 3, "{outcome:?}");
+    let again = train(true);
+    assert!(again.finished && again.step == outcome.step, "it is over: {again:?}");
+    assert!(notes[0].contains("no better top-1 in 3 evaluations"), "{notes:?}");
+    assert!(run_folder.join("export/last").exists() && run_folder.join("export/best").exists());
+}
+
+#[test]
+fn several_folders_are_one_set_and_labels_can_be_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    pictures::write(&one, 6);
+    pictures::write_from(&two, 50, 6);
+    let mut config = pictures::finetuning(1, 4, 1);
+    config.finetune.held_out = 0.25;
+    config.finetune.labels = 15.0;
+    let out = folder.path().join("run");
+    let data = [one, two];
+    finetune(&config, &data, Start::Scratch, &out, false, &mut |_| Flow::Continue).unwrap();
+    let summary = json(&out.join("data.json"));
+    assert_eq!(summary["roots"].as_array().unwrap().len(), 2);
+    assert_eq!((&summary["pictures"], &summary["held_out"]), (&15.into(), &9.into()));
+    assert_eq!(summary["unused"], 12);
+    for class in summary["classes"].as_array().unwrap() {
+        assert_eq!((&class["training"], &class["held_out"]), (&5.into(), &3.into()), "{class}");
+    }
+    let environment = json(&out.join("environment.json"));
+    assert!(environment["threads"].as_u64().unwrap() > 0);
+    assert!(environment["started"].as_str().unwrap().ends_with('Z'), "{environment}");
+}
+
+#[test]
+fn an_evaluation_is_written_down_with_its_surest_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 20);
+    let mut config = pictures::finetuning(1, 8, 1);
+    config.finetune.held_out = 0.5;
+    // A rate of next to nothing: the network knows nothing.
+    config.optim.base_lr = 1e-12;
+    let out = folder.path().join("run");
+    let outcome = run(&config, &data, &out);
+    let found = json(&out.join("evaluation.json"));
+    let images = found["images"].as_u64().unwrap();
+    let rows = found["confusion"].as_array().unwrap();
+    let counts = rows.iter().flat_map(|row| row.as_array().unwrap()).map(|n| n.as_u64().unwrap());
+    assert_eq!((images, counts.sum::<u64>()), (30, 30));
+    assert_eq!(found["top1"].as_f64().unwrap(), outcome.last.unwrap().top1);
+
+    let mistakes = found["mistakes"].as_array().unwrap();
+    let wrong = images - (outcome.last.unwrap().top1 * 30.0).round() as u64;
+    assert_eq!(mistakes.len() as u64, wrong.min(24));
+    assert!(!mistakes.is_empty(), "a network that knows nothing is wrong");
+    let sure: Vec<f64> =
+        mistakes.iter().map(|mistake| mistake["probability"].as_f64().unwrap()).collect();
+    assert!(sure.is_sorted_by(|a, b| a >= b) && sure.iter().all(|p| (0.3..=1.0).contains(p)));
+    let folder = ImageFolder::open(&data, Labels::Required).unwrap();
+    for mistake in mistakes {
+        assert_ne!(mistake["truth"], mistake["predicted"]);
+        let path = mistake["path"].as_str().unwrap();
+        let index = (0..folder.len()).find(|&i| folder.path(i) == Path::new(path)).unwrap();
+        let class = &folder.classes[folder.samples[index].label.unwrap()];
+        assert_eq!(mistake["truth"], class.as_str());
+        let picture = out.join(mistake["picture"].as_str().unwrap());
+        assert_eq!(image::open(picture).unwrap().width(), 32);
+    }
+}
+
+#[test]
+fn pretraining_draws_what_it_makes_of_hidden_patches() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 4);
+    let mut config = pictures::pretraining(4, 4, 1);
+    config.figures.every_epochs = 2;
+    config.figures.pictures = 3;
+    let out = folder.path().join("run");
+    pretrain(&config, slice::from_ref(&data), &out, false, &mut |_| Flow::Continue).unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(out.join("figures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["reconstruction-step-00000006.png", "reconstruction-step-00000012.png"]);
+    let [first, last] = [&names[0], &names[1]]
+        .map(|name| image::open(out.join("figures").join(name)).unwrap().into_rgb8());
+    assert!(first.height() > 3 * 32 && first != last, "the network has learned between them");
+}
+
+#[test]
+fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 4);
+    let mut config = pictures::pretraining(1, 1 << 40, 1);
+    config.model.widths = [64; 4];
+    let out = folder.path().join("run");
+    let error = pretrain(&config, &[data], &out, false, &mut |_| Flow::Continue).unwrap_err();
+    let Error::Memory { needed, free, batch, accumulation } = error else { panic!("{error}") };
+    assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40);
+    assert!(!out.exists(), "nothing was begun");
+}
