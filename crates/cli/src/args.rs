@@ -388,7 +388,7 @@ pub(crate) struct Doctor {
 
     /// Height and width of the images in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 224,
-        value_parser = clap::value_parser!(u32).range(32..=4096))]
+        value_parser = clap::value_parser!(u32).range(64..=4096))]
     pub(crate) image: u32,
 }
 

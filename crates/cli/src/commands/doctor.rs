@@ -25,6 +25,7 @@ const LITTLE_MEMORY: u64 = 2 << 30;
 const MASK_RATIO: f64 = 0.6;
 
 pub(super) fn run(args: &Doctor) -> Result<()> {
+    job(Work::Pretrain, Size::Atto, args, BATCH).check()?;
     let threads = rayon::current_num_threads();
     output::print(&machine_text(&Machine::here(threads))?)?;
     output::note("measuring, some ten seconds …");

@@ -1,7 +1,7 @@
 //! `fcmae evaluate`.
 
 use anyhow::Result;
-use fcmae::evaluate::Evaluation;
+use fcmae::evaluate::{Evaluation, Mistake};
 use fcmae_data::source::printable;
 use serde::Serialize;
 
@@ -39,6 +39,8 @@ struct Report<'a> {
     classes: Vec<Class<'a>>,
     /// Rows: the true class; columns: the predicted one; both in the order of `classes`.
     confusion: &'a [Vec<u64>],
+    /// The surest wrong answers.
+    mistakes: &'a [Mistake],
     skipped: &'a [fcmae_data::Skipped],
 }
 
@@ -59,6 +61,7 @@ fn report(evaluation: &Evaluation) -> Report<'_> {
         loss: evaluation.loss,
         classes: classes(evaluation),
         confusion: &evaluation.confusion,
+        mistakes: &evaluation.mistakes,
         skipped: &evaluation.skipped,
     }
 }

@@ -9,6 +9,7 @@ mod command;
 mod demo;
 mod end_to_end;
 mod export;
+mod foresight;
 mod full_disk;
 mod interrupted;
 mod streams;

@@ -19,6 +19,7 @@ fn help_is_done_and_nonsense_is_wrong_usage() {
         "diversity",
         "inspect",
         "bench",
+        "doctor",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in {help}");
         let help = fcmae!(command, "--help").done().stdout;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::data::ImageFolder;
@@ -16,7 +16,7 @@ use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 
 use crate::pictures::{self, CLASSES};
 
-/// A pre-trained and a fine-tuned run, made once for all tests.
+/// A pre-trained and a fine-tuned run.
 struct Trained {
     /// Removed with this.
     _folder: tempfile::TempDir,
@@ -45,9 +45,12 @@ fn finetuning() -> FinetuneConfig {
     config
 }
 
-fn trained() -> &'static Trained {
-    static TRAINED: OnceLock<Trained> = OnceLock::new();
-    TRAINED.get_or_init(|| {
+/// Those that another test uses too, or new ones.
+fn trained() -> Arc<Trained> {
+    // The folder goes when the last test that uses it ends.
+    static SHARED: Mutex<Weak<Trained>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (data, unseen) = (at("data"), at("unseen"));
@@ -67,7 +70,10 @@ fn trained() -> &'static Trained {
             Flow::Continue
         })
         .unwrap();
-        Trained { data, unseen, pretrained, finetuned, losses, _folder: folder }
+        let trained =
+            Arc::new(Trained { data, unseen, pretrained, finetuned, losses, _folder: folder });
+        *shared = Arc::downgrade(&trained);
+        trained
     })
 }
 
@@ -78,7 +84,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn pretraining_learns_to_fill_hidden_patches() {
-    let losses = &trained().losses;
+    let trained = trained();
+    let losses = &trained.losses;
     let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
     let (first, last) = (mean(&losses[..6]), mean(&losses[losses.len() - 6..]));
     assert!((0.9..1.3).contains(&first), "it starts at {first}; a zero prediction scores 1");
@@ -87,7 +94,8 @@ fn pretraining_learns_to_fill_hidden_patches() {
 
 #[test]
 fn finetuning_learns_to_tell_classes_apart() {
-    let evaluation = evaluate(&trained().finetuned, slice::from_ref(&trained().unseen), 7).unwrap();
+    let trained = trained();
+    let evaluation = evaluate(&trained.finetuned, slice::from_ref(&trained.unseen), 7).unwrap();
     assert!(evaluation.top1 > 0.9, "top-1 on unseen pictures is {}", evaluation.top1);
     assert_eq!((evaluation.images, evaluation.top5), (30, 1.0));
     assert_eq!(evaluation.classes, CLASSES);
@@ -97,7 +105,8 @@ fn finetuning_learns_to_tell_classes_apart() {
 fn training_from_scratch_learns_too() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let data = &trained().data;
+    let trained = trained();
+    let data = &trained.data;
     let mut config = finetuning();
     config.finetune.held_out = 0.25;
     config.optim.epochs = 20;
@@ -114,7 +123,7 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
     // Few updates, so that not every picture is told right.
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let Trained { data, unseen, .. } = trained();
+    let Trained { data, unseen, .. } = &*trained();
     let mut config = finetuning();
     config.optim.epochs = 2;
     finetune(&config, slice::from_ref(data), Start::Scratch, &run, false, &mut |_| Flow::Continue)
@@ -145,7 +154,7 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
 
 #[test]
 fn evaluation_does_not_depend_on_its_batch() {
-    let Trained { unseen, finetuned, .. } = trained();
+    let Trained { unseen, finetuned, .. } = &*trained();
     let [one, seven] =
         [1, 7].map(|batch| evaluate(finetuned, slice::from_ref(unseen), batch).unwrap());
     assert_eq!((one.top1, &one.confusion), (seven.top1, &seven.confusion));
@@ -164,7 +173,7 @@ fn classes_that_the_weights_do_not_know_are_refused() {
 
 #[test]
 fn reconstruction_keeps_visible_patches_and_fills_the_others() {
-    let Trained { unseen, pretrained, .. } = trained();
+    let Trained { unseen, pretrained, .. } = &*trained();
     let files = &files(unseen)[..6];
     let found = reconstruct(pretrained, files, 3).unwrap();
     assert_eq!(found.len(), files.len());
@@ -197,14 +206,14 @@ fn reconstruction_keeps_visible_patches_and_fills_the_others() {
 
 #[test]
 fn reconstruction_without_a_decoder_is_refused() {
-    let Trained { unseen, finetuned, .. } = trained();
+    let Trained { unseen, finetuned, .. } = &*trained();
     let error = reconstruct(finetuned, &files(unseen)[..1], 0).unwrap_err().to_string();
     assert!(error.contains("no decoder"), "{error}");
 }
 
 #[test]
 fn diversity_looks_at_every_block() {
-    let Trained { unseen, pretrained, finetuned, .. } = trained();
+    let Trained { unseen, pretrained, finetuned, .. } = &*trained();
     for weights in [pretrained, finetuned] {
         let layers = diversity(weights, unseen, 12).unwrap();
         let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -221,7 +230,7 @@ fn diversity_looks_at_every_block() {
 
 #[test]
 fn inspection_tells_what_weights_are() {
-    let Trained { pretrained, finetuned, .. } = trained();
+    let Trained { pretrained, finetuned, .. } = &*trained();
     let found = inspect(finetuned).unwrap();
     assert_eq!((found.kind, found.architecture.as_str()), ("classifier", "convnextv2_custom"));
     assert_eq!(found.description.classes, CLASSES);

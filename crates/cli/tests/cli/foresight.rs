@@ -1,0 +1,95 @@
+//! What can be known of a run before it begins.
+
+use std::fs;
+
+use crate::command::fcmae;
+use crate::trained::{Trained, contents};
+
+#[test]
+fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
+    let trained = Trained::get();
+    let (pictures, folder) = (trained.pictures(), tempfile::tempdir().unwrap());
+    let out = folder.path().join("run");
+    for (command, extra) in [("pretrain", &[][..]), ("finetune", &["--from", "scratch"][..])] {
+        let recipe = trained.recipe(command);
+        let mut call = crate::command::command(&[&command, &"--data", &pictures, &"--out", &out]);
+        call.arg("--config").arg(recipe).args(extra).arg("--dry-run");
+        let ran = crate::command::Ran::of(call).done();
+        for part in ["network", "parameters", "memory", "speed", "images/s", "time", "first batch"]
+        {
+            assert!(ran.stdout.contains(part), "{command}: {part} in {}", ran.stdout);
+        }
+        let left: Vec<_> = contents(folder.path()).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(left, [folder.path().join("run-first-batch.png")], "{command}");
+        let sheet = image::open(&left[0]).unwrap();
+        assert!(sheet.width() > 6 * 160, "{command}: {}", sheet.width());
+        fs::remove_file(&left[0]).unwrap();
+    }
+    let missing = folder.path().join("missing");
+    fcmae!("pretrain", "--data", missing, "--out", out, "--dry-run").refused(2, &["missing"]);
+    assert!(contents(folder.path()).is_empty(), "nothing is left of what failed");
+}
+
+#[test]
+fn a_batch_that_memory_holds_keeps_the_updates() {
+    let printed = |batch: &str, settings: &[&str]| {
+        let mut call =
+            crate::command::command(&[&"pretrain", &"--print-config", &"--batch", &batch]);
+        for setting in settings {
+            call.args(["--set", setting]);
+        }
+        let text = crate::command::Ran::of(call).done().stdout;
+        let value = |key: &str| -> usize {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            line.unwrap().parse().unwrap()
+        };
+        (value("batch"), value("accumulation"))
+    };
+    assert_eq!(printed("12", &["optim.accumulation=3"]), (12, 3));
+    // Four pictures of a small network fit anywhere; all of a million do nowhere.
+    assert_eq!(printed("auto", &["optim.batch=2", "optim.accumulation=2"]), (4, 1));
+    let (batch, accumulation) = printed("auto", &["optim.batch=1048576"]);
+    assert!(batch < 1 << 20 && batch * accumulation == 1 << 20, "{batch} × {accumulation}");
+    fcmae!("pretrain", "--print-config", "--batch", "many").refused(2, &["many", "auto"]);
+    let out = tempfile::tempdir().unwrap();
+    let call = ["pretrain", "--data", "x", "--resume", "--batch", "2"];
+    fcmae!(call[0], call[1], call[2], "--out", out.path(), call[3], call[4], call[5])
+        .refused(2, &["--resume", "--batch"]);
+}
+
+#[test]
+fn several_sets_and_few_labels_are_asked_for_on_the_command_line() {
+    let trained = Trained::get();
+    let (pictures, folder) = (trained.pictures(), tempfile::tempdir().unwrap());
+    let more = folder.path().join("more");
+    crate::trained::draw(&more, &crate::trained::CLASSES, 4);
+    let out = folder.path().join("run");
+    let ran = fcmae!(
+        "finetune",
+        "--data",
+        pictures,
+        more,
+        "--from",
+        "scratch",
+        "--out",
+        out,
+        "--labels",
+        "50%",
+        "--config",
+        trained.recipe("finetune"),
+    )
+    .done();
+    // 16 of each class: 3 kept aside, and half of 13 used.
+    assert!(ran.stderr.contains("21 pictures of 3 classes (9 more kept aside)"), "{}", ran.stderr);
+    let ran = fcmae!("evaluate", "--data", pictures, more, "--weights", out).done();
+    assert!(ran.stdout.contains("48 pictures, 3 classes"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_doctor_tells_what_this_machine_can_do() {
+    let ran = fcmae!("doctor", "--image", "64", "--pictures", "1000", "--epochs", "10").done();
+    for part in ["processor", "threads", "memory", "disk", "GFLOP/s", "pictures/s", "huge", "1,000"]
+    {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+}
