@@ -218,6 +218,7 @@ fn a_line_becomes_a_row_and_points() {
     assert_eq!(
         points,
         [
+            point(1, "train/data_wait", 0.5),
             point(1, "train/epoch", 1.0),
             point(1, "train/images_per_second", 31.25),
             point(1, "train/loss", 0.1),
@@ -302,7 +303,7 @@ fn a_resumed_run_shows_every_step_once() {
             points.push(point(step, "held_out/top1", top1 as f32));
         } else {
             let (loss, lr) = (line["loss"].as_f64().unwrap(), line["lr"].as_f64().unwrap());
-            updates.push(format!("{step},{epoch},{},{},,", line["loss"], line["lr"]));
+            updates.push(format!("{step},{epoch},{},{},,,", line["loss"], line["lr"]));
             points.push(point(step, "train/epoch", epoch.as_f64().unwrap() as f32));
             points.push(point(step, "train/loss", loss as f32));
             points.push(point(step, "train/lr", lr as f32));
