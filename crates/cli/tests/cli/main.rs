@@ -11,6 +11,11 @@ mod end_to_end;
 mod export;
 mod full_disk;
 mod interrupted;
+#[cfg(unix)]
+mod killed;
+mod numbers;
+#[cfg(target_os = "linux")]
+mod steady;
 mod streams;
 mod trained;
 mod usage;
