@@ -36,6 +36,8 @@ fn save_until_killed(path: &Path) -> ! {
     let store = run.checkpoints();
     let mut step = store.latest().unwrap().map_or(0, |latest| latest.step);
     run.truncate_metrics_after(step).unwrap();
+    // Around the test harness, which would keep it back.
+    let mut out = std::io::stdout();
     loop {
         step += 1;
         run.metrics().json(&json!({ "step": step, "loss": 1.0 / step as f64 })).unwrap();
@@ -45,8 +47,7 @@ fn save_until_killed(path: &Path) -> ! {
             &[("config.json", &[step as u8; 9000]), ("b", &[step as u8])],
         )
         .unwrap();
-        // Around the test harness, which would keep it back.
-        writeln!(std::io::stdout(), "\nsaved {step}").unwrap();
+        writeln!(out, "\nsaved {step}").unwrap();
     }
 }
 
