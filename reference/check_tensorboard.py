@@ -211,7 +211,7 @@ def main():
     if not runs:
         with tempfile.TemporaryDirectory() as folder:
             environment = os.environ | {"FCMAE_TENSORBOARD_CHECK": folder}
-            command = [*WRITE, "--ignored", "--exact", "write_for_tensorboard"]
+            command = [*WRITE, "--exact", "a_resumed_run_shows_every_step_once"]
             subprocess.run(command, check=True, cwd=ROOT, env=environment)
             check(pathlib.Path(folder) / "run", picture_steps=[5, 10, 15, 20])
 

@@ -14,6 +14,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::error::{DataError, DecodeError};
 use crate::picture::Picture;
+use crate::source::printable;
 
 mod color;
 mod jpeg;
@@ -94,7 +95,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(DecodeError::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
+        Err(DecodeError::Panicked(text.map_or("no message".to_owned(), one_line)))
     })
 }
 
@@ -147,10 +148,19 @@ fn reason(error: ImageError) -> DecodeError {
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             DecodeError::Truncated
         }
-        ImageError::IoError(error) => DecodeError::Malformed(error.to_string()),
-        ImageError::Unsupported(error) => DecodeError::Unsupported(error.to_string()),
-        other => DecodeError::Malformed(other.to_string()),
+        ImageError::IoError(error) => DecodeError::Malformed(one_line(error)),
+        ImageError::Unsupported(error) => DecodeError::Unsupported(one_line(error)),
+        ImageError::Limits(error) => DecodeError::Unsupported(format!(
+            "it takes too much memory to read ({})",
+            one_line(error)
+        )),
+        other => DecodeError::Malformed(one_line(other)),
     }
+}
+
+/// A decoder's words on one line: some end in a line break, and a reason is one line of a list.
+fn one_line(words: impl ToString) -> String {
+    printable(Path::new(words.to_string().trim()))
 }
 
 #[cfg(test)]

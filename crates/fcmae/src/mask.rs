@@ -159,6 +159,7 @@ mod tests {
         assert_eq!(visible_count(16, 0.6).unwrap(), 6);
     }
 
+    /// Fault 21: mask ratios that leave nothing to see or nothing to predict.
     #[test]
     fn edges_are_refused() {
         for (patches, ratio) in [(4, 0.9), (4, 0.0), (4, 1.0), (4, f64::NAN), (4, -0.5), (1, 0.6)] {

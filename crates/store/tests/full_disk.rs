@@ -48,6 +48,7 @@ fn checkpoint(mib: usize, value: f32) -> Checkpoint {
     Checkpoint { tensors: [("model".to_owned(), tensors)].into(), state: json!({}) }
 }
 
+/// Fault 4: a disk of 16 MiB runs full while a checkpoint is saved.
 #[test]
 fn a_full_disk_keeps_the_last_good_checkpoint() {
     let Some(disk) = Mounted::new("size=16m") else { return };
@@ -69,6 +70,7 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
     assert_eq!(store.latest().unwrap().unwrap().step, 3);
 }
 
+/// Fault 6: a disk that became read-only.
 #[test]
 fn a_run_on_a_disk_that_became_read_only_is_not_resumed() {
     let Some(disk) = Mounted::new("size=1m") else { return };
@@ -81,6 +83,7 @@ fn a_run_on_a_disk_that_became_read_only_is_not_resumed() {
     assert!(matches!(error, Error::NotWritable { .. }), "{error}");
 }
 
+/// Fault 4: a disk that is full before a run starts.
 #[test]
 fn a_run_that_does_not_fit_leaves_nothing() {
     let Some(disk) = Mounted::new("size=64k") else { return };
@@ -99,6 +102,7 @@ fn a_run_that_does_not_fit_leaves_nothing() {
     }
 }
 
+/// Fault 6: a read-only disk.
 #[test]
 fn a_read_only_disk_is_refused_before_anything_starts() {
     let Some(disk) = Mounted::new("ro") else { return };
@@ -111,6 +115,7 @@ fn a_read_only_disk_is_refused_before_anything_starts() {
     refused(disk.0.path());
 }
 
+/// Fault 4: a disk that runs full while metrics are logged.
 #[test]
 fn metrics_on_a_full_disk_leave_whole_records_and_go_on_once_there_is_space() {
     let Some(disk) = Mounted::new("size=1m") else { return };

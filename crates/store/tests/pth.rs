@@ -225,14 +225,20 @@ fn what_is_written_is_read_bit_for_bit_and_equal_tensors_give_equal_bytes() {
     assert_eq!(pth::from_bytes(&bytes, Path::new("w.pth")).unwrap().tensors.len(), 2000);
 }
 
-/// Writes files for `reference/check_pth.py`, which lets PyTorch read them.
+/// Two formats, the same tensors. `reference/check_pth.py` says where the files are to lie, and lets
+/// PyTorch read them there.
 #[test]
-#[ignore = "run by reference/check_pth.py"]
-fn write_for_pytorch() {
-    let Some(folder) = std::env::var_os("FCMAE_PTH_CHECK").map(PathBuf::from) else { return };
+fn both_formats_hold_the_same_tensors() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("FCMAE_PTH_CHECK");
+    let folder = folder.map_or(scratch.path().to_owned(), PathBuf::from);
     for (name, tensors) in [("state", twin("state.safetensors")), ("sample", sample())] {
-        pth::save(&folder.join(format!("{name}.pth")), &tensors, "model").unwrap();
-        let path = folder.join(format!("{name}.safetensors"));
-        safetensors::save(&path, &tensors, &Default::default()).unwrap();
+        let path = |extension| folder.join(name).with_extension(extension);
+        pth::save(&path("pth"), &tensors, "model").unwrap();
+        safetensors::save(&path("safetensors"), &tensors, &Default::default()).unwrap();
+        for extension in ["pth", "safetensors"] {
+            let found = file::load(&path(extension)).unwrap().tensors;
+            assert_eq!(bits(&found), bits(&tensors), "{name}.{extension}");
+        }
     }
 }

@@ -206,6 +206,7 @@ fn the_files_that_the_others_are_made_from_are_read() {
     assert!(error.to_string().contains("no dictionary of tensors"), "{error}");
 }
 
+/// Fault 17: what would call the system when it is unpickled.
 #[test]
 fn a_call_to_the_system_is_refused_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
@@ -261,6 +262,7 @@ fn a_call_to_the_system_is_refused_and_not_made() {
     assert!(!trace.exists());
 }
 
+/// Fault 17: unknown globals.
 #[test]
 fn an_unknown_name_is_refused_and_named() {
     let long = format!("c{}\n{}\n", "m".repeat(1 << 20), "n".repeat(1 << 20));
@@ -283,6 +285,7 @@ fn an_unknown_name_is_refused_and_named() {
     ]);
 }
 
+/// Fault 17: a memo bomb.
 #[test]
 fn a_memo_bomb_is_refused() {
     let memoized = [b"\x80\x04}", &vec![0x94; 5 << 20][..], b"."].concat();
@@ -308,6 +311,7 @@ fn a_memo_bomb_is_refused() {
     assert_eq!(contents.tensors.names().collect::<Vec<_>>(), ["w"]);
 }
 
+/// Fault 17: deep nesting.
 #[test]
 fn deep_nesting_is_refused() {
     const DEPTH: usize = 200_000;
@@ -347,6 +351,7 @@ fn deflated_zeros(copies: usize) -> Vec<u8> {
     bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |sum, bit| 2 * sum + bit)).collect()
 }
 
+/// Fault 17: a zip bomb.
 #[test]
 fn a_zip_bomb_is_refused() {
     let bomb = deflated_zeros(1_300_000);
@@ -456,6 +461,7 @@ fn a_zip_bomb_is_refused() {
     check(&[("many entries", zip(&entries).0, "bytes of a zip's directory than the 4194304")]);
 }
 
+/// Fault 17: names that lead out of the folder.
 #[test]
 fn names_that_lead_out_of_the_folder_are_refused() {
     let pickle = good();

@@ -70,6 +70,7 @@ fn an_empty_folder_is_taken_and_a_filled_one_refused() {
     assert_eq!(fs::read_dir(&path).unwrap().count(), before);
 }
 
+/// Fault 6: a missing parent, and a file where a folder should be.
 #[test]
 fn a_missing_parent_a_file_and_a_bad_config_are_refused() {
     let (folder, path) = in_new_folder();
@@ -97,6 +98,7 @@ fn what_is_no_run_is_not_resumed() {
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
 }
 
+/// Fault 7: resuming with another configuration or other data.
 #[test]
 fn other_settings_or_data_are_refused_with_their_lines() {
     let (_folder, path) = in_new_folder();
@@ -157,6 +159,7 @@ fn metrics_of_a_resumed_run_are_logged_once() {
     assert_eq!(Value::from(lines(&metrics)), expected);
 }
 
+/// Fault 12: `skipped.jsonl` stays exact over a run's lives.
 #[test]
 fn a_skipped_picture_is_listed_once_over_all_lives_of_a_run() {
     let (_folder, path) = in_new_folder();
@@ -182,19 +185,17 @@ fn a_skipped_picture_is_listed_once_over_all_lives_of_a_run() {
     assert_eq!(paths, ["\"0.jpg\"", "\"1.jpg\"", "\"2.jpg\""]);
 }
 
-/// Not a test of its own: holds a run until it is killed, or says why it cannot.
-#[test]
-#[ignore = "run by the tests below"]
-fn child_holds_the_run() {
-    let Ok(path) = std::env::var(CHILD) else { return };
-    let run = match Run::create(&path, &record()) {
-        Err(Error::NotEmpty { .. }) => Run::resume(&path, &record(), &[]),
+/// What a child process does: holds a run until it is killed, or says why it cannot.
+fn hold(path: &Path) -> ! {
+    let run = match Run::create(path, &record()) {
+        Err(Error::NotEmpty { .. }) => Run::resume(path, &record(), &[]),
         run => run,
     };
     match run {
         Ok(_run) => {
-            fs::write(Path::new(&path).with_extension("held"), "").unwrap();
+            fs::write(path.with_extension("held"), "").unwrap();
             std::thread::sleep(Duration::from_secs(60));
+            std::process::exit(0);
         }
         Err(error) => {
             println!("\nrefused: {error}");
@@ -203,11 +204,19 @@ fn child_holds_the_run() {
     }
 }
 
-fn child(path: &Path) -> Command {
+/// A test that begins with [`hold_in_a_child`], as a process of its own.
+fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "child_holds_the_run", "--nocapture"]);
+    command.args(["--exact", test, "--nocapture"]);
     command.env(CHILD, path).stdout(Stdio::piped());
     command
+}
+
+/// Holds the run where this process is a test's child.
+fn hold_in_a_child() {
+    if let Some(path) = std::env::var_os(CHILD) {
+        hold(Path::new(&path));
+    }
 }
 
 struct Killed(Child);
@@ -219,10 +228,13 @@ impl Drop for Killed {
     }
 }
 
+/// Fault 8: two processes on one run.
 #[test]
 fn a_second_process_is_refused_and_a_killed_one_does_not_block() {
+    hold_in_a_child();
+    let test = "a_second_process_is_refused_and_a_killed_one_does_not_block";
     let (_folder, path) = in_new_folder();
-    let first = Killed(child(&path).spawn().unwrap());
+    let first = Killed(child(test, &path).spawn().unwrap());
     let start = Instant::now();
     while !path.with_extension("held").exists() {
         assert!(start.elapsed() < Duration::from_secs(20), "the child never took the run");
@@ -233,7 +245,7 @@ fn a_second_process_is_refused_and_a_killed_one_does_not_block() {
         let error = refused.unwrap_err();
         assert!(matches!(&error, Error::InUse { process, .. } if *process == number), "{error}");
     }
-    let second = child(&path).output().unwrap();
+    let second = child(test, &path).output().unwrap();
     assert_eq!(second.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&second.stdout).contains("is in use by process"));
 
@@ -245,26 +257,28 @@ fn a_second_process_is_refused_and_a_killed_one_does_not_block() {
     Run::resume(&path, &record(), &[]).unwrap();
 }
 
-/// Root may write everywhere, so the child gives root up.
+/// Fault 6: no permission. Root may write everywhere, so the child gives root up.
 #[cfg(unix)]
 #[test]
 fn without_permission_a_run_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
+    hold_in_a_child();
+    let test = "without_permission_a_run_is_refused";
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("locked");
     fs::create_dir(&inner).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&inner, fs::Permissions::from_mode(0o555)).unwrap();
     // A user of no rights, if this process may become one and that user can run this program.
-    let mut other = child(&inner.join("run"));
+    let mut other = child(test, &inner.join("run"));
     let output = match other.uid(65534).gid(65534).output() {
         Ok(output) => output,
         Err(_) if fs::write(inner.join("privileged"), "").is_ok() => {
             println!("skipped: as root, and no other user can run {:?}", std::env::current_exe());
             return;
         }
-        Err(_) => child(&inner.join("run")).output().unwrap(),
+        Err(_) => child(test, &inner.join("run")).output().unwrap(),
     };
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{text}");

@@ -86,6 +86,7 @@ fn half_and_double_precision_become_float32() {
     assert_eq!(tensors.get("b").unwrap().data, [1.0, -2.0, 3.140625]);
 }
 
+/// Fault 18: malformed files, each named after its flaw.
 #[test]
 fn malformed_files_are_refused_with_their_flaw() {
     let f32s = |name: &str, start: u64, end: u64| {
@@ -205,6 +206,7 @@ fn malformed_files_are_refused_with_their_flaw() {
     }
 }
 
+/// Fault 18: a header of 100 MB.
 #[test]
 fn a_header_of_100_megabytes_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();

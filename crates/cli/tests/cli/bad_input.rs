@@ -10,6 +10,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }
 
+/// Faults 12 and 16: no such set, an empty one, one class.
 #[test]
 fn folders_without_usable_pictures() {
     let trained = Trained::get();
@@ -57,6 +58,7 @@ fn folders_without_usable_pictures() {
     assert!(!out.exists());
 }
 
+/// Fault 12: bad pictures are skipped and listed; above the allowed share the run stops with the list.
 #[test]
 fn corrupt_pictures_among_good_ones_are_skipped_and_listed() {
     let trained = Trained::get();
@@ -91,8 +93,11 @@ fn corrupt_pictures_among_good_ones_are_skipped_and_listed() {
         "data.max_bad_fraction=0.0",
     )
     .refused(1, &says);
+    let listed = fs::read_to_string(few.join("skipped.jsonl")).unwrap();
+    assert!(listed.contains("disc/cut.png") || listed.contains("square/text.png"), "{listed}");
 }
 
+/// Faults 16 and 21: a batch larger than the set, a mask ratio that hides all, and others.
 #[test]
 fn settings_that_cannot_be_meant() {
     let trained = Trained::get();
@@ -144,6 +149,7 @@ fn settings_that_cannot_be_meant() {
     assert!(!out.exists());
 }
 
+/// Faults 6 and 7: a parent that is missing, and other settings on resume.
 #[test]
 fn an_out_that_exists_stays_as_it_is() {
     let trained = Trained::get();
@@ -180,6 +186,7 @@ fn an_out_that_exists_stays_as_it_is() {
         .refused(2, &["nothing", "not a run"]);
 }
 
+/// Fault 16: classes that the checkpoint does not know, and others.
 #[test]
 fn weights_that_are_not_the_networks() {
     let trained = Trained::get();

@@ -17,6 +17,7 @@ rm -f "$4/x"
 ls "$4/run/checkpoints"
 "#;
 
+/// Fault 4: the disk runs full in the middle of a run.
 #[test]
 fn a_full_disk_ends_the_run_and_loses_no_checkpoint() {
     let trained = Trained::get();

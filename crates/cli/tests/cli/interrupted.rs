@@ -1,14 +1,22 @@
 //! A run that is killed goes on as if it had not been.
 
 use std::fs;
+#[cfg(unix)]
+use std::io::Read;
+use std::path::Path;
+#[cfg(unix)]
+use std::process::Child;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::command::{command, fcmae};
 use crate::trained::Trained;
+#[cfg(unix)]
+use crate::trained::{CLASSES, draw};
 
 const EPOCHS: &str = "optim.epochs=40";
 
+/// Faults 1 and 8: a kill, and no lock in the way of what comes after it.
 #[test]
 fn a_killed_run_resumes_to_the_same_weights() {
     let trained = Trained::get();
@@ -49,10 +57,9 @@ fn a_killed_run_resumes_to_the_same_weights() {
     assert!(ran.stderr.contains("going on after step "), "{}", ran.stderr);
     fcmae!("pretrain", "--data", pictures, "--out", straight, "--config", recipe, "--set", EPOCHS,)
         .done();
-    let weights =
-        |run: &std::path::Path| fs::read(run.join("export/last/model.safetensors")).unwrap();
+    let weights = |run: &Path| fs::read(run.join("export/last/model.safetensors")).unwrap();
     assert!(weights(&killed) == weights(&straight), "the resumed run's weights differ");
-    let steps = |run: &std::path::Path| {
+    let steps = |run: &Path| {
         let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
         let values = metrics.lines().map(|line| {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -65,9 +72,12 @@ fn a_killed_run_resumes_to_the_same_weights() {
 
 /// Starts a pre-training of many epochs and waits for its first step.
 #[cfg(unix)]
-fn long_run(out: &std::path::Path, trained: &Trained) -> std::process::Child {
-    let mut command = command(&[&"pretrain", &"--data", &trained.pictures(), &"--out", &out]);
+fn long_run(out: &Path, pictures: &Path, trained: &Trained, settings: &[&str]) -> Child {
+    let mut command = command(&[&"pretrain", &"--data", &pictures, &"--out", &out]);
     command.arg("--config").arg(trained.recipe("pretrain")).args(["--set", "optim.epochs=100000"]);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     let metrics = out.join("metrics.jsonl");
@@ -79,11 +89,12 @@ fn long_run(out: &std::path::Path, trained: &Trained) -> std::process::Child {
 }
 
 #[cfg(unix)]
-fn signal(child: &std::process::Child, name: &str) {
+fn signal(child: &Child, name: &str) {
     let kill = std::process::Command::new("kill").arg(name).arg(child.id().to_string()).status();
     assert!(kill.unwrap().success());
 }
 
+/// Fault 9: SIGINT and SIGTERM save and end within 10 s.
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
@@ -91,7 +102,7 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
     for name in ["-INT", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
-        let child = long_run(&run, &trained);
+        let child = long_run(&run, &trained.pictures(), &trained, &[]);
         signal(&child, name);
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
@@ -109,18 +120,28 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
     }
 }
 
+/// Fault 9: a second request ends a run in the middle of an update that takes seconds.
 #[cfg(unix)]
 #[test]
 fn a_second_request_ends_a_run_at_once() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();
-    let mut child = long_run(&folder.path().join("run"), &trained);
-    // The first may end it too, between the two.
+    let (pictures, run) = (folder.path().join("pictures"), folder.path().join("run"));
+    draw(&pictures, &CLASSES, 600);
+    // Only an update's end looks at the first request: a save would too.
+    let settings = ["optim.batch=8", "optim.accumulation=225", "save.every_epochs=1000"];
+    let mut child = long_run(&run, &pictures, &trained, &settings);
+    let began = Instant::now();
     signal(&child, "-INT");
-    if child.try_wait().unwrap().is_none() {
-        let _ = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
-    }
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(child.try_wait().unwrap().is_none(), "the update took {:?}", began.elapsed());
+    signal(&child, "-INT");
     let asked = Instant::now();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(asked.elapsed() < Duration::from_secs(5));
+    let status = child.wait().unwrap();
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert_eq!(status.code(), Some(130));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!said.contains("stopped and saved"), "{said}");
+    assert!(fs::read_dir(run.join("checkpoints")).unwrap().next().is_none(), "it was saved");
 }

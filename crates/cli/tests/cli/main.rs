@@ -12,6 +12,11 @@ mod export;
 mod foresight;
 mod full_disk;
 mod interrupted;
+#[cfg(unix)]
+mod killed;
+mod numbers;
+#[cfg(target_os = "linux")]
+mod steady;
 mod streams;
 mod trained;
 mod usage;

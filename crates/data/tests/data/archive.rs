@@ -67,6 +67,7 @@ fn skips(set: &ImageFolder) -> Vec<String> {
     set.skipped.iter().map(line).collect()
 }
 
+/// Fault 15: PAX and GNU names, as Python writes them.
 #[test]
 fn what_python_writes_is_read_as_python_reads_it() {
     let text = std::fs::read_to_string(fixture("shards.json")).unwrap();
@@ -156,6 +157,7 @@ fn a_label_that_is_none_leaves_its_picture_out() {
     assert_eq!(set.unwrap().len(), 7);
 }
 
+/// Fault 15: `../`, absolute paths, and two members of one name.
 #[test]
 fn names_that_lead_out_hidden_and_double_ones_are_left_out() {
     let (_dir, set) = Tar::default()
@@ -196,6 +198,7 @@ fn names_that_lead_out_hidden_and_double_ones_are_left_out() {
     assert_eq!(set.passed_over, 3);
 }
 
+/// Fault 15: an archive cut short at 16 points.
 #[test]
 fn an_archive_cut_short_gives_what_is_whole() {
     let tar = Tar::default().file("a.jpg", &[1; 700]).file("b.jpg", &[2; 700]).end();
@@ -226,6 +229,7 @@ fn an_archive_cut_short_gives_what_is_whole() {
     }
 }
 
+/// Fault 15: members and names that claim 1 TiB and more.
 #[test]
 fn sizes_that_are_claimed_take_no_memory() {
     let tebibyte = 1 << 40;
@@ -259,6 +263,7 @@ fn sizes_that_are_claimed_take_no_memory() {
     assert!(text.contains("a name of 3145728 bytes"), "{text}");
 }
 
+/// Fault 15: damaged headers and PAX fields.
 #[test]
 fn a_damaged_header_ends_the_archive() {
     let good = Tar::default().file("a.jpg", b"x").file("b.jpg", b"x").end();
@@ -285,6 +290,7 @@ fn a_damaged_header_ends_the_archive() {
     }
 }
 
+/// Fault 15: damage anywhere.
 #[test]
 fn no_damage_makes_a_sample_that_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -313,6 +319,7 @@ fn no_damage_makes_a_sample_that_cannot_be_read() {
     }
 }
 
+/// Faults 15 and 16: empty archives, and what is none.
 #[test]
 fn what_is_no_archive_is_refused_with_its_mend() {
     let error = |bytes: &[u8]| {
@@ -334,6 +341,7 @@ fn what_is_no_archive_is_refused_with_its_mend() {
     assert_eq!(ImageFolder::open(other, Labels::Ignored).unwrap().len(), 5);
 }
 
+/// Fault 15: bad archives among good ones.
 #[test]
 fn a_folder_of_archives_survives_bad_ones() {
     let dir = tempfile::tempdir().unwrap();
@@ -366,6 +374,7 @@ fn a_folder_of_archives_survives_bad_ones() {
     assert!(set.skipped.iter().any(|skip| skip.reason.contains("beside pictures")));
 }
 
+/// Fault 14: an archive that changes or vanishes.
 #[test]
 fn an_archive_that_changes_is_noticed() {
     let (dir, set) = Tar::default().file("a.jpg", &[1; 3000]).end().open(Labels::Ignored);

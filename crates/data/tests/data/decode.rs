@@ -9,6 +9,7 @@ fn decoded(bytes: &[u8], channels: u32) -> Picture {
     decode::decode(bytes, channels, &Limits::default()).unwrap()
 }
 
+/// Fault 12: unusual pictures that are usable.
 #[test]
 fn every_kind_of_picture_becomes_rgb_and_grey() {
     for (name, bytes) in good_kinds() {
@@ -22,6 +23,7 @@ fn every_kind_of_picture_becomes_rgb_and_grey() {
     }
 }
 
+/// Fault 12: files cut short at 10 points, empty ones and others, one by one.
 #[test]
 fn what_is_no_picture_has_a_reason() {
     for (name, bytes) in bad_kinds() {
@@ -37,6 +39,7 @@ fn what_is_no_picture_has_a_reason() {
             _ => true,
         };
         assert!(expected, "{name}: {error:?}");
+        assert_eq!(error.to_string().lines().count(), 1, "{name}: {error:?}");
     }
 }
 
@@ -69,6 +72,8 @@ fn an_animation_gives_its_first_picture() {
     assert!(decoded(&bytes, 1).pixels().iter().all(|&value| value == 10));
 }
 
+/// Fault 12: the 8 turns of EXIF.
+///
 /// Left top, right top, left bottom and right bottom of a picture, as (bright, blue) of 2×2 blocks.
 #[test]
 fn the_eight_turns_of_exif_come_out_upright() {

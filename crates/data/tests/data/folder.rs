@@ -55,6 +55,7 @@ fn classes_are_sorted_and_nested_pictures_count_to_them() {
     assert!(unlabelled.samples.iter().all(|sample| sample.label.is_none()));
 }
 
+/// Fault 16: classes other than the checkpoint's.
 #[test]
 fn a_given_class_list_gives_the_labels() {
     let dir = tree(&["cat/a.jpg", "dog/a.jpg"]);
@@ -73,6 +74,7 @@ fn a_given_class_list_gives_the_labels() {
     assert_eq!(open(&one, Labels::Classes(&classes)).unwrap().len(), 1);
 }
 
+/// Fault 16: an empty set, and one class.
 #[test]
 fn what_is_no_data_set_is_refused_with_its_mend() {
     let missing = ImageFolder::open("/no/such/folder", Labels::Ignored).unwrap_err();
@@ -178,6 +180,7 @@ mod unix {
 
     use super::*;
 
+    /// Fault 12: links that lead in a circle.
     #[test]
     fn links_are_followed_and_loops_survived() {
         let outside = tree(&["more/x.jpg", "y.jpg"]);
@@ -215,6 +218,7 @@ mod unix {
         assert!(open(&dir, Labels::Ignored).unwrap().len() <= 24);
     }
 
+    /// Fault 12: a folder named like a picture, a FIFO, names with line breaks and other bytes.
     #[test]
     fn strange_entries_are_skipped_or_taken() {
         let dir = tree(&["a/1.jpg", "b/2.jpg", "a/folder.jpg/3.jpg"]);

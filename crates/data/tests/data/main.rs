@@ -12,3 +12,5 @@ mod mix;
 mod pictures;
 mod pillow;
 mod sources;
+#[cfg(unix)]
+mod thousand;

@@ -73,6 +73,7 @@ fn train(set: &Arc<ImageFolder>, order: Order, workers: usize) -> Loader {
     Loader::new(Arc::clone(set), transform, Normalization::imagenet(3).unwrap(), &options).unwrap()
 }
 
+/// Fault 14: workers 0, 1, 2 and 4, whatever the pictures lie in.
 #[test]
 fn every_form_gives_the_same_set_and_batches() {
     let dir = tempfile::tempdir().unwrap();
@@ -108,6 +109,7 @@ fn every_form_gives_the_same_set_and_batches() {
     }
 }
 
+/// Fault 12: bad pictures inside of an archive.
 #[test]
 fn bad_members_are_left_out_and_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -121,6 +123,7 @@ fn bad_members_are_left_out_and_named() {
     assert_eq!(skipped, expected);
 }
 
+/// Fault 14: an archive that changes while the run goes on.
 #[test]
 fn an_archive_that_changes_in_the_run_is_skipped_cached_or_not() {
     let dir = tempfile::tempdir().unwrap();

@@ -38,6 +38,7 @@ fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String
     (outcome.map(drop), notes)
 }
 
+/// Fault 20: caught in the same step, and the batch is kept.
 #[test]
 fn a_run_ends_at_once_and_keeps_the_batch() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,6 +57,7 @@ fn a_run_ends_at_once_and_keeps_the_batch() {
     assert_eq!(about["pictures"].as_array().unwrap().len(), 4);
 }
 
+/// Fault 20: no weight changes.
 #[test]
 fn updates_that_are_passed_over_change_no_weight() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,6 +72,7 @@ fn updates_that_are_passed_over_change_no_weight() {
     assert!(start == end, "weights changed");
 }
 
+/// Fault 20: five in a row at most.
 #[test]
 fn no_more_than_five_updates_in_a_row_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();

@@ -80,6 +80,7 @@ fn outputs_and_gradients_equal_pytorchs() {
     }
 }
 
+/// Fault 21: the variants of GRN of zeros.
 #[test]
 fn silent_features_have_finite_gradients() {
     for case in fixture::<Fixture>("grn_variants.json").cases {

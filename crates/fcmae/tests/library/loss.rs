@@ -51,6 +51,7 @@ fn normalized_targets_have_mean_0_and_unbiased_variance_1() {
     }
 }
 
+/// Fault 21: patches without variance.
 #[test]
 fn constant_patches_are_finite() {
     let (mean, std) = patch_statistics(matrix([[5.0; 48]]));

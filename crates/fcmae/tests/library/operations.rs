@@ -181,6 +181,7 @@ fn operands_stay_as_they_were() {
     }
 }
 
+/// Fault 21: GRN of zeros.
 #[test]
 fn silent_features_have_finite_gradients_through_grn() {
     let channels = 20;

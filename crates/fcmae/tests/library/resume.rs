@@ -113,6 +113,7 @@ fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[
     }
 }
 
+/// Fault 1: stopped at and inside epochs, with batches accumulated.
 #[test]
 fn pretraining_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,6 +183,7 @@ fn finetune_in_parts(
     }
 }
 
+/// Fault 1: stopped at and inside epochs and during evaluations, with a moving average.
 #[test]
 fn finetuning_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,6 +231,7 @@ fn finetuning_does_not_depend_on_its_workers() {
     assert_same("with two workers", &outcomes[1], &outcomes[0]);
 }
 
+/// Fault 7: resuming with another configuration or other pictures.
 #[test]
 fn another_config_or_other_pictures_are_refused_with_what_differs() {
     let folder = tempfile::tempdir().unwrap();

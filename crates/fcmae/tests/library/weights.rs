@@ -167,6 +167,7 @@ fn weights_that_do_not_fit_are_refused_with_every_name() {
     assert!(!error.contains("head.") && error.contains("norm.bias [12]"), "{error}");
 }
 
+/// Fault 19: absurd sizes in a description.
 #[test]
 fn an_absurd_description_is_refused_before_it_is_built() {
     let folder = tempfile::tempdir().unwrap();

@@ -96,6 +96,7 @@ fn gelu_grn_gradients_equal_finite_differences() {
     }
 }
 
+/// Fault 21: GRN of zeros.
 #[test]
 fn zeros_give_finite_gradients() {
     // One image all zero, and one with a single dead channel.

@@ -39,6 +39,7 @@ fn gradients_equal_finite_differences() {
     }
 }
 
+/// Fault 21: rows without variance.
 #[test]
 fn a_constant_row_gives_beta_and_finite_gradients() {
     let (gamma, beta) = ([2.0; 5], [1.0, 2.0, 3.0, 4.0, 5.0]);

@@ -75,6 +75,8 @@ fn bad_names_and_shapes_are_refused_before_anything_is_written() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// Fault 3: an error at every write, sync and rename of a save in turn.
+///
 /// Saves step 2 over step 1 (or over a step 2 of other contents) with a fault at each operation in
 /// turn, passing or lasting, with and without the exchange of names.
 #[test]
@@ -133,6 +135,7 @@ fn a_fault_at_any_write_sync_or_rename_leaves_the_old_or_the_new() {
     assert!(tried > 150 && failed > 120, "{failed} of {tried} saves failed");
 }
 
+/// Fault 4: a full disk, at every write.
 #[test]
 fn a_full_disk_names_file_bytes_needed_and_bytes_free_and_leaves_the_last_good_one() {
     let folder = test_folder();
@@ -149,6 +152,7 @@ fn a_full_disk_names_file_bytes_needed_and_bytes_free_and_leaves_the_last_good_o
     assert_eq!(store.latest().unwrap().unwrap().checkpoint, checkpoint(1));
 }
 
+/// Fault 10: old checkpoints go only after the new one is durable.
 #[test]
 fn the_old_goes_only_after_the_new_is_durable() {
     let folder = test_folder();
@@ -185,7 +189,7 @@ fn the_old_goes_only_after_the_new_is_durable() {
     assert!(durable < moved_away, "step 1 keeps its name until step 2 is durable");
 }
 
-/// 100 truncations and 200 single-bit flips, spread over all files by their sizes.
+/// Fault 5: 100 truncations and 200 single-bit flips, spread over all files by their sizes.
 #[test]
 fn every_truncation_and_bit_flip_is_detected_and_the_one_before_is_used() {
     let folder = test_folder();
@@ -254,6 +258,7 @@ fn every_truncation_and_bit_flip_is_detected_and_the_one_before_is_used() {
     assert_eq!(store.latest().unwrap().unwrap().checkpoint, checkpoint(2));
 }
 
+/// Fault 5: no checkpoint is intact.
 #[test]
 fn where_all_are_damaged_nothing_is_made_up() {
     let folder = test_folder();

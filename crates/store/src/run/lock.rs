@@ -67,6 +67,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Fault 8: a lock whose holder is gone does not block.
+    ///
     /// What a child has between fork and exec: a copy of the descriptor.
     #[test]
     fn a_dropped_lock_is_free_though_a_copy_of_its_descriptor_is_open() {
