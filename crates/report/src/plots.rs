@@ -5,7 +5,7 @@ mod ticks;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::ReportError;
 use ticks::Ticks;
 
 /// Wong's colours, told apart by the colour-blind; without his yellow, too pale on white.
@@ -138,10 +138,9 @@ impl Chart {
     /// Writes [`to_svg`](Self::to_svg) to `path`.
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        std::fs::write(path, self.to_svg())
-            .map_err(|e| Error::File { path: path.to_owned(), reason: e.to_string() })
+    /// [`ReportError::Io`] where the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ReportError> {
+        std::fs::write(path, self.to_svg()).map_err(ReportError::io("write", path))
     }
 
     fn axes(&self, svg: &mut Svg, x: &Ticks, y: &Ticks) {
