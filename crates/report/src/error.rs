@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// A file that cannot be written.
+/// A run that cannot be read, or a file that cannot be written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
+    /// What says how the run was started, or where the page goes to.
+    #[error(transparent)]
+    Store(#[from] fcmae_store::Error),
     /// The operating system refused.
     #[error("cannot {action} {}: {source}; check that it is there and may be used", path.display())]
     Io {
@@ -18,6 +21,14 @@ pub enum ReportError {
         path: PathBuf,
         /// The reason given.
         source: io::Error,
+    },
+    /// A file that the page cannot do without is not what it should be.
+    #[error("{} is damaged: {flaw}; mend it, or give another run", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: String,
     },
 }
 

@@ -1,19 +1,13 @@
 //! Line charts as SVG: training curves, feature distance against depth.
 
+mod drawing;
 mod ticks;
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::error::ReportError;
+use drawing::{Drawing, Escaped, Frame, Look, Svg, is_finite};
 use ticks::Ticks;
-
-/// Wong's colours, told apart by the colour-blind; without his yellow, too pale on white.
-const COLOURS: [&str; 7] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
-
-/// Above this many points a line carries no markers.
-const MOST_MARKERS: usize = 60;
 
 const LEFT: f64 = 78.0;
 const TOP: f64 = 46.0;
@@ -30,21 +24,42 @@ const LEGEND_ROW: f64 = 22.0;
 pub struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    /// `(x, lowest, highest)`, behind the line.
+    band: Vec<(f64, f64, f64)>,
     colour: Option<usize>,
-    dashed: bool,
+    pattern: Option<usize>,
 }
 
 impl Series {
     /// A line through `points`, `(x, y)` in the order given. A point with a NaN or infinite value
     /// is left out and breaks the line.
     pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), points, colour: None, dashed: false }
+        Self { name: name.into(), points, band: Vec::new(), colour: None, pattern: None }
+    }
+
+    /// Shades what lies between the lowest and the highest value, `(x, lowest, highest)` from left to
+    /// right, such as the values that a point is the mean of. The axes do not stretch to hold it.
+    pub fn band(mut self, band: Vec<(f64, f64, f64)>) -> Self {
+        self.band = band;
+        self
     }
 
     /// Draws the line dashed.
-    pub fn dashed(mut self) -> Self {
-        self.dashed = true;
+    pub fn dashed(self) -> Self {
+        self.pattern(1)
+    }
+
+    /// Draws the line in the `index`-th pattern of dashes, the first of which is a whole line.
+    pub(crate) fn pattern(mut self, index: usize) -> Self {
+        self.pattern = Some(index);
         self
+    }
+
+    /// The SVG's dashes, at this place of a chart: where the colours begin anew, they tell the lines
+    /// apart.
+    fn dashes(&self, place: usize) -> Option<&'static str> {
+        let again = if self.colour.is_none() { place / drawing::COLOURS.len() } else { 0 };
+        drawing::DASHES[self.pattern.unwrap_or(again) % drawing::DASHES.len()]
     }
 
     /// Draws the line in the `index`-th colour, to pair it with another line (a dashed one, say).
@@ -55,7 +70,7 @@ impl Series {
     }
 }
 
-/// A line chart with linear axes and a legend, on white.
+/// A line chart with a legend, on white.
 #[derive(Clone, Debug)]
 pub struct Chart {
     title: String,
@@ -63,6 +78,7 @@ pub struct Chart {
     y_label: String,
     x_range: Option<[f64; 2]>,
     y_range: Option<[f64; 2]>,
+    logarithmic: bool,
     series: Vec<Series>,
 }
 
@@ -79,6 +95,7 @@ impl Chart {
             y_label: y_label.into(),
             x_range: None,
             y_range: None,
+            logarithmic: false,
             series: Vec::new(),
         }
     }
@@ -97,6 +114,12 @@ impl Chart {
         self
     }
 
+    /// Draws the vertical axis in powers of ten; values that are not positive break the line.
+    pub fn logarithmic(mut self) -> Self {
+        self.logarithmic = true;
+        self
+    }
+
     /// Adds a line.
     pub fn series(mut self, series: Series) -> Self {
         self.series.push(series);
@@ -105,10 +128,6 @@ impl Chart {
 
     /// The chart as an SVG document.
     pub fn to_svg(&self) -> String {
-        let finite = || self.series.iter().flat_map(|s| &s.points).filter(|p| is_finite(p));
-        let x = Ticks::new(self.x_range, finite().map(|p| p.0));
-        let y = Ticks::new(self.y_range, finite().map(|p| p.1));
-
         // Without a font at hand, 0.56 em is a generous mean width of a sans-serif letter.
         let longest = self.series.iter().map(|s| s.name.chars().count()).max();
         let legend = longest
@@ -117,7 +136,7 @@ impl Chart {
         let rows = LEGEND_ROW * self.series.len() as f64;
         let height = TOP + PLOT_HEIGHT.max(rows) + BOTTOM;
 
-        let mut svg = Svg(String::new());
+        let mut svg = Svg::new();
         svg.line(format_args!(
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">"##
         ));
@@ -127,12 +146,90 @@ impl Chart {
             r#"<text x="{middle}" y="28" text-anchor="middle" font-size="16" font-weight="bold">{}</text>"#,
             Escaped(&self.title)
         ));
-        self.axes(&mut svg, &x, &y);
+        let frame = Frame { left: LEFT, top: TOP, width: PLOT_WIDTH, height: PLOT_HEIGHT };
+        let drawing = self.drawing(frame, Look::Document);
+        drawing.axes(&mut svg);
+        svg.line(format_args!(
+            r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#,
+            TOP + PLOT_HEIGHT + 44.0,
+            Escaped(&self.x_label)
+        ));
+        svg.line(format_args!(
+            r#"<text transform="translate(20 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
+            TOP + PLOT_HEIGHT / 2.0,
+            Escaped(&self.y_label)
+        ));
         for (place, series) in self.series.iter().enumerate() {
-            self.line(&mut svg, place, series, &x, &y);
+            drawing.line(&mut svg, place, series);
+            drawing.legend(&mut svg, place, series);
         }
         svg.line(format_args!("</svg>"));
-        svg.0
+        svg.into_string()
+    }
+
+    /// The chart as an element of a page, which gives it the colours, the title and the legend:
+    /// classes `grid`, `axis`, and `s0` to `s6` for lines. What stands at a place is shown where a
+    /// pointer rests on it. `label`: the chart in words, for those who do not see it.
+    pub(crate) fn to_element(&self, label: &str) -> String {
+        let frame = Frame { left: 60.0, top: 10.0, width: 446.0, height: 220.0 };
+        let mut svg = Svg::new();
+        svg.line(format_args!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 276" role="img" aria-label="{}" font-size="13">"#,
+            Escaped(label)
+        ));
+        let drawing = self.drawing(frame, Look::Element);
+        drawing.axes(&mut svg);
+        svg.line(format_args!(
+            r#"<text x="{}" y="270" text-anchor="middle">{}</text>"#,
+            frame.left + frame.width / 2.0,
+            Escaped(&self.x_label)
+        ));
+        for (place, series) in self.series.iter().enumerate() {
+            drawing.line(&mut svg, place, series);
+        }
+        drawing.hover(&mut svg, &self.x_label, &self.series);
+        svg.line(format_args!("</svg>"));
+        svg.into_string()
+    }
+
+    /// Name, index of its class and dashes of each line.
+    pub(crate) fn legend(&self) -> impl Iterator<Item = (&str, usize, Option<&'static str>)> {
+        let numbered = self.series.iter().enumerate();
+        numbered.map(|(place, series)| {
+            let colour = series.colour.unwrap_or(place);
+            (series.name.as_str(), colour % drawing::COLOURS.len(), series.dashes(place))
+        })
+    }
+
+    /// From where to where each line goes, for those who do not see it.
+    pub(crate) fn in_words(&self) -> String {
+        let mut text = self.title.clone();
+        for series in &self.series {
+            let mut points = series.points.iter().filter(|point| is_finite(point));
+            if let Some(first) = points.next() {
+                let last = points.next_back().unwrap_or(first);
+                let [from, to, x0, x1] =
+                    [first.1, last.1, first.0, last.0].map(drawing::significant);
+                let (name, x) = (&series.name, &self.x_label);
+                text += &format!("; {name} from {from} at {x} {x0} to {to} at {x} {x1}");
+            }
+        }
+        text
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn drawing(&self, frame: Frame, look: Look) -> Drawing {
+        let finite = || self.series.iter().flat_map(|s| &s.points).filter(|p| is_finite(p));
+        let ys = finite().map(|p| p.1);
+        Drawing {
+            frame,
+            look,
+            x: Ticks::new(self.x_range, finite().map(|p| p.0)),
+            y: if self.logarithmic { Ticks::logarithmic(ys) } else { Ticks::new(self.y_range, ys) },
+        }
     }
 
     /// Writes [`to_svg`](Self::to_svg) to `path`.
@@ -141,123 +238,6 @@ impl Chart {
     /// [`ReportError::Io`] where the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ReportError> {
         std::fs::write(path, self.to_svg()).map_err(ReportError::io("write", path))
-    }
-
-    fn axes(&self, svg: &mut Svg, x: &Ticks, y: &Ticks) {
-        let (right, bottom) = (LEFT + PLOT_WIDTH, TOP + PLOT_HEIGHT);
-        for (value, label) in x.labelled() {
-            let at = across(x, value);
-            svg.line(format_args!(
-                r##"<path d="M{at:.2} {TOP}V{bottom}" stroke="#e4e4e4"/><text x="{at:.2}" y="{}" text-anchor="middle">{label}</text>"##,
-                bottom + 19.0
-            ));
-        }
-        for (value, label) in y.labelled() {
-            let at = up(y, value);
-            svg.line(format_args!(
-                r##"<path d="M{LEFT} {at:.2}H{right}" stroke="#e4e4e4"/><text x="{}" y="{:.2}" text-anchor="end">{label}</text>"##,
-                LEFT - 8.0,
-                at + 4.5
-            ));
-        }
-        svg.line(format_args!(
-            r##"<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#555"/>"##
-        ));
-        svg.line(format_args!(
-            r#"<text x="{}" y="{}" text-anchor="middle">{}</text>"#,
-            LEFT + PLOT_WIDTH / 2.0,
-            bottom + 44.0,
-            Escaped(&self.x_label)
-        ));
-        svg.line(format_args!(
-            r#"<text transform="translate(20 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
-            TOP + PLOT_HEIGHT / 2.0,
-            Escaped(&self.y_label)
-        ));
-    }
-
-    /// A line, its markers, and its row of the legend.
-    fn line(&self, svg: &mut Svg, place: usize, series: &Series, x: &Ticks, y: &Ticks) {
-        let colour = COLOURS[series.colour.unwrap_or(place) % COLOURS.len()];
-        let dash = if series.dashed { r#" stroke-dasharray="7 4""# } else { "" };
-
-        let inside = |p: &(f64, f64)| is_finite(p) && x.holds(p.0) && y.holds(p.1);
-        let mut path = String::new();
-        let mut markers = String::new();
-        let marked = series.points.len() <= MOST_MARKERS;
-        for run in series.points.split(|p| !inside(p)) {
-            for (i, point) in run.iter().enumerate() {
-                let (px, py) = (across(x, point.0), up(y, point.1));
-                let command = if i == 0 { 'M' } else { 'L' };
-                // Writing to a String does not fail.
-                let _ = write!(path, "{command}{px:.2} {py:.2}");
-                // A point alone between two gaps has no line and would vanish.
-                if marked || run.len() == 1 {
-                    let _ = write!(markers, r#"<circle cx="{px:.2}" cy="{py:.2}" r="3"/>"#);
-                }
-            }
-        }
-        if !path.is_empty() {
-            svg.line(format_args!(
-                r#"<path d="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"{dash}/>"#
-            ));
-        }
-        if !markers.is_empty() {
-            svg.line(format_args!(r#"<g fill="{colour}">{markers}</g>"#));
-        }
-
-        let from = LEFT + PLOT_WIDTH + LEGEND_GAP;
-        let row = TOP + 10.0 + LEGEND_ROW * place as f64;
-        svg.line(format_args!(
-            r#"<path d="M{from} {row}h{LEGEND_LINE}" stroke="{colour}" stroke-width="2"{dash}/><text x="{}" y="{}">{}</text>"#,
-            from + LEGEND_LINE + 8.0,
-            row + 4.5,
-            Escaped(&series.name)
-        ));
-    }
-}
-
-fn is_finite(&(x, y): &(f64, f64)) -> bool {
-    x.is_finite() && y.is_finite()
-}
-
-fn across(axis: &Ticks, value: f64) -> f64 {
-    LEFT + PLOT_WIDTH * axis.fraction(value)
-}
-
-fn up(axis: &Ticks, value: f64) -> f64 {
-    TOP + PLOT_HEIGHT * (1.0 - axis.fraction(value))
-}
-
-struct Svg(String);
-
-impl Svg {
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{line}");
-    }
-}
-
-/// Text as XML wants it; characters that XML 1.0 forbids become U+FFFD.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\t' | '\n' | '\r' => f.write_char(' ')?,
-                c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                    f.write_char('\u{fffd}')?;
-                }
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
     }
 }
 
