@@ -245,6 +245,18 @@ fn a_run_compared_with_itself_has_two_names() {
 }
 
 #[test]
+fn what_makes_a_comparison_unfair_is_said() {
+    let kinds = compare(&[MadeUp::finetuned().read(), MadeUp::pretrained().read()]);
+    assert!(kinds.contains("their losses measure different things"));
+    let mut other = MadeUp::finetuned().read();
+    other.fingerprint = "4567".to_owned();
+    let pictures = compare(&[MadeUp::finetuned().read(), other]);
+    assert!(pictures.contains("not trained on the same pictures"));
+    let fair = compare(&[MadeUp::finetuned().read(), MadeUp::finetuned().read()]);
+    assert!(!fair.contains("measure different") && !fair.contains("the same pictures"));
+}
+
+#[test]
 fn a_page_is_written_into_its_run() {
     let run = MadeUp::finetuned();
     let report = run.read();
