@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub use fcmae_data as data;
+pub use fcmae_report::plots;
 
 pub mod autoencoder;
 pub mod bench;
@@ -50,7 +51,6 @@ pub mod ops;
 pub mod optim;
 pub mod parameters;
 pub mod picture;
-pub mod plots;
 pub mod predict;
 pub mod reconstruct;
 pub mod train;

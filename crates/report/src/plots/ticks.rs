@@ -3,12 +3,20 @@
 /// About this many steps along an axis.
 const STEPS: f64 = 6.0;
 
-/// A linear axis: its ends, and multiples of 1, 2 or 5 times a power of ten between them.
+/// An axis: its ends, and where its numbers stand.
 #[derive(Clone, Debug)]
 pub(super) struct Ticks {
     low: f64,
     high: f64,
-    step: f64,
+    scale: Scale,
+}
+
+#[derive(Clone, Debug)]
+enum Scale {
+    /// Multiples of the step, which is 1, 2 or 5 times a power of ten.
+    Linear { step: f64 },
+    /// These values; the ends are logarithms.
+    Logarithmic { marks: Vec<f64> },
 }
 
 impl Ticks {
@@ -19,13 +27,13 @@ impl Ticks {
             && (high - low).is_finite()
             && low < high
         {
-            return Self { low, high, step: round_step(high - low) };
+            return Self::linear(low, high, round_step(high - low));
         }
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
         });
         if low > high {
-            return Self { low: 0.0, high: 1.0, step: 0.2 };
+            return Self::linear(0.0, 1.0, 0.2);
         }
         // Equal values get room around them; ends too far apart to subtract are drawn in.
         let room = if high > low { 0.0 } else { low.abs().max(1.0) * 0.1 };
@@ -35,12 +43,49 @@ impl Ticks {
         // The nudge keeps 0.3 / 0.1 = 2.9999999999999996 from adding a step.
         let low = (low / step + 1e-9).floor() * step;
         let high = (high / step - 1e-9).ceil() * step;
-        Self { low, high, step }
+        Self::linear(low, high, step)
+    }
+
+    /// The axis over those of `values` (all finite) that are positive, in powers of ten, or in 1, 2
+    /// and 5 times them where there are few.
+    pub(super) fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
+        let positive = values.filter(|&value| value > 0.0).map(f64::log10);
+        let (low, high) = positive
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+        let (low, high) = if low > high { (0.0, 0.0) } else { (low, high) };
+        // Powers of ten beyond these are not numbers any more.
+        let (low, high) = (low.clamp(-300.0, 300.0), high.clamp(-300.0, 300.0));
+        let first = (low + 1e-9).floor();
+        let last = (high - 1e-9).ceil().max(first + 1.0);
+        let factors: &[f64] = if last - first <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let stride = ((last - first) / STEPS).ceil().max(1.0) as usize;
+        let marks: Vec<f64> = (first as i32..=last as i32)
+            .step_by(stride)
+            .flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)))
+            .filter(|mark| mark.log10() <= last + 1e-9)
+            .collect();
+        // The marks nearest to the values, or the whole decades where there are no others.
+        let below = marks.iter().copied().rfind(|mark| mark.log10() <= low + 1e-9);
+        let above = marks.iter().copied().find(|mark| mark.log10() >= high - 1e-9);
+        let low = below.map_or(first, f64::log10);
+        let high = above.map_or(last, f64::log10);
+        let high = if high > low { high } else { low + 1.0 };
+        Self { low, high, scale: Scale::Logarithmic { marks } }
+    }
+
+    fn linear(low: f64, high: f64, step: f64) -> Self {
+        Self { low, high, scale: Scale::Linear { step } }
     }
 
     /// Where `value` lies, 0 at the low end and 1 at the high end.
     pub(super) fn fraction(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
+        let at = match self.scale {
+            Scale::Linear { .. } => value,
+            Scale::Logarithmic { .. } => value.log10(),
+        };
+        (at - self.low) / (self.high - self.low)
     }
 
     /// Whether `value` lies on the axis, to rounding.
@@ -50,15 +95,22 @@ impl Ticks {
 
     /// Every tick and its label.
     pub(super) fn labelled(&self) -> Vec<(f64, String)> {
-        let first = (self.low / self.step - 1e-6).ceil();
-        let last = (self.high / self.step + 1e-6).floor();
+        let step = match &self.scale {
+            Scale::Linear { step } => *step,
+            Scale::Logarithmic { marks } => {
+                let held = marks.iter().filter(|&&mark| self.holds(mark));
+                return held.map(|&mark| (mark, label(mark, mark, mark))).collect();
+            }
+        };
+        let first = (self.low / step - 1e-6).ceil();
+        let last = (self.high / step + 1e-6).floor();
         let count = (last - first).clamp(0.0, 4.0 * STEPS) as usize + 1;
         let largest = self.low.abs().max(self.high.abs());
         (0..count)
             .map(|i| {
                 // Adding 0.0 turns −0.0 into 0.0.
-                let value = (first + i as f64) * self.step + 0.0;
-                (value, label(value, self.step, largest))
+                let value = (first + i as f64) * step + 0.0;
+                (value, label(value, step, largest))
             })
             .collect()
     }
@@ -155,6 +207,46 @@ mod tests {
             let mut unique = labels.clone();
             unique.dedup();
             assert_eq!(labels, unique);
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_stands_in_powers_of_ten() {
+        let labels = |values: &[f64]| {
+            let ticks = Ticks::logarithmic(values.iter().copied()).labelled();
+            ticks.into_iter().map(|tick| tick.1).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[0.3, 4.0]), ["0.2", "0.5", "1", "2", "5"]);
+        assert_eq!(labels(&[0.002, 30.0]), ["0.001", "0.01", "0.1", "1", "10", "100"]);
+        assert_eq!(labels(&[7.0]), ["5", "10"]);
+        assert_eq!(labels(&[0.0, -3.0]), labels(&[]));
+        let axis = Ticks::logarithmic([1.0, 100.0].into_iter());
+        assert_eq!(
+            (axis.fraction(1.0), axis.fraction(10.0), axis.fraction(100.0)),
+            (0.0, 0.5, 1.0)
+        );
+        assert!(!axis.holds(0.0) && !axis.holds(-1.0) && !axis.holds(f64::NAN));
+    }
+
+    #[test]
+    fn any_values_give_few_logarithmic_ticks() {
+        let cases: [&[f64]; 7] = [
+            &[],
+            &[1.0],
+            &[1e-9, 1e9],
+            &[f64::MIN_POSITIVE, f64::MAX],
+            &[5e-324],
+            &[0.999, 1.001],
+            &[3e-5, 4e-5],
+        ];
+        for values in cases {
+            let axis = Ticks::logarithmic(values.iter().copied());
+            let ticks = axis.labelled();
+            assert!((2..=8).contains(&ticks.len()), "{values:?}: {ticks:?}");
+            assert!(ticks.windows(2).all(|w| w[0].0 < w[1].0), "{values:?}: {ticks:?}");
+            for value in values.iter().filter(|&&value| (1e-300..1e300).contains(&value)) {
+                assert!(axis.holds(*value), "{values:?}: {axis:?}");
+            }
         }
     }
 

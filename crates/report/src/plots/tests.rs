@@ -118,6 +118,47 @@ fn charts_without_points_and_with_many_lines_are_drawn() {
 }
 
 #[test]
+fn a_band_is_cut_off_at_the_axes_that_the_line_needs() {
+    let points = vec![(0.0, 0.0), (1.0, 1.0)];
+    let band = vec![(0.0, -5.0, 0.5), (1.0, 0.5, 9.0), (2.0, 0.0, f64::INFINITY)];
+    let svg = Chart::new("", "", "").series(Series::new("s", points).band(band)).to_svg();
+    elements(&svg);
+    let (right, bottom) = (LEFT + PLOT_WIDTH, TOP + PLOT_HEIGHT);
+    let middle = TOP + PLOT_HEIGHT / 2.0;
+    // Along the highest values from the right, and back along the lowest.
+    let corners = format!(
+        "M{right:.2} {TOP:.2}L{LEFT:.2} {middle:.2}L{LEFT:.2} {bottom:.2}L{right:.2} {middle:.2}Z"
+    );
+    assert!(svg.contains(&corners), "{corners} in {svg}");
+}
+
+#[test]
+fn values_that_are_not_positive_break_a_logarithmic_line() {
+    let points = vec![(0.0, 1.0), (1.0, 10.0), (2.0, 0.0), (3.0, 10.0), (4.0, 100.0)];
+    let svg = Chart::new("", "", "").logarithmic().series(Series::new("s", points)).to_svg();
+    elements(&svg);
+    let line = svg.lines().find(|l| l.contains("stroke-linejoin")).unwrap();
+    assert_eq!((line.matches('M').count(), line.matches('L').count()), (2, 2), "{line}");
+    // Ten lies half-way between one and a hundred.
+    assert!(line.contains(&format!("{:.2}L", TOP + PLOT_HEIGHT / 2.0)), "{line}");
+}
+
+#[test]
+fn an_element_leaves_the_colours_to_the_page_and_says_its_values() {
+    let chart = Chart::new("Loss", "epoch", "")
+        .series(Series::new("<a>", vec![(1.0, 0.5), (2.0, 0.25)]))
+        .series(Series::new("b", vec![(2.0, 0.123_456)]).dashed());
+    let svg = chart.to_element(&chart.in_words());
+    assert_eq!(elements(&svg).iter().filter(|n| *n == "title").count(), 2);
+    assert!(!svg.contains('#') && svg.contains(r#"class="stroke s0""#), "{svg}");
+    assert!(svg.contains("<title>epoch 2; &lt;a&gt; 0.2500; b 0.1235</title>"), "{svg}");
+    assert!(svg.contains(
+        "aria-label=\"Loss; &lt;a&gt; from 0.5000 at epoch 1 to 0.2500 at epoch 2; b from 0.1235 at \
+         epoch 2 to 0.1235 at epoch 2\""
+    ));
+}
+
+#[test]
 fn a_chart_that_cannot_be_saved_names_its_file() {
     let error = Chart::new("", "", "").save(Path::new("/nonexistent/figure.svg")).unwrap_err();
     assert!(error.to_string().contains("figure.svg"));

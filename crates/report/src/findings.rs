@@ -1,0 +1,289 @@
+//! What to look at in a run: rules over its numbers, in words and each with a mend.
+
+use crate::evaluation::standard_error;
+use crate::page::words::{count, list, number, percent};
+use crate::report::{Kind, Report};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// Something went wrong, or is not worth much as it is.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// Something to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) weight: Weight,
+    /// In few words.
+    pub(crate) title: &'static str,
+    /// What was seen, what it means, what to do about it.
+    pub(crate) text: String,
+}
+
+/// Fewer updates, or evaluations, tell nothing about a trend.
+const FEWEST_UPDATES: u64 = 20;
+/// A loss that ends above this share of its beginning did not fall.
+const NOT_FALLEN: f64 = 0.98;
+/// Overfitting: so many evaluations without a lower held-out loss, which has risen by this factor.
+const EVALUATIONS_WITHOUT_GAIN: u64 = 2;
+const RISEN: f64 = 1.05;
+/// A class with fewer held-out pictures has an accuracy that one picture moves by a tenth.
+const FEWEST_HELD_OUT: u64 = 10;
+/// Shares from which waiting and skipping count.
+const LONG_WAIT: f64 = 0.05;
+const MANY_SKIPPED: f64 = 0.01;
+/// So many times more pictures in the largest class than in the smallest are a lot.
+const IMBALANCED: f64 = 5.0;
+
+/// All findings, warnings first.
+pub(crate) fn of(report: &Report) -> Vec<Finding> {
+    let rules = [
+        unfinished,
+        not_numbers,
+        loss_not_falling,
+        overfitting,
+        no_better_than_guessing,
+        never_predicted,
+        warm_up_too_long,
+        waiting,
+        skipped,
+        nothing_held_out,
+        few_held_out,
+        imbalance,
+        empty_classes,
+    ];
+    let mut findings: Vec<Finding> = rules.iter().filter_map(|rule| rule(report)).collect();
+    findings.sort_by_key(|finding| finding.weight);
+    findings
+}
+
+fn warning(title: &'static str, text: String) -> Option<Finding> {
+    Some(Finding { weight: Weight::Warning, title, text })
+}
+
+fn note(title: &'static str, text: String) -> Option<Finding> {
+    Some(Finding { weight: Weight::Note, title, text })
+}
+
+fn unfinished(report: &Report) -> Option<Finding> {
+    let planned = report.planned_epochs().filter(|_| !report.is_finished())?;
+    note(
+        "The run is not finished",
+        format!(
+            "It has come to epoch {} of {}. If it is still running, make this page again later; if it \
+             was stopped, start the same command with `--resume`.",
+            number(report.epochs()),
+            number(planned),
+        ),
+    )
+}
+
+fn not_numbers(report: &Report) -> Option<Finding> {
+    let bad = report.metrics.not_numbers;
+    (bad > 0).then_some(())?;
+    warning(
+        "Updates were passed over",
+        format!(
+            "The loss or the gradient of {} was not a number (NaN or infinite), so no weight was \
+             changed by {}. The pictures are kept in the run’s folder `diverged`. Look at them, lower \
+             `optim.base_lr`, or set `optim.clip_norm`.",
+            count(bad, "update", "updates"),
+            if bad == 1 { "it" } else { "them" },
+        ),
+    )
+}
+
+fn loss_not_falling(report: &Report) -> Option<Finding> {
+    let loss = &report.metrics.loss;
+    let (first, last) = (loss.first_tenth()?, loss.last_tenth()?);
+    (loss.count() >= FEWEST_UPDATES && last > NOT_FALLEN * first).then_some(())?;
+    warning(
+        "The loss did not fall",
+        format!(
+            "It was {} in the first tenth of the updates and is {} in the last: the network has \
+             learned next to nothing. Train for more epochs, or change `optim.base_lr` (lower it where \
+             the loss jumps about, raise it where the curve is flat).",
+            number(first),
+            number(last),
+        ),
+    )
+}
+
+fn overfitting(report: &Report) -> Option<Finding> {
+    let metrics = &report.metrics;
+    let (lowest, since) = metrics.lowest?;
+    let (low, last) = (lowest.loss?, metrics.latest?.loss?);
+    let (then, now) = (metrics.loss.tenth_before(lowest.epoch)?, metrics.loss.last_tenth()?);
+    let rising = since >= EVALUATIONS_WITHOUT_GAIN && last > RISEN * low && now < then;
+    rising.then_some(())?;
+    let still_better = metrics.best.is_some_and(|best| best.epoch > lowest.epoch);
+    warning(
+        "The network learns its training pictures by heart",
+        format!(
+            "Since epoch {} the loss on held-out pictures has risen from {} to {}, while the training \
+             loss fell from {} to {} (overfitting). Fewer epochs, more pictures, stronger augmentation \
+             or a higher `finetune.drop_path` help.{}",
+            number(lowest.epoch),
+            number(low),
+            number(last),
+            number(then),
+            number(now),
+            if still_better {
+                " More pictures were still recognized afterwards, so what grew is mostly the certainty \
+                 with which the network is wrong: its probabilities are too high."
+            } else {
+                " The weights of the best evaluation are in `export/best`."
+            },
+        ),
+    )
+}
+
+fn no_better_than_guessing(report: &Report) -> Option<Finding> {
+    let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.images > 0)?;
+    let classes = evaluation.by_class();
+    let largest = classes.iter().max_by_key(|class| class.pictures)?;
+    let share = largest.pictures as f64 / evaluation.images as f64;
+    let margin = 2.0 * standard_error(share, evaluation.images);
+    (classes.len() > 1 && evaluation.top1 < share + margin).then_some(())?;
+    warning(
+        "Hardly better than always naming one class",
+        format!(
+            "{} of the held-out pictures are recognized; always answering “{}”, the largest class, \
+             would give {}. Train for more epochs, start from pre-trained weights, and check that the \
+             folders hold what their names say.",
+            percent(evaluation.top1),
+            largest.name,
+            percent(share),
+        ),
+    )
+}
+
+fn never_predicted(report: &Report) -> Option<Finding> {
+    let classes = report.evaluation.as_ref()?.by_class();
+    let never: Vec<&str> = classes
+        .iter()
+        .filter(|class| class.predicted == 0 && class.pictures > 0)
+        .map(|class| class.name)
+        .collect();
+    (!never.is_empty()).then_some(())?;
+    warning(
+        "Classes that are never predicted",
+        format!(
+            "No held-out picture was taken for {}. Such a class has mostly too few pictures: add some, \
+             or set `finetune.balanced = true`.",
+            list(&never),
+        ),
+    )
+}
+
+fn warm_up_too_long(report: &Report) -> Option<Finding> {
+    let warm_up = report.settings.number("optim.warmup_epochs").filter(|&epochs| epochs > 0.0)?;
+    let planned = report.planned_epochs()?;
+    (warm_up >= planned).then_some(())?;
+    warning(
+        "The learning rate never reached its height",
+        format!(
+            "Its warm-up takes {} epochs (`optim.warmup_epochs`), but the whole run has {}. Make the \
+             warm-up a tenth of the run or so.",
+            number(warm_up),
+            number(planned),
+        ),
+    )
+}
+
+fn waiting(report: &Report) -> Option<Finding> {
+    let share = report.metrics.waiting().filter(|&share| share > LONG_WAIT)?;
+    note(
+        "Training waits for pictures",
+        format!(
+            "{} of the training time went by waiting for pictures to be decoded and augmented. Raise \
+             `data.workers`, store smaller pictures, or raise `data.cache_mib` so that all fit.",
+            percent(share),
+        ),
+    )
+}
+
+fn skipped(report: &Report) -> Option<Finding> {
+    let data = report.data.as_ref()?;
+    let skipped = report.skipped_count();
+    let all = data.pictures + data.held_out + data.unused + skipped;
+    (skipped as f64 > MANY_SKIPPED * all as f64).then_some(())?;
+    warning(
+        "Many pictures cannot be read",
+        format!(
+            "{} of {} were left out. The list below says why; such pictures teach nothing.",
+            count(skipped, "picture", "pictures"),
+            number(all as f64),
+        ),
+    )
+}
+
+fn nothing_held_out(report: &Report) -> Option<Finding> {
+    let nothing = report.kind == Kind::Finetuning
+        && report.settings.number("finetune.held_out") == Some(0.0)
+        && report.metrics.evaluations == 0;
+    nothing.then_some(())?;
+    note(
+        "No pictures were kept aside",
+        "Nothing says how well the network does on pictures it has not seen (`finetune.held_out = 0`). \
+         Use `fcmae evaluate` on a folder of its own."
+            .to_owned(),
+    )
+}
+
+fn few_held_out(report: &Report) -> Option<Finding> {
+    let evaluation = report.evaluation.as_ref()?;
+    let classes = evaluation.by_class();
+    let few: Vec<&str> = classes
+        .iter()
+        .filter(|class| class.pictures < FEWEST_HELD_OUT)
+        .map(|class| class.name)
+        .collect();
+    (!few.is_empty()).then_some(())?;
+    note(
+        "Few held-out pictures",
+        format!(
+            "{} {} fewer than {FEWEST_HELD_OUT} held-out pictures: one picture more or less moves such \
+             an accuracy a lot. Look at the interval beside it, not at the number.",
+            list(&few),
+            if few.len() == 1 { "has" } else { "have" },
+        ),
+    )
+}
+
+fn imbalance(report: &Report) -> Option<Finding> {
+    let (largest, smallest) = report.data.as_ref()?.extremes()?;
+    let ratio = largest.training as f64 / smallest.training.max(1) as f64;
+    let balanced = report.settings.is_on("finetune.balanced");
+    (report.kind == Kind::Finetuning && ratio >= IMBALANCED && !balanced).then_some(())?;
+    note(
+        "The classes differ much in size",
+        format!(
+            "“{}” has {} training pictures, “{}” {}. Networks then favour the large classes. Compare \
+             the accuracies by class; `finetune.balanced = true` shows all classes equally often.",
+            largest.name,
+            number(largest.training as f64),
+            smallest.name,
+            number(smallest.training as f64),
+        ),
+    )
+}
+
+fn empty_classes(report: &Report) -> Option<Finding> {
+    let empty = &report.data.as_ref()?.empty_classes;
+    (!empty.is_empty()).then_some(())?;
+    let names: Vec<&str> = empty.iter().map(String::as_str).collect();
+    note(
+        "Folders without pictures",
+        format!(
+            "{} hold no picture that can be read, and are no classes of this run.",
+            list(&names)
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! How a training run went, as one HTML file that needs nothing else: no network, no script, no file
+//! beside it.
+//!
+//! ```text
+//! RUN/ ── config.toml, run.json ──────────┐
+//!         metrics.jsonl (thinned) ────────┤
+//!         data.json, environment.json ────┼─▶ Report ──┬─▶ to_html ─▶ RUN/report.html
+//!         evaluation.json, skipped.jsonl ─┤            └─▶ compare ─▶ one page of several runs
+//!         figures/*.png ──────────────────┘
+//! ```
+//! Modules: `report` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `pictures` and
+//! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
+//! draws line charts, for the page and for everybody; [`error`]: what can go wrong.
+#![forbid(unsafe_code)]
+
+mod data;
+pub mod error;
+mod evaluation;
+mod files;
+mod findings;
+#[cfg(test)]
+mod made_up;
+mod metrics;
+mod page;
+mod pictures;
+pub mod plots;
+mod report;
+mod settings;
+
+pub use error::ReportError;
+pub use page::compare;
+pub use report::Report;

@@ -1,0 +1,249 @@
+//! Several runs on one page.
+
+use std::collections::HashSet;
+
+use maud::{Markup, html};
+
+use super::curves::{grid, over_epochs, scaled};
+use super::pictures::{after, image};
+use super::words::{duration, list, number, percent, points, span};
+use super::{document, scrolling, section, summary};
+use crate::evaluation::{interval, standard_error};
+use crate::metrics::{Curve, Metrics};
+use crate::plots::{Chart, Series};
+use crate::report::{Kind, Report};
+
+/// The page of several runs: results side by side, curves over each other, and the settings in which
+/// they differ. A whole HTML document with all pictures in it.
+pub fn compare(reports: &[Report]) -> String {
+    let runs = named(reports);
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    let header = html! {
+        header {
+            p.kind { "Comparison" }
+            h1 { (number(runs.len() as f64)) " runs" }
+            p.lead { (list(&names)) "." }
+            @for remark in remarks(&runs) { p { (remark) } }
+        }
+    };
+    let sections = [
+        section("results", "Results", Some(results(&runs))),
+        section("curves", "Curves", curves(&runs)),
+        section("settings", "Settings that differ", Some(settings(&runs))),
+        section("reconstructions", "Reconstructions", reconstructions(&runs)),
+    ];
+    document("Comparison · fcmae", &header, sections.into_iter().flatten().collect())
+}
+
+/// A run under a name that no other has.
+struct Named<'a> {
+    name: String,
+    report: &'a Report,
+}
+
+fn named(reports: &[Report]) -> Vec<Named<'_>> {
+    let twice = |name: &str| reports.iter().filter(|report| report.name == name).count() > 1;
+    let mut taken = HashSet::new();
+    reports
+        .iter()
+        .map(|report| {
+            let name = match &report.parent {
+                Some(parent) if twice(&report.name) => format!("{parent}/{}", report.name),
+                _ => report.name.clone(),
+            };
+            // The same run given twice, say.
+            let numbered = (2..).map(|number| format!("{name} ({number})"));
+            let mut names = std::iter::once(name.clone()).chain(numbered);
+            let name = names.find(|name| taken.insert(name.clone())).unwrap_or(name.clone());
+            Named { name, report }
+        })
+        .collect()
+}
+
+/// What must be known before the numbers are set against each other.
+fn remarks(runs: &[Named<'_>]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let differ = |what: fn(&Report) -> &str| {
+        runs.windows(2).any(|pair| what(pair[0].report) != what(pair[1].report))
+    };
+    if runs.windows(2).any(|pair| pair[0].report.kind != pair[1].report.kind) {
+        remarks.push(
+            "Some are pre-trained, some fine-tuned: their losses measure different things.".into(),
+        );
+    } else if differ(|report| &report.fingerprint) {
+        remarks.push(
+            "They were not trained on the same pictures, so a difference may come from the pictures.".into(),
+        );
+    }
+    remarks.extend(best(runs));
+    remarks
+}
+
+/// Which run recognizes most, and whether so few pictures can tell.
+fn best(runs: &[Named<'_>]) -> Option<String> {
+    let mut scored: Vec<(&str, f64, u64)> = runs
+        .iter()
+        .filter_map(|run| {
+            let (top1, pictures) = run.report.final_top1()?;
+            Some((run.name.as_str(), top1, pictures?))
+        })
+        .collect();
+    scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let [first, second, ..] = scored.as_slice() else { return None };
+    let difference = first.1 - second.1;
+    let error = standard_error(first.1, first.2).hypot(standard_error(second.1, second.2));
+    let verdict = if difference > 2.0 * error {
+        "more than so few pictures can blur"
+    } else {
+        "too close to tell from so few pictures"
+    };
+    Some(format!(
+        "Most held-out pictures are recognized by “{}”, {} points more than by “{}” (standard error of the \
+         difference {}): {verdict}.",
+        first.0,
+        points(difference),
+        second.0,
+        points(error)
+    ))
+}
+
+/// A row of the table of results: what it is, and its value in a run.
+type Row = (&'static str, fn(&Report) -> Option<String>);
+
+fn results(runs: &[Named<'_>]) -> Markup {
+    let rows: [Row; 11] = [
+        ("Kind", |report| {
+            Some(
+                if report.kind == Kind::Pretraining { "pre-training" } else { "fine-tuning" }
+                    .into(),
+            )
+        }),
+        ("Network", |report| Some(report.model.clone())),
+        ("State", |report| Some(summary::state(report))),
+        ("Held-out pictures right", |report| report.final_top1().map(|(top1, _)| percent(top1))),
+        ("95 % interval", |report| {
+            let (top1, pictures) = report.final_top1()?;
+            let right = (top1 * pictures? as f64).round() as u64;
+            Some(span(interval(right, pictures?)))
+        }),
+        ("Best top-1", |report| {
+            let best = report.metrics.best?;
+            Some(format!("{} (epoch {})", percent(best.top1), number(best.epoch)))
+        }),
+        ("Training loss, at the end", |report| report.metrics.loss.end().map(number)),
+        ("Held-out loss, last", |report| report.metrics.latest?.loss.map(number)),
+        ("Training time", |report| {
+            let seconds = report.metrics.seconds(report.images_per_update());
+            (seconds > 0.0).then(|| duration(seconds))
+        }),
+        ("Pictures a second", |report| report.images_per_second().map(number)),
+        ("Waiting for pictures", |report| report.metrics.waiting().map(percent)),
+    ];
+    let rows = rows
+        .map(|(name, value)| (name, runs.iter().map(|run| value(run.report)).collect::<Vec<_>>()));
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|(_, values)| values.iter().any(Option::is_some))
+        .map(|(name, values)| (html! { (name) }, values))
+        .collect();
+    side_by_side("Results", "", runs, &rows)
+}
+
+/// A table with a column for each run.
+fn side_by_side(
+    name: &str,
+    corner: &str,
+    runs: &[Named<'_>],
+    rows: &[(Markup, Vec<Option<String>>)],
+) -> Markup {
+    let table = html! {
+        table {
+            thead {
+                tr {
+                    @if corner.is_empty() { td {} } @else { th scope="col" { (corner) } }
+                    @for run in runs { th scope="col" { (run.name) } }
+                }
+            }
+            tbody {
+                @for (title, values) in rows {
+                    tr {
+                        th scope="row" { (title) }
+                        @for value in values {
+                            td { @match value { Some(value) => (value), None => "–" } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    scrolling(name, &table)
+}
+
+fn curves(runs: &[Named<'_>]) -> Option<Markup> {
+    let chart = |title: &str, curve: fn(&Metrics) -> &Curve, factor: f64| {
+        let chart = over_epochs(title);
+        // A run has the same colour and dashes in all charts, whichever of them it is missing from.
+        runs.iter().enumerate().fold(chart, |chart, (place, run)| {
+            let curve = curve(&run.report.metrics);
+            if curve.holds_any() {
+                let series = Series::new(run.name.as_str(), scaled(curve, factor));
+                chart.series(series.colour(place).pattern(place))
+            } else {
+                chart
+            }
+        })
+    };
+    let charts = [
+        chart("Training loss", |metrics| &metrics.loss, 1.0),
+        chart("Loss on held-out pictures", |metrics| &metrics.held_out_loss, 1.0),
+        chart("Held-out pictures right (top-1), %", |metrics| &metrics.top1, 100.0),
+        chart("Learning rate", |metrics| &metrics.lr, 1.0),
+        chart("Norm of the gradient", |metrics| &metrics.grad_norm, 1.0).logarithmic(),
+        chart("Pictures a second", |metrics| &metrics.images_per_second, 1.0),
+    ];
+    let drawn: Vec<Chart> =
+        charts.into_iter().filter(|chart| chart.legend().next().is_some()).collect();
+    (!drawn.is_empty()).then(|| grid(&drawn))
+}
+
+fn settings(runs: &[Named<'_>]) -> Markup {
+    let mut names: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
+    for run in runs {
+        names.extend(
+            run.report.settings.all().map(|(name, _)| name).filter(|name| seen.insert(*name)),
+        );
+    }
+    let rows: Vec<_> = names
+        .into_iter()
+        .map(|name| {
+            (name, runs.iter().map(|run| run.report.settings.written(name)).collect::<Vec<_>>())
+        })
+        .filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]))
+        .map(|(name, values)| (html! { code { (name) } }, values))
+        .collect();
+    if rows.is_empty() {
+        return html! { p { "None: all were run with the same settings." } };
+    }
+    html! {
+        p.soft.small { "A dash stands where a run has no such setting." }
+        (side_by_side("Settings that differ", "Setting", runs, &rows))
+    }
+}
+
+fn reconstructions(runs: &[Named<'_>]) -> Option<Markup> {
+    let shown = runs.iter().filter_map(|run| Some((run, run.report.reconstructions.last()?)));
+    let shown: Vec<_> = shown.collect();
+    (!shown.is_empty()).then(|| {
+        html! {
+            div.sheets {
+                @for (run, newest) in shown {
+                    figure.sheet {
+                        figcaption.small { strong { (run.name) } ", " (after(run.report, newest)) }
+                        (image(&newest.picture, &format!("Pictures, masked and reconstructed by {}", run.name)))
+                    }
+                }
+            }
+        }
+    })
+}

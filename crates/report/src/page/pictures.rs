@@ -1,0 +1,86 @@
+//! Reconstructions and mistakes.
+
+use maud::{Markup, html};
+
+use super::words::{number, percent};
+use crate::pictures::{Picture, Reconstruction};
+use crate::report::{Kind, Report};
+
+/// What the network made of hidden patches: the newest large, and how it came to it.
+pub(super) fn reconstructions(report: &Report) -> Option<Markup> {
+    let Some((newest, earlier)) = report.reconstructions.split_last() else {
+        return (report.kind == Kind::Pretraining).then(|| {
+            html! {
+                p.soft {
+                    "The run holds no reconstructions. " code { "fcmae reconstruct" }
+                    " draws them for any pictures."
+                }
+            }
+        });
+    };
+    Some(html! {
+        p.soft.small {
+            "From left to right: the picture, what the network sees of it, and what it makes of the hidden \
+             patches. These are its own guesses from the visible patches alone."
+        }
+        (sheet(&after(report, newest), newest))
+        @if !earlier.is_empty() {
+            h3 { "How it came to that" }
+            div.sheets {
+                @for stage in earlier { (sheet(&after(report, stage), stage)) }
+            }
+        }
+    })
+}
+
+fn sheet(title: &str, reconstruction: &Reconstruction) -> Markup {
+    html! {
+        figure.sheet {
+            figcaption.small { (title) }
+            (image(&reconstruction.picture, &format!("Pictures, masked and reconstructed, {title}")))
+        }
+    }
+}
+
+/// `after 1,234 updates (epoch 5.2)`.
+pub(super) fn after(report: &Report, reconstruction: &Reconstruction) -> String {
+    let step = reconstruction.step as f64;
+    let epoch =
+        report.metrics.steps_per_epoch().map(|steps| format!(" (epoch {})", number(step / steps)));
+    format!("after {} updates{}", number(step), epoch.unwrap_or_default())
+}
+
+/// A picture in its own size, or smaller where the page is.
+pub(super) fn image(picture: &Picture, alt: &str) -> Markup {
+    let [height, width] = picture.size;
+    html! { img src=(picture.uri) width=(width) height=(height) alt=(alt); }
+}
+
+/// The mistakes made with most confidence.
+pub(super) fn mistakes(report: &Report) -> Option<Markup> {
+    let mistakes = &report.evaluation.as_ref()?.mistakes;
+    (!mistakes.is_empty()).then(|| {
+        html! {
+            p.soft.small {
+                "Held-out pictures of which the network was most certain, and wrong. Look here for wrong \
+                 labels and for classes that overlap."
+            }
+            div.pictures {
+                @for mistake in mistakes {
+                    figure {
+                        @let alt = format!("{}, taken for {}", mistake.truth, mistake.predicted);
+                        @if let Some(picture) = &mistake.picture {
+                            (image(picture, &alt))
+                        }
+                        figcaption {
+                            "is " strong { (mistake.truth) } ", taken for " strong { (mistake.predicted) }
+                            " (" (percent(mistake.probability)) ")"
+                            br;
+                            span.path.soft { (mistake.path) }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,191 @@
+//! The head of a page: what the run was, in a sentence and in numbers, and what to look at.
+
+use maud::{Markup, html};
+
+use super::words::{count, duration, number, percent, points, span};
+use crate::evaluation::{interval, standard_error};
+use crate::findings::{self, Weight};
+use crate::report::{Kind, Report};
+
+/// Name, kind, sentence and tiles.
+pub(super) fn header(report: &Report) -> Markup {
+    html! {
+        header {
+            p.kind {
+                @match report.kind {
+                    Kind::Pretraining => "Pre-training, without labels",
+                    Kind::Finetuning => "Fine-tuning, with labels",
+                }
+                " · "
+                span.state { (state(report)) }
+            }
+            h1 { (report.name) }
+            p.lead { (sentence(report)) }
+            dl.tiles {
+                @for tile in tiles(report) {
+                    div {
+                        dt { (tile.label) }
+                        dd.figure { (tile.figure) }
+                        dd.about { (tile.about) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether all epochs were trained, in words.
+pub(super) fn state(report: &Report) -> String {
+    match report.planned_epochs() {
+        _ if report.is_finished() => "✓ finished".to_owned(),
+        Some(planned) => {
+            format!("… not finished: epoch {} of {}", number(report.epochs()), number(planned))
+        }
+        None => format!("epoch {}", number(report.epochs())),
+    }
+}
+
+/// The run in one sentence.
+pub(super) fn sentence(report: &Report) -> String {
+    let model = match report.model.as_str() {
+        "custom" | "unknown" => "a custom network",
+        size => size,
+    };
+    let mut text = match report.kind {
+        Kind::Pretraining => format!("Pre-trained {model}"),
+        Kind::Finetuning => format!("Fine-tuned {model}"),
+    };
+    if let Some(data) = &report.data {
+        text += &format!(" on {}", count(data.pictures, "picture", "pictures"));
+        if report.kind == Kind::Finetuning {
+            let classes = data.classes.len() as u64;
+            text += &format!(" of {}", count(classes, "class", "classes"));
+        }
+    }
+    text += &match report.planned_epochs() {
+        Some(planned) if report.epochs() < 1.0 => {
+            let updates = count(report.metrics.updates, "update", "updates");
+            format!(" for {updates} of {} epochs planned", number(planned))
+        }
+        Some(planned) if !report.is_finished() => {
+            format!(" for {} of {} epochs", number(report.epochs()), number(planned))
+        }
+        _ if report.epochs() == 1.0 => " for one epoch".to_owned(),
+        _ => format!(" for {} epochs", number(report.epochs())),
+    };
+    if let Some((top1, pictures)) = report.final_top1() {
+        let of = pictures.map_or("the".to_owned(), |pictures| number(pictures as f64));
+        text += &format!(": {} of {of} held-out pictures right", percent(top1));
+        if let Some(pictures) = pictures {
+            text += &format!(" (±{})", points(standard_error(top1, pictures)));
+        }
+    } else if let (Some(first), Some(last)) = ends_of_loss(report) {
+        text += &format!(": the loss went from {} to {}", number(first), number(last));
+    }
+    text + "."
+}
+
+fn ends_of_loss(report: &Report) -> (Option<f64>, Option<f64>) {
+    (report.metrics.loss.start(), report.metrics.loss.end())
+}
+
+/// A number that says most.
+pub(super) struct Tile {
+    pub(super) label: &'static str,
+    pub(super) figure: String,
+    pub(super) about: String,
+}
+
+/// The numbers that say most, as far as the run has them.
+pub(super) fn tiles(report: &Report) -> Vec<Tile> {
+    let tile = |label, figure, about| Tile { label, figure, about };
+    let metrics = &report.metrics;
+    let mut tiles = Vec::new();
+    if let Some((top1, pictures)) = report.final_top1() {
+        let about = match (&report.evaluation, pictures) {
+            (Some(evaluation), _) => format!(
+                "95 % interval {}, ± is the standard error",
+                span(interval(evaluation.right(), evaluation.images))
+            ),
+            (None, Some(pictures)) => {
+                let right = (top1 * pictures as f64).round() as u64;
+                format!("95 % interval {}", span(interval(right, pictures)))
+            }
+            (None, None) => "top-1 of the last evaluation".to_owned(),
+        };
+        tiles.push(tile("Held-out pictures right", percent(top1), about));
+    }
+    if let Some(best) = metrics.best {
+        let about = format!(
+            "at epoch {}, best of {}; flattering, as the best of many is",
+            number(best.epoch),
+            count(metrics.evaluations, "evaluation", "evaluations")
+        );
+        let about = if metrics.evaluations < 2 { "the only evaluation".to_owned() } else { about };
+        tiles.push(tile("Best top-1", percent(best.top1), about));
+    }
+    if let (Some(first), Some(last)) = ends_of_loss(report) {
+        let about = if report.kind == Kind::Pretraining
+            && report.settings.is_on("mask.norm_pix_loss")
+        {
+            "at the start and the end; 1 is what painting each hidden patch in its mean colour gives"
+        } else {
+            "mean of the first and of the last hundredth of the updates"
+        };
+        let figure = format!("{} → {}", number(first), number(last));
+        tiles.push(tile("Training loss", figure, about.to_owned()));
+    }
+    if let Some(rate) = report.images_per_second() {
+        let seconds = metrics.seconds(report.images_per_update());
+        let updates = count(metrics.updates, "update", "updates");
+        let about = format!("for {updates}; evaluating and saving not counted");
+        tiles.push(tile("Training time", duration(seconds), about));
+        let about = "trained on, mean over the run".to_owned();
+        tiles.push(tile("Pictures a second", number(rate), about));
+    }
+    if let Some(share) = metrics.waiting() {
+        let about = "of the training time".to_owned();
+        tiles.push(tile("Waiting for pictures", percent(share), about));
+    }
+    let skipped = report.skipped_count();
+    let about =
+        if skipped > 0 { "they could not be read; listed below" } else { "all could be read" };
+    tiles.push(tile("Pictures left out", number(skipped as f64), about.to_owned()));
+    tiles
+}
+
+/// What stands between backquotes, such as a setting's name, as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// Warnings and notes.
+pub(super) fn findings(report: &Report) -> Markup {
+    let findings = findings::of(report);
+    html! {
+        @if findings.is_empty() {
+            p { "Nothing stands out: the loss fell, and no rule found anything amiss." }
+        } @else {
+            ul.findings {
+                @for finding in &findings {
+                    @let (class, word) = match finding.weight {
+                        Weight::Warning => ("warning", "Warning: "),
+                        Weight::Note => ("note", "Note: "),
+                    };
+                    li class=(class) {
+                        h3 { span.weight { (word) } (finding.title) }
+                        p { (with_code(&finding.text)) }
+                    }
+                }
+            }
+        }
+        @if !report.unshown.is_empty() {
+            p.soft.small { "Not shown, because it is damaged or too large:" }
+            ul.soft.small { @for reason in &report.unshown { li.path { (reason) } } }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+#![allow(clippy::unwrap_used)]
+use serde_json::json;
+
+use crate::compare;
+use crate::made_up::{MadeUp, data, evaluated, evaluation, update};
+use crate::{Report, ReportError};
+
+/// Elements that HTML does not close.
+const VOID: [&str; 4] = ["meta", "img", "br", "!DOCTYPE"];
+
+/// Asserts that every element is closed in order; returns the elements with their attributes.
+fn elements(page: &str) -> Vec<String> {
+    let (mut open, mut seen) = (Vec::new(), Vec::new());
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        let end = rest[start..].find('>').expect("a tag ends") + start;
+        let inside = &rest[start + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = inside.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "closing order before {rest:.200}");
+            continue;
+        }
+        let name = inside.split([' ', '/']).next().unwrap().to_owned();
+        if !VOID.contains(&name.as_str()) && !inside.ends_with('/') {
+            open.push(name);
+        }
+        seen.push(inside.to_owned());
+    }
+    assert!(open.is_empty(), "{open:?}");
+    seen
+}
+
+/// Asserts that the page is whole, runs nothing and needs nothing from anywhere.
+fn assert_self_contained(page: &str) {
+    for element in elements(page) {
+        let name = element.split(' ').next().unwrap();
+        assert!(!["script", "link", "iframe", "object", "base"].contains(&name), "{element:.200}");
+        for attribute in ["src", "href"] {
+            let of_it = element.split(&format!(" {attribute}=\"")).nth(1);
+            assert!(
+                of_it
+                    .is_none_or(|value| value.starts_with("data:image/png;base64,")
+                        || value.starts_with('#')),
+                "{element:.200}"
+            );
+        }
+        // What stands between quotes is a value.
+        let mut names = element.split('"').step_by(2);
+        assert!(names.all(|name| !name.contains(" on")), "{element:.200}");
+    }
+    assert!(!page.contains("url(") && !page.contains("@import"));
+    assert!(page.contains("default-src 'none'"));
+}
+
+fn png() -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    png.extend(30_u32.to_be_bytes());
+    png.extend(20_u32.to_be_bytes());
+    png
+}
+
+const HOSTILE: &str = "<script>alert('1')</script>";
+const QUOTED: &str = r#"a" onerror="alert(1)/<b>.png"#;
+
+/// A run with everything in it, of which every text is hostile.
+fn hostile() -> MadeUp {
+    let run = MadeUp::finetuned().set("data.roots", r#"'"><script>'"#);
+    let mut data = data(&[(HOSTILE, 700, 5), ("dog", 100, 60), ("fox", 3, 2)]);
+    data["roots"] = json!([QUOTED]);
+    data["skipped"] = json!(100);
+    data["empty_classes"] = json!([HOSTILE]);
+    run.write("data.json", &data);
+    let classes = [HOSTILE, "dog", "fox"];
+    let mut evaluation = evaluation(&classes, &[&[3, 2, 0], &[1, 59, 0], &[2, 0, 0]]);
+    evaluation["mistakes"] = json!([{
+        "path": QUOTED,
+        "truth": HOSTILE,
+        "predicted": QUOTED,
+        "probability": 0.97,
+        "picture": "figures/mistakes/01.png",
+    }, {
+        "path": QUOTED,
+        "truth": "dog",
+        "predicted": HOSTILE,
+        "probability": 0.9,
+        "picture": "../<script>.png",
+    }]);
+    run.write("evaluation.json", &evaluation);
+    run.write(
+        "environment.json",
+        &json!({ HOSTILE: QUOTED, "memory_bytes": 8_u64 << 30, "x": null }),
+    );
+    run.write("skipped.jsonl", &json!({ "path": QUOTED, "reason": HOSTILE }));
+    run.bytes("figures/mistakes/01.png", &png());
+    run.bytes("figures/reconstruction-step-00000010.png", &png());
+    run.bytes("figures/reconstruction-step-00000100.png", &png());
+    run.bytes("figures/first-batch.png", &png());
+    let updates = (1..=100).map(|step| update(step, 1.0));
+    run.metrics(updates.chain([evaluated(10, 0.9, 0.4)]));
+    run
+}
+
+#[test]
+fn text_from_files_stays_text() {
+    let page = hostile().read().to_html();
+    assert_self_contained(&page);
+    assert!(page.contains("&lt;script&gt;alert('1')&lt;/script&gt;"));
+    assert!(page.contains("a&quot; onerror=&quot;alert(1)/&lt;b&gt;.png"));
+    assert!(!page.contains(HOSTILE) && !page.contains(QUOTED));
+}
+
+#[test]
+fn a_page_has_all_that_the_run_has() {
+    let page = hostile().read().to_html();
+    let titles = [
+        "What to look at",
+        "Curves",
+        "Reconstructions",
+        "Class by class",
+        "What is taken for what",
+        "Surest mistakes",
+        "Pictures",
+        "Pictures left out",
+        "How it was run",
+    ];
+    for title in titles {
+        assert!(page.contains(&format!(">{title}</h2>")), "{title}");
+    }
+    // Two reconstructions, the first batch, and the one mistake whose picture lies in the run.
+    assert_eq!(page.matches("<img ").count(), 4);
+    assert_eq!(page.matches(r#"width="30" height="20""#).count(), 4);
+    assert!(page.contains("../&lt;script&gt;.png lies outside the run"));
+    assert!(page.contains("after 10 updates (epoch 1)"));
+    assert!(page.contains("<dt>memory</dt><dd>8.0 GiB</dd>"));
+    assert!(page.contains("Listed are the first 1; all are in <code>skipped.jsonl</code>"));
+}
+
+#[test]
+fn a_sentence_says_what_the_run_was() {
+    let lead = |run: &MadeUp| {
+        let page = run.read().to_html();
+        let lead = page.split("<p class=\"lead\">").nth(1).unwrap().split("</p>").next().unwrap();
+        lead.replace('\u{202f}', " ")
+    };
+    // 104 of 120 are 86.7 %, and √(0.867 · 0.133 / 120) is 3.1 %.
+    assert_eq!(
+        lead(&MadeUp::finetuned()),
+        "Fine-tuned atto on 960 pictures of 2 classes for 10 epochs: 86.7 % of 120 held-out pictures \
+         right (±3.1)."
+    );
+    assert_eq!(
+        lead(&MadeUp::pretrained()),
+        "Pre-trained atto for 10 epochs: the loss went from 1 to 0.505."
+    );
+    assert_eq!(
+        lead(&MadeUp::pretrained().set("optim.epochs", "40")),
+        "Pre-trained atto for 10 of 40 epochs: the loss went from 1 to 0.505."
+    );
+    let begun = MadeUp::pretrained();
+    begun.metrics((1..=3).map(|step| update(step, 1.0)));
+    assert!(lead(&begun).contains("for 3 updates of 10 epochs planned"));
+}
+
+#[test]
+fn a_run_that_has_just_begun_has_a_page() {
+    let run = MadeUp::pretrained().without("metrics.jsonl");
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    assert!(page.contains("not finished: epoch 0 of 10"));
+    assert!(!page.contains(">Curves</h2>"));
+    assert!(page.contains("The run holds no reconstructions."));
+}
+
+#[test]
+fn what_is_damaged_is_left_out_and_said() {
+    let run = MadeUp::finetuned();
+    run.bytes("data.json", b"{\"pictures\": -1}");
+    run.write("evaluation.json", &json!({ "classes": ["a"] }));
+    run.bytes("environment.json", b"[]");
+    run.bytes("figures/reconstruction-step-00000001.png", b"GIF89a");
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    for reason in
+        ["data.json is damaged", "evaluation.json is damaged", "environment.json is damaged"]
+    {
+        assert!(page.contains(reason), "{reason}");
+    }
+    assert!(page.contains("figures/reconstruction-step-00000001.png is not a PNG picture"));
+    assert!(page.contains("The run holds no evaluation by class."));
+}
+
+#[test]
+fn many_classes_are_folded_and_their_confusions_listed() {
+    let run = MadeUp::finetuned();
+    let names: Vec<String> = (0..60).map(|class| format!("class {class}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rows: Vec<Vec<u64>> = (0..60)
+        .map(|truth| {
+            (0..60).map(|other| if truth == other { 20 } else { u64::from(other == 7) }).collect()
+        })
+        .collect();
+    let rows: Vec<&[u64]> = rows.iter().map(Vec::as_slice).collect();
+    run.write("evaluation.json", &evaluation(&names, &rows));
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    assert!(page.contains("<summary>All 60 classes</summary>"));
+    assert!(
+        page.contains("The most frequent confusions of 60 classes.")
+            && !page.contains("<table class=\"confusion\">")
+    );
+}
+
+#[test]
+fn runs_are_compared_in_what_differs() {
+    let runs = [
+        MadeUp::finetuned().set("optim.base_lr", "0.004"),
+        MadeUp::finetuned().set("optim.base_lr", "0.001"),
+    ];
+    runs[1].write("evaluation.json", &evaluation(&["cat", "dog"], &[&[30, 30], &[20, 40]]));
+    runs[0].bytes("figures/reconstruction-step-00000100.png", &png());
+    let reports = runs.each_ref().map(MadeUp::read);
+    let page = compare(&reports);
+    assert_self_contained(&page);
+    let row = "<th scope=\"row\"><code>optim.base_lr</code></th><td>0.004</td><td>0.001</td>";
+    assert!(page.contains(row));
+    assert!(!page.contains("optim.batch"), "the same in both");
+    // 86.7 % − 58.3 % = 28.3 points; √(3.10² + 4.50²) = 5.5.
+    assert!(
+        page.contains("28.3 points more") && page.contains("difference 5.5): more than so few")
+    );
+    assert_eq!(page.matches("<img ").count(), 1);
+    let names = reports.each_ref().map(|report| report.name.clone());
+    assert!(names.iter().all(|name| page.contains(&format!("<th scope=\"col\">{name}</th>"))));
+}
+
+#[test]
+fn a_run_compared_with_itself_has_two_names() {
+    let run = MadeUp::finetuned();
+    let page = compare(&[run.read(), run.read()]);
+    assert_self_contained(&page);
+    let name = run.path().file_name().unwrap().to_string_lossy();
+    assert!(page.contains(&format!("{name} (2)</th>")));
+    assert!(page.contains("too close to tell") && page.contains("the same settings"));
+    assert_self_contained(&compare(&[]));
+}
+
+#[test]
+fn what_makes_a_comparison_unfair_is_said() {
+    let kinds = compare(&[MadeUp::finetuned().read(), MadeUp::pretrained().read()]);
+    assert!(kinds.contains("their losses measure different things"));
+    let mut other = MadeUp::finetuned().read();
+    other.fingerprint = "4567".to_owned();
+    let pictures = compare(&[MadeUp::finetuned().read(), other]);
+    assert!(pictures.contains("not trained on the same pictures"));
+    let fair = compare(&[MadeUp::finetuned().read(), MadeUp::finetuned().read()]);
+    assert!(!fair.contains("measure different") && !fair.contains("the same pictures"));
+}
+
+#[test]
+fn a_page_is_written_into_its_run() {
+    let run = MadeUp::finetuned();
+    let report = run.read();
+    run.bytes("report.html", b"old");
+    let path = report.write(run.path()).unwrap();
+    assert_eq!(path, run.path().join("report.html"));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), report.to_html());
+}
+
+#[test]
+fn what_is_no_run_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Report::read(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("run.json"), "{error}");
+
+    let run = MadeUp::finetuned();
+    run.read();
+    run.write("run.json", &json!({ "kind": "cook" }));
+    let error = Report::read(run.path()).unwrap_err();
+    assert!(matches!(error, ReportError::Malformed { .. }));
+    assert!(
+        error.to_string().contains("run.json") && error.to_string().contains("\"cook\""),
+        "{error}"
+    );
+
+    run.bytes("config.toml", b"epochs = = 3");
+    run.write("run.json", &json!({ "kind": "finetune" }));
+    let error = Report::read(run.path()).unwrap_err();
+    assert!(error.to_string().contains("config.toml is damaged"), "{error}");
+}

@@ -1,0 +1,245 @@
+//! Line charts as SVG: training curves, feature distance against depth.
+
+mod drawing;
+mod ticks;
+
+use std::path::Path;
+
+use crate::error::ReportError;
+use drawing::{Drawing, Escaped, Frame, Look, Svg, is_finite};
+use ticks::Ticks;
+
+const LEFT: f64 = 78.0;
+const TOP: f64 = 46.0;
+const BOTTOM: f64 = 58.0;
+const PLOT_WIDTH: f64 = 620.0;
+const PLOT_HEIGHT: f64 = 340.0;
+/// Legend: from the plot's right edge to the samples, a sample's length, from row to row.
+const LEGEND_GAP: f64 = 18.0;
+const LEGEND_LINE: f64 = 28.0;
+const LEGEND_ROW: f64 = 22.0;
+
+/// One named line of a [`Chart`].
+#[derive(Clone, Debug)]
+pub struct Series {
+    name: String,
+    points: Vec<(f64, f64)>,
+    /// `(x, lowest, highest)`, behind the line.
+    band: Vec<(f64, f64, f64)>,
+    colour: Option<usize>,
+    pattern: Option<usize>,
+}
+
+impl Series {
+    /// A line through `points`, `(x, y)` in the order given. A point with a NaN or infinite value
+    /// is left out and breaks the line.
+    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, band: Vec::new(), colour: None, pattern: None }
+    }
+
+    /// Shades what lies between the lowest and the highest value, `(x, lowest, highest)` from left to
+    /// right, such as the values that a point is the mean of. The axes do not stretch to hold it.
+    pub fn band(mut self, band: Vec<(f64, f64, f64)>) -> Self {
+        self.band = band;
+        self
+    }
+
+    /// Draws the line dashed.
+    pub fn dashed(self) -> Self {
+        self.pattern(1)
+    }
+
+    /// Draws the line in the `index`-th pattern of dashes, the first of which is a whole line.
+    pub(crate) fn pattern(mut self, index: usize) -> Self {
+        self.pattern = Some(index);
+        self
+    }
+
+    /// The SVG's dashes, at this place of a chart: where the colours begin anew, they tell the lines
+    /// apart.
+    fn dashes(&self, place: usize) -> Option<&'static str> {
+        let again = if self.colour.is_none() { place / drawing::COLOURS.len() } else { 0 };
+        drawing::DASHES[self.pattern.unwrap_or(again) % drawing::DASHES.len()]
+    }
+
+    /// Draws the line in the `index`-th colour, to pair it with another line (a dashed one, say).
+    /// By default a line takes the colour of its place in the chart.
+    pub fn colour(mut self, index: usize) -> Self {
+        self.colour = Some(index);
+        self
+    }
+}
+
+/// A line chart with a legend, on white.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    title: String,
+    x_label: String,
+    y_label: String,
+    x_range: Option<[f64; 2]>,
+    y_range: Option<[f64; 2]>,
+    logarithmic: bool,
+    series: Vec<Series>,
+}
+
+impl Chart {
+    /// An empty chart; `x_label` and `y_label` name the axes and their units.
+    pub fn new(
+        title: impl Into<String>,
+        x_label: impl Into<String>,
+        y_label: impl Into<String>,
+    ) -> Self {
+        Self {
+            title: title.into(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            x_range: None,
+            y_range: None,
+            logarithmic: false,
+            series: Vec::new(),
+        }
+    }
+
+    /// Fixes the horizontal axis to `[first, last]`, leaving out points beyond; otherwise it holds
+    /// all points.
+    pub fn x_range(mut self, range: [f64; 2]) -> Self {
+        self.x_range = Some(range);
+        self
+    }
+
+    /// Fixes the vertical axis to `[lowest, highest]`, leaving out points beyond; otherwise it holds
+    /// all points.
+    pub fn y_range(mut self, range: [f64; 2]) -> Self {
+        self.y_range = Some(range);
+        self
+    }
+
+    /// Draws the vertical axis in powers of ten; values that are not positive break the line.
+    pub fn logarithmic(mut self) -> Self {
+        self.logarithmic = true;
+        self
+    }
+
+    /// Adds a line.
+    pub fn series(mut self, series: Series) -> Self {
+        self.series.push(series);
+        self
+    }
+
+    /// The chart as an SVG document.
+    pub fn to_svg(&self) -> String {
+        // Without a font at hand, 0.56 em is a generous mean width of a sans-serif letter.
+        let longest = self.series.iter().map(|s| s.name.chars().count()).max();
+        let legend = longest
+            .map_or(20.0, |n| LEGEND_GAP + LEGEND_LINE + 8.0 + 13.0 * 0.56 * n as f64 + 12.0);
+        let width = LEFT + PLOT_WIDTH + legend;
+        let rows = LEGEND_ROW * self.series.len() as f64;
+        let height = TOP + PLOT_HEIGHT.max(rows) + BOTTOM;
+
+        let mut svg = Svg::new();
+        svg.line(format_args!(
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">"##
+        ));
+        svg.line(format_args!(r##"<rect width="100%" height="100%" fill="#fff"/>"##));
+        let middle = LEFT + PLOT_WIDTH / 2.0;
+        svg.line(format_args!(
+            r#"<text x="{middle}" y="28" text-anchor="middle" font-size="16" font-weight="bold">{}</text>"#,
+            Escaped(&self.title)
+        ));
+        let frame = Frame { left: LEFT, top: TOP, width: PLOT_WIDTH, height: PLOT_HEIGHT };
+        let drawing = self.drawing(frame, Look::Document);
+        drawing.axes(&mut svg);
+        svg.line(format_args!(
+            r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#,
+            TOP + PLOT_HEIGHT + 44.0,
+            Escaped(&self.x_label)
+        ));
+        svg.line(format_args!(
+            r#"<text transform="translate(20 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
+            TOP + PLOT_HEIGHT / 2.0,
+            Escaped(&self.y_label)
+        ));
+        for (place, series) in self.series.iter().enumerate() {
+            drawing.line(&mut svg, place, series);
+            drawing.legend(&mut svg, place, series);
+        }
+        svg.line(format_args!("</svg>"));
+        svg.into_string()
+    }
+
+    /// The chart as an element of a page, which gives it the colours, the title and the legend:
+    /// classes `grid`, `axis`, and `s0` to `s6` for lines. What stands at a place is shown where a
+    /// pointer rests on it. `label`: the chart in words, for those who do not see it.
+    pub(crate) fn to_element(&self, label: &str) -> String {
+        let frame = Frame { left: 60.0, top: 10.0, width: 446.0, height: 220.0 };
+        let mut svg = Svg::new();
+        svg.line(format_args!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 276" role="img" aria-label="{}" font-size="13">"#,
+            Escaped(label)
+        ));
+        let drawing = self.drawing(frame, Look::Element);
+        drawing.axes(&mut svg);
+        svg.line(format_args!(
+            r#"<text x="{}" y="270" text-anchor="middle">{}</text>"#,
+            frame.left + frame.width / 2.0,
+            Escaped(&self.x_label)
+        ));
+        for (place, series) in self.series.iter().enumerate() {
+            drawing.line(&mut svg, place, series);
+        }
+        drawing.hover(&mut svg, &self.x_label, &self.series);
+        svg.line(format_args!("</svg>"));
+        svg.into_string()
+    }
+
+    /// Name, index of its class and dashes of each line.
+    pub(crate) fn legend(&self) -> impl Iterator<Item = (&str, usize, Option<&'static str>)> {
+        let numbered = self.series.iter().enumerate();
+        numbered.map(|(place, series)| {
+            let colour = series.colour.unwrap_or(place);
+            (series.name.as_str(), colour % drawing::COLOURS.len(), series.dashes(place))
+        })
+    }
+
+    /// From where to where each line goes, for those who do not see it.
+    pub(crate) fn in_words(&self) -> String {
+        let mut text = self.title.clone();
+        for series in &self.series {
+            let mut points = series.points.iter().filter(|point| is_finite(point));
+            if let Some(first) = points.next() {
+                let last = points.next_back().unwrap_or(first);
+                let [from, to, x0, x1] =
+                    [first.1, last.1, first.0, last.0].map(drawing::significant);
+                let (name, x) = (&series.name, &self.x_label);
+                text += &format!("; {name} from {from} at {x} {x0} to {to} at {x} {x1}");
+            }
+        }
+        text
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn drawing(&self, frame: Frame, look: Look) -> Drawing {
+        let finite = || self.series.iter().flat_map(|s| &s.points).filter(|p| is_finite(p));
+        let ys = finite().map(|p| p.1);
+        Drawing {
+            frame,
+            look,
+            x: Ticks::new(self.x_range, finite().map(|p| p.0)),
+            y: if self.logarithmic { Ticks::logarithmic(ys) } else { Ticks::new(self.y_range, ys) },
+        }
+    }
+
+    /// Writes [`to_svg`](Self::to_svg) to `path`.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] where the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ReportError> {
+        std::fs::write(path, self.to_svg()).map_err(ReportError::io("write", path))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! A run as its folder tells it.
+
+use std::path::{Path, PathBuf};
+
+use fcmae_store::{Record, durable};
+use serde_json::Value;
+
+use crate::data::Data;
+use crate::error::ReportError;
+use crate::evaluation::Evaluation;
+use crate::files::{self, Skipped};
+use crate::metrics::Metrics;
+use crate::page;
+use crate::pictures::{Album, Picture, Reconstruction, noted};
+use crate::settings::Settings;
+
+/// The page's name in a run.
+const FILE_NAME: &str = "report.html";
+
+/// Most mistakes that are shown.
+const MOST_MISTAKES: usize = 24;
+
+/// What a run was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pretraining,
+    Finetuning,
+}
+
+/// A run, finished or not, as far as a page shows it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The folder's name.
+    pub(crate) name: String,
+    /// The name of the folder that it is in.
+    pub(crate) parent: Option<String>,
+    pub(crate) kind: Kind,
+    /// Of fcmae.
+    pub(crate) version: String,
+    /// The network's size, such as `atto`.
+    pub(crate) model: String,
+    /// Of the pictures.
+    pub(crate) fingerprint: String,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    pub(crate) data: Option<Data>,
+    pub(crate) evaluation: Option<Evaluation>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) skipped: Skipped,
+    pub(crate) reconstructions: Vec<Reconstruction>,
+    /// What the network was fed first.
+    pub(crate) first_batch: Option<Picture>,
+    /// What is in the folder and cannot be shown, with the reason.
+    pub(crate) unshown: Vec<String>,
+}
+
+impl Report {
+    /// Reads a run, whether or not it is finished or in use. What is missing of it is left out of the
+    /// page; what is there and damaged is left out too, and the page says so.
+    ///
+    /// # Errors
+    /// [`ReportError::Store`] where `run` is no run (no `config.toml` or `run.json`),
+    /// [`ReportError::Malformed`] where one of these is damaged, [`ReportError::Io`] where
+    /// `metrics.jsonl` cannot be read.
+    pub fn read(run: &Path) -> Result<Self, ReportError> {
+        let record = Record::read(run)?;
+        let malformed = |file: &str, flaw: String| {
+            let path = run.join(file);
+            ReportError::Malformed { path, flaw }
+        };
+        let settings = Settings::parse(&record.config)
+            .map_err(|error| malformed("config.toml", error.to_string()))?;
+        let kind = match record.facts["kind"].as_str() {
+            Some("pretrain") => Kind::Pretraining,
+            Some("finetune") => Kind::Finetuning,
+            _ => {
+                let kind = &record.facts["kind"];
+                let flaw = format!("`kind` is {kind}, but must be \"pretrain\" or \"finetune\"");
+                return Err(malformed("run.json", flaw));
+            }
+        };
+        let metrics = Metrics::read(&run.join("metrics.jsonl"))?;
+
+        let mut unshown = Vec::new();
+        let data = files::json(&run.join("data.json"));
+        let evaluation = files::json(&run.join("evaluation.json"));
+        let environment = files::environment(&run.join("environment.json"));
+        let skipped = Skipped::read(&run.join("skipped.jsonl"));
+        let data = noted(&mut unshown, "data.json", data).flatten();
+        let evaluation = noted(&mut unshown, "evaluation.json", evaluation).flatten();
+        let environment = noted(&mut unshown, "environment.json", environment);
+        let skipped = noted(&mut unshown, "skipped.jsonl", skipped);
+        if metrics.unreadable > 0 {
+            let lines = metrics.unreadable;
+            unshown.push(format!("metrics.jsonl has {lines} lines that are not of a run"));
+        }
+
+        let mut album = Album::new(run);
+        let reconstructions = album.reconstructions(&mut unshown);
+        let first_batch = album.picture("figures/first-batch.png");
+        let first_batch = noted(&mut unshown, "figures/first-batch.png", first_batch).flatten();
+        let evaluation =
+            evaluation.and_then(|evaluation| illustrated(evaluation, &mut album, &mut unshown));
+
+        // `.` and `runs/a/..` have names too.
+        let place = run.canonicalize().unwrap_or_else(|_| run.to_owned());
+        let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
+        Ok(Self {
+            name: name(&place),
+            parent: place.parent().map(name),
+            kind,
+            version: text(&record.facts["version"]),
+            model: text(&record.facts["weights"]["model"]["size"]),
+            fingerprint: text(&record.facts["data"]),
+            settings,
+            metrics,
+            data,
+            evaluation,
+            environment: environment.unwrap_or_default(),
+            skipped: skipped.unwrap_or_default(),
+            reconstructions,
+            first_batch,
+            unshown,
+        })
+    }
+
+    /// The page: a whole HTML document with all pictures in it.
+    pub fn to_html(&self) -> String {
+        page::of_one(self)
+    }
+
+    /// Writes `report.html` into the run's folder, or replaces it as a whole; returns its path.
+    ///
+    /// # Errors
+    /// [`ReportError::Store`]; a former page then stays.
+    pub fn write(&self, run: &Path) -> Result<PathBuf, ReportError> {
+        let (path, page) = (run.join(FILE_NAME), self.to_html());
+        durable::write_file(&path, page.len() as u64, |out| out.write_all(page.as_bytes()))?;
+        Ok(path)
+    }
+
+    /// Passes over the pictures that were planned.
+    pub(crate) fn planned_epochs(&self) -> Option<f64> {
+        self.settings.number("optim.epochs")
+    }
+
+    /// Passes over the pictures that were made.
+    pub(crate) fn epochs(&self) -> f64 {
+        self.metrics.last.map_or(0.0, |(_, epoch)| epoch)
+    }
+
+    /// Whether all planned epochs were trained.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.planned_epochs().is_some_and(|planned| self.epochs() >= planned - 1e-6)
+    }
+
+    /// Pictures in an update.
+    pub(crate) fn images_per_update(&self) -> f64 {
+        let number = |name| self.settings.number(name).unwrap_or(1.0);
+        number("optim.batch") * number("optim.accumulation")
+    }
+
+    /// Pictures trained on in a second, evaluating and saving not counted.
+    pub(crate) fn images_per_second(&self) -> Option<f64> {
+        let images = self.images_per_update();
+        let seconds = self.metrics.seconds(images);
+        (seconds > 0.0).then(|| images * self.metrics.updates as f64 / seconds)
+    }
+
+    /// Pictures that could not be read.
+    pub(crate) fn skipped_count(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.skipped).max(self.skipped.count)
+    }
+
+    /// Share of the held-out pictures that were recognized at the end, and how many pictures these
+    /// are, as far as is known.
+    pub(crate) fn final_top1(&self) -> Option<(f64, Option<u64>)> {
+        let held_out = self.data.as_ref().map(|data| data.held_out).filter(|&count| count > 0);
+        match (&self.evaluation, self.metrics.latest) {
+            (Some(evaluation), _) => Some((evaluation.top1, Some(evaluation.images))),
+            (None, Some(latest)) => Some((latest.top1, held_out)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The evaluation with its mistakes' pictures, if it is sound.
+fn illustrated(
+    mut evaluation: Evaluation,
+    album: &mut Album<'_>,
+    unshown: &mut Vec<String>,
+) -> Option<Evaluation> {
+    if let Some(flaw) = evaluation.flaw() {
+        unshown.push(format!("evaluation.json {flaw}"));
+        return None;
+    }
+    evaluation.mistakes.truncate(MOST_MISTAKES);
+    for mistake in &mut evaluation.mistakes {
+        if let Some(file) = &mistake.file {
+            mistake.picture = noted(unshown, file, album.picture(file)).flatten();
+        }
+    }
+    Some(evaluation)
+}
+
+/// A path's last part, or the whole of it where there is none.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
