@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     Diversity(Diversity),
     Inspect(Inspect),
+    Report(Report),
     Export(Export),
     Bench(Bench),
     Doctor(Doctor),
@@ -235,6 +236,28 @@ pub(crate) struct Inspect {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Show how a run went as one HTML page, or several runs beside each other
+#[derive(Args)]
+#[command(after_help = "\
+A run keeps a report.html of its own; this writes it anew, or a page that compares runs.
+
+Examples:
+  fcmae report runs/fine
+  fcmae report runs/fine runs/scratch --out compared.html")]
+pub(crate) struct Report {
+    /// One or several runs
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+
+    /// The page; RUN/report.html where one run is named
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
 }
 
 /// Write weights for other programs: timm, transformers, the authors' code, ONNX

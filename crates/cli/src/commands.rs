@@ -12,6 +12,7 @@ mod inspect;
 mod predict;
 mod pretrain;
 mod reconstruct;
+pub(crate) mod report;
 
 use crate::args::Command;
 use crate::demo;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -14,6 +14,7 @@ use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
+use fcmae_report::Report as Page;
 
 use crate::args::Demo;
 use crate::output;
@@ -107,6 +108,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     report::finetuning_chart(&comparisons).save(&files.finetuning_chart)?;
     let results = report::results(&comparisons, &pretraining, began.elapsed(), args.quick);
     output::write_file(&files.results, output::json(&results)?.as_bytes())?;
+    output::write_file(&files.report, files.compared(args.seeds)?.as_bytes())?;
     output::print(&report::text(&comparisons, args.quick))?;
     output::print(&files.text(began.elapsed())?)
 }
@@ -121,6 +123,7 @@ struct Files {
     reconstruction: PathBuf,
     pretraining_chart: PathBuf,
     finetuning_chart: PathBuf,
+    report: PathBuf,
     results: PathBuf,
 }
 
@@ -134,6 +137,7 @@ impl Files {
             reconstruction: out.join("reconstruction.png"),
             pretraining_chart: out.join("pretraining.svg"),
             finetuning_chart: out.join("finetuning.svg"),
+            report: out.join("report.html"),
             results: out.join("results.json"),
             pictures,
             runs,
@@ -143,6 +147,21 @@ impl Files {
     fn classifier(&self, pretrained: bool, seed: u64) -> PathBuf {
         let name = if pretrained { "finetune" } else { "scratch" };
         self.runs.join(format!("{name}-{seed}"))
+    }
+
+    /// Every run's own report, and a page that shows them all beside each other.
+    fn compared(&self, seeds: u64) -> Result<String> {
+        let mut runs = vec![self.pretraining.clone()];
+        for seed in 0..seeds {
+            runs.extend([true, false].map(|pretrained| self.classifier(pretrained, seed)));
+        }
+        let mut pages = Vec::new();
+        for run in &runs {
+            let page = Page::read(run)?;
+            page.write(run)?;
+            pages.push(page);
+        }
+        Ok(fcmae_report::compare(&pages[1..]))
     }
 
     /// The files' paths, and what to try next.
@@ -156,6 +175,7 @@ impl Files {
             ("reconstruction", &self.reconstruction),
             ("pre-training curve", &self.pretraining_chart),
             ("fine-tuning curves", &self.finetuning_chart),
+            ("report", &self.report),
             ("results", &self.results),
             ("runs", &self.runs),
             ("pictures", &self.pictures),

@@ -8,6 +8,7 @@ use fcmae::train::Start;
 use fcmae_data::source::printable;
 
 use super::dry_run;
+use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
@@ -34,13 +35,16 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }
+    let mut reporter = Reporter::of(out);
     let mut progress = Progress::new("finetune").until(Interrupt::listen()?);
     let outcome =
         fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
+            reporter.observe(&event);
             progress.observe(&event)
         });
     progress.finish();
     let outcome = outcome?;
+    let report = reporter.write();
     let run = printable(out);
     if !outcome.finished {
         let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
@@ -54,6 +58,9 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         text.push_str(&format!(
             "kept aside  top-1 {top1:.2}%, top-5 {top5:.2}%, best top-1 {best:.2}%\n"
         ));
+    }
+    if let Some(report) = report {
+        text.push_str(&format!("report  {}\n", printable(&report)));
     }
     output::print(&format!("{text}run  {run}\n"))?;
     output::note(&format!("next: {} predict IMAGE --weights {run}", output::program()));

@@ -5,6 +5,7 @@ use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
 
 use super::dry_run;
+use super::report::Reporter;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
@@ -22,12 +23,15 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
             fcmae::train::pretrain(&config, data, trial, false, observer).map(drop)
         });
     }
+    let mut reporter = Reporter::of(out);
     let mut progress = Progress::new("pretrain").until(Interrupt::listen()?);
     let outcome = fcmae::train::pretrain(&config, data, out, args.run.resume, &mut |event| {
+        reporter.observe(&event);
         progress.observe(&event)
     });
     progress.finish();
     let outcome = outcome?;
+    let report = reporter.write();
     let run = printable(out);
     if !outcome.finished {
         let data = output::arguments(data);
@@ -35,6 +39,9 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         return Err(Stopped { step: outcome.step, resume }.into());
     }
     output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
+    if let Some(report) = report {
+        output::print(&format!("report  {}\n", printable(&report)))?;
+    }
     let fcmae = output::program();
     output::note(&format!(
         "next: {fcmae} reconstruct IMAGE --weights {run} --out grid.png\n\
