@@ -31,5 +31,5 @@ pub use decode::Limits;
 pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
-pub use picture::Picture;
+pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
 pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};

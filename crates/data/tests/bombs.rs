@@ -6,7 +6,7 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use fcmae_data::{DecodeError, Limits, decode};
+use fcmae_data::{DecodeError, Depth, Limits, PixelFormat, decode};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 fn encode(format: ImageFormat) -> Vec<u8> {
@@ -86,16 +86,19 @@ fn peak_memory() -> Option<u64> {
 #[test]
 fn bombs_are_refused_from_their_headers() {
     let before = peak_memory();
+    let deep = PixelFormat { channels: 3, depth: Depth::Deep };
     for (name, bytes) in bombs() {
-        let mut fastest = Duration::MAX;
-        // The fastest of three: another process may take the core meanwhile.
-        for _ in 0..3 {
-            let start = Instant::now();
-            let error = decode::decode(&bytes, 3, &Limits::default()).unwrap_err();
-            fastest = fastest.min(start.elapsed());
-            assert!(matches!(error, DecodeError::TooLarge { .. }), "{name}: {error:?}");
+        for format in [3.into(), deep] {
+            let mut fastest = Duration::MAX;
+            // The fastest of three: another process may take the core meanwhile.
+            for _ in 0..3 {
+                let start = Instant::now();
+                let error = decode::decode(&bytes, format, &Limits::default()).unwrap_err();
+                fastest = fastest.min(start.elapsed());
+                assert!(matches!(error, DecodeError::TooLarge { .. }), "{name}: {error:?}");
+            }
+            assert!(fastest < Duration::from_millis(50), "{name} took {fastest:?}");
         }
-        assert!(fastest < Duration::from_millis(50), "{name} took {fastest:?}");
     }
     if let (Some(before), Some(after)) = (before, peak_memory()) {
         assert!(after - before < 64 << 20, "memory rose by {} MiB", (after - before) >> 20);

@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::resize::{Passes, View};
+use super::resize::{CropBox, Passes, resized};
 use super::{RandAugment, RandomErasing, check_size, flip_horizontal, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
@@ -20,6 +20,13 @@ pub struct Crop {
     pub width: u32,
     /// Rows.
     pub height: u32,
+}
+
+impl Crop {
+    /// All of a picture.
+    pub(super) fn whole(picture: &Picture) -> Self {
+        Self { left: 0, top: 0, width: picture.width(), height: picture.height() }
+    }
 }
 
 /// A part of random area, shape and place, resized bicubically to the input, mirrored half of the
@@ -115,9 +122,10 @@ impl RandomResizedCrop {
         let crop = self.draw(picture.height(), picture.width(), rng);
         let mirrored = random::unit(rng) < self.flip;
         // What lies outside the box is not seen, as where a picture is cut before it is resized.
-        let part = View::of(picture).cut(crop.left, crop.top, crop.width, crop.height);
-        let passes = Passes::of(part.size(), (self.height, self.width));
-        let mut result = part.resized(part.whole(), self.height, self.width, passes);
+        let size = (self.height, self.width);
+        let passes = Passes::of((crop.height, crop.width), size);
+        let whole = CropBox::whole(crop.height, crop.width);
+        let mut result = resized(picture, crop, whole, size, passes);
         if mirrored {
             flip_horizontal(&mut result);
         }
@@ -216,8 +224,9 @@ mod tests {
             pixels[y * 20 + 1..y * 20 + 19].fill(0);
         }
         let picture = Picture::new(20, 20, 1, pixels).unwrap();
-        let part = View::of(&picture).cut(1, 1, 18, 18);
-        let inner = part.resized(part.whole(), 7, 31, Passes::AcrossThenDown);
+        let part = Crop { left: 1, top: 1, width: 18, height: 18 };
+        let whole = CropBox::whole(18, 18);
+        let inner = resized(&picture, part, whole, (7, 31), Passes::AcrossThenDown);
         assert!(inner.pixels().iter().all(|&value| value == 0));
         assert_eq!((inner.height(), inner.width()), (7, 31));
     }

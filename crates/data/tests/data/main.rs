@@ -5,6 +5,7 @@
 mod archive;
 mod augment;
 mod decode;
+mod deep;
 mod folder;
 mod list;
 mod loader;

@@ -11,6 +11,11 @@ const PICTURES: &str = include_str!("../fixtures/pictures.json");
 
 /// The twin of `source` in the script.
 pub(crate) fn source(kind: &str, height: u32, width: u32, channels: u32) -> Picture {
+    Picture::new(width, height, channels, values(kind, height, width, channels)).unwrap()
+}
+
+/// Its values, for any number of channels.
+pub(crate) fn values(kind: &str, height: u32, width: u32, channels: u32) -> Vec<u8> {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
@@ -32,7 +37,7 @@ pub(crate) fn source(kind: &str, height: u32, width: u32, channels: u32) -> Pict
             }
         }
     }
-    Picture::new(width, height, channels, pixels).unwrap()
+    pixels
 }
 
 struct Case {
