@@ -7,7 +7,8 @@ of float pictures.
 Expected values are float32, [height, width, channels]: unsigned numbers over the largest of their
 kind, others as they are.
 
-  index.json    files with their channels and the name of their values; resizing by Pillow
+  index.json    files with their channels and the name of their values; resizing by Pillow; NumPy's
+                statistics of some of them
   *.values      values
   resize.bin    results of Pillow's resize in mode F, channel by channel
 """
@@ -154,6 +155,26 @@ def files():
     return made.files
 
 
+def statistics():
+    """NumPy's, over three files of five bands and different values."""
+    names = ["u8_packbits.tif", "chunky.tif", "nearly_flat.tif"]
+    # Smaller, and all values close together.
+    flat = (bands(5, 15) + 60000).astype(np.uint16)[:7, :9]
+    tifffile.imwrite(OUT / names[2], flat, metadata=None, photometric="minisblack", planarconfig="contig")
+    pixels = [scaled(tifffile.imread(OUT / name)).reshape(-1, 5) for name in names]
+    pixels = np.concatenate(pixels).astype(np.float64)
+    return {
+        "files": names,
+        "pixels": len(pixels),
+        "mean": pixels.mean(0).tolist(),
+        "std": pixels.std(0).tolist(),
+        "min": pixels.min(0).tolist(),
+        "max": pixels.max(0).tolist(),
+        "percentile_1": np.percentile(pixels, 1, axis=0).tolist(),
+        "percentile_99": np.percentile(pixels, 99, axis=0).tolist(),
+    }
+
+
 def float_source(kind, height, width, channels):
     """The twin of `source` in the test: 8-bit values at another scale, exact in float32."""
     return source(kind, height, width, channels).astype(np.float32) * np.float32(0.25) - np.float32(20)
@@ -206,7 +227,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for path in OUT.iterdir():
         path.unlink()
-    index = {"files": files(), "resize": resizing()}
+    index = {"files": files(), "statistics": statistics(), "resize": resizing()}
     (OUT / "index.json").write_text(json.dumps(index, indent=0) + "\n")
 
 

@@ -30,7 +30,11 @@ use crate::picture::{Depth, Picture, PixelFormat};
 mod color;
 mod deep;
 mod jpeg;
+mod kind;
 mod tiff;
+
+pub(crate) use kind::kind;
+pub use kind::{FileKind, Numbers};
 
 /// What a picture may cost. A file beyond any of these is refused from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

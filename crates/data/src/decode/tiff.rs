@@ -12,7 +12,7 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult};
 use tiff::tags::{IfdPointer, Tag};
 
 use super::deep::{self, Kind, Samples};
-use super::{Limits, check};
+use super::{FileKind, Limits, Numbers, check};
 use crate::error::DecodeError;
 use crate::picture::MAX_CHANNELS;
 
@@ -23,6 +23,7 @@ const BLACK_IS_ZERO: u16 = 1;
 const RGB: u16 = 2;
 const PLANES: u16 = 2;
 const UNSIGNED: u16 = 1;
+const SIGNED: u16 = 2;
 const FLOAT: u16 = 3;
 /// A reduced copy, or a mask: flags of a page.
 const NOT_A_PICTURE: u32 = 1 | 4;
@@ -31,14 +32,14 @@ type Source<'a> = Decoder<Cursor<Cow<'a, [u8]>>>;
 
 /// What a page's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) samples: u16,
+struct Page {
+    width: u32,
+    height: u32,
+    samples: u16,
     /// Of a sample.
-    pub(super) bits: u16,
+    bits: u16,
     /// Unsigned, signed or float.
-    pub(super) format: u16,
+    format: u16,
     photometric: u16,
     compression: u16,
     planar: u16,
@@ -151,6 +152,20 @@ pub(super) fn samples(
     Ok(Some(samples.turned(page.orientation.into())))
 }
 
+/// What a TIFF file holds; `None` of another file.
+pub(super) fn kind(bytes: &[u8], limits: &Limits) -> Result<Option<FileKind>, DecodeError> {
+    let Some((mut source, page)) = open(bytes, limits)? else { return Ok(None) };
+    let pages = if page.samples == 1 { pages(&mut source, page)?.count() } else { None };
+    let numbers = match page.format {
+        UNSIGNED => Numbers::Unsigned,
+        SIGNED => Numbers::Signed,
+        FLOAT => Numbers::Float,
+        _ => Numbers::Other,
+    };
+    let channels = pages.unwrap_or(page.samples.into());
+    Ok(Some(FileKind { format: "TIFF", channels, bits: page.bits.into(), numbers }))
+}
+
 /// The decoder and the first page of a TIFF file; `None` of another file.
 fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Page)>, DecodeError> {
     if ![b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start)) {
@@ -179,7 +194,7 @@ enum Pages {
 }
 
 impl Pages {
-    /// How many channels the pages would make, where that is none that can be taken.
+    /// How many channels the pages make.
     fn count(&self) -> Option<u32> {
         match self {
             Self::Alike(numbers) => Some(numbers.len() as u32),

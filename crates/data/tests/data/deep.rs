@@ -20,11 +20,11 @@ fn fixtures() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/deep"))
 }
 
-fn index() -> Value {
+pub(crate) fn index() -> Value {
     serde_json::from_slice(&std::fs::read(fixtures().join("index.json")).unwrap()).unwrap()
 }
 
-fn file(name: &str) -> Vec<u8> {
+pub(crate) fn file(name: &str) -> Vec<u8> {
     std::fs::read(fixtures().join(name)).unwrap()
 }
 
@@ -32,7 +32,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
-fn deep(channels: u32) -> PixelFormat {
+pub(crate) fn deep(channels: u32) -> PixelFormat {
     PixelFormat { channels, depth: Depth::Deep }
 }
 

@@ -13,3 +13,4 @@ mod mix;
 mod pictures;
 mod pillow;
 mod sources;
+mod statistics;
