@@ -61,6 +61,14 @@ impl Transform {
         }
     }
 
+    /// Short side from which on a picture has enough pixels, where a reduced copy may be taken.
+    pub(crate) fn least_side(&self) -> Option<u32> {
+        match self {
+            Self::Train(train) => Some(train.least_side()),
+            Self::Eval(_) => None,
+        }
+    }
+
     /// Checks that the settings fit such pictures.
     pub(crate) fn check_format(&self, format: PixelFormat) -> Result<(), DataError> {
         match self {

@@ -38,11 +38,15 @@ pub struct LoaderOptions {
     pub limits: Limits,
     /// Whether pictures are 8-bit, or deep: float32, with as many channels as the normalization has.
     pub depth: Depth,
+    /// Whether large JPEG files may be decoded at a half, a quarter or an eighth of their size
+    /// ([`decode::decode_reduced`]), as far as no crop has to be enlarged for it. Only in training:
+    /// evaluation always sees the whole picture.
+    pub reduced_decode: bool,
 }
 
 impl LoaderOptions {
     /// For training: shuffled, endless; one worker a core, two batches ahead, 1 GiB of cache, at
-    /// most a tenth of the set bad, 8-bit.
+    /// most a tenth of the set bad, 8-bit, large photographs reduced.
     pub fn train(batch: usize, seed: u64) -> Self {
         Self {
             batch,
@@ -54,12 +58,18 @@ impl LoaderOptions {
             max_bad_fraction: 0.1,
             limits: Limits::default(),
             depth: Depth::Eight,
+            reduced_decode: true,
         }
     }
 
-    /// For evaluation: every sample once, in order; no cache.
+    /// For evaluation: every sample once, in order; no cache, nothing reduced.
     pub fn eval(batch: usize) -> Self {
-        Self { order: Order::Sequential, cache_bytes: 0, ..Self::train(batch, 0) }
+        Self {
+            order: Order::Sequential,
+            cache_bytes: 0,
+            reduced_decode: false,
+            ..Self::train(batch, 0)
+        }
     }
 }
 
@@ -147,6 +157,7 @@ impl Loader {
             shared: Arc::new(Shared {
                 cache: Cache::new(options.cache_bytes, folder.len()),
                 folder,
+                least_side: transform.least_side().filter(|_| options.reduced_decode),
                 transform,
                 normalization,
                 format,
@@ -294,6 +305,8 @@ struct Shared {
     transform: Transform,
     normalization: Normalization,
     format: PixelFormat,
+    /// Short side down to which pictures may be reduced.
+    least_side: Option<u32>,
     seed: u64,
     limits: Limits,
     prefetch: usize,
@@ -472,7 +485,8 @@ impl Shared {
                 }
                 None => {
                     let bytes = self.folder.read(task.index as usize, &self.limits)?;
-                    let picture = decode::decode(&bytes, self.format, &self.limits)?;
+                    let picture =
+                        decode::decode_checked(&bytes, self.format, &self.limits, self.least_side)?;
                     let picture = Arc::new(picture);
                     self.cache.put(task.index, &picture);
                     picture

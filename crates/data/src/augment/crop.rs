@@ -113,6 +113,16 @@ impl RandomResizedCrop {
         }
     }
 
+    /// The short side from which on no box has to be enlarged, whatever is drawn: the smallest box
+    /// has at least the result's pixels along both sides.
+    pub fn least_side(&self) -> u32 {
+        // Of a picture of area A, boxes are at least √(A · share · narrow) wide and √(A · share /
+        // wide) high, with the shapes relative to the result's.
+        let shape = (1.0 / self.ratio.0).max(self.ratio.1);
+        let area = f64::from(self.height) * f64::from(self.width) * shape / self.scale.0;
+        area.sqrt().ceil() as u32
+    }
+
     /// Draws a box, a flip and, where asked for, RandAugment's operations, and applies them.
     ///
     /// # Errors
@@ -194,6 +204,29 @@ mod tests {
             .map(|c| f64::from(c.left) / f64::from(width - c.width))
             .collect();
         assert!((free.iter().sum::<f64>() / free.len() as f64 - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn from_the_least_side_on_no_box_is_smaller_than_the_result() {
+        for (height, width, share) in [(224, 224, 0.2), (64, 96, 0.08), (32, 32, 1.0)] {
+            let transform = RandomResizedCrop {
+                scale: (share, share),
+                ..RandomResizedCrop::new(height, width)
+            };
+            let side = transform.least_side();
+            for (rows, columns) in [(side, side), (side, 2 * side), (2 * side, side)] {
+                for crop in draws(&transform, rows, columns, 2000) {
+                    // Sides are rounded to whole pixels.
+                    let covers = crop.height + 1 >= height && crop.width + 1 >= width;
+                    assert!(covers, "{crop:?} of {rows}×{columns}");
+                }
+            }
+            let small = draws(&transform, side * 9 / 10, side * 9 / 10, 2000);
+            let enlarged = |crop: &Crop| crop.height < height || crop.width < width;
+            assert!(share == 1.0 || small.iter().any(enlarged), "{side} is more than needed");
+        }
+        // √(224² · 4/3 / 0.2).
+        assert_eq!(RandomResizedCrop::new(224, 224).least_side(), 579);
     }
 
     #[test]

@@ -12,5 +12,6 @@ mod loader;
 mod mix;
 mod pictures;
 mod pillow;
+mod reduced;
 mod sources;
 mod statistics;

@@ -38,19 +38,35 @@ impl View<'_, f32> {
 
 /// Resizes every row.
 fn across(source: &View<'_, f32>, columns: &Taps<f64>) -> Vec<f32> {
+    /// Rows side by side: sums that don't wait for each other, and fill vectors for any number of
+    /// channels.
+    const ROWS: usize = 8;
     let channels = source.channels;
     let row_length = columns.first.len() * channels;
     let mut result = vec![0.0; source.height as usize * row_length];
-    let mut sums = vec![0.0; channels];
-    for (y, result) in result.chunks_exact_mut(row_length).enumerate() {
-        let row = source.row(y);
-        for (result, (first, weights)) in result.chunks_exact_mut(channels).zip(columns.iter()) {
-            sums.fill(0.0);
-            let pixels = row[first * channels..].chunks_exact(channels);
-            for (&weight, pixel) in weights.iter().zip(pixels) {
-                add(&mut sums, weight, pixel);
+    let mut band = vec![[0.0f64; ROWS]; source.width as usize * channels];
+    for (y, result) in result.chunks_mut(row_length * ROWS).enumerate() {
+        for i in 0..ROWS {
+            // Below the last row the last is taken again, and its result left out.
+            let y = (y * ROWS + i).min(source.height as usize - 1);
+            for (numbers, &value) in band.iter_mut().zip(source.row(y)) {
+                numbers[i] = f64::from(value);
             }
-            round(&sums, result);
+        }
+        for (x, (first, weights)) in columns.iter().enumerate() {
+            for channel in 0..channels {
+                let mut sums = [0.0f64; ROWS];
+                let pixels = band[first * channels + channel..].iter().step_by(channels);
+                for (&weight, pixel) in weights.iter().zip(pixels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += weight * value;
+                    }
+                }
+                let at = x * channels + channel;
+                for (row, sum) in result.chunks_exact_mut(row_length).zip(sums) {
+                    row[at] = sum as f32;
+                }
+            }
         }
     }
     result
@@ -64,21 +80,13 @@ fn down(source: &View<'_, f32>, rows: &Taps<f64>) -> Vec<f32> {
     for (result, (first, weights)) in result.chunks_exact_mut(length).zip(rows.iter()) {
         sums.fill(0.0);
         for (tap, &weight) in weights.iter().enumerate() {
-            add(&mut sums, weight, source.row(first + tap));
+            for (sum, &value) in sums.iter_mut().zip(source.row(first + tap)) {
+                *sum += weight * f64::from(value);
+            }
         }
-        round(&sums, result);
+        for (result, &sum) in result.iter_mut().zip(&sums) {
+            *result = sum as f32;
+        }
     }
     result
-}
-
-fn add(sums: &mut [f64], weight: f64, values: &[f32]) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += weight * f64::from(value);
-    }
-}
-
-fn round(sums: &[f64], result: &mut [f32]) {
-    for (result, &sum) in result.iter_mut().zip(sums) {
-        *result = sum as f32;
-    }
 }
