@@ -1,4 +1,5 @@
-"""Write crates/data/tests/fixtures/jpeg/: small JPEG files and the pixels that Pillow reads from them."""
+"""Write crates/data/tests/fixtures/jpeg/: small JPEG files and the pixels that Pillow reads from them,
+and reads with `draft` at a half, a quarter and an eighth of the size, one after the other."""
 
 from pathlib import Path
 
@@ -28,6 +29,17 @@ def picture():
     return Image.fromarray(np.stack([red, green, blue], axis=2).astype(np.uint8))
 
 
+def reduced(path):
+    def by(divisor):
+        image = Image.open(path)
+        image.draft(None, (WIDTH // divisor, HEIGHT // divisor))
+        if image.size != (-(-WIDTH // divisor), -(-HEIGHT // divisor)):
+            raise AssertionError(f"{path}: {image.size}")
+        return np.asarray(image).tobytes()
+
+    return by
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for name, options in KINDS.items():
@@ -35,6 +47,7 @@ def main():
         path = OUT / f"{name}.jpg"
         image.save(path, quality=80, **options)
         (OUT / f"{name}.raw").write_bytes(np.asarray(Image.open(path)).tobytes())
+        (OUT / f"{name}.reduced").write_bytes(b"".join(map(reduced(path), (2, 4, 8))))
 
 
 if __name__ == "__main__":

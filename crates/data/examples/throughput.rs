@@ -32,9 +32,17 @@ fn main() -> Result<(), fcmae_data::DataError> {
         .filter_map(|bytes| decode::decode(&bytes, 3, &Limits::default()).ok())
         .collect();
     let rate = |start: Instant, count: usize| count as f64 / start.elapsed().as_secs_f64();
-    println!("decode            {:>8.0} images/s", rate(start, count));
+    println!("decode            {:>8.1} images/s", rate(start, count));
 
     let crop = RandomResizedCrop::new(size, size);
+    let start = Instant::now();
+    let reduced =
+        (0..count).filter_map(|i| folder.read(i, &Limits::default()).ok()).filter_map(|bytes| {
+            decode::decode_reduced(&bytes, 3, &Limits::default(), crop.least_side()).ok()
+        });
+    let reduced = reduced.count();
+    println!("decode, reduced   {:>8.1} images/s", rate(start, reduced));
+
     let augmented =
         RandomResizedCrop { rand_augment: Some(RandAugment::new(&normalization)), ..crop.clone() };
     for (name, transform) in [

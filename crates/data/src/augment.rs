@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::Rng;
 
 use crate::error::DataError;
-use crate::picture::Picture;
+use crate::picture::{Picture, PixelFormat};
 
 mod crop;
 mod erase;
@@ -61,11 +61,19 @@ impl Transform {
         }
     }
 
-    /// Checks that the settings fit pictures of so many channels.
-    pub(crate) fn check_channels(&self, channels: u32) -> Result<(), DataError> {
+    /// Short side from which on a picture has enough pixels, where a reduced copy may be taken.
+    pub(crate) fn least_side(&self) -> Option<u32> {
+        match self {
+            Self::Train(train) => Some(train.least_side()),
+            Self::Eval(_) => None,
+        }
+    }
+
+    /// Checks that the settings fit such pictures.
+    pub(crate) fn check_format(&self, format: PixelFormat) -> Result<(), DataError> {
         match self {
             Self::Train(RandomResizedCrop { rand_augment: Some(augment), .. }) => {
-                augment.check_channels(channels)
+                augment.check_format(format)
             }
             _ => Ok(()),
         }

@@ -43,7 +43,7 @@ impl Cache {
         if kept.given_up || kept.pictures.contains_key(&index) {
             return;
         }
-        let bytes = kept.bytes + picture.pixels().len();
+        let bytes = kept.bytes + picture.bytes();
         if bytes <= self.budget {
             kept.bytes = bytes;
             kept.pictures.insert(index, Arc::clone(picture));

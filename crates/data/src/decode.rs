@@ -1,8 +1,20 @@
 //! One file to one [`Picture`].
 //!
 //! The format is told by the content, never by the name. Size limits are checked on the header,
-//! before anything is allocated for pixels. Orientation (EXIF) is applied, 16-bit values become
-//! 8-bit, transparency lies on white, of an animation the first frame is taken.
+//! before anything is allocated for pixels. Orientation (EXIF) is applied, transparency lies on
+//! white, of an animation the first frame is taken.
+//!
+//! In 8-bit pictures 16-bit values become 8-bit. Deep pictures keep a file's values and channels:
+//! - unsigned numbers are divided by the largest that their kind can hold (255, 65535, 2³² − 1);
+//!   signed numbers and floats stand as they are, in float32;
+//! - a TIFF file, BigTIFF included, may hold any number of channels, side by side or in planes, in
+//!   strips or tiles. Where its pages have one channel each, are alike, and are as many as channels
+//!   are asked for, as microscopes and ImageJ write them, each is a channel. Reduced copies and masks
+//!   among the pages are passed over;
+//! - grey becomes RGB and RGB grey where that is asked for, and transparency goes. Any other number
+//!   of channels than the one asked for is refused;
+//! - a value that is NaN, infinite or beyond ±10³⁰ refuses the picture, but where the file declares
+//!   it to mean that there is no data (`GDAL_NODATA`): what has no data is 0.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
@@ -13,11 +25,17 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::error::{DataError, DecodeError};
-use crate::picture::Picture;
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::source::printable;
 
 mod color;
+mod deep;
 mod jpeg;
+mod kind;
+mod tiff;
+
+pub(crate) use kind::kind;
+pub use kind::{FileKind, Numbers};
 
 /// What a picture may cost. A file beyond any of these is refused from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +43,7 @@ pub struct Limits {
     /// Largest width · height.
     pub pixels: u64,
     /// Most bytes of a file, and of its decoded pixels as stored in it (a 16-bit RGBA pixel takes
-    /// eight).
+    /// eight); of a deep picture also in float32.
     pub bytes: u64,
 }
 
@@ -40,27 +58,20 @@ impl Default for Limits {
 /// can be compressed bombs too.
 const HEADER_BYTES: u64 = 16 << 20;
 
-/// Reads and decodes a file into 1 (grey) or 3 (RGB) channels.
+/// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///
 /// # Errors
-/// [`DataError::Picture`] naming the file and the reason; [`DataError::Parameter`] for another
-/// number of channels.
-pub fn open(path: &Path, channels: u32, limits: &Limits) -> Result<Picture, DataError> {
-    check_channels(channels)?;
-    let picture = read_file(path, limits).and_then(|bytes| decode(&bytes, channels, limits));
+/// [`DataError::Picture`] naming the file and the reason; [`DataError::Parameter`] for a number of
+/// channels that the depth does not allow.
+pub fn open(
+    path: &Path,
+    format: impl Into<PixelFormat>,
+    limits: &Limits,
+) -> Result<Picture, DataError> {
+    let format = format.into();
+    format.check()?;
+    let picture = read_file(path, limits).and_then(|bytes| decode(&bytes, format, limits));
     picture.map_err(|source| DataError::Picture { path: path.to_path_buf(), source })
-}
-
-/// Checks that pictures can be made with so many channels.
-pub(crate) fn check_channels(channels: u32) -> Result<(), DataError> {
-    if matches!(channels, 1 | 3) {
-        return Ok(());
-    }
-    Err(DataError::Parameter {
-        what: "number of channels",
-        value: channels.to_string(),
-        mend: "use 3 (RGB) or 1 (grey)".to_owned(),
-    })
 }
 
 /// A whole regular file. Anything else is refused before it is opened: opening a FIFO would block.
@@ -76,15 +87,42 @@ pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, DecodeE
     Ok(bytes)
 }
 
-/// Decodes a picture file's bytes into 1 (grey) or 3 (RGB) channels.
+/// Decodes a picture file's bytes. A number for `format` asks for so many channels of 8 bits.
 ///
 /// # Errors
 /// [`DecodeError`]; a panic inside a decoder is caught and becomes one.
-pub fn decode(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Picture, DecodeError> {
-    if !matches!(channels, 1 | 3) {
-        return Err(DecodeError::Unsupported(format!("{channels} channels; use 3 or 1")));
-    }
-    caught(|| decode_unguarded(bytes, channels, limits))
+pub fn decode(
+    bytes: &[u8],
+    format: impl Into<PixelFormat>,
+    limits: &Limits,
+) -> Result<Picture, DecodeError> {
+    decode_checked(bytes, format.into(), limits, None)
+}
+
+/// As [`decode`], for a picture of which a reduced copy will do: JPEG files are decoded at a half, a
+/// quarter or an eighth of their size, the smallest whose short side has `least_side` pixels or more,
+/// in a fraction of the time. The values are those of Pillow's `draft`.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(
+    bytes: &[u8],
+    format: impl Into<PixelFormat>,
+    limits: &Limits,
+    least_side: u32,
+) -> Result<Picture, DecodeError> {
+    decode_checked(bytes, format.into(), limits, Some(least_side))
+}
+
+/// As [`decode`], or with `least_side` as [`decode_reduced`].
+pub(crate) fn decode_checked(
+    bytes: &[u8],
+    format: PixelFormat,
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Result<Picture, DecodeError> {
+    format.check().map_err(|error| DecodeError::Unsupported(error.to_string()))?;
+    caught(|| decode_unguarded(bytes, format, limits, least_side))
 }
 
 /// Runs `work`, with a panic turned into an error.
@@ -99,10 +137,36 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result
     })
 }
 
-fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Picture, DecodeError> {
+fn decode_unguarded(
+    bytes: &[u8],
+    format: PixelFormat,
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Result<Picture, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
+    if format.depth == Depth::Deep
+        && let Some(samples) = tiff::samples(bytes, format.channels, limits)?
+    {
+        return samples.into_picture(format.channels);
+    }
+    let image = ordinary(bytes, limits, least_side)?;
+    match format.depth {
+        Depth::Eight => Ok(color::to_channels(image, format.channels)),
+        Depth::Deep => {
+            deep::check_size(image.width(), image.height(), format.channels, limits)?;
+            deep::Samples::of(image).into_picture(format.channels)
+        }
+    }
+}
+
+/// A picture of one to four channels, grey or in colour, upright.
+fn ordinary(
+    bytes: &[u8],
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Result<DynamicImage, DecodeError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = reader.format().ok_or(DecodeError::UnknownFormat)?;
     reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
@@ -122,7 +186,7 @@ fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Pict
     // Unreadable EXIF is no reason to drop the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let exact = match format {
-        ImageFormat::Jpeg => jpeg::pixels(bytes, decoder.color_type(), limits),
+        ImageFormat::Jpeg => jpeg::pixels(bytes, decoder.color_type(), limits, least_side),
         _ => None,
     };
     let mut image = match exact {
@@ -130,7 +194,7 @@ fn decode_unguarded(bytes: &[u8], channels: u32, limits: &Limits) -> Result<Pict
         None => DynamicImage::from_decoder(decoder).map_err(reason)?,
     };
     image.apply_orientation(orientation);
-    Ok(color::to_channels(image, channels))
+    Ok(image)
 }
 
 pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<(), DecodeError> {

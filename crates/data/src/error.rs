@@ -37,6 +37,25 @@ pub enum DecodeError {
     /// Recognised, but of a kind that is not decoded.
     #[error("unsupported: {0}")]
     Unsupported(String),
+    /// Not as many channels as asked for, and none that could become them.
+    #[error("the file has {found} channels, {wanted} are asked for; set model.channels to {found}")]
+    Channels {
+        /// Channels of the file.
+        found: u32,
+        /// Channels asked for.
+        wanted: u32,
+    },
+    /// Values that no network can learn from.
+    #[error(
+        "{count} of {of} values are NaN, infinite or beyond ±1e30; replace them, or declare them as \
+         GDAL_NODATA"
+    )]
+    NotFinite {
+        /// How many.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
     /// The bytes break the rules of their format.
     #[error("damaged: {0}")]
     Malformed(String),

@@ -7,6 +7,7 @@
 //! - [`decode`]: one file becomes one [`Picture`];
 //! - [`augment`]: one picture becomes one input of the network;
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
+//! - [`statistics`]: what the values of a set are, for its normalization;
 //! - [`mix`]: pictures of a batch are mixed in pairs, and labels with them;
 //! - [`error`]: what can go wrong, with its mend.
 
@@ -22,6 +23,7 @@ mod picture;
 pub mod random;
 pub mod sampler;
 pub mod source;
+pub mod statistics;
 
 pub use augment::{
     EvalResize, EvalTransform, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
@@ -31,5 +33,6 @@ pub use decode::Limits;
 pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
-pub use picture::Picture;
+pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
 pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};
+pub use statistics::Statistics;

@@ -1,8 +1,8 @@
 //! Worker threads decode and augment ahead; batches come in order.
 //!
 //! What a batch holds follows from (folder, seed, epoch, batch number) alone. The unit of work is
-//! one sample, so that all workers share the batch that is needed next. A sample stays 8-bit until
-//! its batch is complete, which keeps what is loaded ahead small.
+//! one sample, so that all workers share the batch that is needed next. A sample of an 8-bit picture
+//! stays 8-bit until its batch is complete, which keeps what is loaded ahead small.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::augment::{Normalization, Transform};
 use crate::cache::Cache;
 use crate::decode::{self, Limits};
 use crate::error::{DataError, DecodeError};
-use crate::picture::Picture;
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 use crate::sampler::{Order, Sampler};
 use crate::source::{ImageFolder, Skipped, printable};
@@ -36,11 +36,17 @@ pub struct LoaderOptions {
     pub max_bad_fraction: f64,
     /// What one picture may cost.
     pub limits: Limits,
+    /// Whether pictures are 8-bit, or deep: float32, with as many channels as the normalization has.
+    pub depth: Depth,
+    /// Whether large JPEG files may be decoded at a half, a quarter or an eighth of their size
+    /// ([`decode::decode_reduced`]), as far as no crop has to be enlarged for it. Only in training:
+    /// evaluation always sees the whole picture.
+    pub reduced_decode: bool,
 }
 
 impl LoaderOptions {
     /// For training: shuffled, endless; one worker a core, two batches ahead, 1 GiB of cache, at
-    /// most a tenth of the set bad.
+    /// most a tenth of the set bad, 8-bit, large photographs reduced.
     pub fn train(batch: usize, seed: u64) -> Self {
         Self {
             batch,
@@ -51,12 +57,19 @@ impl LoaderOptions {
             cache_bytes: 1 << 30,
             max_bad_fraction: 0.1,
             limits: Limits::default(),
+            depth: Depth::Eight,
+            reduced_decode: true,
         }
     }
 
-    /// For evaluation: every sample once, in order; no cache.
+    /// For evaluation: every sample once, in order; no cache, nothing reduced.
     pub fn eval(batch: usize) -> Self {
-        Self { order: Order::Sequential, cache_bytes: 0, ..Self::train(batch, 0) }
+        Self {
+            order: Order::Sequential,
+            cache_bytes: 0,
+            reduced_decode: false,
+            ..Self::train(batch, 0)
+        }
     }
 }
 
@@ -113,7 +126,8 @@ impl Loader {
     /// A loader at the first batch of epoch 0. Threads start when the first batch is asked for.
     ///
     /// # Errors
-    /// Settings out of range; shuffled, a batch larger than the set.
+    /// Settings out of range, or that do not fit the pictures' depth and channels; shuffled, a batch
+    /// larger than the set.
     pub fn new(
         folder: Arc<ImageFolder>,
         transform: Transform,
@@ -121,8 +135,9 @@ impl Loader {
         options: &LoaderOptions,
     ) -> Result<Self, DataError> {
         transform.check()?;
-        let channels = normalization.channels()?;
-        transform.check_channels(channels)?;
+        let format = PixelFormat { channels: normalization.channels()?, depth: options.depth };
+        format.check()?;
+        transform.check_format(format)?;
         if !(0.0..=1.0).contains(&options.max_bad_fraction) {
             return Err(DataError::Parameter {
                 what: "allowed share of bad files",
@@ -142,9 +157,10 @@ impl Loader {
             shared: Arc::new(Shared {
                 cache: Cache::new(options.cache_bytes, folder.len()),
                 folder,
+                least_side: transform.least_side().filter(|_| options.reduced_decode),
                 transform,
                 normalization,
-                channels,
+                format,
                 seed: options.seed,
                 limits: options.limits,
                 prefetch: options.prefetch.max(1),
@@ -288,7 +304,9 @@ struct Shared {
     folder: Arc<ImageFolder>,
     transform: Transform,
     normalization: Normalization,
-    channels: u32,
+    format: PixelFormat,
+    /// Short side down to which pictures may be reduced.
+    least_side: Option<u32>,
     seed: u64,
     limits: Limits,
     prefetch: usize,
@@ -467,7 +485,8 @@ impl Shared {
                 }
                 None => {
                     let bytes = self.folder.read(task.index as usize, &self.limits)?;
-                    let picture = decode::decode(&bytes, self.channels, &self.limits)?;
+                    let picture =
+                        decode::decode_checked(&bytes, self.format, &self.limits, self.least_side)?;
                     let picture = Arc::new(picture);
                     self.cache.put(task.index, &picture);
                     picture
@@ -490,7 +509,7 @@ impl Shared {
     ) -> Result<Loaded, DataError> {
         let (height, width) = self.transform.size();
         let (height, width) = (height as usize, width as usize);
-        let channels = self.channels as usize;
+        let channels = self.format.channels as usize;
         let mut batch = Batch {
             images: Vec::with_capacity(indices.len() * height * width * channels),
             labels: Vec::new(),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::{
-    DataError, DecodeError, EvalTransform, ImageFolder, Labels, Limits, Loader, LoaderOptions,
-    Normalization, Transform, decode,
+    DataError, DecodeError, Depth, EvalTransform, ImageFolder, Labels, Limits, Loader,
+    LoaderOptions, Normalization, PixelFormat, Transform, decode,
 };
 use image::{DynamicImage, ImageFormat, RgbImage};
 
@@ -250,8 +250,9 @@ fn bombs_cost_neither_time_nor_memory() {
     };
 
     for (name, bytes) in &claims {
-        for channels in [1, 3] {
-            let (result, time) = timed(|| decode::decode(bytes, channels, &Limits::default()));
+        let deep = PixelFormat { channels: 3, depth: Depth::Deep };
+        for format in [1.into(), 3.into(), deep] {
+            let (result, time) = timed(|| decode::decode(bytes, format, &Limits::default()));
             let error = result.unwrap_err();
             assert!(matches!(error, DecodeError::TooLarge { .. }), "{name}: {error:?}");
             assert!(time < TIME, "{name} took {time:?}");

@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::resize::{Passes, View};
+use super::resize::{CropBox, Passes, resized};
 use super::{RandAugment, RandomErasing, check_size, flip_horizontal, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
@@ -20,6 +20,13 @@ pub struct Crop {
     pub width: u32,
     /// Rows.
     pub height: u32,
+}
+
+impl Crop {
+    /// All of a picture.
+    pub(super) fn whole(picture: &Picture) -> Self {
+        Self { left: 0, top: 0, width: picture.width(), height: picture.height() }
+    }
 }
 
 /// A part of random area, shape and place, resized bicubically to the input, mirrored half of the
@@ -106,6 +113,16 @@ impl RandomResizedCrop {
         }
     }
 
+    /// The short side from which on no box has to be enlarged, whatever is drawn: the smallest box
+    /// has at least the result's pixels along both sides.
+    pub fn least_side(&self) -> u32 {
+        // Of a picture of area A, boxes are at least √(A · share · narrow) wide and √(A · share /
+        // wide) high, with the shapes relative to the result's.
+        let shape = (1.0 / self.ratio.0).max(self.ratio.1);
+        let area = f64::from(self.height) * f64::from(self.width) * shape / self.scale.0;
+        area.sqrt().ceil() as u32
+    }
+
     /// Draws a box, a flip and, where asked for, RandAugment's operations, and applies them.
     ///
     /// # Errors
@@ -115,9 +132,10 @@ impl RandomResizedCrop {
         let crop = self.draw(picture.height(), picture.width(), rng);
         let mirrored = random::unit(rng) < self.flip;
         // What lies outside the box is not seen, as where a picture is cut before it is resized.
-        let part = View::of(picture).cut(crop.left, crop.top, crop.width, crop.height);
-        let passes = Passes::of(part.size(), (self.height, self.width));
-        let mut result = part.resized(part.whole(), self.height, self.width, passes);
+        let size = (self.height, self.width);
+        let passes = Passes::of((crop.height, crop.width), size);
+        let whole = CropBox::whole(crop.height, crop.width);
+        let mut result = resized(picture, crop, whole, size, passes);
         if mirrored {
             flip_horizontal(&mut result);
         }
@@ -189,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn from_the_least_side_on_no_box_is_smaller_than_the_result() {
+        for (height, width, share) in [(224, 224, 0.2), (64, 96, 0.08), (32, 32, 1.0)] {
+            let transform = RandomResizedCrop {
+                scale: (share, share),
+                ..RandomResizedCrop::new(height, width)
+            };
+            let side = transform.least_side();
+            for (rows, columns) in [(side, side), (side, 2 * side), (2 * side, side)] {
+                for crop in draws(&transform, rows, columns, 2000) {
+                    // Sides are rounded to whole pixels.
+                    let covers = crop.height + 1 >= height && crop.width + 1 >= width;
+                    assert!(covers, "{crop:?} of {rows}×{columns}");
+                }
+            }
+            let small = draws(&transform, side * 9 / 10, side * 9 / 10, 2000);
+            let enlarged = |crop: &Crop| crop.height < height || crop.width < width;
+            assert!(share == 1.0 || small.iter().any(enlarged), "{side} is more than needed");
+        }
+        // √(224² · 4/3 / 0.2).
+        assert_eq!(RandomResizedCrop::new(224, 224).least_side(), 579);
+    }
+
+    #[test]
     fn a_shape_that_cannot_fit_falls_back_to_the_centre() {
         let transform = RandomResizedCrop::new(224, 224);
         let wide = transform.draw(3, 3000, &mut keyed(1, "test", 0, 0));
@@ -216,8 +257,9 @@ mod tests {
             pixels[y * 20 + 1..y * 20 + 19].fill(0);
         }
         let picture = Picture::new(20, 20, 1, pixels).unwrap();
-        let part = View::of(&picture).cut(1, 1, 18, 18);
-        let inner = part.resized(part.whole(), 7, 31, Passes::AcrossThenDown);
+        let part = Crop { left: 1, top: 1, width: 18, height: 18 };
+        let whole = CropBox::whole(18, 18);
+        let inner = resized(&picture, part, whole, (7, 31), Passes::AcrossThenDown);
         assert!(inner.pixels().iter().all(|&value| value == 0));
         assert_eq!((inner.height(), inner.width()), (7, 31));
     }

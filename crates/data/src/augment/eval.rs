@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::resize::{CropBox, Passes, View, resize};
-use super::{check_size, round_half_even};
+use super::resize::{CropBox, Passes, resize, resized};
+use super::{Crop, check_size, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
 
@@ -81,7 +81,8 @@ impl EvalTransform {
                 let (top, crop_height) = fit(top * down, crop_height * down, height);
                 let (left, crop_width) = fit(left * across, crop_width * across, width);
                 let crop = CropBox { left, top, width: crop_width, height: crop_height };
-                Ok(View::of(picture).resized(crop, self.height, self.width, passes))
+                let size = (self.height, self.width);
+                Ok(resized(picture, Crop::whole(picture), crop, size, passes))
             }
         }
     }

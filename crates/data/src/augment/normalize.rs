@@ -1,11 +1,12 @@
-//! 8-bit values to the network's range.
+//! Values of pictures to the network's range.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::picture::Picture;
+use crate::picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
 
-/// Mean and standard deviation of each channel, of values in [0, 1].
+/// Mean and standard deviation of each channel: of 8-bit pictures, of the values over 255; of deep
+/// ones, of the values as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
     /// Subtracted, one number a channel.
@@ -20,7 +21,7 @@ impl Normalization {
     /// # Errors
     /// [`DataError::Parameter`] for another number of channels.
     pub fn imagenet(channels: u32) -> Result<Self, DataError> {
-        crate::decode::check_channels(channels)?;
+        PixelFormat::from(channels).check()?;
         Ok(if channels == 3 {
             Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
         } else {
@@ -28,13 +29,14 @@ impl Normalization {
         })
     }
 
-    /// The number of channels, 1 or 3.
+    /// The number of channels, 1 to [`MAX_CHANNELS`]. Pictures of 8 bits have 1 or 3.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] when mean and std do not both have 1 or 3 numbers, or one is not
-    /// finite, or a std is not above zero.
+    /// [`DataError::Parameter`] when mean and std do not both have as many numbers, or too many, or
+    /// one is not finite, or a std is not above zero.
     pub fn channels(&self) -> Result<u32, DataError> {
-        let same = self.mean.len() == self.std.len() && matches!(self.mean.len(), 1 | 3);
+        let same = self.mean.len() == self.std.len()
+            && (1..=MAX_CHANNELS as usize).contains(&self.mean.len());
         let sound = self.mean.iter().all(|mean| mean.is_finite())
             && self.std.iter().all(|std| std.is_finite() && *std > 0.0);
         if same && sound {
@@ -43,12 +45,15 @@ impl Normalization {
         Err(DataError::Parameter {
             what: "normalization",
             value: format!("mean {:?}, std {:?}", self.mean, self.std),
-            mend: "mean and std need one number a channel (3 or 1), std above 0".to_owned(),
+            mend: format!(
+                "mean and std need one number a channel, 1 to {MAX_CHANNELS}, and std above 0"
+            ),
         })
     }
 
     /// Appends a picture's values, `[height, width, channels]`, to `into`:
-    /// `(value / 255 − mean) / std`, in the order of operations of torchvision.
+    /// `(value / 255 − mean) / std`, in the order of operations of torchvision; of a deep picture,
+    /// `(value − mean) / std`.
     ///
     /// # Errors
     /// [`DataError::Parameter`] when the picture has another number of channels.
@@ -61,6 +66,14 @@ impl Normalization {
                 mend: format!("the normalization has {channels}"),
             });
         }
+        if picture.depth() == Depth::Deep {
+            into.reserve(picture.deep_values().len());
+            for pixel in picture.deep_values().chunks_exact(channels as usize) {
+                let channels = pixel.iter().zip(&self.mean).zip(&self.std);
+                into.extend(channels.map(|((value, mean), std)| (value - mean) / std));
+            }
+            return Ok(());
+        }
         let table = self.table();
         into.reserve(picture.pixels().len());
         match table.as_slice() {
@@ -71,7 +84,7 @@ impl Normalization {
                     [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]
                 }));
             }
-            _ => unreachable!("channels() allows 1 or 3"),
+            _ => unreachable!("8-bit pictures have 1 or 3 channels"),
         }
         Ok(())
     }
@@ -105,11 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn deep_values_are_taken_as_they_are() {
+        let mut values = vec![7.0];
+        let picture = Picture::deep(2, 1, 2, vec![1.0, 200.0, 0.25, -100.0]).unwrap();
+        let normalization = Normalization { mean: vec![0.5, 100.0], std: vec![0.25, 50.0] };
+        normalization.append(&picture, &mut values).unwrap();
+        assert_eq!(values, [7.0, 2.0, 2.0, -1.0, -4.0]);
+    }
+
+    #[test]
     fn senseless_settings_are_refused() {
         let bad = |mean: &[f32], std: &[f32]| {
             Normalization { mean: mean.to_vec(), std: std.to_vec() }.channels().is_err()
         };
-        assert!(bad(&[0.5], &[0.0]) && bad(&[0.5, 0.5], &[1.0, 1.0]) && bad(&[0.5], &[1.0; 3]));
+        assert!(bad(&[0.5], &[0.0]) && bad(&[0.5; 65], &[1.0; 65]) && bad(&[0.5], &[1.0; 3]));
         assert!(bad(&[f32::NAN], &[1.0]) && bad(&[], &[]) && bad(&[0.5], &[-1.0]));
         assert!(Normalization::imagenet(4).is_err());
         let grey = Picture::new(1, 1, 1, vec![3]).unwrap();

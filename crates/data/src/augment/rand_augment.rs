@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Normalization;
 use crate::error::DataError;
-use crate::picture::Picture;
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 
 mod affine;
@@ -134,11 +134,11 @@ impl RandAugment {
     /// Draws operations, and applies them in place.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] for settings out of range, or a fill colour with another number of
-    /// channels than the picture.
+    /// [`DataError::Parameter`] for settings out of range, a deep picture, or a fill colour with
+    /// another number of channels than the picture.
     pub fn apply(&self, picture: &mut Picture, rng: &mut impl Rng) -> Result<(), DataError> {
         self.check()?;
-        self.check_channels(picture.channels())?;
+        self.check_format(PixelFormat { channels: picture.channels(), depth: picture.depth() })?;
         for (operation, argument) in self.draw(rng) {
             operation.apply(picture, argument, &self.fill);
         }
@@ -183,8 +183,16 @@ impl RandAugment {
         Ok(())
     }
 
-    /// Checks that the fill colour fits pictures of so many channels.
-    pub(super) fn check_channels(&self, channels: u32) -> Result<(), DataError> {
+    /// Checks that the operations can be applied to such pictures.
+    pub(super) fn check_format(&self, format: PixelFormat) -> Result<(), DataError> {
+        if format.depth == Depth::Deep {
+            return Err(DataError::Parameter {
+                what: "RandAugment",
+                value: "asked for with deep pictures".to_owned(),
+                mend: "its operations are those of 8-bit pictures; leave it out".to_owned(),
+            });
+        }
+        let channels = format.channels;
         if self.fill.len() == channels as usize {
             return Ok(());
         }

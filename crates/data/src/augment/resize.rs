@@ -6,11 +6,13 @@
 //!
 //! Own code, because the order matters, and because a general resizing library compiled to twenty
 //! times the size of the rest of this crate. Sums are float32 in a fixed order, so a result is the
-//! same on every machine.
+//! same on every machine. Deep pictures have passes of their own, which round nothing in between.
 
-use super::check_size;
+use super::{Crop, check_size};
 use crate::error::DataError;
-use crate::picture::Picture;
+use crate::picture::{Depth, Picture};
+
+mod deep;
 
 /// Reach of the bicubic kernel on either side, in output pixels (input pixels when enlarging).
 const SUPPORT: f64 = 2.0;
@@ -28,18 +30,26 @@ pub struct CropBox {
     pub height: f64,
 }
 
+impl CropBox {
+    /// All of a picture of a size.
+    pub(super) fn whole(height: u32, width: u32) -> Self {
+        Self { left: 0.0, top: 0.0, width: f64::from(width), height: f64::from(height) }
+    }
+}
+
 /// The whole picture at another size.
 ///
 /// # Errors
 /// [`DataError::Parameter`] for a size out of range.
 pub fn resize(picture: &Picture, height: u32, width: u32) -> Result<Picture, DataError> {
-    let view = View::of(picture);
-    resize_crop(picture, view.whole(), height, width)
+    let whole = CropBox::whole(picture.height(), picture.width());
+    resize_crop(picture, whole, height, width)
 }
 
 /// The part of a picture in `crop` at another size: Pillow's
-/// `picture.resize((width, height), BICUBIC, box=crop)` within one level. As there, the kernel
-/// reads pixels beyond the box where the picture has some.
+/// `picture.resize((width, height), BICUBIC, box=crop)` within one level; of a deep picture that of
+/// each channel in Pillow's mode `F`. As there, the kernel reads pixels beyond the box where the
+/// picture has some.
 ///
 /// # Errors
 /// [`DataError::Parameter`] for a size out of range or a box that is not inside the picture.
@@ -51,8 +61,26 @@ pub fn resize_crop(
 ) -> Result<Picture, DataError> {
     check_size(height, width)?;
     check_box(picture, crop)?;
+    let whole = Crop::whole(picture);
     let passes = Passes::of((picture.height(), picture.width()), (height, width));
-    Ok(View::of(picture).resized(crop, height, width, passes))
+    Ok(resized(picture, whole, crop, (height, width), passes))
+}
+
+/// Resizes the box `crop` of `part` of a picture to `size` (height, width). What lies outside of
+/// `part` is as if it were not there. `part` must lie inside of the picture, `crop` inside of `part`.
+pub(super) fn resized(
+    picture: &Picture,
+    part: Crop,
+    crop: CropBox,
+    size: (u32, u32),
+    passes: Passes,
+) -> Picture {
+    match picture.depth() {
+        Depth::Eight => View::of(picture, picture.pixels()).cut(part).resized(crop, size, passes),
+        Depth::Deep => {
+            View::of(picture, picture.deep_values()).cut(part).resized(crop, size, passes)
+        }
+    }
 }
 
 /// Which pass comes first.
@@ -74,9 +102,9 @@ impl Passes {
 }
 
 /// A picture or a part of one, without a copy.
-pub(super) struct View<'a> {
+struct View<'a, V> {
     /// From the first value on.
-    pixels: &'a [u8],
+    pixels: &'a [V],
     /// Values from one row to the next.
     stride: usize,
     width: u32,
@@ -84,11 +112,11 @@ pub(super) struct View<'a> {
     channels: usize,
 }
 
-impl<'a> View<'a> {
-    pub(super) fn of(picture: &'a Picture) -> Self {
+impl<'a, V> View<'a, V> {
+    fn of(picture: &Picture, pixels: &'a [V]) -> Self {
         let channels = picture.channels() as usize;
         Self {
-            pixels: picture.pixels(),
+            pixels,
             stride: picture.width() as usize * channels,
             width: picture.width(),
             height: picture.height(),
@@ -97,41 +125,42 @@ impl<'a> View<'a> {
     }
 
     /// A part on whole pixels, which must lie inside: what is beyond is as if it were not there.
-    pub(super) fn cut(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
-        let start = top as usize * self.stride + left as usize * self.channels;
-        Self { pixels: &self.pixels[start..], width, height, ..*self }
+    fn cut(&self, part: Crop) -> Self {
+        let start = part.top as usize * self.stride + part.left as usize * self.channels;
+        Self {
+            pixels: &self.pixels[start..],
+            width: part.width,
+            height: part.height,
+            stride: self.stride,
+            channels: self.channels,
+        }
     }
 
-    pub(super) fn size(&self) -> (u32, u32) {
-        (self.height, self.width)
+    fn rows(&self, first: u32, last: u32) -> Self {
+        self.cut(Crop { left: 0, top: first, width: self.width, height: last - first })
     }
 
-    pub(super) fn whole(&self) -> CropBox {
-        let (width, height) = (f64::from(self.width), f64::from(self.height));
-        CropBox { left: 0.0, top: 0.0, width, height }
+    fn columns(&self, first: u32, last: u32) -> Self {
+        self.cut(Crop { left: first, top: 0, width: last - first, height: self.height })
     }
 
     /// Values of a row.
-    fn row(&self, row: usize) -> &'a [u8] {
+    fn row(&self, row: usize) -> &'a [V] {
         let start = row * self.stride;
         &self.pixels[start..start + self.width as usize * self.channels]
     }
+}
 
+impl View<'_, u8> {
     /// Both passes. `crop` must lie inside.
-    pub(super) fn resized(
-        &self,
-        crop: CropBox,
-        height: u32,
-        width: u32,
-        passes: Passes,
-    ) -> Picture {
-        let columns = Taps::new(crop.left, crop.width, self.width, width);
-        let rows = Taps::new(crop.top, crop.height, self.height, height);
+    fn resized(&self, crop: CropBox, (height, width): (u32, u32), passes: Passes) -> Picture {
+        let columns = Taps::new(crop.left, crop.width, self.width, width).single();
+        let rows = Taps::new(crop.top, crop.height, self.height, height).single();
         let pixels = match passes {
             Passes::AcrossThenDown => {
                 // Only the rows that the pass down reads.
                 let (first, last) = rows.reads();
-                let part = self.cut(0, first, self.width, last - first);
+                let part = self.rows(first, last);
                 let middle = across(&part, &columns);
                 let channels = if self.channels == 1 { 1 } else { 4 };
                 let stride = width as usize * channels;
@@ -140,7 +169,7 @@ impl<'a> View<'a> {
             }
             Passes::DownThenAcross => {
                 let (first, last) = columns.reads();
-                let part = self.cut(first, 0, last - first, self.height);
+                let part = self.columns(first, last);
                 let middle = down(&part, &rows);
                 let stride = part.width as usize * self.channels;
                 let middle = View { pixels: &middle, stride, height, ..part };
@@ -154,12 +183,12 @@ impl<'a> View<'a> {
 
 /// For each pixel of the result along one side: the first pixel read, and the weights of it and
 /// those after it.
-struct Taps {
+struct Taps<W> {
     first: Vec<u32>,
-    weights: Vec<Vec<f32>>,
+    weights: Vec<Vec<W>>,
 }
 
-impl Taps {
+impl Taps<f64> {
     /// Takes `length` pixels from `from` on, of a side of `side` pixels, to `result` pixels.
     fn new(from: f64, length: f64, side: u32, result: u32) -> Self {
         let scale = length / f64::from(result);
@@ -176,11 +205,19 @@ impl Taps {
             let sum: f64 = (first..last).map(weight).sum();
             // A sum of zero cannot come from a centre inside the side.
             taps.first.push(first);
-            taps.weights.push((first..last).map(|x| (weight(x) / sum) as f32).collect());
+            taps.weights.push((first..last).map(|x| weight(x) / sum).collect());
         }
         taps
     }
 
+    /// With weights in float32.
+    fn single(self) -> Taps<f32> {
+        let single = |weights: Vec<f64>| weights.into_iter().map(|weight| weight as f32).collect();
+        Taps { first: self.first, weights: self.weights.into_iter().map(single).collect() }
+    }
+}
+
+impl<W> Taps<W> {
     /// First pixel read by any, and the one after the last.
     fn reads(&self) -> (u32, u32) {
         let ends = self.first.iter().zip(&self.weights).map(|(&f, w)| f + w.len() as u32);
@@ -193,7 +230,7 @@ impl Taps {
         self
     }
 
-    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+    fn iter(&self) -> impl Iterator<Item = (usize, &[W])> {
         self.first.iter().zip(&self.weights).map(|(&first, weights)| (first as usize, &weights[..]))
     }
 }
@@ -223,11 +260,11 @@ fn level(sum: f32) -> u8 {
 
 /// Resizes every row. Three channels become four, of which the last is nothing: a pixel then fills
 /// a vector on its whole way, where compilers would otherwise take its values one by one.
-fn across(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+fn across(source: &View<'_, u8>, columns: &Taps<f32>) -> Vec<u8> {
     if source.channels == 1 { across_grey(source, columns) } else { across_rgb(source, columns) }
 }
 
-fn across_rgb(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+fn across_rgb(source: &View<'_, u8>, columns: &Taps<f32>) -> Vec<u8> {
     /// Rows side by side: sums that don't wait for each other.
     const ROWS: usize = 4;
     let row_length = columns.first.len() * 4;
@@ -272,7 +309,7 @@ fn three_of_four(pixels: &[u8]) -> Vec<u8> {
 }
 
 /// Four sums side by side, of every fourth pixel each, fill a vector.
-fn across_grey(source: &View<'_>, columns: &Taps) -> Vec<u8> {
+fn across_grey(source: &View<'_, u8>, columns: &Taps<f32>) -> Vec<u8> {
     let row_length = columns.first.len();
     let mut result = vec![0; source.height as usize * row_length];
     let mut row = vec![0.0f32; source.width as usize];
@@ -297,7 +334,7 @@ fn across_grey(source: &View<'_>, columns: &Taps) -> Vec<u8> {
 }
 
 /// Resizes every column.
-fn down(source: &View<'_>, rows: &Taps) -> Vec<u8> {
+fn down(source: &View<'_, u8>, rows: &Taps<f32>) -> Vec<u8> {
     let length = source.width as usize * source.channels;
     let mut result = vec![0; rows.first.len() * length];
     let mut sums = vec![0.0f32; length];

@@ -4,15 +4,23 @@
 //! browsers do; such a picture would then be trained on unnoticed.
 
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
-use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat};
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat, ScalingFactor};
 
 use super::Limits;
 use crate::error::DecodeError;
 
 /// The pixels as libjpeg-turbo has them, and so Pillow and what is trained with it: the standard
 /// leaves the rounding of colours open, and networks see the difference. `None` for what this
-/// decoder does not take without a warning, which is left to the general one: CMYK, damage.
-pub(super) fn pixels(bytes: &[u8], color: ColorType, limits: &Limits) -> Option<DynamicImage> {
+/// decoder does not take without a warning, which is left to the general one: damage, rare kinds.
+///
+/// With `least_side`, at a half, a quarter or an eighth of the size while the short side keeps so
+/// many pixels: Pillow's `draft`. Most of the work is left out, not done and thrown away.
+pub(super) fn pixels(
+    bytes: &[u8],
+    color: ColorType,
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Option<DynamicImage> {
     let format = match color {
         ColorType::L8 => PixelFormat::Grayscale,
         ColorType::Rgb8 => PixelFormat::Rgb,
@@ -27,6 +35,13 @@ pub(super) fn pixels(bytes: &[u8], color: ColorType, limits: &Limits) -> Option<
     let mut decoder = Decoder::new_with_limits(bytes, limits).ok()?;
     decoder.set_output_format(format);
     decoder.set_stop_on_warning(true);
+    let header = decoder.header();
+    let short = u32::from(header.width.min(header.height));
+    let divisor =
+        [8, 4, 2].into_iter().find(|&by| short.div_ceil(by) >= least_side.unwrap_or(u32::MAX));
+    if let Some(divisor) = divisor {
+        decoder.set_scale(ScalingFactor::try_new(1, divisor).ok()?);
+    }
     let image = decoder.decode_image().ok()?;
     let (width, height) = (image.width as u32, image.height as u32);
     if format == PixelFormat::Grayscale {

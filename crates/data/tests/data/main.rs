@@ -5,12 +5,15 @@
 mod archive;
 mod augment;
 mod decode;
+mod deep;
 mod folder;
 mod list;
 mod loader;
 mod mix;
 mod pictures;
 mod pillow;
+mod reduced;
 mod sources;
+mod statistics;
 #[cfg(unix)]
 mod thousand;

@@ -11,6 +11,11 @@ const PICTURES: &str = include_str!("../fixtures/pictures.json");
 
 /// The twin of `source` in the script.
 pub(crate) fn source(kind: &str, height: u32, width: u32, channels: u32) -> Picture {
+    Picture::new(width, height, channels, values(kind, height, width, channels)).unwrap()
+}
+
+/// Its values, for any number of channels.
+pub(crate) fn values(kind: &str, height: u32, width: u32, channels: u32) -> Vec<u8> {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
@@ -32,7 +37,7 @@ pub(crate) fn source(kind: &str, height: u32, width: u32, channels: u32) -> Pict
             }
         }
     }
-    Picture::new(width, height, channels, pixels).unwrap()
+    pixels
 }
 
 struct Case {
@@ -157,18 +162,31 @@ macro_rules! jpeg_fixtures {
             $name,
             &include_bytes!(concat!("../fixtures/jpeg/", $name, ".jpg"))[..],
             &include_bytes!(concat!("../fixtures/jpeg/", $name, ".raw"))[..],
+            &include_bytes!(concat!("../fixtures/jpeg/", $name, ".reduced"))[..],
         )),*]
     };
 }
 
 #[test]
 fn jpeg_pixels_are_pillow_s_to_the_last_bit() {
-    for (name, file, pixels) in
+    for (name, file, pixels, reduced) in
         jpeg_fixtures!("444", "422", "420", "420_progressive", "420_restarts", "grey")
     {
         let channels = if name == "grey" { 1 } else { 3 };
         let picture = decode::decode(file, channels, &Limits::default()).unwrap();
         assert_eq!((picture.width(), picture.height()), (45, 37), "{name}");
         assert!(picture.pixels() == pixels, "{name}");
+        // A short side of 37 pixels, over 2, 4 and 8; one pixel more than that is not to be had.
+        let mut reduced = reduced;
+        for (height, width) in [(19, 23), (10, 12), (5, 6)] {
+            let limits = Limits::default();
+            let picture = decode::decode_reduced(file, channels, &limits, height).unwrap();
+            assert_eq!((picture.height(), picture.width()), (height, width), "{name}");
+            let expected = reduced.split_off(..picture.pixels().len()).unwrap();
+            assert!(picture.pixels() == expected, "{name} {height}×{width}");
+            let larger = decode::decode_reduced(file, channels, &limits, height + 1).unwrap();
+            assert!(larger.height() > height, "{name}");
+        }
+        assert!(reduced.is_empty());
     }
 }

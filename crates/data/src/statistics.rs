@@ -1,0 +1,245 @@
+//! What the pictures of a set are: values of their channels, sizes, kinds of files.
+//!
+//! Sums are taken picture by picture in float64 and put together in the set's order, so that the
+//! result does not depend on the number of threads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use serde::Serialize;
+
+use crate::decode::{self, FileKind, Limits};
+use crate::error::{DataError, DecodeError};
+use crate::picture::{Depth, Picture, PixelFormat};
+use crate::source::{ImageFolder, Skipped};
+
+mod channel;
+
+pub use channel::ChannelStatistics;
+use channel::{Moments, Values};
+
+/// Statistics of a set's pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Statistics {
+    /// Pictures in the set.
+    pub set: usize,
+    /// Pictures looked at.
+    pub looked_at: usize,
+    /// Pictures of those that count below: all but [`skipped`](Self::skipped).
+    pub pictures: usize,
+    /// Their pixels.
+    pub pixels: u64,
+    /// Of each channel; empty where no picture could be used. 8-bit values are over 255, deep ones as
+    /// a [`Picture`] has them.
+    pub channels: Vec<ChannelStatistics>,
+    /// Rows of the upright pictures.
+    pub height: Option<Sides>,
+    /// Columns of the upright pictures.
+    pub width: Option<Sides>,
+    /// What the files hold, and how many hold it: also files that cannot be used as asked for.
+    pub kinds: Vec<KindCount>,
+    /// Files that could not be used, with the reason.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Sides of pictures, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sides {
+    /// The smallest.
+    pub smallest: u32,
+    /// The lower of the two in the middle where there are two.
+    pub median: u32,
+    /// The largest.
+    pub largest: u32,
+}
+
+/// Files of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct KindCount {
+    /// The kind.
+    #[serde(flatten)]
+    pub kind: FileKind,
+    /// How many.
+    pub files: usize,
+}
+
+/// Values a channel that percentiles are taken from, all pictures together; beyond it they come from
+/// some pixels of each picture.
+const KEPT: usize = 1 << 20;
+
+/// What one file gives.
+struct Found {
+    kind: Option<FileKind>,
+    values: Result<(u32, u32, Values), DecodeError>,
+}
+
+impl Statistics {
+    /// Looks at the pictures of a set, as `format` (a number alone stands for so many channels of 8
+    /// bits): at all, or at `sample` of them, evenly spaced. `workers` threads do it; with 0, the
+    /// calling one.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for a sample of none, or a number of channels that the depth does
+    /// not allow; [`DataError::Worker`] where no thread can be started. A file that cannot be used is
+    /// none: see [`skipped`](Self::skipped).
+    pub fn of(
+        folder: &ImageFolder,
+        format: impl Into<PixelFormat>,
+        sample: Option<usize>,
+        workers: usize,
+        limits: &Limits,
+    ) -> Result<Self, DataError> {
+        let format = format.into();
+        format.check()?;
+        let set = folder.len();
+        let looked_at = sample.unwrap_or(set).min(set);
+        if sample == Some(0) {
+            return Err(DataError::Parameter {
+                what: "number of pictures to look at",
+                value: "0".to_owned(),
+                mend: "use at least 1, or leave it out to look at all".to_owned(),
+            });
+        }
+        // No overflow: both are counts of pictures, of which there are 2³² at most.
+        let index = |i: usize| (i as u64 * set as u64 / looked_at as u64) as usize;
+        let kept = (KEPT / looked_at.max(1)).max(1);
+        let look = |i: usize| look(folder, index(i), format, kept, limits);
+        let mut sums = Sums::default();
+        let mut add = |i: usize, found: Found| sums.add(folder, index(i), found);
+        if workers == 0 {
+            (0..looked_at).for_each(|i| add(i, look(i)));
+        } else {
+            in_order(looked_at, workers, look, add)?;
+        }
+        Ok(sums.finish(set, looked_at))
+    }
+}
+
+/// Runs `work` on 0 to `count` in threads, and hands the results on in order.
+fn in_order<T: Send>(
+    count: usize,
+    workers: usize,
+    work: impl Fn(usize) -> T + Sync,
+    mut take: impl FnMut(usize, T),
+) -> Result<(), DataError> {
+    let next = AtomicUsize::new(0);
+    let run = |sender: mpsc::SyncSender<(usize, T)>| {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count || sender.send((i, work(i))).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        // Few wait to be taken, so that a slow receiver is not flooded.
+        let (sender, receiver) = mpsc::sync_channel(2 * workers);
+        for number in 0..workers.min(count) {
+            let (sender, run) = (sender.clone(), &run);
+            let thread = std::thread::Builder::new().name(format!("fcmae-stats-{number}"));
+            // Where this ends early, the receiver goes, and with it the threads that were started.
+            thread
+                .spawn_scoped(scope, move || run(sender))
+                .map_err(|error| DataError::Worker(format!("could not be started: {error}")))?;
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut wanted = 0;
+        for (i, result) in receiver {
+            early.insert(i, result);
+            while let Some(result) = early.remove(&wanted) {
+                take(wanted, result);
+                wanted += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// One file: its kind, and the sums of its picture.
+fn look(
+    folder: &ImageFolder,
+    index: usize,
+    format: PixelFormat,
+    kept: usize,
+    limits: &Limits,
+) -> Found {
+    let bytes = match folder.read(index, limits) {
+        Ok(bytes) => bytes,
+        Err(error) => return Found { kind: None, values: Err(error) },
+    };
+    let kind = decode::kind(&bytes, limits).ok();
+    let values = decode::decode(&bytes, format, limits)
+        .map(|picture| (picture.height(), picture.width(), values_of(&picture, kept)));
+    Found { kind, values }
+}
+
+fn values_of(picture: &Picture, kept: usize) -> Values {
+    let channels = picture.channels() as usize;
+    match picture.depth() {
+        Depth::Eight => {
+            Values::of(picture.pixels(), channels, kept, |value| f64::from(value) / 255.0)
+        }
+        Depth::Deep => Values::of(picture.deep_values(), channels, kept, f64::from),
+    }
+}
+
+/// What has been put together so far.
+#[derive(Default)]
+struct Sums {
+    moments: Vec<Moments>,
+    /// Values for the percentiles, a channel.
+    kept: Vec<Vec<f32>>,
+    heights: Vec<u32>,
+    widths: Vec<u32>,
+    kinds: BTreeMap<FileKind, usize>,
+    skipped: Vec<Skipped>,
+}
+
+impl Sums {
+    fn add(&mut self, folder: &ImageFolder, index: usize, found: Found) {
+        if let Some(kind) = found.kind {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+        match found.values {
+            Ok((height, width, values)) => {
+                self.heights.push(height);
+                self.widths.push(width);
+                self.moments.resize_with(values.moments.len(), Moments::default);
+                self.kept.resize_with(values.kept.len(), Vec::new);
+                for (sum, moments) in self.moments.iter_mut().zip(&values.moments) {
+                    sum.merge(moments);
+                }
+                for (all, kept) in self.kept.iter_mut().zip(values.kept) {
+                    all.extend(kept);
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.skipped.push(Skipped { path: folder.path(index), reason });
+            }
+        }
+    }
+
+    fn finish(self, set: usize, looked_at: usize) -> Statistics {
+        let channels = self.moments.iter().zip(self.kept);
+        Statistics {
+            set,
+            looked_at,
+            pictures: self.heights.len(),
+            pixels: self.moments.first().map_or(0, Moments::count),
+            channels: channels.map(|(moments, kept)| moments.finish(kept)).collect(),
+            height: sides(self.heights),
+            width: sides(self.widths),
+            kinds: self.kinds.into_iter().map(|(kind, files)| KindCount { kind, files }).collect(),
+            skipped: self.skipped,
+        }
+    }
+}
+
+fn sides(mut sides: Vec<u32>) -> Option<Sides> {
+    sides.sort_unstable();
+    let (&smallest, &largest) = (sides.first()?, sides.last()?);
+    Some(Sides { smallest, median: sides[(sides.len() - 1) / 2], largest })
+}
