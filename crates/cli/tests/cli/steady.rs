@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use crate::command::command;
 use crate::trained::{CLASSES, Trained, draw};
 
-/// Steps over which what is taken is looked at, and its middle value kept: at any one moment a batch,
-/// a checkpoint or an evaluation is under way.
-const EARLY: std::ops::Range<u64> = 200..300;
-const LATE: std::ops::Range<u64> = 1900..2000;
+const STEPS: u64 = 2000;
+/// Steps over which what is taken is looked at, and its middle value kept: at any one moment a batch, a
+/// checkpoint or an evaluation is under way.
+const PART: u64 = 100;
+/// The part that begins with step 200, and the last one.
+const EARLY: usize = 2;
+const LATE: usize = 19;
 
 /// Ended when dropped.
 struct Running(Child);
@@ -35,14 +38,15 @@ fn taken(process: u32) -> (u64, u64) {
 
 /// Middle values of memory and of open files.
 fn middle(mut samples: Vec<(u64, u64)>) -> (u64, u64) {
+    assert!(!samples.is_empty(), "steps are too fast to be looked at");
     let middle = samples.len() / 2;
     let memory = samples.select_nth_unstable_by_key(middle, |sample| sample.0).1.0;
     let files = samples.select_nth_unstable_by_key(middle, |sample| sample.1).1.1;
     (memory, files)
 }
 
-/// Runs a command up to step 2,000, and gives what it took early and late.
-fn watch(mut command: std::process::Command, run: &Path) -> [(u64, u64); 2] {
+/// Runs a command up to step 2,000, and gives what it took in every part.
+fn watch(mut command: std::process::Command, run: &Path) -> Vec<(u64, u64)> {
     let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let began = Instant::now();
     let alive = |child: &mut Child| {
@@ -56,8 +60,8 @@ fn watch(mut command: std::process::Command, run: &Path) -> [(u64, u64); 2] {
     }
     let mut lines = BufReader::new(File::open(&metrics).unwrap());
     let (mut step, mut line) = (0, String::new());
-    let (mut early, mut late) = (Vec::new(), Vec::new());
-    while step < LATE.end {
+    let mut parts = vec![Vec::new(); (STEPS / PART) as usize];
+    while step < STEPS {
         // Only whole lines: the rest of one is read by a later call.
         while lines.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -65,14 +69,11 @@ fn watch(mut command: std::process::Command, run: &Path) -> [(u64, u64); 2] {
             line.clear();
         }
         alive(&mut child.0);
-        if EARLY.contains(&step) {
-            early.push(taken(child.0.id()));
-        } else if LATE.contains(&step) {
-            late.push(taken(child.0.id()));
+        if let Some(part) = parts.get_mut((step / PART) as usize) {
+            part.push(taken(child.0.id()));
         }
     }
-    assert!(early.len() > 50 && late.len() > 50, "{} and {} samples", early.len(), late.len());
-    [early, late].map(middle)
+    parts.into_iter().map(middle).collect()
 }
 
 /// Fault 22: from step 200 to step 2,000 resident memory grows by less than 2 %, and as many files are
@@ -84,7 +85,8 @@ fn memory_and_open_files_are_the_same_after_two_thousand_steps() {
     let folder = tempfile::tempdir().unwrap();
     let pictures = folder.path().join("pictures");
     draw(&pictures, &CLASSES, 16);
-    for kind in ["pretrain", "finetune"] {
+    let kinds = ["pretrain", "finetune"];
+    let parts = kinds.map(|kind| {
         let run = folder.path().join(kind);
         let mut command = command(&[&kind, &"--data", &pictures, &"--out", &run]);
         command.arg("--config").arg(trained.recipe(kind));
@@ -102,13 +104,14 @@ fn memory_and_open_files_are_the_same_after_two_thousand_steps() {
             command.arg("--from").arg(trained.pretrained());
             command.args(["--set", "finetune.ema=0.99", "--set", "finetune.evaluate_every=10"]);
         }
-        let [(early, files), (late, files_late)] = watch(command, &run);
+        let parts = watch(command, &run);
+        println!("{kind}: (KiB, open files) of every {PART} steps: {parts:?}");
+        parts
+    });
+    for (kind, parts) in kinds.iter().zip(parts) {
+        let [(early, files), (late, files_late)] = [EARLY, LATE].map(|part| parts[part]);
         let growth = late as f64 / early as f64 - 1.0;
-        println!(
-            "{kind}: {early} KiB and {files} files about step 250, {late} KiB and {files_late} files \
-             about step 1950 ({:+.2} %)",
-            100.0 * growth
-        );
+        println!("{kind}: from {early} to {late} KiB, {:+.2} %", 100.0 * growth);
         assert!(growth < 0.02, "{kind}: from {early} to {late} KiB");
         assert_eq!(files, files_late, "{kind}: open files");
     }
