@@ -55,10 +55,10 @@ pub enum DataError {
     /// The data folder, archive or list is not there.
     #[error("{}: no such folder, archive or list; check the path", printable(.0))]
     Missing(PathBuf),
-    /// The data path is a file, and neither an archive nor a list.
+    /// The data path is a file, and neither an archive, nor a Parquet file, nor a list.
     #[error(
-        "{}: not a folder, nor a .tar archive, nor a list of files (.csv, .tsv, .txt); give the \
-         folder that holds the pictures",
+        "{}: not a folder, nor a .tar archive, nor a .parquet file, nor a list of files (.csv, .tsv, \
+         .txt); give the folder that holds the pictures",
         printable(.0)
     )]
     NotAFolder(PathBuf),
@@ -74,6 +74,14 @@ pub enum DataError {
     #[error("{}: cannot be used as an archive: {reason}", printable(.path))]
     Archive {
         /// The archive.
+        path: PathBuf,
+        /// The reason, and the mend.
+        reason: String,
+    },
+    /// A Parquet file, or a folder of them, of which nothing can be used.
+    #[error("{}: cannot be used as Parquet: {reason}", printable(.path))]
+    Parquet {
+        /// The file or folder.
         path: PathBuf,
         /// The reason, and the mend.
         reason: String,

@@ -9,6 +9,8 @@ mod folder;
 mod list;
 mod loader;
 mod mix;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pictures;
 mod pillow;
 mod sources;
