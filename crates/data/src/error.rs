@@ -94,6 +94,42 @@ pub enum DataError {
         /// The reason, and the mend.
         reason: String,
     },
+    /// A recorded split that cannot be used.
+    #[error(
+        "{}: cannot be used as a recorded split: {reason}; give the split.csv of a run as it is",
+        printable(.path)
+    )]
+    Split {
+        /// The table.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// Pictures of a recorded split that the set does not have.
+    #[error(
+        "{}: {missing} of {recorded} recorded pictures are not in it ({}); give the data that was \
+         recorded",
+        printable(.path),
+        first_names(.first)
+    )]
+    NotInSet {
+        /// The set.
+        path: PathBuf,
+        /// Pictures that are missing.
+        missing: usize,
+        /// Pictures that the part has.
+        recorded: usize,
+        /// The first few that are missing.
+        first: Vec<String>,
+    },
+    /// A file that cannot be written.
+    #[error("{}: cannot be written: {source}", printable(.path))]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// Nothing with a picture's extension.
     #[error(
         "{}: no picture in it (looked for files ending in {extensions}, passed over {passed_over} other files, \

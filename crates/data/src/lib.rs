@@ -33,4 +33,4 @@ pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
 pub use picture::Picture;
-pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};
+pub use source::{Amount, ImageFolder, Labels, Part, Sample, Skipped, Split};

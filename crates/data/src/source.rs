@@ -18,9 +18,11 @@ mod list;
 #[cfg_attr(not(feature = "parquet"), path = "source/no_parquet.rs")]
 mod parquet;
 mod read;
+mod recorded;
 mod split;
 
 pub use folder::EXTENSIONS;
+pub use recorded::{Part, Split};
 pub use split::Amount;
 
 /// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a

@@ -248,7 +248,7 @@ fn settle(
 }
 
 /// Several paths as one, for a message.
-fn all(roots: &[PathBuf]) -> PathBuf {
+pub(super) fn all(roots: &[PathBuf]) -> PathBuf {
     let mut text = std::ffi::OsString::new();
     for (position, root) in roots.iter().enumerate() {
         if position > 0 {

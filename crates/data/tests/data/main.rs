@@ -13,4 +13,5 @@ mod mix;
 mod parquet;
 mod pictures;
 mod pillow;
+mod recorded;
 mod sources;
