@@ -74,10 +74,10 @@ pub enum DataError {
     /// The data folder, archive or list is not there.
     #[error("{}: no such folder, archive or list; check the path", printable(.0))]
     Missing(PathBuf),
-    /// The data path is a file, and neither an archive nor a list.
+    /// The data path is a file, and neither an archive, nor a Parquet file, nor a list.
     #[error(
-        "{}: not a folder, nor a .tar archive, nor a list of files (.csv, .tsv, .txt); give the \
-         folder that holds the pictures",
+        "{}: not a folder, nor a .tar archive, nor a .parquet file, nor a list of files (.csv, .tsv, \
+         .txt); give the folder that holds the pictures",
         printable(.0)
     )]
     NotAFolder(PathBuf),
@@ -97,6 +97,14 @@ pub enum DataError {
         /// The reason, and the mend.
         reason: String,
     },
+    /// A Parquet file, or a folder of them, of which nothing can be used.
+    #[error("{}: cannot be used as Parquet: {reason}", printable(.path))]
+    Parquet {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason, and the mend.
+        reason: String,
+    },
     /// A list of which nothing can be used.
     #[error("{}: cannot be used as a list of pictures: {reason}", printable(.path))]
     List {
@@ -104,6 +112,42 @@ pub enum DataError {
         path: PathBuf,
         /// The reason, and the mend.
         reason: String,
+    },
+    /// A recorded split that cannot be used.
+    #[error(
+        "{}: cannot be used as a recorded split: {reason}; give the split.csv of a run as it is",
+        printable(.path)
+    )]
+    Split {
+        /// The table.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// Pictures of a recorded split that the set does not have.
+    #[error(
+        "{}: {missing} of {recorded} recorded pictures are not in it ({}); give the data that was \
+         recorded",
+        printable(.path),
+        first_names(.first)
+    )]
+    NotInSet {
+        /// The set.
+        path: PathBuf,
+        /// Pictures that are missing.
+        missing: usize,
+        /// Pictures that the part has.
+        recorded: usize,
+        /// The first few that are missing.
+        first: Vec<String>,
+    },
+    /// A file that cannot be written.
+    #[error("{}: cannot be written: {source}", printable(.path))]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
     },
     /// Nothing with a picture's extension.
     #[error(

@@ -1,7 +1,8 @@
 //! Image files to training batches, without a tensor framework.
 //!
 //! Modules in the order in which data flows:
-//! - [`source`]: folders, tar archives and lists become one sorted list of samples, and parts of it;
+//! - [`source`]: folders, tar archives, Parquet files and lists become one sorted list of samples, and
+//!   parts of it;
 //! - [`random`]: every random choice as a function of (seed, purpose, epoch, sample);
 //! - [`sampler`]: which samples stand in which batch;
 //! - [`decode`]: one file becomes one [`Picture`];
@@ -34,5 +35,5 @@ pub use error::{DataError, DecodeError};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
-pub use source::{Amount, ImageFolder, Labels, Sample, Skipped};
+pub use source::{Amount, ImageFolder, Labels, Part, Sample, Skipped, Split};
 pub use statistics::Statistics;

@@ -1,10 +1,12 @@
-//! Where pictures come from: folders of files, tar archives and lists as one sorted list of samples.
+//! Where pictures come from: folders of files, tar archives, Parquet files and lists as one sorted list
+//! of samples.
 //!
 //! Nothing is decoded here, and of an archive only the headers are read: what stays in memory is a
 //! name, a size and a place for each picture.
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
@@ -13,13 +15,18 @@ mod archive;
 mod classes;
 mod folder;
 mod list;
+#[cfg_attr(not(feature = "parquet"), path = "source/no_parquet.rs")]
+mod parquet;
 mod read;
+mod recorded;
 mod split;
 
 pub use folder::EXTENSIONS;
+pub use recorded::{Part, Split};
 pub use split::Amount;
 
-/// What labels are taken from: class folders, an archive's `KEY.cls`, a list's label column.
+/// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a
+/// Parquet file.
 #[derive(Clone, Copy, Debug)]
 pub enum Labels<'a> {
     /// Any layout; samples have no labels. For pre-training.
@@ -29,35 +36,39 @@ pub enum Labels<'a> {
     /// all are numbers and none is a folder's name, as numbers.
     Required,
     /// As `Required`, for the classes a network already has: labels are positions in this list, a
-    /// class that it does not name is an error, and a class may be absent. A number from an archive
-    /// or a list that is no name in it is taken for a position.
+    /// class that it does not name is an error, and a class may be absent. A number from an archive,
+    /// a list or a Parquet file that is no name in it is taken for a position.
     Classes(&'a [String]),
 }
 
 /// One picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there.
+    /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there;
+    /// of a Parquet file, the picture's name in it, or the file's name and the row.
     pub path: PathBuf,
     /// Position in [`ImageFolder::classes`]; `None` where labels are ignored.
     pub label: Option<usize>,
     /// Size in bytes when the set was read.
     pub bytes: u64,
-    /// Time of the last change of the file (of an archive, of the whole archive) when the set was
-    /// read, where the system knows it.
+    /// Time of the last change of the file (of an archive or Parquet file, of the whole) when the
+    /// set was read, where the system knows it.
     pub modified: Option<SystemTime>,
     /// Position in the set's bases.
     base: u32,
-    /// Of an archive: where the picture's bytes begin. Else 0.
+    /// Of an archive: where the picture's bytes begin. Of a Parquet file: the position of the extent
+    /// that it lies in, in the upper half, and where it begins in it. Else 0.
     offset: u64,
 }
 
-/// What a sample's path is relative to: a folder, or an archive.
+/// What a sample's path is relative to: a folder, an archive or a Parquet file.
 #[derive(Clone, Debug)]
 struct Base {
     path: PathBuf,
-    /// Of an archive: its size in bytes when the set was read.
+    /// Of an archive or Parquet file: its size in bytes when the set was read.
     archive: Option<u64>,
+    /// Of a Parquet file with pictures: the parts of it that they lie in.
+    extents: Arc<[parquet::Extent]>,
 }
 
 /// A file that is left out, and why. Serialises as `{"path": …, "reason": …}`, with control
@@ -75,10 +86,11 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&printable(path))
 }
 
-/// A set of pictures: the samples of one or several folders, archives and lists, sorted by path.
+/// A set of pictures: the samples of one or several folders, archives, Parquet files and lists, sorted
+/// by path.
 ///
 /// The same pictures under the same names are the same set, with the same fingerprint and batches,
-/// whether they lie in a folder, in any number of archives, or are named by a list.
+/// whether they lie in a folder, in any number of archives or Parquet files, or are named by a list.
 #[derive(Clone, Debug)]
 pub struct ImageFolder {
     /// What was opened, in the order given.
@@ -88,7 +100,7 @@ pub struct ImageFolder {
     /// The pictures, sorted by path, so that positions never depend on the file system.
     pub samples: Vec<Sample>,
     /// What was meant for a picture and cannot be one: FIFOs, broken links, members of an archive
-    /// that is cut short, files that a list names and that are missing; and folders that cannot be
+    /// that is cut short, rows without a picture, files that a list names and that are missing; and folders that cannot be
     /// entered.
     pub skipped: Vec<Skipped>,
     /// Hidden files, and files with other extensions.
@@ -104,6 +116,13 @@ impl ImageFolder {
     /// - a folder without pictures and with `.tar` archives: all archives below it, as one set;
     /// - a tar archive: its members that are named like pictures; labels are those of `KEY.cls`, a
     ///   number or a name, or where the archive has none, the members' folders;
+    /// - a `.parquet` file, as data sets of the Hugging Face Hub have them (needs the feature
+    ///   `parquet`): a column of pictures, of type image or of bytes and named `image`; labels are
+    ///   those of the column `label`, `labels` or `class`, else of the only one of type class label,
+    ///   else the folders in the pictures' names. Pictures that are stored uncompressed or by Snappy
+    ///   are read one by one; of gzip and Zstandard, a page is unpacked up to the picture;
+    /// - a folder with neither pictures nor archives, and with `.parquet` files: all below it, as one
+    ///   set. Of several splits, such as train and test, none is chosen: that is an error;
     /// - a `.csv` or `.tsv` file: a path a line and, in the second column, a label. The first line
     ///   may name the columns: path, file or image; label or class;
     /// - a `.txt` file: a path a line, without labels. Paths in lists are absolute, or relative to the
@@ -117,7 +136,7 @@ impl ImageFolder {
         Self::open_all(&[root.into()], labels)
     }
 
-    /// Reads several folders, archives and lists (see [`open`](Self::open)) as one set; classes of
+    /// Reads several folders, archives, Parquet files and lists (see [`open`](Self::open)) as one set; classes of
     /// the same name are one class.
     ///
     /// # Errors
@@ -136,8 +155,8 @@ impl ImageFolder {
         self.samples.is_empty()
     }
 
-    /// The whole path of a sample's file. Of an archive's member, the archive's path and the
-    /// member's name behind it: a name for messages; [`read`](Self::read) gives the bytes.
+    /// The whole path of a sample's file. Of an archive or Parquet file, its path and the picture's
+    /// name behind it: a name for messages; [`read`](Self::read) gives the bytes.
     ///
     /// # Panics
     /// When there is no sample at `index`.

@@ -255,7 +255,7 @@ fn label(member: &Member, members: &mut Members) -> Result<String, String> {
 
 /// A member's name as text: bytes that are no UTF-8 are escaped, since the name only has to be told
 /// apart from others.
-fn legible(name: &[u8]) -> String {
+pub(super) fn legible(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(name) => name.to_owned(),
         Err(_) => {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Base, EXTENSIONS, ImageFolder, Labels, Sample, Skipped, archive, folder, list, portable_bytes,
-    printable,
+    Base, EXTENSIONS, ImageFolder, Labels, Sample, Skipped, archive, folder, list, parquet,
+    portable_bytes, printable,
 };
 use crate::error::DataError;
 
@@ -27,9 +28,9 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Adds what samples' paths are relative to; `archive` is the size of one.
+    /// Adds what samples' paths are relative to; `archive` is the size of one, or of a Parquet file.
     pub(super) fn base(&mut self, path: &Path, archive: Option<u64>) -> u32 {
-        self.bases.push(Base { path: path.to_path_buf(), archive });
+        self.bases.push(Base { path: path.to_path_buf(), archive, extents: [].into() });
         u32::try_from(self.bases.len() - 1).expect("fewer than 2³² folders and archives")
     }
 
@@ -59,12 +60,12 @@ pub(super) struct Names {
 
 struct Name {
     text: String,
-    /// Whether some folder has this name; else an archive or a list wrote it.
+    /// Whether some folder has this name; else an archive, a list or a Parquet file wrote it.
     folder: bool,
 }
 
 impl Names {
-    /// The position of a name that an archive or a list wrote.
+    /// The position of a name that an archive, a list or a Parquet file wrote.
     pub(super) fn written(&mut self, text: &str) -> usize {
         self.position(text, false)
     }
@@ -183,10 +184,19 @@ fn add(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     if archive::is_one(root).map_err(unreadable)? {
         return archive::gather_one(root, set);
     }
+    if folder::is_parquet(root.as_os_str()) || starts_with(root, b"PAR1").map_err(unreadable)? {
+        return parquet::gather_one(root, set);
+    }
     match list::kind(root) {
         Some(kind) => list::gather(root, kind, set),
         None => Err(DataError::NotAFolder(root.to_path_buf())),
     }
+}
+
+fn starts_with(path: &Path, mark: &[u8; 4]) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(4).read_to_end(&mut start)?;
+    Ok(start == mark)
 }
 
 /// Decides the classes, and turns the samples' labels into positions among them.
@@ -238,7 +248,7 @@ fn settle(
 }
 
 /// Several paths as one, for a message.
-fn all(roots: &[PathBuf]) -> PathBuf {
+pub(super) fn all(roots: &[PathBuf]) -> PathBuf {
     let mut text = std::ffi::OsString::new();
     for (position, root) in roots.iter().enumerate() {
         if position > 0 {

@@ -6,30 +6,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::classes::Gathered;
-use super::{Sample, Skipped, archive, printable};
+use super::{Sample, Skipped, archive, parquet, printable};
 use crate::error::DataError;
 
 /// Extensions that are looked for, in small letters. The format itself is told by the content.
 pub const EXTENSIONS: [&str; 10] =
     ["bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
-/// Adds what lies below a folder: its pictures, or where there are none, its archives' pictures.
+/// Adds what lies below a folder: its pictures, or where there are none, those of its archives, or
+/// where there are none either, those of its Parquet files.
 pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let base = set.base(root, None);
     let mut walk = Walk { base, ..Walk::default() };
     walk.run(root)?;
-    let Walk { mut samples, archives, compressed, skipped, passed_over, top_folders, .. } = walk;
+    let Walk { mut samples, archives, compressed, parquet, skipped, passed_over, .. } = walk;
+    let top_folders = walk.top_folders;
     set.skipped.extend(skipped);
     set.passed_over += passed_over;
-    let beside = |path| Skipped {
+    let beside = |path, what| Skipped {
         path,
-        reason: "an archive beside pictures; give archives a folder of their own".to_owned(),
+        reason: format!("{what}; give such files a folder of their own"),
     };
+    if samples.is_empty() && archives.is_empty() && !parquet.is_empty() {
+        set.passed_over += compressed.len();
+        return parquet::gather(root, &parquet, set);
+    }
+    let rest = |path| beside(path, "a Parquet file beside pictures or archives");
+    set.skipped.extend(parquet.into_iter().map(rest));
     if samples.is_empty() && !archives.is_empty() {
         set.skipped.extend(compressed.into_iter().map(archive::compressed));
         return archive::gather(&archives, set);
     }
-    set.skipped.extend(archives.into_iter().map(beside));
+    let rest = |path| beside(path, "an archive beside pictures");
+    set.skipped.extend(archives.into_iter().map(rest));
     set.passed_over += compressed.len();
     if set.labelled {
         set.top_folders.extend(top_folders);
@@ -51,6 +60,8 @@ struct Walk {
     archives: Vec<PathBuf>,
     /// Files named like compressed ones.
     compressed: Vec<PathBuf>,
+    /// Files named like Parquet files.
+    parquet: Vec<PathBuf>,
     skipped: Vec<Skipped>,
     passed_over: usize,
     /// Folders directly in the root.
@@ -144,6 +155,7 @@ impl Walk {
             if linked { links.push_back(next) } else { pending.push(next) }
         } else if !picture_name {
             match archive::named(name) {
+                None if meta.is_file() && is_parquet(name) => self.parquet.push(path),
                 Some(archive::Named::Tar) if meta.is_file() => self.archives.push(path),
                 Some(archive::Named::Compressed) => self.compressed.push(path),
                 _ => self.passed_over += 1,
@@ -203,4 +215,9 @@ pub(super) fn has_picture_extension(name: &OsStr) -> bool {
         .extension()
         .and_then(OsStr::to_str)
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+/// Whether a file is named like a Parquet file.
+pub(super) fn is_parquet(name: &OsStr) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 
-use super::ImageFolder;
+use super::{ImageFolder, parquet};
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
 
@@ -24,6 +24,9 @@ impl ImageFolder {
             return decode::read_file(&self.path(index), limits);
         }
         decode::check("the file's size in bytes", sample.bytes, limits.bytes)?;
+        if !base.extents.is_empty() {
+            return parquet::read(base, sample);
+        }
         // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
         // a set may have more archives than a process may have open files.
         let mut file = File::open(&base.path)?;

@@ -10,8 +10,11 @@ mod folder;
 mod list;
 mod loader;
 mod mix;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pictures;
 mod pillow;
+mod recorded;
 mod reduced;
 mod sources;
 mod statistics;

@@ -1,0 +1,176 @@
+//! Which columns hold the pictures, their names and their labels.
+
+use serde_json::Value as Json;
+
+use super::footer::{Footer, Leaf, Physical};
+
+/// Columns of labels, by name.
+const LABELS: [&str; 3] = ["label", "labels", "class"];
+
+/// Columns of pictures, by name, where their type does not tell.
+const PICTURES: [&str; 9] =
+    ["image", "img", "picture", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes"];
+
+/// Positions among a file's columns.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// The bytes of pictures.
+    pub(super) pictures: usize,
+    /// Their names.
+    pub(super) names: Option<usize>,
+    pub(super) labels: Option<usize>,
+    /// What the numbers of the label column mean.
+    pub(super) classes: Option<Vec<String>>,
+}
+
+impl Choice {
+    /// Chooses columns. `Err` says which there are, and the mend.
+    pub(super) fn new(footer: &Footer, labelled: bool) -> Result<Self, String> {
+        let features = match &footer.features {
+            Some(text) => features(text)?,
+            None => Json::Null,
+        };
+        let leaves = &footer.leaves;
+        let (pictures, names) = pictures(leaves, &features)?;
+        let labels = if labelled { labels(leaves, &features)? } else { None };
+        if labelled && labels.is_none() && names.is_none() {
+            return Err(format!(
+                "labels are needed, and it has no column of them, named {}; its columns are {}",
+                LABELS.join(", "),
+                quoted(&columns(leaves))
+            ));
+        }
+        let classes = labels.and_then(|at| class_names(&features, &leaves[at].path[0]));
+        Ok(Self { pictures, names, labels, classes })
+    }
+
+    /// The columns chosen: pictures, and where there are any, names and labels.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        [Some(self.pictures), self.names, self.labels].into_iter().flatten().collect()
+    }
+}
+
+/// What Hugging Face writes about each column.
+fn features(text: &str) -> Result<Json, String> {
+    let json: Json = serde_json::from_str(text)
+        .map_err(|error| format!("its description by Hugging Face is damaged: {error}"))?;
+    Ok(json.pointer("/info/features").cloned().unwrap_or_default())
+}
+
+fn is_type(features: &Json, column: &str, name: &str) -> bool {
+    features.get(column).and_then(|feature| feature.get("_type")).is_some_and(|kind| kind == name)
+}
+
+fn class_names(features: &Json, column: &str) -> Option<Vec<String>> {
+    let names = features.get(column).filter(|_| is_type(features, column, "ClassLabel"))?;
+    let names = names.get("names")?.as_array()?;
+    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// The leaf with a path.
+fn leaf(leaves: &[Leaf], path: &[&str]) -> Option<usize> {
+    leaves.iter().position(|leaf| leaf.path == path)
+}
+
+/// The names at the top, each once.
+fn columns(leaves: &[Leaf]) -> Vec<&str> {
+    let mut names: Vec<&str> = leaves.iter().map(|leaf| leaf.path[0].as_str()).collect();
+    names.dedup();
+    names
+}
+
+fn quoted(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    if names.len() > SHOWN {
+        text.push("…".to_owned());
+    }
+    text.join(", ")
+}
+
+/// The columns of pictures and of their names.
+fn pictures(leaves: &[Leaf], features: &Json) -> Result<(usize, Option<usize>), String> {
+    let columns = columns(leaves);
+    let bytes = |column: &&str| {
+        leaf(leaves, &[column, "bytes"]).filter(|&at| leaves[at].physical == Physical::Bytes)
+    };
+    let plain = |column: &&str| {
+        let at = leaf(leaves, &[column])?;
+        (leaves[at].physical == Physical::Bytes && !leaves[at].text).then_some(at)
+    };
+    let declared: Vec<&str> =
+        columns.iter().copied().filter(|column| is_type(features, column, "Image")).collect();
+    let with = |keep: &dyn Fn(&&str) -> bool| columns.iter().copied().filter(keep).collect();
+    let mut candidates: Vec<&str> = if declared.is_empty() {
+        let path = |column: &&str| leaf(leaves, &[column, "path"]).is_some();
+        with(&|column| bytes(column).is_some() && path(column))
+    } else {
+        declared
+    };
+    if candidates.is_empty() {
+        candidates = with(&|column| {
+            let named = PICTURES.iter().any(|name| column.eq_ignore_ascii_case(name));
+            named && (plain(column).is_some() || bytes(column).is_some())
+        });
+    }
+    if candidates.len() > 1 && candidates.contains(&"image") {
+        candidates = vec!["image"];
+    }
+    let column = match candidates[..] {
+        [column] => column,
+        [] => {
+            return Err(format!(
+                "it has no column of pictures, that is of type image, or of bytes and named \
+                 image; its columns are {}",
+                quoted(&columns)
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "it has several columns of pictures, {}; name the one to use \"image\"",
+                quoted(&candidates)
+            ));
+        }
+    };
+    let Some(pictures) = bytes(&column).or_else(|| plain(&column)) else {
+        return Err(format!("its column {column:?} of pictures does not hold bytes"));
+    };
+    if leaves[pictures].repeated {
+        return Err(format!(
+            "its column {column:?} holds any number of pictures a row; one is needed"
+        ));
+    }
+    let paths = leaf(leaves, &[column, "path"]);
+    let usable = |at: &usize| leaves[*at].physical == Physical::Bytes && !leaves[*at].repeated;
+    Ok((pictures, paths.filter(usable)))
+}
+
+/// The column of labels, if there is one.
+fn labels(leaves: &[Leaf], features: &Json) -> Result<Option<usize>, String> {
+    let columns = columns(leaves);
+    let among = |keep: &dyn Fn(&str) -> bool| -> Vec<&str> {
+        columns.iter().copied().filter(|column| keep(column)).collect()
+    };
+    let mut candidates =
+        among(&|column| LABELS.iter().any(|name| column.eq_ignore_ascii_case(name)));
+    if candidates.is_empty() {
+        candidates = among(&|column| is_type(features, column, "ClassLabel"));
+    }
+    let column = match candidates[..] {
+        [] => return Ok(None),
+        [column] => column,
+        _ => {
+            return Err(format!(
+                "it has several columns of labels, {}; keep one, or name it \"label\" and the \
+                 others otherwise",
+                quoted(&candidates)
+            ));
+        }
+    };
+    match leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated) {
+        Some(at) if leaves[at].physical != Physical::Other => Ok(Some(at)),
+        _ => Err(format!(
+            "its column {column:?} of labels holds neither whole numbers nor text, one a row"
+        )),
+    }
+}

@@ -1,0 +1,280 @@
+//! A split that was made once, as a table: which picture was in which part.
+//!
+//! A split that is computed again is another one as soon as the data, the share or this program
+//! changes. Read back from a table it is the same.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{ImageFolder, classes, portable_bytes};
+use crate::error::DataError;
+
+/// Most bytes of a table.
+const TABLE_BYTES: u64 = 1 << 30;
+
+const COLUMNS: [&str; 3] = ["path", "label", "part"];
+
+/// A part of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// What is trained on.
+    Training,
+    /// What is kept apart to evaluate on.
+    HeldOut,
+    /// Neither, where a run uses few labels.
+    NotUsed,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Training, Self::HeldOut, Self::NotUsed];
+
+    /// Its name in the table: `training`, `held_out` or `not_used`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::HeldOut => "held_out",
+            Self::NotUsed => "not_used",
+        }
+    }
+}
+
+/// Which picture of a set was in which part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// In the set's order.
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    name: Vec<u8>,
+    /// The class's name; empty without labels.
+    label: String,
+    part: Part,
+}
+
+impl Split {
+    /// The split of `set` into `training`, `held_out` and what is in neither of them.
+    ///
+    /// # Errors
+    /// A part that holds pictures which are not in the set, or not in its order.
+    pub fn new(
+        set: &ImageFolder,
+        training: &ImageFolder,
+        held_out: Option<&ImageFolder>,
+    ) -> Result<Self, DataError> {
+        // Parts keep the set's order.
+        let mut training = training.samples.iter().peekable();
+        let mut held_out = held_out.map_or(&[][..], |set| &set.samples).iter().peekable();
+        let row = |sample: &super::Sample| Row {
+            name: recorded_name(&sample.path),
+            label: sample.label.map_or_else(String::new, |label| set.classes[label].clone()),
+            part: if training.next_if_eq(&sample).is_some() {
+                Part::Training
+            } else if held_out.next_if_eq(&sample).is_some() {
+                Part::HeldOut
+            } else {
+                Part::NotUsed
+            },
+        };
+        let rows = set.samples.iter().map(row).collect();
+        if let Some(sample) = training.next().or_else(|| held_out.next()) {
+            return Err(DataError::Parameter {
+                what: "part of the set",
+                value: escaped(&recorded_name(&sample.path)),
+                mend: "it is not in the set, or in both parts; take parts of the same set"
+                    .to_owned(),
+            });
+        }
+        Ok(Self { rows })
+    }
+
+    /// Number of pictures in a part.
+    pub fn count(&self, part: Part) -> usize {
+        self.rows.iter().filter(|row| row.part == part).count()
+    }
+
+    /// Writes the table: CSV with the columns `path`, `label` and `part`, a picture a line in the
+    /// set's order. In a path, `\` and all bytes of control characters and of what is no UTF-8 stand
+    /// as `\x` and two digits. A table that is there is replaced, or is left as it is.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        let unwritable = |source| DataError::Unwritable { path: path.to_path_buf(), source };
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let written = self.write_whole(&partial).and_then(|()| fs::rename(&partial, path));
+        written.map_err(|error| {
+            // Nothing may be there to remove.
+            let _ = fs::remove_file(&partial);
+            unwritable(error)
+        })
+    }
+
+    fn write_whole(&self, path: &Path) -> std::io::Result<()> {
+        let mut table = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
+        table.write_record(COLUMNS)?;
+        for Row { name, label, part } in &self.rows {
+            table.write_record([escaped(name).as_str(), label, part.name()])?;
+        }
+        let mut file = table.into_inner().map_err(|error| error.into_error())?;
+        file.flush()?;
+        // Renamed to its name before its content is on the disk, it could be cut short by a crash.
+        file.get_ref().sync_all()
+    }
+
+    /// Reads a table that [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// What cannot be read or is no such table, with the line.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let refused = |reason| DataError::Split { path: path.to_path_buf(), reason };
+        let unreadable = |source| DataError::Unreadable { path: path.to_path_buf(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let bytes = file.metadata().map_err(unreadable)?.len();
+        if bytes > TABLE_BYTES {
+            return Err(refused(format!("it has {bytes} bytes, at most {TABLE_BYTES} are read")));
+        }
+        let mut table = csv::Reader::from_reader(BufReader::new(file.take(TABLE_BYTES)));
+        let damaged = |error: csv::Error| refused(format!("it cannot be read: {error}"));
+        let head = table.headers().map_err(damaged)?.clone();
+        let places: Vec<usize> =
+            COLUMNS.iter().filter_map(|name| head.iter().position(|cell| cell == *name)).collect();
+        let [name, label, part] = places[..] else {
+            let columns = COLUMNS.join(",");
+            return Err(refused(format!("its first line does not name the columns {columns}")));
+        };
+        let mut rows = Vec::new();
+        for record in table.records() {
+            let record = record.map_err(damaged)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let cell = |place: usize| record.get(place).unwrap_or_default();
+            let found = Part::ALL.into_iter().find(|known| known.name() == cell(part));
+            let known = || Part::ALL.map(Part::name).join(", ");
+            rows.push(Row {
+                name: unescaped(cell(name)).ok_or_else(|| {
+                    refused(format!("line {line}: {:?} is no path as it is written", cell(name)))
+                })?,
+                label: cell(label).to_owned(),
+                part: found.ok_or_else(|| {
+                    let reason =
+                        format!("line {line}: part {:?} is none of {}", cell(part), known());
+                    refused(reason)
+                })?,
+            });
+        }
+        Ok(Self { rows })
+    }
+}
+
+impl ImageFolder {
+    /// The pictures that a recorded split has in `part`, told by their paths. Pictures that it does
+    /// not name at all are left out.
+    ///
+    /// Of several pictures with one path, from several sources, the first in the table is the first
+    /// in the set.
+    ///
+    /// # Errors
+    /// Pictures of the part that are not in the set, or a part that has none.
+    pub fn select(&self, split: &Split, part: Part) -> Result<Self, DataError> {
+        let mut parts = HashMap::<&[u8], Vec<Part>>::new();
+        // Backwards, so that the first is taken from the end.
+        for row in split.rows.iter().rev() {
+            parts.entry(&row.name).or_default().push(row.part);
+        }
+        let wanted = |(index, sample): (usize, &super::Sample)| {
+            let found = parts.get_mut(recorded_name(&sample.path).as_slice())?.pop();
+            (found == Some(part)).then_some(index)
+        };
+        let indices: Vec<usize> = self.samples.iter().enumerate().filter_map(wanted).collect();
+        let count = split.count(part);
+        if count == 0 {
+            return Err(DataError::Parameter {
+                what: "recorded split",
+                value: format!("without pictures in the part {}", part.name()),
+                mend: "choose another part".to_owned(),
+            });
+        }
+        if indices.len() < count {
+            let left = |row: &&Row| {
+                row.part == part
+                    && parts.get(row.name.as_slice()).is_some_and(|left| left.contains(&part))
+            };
+            let missing = split.rows.iter().filter(left).map(|row| escaped(&row.name));
+            return Err(DataError::NotInSet {
+                path: classes::all(&self.roots),
+                missing: count - indices.len(),
+                recorded: count,
+                first: missing.take(FIRST).collect(),
+            });
+        }
+        Ok(self.subset(&indices))
+    }
+}
+
+/// How many missing pictures an error names.
+const FIRST: usize = 5;
+
+/// A path as bytes, the same on every system.
+fn recorded_name(path: &Path) -> Vec<u8> {
+    let mut name = portable_bytes(path);
+    if name.starts_with(b"//") {
+        name.remove(0);
+    }
+    name
+}
+
+/// Bytes as text on one line that tells them exactly.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::new();
+    let escape =
+        |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    for chunk in name.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\\' || character.is_control() {
+                text += &escape(character.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                text.push(character);
+            }
+        }
+        text += &escape(chunk.invalid());
+    }
+    text
+}
+
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('\\');
+    let mut name = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let part = part.strip_prefix('x')?.as_bytes();
+        let digits = part.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        name.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        name.extend_from_slice(&part[2..]);
+    }
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_can_be_written_and_read_back() {
+        for (name, text) in [
+            (&b"a/b c,\"d\".jpg"[..], "a/b c,\"d\".jpg"),
+            ("été/😀.png".as_bytes(), "été/😀.png"),
+            (b"a\\b\n\r\x7F\xFF\xFE.jpg", "a\\x5cb\\x0a\\x0d\\x7f\\xff\\xfe.jpg"),
+            ("\u{85}\\x41".as_bytes(), "\\xc2\\x85\\x5cx41"),
+        ] {
+            assert_eq!(escaped(name), text);
+            assert_eq!(unescaped(text).as_deref(), Some(name));
+        }
+        for text in ["", "a\\", "a\\n", "a\\x", "a\\x4", "a\\xé", "\\x+1", "a\\\\x41"] {
+            assert_eq!(unescaped(text), None, "{text}");
+        }
+    }
+}
