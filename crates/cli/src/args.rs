@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     Diversity(Diversity),
     Inspect(Inspect),
+    Stats(Stats),
     Report(Report),
     Export(Export),
     Bench(Bench),
@@ -113,6 +114,7 @@ pub(crate) struct Finetune {
 #[command(after_help = "\
 Examples:
   fcmae evaluate --data photos/test --weights runs/fine
+  fcmae evaluate --data photos/test --weights runs/fine --report
   fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
 pub(crate) struct Evaluate {
     /// Folders with a sub-folder of pictures for each class; or .tar, .csv or .tsv files
@@ -129,6 +131,10 @@ pub(crate) struct Evaluate {
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Write it into the run that --weights names, and renew its report.html
+    #[arg(long)]
+    pub(crate) report: bool,
 }
 
 /// Name what is on pictures
@@ -234,6 +240,46 @@ pub(crate) struct Inspect {
     pub(crate) weights: PathBuf,
 
     /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Look at pictures: values of their channels, sizes, kinds of files, and the settings for them
+#[derive(Args)]
+#[command(after_help = "\
+Settings are printed as a recipe, which `fcmae pretrain --config` takes. Photographs do best with the
+defaults; pictures of other channels, of more than 8 bits, or of another kind need values of their own.
+
+Examples:
+  fcmae stats --data photos
+  fcmae stats --data scenes --deep --channels 5 --recipe scenes.toml")]
+pub(crate) struct Stats {
+    /// Folders of pictures; or .tar, .csv, .tsv or .txt files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    pub(crate) data: Vec<PathBuf>,
+
+    /// Channels that the network is to see
+    #[arg(long, value_name = "N", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) channels: u32,
+
+    /// Keep all bits of the pictures, as for satellites and microscopes
+    #[arg(long)]
+    pub(crate) deep: bool,
+
+    /// Look at so many pictures only, evenly spaced
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<NonZeroUsize>,
+
+    /// Write the settings to a file, a recipe for --config
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) recipe: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "recipe")]
+    pub(crate) overwrite: bool,
+
+    /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
 }

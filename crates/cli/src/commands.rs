@@ -13,6 +13,7 @@ mod predict;
 mod pretrain;
 mod reconstruct;
 pub(crate) mod report;
+mod stats;
 
 use crate::args::Command;
 use crate::demo;
@@ -28,6 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::evaluate::evaluate;
+use fcmae::evaluate::evaluate_run;
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
@@ -255,7 +255,8 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let evaluation = evaluate(&run, std::slice::from_ref(&files.test), EVALUATION_BATCH)?;
+    let test = std::slice::from_ref(&files.test);
+    let evaluation = evaluate_run(&run, test, EVALUATION_BATCH)?;
     Ok(Labelled { curve, pictures, evaluation })
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use fcmae_data::{Amount, ImageFolder, Labels, Loader, LoaderOptions, Transform};
+use fcmae_data::{Amount, ImageFolder, Labels, Loader, Transform};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerD
     let count = count.clamp(1, folder.len());
     let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
     let transform = Transform::Eval(description.transform());
-    let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(8) };
+    let options = description.loading(8);
     let batches = Loader::new(folder, transform, description.normalization(), &options)?;
 
     let blocks = description.model.total_depth();

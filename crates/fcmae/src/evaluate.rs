@@ -6,13 +6,14 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Skipped, Transform};
+use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
+use fcmae_store::Record;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::model::Classifier;
 use crate::parameters::host;
-use crate::train::images;
+use crate::train::{self, images};
 use crate::weights::{Description, Weights};
 
 /// What an evaluation found.
@@ -61,12 +62,34 @@ const MOST_MISTAKES: usize = 24;
 /// Weights without a head, classes the weights don't know, pictures that cannot be used.
 pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
     let weights = Weights::open(weights)?;
-    let device = Device::flex();
-    let model = weights.classifier(&device)?;
-    let folder = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
-    let mut evaluation =
-        evaluate_folder(&model, &weights.description, Arc::new(folder.clone()), batch)?;
-    evaluation.skipped.splice(0..0, folder.skipped);
+    let set = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
+    evaluate_set(&weights, set, batch).map(|(evaluation, _)| evaluation)
+}
+
+/// Evaluates weights on a set with labels, and gives it back.
+pub(crate) fn evaluate_set(
+    weights: &Weights,
+    set: ImageFolder,
+    batch: usize,
+) -> Result<(Evaluation, Arc<ImageFolder>)> {
+    let model = weights.classifier(&Device::flex())?;
+    let set = Arc::new(set);
+    let mut evaluation = evaluate_folder(&model, &weights.description, Arc::clone(&set), batch)?;
+    evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
+    Ok((evaluation, set))
+}
+
+/// Evaluates a run's weights, and writes what was found into the run for its report:
+/// `evaluation.json`, and the surest mistakes' pictures.
+///
+/// # Errors
+/// As [`evaluate`]; a `run` that is no run's folder.
+pub fn evaluate_run(run: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
+    Record::read(run)?;
+    let weights = Weights::open(run)?;
+    let set = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
+    let (evaluation, set) = evaluate_set(&weights, set, batch)?;
+    train::record_evaluation(run, &evaluation, &set, &weights.description)?;
     Ok(evaluation)
 }
 
@@ -82,7 +105,7 @@ pub fn evaluate_folder(
 ) -> Result<Evaluation> {
     let device = Device::flex();
     let transform = Transform::Eval(description.transform());
-    let options = LoaderOptions { max_bad_fraction: 1.0, ..LoaderOptions::eval(batch) };
+    let options = description.loading(batch);
     let mut batches =
         Loader::new(Arc::clone(&folder), transform, description.normalization(), &options)?;
 

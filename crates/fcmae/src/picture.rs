@@ -5,6 +5,7 @@ mod letters;
 
 use std::path::Path;
 
+use fcmae_data::{Depth, Normalization};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage, imageops};
 
@@ -20,23 +21,36 @@ const GAP: u32 = 8;
 /// The most pixels on a side of a sheet: PNG viewers give up not far above.
 const LARGEST_SIDE: u32 = 32_768;
 
+/// By what normalized values are shown: mean and deviation that bring them to 0..1. Deep pictures,
+/// whose values have no white and no black, are shown from 2.5 deviations below their mean to as much
+/// above it.
+pub fn tones(normalization: Normalization, depth: Depth) -> Normalization {
+    match depth {
+        Depth::Eight => normalization,
+        Depth::Deep => {
+            let channels = normalization.mean.len();
+            Normalization { mean: vec![0.5; channels], std: vec![0.2; channels] }
+        }
+    }
+}
+
 /// `[H, W, C]` normalized values as an 8-bit RGB picture: `255 · (value · std + mean)`, rounded and
-/// cut to 0..255. One channel gives grey; a value that is not a number gives 0.
+/// cut to 0..255. One or two channels give the first as grey, more the first three as red, green and
+/// blue; a value that is not a number gives 0.
 ///
 /// # Errors
-/// [`Error::Unusable`] where `C` (the length of `mean` and `std`) is neither 1 nor 3, or the number
-/// of values is not `height · width · C`.
+/// [`Error::Unusable`] where `mean` and `std` have other lengths or none, or the number of values is
+/// not `height · width · C`.
 pub fn denormalize(
     values: &[f32],
     [height, width]: [usize; 2],
-    mean: &[f32],
-    std: &[f32],
+    Normalization { mean, std }: &Normalization,
 ) -> Result<RgbImage> {
     let channels = mean.len();
-    if !matches!(channels, 1 | 3) || std.len() != channels {
+    if channels == 0 || std.len() != channels {
         return Err(Error::Unusable(format!(
-            "a picture of {channels} means and {} deviations cannot be shown: it takes 1 (grey) or \
-             3 (RGB) of each",
+            "a picture of {channels} means and {} deviations cannot be shown: it takes one of each for \
+             every channel",
             std.len()
         )));
     }
@@ -44,7 +58,7 @@ pub fn denormalize(
         .chunks_exact(channels)
         .flat_map(|pixel| {
             [0, 1, 2].map(|c| {
-                let c = c.min(channels - 1);
+                let c = if channels < 3 { 0 } else { c };
                 // A cast to u8 saturates, and turns NaN into 0.
                 (255.0 * (pixel[c] * std[c] + mean[c])).round() as u8
             })

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use fcmae_data::{DataError, EvalTransform, ImageFolder, Limits, Normalization, Picture, decode};
+use fcmae_data::{
+    DataError, EvalTransform, ImageFolder, Limits, Normalization, Picture, PixelFormat, decode,
+};
 use image::RgbImage;
 use serde::Serialize;
 
@@ -63,7 +65,7 @@ impl Predictor {
 pub struct Preparation {
     transform: EvalTransform,
     normalization: Normalization,
-    channels: u32,
+    format: PixelFormat,
 }
 
 impl Preparation {
@@ -72,20 +74,20 @@ impl Preparation {
         Self {
             transform: description.transform(),
             normalization: description.normalization(),
-            channels: description.model.channels as u32,
+            format: description.format(),
         }
     }
 
-    /// The picture that the network sees, 8-bit.
+    /// The picture that the network sees.
     ///
     /// # Errors
     /// A file that is no picture.
     pub fn picture(&self, path: &Path) -> Result<Picture> {
-        let picture = decode::open(path, self.channels, &Limits::default())?;
+        let picture = decode::open(path, self.format, &Limits::default())?;
         Ok(self.transform.apply(&picture)?)
     }
 
-    /// The picture that the network sees of one of a set, 8-bit.
+    /// The picture that the network sees of one of a set.
     ///
     /// # Errors
     /// A sample that is no picture.
@@ -93,7 +95,7 @@ impl Preparation {
         let limits = Limits::default();
         let named = |source| DataError::Picture { path: set.path(index), source };
         let bytes = set.read(index, &limits).map_err(named)?;
-        let picture = decode::decode(&bytes, self.channels, &limits).map_err(named)?;
+        let picture = decode::decode(&bytes, self.format, &limits).map_err(named)?;
         Ok(self.transform.apply(&picture)?)
     }
 
@@ -108,12 +110,12 @@ impl Preparation {
     /// The same for people to look at.
     ///
     /// # Errors
-    /// A sample that is no picture, or has neither one channel nor three.
+    /// A sample that is no picture.
     pub fn shown(&self, set: &ImageFolder, index: usize) -> Result<RgbImage> {
         let input = self.sample_input(set, index)?;
         let [_, height, width, _] = input.dims();
-        let Normalization { mean, std } = &self.normalization;
-        picture::denormalize(&host(input), [height, width], mean, std)
+        let tones = picture::tones(self.normalization.clone(), self.format.depth);
+        picture::denormalize(&host(input), [height, width], &tones)
     }
 
     /// The network's input, `[1, H, W, channels]`.

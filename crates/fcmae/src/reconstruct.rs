@@ -115,12 +115,13 @@ impl Reconstructor {
 
     /// Patches, row after row, as a picture.
     fn picture(&self, patches: &[f32]) -> Result<RgbImage> {
-        let Description { model, image_size, mean, std, .. } = &self.description;
+        let Description { model, image_size, depth, .. } = &self.description;
         let (patch, [rows, cols]) = (model.patch(), self.grid);
         let flat = Tensor::<1>::from_floats(patches, &Device::flex());
         let windows = flat.reshape([1, rows, cols, patch * patch * model.channels]);
         let pixels = host(ops::depth_to_space(windows, patch));
-        picture::denormalize(&pixels, *image_size, mean, std)
+        let tones = picture::tones(self.description.normalization(), *depth);
+        picture::denormalize(&pixels, *image_size, &tones)
     }
 }
 

@@ -16,4 +16,5 @@ pub use finetune::{FinetuneOutcome, Start, finetune};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};
 pub use preview::{preview_finetuning, preview_pretraining};
+pub(crate) use records::record_evaluation;
 pub(crate) use session::images;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fcmae_data::{EvalResize, EvalTransform, Normalization};
+use fcmae_data::{Depth, EvalResize, EvalTransform, LoaderOptions, Normalization, PixelFormat};
 use fcmae_store::file::Format;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 use serde::{Deserialize, Serialize, Serializer};
@@ -40,6 +40,9 @@ pub struct Description {
     /// How a picture is brought to that size in evaluation; `None` for the published way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<EvalResize>,
+    /// How fine the values of its pictures are.
+    #[serde(default, skip_serializing_if = "is_eight")]
+    pub depth: Depth,
     /// Mean of each channel.
     #[serde(serialize_with = "short_decimals")]
     pub mean: Vec<f32>,
@@ -51,6 +54,10 @@ pub struct Description {
 /// 0.485 for what in float64 would be 0.48500001430511475.
 pub(crate) fn decimals(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| v.to_string().parse().unwrap_or(f64::from(*v))).collect()
+}
+
+fn is_eight(depth: &Depth) -> bool {
+    *depth == Depth::Eight
 }
 
 fn short_decimals<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,6 +73,7 @@ impl Description {
             classes: Vec::new(),
             image_size: data.image_size,
             resize: None,
+            depth: data.depth,
             mean: data.mean.clone(),
             std: data.std.clone(),
         }
@@ -74,6 +82,16 @@ impl Description {
     /// How pixels become the network's input.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
+    }
+
+    /// What its pictures are decoded to.
+    pub fn format(&self) -> PixelFormat {
+        PixelFormat { channels: self.model.channels as u32, depth: self.depth }
+    }
+
+    /// How pictures are loaded to be looked at once, in batches: in order, however many are bad.
+    pub(crate) fn loading(&self, batch: usize) -> LoaderOptions {
+        LoaderOptions { depth: self.depth, max_bad_fraction: 1.0, ..LoaderOptions::eval(batch) }
     }
 
     /// The same for pictures of another number of channels: the averages for one, else the channels'

@@ -224,12 +224,13 @@ fn skipped(report: &Report) -> Option<Finding> {
 fn nothing_held_out(report: &Report) -> Option<Finding> {
     let nothing = report.kind == Kind::Finetuning
         && report.settings.number("finetune.held_out") == Some(0.0)
-        && report.metrics.evaluations == 0;
+        && report.metrics.evaluations == 0
+        && report.evaluation.is_none();
     nothing.then_some(())?;
     note(
         "No pictures were kept aside",
         "Nothing says how well the network does on pictures it has not seen (`finetune.held_out = 0`). \
-         Use `fcmae evaluate` on a folder of its own."
+         Use `fcmae evaluate --report` with other pictures."
             .to_owned(),
     )
 }

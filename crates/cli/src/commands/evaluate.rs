@@ -5,6 +5,7 @@ use fcmae::evaluate::{Evaluation, Mistake};
 use fcmae_data::source::printable;
 use serde::Serialize;
 
+use super::report::Reporter;
 use crate::args::Evaluate;
 use crate::output;
 use crate::progress::grouped;
@@ -17,8 +18,17 @@ const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
-    let evaluation =
-        fcmae::evaluate::evaluate(&args.weights.weights, &args.data, args.batch.get())?;
+    let (weights, batch) = (&args.weights.weights, args.batch.get());
+    let evaluation = if args.report {
+        fcmae::evaluate::evaluate_run(weights, &args.data, batch)?
+    } else {
+        fcmae::evaluate::evaluate(weights, &args.data, batch)?
+    };
+    if args.report
+        && let Some(report) = Reporter::of(weights).write()
+    {
+        output::note(&format!("report  {}", printable(&report)));
+    }
     for skipped in &evaluation.skipped {
         output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
     }

@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    Amount, DataError, LoaderOptions, Mix, Normalization, RandAugment, RandomErasing,
-    RandomResizedCrop, Transform,
+    Amount, DataError, Depth, LoaderOptions, Mix, Normalization, PixelFormat, RandAugment,
+    RandomErasing, RandomResizedCrop, Transform,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,12 +54,18 @@ pub struct DataConfig {
     pub crop_scale: [f64; 2],
     /// Probability of a horizontal flip.
     pub flip: f64,
+    /// How fine the values of pictures are: `eight` bits with 1 or 3 channels, or `deep`, float32 with
+    /// any number of channels.
+    pub depth: Depth,
     /// Mean of each channel, values 0 to 1.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, values 0 to 1.
     pub std: Vec<f32>,
     /// Threads that decode and augment ahead of the training; 0 does it in the training thread.
     pub workers: usize,
+    /// Whether large JPEG files are decoded at a half, a quarter or an eighth of their size in
+    /// training, where no crop needs more pixels.
+    pub reduced_decode: bool,
     /// Memory for decoded pictures, so that small sets are decoded once, in MiB.
     pub cache_mib: usize,
     /// The run stops when more than this share of the pictures cannot be read.
@@ -72,9 +78,11 @@ impl Default for DataConfig {
             image_size: [224, 224],
             crop_scale: [0.2, 1.0],
             flip: 0.5,
+            depth: Depth::Eight,
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
             workers: 1,
+            reduced_decode: true,
             cache_mib: 1024,
             max_bad_fraction: 0.1,
         }
@@ -390,10 +398,18 @@ impl DataConfig {
     pub fn train_options(&self, batch: usize, seed: u64) -> LoaderOptions {
         LoaderOptions {
             workers: self.workers,
+            depth: self.depth,
+            reduced_decode: self.reduced_decode,
             cache_bytes: self.cache_mib << 20,
             max_bad_fraction: self.max_bad_fraction,
             ..LoaderOptions::train(batch, seed)
         }
+    }
+
+    /// Whether mean and deviation are others than the defaults.
+    pub(crate) fn has_own_normalization(&self) -> bool {
+        let default = Self::default();
+        (&self.mean, &self.std) != (&default.mean, &default.std)
     }
 
     fn check(&self, channels: usize) -> Result<(), ConfigError> {
@@ -415,11 +431,12 @@ impl DataConfig {
         )?;
         range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
         range("data.workers", self.workers <= 256, self.workers, "at most 256")?;
+        let format = PixelFormat { channels: channels as u32, depth: self.depth };
         range(
             "model.channels",
-            channels == 1 || channels == 3,
+            format.check().is_ok(),
             channels,
-            "1 or 3 for pictures in files",
+            "1 or 3, or with data.depth=\"deep\" 1 to 64",
         )?;
         range(
             "data.max_bad_fraction",
@@ -448,6 +465,16 @@ impl FinetuneConfig {
         let text = self.finetune.rand_augment.as_str();
         let parse = || RandAugment::parse(text, &self.data.normalization());
         (!text.is_empty()).then(parse).transpose()
+    }
+
+    /// The channels that the settings speak of.
+    fn channels(&self) -> usize {
+        match self.finetune.channels {
+            // Its mean and deviation follow from the weights', unless they are given.
+            0 => self.model.channels,
+            _ if !self.data.has_own_normalization() => self.data.mean.len(),
+            channels => channels,
+        }
     }
 
     /// How many of the pictures to train on are used.
@@ -514,7 +541,7 @@ impl Settings for PretrainConfig {
 impl Settings for FinetuneConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         self.model = self.model.resolve()?;
-        self.data.check(self.model.channels)?;
+        self.data.check(self.channels())?;
         self.optim.check()?;
         self.save.check()?;
         let options = &self.finetune;
@@ -580,12 +607,6 @@ impl Settings for FinetuneConfig {
         if let Err(error) = self.rand_augment() {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
         }
-        range(
-            "finetune.channels",
-            matches!(options.channels, 0 | 1 | 3),
-            options.channels,
-            "1 or 3 for pictures in files, or 0 for those of the weights",
-        )?;
         range(
             "finetune.evaluate_every",
             options.evaluate_every > 0,

@@ -5,13 +5,17 @@ fn numbered(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 200]))
 }
 
+/// Values −1 to 1 as 0 to 1.
+fn normalization(channels: usize) -> Normalization {
+    Normalization { mean: vec![0.5; channels], std: vec![0.5; channels] }
+}
+
 #[test]
 fn values_become_pixels_row_by_row() {
     // Two rows of one pixel, from NumPy: np.rint(255 * (x * std + mean)).clip(0, 255).
-    let mean = [0.485, 0.456, 0.406];
-    let std = [0.229, 0.224, 0.225];
+    let imagenet = Normalization::imagenet(3).unwrap();
     let values = [0.0, 0.0, 0.0, 2.0, -1.5, 9.0];
-    let picture = denormalize(&values, [2, 1], &mean, &std).unwrap();
+    let picture = denormalize(&values, [2, 1], &imagenet).unwrap();
     assert_eq!(picture.dimensions(), (1, 2));
     assert_eq!(picture.get_pixel(0, 0).0, [124, 116, 104]);
     assert_eq!(picture.get_pixel(0, 1).0, [240, 31, 255]);
@@ -19,18 +23,31 @@ fn values_become_pixels_row_by_row() {
 
 #[test]
 fn one_channel_is_grey_and_nan_is_black() {
-    let picture = denormalize(&[0.25, f32::NAN], [1, 2], &[0.5], &[0.5]).unwrap();
+    let half = normalization(1);
+    let picture = denormalize(&[0.25, f32::NAN], [1, 2], &half).unwrap();
     assert_eq!(picture.into_raw(), [159, 159, 159, 0, 0, 0]);
 }
 
 #[test]
 fn values_that_are_no_picture_are_refused() {
-    let error = denormalize(&[0.0; 11], [2, 2], &[0.5; 3], &[0.5; 3]).unwrap_err().to_string();
+    let error = denormalize(&[0.0; 11], [2, 2], &normalization(3)).unwrap_err().to_string();
     assert!(error.contains("11 values") && error.contains("2×2"), "{error}");
-    assert!(denormalize(&[0.0; 13], [2, 2], &[0.5; 3], &[0.5; 3]).is_err());
-    assert!(denormalize(&[0.0; 8], [2, 2], &[0.5; 2], &[0.5; 2]).is_err());
-    assert!(denormalize(&[0.0; 4], [2, 2], &[0.5], &[]).is_err());
-    assert!(denormalize(&[], [usize::MAX, 2], &[0.5], &[0.5]).is_err());
+    assert!(denormalize(&[0.0; 13], [2, 2], &normalization(3)).is_err());
+    assert!(denormalize(&[0.0; 8], [2, 2], &normalization(0)).is_err());
+    let unequal = Normalization { std: Vec::new(), ..normalization(1) };
+    assert!(denormalize(&[0.0; 4], [2, 2], &unequal).is_err());
+    assert!(denormalize(&[], [usize::MAX, 2], &normalization(1)).is_err());
+}
+
+#[test]
+fn channels_beyond_three_are_left_out_and_two_are_grey() {
+    let four = denormalize(&[-1.0, 0.0, 1.0, 9.0], [1, 1], &normalization(4)).unwrap();
+    assert_eq!(four.into_raw(), [0, 128, 255]);
+    let two = denormalize(&[0.0, 1.0], [1, 1], &normalization(2)).unwrap();
+    assert_eq!(two.into_raw(), [128; 3]);
+    let deep = tones(normalization(2), Depth::Deep);
+    let ends = denormalize(&[-2.5, 0.0, 2.5, 0.0], [1, 2], &deep).unwrap();
+    assert_eq!(ends.into_raw(), [0, 0, 0, 255, 255, 255]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use fcmae_data::sampler::Order;
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization};
+use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat};
 use fcmae_store::ExportName;
 use serde_json::json;
 
@@ -207,7 +207,8 @@ pub fn finetune(
             }))?;
             session.list_skipped(found.skipped.clone())?;
             session.tell(Event::Evaluated(&report));
-            records::evaluation(session.path(), &report, &found, held_out, &description)?;
+            let place = (report.step, report.epoch);
+            records::evaluation(session.path(), place, &found, held_out, &description)?;
             last = Some(report);
             if best.take(report.top1) {
                 session.export(ExportName::Best, &parameters::to_host(&model), &about)?;
@@ -240,13 +241,20 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
         let description = &weights.description;
         config.model = description.model.clone();
         let Normalization { mean, std } = match config.finetune.channels {
-            0 => description.normalization(),
+            0 => {
+                config.data.depth = description.depth;
+                description.normalization()
+            }
             channels => {
                 config.model.channels = channels;
                 description.normalization_for(channels)
             }
         };
-        (config.data.mean, config.data.std) = (mean, std);
+        if !config.data.has_own_normalization() || config.data.mean.len() != mean.len() {
+            (config.data.mean, config.data.std) = (mean, std);
+        }
+        let channels = config.model.channels as u32;
+        PixelFormat { channels, depth: config.data.depth }.check()?;
         size = description.image_size;
     }
     if config.data.image_size == [0, 0] {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fcmae_data::{Batch, ImageFolder, Labels, Loader, LoaderOptions, Normalization, Transform};
+use fcmae_data::{Batch, ImageFolder, Labels, Loader, LoaderOptions, Transform};
 use image::RgbImage;
 
 use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
@@ -30,7 +30,7 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
     let per_image = mask.masked().len() / batch.len().max(1);
     let masked = mask.masked().chunks(per_image.max(1));
-    let tiles = pictures(&batch, &config.data.normalization())?.into_iter().zip(masked);
+    let tiles = pictures(&batch, &config.data)?.into_iter().zip(masked);
     let pairs = tiles.flat_map(|(shown, masked)| {
         let hidden = picture::hide(&shown, patch, masked);
         [shown, hidden]
@@ -45,7 +45,7 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
 pub fn preview_finetuning(config: &FinetuneConfig, data: &[PathBuf]) -> Result<RgbImage> {
     let set = ImageFolder::open_all(data, Labels::Required)?;
     let batch = first(set, config.train_transform()?, &config.data, config.seed)?;
-    sheet(pictures(&batch, &config.data.normalization())?)
+    sheet(pictures(&batch, &config.data)?)
 }
 
 fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -> Result<Batch> {
@@ -61,10 +61,11 @@ fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -
     }
 }
 
-fn pictures(batch: &Batch, Normalization { mean, std }: &Normalization) -> Result<Vec<RgbImage>> {
+fn pictures(batch: &Batch, data: &DataConfig) -> Result<Vec<RgbImage>> {
+    let tones = picture::tones(data.normalization(), data.depth);
     let size = [batch.height, batch.width];
     let values = batch.images.chunks_exact(batch.height * batch.width * batch.channels);
-    values.map(|values| picture::denormalize(values, size, mean, std)).collect()
+    values.map(|values| picture::denormalize(values, size, &tones)).collect()
 }
 
 fn sheet(tiles: Vec<RgbImage>) -> Result<RgbImage> {

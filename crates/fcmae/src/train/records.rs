@@ -7,9 +7,8 @@ use std::time::SystemTime;
 use fcmae_data::ImageFolder;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::events::EvaluationReport;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
 use crate::machine::{self, Machine};
@@ -120,7 +119,7 @@ struct MistakeRecord<'a> {
 /// Writes `evaluation.json`, and its mistakes' pictures as the network saw them.
 pub(super) fn evaluation(
     run: &Path,
-    report: &EvaluationReport,
+    (step, epoch): (u64, u64),
     found: &Evaluation,
     set: &ImageFolder,
     description: &Description,
@@ -140,8 +139,8 @@ pub(super) fn evaluation(
         mistakes.push(MistakeRecord { mistake, picture });
     }
     let record = EvaluationRecord {
-        step: report.step,
-        epoch: report.epoch,
+        step,
+        epoch,
         images: found.images,
         top1: found.top1,
         top5: found.top5,
@@ -151,6 +150,24 @@ pub(super) fn evaluation(
         mistakes,
     };
     write(run, EVALUATION, &record)
+}
+
+/// The same for an evaluation after the run's last step.
+pub(crate) fn record_evaluation(
+    run: &Path,
+    found: &Evaluation,
+    set: &ImageFolder,
+    description: &Description,
+) -> Result<()> {
+    #[derive(Default, Deserialize)]
+    struct Place {
+        step: u64,
+        epoch: f64,
+    }
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    let place = metrics.lines().rev().find_map(|line| serde_json::from_str::<Place>(line).ok());
+    let Place { step, epoch } = place.unwrap_or_default();
+    evaluation(run, (step, epoch as u64), found, set, description)
 }
 
 /// Writes a file of the run as JSON, whole or not at all.

@@ -1,5 +1,6 @@
 //! What weights are of, from their names and shapes alone.
 
+use fcmae_data::Depth;
 use fcmae_data::Normalization;
 use fcmae_store::NamedTensors;
 
@@ -24,6 +25,7 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         classes: (0..classes).map(|class| class.to_string()).collect(),
         image_size: [224, 224],
         resize: None,
+        depth: Depth::default(),
         mean,
         std,
     })

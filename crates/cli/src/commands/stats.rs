@@ -1,0 +1,117 @@
+//! `fcmae stats`.
+
+use anyhow::Result;
+use fcmae_data::source::printable;
+use fcmae_data::statistics::{KindCount, Sides, Statistics};
+use fcmae_data::{Depth, ImageFolder, Labels, Limits, PixelFormat};
+
+use crate::args::Stats;
+use crate::output;
+use crate::progress::grouped;
+use crate::table::{Align, Table};
+
+/// Skipped files that are named; the rest is counted.
+const SKIPPED_SHOWN: usize = 10;
+
+pub(super) fn run(args: &Stats) -> Result<()> {
+    if let Some(recipe) = &args.recipe {
+        output::refuse_existing(recipe, args.overwrite, "--recipe")?;
+    }
+    let set = ImageFolder::open_all(&args.data, Labels::Ignored)?;
+    let depth = if args.deep { Depth::Deep } else { Depth::Eight };
+    let format = PixelFormat { channels: args.channels, depth };
+    let sample = args.sample.map(|sample| sample.get());
+    let workers = rayon::current_num_threads();
+    let found = Statistics::of(&set, format, sample, workers, &Limits::default())?;
+    if let Some(recipe) = &args.recipe {
+        output::create_parent(recipe)?;
+        output::write_file(recipe, settings(&found, format).as_bytes())?;
+        output::note(&format!("settings  {}", printable(recipe)));
+    }
+    if args.json {
+        return output::print(&output::json(&found)?);
+    }
+    for skipped in found.skipped.iter().take(SKIPPED_SHOWN) {
+        output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
+    }
+    output::print(&text(&found, format))
+}
+
+fn text(found: &Statistics, format: PixelFormat) -> String {
+    let mut text = format!("{} pictures", grouped(found.set));
+    if found.looked_at < found.set {
+        text.push_str(&format!(", {} looked at", grouped(found.looked_at)));
+    }
+    if !found.skipped.is_empty() {
+        text.push_str(&format!(", {} of no use", grouped(found.skipped.len())));
+    }
+    text.push_str("\n\n");
+    let mut kinds = Table::new([
+        ("files", Align::Right),
+        ("format", Align::Left),
+        ("channels", Align::Right),
+        ("bits", Align::Right),
+        ("values", Align::Left),
+    ]);
+    for KindCount { kind, files } in &found.kinds {
+        kinds.row([
+            grouped(*files),
+            kind.format.to_owned(),
+            kind.channels.to_string(),
+            kind.bits.to_string(),
+            format!("{:?}", kind.numbers).to_lowercase(),
+        ]);
+    }
+    text.push_str(&kinds.text());
+    let (Some(height), Some(width)) = (found.height, found.width) else {
+        return text + "\nno picture can be used so; see --channels and --deep\n";
+    };
+    let mut sides = Table::new([
+        ("pixels", Align::Left),
+        ("smallest", Align::Right),
+        ("median", Align::Right),
+        ("largest", Align::Right),
+    ]);
+    for (name, Sides { smallest, median, largest }) in [("height", height), ("width", width)] {
+        sides.row([name.to_owned(), smallest.to_string(), median.to_string(), largest.to_string()]);
+    }
+    text.push_str(&format!("\n{}\n", sides.text()));
+    let mut channels = Table::new([
+        ("channel", Align::Right),
+        ("mean", Align::Right),
+        ("deviation", Align::Right),
+        ("smallest", Align::Right),
+        ("1 %", Align::Right),
+        ("99 %", Align::Right),
+        ("largest", Align::Right),
+    ]);
+    for (number, c) in found.channels.iter().enumerate() {
+        let values = [c.mean, c.std, c.min, c.percentile_1, c.percentile_99, c.max];
+        let cells = values.map(|value| format!("{value:.5}"));
+        channels.row(std::iter::once((number + 1).to_string()).chain(cells));
+    }
+    text + &format!(
+        "{}\nsettings for these pictures:\n\n{}",
+        channels.text(),
+        settings(found, format)
+    )
+}
+
+/// A recipe's part.
+fn settings(found: &Statistics, format: PixelFormat) -> String {
+    let list = |values: Vec<f64>| {
+        // A channel that never changes has no deviation to divide by.
+        let text = values.iter().map(|value| format!("{value:.6}"));
+        format!("[{}]", text.collect::<Vec<_>>().join(", "))
+    };
+    let mean = list(found.channels.iter().map(|channel| channel.mean).collect());
+    let std = list(found.channels.iter().map(|channel| channel.std.max(1e-6)).collect());
+    let depth = match format.depth {
+        Depth::Eight => "",
+        Depth::Deep => "depth = \"deep\"\n",
+    };
+    format!(
+        "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n",
+        format.channels
+    )
+}
