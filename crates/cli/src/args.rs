@@ -115,9 +115,10 @@ pub(crate) struct Finetune {
 Examples:
   fcmae evaluate --data photos/test --weights runs/fine
   fcmae evaluate --data photos/test --weights runs/fine --report
+  fcmae evaluate --data photos --held-out-of runs/fine --weights runs/other
   fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
 pub(crate) struct Evaluate {
-    /// Folders with a sub-folder of pictures for each class; or .tar, .csv or .tsv files
+    /// Folders with a sub-folder of pictures for each class; or .tar, .csv, .tsv or .parquet files
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     pub(crate) data: Vec<PathBuf>,
 
@@ -131,6 +132,10 @@ pub(crate) struct Evaluate {
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Take only the pictures that this fine-tuning run kept aside, by its split.csv
+    #[arg(long, value_name = "RUN")]
+    pub(crate) held_out_of: Option<PathBuf>,
 
     /// Write it into the run that --weights names, and renew its report.html
     #[arg(long)]
@@ -254,7 +259,7 @@ Examples:
   fcmae stats --data photos
   fcmae stats --data scenes --deep --channels 5 --recipe scenes.toml")]
 pub(crate) struct Stats {
-    /// Folders of pictures; or .tar, .csv, .tsv or .txt files
+    /// Folders of pictures; or .tar, .csv, .tsv, .txt or .parquet files
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     pub(crate) data: Vec<PathBuf>,
 
@@ -488,7 +493,7 @@ pub(crate) struct Man {
 /// What every training run is given.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv or .txt files. Several
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Several
     /// are one set
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
     pub(crate) data: Vec<PathBuf>,

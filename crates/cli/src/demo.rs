@@ -5,13 +5,15 @@ mod emoji;
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::evaluate::evaluate_run;
+use fcmae::evaluate::{evaluate_set, keep_in_run};
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
+use fcmae::weights::Weights;
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::Report as Page;
@@ -255,8 +257,11 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let test = std::slice::from_ref(&files.test);
-    let evaluation = evaluate_run(&run, test, EVALUATION_BATCH)?;
+    let weights = Weights::open(&run)?;
+    let test = ImageFolder::open(&files.test, Labels::Classes(&weights.description.classes))?;
+    let test = Arc::new(test);
+    let evaluation = evaluate_set(&weights, &test, EVALUATION_BATCH)?;
+    keep_in_run(&run, &evaluation, &test, &weights.description)?;
     Ok(Labelled { curve, pictures, evaluation })
 }
 

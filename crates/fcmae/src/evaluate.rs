@@ -63,34 +63,33 @@ const MOST_MISTAKES: usize = 24;
 pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
     let weights = Weights::open(weights)?;
     let set = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
-    evaluate_set(&weights, set, batch).map(|(evaluation, _)| evaluation)
+    evaluate_set(&weights, &Arc::new(set), batch)
 }
 
-/// Evaluates weights on a set with labels, and gives it back.
-pub(crate) fn evaluate_set(
-    weights: &Weights,
-    set: ImageFolder,
-    batch: usize,
-) -> Result<(Evaluation, Arc<ImageFolder>)> {
-    let model = weights.classifier(&Device::flex())?;
-    let set = Arc::new(set);
-    let mut evaluation = evaluate_folder(&model, &weights.description, Arc::clone(&set), batch)?;
-    evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
-    Ok((evaluation, set))
-}
-
-/// Evaluates a run's weights, and writes what was found into the run for its report:
-/// `evaluation.json`, and the surest mistakes' pictures.
+/// Evaluates weights on a set whose labels are their classes ([`Labels::Classes`]).
 ///
 /// # Errors
-/// As [`evaluate`]; a `run` that is no run's folder.
-pub fn evaluate_run(run: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
-    Record::read(run)?;
-    let weights = Weights::open(run)?;
-    let set = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
-    let (evaluation, set) = evaluate_set(&weights, set, batch)?;
-    train::record_evaluation(run, &evaluation, &set, &weights.description)?;
+/// Weights without a head, pictures that cannot be used.
+pub fn evaluate_set(weights: &Weights, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
+    let model = weights.classifier(&Device::flex())?;
+    let mut evaluation = evaluate_folder(&model, &weights.description, Arc::clone(set), batch)?;
+    evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
     Ok(evaluation)
+}
+
+/// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
+/// the surest mistakes' pictures from `set`.
+///
+/// # Errors
+/// A `run` that is no run's folder, or cannot be written to.
+pub fn keep_in_run(
+    run: &Path,
+    evaluation: &Evaluation,
+    set: &ImageFolder,
+    description: &Description,
+) -> Result<()> {
+    Record::read(run)?;
+    train::record_evaluation(run, evaluation, set, description)
 }
 
 /// Evaluates a classifier on labelled pictures whose classes are the classifier's.

@@ -1,8 +1,12 @@
 //! `fcmae evaluate`.
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use fcmae::evaluate::{Evaluation, Mistake};
+use fcmae::evaluate::{Evaluation, Mistake, evaluate_set, keep_in_run};
+use fcmae::weights::Weights;
 use fcmae_data::source::printable;
+use fcmae_data::{ImageFolder, Labels, Part, Split};
 use serde::Serialize;
 
 use super::report::Reporter;
@@ -19,15 +23,18 @@ const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
-    let evaluation = if args.report {
-        fcmae::evaluate::evaluate_run(weights, &args.data, batch)?
-    } else {
-        fcmae::evaluate::evaluate(weights, &args.data, batch)?
-    };
-    if args.report
-        && let Some(report) = Reporter::of(weights).write()
-    {
-        output::note(&format!("report  {}", printable(&report)));
+    let (run, weights) = (weights, Weights::open(weights)?);
+    let mut set = ImageFolder::open_all(&args.data, Labels::Classes(&weights.description.classes))?;
+    if let Some(other) = &args.held_out_of {
+        set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
+    }
+    let set = Arc::new(set);
+    let evaluation = evaluate_set(&weights, &set, batch)?;
+    if args.report {
+        keep_in_run(run, &evaluation, &set, &weights.description)?;
+        if let Some(report) = Reporter::of(run).write() {
+            output::note(&format!("report  {}", printable(&report)));
+        }
     }
     for skipped in &evaluation.skipped {
         output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));

@@ -93,3 +93,96 @@ fn the_doctor_tells_what_this_machine_can_do() {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
 }
+
+#[test]
+fn the_recorded_split_finds_the_pictures_kept_aside_again() {
+    let trained = Trained::get();
+    let (pictures, run) = (trained.pictures(), trained.finetuned());
+    let split = fs::read_to_string(run.join("split.csv")).unwrap();
+    let kept = split.lines().filter(|line| line.ends_with(",held_out")).count();
+    // A fifth of twelve of each class, rounded.
+    assert_eq!((split.lines().count(), kept), (1 + 36, 6), "{split}");
+    let ran = fcmae!("evaluate", "--data", pictures, "--weights", run, "--held-out-of", run).done();
+    assert!(ran.stdout.contains("6 pictures, 3 classes"), "{}", ran.stdout);
+    // They are those that the run itself evaluated last.
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let last = metrics.lines().rev().find(|line| line.contains("held_out_loss")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    let top1 = format!("top-1  {:.2}%", 100.0 * last["top1"].as_f64().unwrap());
+    assert!(ran.stdout.contains(&top1), "{top1} in {}", ran.stdout);
+    let other = tempfile::tempdir().unwrap();
+    let missing = fcmae!(
+        "evaluate",
+        "--data",
+        trained.pictures().join("disc"),
+        "--weights",
+        run,
+        "--held-out-of",
+        other.path()
+    );
+    assert_ne!(missing.code, Some(0));
+}
+
+#[test]
+fn statistics_are_a_recipe_for_pictures_of_any_depth() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenes = folder.path().join("scenes");
+    fs::create_dir(&scenes).unwrap();
+    // 12-bit values in 16 bits, darker and darker from left to right, as a microscope gives them.
+    for number in 0..24u16 {
+        let picture = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(32, 32, |x, y| {
+            image::Luma([4095 / (1 + number % 5) - (x as u16) * 20 - (y as u16 % 3) * 7])
+        });
+        picture.save(scenes.join(format!("{number:02}.png"))).unwrap();
+    }
+    let recipe = folder.path().join("scenes.toml");
+    let ran =
+        fcmae!("stats", "--data", scenes, "--deep", "--channels", "1", "--recipe", recipe).done();
+    for part in ["24 pictures", "PNG", "16", "channels = 1", "depth = \"deep\""] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+    let text = fs::read_to_string(&recipe).unwrap();
+    let small = "optim.epochs=2";
+    let out = folder.path().join("run");
+    let set = |value: &'static str| value;
+    fcmae!(
+        "pretrain",
+        "--data",
+        scenes,
+        "--out",
+        out,
+        "--config",
+        recipe,
+        "--set",
+        small,
+        "--set",
+        set("model.size=custom"),
+        "--set",
+        set("model.depths=[1,1,1,1]"),
+        "--set",
+        set("model.widths=[8,8,16,16]"),
+        "--set",
+        set("model.stem_stride=1"),
+        "--set",
+        set("decoder.width=16"),
+        "--set",
+        set("data.image_size=[32,32]"),
+        "--set",
+        set("optim.batch=8"),
+        "--set",
+        set("optim.warmup_epochs=1"),
+        "--set",
+        set("figures.every_epochs=1"),
+    )
+    .done();
+    let config = fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("depth = \"deep\""), "{config}");
+    assert!(fs::read_dir(out.join("figures")).unwrap().count() == 2, "drawn in grey");
+    // The same picture looks the same to whoever uses the weights.
+    let grid = folder.path().join("grid.png");
+    fcmae!("reconstruct", scenes.join("00.png"), "--weights", out, "--out", grid).done();
+    assert!(
+        text.lines().filter(|line| line.starts_with("mean") || line.starts_with("std")).count()
+            == 2
+    );
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use fcmae_data::sampler::Order;
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat};
+use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat, Split};
 use fcmae_store::ExportName;
 use serde_json::json;
 
@@ -126,6 +126,7 @@ pub fn finetune(
     let resumed = state.is_some();
     let mut best = state.as_ref().map(Best::of).unwrap_or_default();
     session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()))?;
+    session.record_split(&Split::new(&folder, &training, held_out.as_deref())?)?;
     session.list_skipped(unreadable)?;
     session.tell(Event::Started(&Started {
         steps: plan.steps(),

@@ -18,6 +18,7 @@ use crate::weights::Description;
 
 pub(super) const DATA: &str = "data.json";
 pub(super) const ENVIRONMENT: &str = "environment.json";
+pub(super) const SPLIT: &str = "split.csv";
 const EVALUATION: &str = "evaluation.json";
 
 /// The pictures of a run.

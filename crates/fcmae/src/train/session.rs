@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use fcmae_data::{Batch, Loader, Skipped};
+use fcmae_data::{Batch, Loader, Skipped, Split};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -387,6 +387,11 @@ impl<'a> Session<'a> {
     pub(super) fn describe(&self, data: &DataSummary) -> Result<()> {
         records::write(self.path(), records::DATA, data)?;
         records::write(self.path(), records::ENVIRONMENT, &Environment::here())
+    }
+
+    /// Writes which picture is in which part: `split.csv`.
+    pub(super) fn record_split(&self, split: &Split) -> Result<()> {
+        Ok(split.write(&self.path().join(records::SPLIT))?)
     }
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
