@@ -227,6 +227,10 @@ fn malformed_files_are_refused_each_with_its_reason() {
     assert!(page(head, b"\x15\0\x15\xFE\x7F\x15\xEC\x0D,").contains("claims to hold 8191"));
     assert!(page(head, b"\x15\0\x15\xED\x0D\x15\xEC\x0D,").contains("header is damaged at byte 4"));
     assert!(page(head, b"\xEE\xEE\xEE\xEE\xEE\xEE\xEE\xEE,").contains("header is damaged"));
+    // A dictionary of more values than there are rows.
+    let dictionary = std::fs::read(fixture("none_dictionary.parquet")).unwrap();
+    let many = replaced_once(&dictionary, b"\xB4\x0CL\x15\x14", b"\xB4\x0CL\x15\x18");
+    assert!(error(&many).contains("a dictionary of 12 values, or a second one, for 11 rows"));
     // Snappy data that is none.
     let mut bytes = good.clone();
     bytes[30..60].fill(0xFF);

@@ -186,6 +186,13 @@ fn walk<K: Kept, T>(
         match header.content {
             Content::Other => continue,
             Content::Dictionary => {
+                // Little data can unpack to very many empty values.
+                if header.values > rows || dictionary.is_some() {
+                    return Err(invalid(format!(
+                        "a dictionary of {} values, or a second one, for {rows} rows",
+                        header.values
+                    )));
+                }
                 let mut body = page.body(0)?;
                 let encoding =
                     if DICTIONARY.contains(&header.encoding) { PLAIN } else { header.encoding };
