@@ -249,7 +249,7 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 }
 
-/// Look at pictures: values of their channels, sizes, kinds of files, and the settings for them
+/// Look at pictures: sizes, kinds of files, their values, and the settings for them
 #[derive(Args)]
 #[command(after_help = "\
 Settings are printed as a recipe, which `fcmae pretrain --config` takes. Photographs do best with the

@@ -258,8 +258,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     progress.finish();
     outcome?;
     let weights = Weights::open(&run)?;
-    let test = ImageFolder::open(&files.test, Labels::Classes(&weights.description.classes))?;
-    let test = Arc::new(test);
+    let test = Arc::new(weights.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluate_set(&weights, &test, EVALUATION_BATCH)?;
     keep_in_run(&run, &evaluation, &test, &weights.description)?;
     Ok(Labelled { curve, pictures, evaluation })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
+use fcmae_data::{ImageFolder, Loader, Skipped, Transform};
 use fcmae_store::Record;
 use serde::Serialize;
 
@@ -62,11 +62,10 @@ const MOST_MISTAKES: usize = 24;
 /// Weights without a head, classes the weights don't know, pictures that cannot be used.
 pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
     let weights = Weights::open(weights)?;
-    let set = ImageFolder::open_all(data, Labels::Classes(&weights.description.classes))?;
-    evaluate_set(&weights, &Arc::new(set), batch)
+    evaluate_set(&weights, &Arc::new(weights.labelled(data)?), batch)
 }
 
-/// Evaluates weights on a set whose labels are their classes ([`Labels::Classes`]).
+/// Evaluates weights on a set whose labels are their classes ([`Weights::labelled`]).
 ///
 /// # Errors
 /// Weights without a head, pictures that cannot be used.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fcmae::evaluate::{Evaluation, Mistake, evaluate_set, keep_in_run};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Part, Split};
+use fcmae_data::{Part, Split};
 use serde::Serialize;
 
 use super::report::Reporter;
@@ -24,7 +24,7 @@ const CONFUSIONS_SHOWN: usize = 20;
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
     let (run, weights) = (weights, Weights::open(weights)?);
-    let mut set = ImageFolder::open_all(&args.data, Labels::Classes(&weights.description.classes))?;
+    let mut set = weights.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
     }

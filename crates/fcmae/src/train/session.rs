@@ -350,10 +350,15 @@ impl<'a> Session<'a> {
         let mut tensors = NamedTensors::new();
         let mut indices = Vec::new();
         for part in 0..self.plan.accumulation {
-            let Batch { images, indices: of_part, height, width, channels, .. } =
+            let Batch { images, labels, indices: of_part, height, width, channels, .. } =
                 self.next_batch(batches)?;
             let images = HostTensor::new([of_part.len(), height, width, channels], images)?;
             tensors.insert(format!("images.{part}"), images);
+            if !labels.is_empty() {
+                let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+                let labels = HostTensor::new([labels.len()], labels)?;
+                tensors.insert(format!("labels.{part}"), labels);
+            }
             indices.extend(of_part);
         }
         let samples = &batches.folder().samples;

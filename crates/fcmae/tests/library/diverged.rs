@@ -4,15 +4,16 @@
 use std::path::Path;
 use std::slice;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
-use fcmae::config::{OnNan, PretrainConfig};
+use fcmae::config::{FinetuneConfig, OnNan, PretrainConfig};
+use fcmae::loss::cross_entropy;
 use fcmae::model::init;
-use fcmae::parameters;
-use fcmae::train::{Event, Flow, pretrain};
+use fcmae::parameters::{self, host};
+use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
-use fcmae_store::safetensors;
+use fcmae_store::{HostTensor, safetensors};
 
 use crate::pictures;
 
@@ -80,4 +81,47 @@ fn no_more_than_five_updates_in_a_row_are_passed_over() {
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 6, .. }), "{error}");
     assert_eq!(notes.len(), 5);
+}
+
+/// Fault 20: a loss that is a number with a gradient that is none. The kept batch gives the same loss
+/// again.
+#[test]
+fn a_gradient_alone_is_caught_and_its_batch_can_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 8);
+    let (trained, huge) = (folder.path().join("trained"), folder.path().join("huge"));
+    let mut config = pictures::finetuning(1, 4, 1);
+    let train = |config: &FinetuneConfig, start, out: &Path| {
+        finetune(config, std::slice::from_ref(&data), start, out, false, &mut |_| Flow::Continue)
+    };
+    train(&config, Start::Scratch, &trained).unwrap();
+    // Surely wrong logits of 10²³ are numbers; the squares of their gradients are none in float32.
+    std::fs::create_dir(&huge).unwrap();
+    let file = trained.join("export/last/model.safetensors");
+    let mut tensors = safetensors::load(&file).unwrap().tensors;
+    let head = tensors.get("head.fc.weight").unwrap();
+    let data_of_head = head.data.iter().map(|weight| weight * -1e25).collect();
+    let head = HostTensor { shape: head.shape.clone(), data: data_of_head };
+    tensors.insert("head.fc.weight".to_owned(), head);
+    let bytes = safetensors::to_bytes(&tensors, &Default::default()).unwrap();
+    std::fs::write(huge.join("model.safetensors"), bytes).unwrap();
+    std::fs::copy(trained.join("export/last/config.json"), huge.join("config.json")).unwrap();
+
+    config.finetune.label_smoothing = 0.0;
+    let out = folder.path().join("run");
+    let error = train(&config, Start::Weights(&huge), &out).unwrap_err();
+    let Error::Diverged { loss, norm, step: 1, kept, .. } = &error else { panic!("{error}") };
+    assert!(loss.is_finite() && !norm.is_finite(), "{loss}, {norm}");
+
+    let batch = safetensors::load(&kept.join("batch.safetensors")).unwrap().tensors;
+    let images = batch.get("images.0").unwrap();
+    let labels = batch.get("labels.0").unwrap().data.iter().map(|&label| label as u32);
+    let shape = <[usize; 4]>::try_from(images.shape.clone()).unwrap();
+    let device = Device::flex();
+    let pixels = Tensor::<4>::from_data(TensorData::new(images.data.clone(), shape), &device);
+    let model = Weights::open(&huge).unwrap().classifier(&device).unwrap();
+    let logits = model.forward(pixels, None).autodiff();
+    let again = host(cross_entropy(logits, &labels.collect::<Vec<_>>(), 0.0).inner())[0];
+    assert_eq!(again, *loss);
 }
