@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::evaluate::{evaluate_set, keep_in_run};
+use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
-use fcmae::weights::Weights;
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::Report as Page;
@@ -257,10 +256,10 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let weights = Weights::open(&run)?;
-    let test = Arc::new(weights.labelled(std::slice::from_ref(&files.test))?);
-    let evaluation = evaluate_set(&weights, &test, EVALUATION_BATCH)?;
-    keep_in_run(&run, &evaluation, &test, &weights.description)?;
+    let evaluator = Evaluator::open(&run)?;
+    let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
+    let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
+    keep_in_run(&run, &evaluation, &test, &evaluator.description)?;
     Ok(Labelled { curve, pictures, evaluation })
 }
 

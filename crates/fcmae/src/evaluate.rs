@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Loader, Skipped, Transform};
+use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
 use fcmae_store::Record;
 use serde::Serialize;
 
@@ -61,19 +61,44 @@ const MOST_MISTAKES: usize = 24;
 /// # Errors
 /// Weights without a head, classes the weights don't know, pictures that cannot be used.
 pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
-    let weights = Weights::open(weights)?;
-    evaluate_set(&weights, &Arc::new(weights.labelled(data)?), batch)
+    let evaluator = Evaluator::open(weights)?;
+    evaluator.evaluate(&Arc::new(evaluator.labelled(data)?), batch)
 }
 
-/// Evaluates weights on a set whose labels are their classes ([`Weights::labelled`]).
-///
-/// # Errors
-/// Weights without a head, pictures that cannot be used.
-pub fn evaluate_set(weights: &Weights, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
-    let model = weights.classifier(&Device::flex())?;
-    let mut evaluation = evaluate_folder(&model, &weights.description, Arc::clone(set), batch)?;
-    evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
-    Ok(evaluation)
+/// A classifier ready to be evaluated.
+pub struct Evaluator {
+    model: Classifier,
+    /// What the weights are of.
+    pub description: Description,
+}
+
+impl Evaluator {
+    /// # Errors
+    /// Weights that cannot be used, or have no head.
+    pub fn open(weights: &Path) -> Result<Self> {
+        let weights = Weights::open(weights)?;
+        let model = weights.classifier(&Device::flex())?;
+        Ok(Self { model, description: weights.description })
+    }
+
+    /// Pictures with the classifier's classes as labels, from folders, archives or lists.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used, classes that the classifier doesn't know.
+    pub fn labelled(&self, data: &[PathBuf]) -> Result<ImageFolder> {
+        Ok(ImageFolder::open_all(data, Labels::Classes(&self.description.classes))?)
+    }
+
+    /// Evaluates it on a set from [`labelled`](Self::labelled), or a part of one.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used.
+    pub fn evaluate(&self, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
+        let mut evaluation =
+            evaluate_folder(&self.model, &self.description, Arc::clone(set), batch)?;
+        evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
+        Ok(evaluation)
+    }
 }
 
 /// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and

@@ -13,10 +13,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fcmae_data::{
-    Depth, EvalResize, EvalTransform, ImageFolder, Labels, LoaderOptions, Normalization,
-    PixelFormat,
-};
+use fcmae_data::{Depth, EvalResize, EvalTransform, LoaderOptions, Normalization, PixelFormat};
 use fcmae_store::file::Format;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 use serde::{Deserialize, Serialize, Serializer};
@@ -210,28 +207,15 @@ impl Weights {
     /// # Errors
     /// Weights without a head (of a pre-training run), or of another network.
     pub fn classifier(&self, device: &Device) -> Result<Classifier> {
-        let classes = self.classes()?.len();
-        self.fill(Classifier::new(&self.description.model, classes, device))
-    }
-
-    /// Pictures with these weights' classes as labels, from folders, archives or lists.
-    ///
-    /// # Errors
-    /// Weights without a head, pictures that cannot be used, classes that the weights don't know.
-    pub fn labelled(&self, data: &[PathBuf]) -> Result<ImageFolder> {
-        Ok(ImageFolder::open_all(data, Labels::Classes(self.classes()?))?)
-    }
-
-    /// The classes that the head tells apart.
-    fn classes(&self) -> Result<&[String]> {
-        if self.description.classes.is_empty() {
+        let classes = self.description.classes.len();
+        if classes == 0 {
             return Err(Error::Unusable(format!(
                 "{}: these weights have no classification head; fine-tune them first \
                  (fcmae finetune --from …)",
                 self.path.display()
             )));
         }
-        Ok(&self.description.classes)
+        self.fill(Classifier::new(&self.description.model, classes, device))
     }
 
     /// The autoencoder with these weights, without autodiff.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use fcmae::evaluate::{Evaluation, Mistake, evaluate_set, keep_in_run};
-use fcmae::weights::Weights;
+use fcmae::evaluate::{Evaluation, Evaluator, Mistake, keep_in_run};
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
 use serde::Serialize;
@@ -23,16 +22,16 @@ const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
-    let (run, weights) = (weights, Weights::open(weights)?);
-    let mut set = weights.labelled(&args.data)?;
+    let evaluator = Evaluator::open(weights)?;
+    let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
     }
     let set = Arc::new(set);
-    let evaluation = evaluate_set(&weights, &set, batch)?;
+    let evaluation = evaluator.evaluate(&set, batch)?;
     if args.report {
-        keep_in_run(run, &evaluation, &set, &weights.description)?;
-        if let Some(report) = Reporter::of(run).write() {
+        keep_in_run(weights, &evaluation, &set, &evaluator.description)?;
+        if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }
     }

@@ -159,6 +159,7 @@ fn replaced(bytes: &[u8], part: &[u8], other: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Fault 15: ten kinds and more.
 #[test]
 fn malformed_files_are_refused_each_with_its_reason() {
     let good = std::fs::read(fixture("snappy.parquet")).unwrap();
