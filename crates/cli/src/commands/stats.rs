@@ -100,11 +100,13 @@ fn text(found: &Statistics, format: PixelFormat) -> String {
 /// A recipe's part.
 fn settings(found: &Statistics, format: PixelFormat) -> String {
     let list = |values: Vec<f64>| {
-        // A channel that never changes has no deviation to divide by.
-        let text = values.iter().map(|value| format!("{value:.6}"));
+        // As float32, which is what a network computes with, and with all its digits: deep values can be
+        // very small.
+        let text = values.iter().map(|&value| format!("{:?}", value as f32));
         format!("[{}]", text.collect::<Vec<_>>().join(", "))
     };
     let mean = list(found.channels.iter().map(|channel| channel.mean).collect());
+    // A channel that never changes has no deviation to divide by.
     let std = list(found.channels.iter().map(|channel| channel.std.max(1e-6)).collect());
     let depth = match format.depth {
         Depth::Eight => "",
