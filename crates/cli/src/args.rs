@@ -493,8 +493,8 @@ pub(crate) struct Man {
 /// What every training run is given.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Several
-    /// are one set
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet
+    /// files. Several are one set
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
     pub(crate) data: Vec<PathBuf>,
 

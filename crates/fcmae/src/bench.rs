@@ -2,7 +2,8 @@
 //!
 //! A [`Bench`] is made once and then steps as often as it is asked to; everything it needs is ready
 //! before the first step, and nothing of it runs between steps. Weights and pixels are random, which
-//! changes no time. [`Job::gflop_per_image`] says what work there is, [`matrix_gflops`](crate::machine::matrix_gflops)
+//! changes no time. [`Job::gflop_per_image`] says what work there is,
+//! [`matrix_gflops`](crate::machine::matrix_gflops)
 //! what the machine could do.
 
 mod pictures;

@@ -18,6 +18,8 @@ const PAPER: Rgb<u8> = Rgb([232; 3]);
 const INK: Rgb<u8> = Rgb([34; 3]);
 /// Between tiles and around the sheet, in pixels of the sheet.
 const GAP: u32 = 8;
+/// Small tiles are enlarged to about this many pixels a side.
+const SHOWN_SIDE: u32 = 160;
 /// The most pixels on a side of a sheet: PNG viewers give up not far above.
 const LARGEST_SIDE: u32 = 32_768;
 
@@ -134,6 +136,12 @@ impl Sheet {
     pub fn scale(mut self, scale: u32) -> Self {
         self.scale = scale.max(1);
         self
+    }
+
+    /// Shows small tiles enlarged, by a whole number, to about 160 pixels a side.
+    pub fn enlarged(self) -> Self {
+        let (width, height) = self.tile;
+        self.scale(SHOWN_SIDE / width.max(height))
     }
 
     /// Adds a row, left to right; fewer tiles than columns leave the rest blank.

@@ -136,9 +136,6 @@ pub fn reconstruct(weights: &Path, images: &[PathBuf], seed: u64) -> Result<Vec<
     rows.map(|(number, path)| reconstructor.file(path, number, seed)).collect()
 }
 
-/// Small pictures are shown enlarged to about this many pixels a side.
-const SHOWN_SIDE: u32 = 160;
-
 /// A row for each picture: original, masked, reconstruction.
 ///
 /// # Errors
@@ -147,8 +144,7 @@ pub fn sheet(rows: &[Reconstruction]) -> Result<RgbImage> {
     // Every picture has the net's size; where there is none there is nothing to draw.
     let (width, height) = rows.first().map_or((1, 1), |row| row.original.dimensions());
     let titles = ["original", "masked", "reconstruction"];
-    let mut sheet =
-        Sheet::new(&titles, height, width)?.scale((SHOWN_SIDE / width.max(height)).max(1));
+    let mut sheet = Sheet::new(&titles, height, width)?.enlarged();
     for Reconstruction { original, masked, reconstruction, .. } in rows {
         sheet.row(&[original.clone(), masked.clone(), reconstruction.clone()])?;
     }

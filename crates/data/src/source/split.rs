@@ -62,6 +62,9 @@ impl ImageFolder {
     /// A fraction outside (0, 1], a count of more samples than there are or fewer than there are
     /// classes with samples.
     pub fn take_labels(&self, amount: Amount, seed: u64) -> Result<Self, DataError> {
+        if amount == Amount::Fraction(1.0) {
+            return Ok(self.clone());
+        }
         let mut groups = self.groups();
         groups.retain(|group| !group.is_empty());
         let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();

@@ -133,7 +133,7 @@ pub fn pretrain(
         session.list_skipped(batches.skipped())?;
         if config.figures.every_epochs > 0 && plan.is_due(learner.step, config.figures.every_epochs)
         {
-            let sheet = reconstructions(&learner.model.valid(), config, &description, &folder)?;
+            let sheet = reconstructions(learner.model.valid(), config, &description, &folder)?;
             let name = format!("reconstruction-step-{:08}", learner.step);
             session.figure(&name, "reconstructions", learner.step, &sheet)?;
         }
@@ -159,13 +159,12 @@ pub fn pretrain(
 
 /// What the network makes of a few pictures of the set, always the same ones with the same masks.
 fn reconstructions(
-    model: &Autoencoder,
+    model: Autoencoder,
     config: &PretrainConfig,
     description: &Description,
     set: &ImageFolder,
 ) -> Result<RgbImage> {
-    let reconstructor =
-        Reconstructor::new(model.clone(), config.mask.clone(), description.clone())?;
+    let reconstructor = Reconstructor::new(model, config.mask.clone(), description.clone())?;
     let count = config.figures.pictures.min(set.len());
     let indices = (0..count).map(|n| (2 * n + 1) * set.len() / (2 * count));
     // One that cannot be read is listed where it is trained on.

@@ -14,8 +14,6 @@ use crate::picture::{self, Sheet};
 /// Pictures shown, at most.
 const SHOWN: usize = 24;
 const COLUMNS: usize = 6;
-/// Small pictures are shown enlarged to about this many pixels a side.
-const SHOWN_SIDE: u32 = 160;
 
 /// The first pictures of a pre-training as the network gets them, each with its hidden patches grey.
 ///
@@ -70,8 +68,7 @@ fn pictures(batch: &Batch, data: &DataConfig) -> Result<Vec<RgbImage>> {
 
 fn sheet(tiles: Vec<RgbImage>) -> Result<RgbImage> {
     let (width, height) = tiles.first().map_or((1, 1), RgbImage::dimensions);
-    let mut sheet =
-        Sheet::new(&[""; COLUMNS], height, width)?.scale((SHOWN_SIDE / width.max(height)).max(1));
+    let mut sheet = Sheet::new(&[""; COLUMNS], height, width)?.enlarged();
     for row in tiles.chunks(COLUMNS) {
         sheet.row(row)?;
     }

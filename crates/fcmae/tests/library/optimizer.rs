@@ -208,21 +208,25 @@ struct ScheduleCase {
     rates: Vec<f64>,
 }
 
-#[test]
-fn the_schedule_equals_its_reference_at_every_iteration() {
-    for case in fixture::<Cases<ScheduleCase>>("schedule.json").cases {
+impl ScheduleCase {
+    fn check(&self) {
         let schedule = Schedule {
-            peak: case.base,
-            min: case.minimum,
-            warmup: case.warmup_epochs,
-            epochs: case.epochs,
+            peak: self.base,
+            min: self.minimum,
+            warmup: self.warmup_epochs,
+            epochs: self.epochs,
         };
-        for (step, expected) in case.rates.iter().enumerate() {
-            let found = schedule.at(step as f64 / case.steps_per_epoch as f64);
+        for (step, expected) in self.rates.iter().enumerate() {
+            let found = schedule.at(step as f64 / self.steps_per_epoch as f64);
             let error = (found - expected).abs();
-            assert!(error <= 1e-8 * case.base, "step {step}: {found}, not {expected}");
+            assert!(error <= 1e-8 * self.base, "step {step}: {found}, not {expected}");
         }
     }
+}
+
+#[test]
+fn the_schedule_equals_its_reference_at_every_iteration() {
+    fixture::<Cases<ScheduleCase>>("schedule.json").cases.iter().for_each(ScheduleCase::check);
 }
 
 #[test]
@@ -302,21 +306,7 @@ struct TimmDecay {
 
 #[test]
 fn the_schedule_equals_timms_at_every_iteration() {
-    for case in fixture::<Timm>("timm_optim.json").schedules {
-        let schedule = Schedule {
-            peak: case.base,
-            min: case.minimum,
-            warmup: case.warmup_epochs,
-            epochs: case.epochs,
-        };
-        for (step, expected) in case.rates.iter().enumerate() {
-            let found = schedule.at(step as f64 / case.steps_per_epoch as f64);
-            assert!(
-                (found - expected).abs() <= 1e-8 * case.base,
-                "{step}: {found}, not {expected}"
-            );
-        }
-    }
+    fixture::<Timm>("timm_optim.json").schedules.iter().for_each(ScheduleCase::check);
 }
 
 #[test]
