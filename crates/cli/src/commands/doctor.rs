@@ -58,7 +58,7 @@ fn machine_text(machine: &Machine) -> Result<String> {
         machine.threads,
         machine.simd,
     );
-    if machine.simd == "portable" {
+    if machine.simd == "scalar" {
         text.push_str("            ! no AVX2 and no NEON: several times slower than it could be\n");
     }
     text.push_str("computes    on the processor; no other device is built in\n");
