@@ -1,4 +1,4 @@
-//! Ctrl-C and a request to end (SIGTERM): the first lets the step be finished and saved, the second
+//! Ctrl-C and a request to end (SIGTERM): the first lets what is done be saved, the second
 //! ends the program at once.
 
 use std::fmt;

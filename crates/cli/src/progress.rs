@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use fcmae::train::{EvaluationReport, Event, Flow, Started, StepReport};
+use fcmae::train::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use fcmae_data::source::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -63,6 +63,7 @@ impl Progress {
     pub(crate) fn observe(&mut self, event: &Event<'_>) -> Flow {
         match event {
             Event::Started(started) => self.start(started),
+            Event::Batch(batch) => self.batch(batch),
             Event::Step(step) => self.step(step),
             Event::Evaluated(report) => {
                 self.panel.evaluated(report);
@@ -83,7 +84,7 @@ impl Progress {
         }
         if !self.stopping {
             self.stopping = true;
-            self.say("asked to stop: this step is finished and saved; once more to end at once");
+            self.say("asked to stop: what is done is saved; once more to end at once");
         }
         Flow::Stop
     }
@@ -114,6 +115,19 @@ impl Progress {
             let bar = panel_bar(&self.label, started.steps);
             bar.set_position(self.first_step);
             self.bar = Some(bar);
+        }
+    }
+
+    /// Tells of an update or an evaluation that takes long.
+    fn batch(&mut self, report: &BatchReport) {
+        let text = describe_batch(report);
+        match &self.bar {
+            Some(bar) => bar.set_message(self.panel.with(&text)),
+            None if self.last_line.elapsed() >= LINE_EVERY => {
+                self.say(&text);
+                self.last_line = Instant::now();
+            }
+            None => {}
         }
     }
 
@@ -188,6 +202,14 @@ fn describe_start(started: &Started) -> String {
         text.push_str(&format!(" ({held_out} more kept aside)"));
     }
     text + &format!(", {} parameters, {epochs} epochs, {steps} steps", grouped(*parameters))
+}
+
+fn describe_batch(report: &BatchReport) -> String {
+    let BatchReport { work, done, all } = report;
+    match work {
+        Work::Update => format!("{done} of the {all} batches of this update are in"),
+        Work::Evaluation => format!("evaluating the pictures kept aside: batch {done} of {all}"),
+    }
 }
 
 fn describe_evaluation(report: &EvaluationReport) -> String {

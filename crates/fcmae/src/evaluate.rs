@@ -94,10 +94,11 @@ impl Evaluator {
     /// # Errors
     /// Pictures that cannot be used.
     pub fn evaluate(&self, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
-        let mut evaluation =
-            evaluate_folder(&self.model, &self.description, Arc::clone(set), batch)?;
-        evaluation.skipped.splice(0..0, set.skipped.iter().cloned());
-        Ok(evaluation)
+        let mut pictures = EvaluationSet::new(Arc::clone(set), &self.description, batch)?;
+        let found = pictures.evaluate(&self.model, |_, _| true)?;
+        let mut found = found.expect("nothing stops it");
+        found.skipped.splice(0..0, set.skipped.iter().cloned());
+        Ok(found)
     }
 }
 
@@ -116,70 +117,101 @@ pub fn keep_in_run(
     train::record_evaluation(run, evaluation, set, description)
 }
 
-/// Evaluates a classifier on labelled pictures whose classes are the classifier's.
-///
-/// # Errors
-/// Pictures that cannot be used.
-pub fn evaluate_folder(
-    model: &Classifier,
-    description: &Description,
+/// Labelled pictures on which classifiers are evaluated, as often as one likes. The threads that load
+/// them stay from one evaluation to the next.
+#[derive(Debug)]
+pub struct EvaluationSet {
     folder: Arc<ImageFolder>,
-    batch: usize,
-) -> Result<Evaluation> {
-    let device = Device::flex();
-    let transform = Transform::Eval(description.transform());
-    let options = description.loading(batch);
-    let mut batches =
-        Loader::new(Arc::clone(&folder), transform, description.normalization(), &options)?;
+    classes: Vec<String>,
+    batches: Loader,
+}
 
-    let classes = description.classes.len();
-    let mut confusion = vec![vec![0u64; classes]; classes];
-    let mut mistakes = Vec::new();
-    let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
-    for batch in batches.by_ref() {
-        let batch = batch?;
-        if batch.is_empty() {
-            continue;
-        }
-        let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
-        let logits = model.forward(images(batch, &device), None);
-        let likelihoods = host(log_softmax(logits, 1));
-        let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
-        for ((scores, &label), &index) in rows {
-            let label = label as usize;
-            let above = scores.iter().filter(|&&score| score > scores[label]).count();
-            right += usize::from(above == 0);
-            among_five += usize::from(above < 5);
-            loss -= f64::from(scores[label]);
-            count += 1;
-            let predicted = most_likely(scores, label);
-            confusion[label][predicted] += 1;
-            if predicted != label {
-                mistakes.push((scores[predicted], index as usize, label, predicted));
+impl EvaluationSet {
+    /// The pictures of `folder`, whose labels are positions in the description's classes, as the network
+    /// it describes takes them.
+    ///
+    /// # Errors
+    /// Pictures that do not fit the network.
+    pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
+        let transform = Transform::Eval(description.transform());
+        let (normalization, options) = (description.normalization(), description.loading(batch));
+        Ok(Self {
+            batches: Loader::new(Arc::clone(&folder), transform, normalization, &options)?,
+            folder,
+            classes: description.classes.clone(),
+        })
+    }
+
+    /// The pictures.
+    pub fn folder(&self) -> &Arc<ImageFolder> {
+        &self.folder
+    }
+
+    /// Evaluates a classifier. After each batch, `go_on` is told how many are done and how many there
+    /// are; `None` where it did not want to go on.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used.
+    pub fn evaluate(
+        &mut self,
+        model: &Classifier,
+        mut go_on: impl FnMut(u64, u64) -> bool,
+    ) -> Result<Option<Evaluation>> {
+        let device = Device::flex();
+        let classes = self.classes.len();
+        let mut confusion = vec![vec![0u64; classes]; classes];
+        let mut mistakes = Vec::new();
+        let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
+        let all = self.batches.batches_per_epoch();
+        self.batches.seek(0, 0);
+        for batch in self.batches.by_ref() {
+            let batch = batch?;
+            let done = batch.number + 1;
+            if !batch.is_empty() {
+                let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
+                let logits = model.forward(images(batch, &device), None);
+                let likelihoods = host(log_softmax(logits, 1));
+                let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
+                for ((scores, &label), &index) in rows {
+                    let label = label as usize;
+                    let above = scores.iter().filter(|&&score| score > scores[label]).count();
+                    right += usize::from(above == 0);
+                    among_five += usize::from(above < 5);
+                    loss -= f64::from(scores[label]);
+                    count += 1;
+                    let predicted = most_likely(scores, label);
+                    confusion[label][predicted] += 1;
+                    if predicted != label {
+                        mistakes.push((scores[predicted], index as usize, label, predicted));
+                    }
+                }
+                mistakes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                mistakes.truncate(MOST_MISTAKES);
+            }
+            if !go_on(done, all) {
+                return Ok(None);
             }
         }
-        mistakes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        mistakes.truncate(MOST_MISTAKES);
+        let name = |class: usize| self.classes[class].clone();
+        let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
+            index,
+            path: printable(&self.folder.path(index)),
+            truth: name(truth),
+            predicted: name(predicted),
+            probability: likelihood.exp(),
+        };
+        let share = |hits: usize| hits as f64 / count.max(1) as f64;
+        Ok(Some(Evaluation {
+            classes: self.classes.clone(),
+            images: count,
+            top1: share(right),
+            top5: share(among_five),
+            loss: loss / count.max(1) as f64,
+            confusion,
+            mistakes: mistakes.into_iter().map(mistake).collect(),
+            skipped: self.batches.skipped(),
+        }))
     }
-    let name = |class: usize| description.classes[class].clone();
-    let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
-        index,
-        path: printable(&folder.path(index)),
-        truth: name(truth),
-        predicted: name(predicted),
-        probability: likelihood.exp(),
-    };
-    let share = |hits: usize| hits as f64 / count.max(1) as f64;
-    Ok(Evaluation {
-        classes: description.classes.clone(),
-        images: count,
-        top1: share(right),
-        top5: share(among_five),
-        loss: loss / count.max(1) as f64,
-        confusion,
-        mistakes: mistakes.into_iter().map(mistake).collect(),
-        skipped: batches.skipped(),
-    })
 }
 
 /// The class with the largest score; the true one where it ties for the first place, as in top-1.

@@ -11,7 +11,7 @@ pub mod preview;
 mod records;
 mod session;
 
-pub use events::{EvaluationReport, Event, Flow, Started, StepReport};
+pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 pub use finetune::{FinetuneOutcome, Start, finetune};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};

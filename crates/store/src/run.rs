@@ -17,6 +17,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 pub use lines::Lines;
 pub use metrics::Metrics;
 pub use record::Record;
@@ -176,8 +178,26 @@ impl Run {
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`]; `metrics.jsonl` is then as it was, or cut as a whole.
     pub fn truncate_metrics_after(&mut self, step: u64) -> Result<usize, Error> {
+        self.truncate(step, |_| true)
+    }
+
+    /// As [`truncate_metrics_after`](Self::truncate_metrics_after), and the evaluations that follow the
+    /// step go too.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn truncate_metrics_after_update(&mut self, step: u64) -> Result<usize, Error> {
+        self.truncate(step, |fields| !metrics::is_evaluation(fields))
+    }
+
+    /// `keep`: whether a line of this very step stays.
+    fn truncate(
+        &mut self,
+        step: u64,
+        keep: impl Fn(&Map<String, Value>) -> bool,
+    ) -> Result<usize, Error> {
         let path = self.path.join(METRICS);
-        let cut = lines::cut_after(&path, step)?;
+        let cut = lines::cut_after(&path, step, keep)?;
         self.metrics = Metrics::open(&self.path, Arc::clone(&self.log), Some(step))?;
         Ok(cut)
     }

@@ -159,6 +159,22 @@ fn metrics_of_a_resumed_run_are_logged_once() {
     assert_eq!(Value::from(lines(&metrics)), expected);
 }
 
+#[test]
+fn the_evaluation_after_an_update_can_be_cut_off_with_what_follows_it() {
+    let (_folder, path) = in_new_folder();
+    let mut run = Run::create(&path, &record()).unwrap();
+    for step in 1..=3 {
+        run.metrics().json(&json!({"step": step, "loss": 1.0})).unwrap();
+        run.metrics().json(&json!({"step": step, "epoch": step, "top1": 0.5})).unwrap();
+    }
+    assert_eq!(run.truncate_metrics_after(3).unwrap(), 0);
+    assert_eq!(run.truncate_metrics_after_update(2).unwrap(), 3);
+    let expected = json!([
+        {"step": 1, "loss": 1.0}, {"step": 1, "epoch": 1, "top1": 0.5}, {"step": 2, "loss": 1.0},
+    ]);
+    assert_eq!(Value::from(lines(&path.join("metrics.jsonl"))), expected);
+}
+
 /// Fault 12: `skipped.jsonl` stays exact over a run's lives.
 #[test]
 fn a_skipped_picture_is_listed_once_over_all_lives_of_a_run() {

@@ -16,6 +16,8 @@ const NEW: f64 = 0.1;
 #[derive(Default)]
 pub(super) struct Panel {
     losses: Curve,
+    /// The lines that were shown last.
+    shown: String,
     /// Running means.
     pub(super) data_wait: f64,
     rate: f64,
@@ -53,8 +55,14 @@ impl Panel {
         self.data_wait >= WAITS
     }
 
+    /// The lines that were shown last, and one more.
+    pub(super) fn with(&self, line: &str) -> String {
+        let separator = if self.shown.is_empty() { "" } else { "\n" };
+        format!("{}{separator}  {line}", self.shown)
+    }
+
     /// Lines of at most 80 columns.
-    pub(super) fn text(&self, report: &StepReport, epochs: u64, left: Duration) -> String {
+    pub(super) fn text(&mut self, report: &StepReport, epochs: u64, left: Duration) -> String {
         let StepReport { step, steps, epoch, loss, lr, grad_norm, .. } = report;
         let memory = machine::resident_memory()
             .map_or(String::new(), |bytes| format!("   memory {} MiB", bytes >> 20));
@@ -75,6 +83,7 @@ impl Panel {
                 100.0 * best
             ));
         }
+        self.shown.clone_from(&text);
         text
     }
 }

@@ -70,11 +70,20 @@ fn a_killed_run_resumes_to_the_same_weights() {
     assert_eq!(steps(&killed), steps(&straight));
 }
 
-/// Starts a pre-training of many epochs and waits for its first step.
+/// Starts a training of many epochs, `pretrain` or `finetune`, and waits for its first step.
 #[cfg(unix)]
-fn long_run(out: &Path, pictures: &Path, trained: &Trained, settings: &[&str]) -> Child {
-    let mut command = command(&[&"pretrain", &"--data", &pictures, &"--out", &out]);
-    command.arg("--config").arg(trained.recipe("pretrain")).args(["--set", "optim.epochs=100000"]);
+fn long_run(
+    kind: &str,
+    out: &Path,
+    pictures: &Path,
+    trained: &Trained,
+    settings: &[&str],
+) -> Child {
+    let mut command = command(&[&kind, &"--data", &pictures, &"--out", &out]);
+    command.arg("--config").arg(trained.recipe(kind)).args(["--set", "optim.epochs=100000"]);
+    if kind == "finetune" {
+        command.args(["--from", "scratch"]);
+    }
     for setting in settings {
         command.args(["--set", setting]);
     }
@@ -102,7 +111,7 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
     for name in ["-INT", "-TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
-        let child = long_run(&run, &trained.pictures(), &trained, &[]);
+        let child = long_run("pretrain", &run, &trained.pictures(), &trained, &[]);
         signal(&child, name);
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
@@ -120,6 +129,34 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
     }
 }
 
+/// Fault 9: neither an update nor an evaluation of many batches is waited for.
+#[cfg(unix)]
+#[test]
+fn a_long_update_or_evaluation_is_left_and_made_when_the_run_is_resumed() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    draw(&pictures, &CLASSES, 600);
+    let runs = [
+        ("pretrain", ["optim.batch=8", "optim.accumulation=225", "save.every_epochs=1000"]),
+        // An evaluation of hundreds of batches after an update of one.
+        ("finetune", ["optim.batch=2", "finetune.held_out=0.998", "save.every_epochs=1000"]),
+    ];
+    for (kind, settings) in runs {
+        let run = folder.path().join(kind);
+        let child = long_run(kind, &run, &pictures, &trained, &settings);
+        std::thread::sleep(Duration::from_millis(50));
+        signal(&child, "-INT");
+        let asked = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(10), "{kind}: {:?}", asked.elapsed());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("stopped and saved after step 1;"), "{said}");
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        assert_eq!(metrics.lines().count(), 1, "{metrics}");
+    }
+}
+
 /// Fault 9: a second request ends a run in the middle of an update that takes seconds.
 #[cfg(unix)]
 #[test]
@@ -128,9 +165,9 @@ fn a_second_request_ends_a_run_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, run) = (folder.path().join("pictures"), folder.path().join("run"));
     draw(&pictures, &CLASSES, 600);
-    // Only an update's end looks at the first request: a save would too.
-    let settings = ["optim.batch=8", "optim.accumulation=225", "save.every_epochs=1000"];
-    let mut child = long_run(&run, &pictures, &trained, &settings);
+    // Only a batch's end looks at the first request: a save would too.
+    let settings = ["optim.batch=1800", "save.every_epochs=1000"];
+    let mut child = long_run("pretrain", &run, &pictures, &trained, &settings);
     let began = Instant::now();
     signal(&child, "-INT");
     std::thread::sleep(Duration::from_millis(50));

@@ -7,9 +7,10 @@ use std::path::Path;
 pub enum Flow {
     /// Go on.
     Continue,
-    /// End after this step, and save it.
+    /// End and save. An update of which not all batches are in, or an evaluation under way, is left and
+    /// made from its beginning when the run is resumed, which changes no number of it.
     Stop,
-    /// End after this step without saving it: for a trial.
+    /// End without saving: for a trial.
     Abandon,
 }
 
@@ -18,6 +19,8 @@ pub enum Flow {
 pub enum Event<'a> {
     /// Training is about to begin.
     Started(&'a Started),
+    /// A batch of an update or of an evaluation is done, and others are to come.
+    Batch(&'a BatchReport),
     /// One update was made.
     Step(&'a StepReport),
     /// The pictures kept aside were evaluated.
@@ -54,6 +57,26 @@ pub struct Started {
     pub held_out: usize,
     /// Class names; none in pre-training.
     pub classes: Vec<String>,
+}
+
+/// What takes several batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// An update, where batches are accumulated.
+    Update,
+    /// An evaluation on the pictures kept aside.
+    Evaluation,
+}
+
+/// How far an update or an evaluation is.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchReport {
+    /// Which of them.
+    pub work: Work,
+    /// Batches done.
+    pub done: u64,
+    /// Batches in all.
+    pub all: u64,
 }
 
 /// One update.

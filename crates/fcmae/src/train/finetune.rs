@@ -9,15 +9,14 @@ use burn::tensor::Device;
 use fcmae_data::sampler::Order;
 use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat, Split};
 use fcmae_store::ExportName;
-use serde_json::json;
 
-use super::events::{EvaluationReport, Event, Started};
+use super::events::{EvaluationReport, Event, Started, Work};
 use super::plan::Plan;
-use super::records::{self, DataSummary};
-use super::session::{self, Attempt, Best, Course, Learner, Observer, Session};
+use super::records::DataSummary;
+use super::session::{self, Attempt, Course, Evaluations, Learner, Observer, Session};
 use crate::config::{DataConfig, FinetuneConfig};
 use crate::error::Result;
-use crate::evaluate::evaluate_folder;
+use crate::evaluate::EvaluationSet;
 use crate::loss::{self, soft_cross_entropy};
 use crate::memory;
 use crate::model::{Classifier, DropPath, init};
@@ -122,9 +121,9 @@ pub fn finetune(
         model,
         step: 0,
     };
-    let state = if resume { session.restore(&mut learner)? } else { None };
-    let resumed = state.is_some();
-    let mut best = state.as_ref().map(Best::of).unwrap_or_default();
+    let restored = if resume { session.restore(&mut learner)? } else { None };
+    let resumed = restored.is_some();
+    let mut evaluations = restored.unwrap_or_default();
     session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()))?;
     session.record_split(&Split::new(&folder, &training, held_out.as_deref())?)?;
     session.list_skipped(unreadable)?;
@@ -152,13 +151,26 @@ pub fn finetune(
     );
     let (epoch, number) = plan.next_batch(learner.step);
     batches.seek(epoch, number);
+    let mut held_out = held_out
+        .map(|folder| EvaluationSet::new(folder, &description, config.optim.batch))
+        .transpose()?;
     let mut last = None;
-    let gave_up = |best: &Best| options.patience > 0 && best.since >= options.patience;
-    while learner.step < plan.steps() && !session.stopped() && !gave_up(&best) {
+    let gave_up = |so_far: &Evaluations| {
+        options.patience > 0 && so_far.since_best >= options.patience && !so_far.due
+    };
+    if evaluations.due
+        && let Some(held_out) = &mut held_out
+    {
+        last = evaluate(&mut session, &learner, held_out, &mut evaluations, &about)?;
+        if last.is_some() {
+            session.save(&learner, evaluations)?;
+        }
+    }
+    'training: while learner.step < plan.steps() && !session.stopped() && !gave_up(&evaluations) {
         let since = Instant::now();
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images) = (0.0, 0);
-        for _ in 0..plan.accumulation {
+        for part in 1..=plan.accumulation {
             let mut batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
@@ -176,6 +188,9 @@ pub fn finetune(
             let mut grads = loss.backward();
             optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
             loss_sum += host(loss.inner())[0];
+            if session.leaves_update(part) {
+                break 'training;
+            }
         }
         let grad_norm = optim::gradient_norm(&gradients);
         let attempt = Attempt { loss: loss_sum, grad_norm };
@@ -189,49 +204,53 @@ pub fn finetune(
         session.report(learner.step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
 
-        if let Some(held_out) = &held_out
+        if let Some(held_out) = &mut held_out
             && plan.is_due(learner.step, options.evaluate_every)
         {
-            let model = learner.averaged();
-            let found =
-                evaluate_folder(&model, &description, Arc::clone(held_out), config.optim.batch)?;
-            let report = EvaluationReport {
-                step: learner.step,
-                epoch: learner.step / plan.steps_per_epoch,
-                top1: found.top1,
-                top5: found.top5,
-                loss: found.loss,
-            };
-            session.metric(json!({
-                "step": report.step, "epoch": report.epoch, "top1": report.top1,
-                "top5": report.top5, "held_out_loss": report.loss,
-            }))?;
-            session.list_skipped(found.skipped.clone())?;
-            session.tell(Event::Evaluated(&report));
-            let place = (report.step, report.epoch);
-            records::evaluation(session.path(), place, &found, held_out, &description)?;
-            last = Some(report);
-            if best.take(report.top1) {
-                session.export(ExportName::Best, &parameters::to_host(&model), &about)?;
-            }
+            evaluations.due = true;
+            last = evaluate(&mut session, &learner, held_out, &mut evaluations, &about)?.or(last);
         }
         let due = plan.is_due(learner.step, config.save.every_epochs);
-        if session.saves(due || gave_up(&best)) {
-            session.save(&learner, best)?;
+        if due || gave_up(&evaluations) {
+            session.save(&learner, evaluations)?;
         }
     }
+    session.save_if_asked(&learner, evaluations)?;
 
-    let finished = learner.step == plan.steps() || gave_up(&best);
+    let over = learner.step == plan.steps() || gave_up(&evaluations);
+    let finished = over && !evaluations.due;
     if learner.step < plan.steps() && finished {
         session.note(&format!(
             "no better top-1 in {} evaluations: training ends; export/best has the best weights",
-            best.since
+            evaluations.since_best
         ))?;
     }
     if finished {
         session.export(ExportName::Last, &parameters::to_host(&learner.averaged()), &about)?;
     }
-    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1: best.top1 })
+    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1: evaluations.best })
+}
+
+/// Makes the evaluation that is due, unless the run is asked to stop before it is done.
+fn evaluate(
+    session: &mut Session<'_>,
+    learner: &Learner<Classifier>,
+    held_out: &mut EvaluationSet,
+    evaluations: &mut Evaluations,
+    about: &str,
+) -> Result<Option<EvaluationReport>> {
+    if session.stopped() {
+        return Ok(None);
+    }
+    let model = learner.averaged();
+    let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
+    let Some(found) = held_out.evaluate(&model, go_on)? else { return Ok(None) };
+    session.list_skipped(found.skipped.clone())?;
+    let report = session.evaluated(learner.step, &found, held_out.folder())?;
+    if evaluations.take(report.top1) {
+        session.export(ExportName::Best, &parameters::to_host(&model), about)?;
+    }
+    Ok(Some(report))
 }
 
 /// The settings with what follows from the weights filled in.

@@ -13,7 +13,7 @@ use image::RgbImage;
 use super::events::{Event, Started};
 use super::plan::Plan;
 use super::records::DataSummary;
-use super::session::{self, Attempt, Best, Course, Learner, Observer, Session};
+use super::session::{self, Attempt, Course, Evaluations, Learner, Observer, Session};
 use crate::autoencoder::Autoencoder;
 use crate::config::PretrainConfig;
 use crate::error::Result;
@@ -99,11 +99,11 @@ pub fn pretrain(
     let (epoch, number) = plan.next_batch(learner.step);
     batches.seek(epoch, number);
     let mut losses = Vec::new();
-    while learner.step < plan.steps() && !session.stopped() {
+    'training: while learner.step < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut gradients = GradientMap::new();
         let (mut loss_sum, mut images) = (0.0, 0);
-        for _ in 0..plan.accumulation {
+        for part in 1..=plan.accumulation {
             let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
@@ -117,6 +117,9 @@ pub fn pretrain(
             let mut grads = loss.backward();
             optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
             loss_sum += host(loss.inner())[0];
+            if session.leaves_update(part) {
+                break 'training;
+            }
         }
         let grad_norm = optim::gradient_norm(&gradients);
         let attempt = Attempt { loss: loss_sum, grad_norm };
@@ -137,10 +140,11 @@ pub fn pretrain(
             let name = format!("reconstruction-step-{:08}", learner.step);
             session.figure(&name, "reconstructions", learner.step, &sheet)?;
         }
-        if session.saves(plan.is_due(learner.step, config.save.every_epochs)) {
-            session.save(&learner, Best::default())?;
+        if plan.is_due(learner.step, config.save.every_epochs) {
+            session.save(&learner, Evaluations::default())?;
         }
     }
+    session.save_if_asked(&learner, Evaluations::default())?;
 
     let finished = learner.step == plan.steps();
     if finished {

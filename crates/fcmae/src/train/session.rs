@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use fcmae_data::{Batch, Loader, Skipped, Split};
+use fcmae_data::{Batch, ImageFolder, Loader, Skipped, Split};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -14,11 +14,12 @@ use image::RgbImage;
 use serde::Serialize;
 use serde_json::json;
 
-use super::events::{Event, Flow, StepReport};
+use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use crate::config::{OnNan, SaveConfig, Settings};
 use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
 use crate::export;
 use crate::optim::{AdamW, Ema, GradientMap};
 use crate::parameters;
@@ -76,34 +77,40 @@ pub(super) struct Session<'a> {
     passed_over: usize,
     /// Time spent waiting for pictures since the last update.
     waited: Duration,
+    /// The step of the newest checkpoint.
+    saved: Option<u64>,
     /// What the observer wants.
     flow: Flow,
 }
 
-/// The best evaluation so far.
+/// The evaluations so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Best {
-    /// Its top-1; `None` before the first.
-    pub(super) top1: Option<f64>,
-    /// Evaluations after it.
-    pub(super) since: u64,
+pub(super) struct Evaluations {
+    /// The best top-1; `None` before the first.
+    pub(super) best: Option<f64>,
+    /// Evaluations after the best.
+    pub(super) since_best: u64,
+    /// Whether the one that follows the last update is still to be made.
+    pub(super) due: bool,
 }
 
-impl Best {
-    /// As a checkpoint's state has it.
-    pub(super) fn of(state: &serde_json::Value) -> Self {
-        let top1 = state.get("best_top1").and_then(serde_json::Value::as_f64);
-        let since = state.get("evaluations_since_best").and_then(serde_json::Value::as_u64);
-        Self { top1, since: since.unwrap_or(0) }
+impl Evaluations {
+    /// As a checkpoint's state has them.
+    fn of(state: &serde_json::Value) -> Self {
+        Self {
+            best: state.get("best_top1").and_then(serde_json::Value::as_f64),
+            since_best: state["evaluations_since_best"].as_u64().unwrap_or(0),
+            due: state["evaluation_due"].as_bool().unwrap_or(false),
+        }
     }
 
-    /// Takes in an evaluation; whether it is the best.
+    /// Takes in the one that was due; whether it is the best.
     pub(super) fn take(&mut self, top1: f64) -> bool {
-        let better = self.top1.is_none_or(|best| top1 > best);
+        let better = self.best.is_none_or(|best| top1 > best);
         *self = if better {
-            Self { top1: Some(top1), since: 0 }
+            Self { best: Some(top1), since_best: 0, due: false }
         } else {
-            Self { since: self.since + 1, ..*self }
+            Self { since_best: self.since_best + 1, due: false, ..*self }
         };
         better
     }
@@ -166,6 +173,7 @@ impl<'a> Session<'a> {
             skipped: BTreeSet::new(),
             passed_over: 0,
             waited: Duration::ZERO,
+            saved: None,
             flow: Flow::Continue,
         })
     }
@@ -188,20 +196,24 @@ impl<'a> Session<'a> {
         self.flow != Flow::Continue
     }
 
-    /// Whether the step that was just made is saved: it is due, or the run is asked to stop.
-    pub(super) fn saves(&self, due: bool) -> bool {
-        match self.flow {
-            Flow::Continue => due,
-            Flow::Stop => true,
-            Flow::Abandon => false,
+    /// Tells that a batch is done; whether the rest of the work is to be left.
+    pub(super) fn leaves(&mut self, work: Work, done: u64, all: u64) -> bool {
+        if done < all {
+            self.tell(Event::Batch(&BatchReport { work, done, all }));
         }
+        done < all && self.stopped()
     }
 
-    /// Takes the newest intact checkpoint up, if there is one, and returns its `state.json`.
+    /// As [`leaves`](Self::leaves), for an update's batches.
+    pub(super) fn leaves_update(&mut self, done: u64) -> bool {
+        self.leaves(Work::Update, done, self.plan.accumulation)
+    }
+
+    /// Takes the newest intact checkpoint up, if there is one.
     pub(super) fn restore<M: Module>(
         &mut self,
         learner: &mut Learner<M>,
-    ) -> Result<Option<serde_json::Value>> {
+    ) -> Result<Option<Evaluations>> {
         let Some(latest) = self.checkpoints.latest()? else {
             self.run.truncate_metrics_after(0)?;
             return Ok(None);
@@ -226,13 +238,39 @@ impl<'a> Session<'a> {
             ema.restore(tensors("ema")?);
         }
         learner.step = latest.step;
-        self.run.truncate_metrics_after(latest.step)?;
-        Ok(Some(latest.checkpoint.state))
+        self.saved = Some(latest.step);
+        let evaluations = Evaluations::of(&latest.checkpoint.state);
+        match evaluations.due {
+            true => self.run.truncate_metrics_after_update(latest.step)?,
+            false => self.run.truncate_metrics_after(latest.step)?,
+        };
+        Ok(Some(evaluations))
+    }
+
+    /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
+    /// there is nothing to save.
+    pub(super) fn save_if_asked<M: Module>(
+        &mut self,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        let unsaved = learner.step > self.saved.unwrap_or(0);
+        match self.flow == Flow::Stop && unsaved {
+            true => self.save(learner, evaluations),
+            false => Ok(()),
+        }
     }
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
     /// follow from the step and the settings.
-    pub(super) fn save<M: Module>(&mut self, learner: &Learner<M>, best: Best) -> Result<()> {
+    pub(super) fn save<M: Module>(
+        &mut self,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        if self.flow == Flow::Abandon {
+            return Ok(());
+        }
         let mut tensors = BTreeMap::from([
             ("model".to_owned(), parameters::to_host(&learner.model)),
             ("optimizer".to_owned(), learner.optimizer.state()),
@@ -246,8 +284,9 @@ impl<'a> Session<'a> {
             "step": learner.step,
             "next_epoch": epoch,
             "next_batch": batch,
-            "best_top1": best.top1,
-            "evaluations_since_best": best.since,
+            "best_top1": evaluations.best,
+            "evaluations_since_best": evaluations.since_best,
+            "evaluation_due": evaluations.due,
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
@@ -255,6 +294,7 @@ impl<'a> Session<'a> {
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
+        self.saved = Some(learner.step);
         self.tell(Event::Saved { step: learner.step, path: &saved.folder });
         Ok(())
     }
@@ -303,6 +343,33 @@ impl<'a> Session<'a> {
         }))?;
         self.tell(Event::Step(&report));
         Ok(())
+    }
+
+    /// Logs an evaluation after `step` updates, keeps it for the run's report, and tells the observer.
+    pub(super) fn evaluated(
+        &mut self,
+        step: u64,
+        found: &Evaluation,
+        set: &ImageFolder,
+    ) -> Result<EvaluationReport> {
+        let report = EvaluationReport {
+            step,
+            epoch: step / self.plan.steps_per_epoch,
+            top1: found.top1,
+            top5: found.top5,
+            loss: found.loss,
+        };
+        self.metric(json!({
+            "step": report.step,
+            "epoch": report.epoch,
+            "top1": report.top1,
+            "top5": report.top5,
+            "held_out_loss": report.loss,
+        }))?;
+        self.tell(Event::Evaluated(&report));
+        let place = (report.step, report.epoch);
+        records::evaluation(self.run.path(), place, found, set, &self.description)?;
+        Ok(report)
     }
 
     /// Whether the update after `step` updates can be made: its loss and gradient are numbers.

@@ -6,7 +6,7 @@ use std::slice;
 
 use fcmae::Error;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::train::{Event, Flow, Start, Work, finetune, pretrain};
 use serde_json::Value;
 
 use crate::pictures;
@@ -18,15 +18,27 @@ enum Stop {
     Step(u64),
     /// While the evaluation after this update is told.
     Evaluation(u64),
+    /// After the first batch of what follows this update.
+    Within(Work, u64),
     /// Not before the end.
     Never,
 }
 
 impl Stop {
-    fn flow(self, event: &Event<'_>) -> Flow {
+    /// `last`: the last update that was told.
+    fn flow(self, event: &Event<'_>, last: &mut u64) -> Flow {
+        match event {
+            Event::Started(started) => *last = started.resumed_at.unwrap_or(0),
+            Event::Step(report) => *last = report.step,
+            _ => {}
+        }
         let now = match (self, event) {
-            (Self::Step(at), Event::Step(report)) => report.step == at,
+            (Self::Step(at), Event::Step(_)) => *last == at,
             (Self::Evaluation(at), Event::Evaluated(report)) => report.step == at,
+            (Self::Within(work, at), Event::Batch(batch)) => {
+                assert_eq!((batch.done, batch.all), (1, 2));
+                batch.work == work && *last == at
+            }
             _ => false,
         };
         if now { Flow::Stop } else { Flow::Continue }
@@ -34,9 +46,14 @@ impl Stop {
 
     fn step(self, all: u64) -> u64 {
         match self {
-            Self::Step(at) | Self::Evaluation(at) => at,
+            Self::Step(at) | Self::Evaluation(at) | Self::Within(_, at) => at,
             Self::Never => all,
         }
+    }
+
+    /// Whether an evaluation that is due after the last update is left for the next part.
+    fn leaves_evaluation(self) -> bool {
+        matches!(self, Self::Step(_) | Self::Within(Work::Evaluation, _))
     }
 }
 
@@ -98,12 +115,12 @@ fn data(folder: &Path) -> PathBuf {
 /// Runs the parts one after the other in one run folder.
 fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[Stop]) {
     for (number, &stop) in parts.iter().enumerate() {
-        let mut started = None;
+        let (mut started, mut last) = (None, 0);
         let ended = pretrain(config, &[data.to_owned()], run, number > 0, &mut |event| {
             if let Event::Started(event) = &event {
                 started = event.resumed_at;
             }
-            stop.flow(&event)
+            stop.flow(&event, &mut last)
         })
         .unwrap();
         assert_eq!(ended.step, stop.step(PRETRAIN_STEPS), "{parts:?}, part {number}");
@@ -113,7 +130,7 @@ fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[
     }
 }
 
-/// Fault 1: stopped at and inside epochs, with batches accumulated.
+/// Fault 1: stopped at and inside epochs and inside updates, with batches accumulated.
 #[test]
 fn pretraining_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,14 +138,24 @@ fn pretraining_resumes_bit_for_bit() {
     let straight = folder.path().join("straight");
     pretrain_in_parts(&pretraining(), &data, &straight, &[Stop::Never]);
     let expected = outcome(&straight, PRETRAIN_STEPS);
-    for (number, stops) in
-        [&[1][..], &[7], &[10], &[17], &[20], &[40], &[1, 2, 7, 17, 20, 39]].into_iter().enumerate()
-    {
-        let mut parts: Vec<Stop> = stops.iter().map(|&step| Stop::Step(step)).collect();
+    let steps = |steps: &[u64]| steps.iter().map(|&step| Stop::Step(step)).collect::<Vec<_>>();
+    let within = |step| Stop::Within(Work::Update, step);
+    let all = [
+        steps(&[1]),
+        steps(&[7]),
+        steps(&[10]),
+        steps(&[17]),
+        steps(&[20]),
+        steps(&[40]),
+        steps(&[1, 2, 7, 17, 20, 39]),
+        vec![within(1), within(1), Stop::Step(10), within(10), within(39)],
+    ];
+    for (number, mut parts) in all.into_iter().enumerate() {
+        let about = format!("stopped at {parts:?}");
         parts.push(Stop::Never);
         let run = folder.path().join(format!("run-{number}"));
         pretrain_in_parts(&pretraining(), &data, &run, &parts);
-        assert_same(&format!("stopped at {stops:?}"), &outcome(&run, PRETRAIN_STEPS), &expected);
+        assert_same(&about, &outcome(&run, PRETRAIN_STEPS), &expected);
     }
 }
 
@@ -175,16 +202,21 @@ fn finetune_in_parts(
     parts: &[Stop],
 ) {
     for (number, &stop) in parts.iter().enumerate() {
+        let mut last = 0;
         let ended = finetune(config, &[data.to_owned()], start, run, number > 0, &mut |event| {
-            stop.flow(&event)
+            stop.flow(&event, &mut last)
         });
         let ended = ended.unwrap();
         assert_eq!(ended.step, stop.step(FINETUNE_STEPS), "{parts:?}, part {number}");
-        assert_eq!(ended.best_top1.is_some(), ended.step >= 3, "{parts:?}, part {number}");
+        let evaluated = ended.step > 3 || ended.step == 3 && !stop.leaves_evaluation();
+        assert_eq!(ended.best_top1.is_some(), evaluated, "{parts:?}, part {number}");
+        let evaluated_last = ended.step == FINETUNE_STEPS && !stop.leaves_evaluation();
+        assert_eq!(ended.finished, evaluated_last, "{parts:?}, part {number}");
     }
 }
 
-/// Fault 1: stopped at and inside epochs and during evaluations, with a moving average.
+/// Fault 1: stopped at and inside epochs, inside updates, and before, inside and after evaluations,
+/// with a moving average.
 #[test]
 fn finetuning_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,6 +237,14 @@ fn finetuning_resumes_bit_for_bit() {
             vec![Stop::Step(5)],
             vec![Stop::Evaluation(6)],
             vec![Stop::Step(2), Stop::Evaluation(3), Stop::Step(4)],
+            vec![Stop::Within(Work::Update, 1), Stop::Within(Work::Update, 3)],
+            vec![
+                Stop::Within(Work::Evaluation, 3),
+                Stop::Within(Work::Evaluation, 3),
+                Stop::Evaluation(3),
+                Stop::Within(Work::Evaluation, 9),
+            ],
+            vec![Stop::Step(3), Stop::Step(9)],
         ];
         for (number, mut parts) in all.into_iter().enumerate() {
             let about = format!("from {name}, stopped at {parts:?}");
@@ -241,7 +281,7 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
     pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(2)]);
     let resume = |config: &PretrainConfig| {
         pretrain(config, slice::from_ref(&data), &run, true, &mut |event| {
-            Stop::Step(3).flow(&event)
+            Stop::Step(3).flow(&event, &mut 0)
         })
     };
 

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{Error, durable};
 
@@ -105,13 +106,13 @@ fn whole_lines(file: &mut File, length: u64) -> std::io::Result<u64> {
     Ok(0)
 }
 
-/// Rewrites a log without what a run resumed at `step` writes again; how many lines went.
-pub(super) fn cut_after(path: &Path, step: u64) -> Result<usize, Error> {
-    #[derive(Deserialize)]
-    struct Stamp {
-        step: Option<u64>,
-    }
-
+/// Rewrites a log without what a run resumed at `step` writes again; how many lines went. `keep`:
+/// whether a line of this very step stays.
+pub(super) fn cut_after(
+    path: &Path,
+    step: u64,
+    keep: impl Fn(&Map<String, Value>) -> bool,
+) -> Result<usize, Error> {
     let mut input = BufReader::new(File::open(path).map_err(Error::io("open", path))?);
     let length = input.get_ref().metadata().map_err(Error::io("read", path))?.len();
     let (mut cut, mut beyond, mut line) = (0, false, Vec::new());
@@ -121,11 +122,12 @@ pub(super) fn cut_after(path: &Path, step: u64) -> Result<usize, Error> {
             if input.read_until(b'\n', &mut line)? == 0 {
                 return Ok(());
             }
-            let keep = match serde_json::from_slice(&line) {
+            let keep = match serde_json::from_slice::<Map<_, _>>(&line) {
                 Err(_) => false,
-                Ok(Stamp { step: None }) => !beyond,
-                Ok(Stamp { step: Some(at) }) => {
-                    beyond = at > step;
+                Ok(fields) => {
+                    if let Some(at) = fields.get("step").and_then(Value::as_u64) {
+                        beyond = at > step || at == step && !keep(&fields);
+                    }
                     !beyond
                 }
             };

@@ -130,18 +130,26 @@ fn less_full_disk<T>(result: Result<T, Error>, log: &Lines) -> Result<Option<T>,
     }
 }
 
+/// Whether a line is of held-out pictures.
+pub(super) fn is_evaluation(fields: &Map<String, Value>) -> bool {
+    fields.keys().any(|key| held_out(key).is_some())
+}
+
+/// The tag of what is measured on held-out pictures.
+fn held_out(key: &str) -> Option<&'static str> {
+    HELD_OUT.iter().find(|(name, _)| *name == key).map(|(_, tag)| *tag)
+}
+
 /// A line's step and its points, if it has any.
 fn scalars(fields: &Map<String, Value>) -> Option<(u64, Vec<(String, f32)>)> {
     let step = fields.get("step")?.as_u64()?;
-    let held_out = |key: &str| HELD_OUT.iter().find(|(name, _)| *name == key);
-    let evaluation = fields.keys().any(|key| held_out(key).is_some());
+    let evaluation = is_evaluation(fields);
     let points = fields.iter().filter_map(|(key, value)| {
         // An evaluation repeats the epoch of the update that it follows.
         if key == "step" || (key == "epoch" && evaluation) {
             return None;
         }
-        let tag =
-            held_out(key).map_or_else(|| format!("train/{key}"), |(_, tag)| (*tag).to_owned());
+        let tag = held_out(key).map_or_else(|| format!("train/{key}"), str::to_owned);
         Some((tag, value.as_f64()? as f32))
     });
     let points: Vec<_> = points.collect();
