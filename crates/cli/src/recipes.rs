@@ -78,9 +78,7 @@ fn fit(settings: &mut impl Footprint) -> Result<()> {
         return Err(Usage(text.to_owned()).into());
     };
     let optim = settings.optim_mut();
-    // Something stays for the pictures that are loaded ahead, and for everybody else.
-    let (batch, accumulation) =
-        memory.largest_batch(optim.batch * optim.accumulation, free / 10 * 7);
+    let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
     (optim.batch, optim.accumulation) = (batch, accumulation);
     output::note(&format!(
         "batch  {batch} pictures at a time, {accumulation} times an update: about {} MiB of {} free",

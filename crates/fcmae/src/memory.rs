@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig};
+use crate::config::{DataConfig, FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig};
 use crate::error::{ConfigError, Error, Result};
 use crate::machine;
 use crate::mask::visible_count;
@@ -30,9 +30,14 @@ impl Memory {
         self.fixed.saturating_add(self.per_image.saturating_mul(batch as u64))
     }
 
-    /// The batch and accumulation that make the same update of `update` images, the batch the largest
-    /// that fits `bytes`. A batch of one where not even that fits.
-    pub fn largest_batch(&self, update: usize, bytes: u64) -> (usize, usize) {
+    /// The batch and accumulation that make the same update of `update` images, where `free` bytes of
+    /// memory are free: the largest batch that leaves three tenths of them for the pictures that are
+    /// loaded ahead or kept, and for everybody else. A batch of one where not even that fits.
+    pub fn fitting_batch(&self, update: usize, free: u64) -> (usize, usize) {
+        self.largest_batch(update, free / 10 * 7)
+    }
+
+    fn largest_batch(&self, update: usize, bytes: u64) -> (usize, usize) {
         let most = bytes.saturating_sub(self.fixed) / self.per_image.max(1);
         let most = update.min(usize::try_from(most).unwrap_or(usize::MAX));
         let batch = (1..=most).rev().find(|&batch| update.is_multiple_of(batch)).unwrap_or(1);
@@ -64,6 +69,9 @@ pub trait Footprint {
     /// An image that cannot be cut into patches, or a mask that leaves none.
     fn memory(&self) -> Result<Memory, ConfigError>;
 
+    /// How pictures are loaded.
+    fn data(&self) -> &DataConfig;
+
     /// The optimizer's settings.
     fn optim(&self) -> &OptimConfig;
 
@@ -79,6 +87,10 @@ impl Footprint for PretrainConfig {
         // Parameters that nobody asks for are never made.
         let network = Autoencoder::new(&self.model, &self.decoder, &Device::flex());
         Ok(training(&self.model, visible, parameters::count(&network)))
+    }
+
+    fn data(&self) -> &DataConfig {
+        &self.data
     }
 
     fn optim(&self) -> &OptimConfig {
@@ -98,6 +110,10 @@ impl Footprint for FinetuneConfig {
         let Memory { fixed, per_image } = training(&self.model, rows * cols, network);
         let average = if self.finetune.ema > 0.0 { 4 * network as u64 } else { 0 };
         Ok(Memory { fixed: fixed + average, per_image })
+    }
+
+    fn data(&self) -> &DataConfig {
+        &self.data
     }
 
     fn optim(&self) -> &OptimConfig {
@@ -120,7 +136,7 @@ pub(crate) fn check(config: &impl Footprint) -> Result<()> {
     match machine::available_memory() {
         Some(free) if needed > free => {
             let update = optim.batch * optim.accumulation;
-            let (batch, accumulation) = memory.largest_batch(update, free / 10 * 8);
+            let (batch, accumulation) = memory.fitting_batch(update, free);
             Err(Error::Memory { needed, free, batch, accumulation })
         }
         _ => Ok(()),

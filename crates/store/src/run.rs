@@ -88,6 +88,21 @@ impl Run {
     ) -> Result<Self, Error> {
         let path = path.into();
         let recorded = Record::read(&path)?;
+        Self::resume_recorded(path, &recorded, record, may_differ)
+    }
+
+    /// As [`Run::resume`], with the run's record given: one of an earlier version, brought to the form
+    /// of today.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn resume_recorded(
+        path: impl Into<PathBuf>,
+        recorded: &Record,
+        record: &Record,
+        may_differ: &[&str],
+    ) -> Result<Self, Error> {
+        let path = path.into();
         let lock = lock::take(&path)?;
         let diff = recorded.difference(record, &path, may_differ)?;
         if !diff.is_empty() {

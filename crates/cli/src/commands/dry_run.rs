@@ -129,6 +129,11 @@ impl Trial {
                 ),
             ),
         ];
+        let kept = config.data().cache_mib;
+        if kept > 0 {
+            let text = format!("and up to {} MiB of decoded pictures", grouped(kept));
+            lines.push(("", text));
+        }
         if self.timed > 0 {
             let step = self.seconds / self.timed as f64;
             lines.push((

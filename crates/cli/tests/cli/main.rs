@@ -15,6 +15,8 @@ mod interrupted;
 #[cfg(unix)]
 mod killed;
 mod numbers;
+#[cfg(unix)]
+mod skipped;
 #[cfg(target_os = "linux")]
 mod steady;
 mod streams;

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
-use crate::config::{OnNan, SaveConfig, Settings};
+use crate::config::{OnNan, SaveConfig, Settings, from_recipe};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
@@ -158,7 +158,8 @@ impl<'a> Session<'a> {
         });
         let record = Record { config: config.to_toml(), facts };
         let run = if resume {
-            Run::resume(out, &record, &MAY_DIFFER)?
+            let recorded = renewed::<T>(Record::read(out)?);
+            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)?
         } else {
             Run::create(out, &record)?
         };
@@ -510,6 +511,20 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// A record with the settings that came after its version, as they are by default. One that is not
+/// understood stays as it is: the differing lines tell of it.
+fn renewed<T: Settings>(mut record: Record) -> Record {
+    if let Ok(config) = from_recipe::<T>(Some(("config.toml", &record.config)), &[]) {
+        record.config = config.to_toml();
+    }
+    if let Some(weights) = record.facts.get_mut("weights")
+        && let Ok(description) = serde_json::from_value::<Description>(weights.clone())
+    {
+        *weights = json!(description);
+    }
+    record
 }
 
 /// A batch's images as a tensor `[N, H, W, channels]`, without gradient.

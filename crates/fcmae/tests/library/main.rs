@@ -10,6 +10,7 @@ mod summary;
 mod diverged;
 mod diversity;
 mod fcmae_step;
+mod golden;
 mod grn_variants;
 mod loss;
 mod masked_dense;

@@ -30,6 +30,29 @@ pub(crate) fn write_from(folder: &Path, first: usize, per_class: usize) {
     }
 }
 
+/// As [`write`], as BMP files: the same bytes whatever encodes them.
+pub(crate) fn write_bmp(folder: &Path, per_class: usize) {
+    const HEADER: u32 = 54;
+    for (class, name) in CLASSES.iter().enumerate() {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        for number in 0..per_class {
+            let picture = picture(class, number);
+            let (width, height) = picture.dimensions();
+            let size = 3 * width * height;
+            let mut bytes = b"BM".to_vec();
+            for field in [HEADER + size, 0, HEADER, 40, width, height, 24 << 16 | 1, 0, size] {
+                bytes.extend(field.to_le_bytes());
+            }
+            bytes.resize(HEADER as usize, 0);
+            // From the lowest row up, as blue, green and red; a row of 32 needs no padding.
+            for row in picture.rows().rev() {
+                bytes.extend(row.flat_map(|&Rgb([red, green, blue])| [blue, green, red]));
+            }
+            std::fs::write(folder.join(name).join(format!("{number:03}.bmp")), bytes).unwrap();
+        }
+    }
+}
+
 /// Stripes of the class's direction and colour, with the number's width and phase.
 fn picture(class: usize, number: usize) -> RgbImage {
     let draws = fill::uniform(&format!("picture {class} {number}"), 2);

@@ -309,6 +309,32 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
     assert!(error.contains("run.data"), "{error}");
 }
 
+/// A setting that is newer than the run is, for the run, what it is by default.
+#[test]
+fn a_run_that_was_begun_without_a_setting_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = folder.path().join("run");
+    pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(2)]);
+    let recorded = run.join("config.toml");
+    let text = std::fs::read_to_string(&recorded).unwrap();
+    let older = text.replace("reduced_decode = true\n", "").replace("clip_norm = 0.0\n", "");
+    assert_eq!(older.lines().count() + 2, text.lines().count(), "{text}");
+    std::fs::write(&recorded, older).unwrap();
+
+    let resume = |config: &PretrainConfig, stop: u64| {
+        let mut last = 0;
+        pretrain(config, slice::from_ref(&data), &run, true, &mut |event| {
+            Stop::Step(stop).flow(&event, &mut last)
+        })
+    };
+    assert_eq!(resume(&pretraining(), 3).unwrap().step, 3);
+    let mut other = pretraining();
+    other.optim.clip_norm = 1.0;
+    let error = resume(&other, 4).unwrap_err().to_string();
+    assert!(error.contains("+ config.optim.clip_norm = 1.0"), "{error}");
+}
+
 #[test]
 fn a_folder_in_use_for_something_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();

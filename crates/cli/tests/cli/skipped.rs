@@ -1,0 +1,111 @@
+//! `skipped.jsonl` of a run over a folder as folders are.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fcmae_data::source::printable;
+
+use crate::command::fcmae;
+use crate::trained::{CLASSES, Trained, draw};
+
+/// Pictures of each class.
+const GOOD: u32 = 325;
+
+/// Writes what is no picture but has the name of one; where it lies.
+fn write_bad(folder: &Path, picture: &[u8]) -> Vec<PathBuf> {
+    let mut files: Vec<(PathBuf, &[u8])> = vec![
+        ("empty.jpg".into(), b""),
+        ("text.png".into(), b"no picture"),
+        ("two bytes.jpg".into(), b"\xff\xd8"),
+        ("new\nline.png".into(), b"text"),
+        (OsStr::from_bytes(b"\xff\xfe.png").into(), b"text"),
+    ];
+    for tenth in 0..10 {
+        // The last bytes of a PNG hold no pixels.
+        let length = (picture.len() - 20) * tenth / 10 + 1;
+        files.push((format!("cut at {tenth} tenths.png").into(), &picture[..length]));
+    }
+    let mut bad = Vec::new();
+    for (name, bytes) in files {
+        fs::write(folder.join(&name), bytes).unwrap();
+        bad.push(folder.join(name));
+    }
+    let (in_folder, fifo, link) =
+        (folder.join("folder.png"), folder.join("fifo.png"), folder.join("link.png"));
+    fs::create_dir(&in_folder).unwrap();
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    symlink("link.png", &link).unwrap();
+    bad.extend([in_folder, fifo, link]);
+    bad
+}
+
+/// Fault 12: a run over nearly 1,000 files, five in a hundred of no use, ends, and its `skipped.jsonl` is
+/// exact; above the allowed share another ends with an error, and its list names none that is usable.
+#[test]
+fn the_list_of_a_run_is_exact() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    draw(&data, &CLASSES, GOOD);
+    let picture = fs::read(data.join("disc/00.png")).unwrap();
+    let bad: BTreeSet<String> = CLASSES
+        .iter()
+        .flat_map(|class| write_bad(&data.join(class), &picture))
+        .map(|path| printable(&path))
+        .collect();
+    assert_eq!(bad.len(), 54);
+    let listed = |run: &Path| -> Vec<String> {
+        let text = fs::read_to_string(run.join("skipped.jsonl")).unwrap();
+        let paths = text.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(!line["reason"].as_str().unwrap().is_empty());
+            line["path"].as_str().unwrap().to_owned()
+        });
+        paths.collect()
+    };
+
+    // 1,020 to be read, of which 45 are bad, in batches that leave none over.
+    let (run, recipe) = (folder.path().join("run"), trained.recipe("pretrain"));
+    fcmae!(
+        "pretrain",
+        "--data",
+        data,
+        "--out",
+        run,
+        "--config",
+        recipe,
+        "--set",
+        "optim.batch=10",
+        "--set",
+        "optim.epochs=2",
+    )
+    .done();
+    let found = listed(&run);
+    assert_eq!(found.len(), bad.len(), "each once: {found:?}");
+    assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), bad);
+
+    let few = folder.path().join("few");
+    fcmae!(
+        "pretrain",
+        "--data",
+        data,
+        "--out",
+        few,
+        "--config",
+        recipe,
+        "--set",
+        "optim.batch=10",
+        "--set",
+        "data.max_bad_fraction=0.01",
+    )
+    .refused(1, &["could not be used", "max_bad_fraction"]);
+    let found = listed(&few);
+    // 10 are a hundredth; 9 were found by listing alone.
+    assert!(found.len() > 10 + 9, "{found:?}");
+    assert!(found.iter().all(|path| bad.contains(path)), "{found:?}");
+}
