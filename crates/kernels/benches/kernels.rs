@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench -p fcmae-kernels              # all
 //! cargo bench -p fcmae-kernels -- block     # those whose name or shape holds a word
+//! cargo bench -p fcmae-kernels -- block with avx2 scalar   # … and with these instruction sets in turn
 //! ```
 //! `RAYON_NUM_THREADS` sets the threads. Products, convolutions and blocks show their share of the
 //! floor; what has no products to speak of shows what it adds to the products of its block, in per
@@ -12,20 +13,35 @@
 
 use std::time::Instant;
 
+use fcmae_kernels::simd::{Level, level, levels, with_level};
 use fcmae_kernels::{Gradients, Sites, block, buffer, depthwise, gelu, grn, layer_norm, linear};
 
 fn main() {
-    let words: Vec<String> =
+    let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let mut parts = arguments.split(|argument| argument == "with");
+    let words = parts.next().unwrap_or_default();
+    let named = parts.next().unwrap_or_default();
+    let name = |level: Level| format!("{level:?}").to_lowercase();
+    let known: Vec<String> = levels().iter().map(|&level| name(level)).collect();
+    for name in named {
+        assert!(known.contains(name), "{name}: this machine has {}", known.join(", "));
+    }
+    let levels: Vec<Level> = match named {
+        [] => vec![level()],
+        _ => levels().iter().copied().filter(|&level| named.contains(&name(level))).collect(),
+    };
     println!(
-        "{:26} {:16} {:>10} {:>9} {:>9} {:>9}",
-        "kernel", "shape", "median", "GFLOP/s", "of floor", "adds"
+        "{:26} {:16} {:8} {:>10} {:>9} {:>9} {:>9}",
+        "kernel", "shape", "level", "median", "GFLOP/s", "of floor", "adds"
     );
     for shape in SHAPES {
         for (name, kernel) in KERNELS {
             let title = format!("{name} {}", shape.name);
             if words.is_empty() || words.iter().any(|word| title.contains(word.as_str())) {
-                kernel(&Row { name, shape });
+                for &level in &levels {
+                    with_level(level, || kernel(&Row { name, shape }));
+                }
             }
         }
     }
@@ -142,7 +158,8 @@ impl Row {
     }
 
     fn start(&self, seconds: f64) -> String {
-        format!("{:26} {:16} {:7.3} ms", self.name, self.shape.name, 1e3 * seconds)
+        let level = format!("{:?}", level()).to_lowercase();
+        format!("{:26} {:16} {level:8} {:7.3} ms", self.name, self.shape.name, 1e3 * seconds)
     }
 }
 

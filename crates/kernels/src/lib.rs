@@ -6,7 +6,7 @@
 //! Every kernel runs on the current rayon pool and gives the same bits for any number of threads:
 //! work is cut by shape alone, and partial sums are added in a fixed order. The instruction set is
 //! chosen at run time ([`simd`]); every kernel is written once over vectors of eight lanes, of which
-//! there are a portable, an AVX2 + FMA and a NEON form.
+//! there are a portable, an AVX2 + FMA, an AVX-512 and a NEON form.
 //!
 //! `out` slices are written completely and never read, so [`buffer`] may provide them.
 

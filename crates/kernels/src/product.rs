@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::simd::{Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::Cell;
-use micro::{product_of_rows, product_of_strips};
+use micro::{product_of_rows, product_of_rows_with_two, product_of_strips};
 pub(crate) use panels::{Panels, widths};
 
 /// Columns of a panel of two vectors.
@@ -66,10 +66,15 @@ impl<'a> Left<'a> {
 /// first-level cache while all rows of the tile meet it.
 const DEPTH: usize = 384;
 
-/// How many panels a caller should ask for at a time: one, to finish it while it is close by, or all
-/// where the depth is cut, since the rows are in the cache then, but not all of their depth.
-pub(crate) fn panels_at_a_time(depth: usize, panels: usize) -> usize {
-    if depth_blocks(depth) == 1 { 1 } else { panels }
+/// How many panels a caller should ask for at a time: as many as are worked on together, to finish
+/// them while they are close by, or all where the depth is cut, since the rows are in the cache then,
+/// but not all of their depth.
+pub(crate) fn panels_at_a_time(level: Level, depth: usize, panels: usize) -> usize {
+    match (depth_blocks(depth), level) {
+        (1, Level::Avx512) => 2,
+        (1, _) => 1,
+        _ => panels,
+    }
 }
 
 /// Pieces that a depth is cut into.
@@ -112,11 +117,28 @@ impl Kernel for Multiply<'_> {
         for start in (0..depth).step_by(block) {
             let range = start..(start + block).min(depth);
             let mut out = &mut *out;
-            for panel in panels.clone() {
+            let part = |panel| {
                 let (vectors, cells) = right.panel(panel);
-                let cells = &cells[range.start * vectors..range.end * vectors];
+                (vectors, &cells[range.start * vectors..range.end * vectors])
+            };
+            let mut panel = panels.start;
+            while panel < panels.end {
+                let (vectors, cells) = part(panel);
                 let this;
                 (this, out) = out.split_at_mut(rows * vectors);
+                panel += 1;
+                if S::WIDE && vectors == 2 && panel < panels.end && part(panel).0 == 2 {
+                    let other;
+                    (other, out) = out.split_at_mut(rows * 2);
+                    let cells = [cells, part(panel).1];
+                    panel += 1;
+                    for group in groups {
+                        let place = 2 * group.first..2 * (group.first + group.count);
+                        let sums = [&mut this[place.clone()], &mut other[place]];
+                        product_of_rows_with_two(simd, left, *group, range.clone(), cells, sums);
+                    }
+                    continue;
+                }
                 for group in groups {
                     let sums = &mut this[group.first * vectors..][..group.count * vectors];
                     product_of_rows(simd, left, *group, range.clone(), vectors, cells, sums);
@@ -175,9 +197,16 @@ impl Kernel for AddTransposed<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { factors, sums } = self;
-        for (strip, columns) in Rows::cut(0, sums.len() / 2).enumerate() {
-            let sums = &mut sums[2 * columns.first..][..2 * columns.count];
-            product_of_strips(simd, factors, strip, columns.count, sums);
+        let mut strips = Rows::cut(0, sums.len() / 2).enumerate().peekable();
+        while let Some((strip, columns)) = strips.next() {
+            let sums = &mut sums[2 * columns.first..];
+            if S::WIDE && strips.next_if(|(_, next)| next.count == columns.count).is_some() {
+                let sums = &mut sums[..4 * columns.count];
+                product_of_strips::<S, 2>(simd, factors, strip, columns.count, sums);
+            } else {
+                let sums = &mut sums[..2 * columns.count];
+                product_of_strips::<S, 1>(simd, factors, strip, columns.count, sums);
+            }
         }
     }
 }

@@ -1,16 +1,55 @@
-//! Vectors of eight `f32` lanes, and the choice of instruction set at run time.
+//! Vectors of eight `f32` lanes, pairs of them, and the choice of instruction set at run time.
 //!
 //! A kernel's inner loop is a `Kernel`, written once over `Simd`; `dispatch` compiles it for each
 //! instruction set and runs the one asked for.
 
+/// The pairs of an instruction set whose registers hold no more than one vector.
+macro_rules! pairs_of_vectors {
+    () => {
+        type Pair = [Self::Vector; 2];
+
+        const WIDE: bool = false;
+
+        #[inline(always)]
+        fn splat_pair(self, value: f32) -> Self::Pair {
+            [self.splat(value); 2]
+        }
+
+        #[inline(always)]
+        fn load_pair(self, from: &[Cell; 2]) -> Self::Pair {
+            [self.load(&from[0].0), self.load(&from[1].0)]
+        }
+
+        #[inline(always)]
+        fn store_pair(self, value: Self::Pair, to: &mut [Cell; 2]) {
+            self.store(value[0], &mut to[0].0);
+            self.store(value[1], &mut to[1].0);
+        }
+
+        #[inline(always)]
+        fn add_pair(self, a: Self::Pair, b: Self::Pair) -> Self::Pair {
+            [self.add(a[0], b[0]), self.add(a[1], b[1])]
+        }
+
+        #[inline(always)]
+        fn mul_add_pair(self, a: Self::Pair, b: Self::Pair, c: Self::Pair) -> Self::Pair {
+            [self.mul_add(a[0], b[0], c[0]), self.mul_add(a[1], b[1], c[1])]
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 mod scalar;
 
-use std::cell::Cell;
+use std::cell;
 use std::sync::OnceLock;
+
+use crate::tasks::Cell;
 
 /// The instruction set that the kernels use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,39 +59,50 @@ pub enum Level {
     Scalar,
     /// AVX2 and FMA, on x86-64 processors since about 2013.
     Avx2,
+    /// AVX-512 (F and VL), on x86-64 processors of servers since about 2017, and others: products of
+    /// matrices take sixteen lanes at a time.
+    Avx512,
     /// NEON, on every 64-bit ARM processor.
     Neon,
 }
 
 thread_local! {
-    static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+    static FORCED: cell::Cell<Option<Level>> = const { cell::Cell::new(None) };
+}
+
+/// The levels of this machine, the portable one first, the best one last.
+#[must_use]
+pub fn levels() -> &'static [Level] {
+    static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
+    LEVELS.get_or_init(|| {
+        let mut levels = vec![Level::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(avx2::Avx2::detect().map(|_| Level::Avx2));
+            levels.extend(avx512::Avx512::detect().map(|_| Level::Avx512));
+        }
+        if cfg!(all(target_arch = "aarch64", target_feature = "neon")) {
+            levels.push(Level::Neon);
+        }
+        levels
+    })
 }
 
 /// The best level of this machine.
-fn detected() -> Level {
-    static DETECTED: OnceLock<Level> = OnceLock::new();
-    *DETECTED.get_or_init(|| {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Level::Avx2;
-        }
-        if cfg!(all(target_arch = "aarch64", target_feature = "neon")) {
-            return Level::Neon;
-        }
-        Level::Scalar
-    })
+fn best() -> Level {
+    levels().last().copied().unwrap_or(Level::Scalar)
 }
 
 /// The level that kernels called from this thread use: the machine's best, if not inside
 /// [`with_level`].
 #[must_use]
 pub fn level() -> Level {
-    FORCED.get().unwrap_or_else(detected)
+    FORCED.get().unwrap_or_else(best)
 }
 
 /// Runs `work`, whose kernels called on this thread use `level`, or the machine's best where it
-/// hasn't got `level`: [`Level::Avx2`] on an ARM processor is [`Level::Neon`], and the other way
-/// round. For tests, and to tell whether a fault is one of the vectorised code.
+/// hasn't got `level`: [`Level::Avx2`] on an ARM processor is [`Level::Neon`]. For tests, and to tell
+/// whether a fault is one of the vectorised code.
 pub fn with_level<T>(level: Level, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<Level>);
     impl Drop for Restore {
@@ -60,8 +110,7 @@ pub fn with_level<T>(level: Level, work: impl FnOnce() -> T) -> T {
             FORCED.set(self.0);
         }
     }
-    // Every machine has the portable level and its best, and no third.
-    let level = if level == Level::Scalar { level } else { detected() };
+    let level = if levels().contains(&level) { level } else { best() };
     let _restore = Restore(FORCED.replace(Some(level)));
     work()
 }
@@ -77,6 +126,11 @@ pub(crate) type Lanes = [f32; LANES];
 pub(crate) trait Simd: Copy + Send + Sync {
     /// Eight values.
     type Vector: Copy;
+    /// Sixteen values, two vectors' beside each other.
+    type Pair: Copy;
+
+    /// Whether a pair is one register, of 32 that there are; else it is two of at least 16.
+    const WIDE: bool;
 
     fn splat(self, value: f32) -> Self::Vector;
     fn load(self, from: &Lanes) -> Self::Vector;
@@ -100,6 +154,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn sum(self, a: Self::Vector) -> f32;
     /// Has memory brought close that will be asked for soon.
     fn prefetch(self, at: &Lanes);
+
+    fn splat_pair(self, value: f32) -> Self::Pair;
+    fn load_pair(self, from: &[Cell; 2]) -> Self::Pair;
+    fn store_pair(self, value: Self::Pair, to: &mut [Cell; 2]);
+    fn add_pair(self, a: Self::Pair, b: Self::Pair) -> Self::Pair;
+    /// a · b + c
+    fn mul_add_pair(self, a: Self::Pair, b: Self::Pair, c: Self::Pair) -> Self::Pair;
 
     /// The vector that starts at `from[start]`, zeros beyond the end of `from`.
     #[inline(always)]
@@ -143,6 +204,12 @@ pub(crate) trait Kernel {
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512
+        && let Some(avx512) = avx512::Avx512::detect()
+    {
+        return avx512.run(kernel);
+    }
+    #[cfg(target_arch = "x86_64")]
     if level == Level::Avx2
         && let Some(avx2) = avx2::Avx2::detect()
     {
@@ -166,9 +233,11 @@ mod tests {
     fn a_level_of_other_processors_is_the_best_of_this_one() {
         assert_eq!(with_level(Level::Scalar, level), Level::Scalar);
         let best = level();
-        assert_eq!(with_level(Level::Avx2, level), best);
-        assert_eq!(with_level(Level::Neon, level), best);
-        let within = || (with_level(Level::Neon, level), level());
+        for other in [Level::Avx2, Level::Avx512, Level::Neon] {
+            let found = with_level(other, level);
+            assert_eq!(found, if levels().contains(&other) { other } else { best });
+        }
+        let within = || (with_level(best, level), level());
         assert_eq!(with_level(Level::Scalar, within), (best, Level::Scalar));
     }
 
@@ -178,6 +247,8 @@ mod tests {
     struct Results {
         values: [Lanes; 10],
         sum: f32,
+        /// Of a and b with c and a: sums, and products added to b and a.
+        pairs: [[Lanes; 2]; 3],
     }
 
     impl Kernel for Operations {
@@ -204,7 +275,19 @@ mod tests {
                 simd.store(value, &mut lanes);
                 lanes
             });
-            Results { values, sum: simd.sum(a) }
+            let [first, second, third] = [[0, 1], [2, 0], [1, 0]]
+                .map(|[a, b]| simd.load_pair(&[Cell(self.0[a]), Cell(self.0[b])]));
+            let pairs = [
+                simd.add_pair(first, second),
+                simd.mul_add_pair(first, second, third),
+                simd.splat_pair(0.1),
+            ];
+            let pairs = pairs.map(|value| {
+                let mut cells = [Cell([f32::NAN; LANES]); 2];
+                simd.store_pair(value, &mut cells);
+                cells.map(|cell| cell.0)
+            });
+            Results { values, sum: simd.sum(a), pairs }
         }
     }
 
@@ -214,8 +297,8 @@ mod tests {
         let a = [0.5, -1.5, 2.5, -0.1, 126.9, -126.3, 33.3, 1.0];
         let b = [0.3, -7.7, 2.5, 1e-3, -126.9, 12.3, -1e6, 3.0];
         let c = [0.7, 11.1, 0.0, 2.0, 1e4, 1e-9, 3e7, 5.0];
-        for level in [Level::Scalar, level()] {
-            let Results { values, sum } = dispatch(level, Operations(black_box([a, b, c])));
+        for &level in levels() {
+            let Results { values, sum, pairs } = dispatch(level, Operations(black_box([a, b, c])));
             let mul_add = |a: f32, b: f32, c| match level {
                 Level::Scalar => a * b + c,
                 _ => a.mul_add(b, c),
@@ -235,6 +318,9 @@ mod tests {
                     a.round_ties_even().exp2(),
                 ];
                 assert_eq!(values.map(|value| value[lane]), expected, "lane {lane} ({level:?})");
+                let expected = [[a + c, b + a], [mul_add(a, c, b), mul_add(b, a, a)], [0.1, 0.1]];
+                let found = pairs.map(|pair| pair.map(|vector| vector[lane]));
+                assert_eq!(found, expected, "lane {lane} of pairs ({level:?})");
             }
             let [a0, a1, a2, a3, a4, a5, a6, a7] = a;
             assert_eq!(sum, ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)), "{level:?}");
@@ -245,7 +331,7 @@ mod tests {
     fn of_not_a_number_and_of_equals_min_and_max_give_the_second() {
         let a = [f32::NAN, 1.0, f32::NAN, 0.0, -0.0, f32::INFINITY, f32::NAN, -1.0];
         let b = [1.0, f32::NAN, f32::NAN, -0.0, 0.0, f32::NAN, f32::NEG_INFINITY, f32::NAN];
-        for level in [Level::Scalar, level()] {
+        for &level in levels() {
             let Results { values, .. } = dispatch(level, Operations(black_box([a, b, a])));
             for found in [values[5], values[6]] {
                 assert_eq!(found.map(f32::to_bits), b.map(f32::to_bits), "{level:?}");

@@ -319,7 +319,7 @@ impl Group<'_> {
             let chunk = panels_per_task(contract.count(), tiles.len());
             let chunks = task.split(chunk, tile).into_par_iter().enumerate();
             chunks.for_each(|(index, task)| {
-                let at_a_time = panels_at_a_time(channels, chunk);
+                let at_a_time = panels_at_a_time(level, channels, chunk);
                 for (piece, task) in task.split(at_a_time, tile).into_iter().enumerate() {
                     let first = index * chunk + piece * at_a_time;
                     let range = first..first + task.grad.len() / (2 * tile.len());

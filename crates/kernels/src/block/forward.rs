@@ -274,7 +274,7 @@ fn expand(
         let left = Left::row_major(normal, weights.channels);
         let chunks = expansion.split(chunk, tile).into_par_iter().enumerate();
         chunks.for_each(|(index, expansion)| {
-            let at_a_time = panels_at_a_time(weights.channels, chunk);
+            let at_a_time = panels_at_a_time(level, weights.channels, chunk);
             for (piece, to) in expansion.split(at_a_time, tile).into_iter().enumerate() {
                 let first = index * chunk + piece * at_a_time;
                 let range = first..first + to.hidden.len() / (2 * tile.len());

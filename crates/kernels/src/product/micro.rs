@@ -21,9 +21,7 @@ pub(super) fn product_of_rows<S: Simd>(
     let first = &left.values[rows.first * left.stride..];
     let left = Left { values: first, ..left };
     match (vectors, rows.count) {
-        (2, 6) => by_rows::<S, 6, 2>(simd, left, depth, cells, sums),
-        (2, 5) => by_rows::<S, 5, 2>(simd, left, depth, cells, sums),
-        (2, 4) => by_rows::<S, 4, 2>(simd, left, depth, cells, sums),
+        (2, count) => pairs_of_rows(simd, left, count, depth, [cells], [sums]),
         // Three vectors of more than four rows don't fit the registers.
         (3, 5 | 6) => {
             let (upper, lower) = sums.split_at_mut(3 * 3);
@@ -39,8 +37,106 @@ pub(super) fn product_of_rows<S: Simd>(
         (3, 3) => by_rows::<S, 3, 3>(simd, left, depth, cells, sums),
         // Rare: the few sites of a small image, or very narrow networks.
         (3, _) => one_by_one::<S, 3>(simd, left, depth, cells, sums),
-        (2, _) => one_by_one::<S, 2>(simd, left, depth, cells, sums),
         _ => one_by_one::<S, 1>(simd, left, depth, cells, sums),
+    }
+}
+
+/// As [`product_of_rows`], for two panels of two vectors each: more sums at once than the registers of
+/// most instruction sets hold.
+#[inline(always)]
+pub(super) fn product_of_rows_with_two<S: Simd>(
+    simd: S,
+    left: Left<'_>,
+    rows: Rows,
+    depth: Range<usize>,
+    cells: [&[Cell]; 2],
+    sums: [&mut [Cell]; 2],
+) {
+    let first = &left.values[rows.first * left.stride..];
+    let left = Left { values: first, ..left };
+    pairs_of_rows(simd, left, rows.count, depth, cells, sums);
+}
+
+/// `count` rows with P panels of two vectors.
+#[inline(always)]
+fn pairs_of_rows<S: Simd, const P: usize>(
+    simd: S,
+    left: Left<'_>,
+    count: usize,
+    depth: Range<usize>,
+    cells: [&[Cell]; P],
+    sums: [&mut [Cell]; P],
+) {
+    match count {
+        6 => by_pairs::<S, 6, P>(simd, left, depth, cells, sums),
+        5 => by_pairs::<S, 5, P>(simd, left, depth, cells, sums),
+        4 => by_pairs::<S, 4, P>(simd, left, depth, cells, sums),
+        3 => by_pairs::<S, 3, P>(simd, left, depth, cells, sums),
+        2 => by_pairs::<S, 2, P>(simd, left, depth, cells, sums),
+        _ => by_pairs::<S, 1, P>(simd, left, depth, cells, sums),
+    }
+}
+
+/// R rows with P panels of two vectors; the loops are as in [`by_rows`].
+#[expect(clippy::needless_range_loop, reason = "unrolled; see `by_rows`")]
+#[inline(always)]
+fn by_pairs<S: Simd, const R: usize, const P: usize>(
+    simd: S,
+    left: Left<'_>,
+    depth: Range<usize>,
+    cells: [&[Cell]; P],
+    out: [&mut [Cell]; P],
+) {
+    let out = out.map(|out| {
+        let (pairs, _) = out.as_chunks_mut::<2>();
+        pairs.first_chunk_mut::<R>().expect("a pair for every row")
+    });
+    let cells = cells.map(|cells| cells.as_chunks::<2>().0);
+    let mut sums = [[simd.splat_pair(0.0); P]; R];
+    if depth.start > 0 {
+        for row in 0..R {
+            for p in 0..P {
+                sums[row][p] = simd.load_pair(&out[p][row]);
+            }
+        }
+    }
+    let whole = depth.len() / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        let k = depth.start + start;
+        let at = k / 16 * left.block + k % 16;
+        let left: [&Lanes; R] = std::array::from_fn(|row| {
+            left.values[row * left.stride + at..]
+                .first_chunk()
+                .expect("rows of as many values as the right-hand matrix has rows")
+        });
+        let cells: [&[[Cell; 2]; LANES]; P] = std::array::from_fn(|p| {
+            cells[p][start..].first_chunk().expect("panels of as many rows as the depth")
+        });
+        for k in 0..LANES {
+            let right: [S::Pair; P] = std::array::from_fn(|p| simd.load_pair(&cells[p][k]));
+            for row in 0..R {
+                let value = simd.splat_pair(left[row][k]);
+                for p in 0..P {
+                    sums[row][p] = simd.mul_add_pair(value, right[p], sums[row][p]);
+                }
+            }
+        }
+    }
+    for rest in whole..depth.len() {
+        let k = depth.start + rest;
+        let at = k / 16 * left.block + k % 16;
+        for row in 0..R {
+            let value = simd.splat_pair(left.values[row * left.stride + at]);
+            for p in 0..P {
+                let right = simd.load_pair(&cells[p][rest]);
+                sums[row][p] = simd.mul_add_pair(value, right, sums[row][p]);
+            }
+        }
+    }
+    for row in 0..R {
+        for p in 0..P {
+            simd.store_pair(sums[row][p], &mut out[p][row]);
+        }
     }
 }
 
@@ -106,9 +202,9 @@ fn by_rows<S: Simd, const R: usize, const V: usize>(
     store::<S, R, V>(simd, sums, out);
 }
 
-/// sums += leftᵀ · right for strip number `strip`, of `columns` columns.
+/// sums += leftᵀ · right for T strips from number `strip` on, each of `columns` columns.
 #[inline(always)]
-pub(super) fn product_of_strips<S: Simd>(
+pub(super) fn product_of_strips<S: Simd, const T: usize>(
     simd: S,
     factors: &[Factors<'_>],
     strip: usize,
@@ -116,19 +212,19 @@ pub(super) fn product_of_strips<S: Simd>(
     sums: &mut [Cell],
 ) {
     match columns {
-        6 => by_strips::<S, 6>(simd, factors, strip, sums),
-        5 => by_strips::<S, 5>(simd, factors, strip, sums),
-        4 => by_strips::<S, 4>(simd, factors, strip, sums),
-        3 => by_strips::<S, 3>(simd, factors, strip, sums),
-        2 => by_strips::<S, 2>(simd, factors, strip, sums),
-        _ => by_strips::<S, 1>(simd, factors, strip, sums),
+        6 => by_strips::<S, 6, T>(simd, factors, strip, sums),
+        5 => by_strips::<S, 5, T>(simd, factors, strip, sums),
+        4 => by_strips::<S, 4, T>(simd, factors, strip, sums),
+        3 => by_strips::<S, 3, T>(simd, factors, strip, sums),
+        2 => by_strips::<S, 2, T>(simd, factors, strip, sums),
+        _ => by_strips::<S, 1, T>(simd, factors, strip, sums),
     }
 }
 
-/// As [`by_rows`], the left-hand matrix transposed.
+/// As [`by_pairs`], the left-hand matrix transposed.
 #[expect(clippy::needless_range_loop, reason = "unrolled; see `by_rows`")]
 #[inline(always)]
-fn by_strips<S: Simd, const R: usize>(
+fn by_strips<S: Simd, const R: usize, const T: usize>(
     simd: S,
     factors: &[Factors<'_>],
     strip: usize,
@@ -138,27 +234,27 @@ fn by_strips<S: Simd, const R: usize>(
     for cell in out.iter().step_by(2) {
         simd.prefetch(&cell.0);
     }
-    let mut sums = [[simd.splat(0.0); 2]; R];
+    let mut sums = [[simd.splat_pair(0.0); R]; T];
     for Factors { left, right } in factors {
         let (right, _) = right.as_chunks::<2>();
-        let left = &left[strip * right.len()..][..right.len()];
-        for (left, right) in left.iter().zip(right) {
-            let right: [S::Vector; 2] = std::array::from_fn(|v| simd.load(&right[v].0));
-            for row in 0..R {
-                let value = simd.splat(left.0[row]);
-                for v in 0..2 {
-                    sums[row][v] = simd.mul_add(value, right[v], sums[row][v]);
+        let left: [&[Cell]; T] =
+            std::array::from_fn(|t| &left[(strip + t) * right.len()..][..right.len()]);
+        for (k, right) in right.iter().enumerate() {
+            let right = simd.load_pair(right);
+            for t in 0..T {
+                for row in 0..R {
+                    let value = simd.splat_pair(left[t][k].0[row]);
+                    sums[t][row] = simd.mul_add_pair(value, right, sums[t][row]);
                 }
             }
         }
     }
-    let before = load::<S, R, 2>(simd, out);
-    for (sums, before) in sums.iter_mut().zip(before) {
-        for (sum, before) in sums.iter_mut().zip(before) {
-            *sum = simd.add(*sum, before);
+    let (out, _) = out.as_chunks_mut::<2>();
+    for (sums, out) in sums.into_iter().zip(out.chunks_exact_mut(R)) {
+        for (sum, out) in sums.into_iter().zip(out) {
+            simd.store_pair(simd.add_pair(sum, simd.load_pair(out)), out);
         }
     }
-    store::<S, R, 2>(simd, sums, out);
 }
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, Lanes, Simd};
+use crate::tasks::Cell;
 
 /// Proof that the processor has AVX2 and FMA: `detect` alone makes one.
 #[derive(Clone, Copy)]
@@ -36,6 +37,8 @@ macro_rules! intrinsic {
 
 impl Simd for Avx2 {
     type Vector = __m256;
+
+    pairs_of_vectors!();
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

@@ -2,6 +2,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::{Lanes, Simd};
+use crate::tasks::Cell;
 
 /// Pairs of NEON registers: the lower four lanes, the upper four. NEON belongs to the base
 /// instruction set of the targets that this module is compiled for, so the token proves nothing.
@@ -29,6 +30,8 @@ macro_rules! halves {
 
 impl Simd for Neon {
     type Vector = float32x4x2_t;
+
+    pairs_of_vectors!();
 
     #[inline(always)]
     fn splat(self, value: f32) -> float32x4x2_t {

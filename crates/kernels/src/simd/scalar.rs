@@ -1,4 +1,5 @@
 use super::{LANES, Lanes, Simd};
+use crate::tasks::Cell;
 
 /// Portable vectors: arrays that the compiler vectorises for the target's base instruction set.
 #[derive(Clone, Copy)]
@@ -11,6 +12,8 @@ fn each(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
 
 impl Simd for Scalar {
     type Vector = Lanes;
+
+    pairs_of_vectors!();
 
     #[inline(always)]
     fn splat(self, value: f32) -> Lanes {

@@ -1,7 +1,7 @@
 //! The block against its operations one by one, which are held to double-precision code themselves.
 
 use fcmae_kernels::block::{self, Kept, Prepared, Setting, Weights, hidden_width};
-use fcmae_kernels::simd::with_level;
+use fcmae_kernels::simd::{Level, levels, with_level};
 use fcmae_kernels::{Gradients, Sites, depthwise, grn, layer_norm, linear, residual};
 use rand_chacha::ChaCha8Rng;
 
@@ -195,7 +195,7 @@ const NAMES: [&str; 12] = [
 fn the_block_equals_its_operations() {
     for case in cases(&mut generator(61)) {
         let expected = case.one_by_one();
-        for level in levels() {
+        for &level in levels() {
             let found = with_level(level, || case.fused());
             for ((name, found), expected) in NAMES.iter().zip(found).zip(&expected) {
                 let what = format!(
@@ -206,6 +206,23 @@ fn the_block_equals_its_operations() {
                 );
                 assert_close(&found, &double(expected), 2e-6, &what);
             }
+        }
+    }
+}
+
+/// Both multiply and add with one rounding, in one order: a run may go on on another machine.
+#[test]
+fn bits_do_not_depend_on_the_width_of_registers() {
+    if !levels().contains(&Level::Avx512) {
+        eprintln!("skipped: this processor has no AVX-512");
+        return;
+    }
+    for case in cases(&mut generator(63)) {
+        let [narrow, wide] =
+            [Level::Avx2, Level::Avx512].map(|level| with_level(level, || case.fused()));
+        for ((name, narrow), wide) in NAMES.iter().zip(&narrow).zip(&wide) {
+            let same = narrow.iter().zip(wide).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{name} of {} channels, {} images", case.channels(), case.images);
         }
     }
 }

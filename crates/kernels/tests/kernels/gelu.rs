@@ -1,4 +1,4 @@
-use fcmae_kernels::simd::with_level;
+use fcmae_kernels::simd::{levels, with_level};
 use fcmae_kernels::{gelu, grn};
 
 use crate::compare::*;
@@ -21,7 +21,7 @@ fn the_reference_error_function_is_right() {
 #[test]
 fn gelu_and_its_derivative_are_accurate_everywhere() {
     let x: Vec<f32> = (-160_003..=160_000).map(|i| i as f32 * 1e-4).collect();
-    for level in levels() {
+    for &level in levels() {
         let mut value = vec![f32::NAN; x.len()];
         let mut derivative = vec![f32::NAN; x.len()];
         with_level(level, || {
@@ -41,7 +41,7 @@ fn gelu_and_its_derivative_are_accurate_everywhere() {
 #[test]
 fn gelu_of_extremes() {
     let x = [0.0, -0.0, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-30];
-    for level in levels() {
+    for &level in levels() {
         let mut value = [f32::NAN; 8];
         let mut derivative = [f32::NAN; 8];
         with_level(level, || {

@@ -1,5 +1,5 @@
 use fcmae_kernels::adamw::{AdamW, State, adamw, sum_of_squares};
-use fcmae_kernels::simd::with_level;
+use fcmae_kernels::simd::{levels, with_level};
 
 use crate::compare::*;
 
@@ -13,7 +13,7 @@ fn adamw_equals_pytorch() {
         [0.7965956975553959, -1.916887395814663, 2.896580026071095],
         [0.8129547209157615, -1.9392943906822209, 2.8245509171587186],
     ];
-    for level in levels() {
+    for &level in levels() {
         let mut param = [1.0f32, -2.0, 3.0];
         let (mut first, mut second) = ([0.0; 3], [0.0; 3]);
         for (step, (grad, expected)) in (1..).zip(gradients.iter().zip(expected)) {

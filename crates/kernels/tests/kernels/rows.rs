@@ -1,7 +1,7 @@
 use fcmae_kernels::rows::{
     mean_squared_difference, mean_squared_difference_backward, select, select_backward, standardize,
 };
-use fcmae_kernels::simd::with_level;
+use fcmae_kernels::simd::{levels, with_level};
 
 use crate::compare::*;
 
@@ -65,7 +65,7 @@ fn squared_differences_and_their_gradient() {
         let difference: Vec<f64> =
             a.iter().zip(&b).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
         let expected = difference.iter().map(|d| d * d).sum::<f64>() / count as f64;
-        for level in levels() {
+        for &level in levels() {
             let found = with_level(level, || mean_squared_difference(&a, &b)).unwrap();
             assert!((f64::from(found) / expected - 1.0).abs() < 1e-6, "{found}, not {expected}");
         }
