@@ -22,8 +22,11 @@ macro_rules! built_in {
 
 /// Recipes by name, compiled in: the command needs no files beside it.
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "pretrain-few",
     "pretrain-small",
+    "pretrain-tiles",
     "finetune-small",
+    "finetune-tiles",
     "pretrain-published",
     "finetune-atto",
     "finetune-femto",
