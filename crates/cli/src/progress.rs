@@ -187,6 +187,41 @@ pub(crate) fn bar(label: &str, length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style).with_prefix(label.to_owned())
 }
 
+/// How far work that takes many batches is: a bar on a terminal, otherwise a line once in a while.
+pub(crate) struct Batches {
+    label: &'static str,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Batches {
+    /// Of the work that `label` names.
+    pub(crate) fn new(label: &'static str) -> Self {
+        Self { label, bar: None, last_line: Instant::now() }
+    }
+
+    /// Tells that `done` batches of `all` are done.
+    pub(crate) fn done(&mut self, done: u64, all: u64) {
+        let text = format!("batch {done} of {all}");
+        if draws_a_bar() {
+            let bar = self.bar.get_or_insert_with(|| bar(self.label, all));
+            bar.set_message(text);
+            bar.set_position(done);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            // Nobody may be reading there, which is no reason to stop.
+            let _ = writeln!(io::stderr(), "{}  {text}", self.label);
+            self.last_line = Instant::now();
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Whether standard error is a terminal that can draw.
 pub(crate) fn draws_a_bar() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

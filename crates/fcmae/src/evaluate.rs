@@ -94,8 +94,25 @@ impl Evaluator {
     /// # Errors
     /// Pictures that cannot be used.
     pub fn evaluate(&self, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
+        self.evaluate_telling(set, batch, |_, _| {})
+    }
+
+    /// As [`evaluate`](Self::evaluate); after each batch, `told` learns how many are done and how many
+    /// there are.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn evaluate_telling(
+        &self,
+        set: &Arc<ImageFolder>,
+        batch: usize,
+        mut told: impl FnMut(u64, u64),
+    ) -> Result<Evaluation> {
         let mut pictures = EvaluationSet::new(Arc::clone(set), &self.description, batch)?;
-        let found = pictures.evaluate(&self.model, |_, _| true)?;
+        let found = pictures.evaluate(&self.model, |done, all| {
+            told(done, all);
+            true
+        })?;
         let mut found = found.expect("nothing stops it");
         found.skipped.splice(0..0, set.skipped.iter().cloned());
         Ok(found)

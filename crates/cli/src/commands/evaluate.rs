@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::report::Reporter;
 use crate::args::Evaluate;
 use crate::output;
-use crate::progress::grouped;
+use crate::progress::{Batches, grouped};
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
@@ -28,7 +28,10 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
     }
     let set = Arc::new(set);
-    let evaluation = evaluator.evaluate(&set, batch)?;
+    let mut batches = Batches::new("evaluate");
+    let evaluation =
+        evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
+    batches.finish();
     if args.report {
         keep_in_run(weights, &evaluation, &set, &evaluator.description)?;
         if let Some(report) = Reporter::of(weights).write() {

@@ -94,6 +94,8 @@ fn long_run(
         assert!(began.elapsed() < Duration::from_secs(60), "no step in a minute");
         std::thread::sleep(Duration::from_millis(2));
     }
+    // A step is logged before it looks for requests; what comes now is to be found by what follows it.
+    std::thread::sleep(Duration::from_millis(100));
     child
 }
 
@@ -145,7 +147,6 @@ fn a_long_update_or_evaluation_is_left_and_made_when_the_run_is_resumed() {
     for (kind, settings) in runs {
         let run = folder.path().join(kind);
         let child = long_run(kind, &run, &pictures, &trained, &settings);
-        std::thread::sleep(Duration::from_millis(50));
         signal(&child, "-INT");
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
