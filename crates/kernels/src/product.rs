@@ -3,8 +3,9 @@
 //! The right-hand matrix, K × N, is laid out as [`Panels`] of two vectors' columns (the last one of
 //! three or one where the number of vectors is odd), each panel row by row, so that the inner loop
 //! reads it in order. Up to six rows of the left-hand matrix meet a panel at a time, their twelve
-//! vectors of sums held in registers. The result is laid out as panels too: whoever asked finishes
-//! it (bias, activation, sums) while it is in the first-level cache.
+//! vectors of sums held in registers; where a pair of vectors is one register, they meet two panels
+//! at a time. The result is laid out as panels too: whoever asked finishes it (bias, activation,
+//! sums) while it is in the first-level cache.
 
 mod micro;
 mod panels;
