@@ -26,7 +26,7 @@ impl Machine {
         Self {
             cpu: cpu().unwrap_or_else(|| architecture.to_owned()),
             threads,
-            simd: format!("{:?}", simd::level()).to_lowercase(),
+            simd: simd::level().to_string(),
             os: format!("{os} {architecture}"),
         }
     }

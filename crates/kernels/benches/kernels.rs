@@ -22,14 +22,13 @@ fn main() {
     let mut parts = arguments.split(|argument| argument == "with");
     let words = parts.next().unwrap_or_default();
     let named = parts.next().unwrap_or_default();
-    let name = |level: Level| format!("{level:?}").to_lowercase();
-    let known: Vec<String> = levels().iter().map(|&level| name(level)).collect();
+    let known: Vec<String> = levels().iter().map(Level::to_string).collect();
     for name in named {
         assert!(known.contains(name), "{name}: this machine has {}", known.join(", "));
     }
     let levels: Vec<Level> = match named {
         [] => vec![level()],
-        _ => levels().iter().copied().filter(|&level| named.contains(&name(level))).collect(),
+        _ => levels().iter().copied().filter(|&level| named.contains(&level.to_string())).collect(),
     };
     println!(
         "{:26} {:16} {:8} {:>10} {:>9} {:>9} {:>9}",
@@ -158,8 +157,8 @@ impl Row {
     }
 
     fn start(&self, seconds: f64) -> String {
-        let level = format!("{:?}", level()).to_lowercase();
-        format!("{:26} {:16} {level:8} {:7.3} ms", self.name, self.shape.name, 1e3 * seconds)
+        let Self { name, shape, .. } = self;
+        format!("{name:26} {:16} {:8} {:7.3} ms", shape.name, level(), 1e3 * seconds)
     }
 }
 

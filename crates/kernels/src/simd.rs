@@ -47,6 +47,7 @@ mod neon;
 mod scalar;
 
 use std::cell;
+use std::fmt;
 use std::sync::OnceLock;
 
 use crate::tasks::Cell;
@@ -64,6 +65,13 @@ pub enum Level {
     Avx512,
     /// NEON, on every 64-bit ARM processor.
     Neon,
+}
+
+/// `avx2` for [`Level::Avx2`], and so on.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_lowercase())
+    }
 }
 
 thread_local! {
