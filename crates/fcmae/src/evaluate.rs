@@ -31,10 +31,25 @@ pub struct Evaluation {
     pub loss: f64,
     /// `confusion[class][predicted]`, pictures.
     pub confusion: Vec<Vec<u64>>,
+    /// The class that each picture of the set was taken for, a position in `classes`; `None` where it could
+    /// not be read.
+    #[serde(skip)]
+    pub answers: Vec<Option<u32>>,
     /// Wrong answers, the surest first, 24 at most.
     pub mistakes: Vec<Mistake>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
+}
+
+impl Evaluation {
+    /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
+    pub fn right(&self, set: &ImageFolder) -> Vec<bool> {
+        let right = |(answer, label): (&Option<u32>, Option<usize>)| {
+            answer.is_some_and(|class| label == Some(class as usize))
+        };
+        let labels = set.samples.iter().map(|sample| sample.label);
+        self.answers.iter().zip(labels).map(right).collect()
+    }
 }
 
 /// A wrong answer.
@@ -177,6 +192,7 @@ impl EvaluationSet {
         let device = Device::flex();
         let classes = self.classes.len();
         let mut confusion = vec![vec![0u64; classes]; classes];
+        let mut answers = vec![None; self.folder.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
         let all = self.batches.batches_per_epoch();
@@ -198,6 +214,7 @@ impl EvaluationSet {
                     count += 1;
                     let predicted = most_likely(scores, label);
                     confusion[label][predicted] += 1;
+                    answers[index as usize] = Some(predicted as u32);
                     if predicted != label {
                         mistakes.push((scores[predicted], index as usize, label, predicted));
                     }
@@ -225,6 +242,7 @@ impl EvaluationSet {
             top5: share(among_five),
             loss: loss / count.max(1) as f64,
             confusion,
+            answers,
             mistakes: mistakes.into_iter().map(mistake).collect(),
             skipped: self.batches.skipped(),
         }))

@@ -10,7 +10,8 @@
 //! ```
 //! Modules: `report` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `pictures` and
 //! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
-//! draws line charts, for the page and for everybody; [`error`]: what can go wrong.
+//! draws line charts, for the page and for everybody; [`paired`] says whether one classifier is better than
+//! another; [`error`]: what can go wrong.
 #![forbid(unsafe_code)]
 
 mod data;
@@ -22,6 +23,7 @@ mod findings;
 mod made_up;
 mod metrics;
 mod page;
+pub mod paired;
 mod pictures;
 pub mod plots;
 mod report;
@@ -29,4 +31,5 @@ mod settings;
 
 pub use error::ReportError;
 pub use page::compare;
+pub use paired::Paired;
 pub use report::Report;
