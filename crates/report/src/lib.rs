@@ -11,12 +11,13 @@
 //! Modules: `report` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `pictures` and
 //! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
 //! draws line charts, for the page and for everybody; [`paired`] says whether one classifier is better than
-//! another; [`error`]: what can go wrong.
+//! another; [`experiment`] holds many such comparisons, as a table, a page and a figure; [`error`]: what can go wrong.
 #![forbid(unsafe_code)]
 
 mod data;
 pub mod error;
 mod evaluation;
+pub mod experiment;
 mod files;
 mod findings;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod report;
 mod settings;
 
 pub use error::ReportError;
+pub use experiment::Experiment;
 pub use page::compare;
 pub use paired::Paired;
 pub use report::Report;

@@ -7,6 +7,7 @@ mod classes;
 mod compare;
 mod curves;
 mod data;
+mod experiment;
 mod pictures;
 mod summary;
 pub(crate) mod words;

@@ -1,11 +1,13 @@
-//! Line charts as SVG: training curves, feature distance against depth.
+//! Charts as SVG: lines (training curves, feature distance against depth) and dots (scores by variant).
 
+mod dots;
 mod drawing;
 mod ticks;
 
 use std::path::Path;
 
 use crate::error::ReportError;
+pub use dots::{Dots, Group, Row};
 use drawing::{Drawing, Escaped, Frame, Look, Svg, is_finite};
 use ticks::Ticks;
 

@@ -37,14 +37,14 @@ pub(super) enum Look {
 }
 
 impl Look {
-    fn grid(self) -> &'static str {
+    pub(super) fn grid(self) -> &'static str {
         match self {
             Self::Document => r##"stroke="#e4e4e4""##,
             Self::Element => r#"class="grid""#,
         }
     }
 
-    fn axis(self) -> &'static str {
+    pub(super) fn axis(self) -> &'static str {
         match self {
             Self::Document => r##"stroke="#555""##,
             Self::Element => r#"class="axis""#,
@@ -52,7 +52,7 @@ impl Look {
     }
 
     /// Of a line, as `stroke`, or of markers and bands, as `fill`.
-    fn colour(self, what: &str, index: usize) -> String {
+    pub(super) fn colour(self, what: &str, index: usize) -> String {
         let index = index % COLOURS.len();
         match self {
             Self::Document => format!(r#"{what}="{}""#, COLOURS[index]),

@@ -1,0 +1,284 @@
+//! An experiment as a page, and as a figure.
+
+use maud::{Markup, PreEscaped, html};
+
+use super::curves::grid;
+use super::words::{number, points};
+use super::{document, scrolling, section};
+use crate::experiment::{Budget, Experiment};
+use crate::paired::Paired;
+use crate::plots::{Chart, Dots, Group, Row, Series};
+
+impl Experiment {
+    /// The scores as a figure.
+    pub fn figure(&self) -> Dots {
+        let row = |budget: &Budget, variant: usize| Row {
+            name: self.variants[variant].clone(),
+            values: budget.cells[variant].scores.iter().map(|score| 100.0 * score.top1()).collect(),
+        };
+        let group = |budget: &Budget| Group {
+            name: budget.name.clone(),
+            rows: (0..self.variants.len()).map(|variant| row(budget, variant)).collect(),
+            baseline: self.baseline,
+        };
+        Dots {
+            title: self.title.clone(),
+            label: "test pictures named right (top-1), %".to_owned(),
+            groups: self.budgets.iter().map(group).collect(),
+        }
+    }
+
+    /// The feature distance by depth, a line for each pre-trained network; `None` where it was not measured.
+    pub fn distance_chart(&self) -> Option<Chart> {
+        let chart = Chart::new(
+            "Feature distance after pre-training",
+            "normalized depth",
+            "mean cosine distance of channels",
+        )
+        .x_range([0.0, 1.0]);
+        let line = |chart: Chart, (place, distances): (usize, &crate::experiment::Distances)| {
+            let name = format!("{}, seed {}", self.variants[distances.variant], distances.seed);
+            let of_variant =
+                self.distances[..place].iter().filter(|d| d.variant == distances.variant);
+            let series = Series::new(name, distances.points.clone()).colour(distances.variant);
+            chart.series(series.pattern(of_variant.count()))
+        };
+        (!self.distances.is_empty()).then(|| self.distances.iter().enumerate().fold(chart, line))
+    }
+
+    /// The page, a whole HTML document.
+    pub fn to_html(&self) -> String {
+        let header = html! {
+            header {
+                p.kind { "Experiment" }
+                h1 { (self.title) }
+                @if !self.paper.is_empty() { p.lead { "The paper: " (self.paper) } }
+                @if !self.about.is_empty() { p { (self.about) } }
+            }
+        };
+        let sections = [
+            section("results", "Results", Some(self.results())),
+            section(
+                "distances",
+                "Feature distance",
+                self.distance_chart().map(|chart| grid(&[chart])),
+            ),
+            section("failures", "Runs that ended without a score", self.failures()),
+            section("chosen", "Settings chosen on other pictures", self.chosen()),
+            section("how", "How it was run", self.how_it_was_run()),
+        ];
+        let title = format!("{} · fcmae", self.title);
+        document(&title, &header, sections.into_iter().flatten().collect())
+    }
+
+    fn results(&self) -> Markup {
+        let figure = self.figure();
+        let baseline = &self.variants[self.baseline];
+        let several = self.budgets.iter().any(|budget| !budget.name.is_empty());
+        let table = html! {
+            table {
+                thead {
+                    tr {
+                        @if several { th scope="col" { "Budget" } }
+                        th scope="col" { "Variant" }
+                        @for title in ["Seeds", "Top-1, %", "Std", "Difference", "Standard error", "p"] {
+                            th.number scope="col" { (title) }
+                        }
+                    }
+                }
+                tbody {
+                    @for budget in &self.budgets {
+                        @for (variant, cell) in budget.cells.iter().enumerate() {
+                            @let paired = budget.difference(variant, self.baseline);
+                            tr {
+                                @if several { td { (budget.name) } }
+                                th scope="row" { (self.variants[variant]) }
+                                td.number { (cell.scores.len()) " of " (self.seeds) }
+                                td.number { (dash(cell.mean().map(points))) }
+                                td.number { (dash(cell.std().map(points))) }
+                                td.number { (dash(paired.map(|paired| signed(paired.mean)))) }
+                                td.number { (dash(paired.map(|paired| points(paired.standard_error)))) }
+                                td.number { (dash(paired.map(|paired| p_value(paired.p)))) }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        html! {
+            @for sentence in self.in_words() { p { (sentence) } }
+            figure.chart { (PreEscaped(figure.to_element(&figure.in_words()))) }
+            p.soft.small {
+                "Small dots are seeds; diamonds with a bar their mean and standard deviation; the dashed line is \
+                 the mean of “" (baseline) "”. Difference: to “" (baseline) "”, in points, over the seeds \
+                 that both have. Its standard error and p-value count seeds and test pictures both as drawn at \
+                 random."
+            }
+            (scrolling("Results", &table))
+        }
+    }
+
+    /// What the differences say, a sentence each.
+    fn in_words(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if let Some(pictures) = self.test_pictures() {
+            sentences.push(format!(
+                "Tested on {} pictures that nothing was trained or chosen on.",
+                number(pictures as f64)
+            ));
+        }
+        for budget in &self.budgets {
+            for variant in 0..self.variants.len() {
+                let Some(paired) = budget.difference(variant, self.baseline) else { continue };
+                sentences.push(self.sentence(budget, variant, &paired));
+            }
+        }
+        sentences
+    }
+
+    fn sentence(&self, budget: &Budget, variant: usize, paired: &Paired) -> String {
+        let with =
+            if budget.name.is_empty() { String::new() } else { format!("{}: ", budget.name) };
+        let (name, baseline) = (&self.variants[variant], &self.variants[self.baseline]);
+        let size = points(paired.mean.abs());
+        let error = points(paired.standard_error);
+        let seeds = match paired.seeds {
+            1 => "one seed".to_owned(),
+            seeds => format!("{} seeds", number(seeds as f64)),
+        };
+        if !paired.is_clear() {
+            return format!(
+                "{with}“{name}” and “{baseline}” cannot be told apart ({} points, standard error {error}, {seeds}).",
+                signed(paired.mean)
+            );
+        }
+        let better = if paired.mean > 0.0 { "better" } else { "worse" };
+        format!(
+            "{with}“{name}” is {size} points {better} than “{baseline}” (standard error {error}, p {}, {seeds}).",
+            p_value(paired.p)
+        )
+    }
+
+    fn failures(&self) -> Option<Markup> {
+        let mut lines = Vec::new();
+        for budget in &self.budgets {
+            for (variant, cell) in budget.cells.iter().enumerate() {
+                for (seed, why) in &cell.failures {
+                    lines.push((
+                        budget.name.clone(),
+                        self.variants[variant].clone(),
+                        *seed,
+                        why.clone(),
+                    ));
+                }
+            }
+        }
+        (!lines.is_empty()).then(|| {
+            html! {
+                ul {
+                    @for (budget, variant, seed, why) in &lines {
+                        li { strong { (variant) } " " (budget) ", seed " (seed) ": " (why) }
+                    }
+                }
+            }
+        })
+    }
+
+    fn chosen(&self) -> Option<Markup> {
+        let chosen = |budget: &Budget| budget.cells.iter().any(|cell| !cell.chosen.is_empty());
+        if !self.budgets.iter().any(chosen) {
+            return None;
+        }
+        let table = html! {
+            table {
+                thead { tr { th scope="col" { "Budget" } th scope="col" { "Variant" } th scope="col" { "Settings" } } }
+                tbody {
+                    @for budget in &self.budgets {
+                        @for (variant, cell) in budget.cells.iter().enumerate() {
+                            @if !cell.chosen.is_empty() {
+                                tr {
+                                    td { (budget.name) }
+                                    th scope="row" { (self.variants[variant]) }
+                                    td { @for setting in &cell.chosen { code { (setting) } " " } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        Some(scrolling("Settings chosen on other pictures", &table))
+    }
+
+    fn how_it_was_run(&self) -> Option<Markup> {
+        (!self.facts.is_empty()).then(|| {
+            let table = html! {
+                table {
+                    tbody {
+                        @for (name, value) in &self.facts {
+                            tr { th scope="row" { (name) } td.value { (value) } }
+                        }
+                    }
+                }
+            };
+            scrolling("How it was run", &table)
+        })
+    }
+}
+
+fn dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+/// A difference of shares in points, with its sign.
+fn signed(share: f64) -> String {
+    format!("{:+.1}", 100.0 * share).replace('-', "−")
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Cell, Score};
+
+    fn experiment(other: &[&str]) -> Experiment {
+        let cell = |rows: &[&str]| Cell {
+            scores: (0..)
+                .zip(rows)
+                .map(|(seed, row)| Score { seed, right: row.chars().map(|c| c == '1').collect() })
+                .collect(),
+            ..Cell::default()
+        };
+        Experiment {
+            title: "Is <this> it?".to_owned(),
+            seeds: 3,
+            variants: vec!["one".to_owned(), "other".to_owned()],
+            budgets: vec![Budget {
+                name: String::new(),
+                cells: vec![cell(&["1111111111111110", "1111111111111101"]), cell(other)],
+            }],
+            ..Experiment::default()
+        }
+    }
+
+    #[test]
+    fn a_clear_difference_is_told_as_one_and_another_is_not() {
+        let page = experiment(&["1110001000111000", "1100001000111010"]).to_html();
+        assert!(page.contains("“other” is 50.0 points worse than “one”"), "{page}");
+        assert!(page.contains("Is &lt;this&gt; it?"));
+        let page = experiment(&["1111111111111011", "1111111111111101"]).to_html();
+        assert!(page.contains("cannot be told apart"), "{page}");
+        assert!(page.contains("2 of 3"));
+    }
+
+    #[test]
+    fn an_experiment_without_a_score_is_a_page_too() {
+        let mut nothing = experiment(&[]);
+        nothing.budgets[0].cells[0].scores.clear();
+        let page = nothing.to_html();
+        assert!(page.contains("0 of 3") && page.contains("no value yet"));
+    }
+}
