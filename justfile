@@ -27,6 +27,10 @@ doc:
 deny:
     cargo deny --locked check
 
+# Work off the experiments in the background (see experiments/README.md)
+queue *arguments:
+    experiments/run {{ arguments }}
+
 # What every change must pass
 ci:
     bash .ci/run

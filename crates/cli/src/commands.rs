@@ -16,12 +16,13 @@ pub(crate) mod report;
 mod stats;
 
 use crate::args::Command;
-use crate::demo;
+use crate::{demo, experiment};
 
 /// Runs one command to its end.
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

@@ -12,6 +12,7 @@ use signal_hook::flag;
 pub(crate) const EXIT_CODE: u8 = 130;
 
 /// Whether the program was asked to end.
+#[derive(Clone)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

@@ -5,6 +5,8 @@
 //! - [`recipes`]: `--config` and `--set` to checked settings;
 //! - [`commands`]: one file a command;
 //! - [`demo`]: the command that shows all of it on pictures of its own;
+//! - [`experiment`]: many runs from one file, and the table that follows from them;
+//! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
 //! - [`pictures`], [`table`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
@@ -14,6 +16,7 @@
 mod args;
 mod commands;
 mod demo;
+mod experiment;
 mod failure;
 mod interrupt;
 mod output;
@@ -21,6 +24,7 @@ mod pictures;
 mod progress;
 mod recipes;
 mod table;
+mod trial;
 
 use std::process::ExitCode;
 

@@ -48,7 +48,7 @@ pub(crate) fn settings<T: Settings + Footprint>(
     own: &[String],
 ) -> Result<Option<T>> {
     let recipe = match (&given.config, &run.out) {
-        (Some(config), _) => Some(find(config)?),
+        (Some(config), _) => Some(find("--config", config)?),
         (None, Some(out)) if run.resume => {
             let recorded = out.join("config.toml");
             // Where there is none the library says what is missing for a run to be resumed.
@@ -91,8 +91,17 @@ fn fit(settings: &mut impl Footprint) -> Result<()> {
     Ok(())
 }
 
-/// A built-in recipe by its name, else a file.
-fn find(config: &Path) -> Result<(String, String)> {
+/// A built-in recipe by its name, else a file in `folder`: where it is from, and its text.
+///
+/// # Errors
+/// A name that is neither.
+pub(crate) fn built_in_or_beside(name: &str, folder: &Path) -> Result<(String, String)> {
+    let beside = folder.join(name);
+    find("recipe", if beside.is_file() { &beside } else { Path::new(name) })
+}
+
+/// A built-in recipe by its name, else a file. `option`: what named it.
+fn find(option: &str, config: &Path) -> Result<(String, String)> {
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| config.as_os_str() == *name) {
         return Ok(((*name).to_owned(), (*text).to_owned()));
     }
@@ -101,7 +110,7 @@ fn find(config: &Path) -> Result<(String, String)> {
     }
     let names = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let text = format!(
-        "--config {}: neither a file nor a built-in recipe; the built-in ones are {names}",
+        "{option} {}: neither a file nor a built-in recipe; the built-in ones are {names}",
         printable(config)
     );
     Err(Usage(text).into())
@@ -144,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_unknown_recipe_names_the_known_ones() {
-        let error = find(Path::new("pretrain-smal")).unwrap_err().to_string();
+        let error = find("--config", Path::new("pretrain-smal")).unwrap_err().to_string();
         for (name, _) in BUILT_IN {
             assert!(error.contains(name), "{error}");
         }

@@ -6,7 +6,7 @@
 //! ```
 
 mod lines;
-mod lock;
+pub mod lock;
 mod metrics;
 mod record;
 mod table;

@@ -8,6 +8,8 @@ mod bench;
 mod command;
 mod demo;
 mod end_to_end;
+#[cfg(unix)]
+mod experiment;
 mod export;
 mod foresight;
 mod full_disk;

@@ -1,4 +1,4 @@
-//! One writer a run: an advisory lock, which the operating system drops with the process, however
+//! One writer a folder: an advisory lock, which the operating system drops with the process, however
 //! that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,7 +13,7 @@ pub(super) const LOCK: &str = ".lock";
 
 /// A lock that is held for as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -23,9 +23,12 @@ impl Drop for Lock {
     }
 }
 
-/// Takes the run's lock and writes this process's number into it. `None` where the file system has
+/// Takes a folder's lock and writes this process's number into it. `None` where the file system has
 /// no locks (some cluster file systems): refusing to train there would help nobody.
-pub(super) fn take(folder: &Path) -> Result<Option<Lock>, Error> {
+///
+/// # Errors
+/// [`Error::InUse`] where another process holds it, [`Error::NotWritable`], [`Error::Io`].
+pub fn take(folder: &Path) -> Result<Option<Lock>, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(|e| cannot_write(Error::io("open the lock", &path)(e), folder))?;

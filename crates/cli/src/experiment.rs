@@ -1,0 +1,310 @@
+//! `fcmae experiment`: variants of a training, each with several seeds, from one file.
+//!
+//! ```text
+//! FILE.toml ─ file ─▶ plan ─▶ jobs in order ─ job ─▶ outcomes ─ outcome ─▶ results.jsonl
+//!                      ▲                                │                  table.csv, figure.svg, report.html
+//!                      └─ settings chosen by the search ┘
+//! ```
+//! A job is a normal run of pre-training or fine-tuning in a folder named after a hash of all that its result
+//! follows from. So a pre-training that several fine-tunings start from is made once, whatever stops the
+//! program costs at most a save interval, and a table depends on the outcomes alone.
+
+mod estimate;
+mod file;
+mod job;
+mod outcome;
+mod plan;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use fcmae_data::source::printable;
+use fcmae_store::run::lock;
+
+use crate::args::Experiment;
+use crate::failure::joined;
+use crate::interrupt::{Interrupt, Stopped};
+use crate::output;
+use crate::progress::{Progress, duration};
+use crate::table::{Align, Table};
+use estimate::Speeds;
+use file::Part;
+use job::{Ended, Places};
+use outcome::{Kind, Outcome};
+use plan::{Job, Outcomes, Plan};
+
+pub(crate) fn run(args: &Experiment) -> Result<()> {
+    let entries = file::entries(&args.file)?;
+    // All are read first: a mistake in the last one is told before the first one has run for days.
+    let plans: Vec<(Plan, Part)> = entries
+        .iter()
+        .map(|entry| Ok((Plan::read(&entry.file)?, entry.part)))
+        .collect::<Result<_>>()?;
+    let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
+    let bench = Bench {
+        places: Places { runs: args.out.join("runs"), data: args.data.clone().unwrap_or(beside) },
+        results: args.results.clone().unwrap_or_else(|| args.out.join("results")),
+        again: again(args),
+    };
+    if args.dry_run {
+        return bench.estimate(&plans);
+    }
+    for folder in [&bench.places.runs, &bench.results] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", printable(folder)))?;
+    }
+    let _lock = lock::take(&args.out)?;
+    let interrupt = Interrupt::listen()?;
+    let mut failed = Vec::new();
+    for (plan, part) in &plans {
+        match bench.work_off(plan, *part, &interrupt) {
+            Ok(()) => {}
+            Err(error) if error.is::<Stopped>() || plans.len() == 1 => return Err(error),
+            Err(error) => {
+                let name = &plan.experiment.name;
+                output::note(&format!(
+                    "{name} cannot go on, the next is tried: {}",
+                    joined(&error)
+                ));
+                failed.push(name.clone());
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(anyhow!("of {} experiments these could not be done: {}", plans.len(), failed.join(", ")))
+}
+
+/// The command that goes on.
+fn again(args: &Experiment) -> String {
+    let mut command = format!("{} experiment {}", output::program(), printable(&args.file));
+    let options =
+        [("--data", &args.data), ("--out", &Some(args.out.clone())), ("--results", &args.results)];
+    for (option, path) in options {
+        if let Some(path) = path {
+            command += &format!(" {option} {}", printable(path));
+        }
+    }
+    command
+}
+
+/// Where experiments are made.
+struct Bench {
+    places: Places,
+    results: PathBuf,
+    /// The command that goes on after a stop.
+    again: String,
+}
+
+impl Bench {
+    /// Makes all jobs of an experiment that are not done, and tells what it found.
+    fn work_off(&self, plan: &Plan, part: Part, interrupt: &Interrupt) -> Result<()> {
+        let mut outcomes = self.recorded(plan)?;
+        self.write(plan, &outcomes)?;
+        while let Some((job, place, all)) = self.next(plan, part, &mut outcomes)? {
+            if interrupt.asked() {
+                return Err(Stopped { step: 0, resume: self.again.clone() }.into());
+            }
+            let name = &plan.experiment.name;
+            output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe(&job)));
+            let mut progress = Progress::new(name).until(interrupt.clone());
+            let ended = self.places.make(&job, &mut |event| progress.observe(&event));
+            progress.finish();
+            match ended? {
+                Ended::Stopped { step } => {
+                    return Err(Stopped { step, resume: self.again.clone() }.into());
+                }
+                Ended::Done(outcome) => {
+                    output::note(&format!("{name}  {}", told(&outcome)));
+                    outcomes.insert(job.key.clone(), *outcome);
+                    self.write(plan, &outcomes)?;
+                }
+            }
+        }
+        self.write(plan, &outcomes)?;
+        self.tell(plan, &outcomes)
+    }
+
+    /// What is known of an experiment from an earlier call, here or elsewhere.
+    fn recorded(&self, plan: &Plan) -> Result<Outcomes> {
+        let folder = self.results.join(&plan.experiment.name);
+        let mut outcomes = outcome::read(&folder.join("results.jsonl"))?;
+        self.adopt(plan, Part::WHOLE, &mut outcomes)?;
+        let jobs = plan.jobs(&outcomes, Part::WHOLE)?;
+        let stale = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
+        if stale > 0 {
+            output::note(&format!(
+                "{}: {stale} results are of other settings than the file has now, and are left out",
+                plan.experiment.name
+            ));
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes over what runs here have come to. What settings are chosen decides which jobs there are, so it
+    /// is looked at again until nothing is new.
+    fn adopt(&self, plan: &Plan, part: Part, outcomes: &mut Outcomes) -> Result<Vec<Job>> {
+        loop {
+            let jobs = plan.jobs(outcomes, part)?;
+            let mut news = false;
+            for job in jobs.iter().filter(|job| !job.undecided) {
+                if !outcomes.contains_key(&job.key)
+                    && let Some(outcome) = self.places.outcome(job.kind(), &job.key)?
+                {
+                    outcomes.insert(job.key.clone(), outcome);
+                    news = true;
+                }
+            }
+            if !news {
+                return Ok(jobs);
+            }
+        }
+    }
+
+    /// The next job to be made, its place, and how many there are.
+    fn next(
+        &self,
+        plan: &Plan,
+        part: Part,
+        outcomes: &mut Outcomes,
+    ) -> Result<Option<(Job, usize, usize)>> {
+        loop {
+            let jobs = self.adopt(plan, part, outcomes)?;
+            let undone = |job: &Job| !outcomes.contains_key(&job.key);
+            let Some(place) = jobs.iter().position(undone) else { return Ok(None) };
+            let job = &jobs[place];
+            let Some(from) = job.from() else { return Ok(Some((job.clone(), place, jobs.len()))) };
+            let start = self.places.outcome(Kind::Pretrain, from)?;
+            match start.as_ref().or_else(|| outcomes.get(from)) {
+                Some(Outcome { failed: Some(why), .. }) => {
+                    let why = format!("its pre-training came to nothing: {why}");
+                    let outcome = Outcome { failed: Some(why), ..Outcome::of(job) };
+                    outcomes.insert(job.key.clone(), outcome);
+                }
+                // Its result may be known from another machine, and its weights not be here.
+                _ if start.is_none() => {
+                    let start = jobs.iter().find(|job| job.key == from);
+                    let start = start.context("a job's pre-training is among the jobs")?;
+                    return Ok(Some((start.clone(), place, jobs.len())));
+                }
+                _ => return Ok(Some((job.clone(), place, jobs.len()))),
+            }
+        }
+    }
+
+    /// Writes the results so far.
+    fn write(&self, plan: &Plan, outcomes: &Outcomes) -> Result<()> {
+        let jobs = plan.jobs(outcomes, Part::WHOLE)?;
+        let lines = plan.lines(&jobs, outcomes);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let folder = self.results.join(&plan.experiment.name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", printable(&folder)))?;
+        outcome::write(&folder.join("results.jsonl"), &lines)?;
+        let findings = plan.findings(&jobs, outcomes);
+        output::write_file(&folder.join("table.csv"), findings.to_csv().as_bytes())?;
+        output::write_file(&folder.join("figure.svg"), findings.figure().to_svg().as_bytes())?;
+        output::write_file(&folder.join("report.html"), findings.to_html().as_bytes())?;
+        if let Some(chart) = findings.distance_chart() {
+            output::write_file(&folder.join("distance.svg"), chart.to_svg().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Prints the table.
+    fn tell(&self, plan: &Plan, outcomes: &Outcomes) -> Result<()> {
+        let findings = plan.findings(&plan.jobs(outcomes, Part::WHOLE)?, outcomes);
+        let folder = self.results.join(&plan.experiment.name);
+        output::print(&format!(
+            "{}\n\n{}\nreport  {}\n\n",
+            findings.title,
+            table(&findings),
+            printable(&folder.join("report.html"))
+        ))
+    }
+
+    /// Says what is to be done, in what order, and how long it would take.
+    fn estimate(&self, plans: &[(Plan, Part)]) -> Result<()> {
+        let mut speeds = Speeds::default();
+        let mut all = 0.0;
+        let mut planned = BTreeSet::new();
+        for (plan, part) in plans {
+            let mut outcomes = self.recorded(plan)?;
+            let jobs = self.adopt(plan, *part, &mut outcomes)?;
+            // What an entry before this one makes is done when this one's turn comes.
+            let done = |job: &Job| {
+                !job.undecided && (outcomes.contains_key(&job.key) || planned.contains(&job.key))
+            };
+            let name = &plan.experiment.name;
+            let seeds = part.seeds.min(plan.experiment.seeds.len());
+            match speeds.table(plan, &jobs, &done, &self.places) {
+                Ok((table, left)) => {
+                    all += left;
+                    let left = duration(Duration::from_secs_f64(left));
+                    output::print(&format!(
+                        "{name}: {}\n{seeds} of {} seeds, about {left} left\n\n{table}\n",
+                        plan.experiment.title,
+                        plan.experiment.seeds.len()
+                    ))?;
+                }
+                Err(error) => {
+                    output::print(&format!("{name} cannot be run: {}\n\n", joined(&error)))?
+                }
+            }
+            planned.extend(jobs.into_iter().filter(|job| !job.undecided).map(|job| job.key));
+        }
+        output::print(&format!(
+            "about {} in all, without evaluations, while nothing else runs on this machine\n",
+            duration(Duration::from_secs_f64(all))
+        ))
+    }
+}
+
+/// What a job came to, in a line.
+fn told(outcome: &Outcome) -> String {
+    let time = duration(Duration::from_secs_f64(outcome.seconds));
+    match (&outcome.test, &outcome.failed, outcome.loss) {
+        (_, Some(why), _) => format!("no result: {why}"),
+        (Some(test), ..) => format!("top-1 {:.2}% in {time}", 100.0 * test.top1),
+        (None, None, Some(loss)) => format!("loss {loss:.4} in {time}"),
+        (None, None, None) => format!("measured in {time}"),
+    }
+}
+
+/// The table for a terminal.
+fn table(findings: &fcmae_report::Experiment) -> String {
+    let mut table = Table::new([
+        ("budget", Align::Left),
+        ("variant", Align::Left),
+        ("seeds", Align::Right),
+        ("top-1 %", Align::Right),
+        ("std", Align::Right),
+        ("difference", Align::Right),
+        ("std. error", Align::Right),
+        ("p", Align::Right),
+    ]);
+    let share =
+        |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{:.1}", 100.0 * value));
+    for budget in &findings.budgets {
+        for (variant, cell) in budget.cells.iter().enumerate() {
+            let paired = budget.difference(variant, findings.baseline);
+            table.row([
+                budget.name.clone(),
+                findings.variants[variant].clone(),
+                format!("{} of {}", cell.scores.len(), findings.seeds),
+                share(cell.mean()),
+                share(cell.std()),
+                paired.map_or("-".to_owned(), |paired| format!("{:+.1}", 100.0 * paired.mean)),
+                share(paired.map(|paired| paired.standard_error)),
+                paired.map_or("-".to_owned(), |paired| format!("{:.3}", paired.p)),
+            ]);
+        }
+    }
+    table.text()
+}

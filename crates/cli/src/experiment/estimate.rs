@@ -1,0 +1,182 @@
+//! `--dry-run`: what is still to be done, and what it would take on this machine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use fcmae::config::{FinetuneConfig, PretrainConfig, Settings};
+use fcmae::train::Start;
+
+use super::job::Places;
+use super::outcome::Purpose;
+use super::plan::{Job, Plan, Work};
+use crate::progress::{duration, grouped};
+use crate::table::{Align, Table};
+use crate::trial::Trial;
+
+/// What steps of a kind of run take. Runs whose settings differ in what costs no time are of one kind.
+#[derive(Default)]
+pub(super) struct Speeds {
+    known: BTreeMap<String, Speed>,
+}
+
+#[derive(Clone, Copy)]
+struct Speed {
+    step_seconds: f64,
+    steps_per_epoch: u64,
+}
+
+/// Runs of an experiment that differ in their seed alone.
+#[derive(Default)]
+struct Row {
+    what: String,
+    runs: usize,
+    done: usize,
+    steps: u64,
+    seconds: f64,
+}
+
+impl Speeds {
+    /// What an experiment's jobs take, as a table, and the seconds of those that are not done.
+    ///
+    /// # Errors
+    /// Pictures or settings that cannot be used.
+    pub(super) fn table(
+        &mut self,
+        plan: &Plan,
+        jobs: &[Job],
+        done: &dyn Fn(&Job) -> bool,
+        places: &Places,
+    ) -> Result<(String, f64)> {
+        let mut rows: Vec<Row> = Vec::new();
+        for job in jobs {
+            let what = kind(plan, job);
+            let (steps, seconds) = self.of(jobs, job, places)?;
+            let row = match rows.iter().position(|row| row.what == what) {
+                Some(place) => &mut rows[place],
+                None => {
+                    rows.push(Row { what, ..Row::default() });
+                    rows.last_mut().expect("one was just added")
+                }
+            };
+            row.runs += 1;
+            row.done += usize::from(done(job));
+            (row.steps, row.seconds) = (steps, seconds);
+        }
+        let mut table = Table::new([
+            ("what", Align::Left),
+            ("runs", Align::Right),
+            ("done", Align::Right),
+            ("steps each", Align::Right),
+            ("time each", Align::Right),
+            ("time left", Align::Right),
+        ]);
+        let time = |seconds: f64| match seconds > 0.0 {
+            true => duration(Duration::from_secs_f64(seconds)),
+            false => "-".to_owned(),
+        };
+        let mut left = 0.0;
+        for row in rows {
+            let of_row = row.seconds * (row.runs - row.done) as f64;
+            left += of_row;
+            table.row([
+                row.what,
+                row.runs.to_string(),
+                row.done.to_string(),
+                grouped(row.steps as usize),
+                time(row.seconds),
+                time(of_row),
+            ]);
+        }
+        Ok((table.text(), left))
+    }
+
+    /// Steps and seconds of a job.
+    fn of(&mut self, jobs: &[Job], job: &Job, places: &Places) -> Result<(u64, f64)> {
+        let data = places.pictures(&job.trained_on);
+        let (class, epochs, trial): (String, u64, Box<dyn FnOnce() -> Result<Trial>>) = match &job
+            .work
+        {
+            Work::Diversity { .. } => return Ok((0, 0.0)),
+            Work::Pretrain(config) => {
+                let alike = alike_pretraining(config);
+                let class = format!("pretrain {data:?}\n{}", alike.to_toml());
+                let trial = move || {
+                    Trial::of(|run, observer| {
+                        fcmae::train::pretrain(&alike, &data, run, false, observer).map(drop)
+                    })
+                };
+                (class, config.optim.epochs, Box::new(trial))
+            }
+            Work::Finetune { config, from } => {
+                let mut alike = alike_finetuning(config);
+                // Random weights take as long as trained ones of the same network.
+                let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
+                if let Some(Job { work: Work::Pretrain(start), .. }) = start {
+                    alike.model = start.model.clone();
+                }
+                let class = format!("finetune {data:?}\n{}", alike.to_toml());
+                let trial = move || {
+                    Trial::of(|run, observer| {
+                        fcmae::train::finetune(&alike, &data, Start::Scratch, run, false, observer)
+                            .map(drop)
+                    })
+                };
+                (class, config.optim.epochs, Box::new(trial))
+            }
+        };
+        let speed = match self.known.get(&class) {
+            Some(speed) => *speed,
+            None => {
+                let trial = trial()?;
+                let started = trial.started.as_ref();
+                let speed = Speed {
+                    step_seconds: trial.step_seconds().unwrap_or_default(),
+                    steps_per_epoch: started.map_or(0, |started| started.steps_per_epoch),
+                };
+                self.known.insert(class, speed);
+                speed
+            }
+        };
+        let steps = speed.steps_per_epoch * epochs;
+        Ok((steps, speed.step_seconds * steps as f64))
+    }
+}
+
+/// What a row of the table is about.
+fn kind(plan: &Plan, job: &Job) -> String {
+    let experiment = &plan.experiment;
+    let variant = &experiment.variants[job.variant].name;
+    let budget = &experiment.budgets[job.budget].name;
+    let with = if budget.is_empty() { String::new() } else { format!(", {budget}") };
+    match (&job.work, job.purpose) {
+        (Work::Pretrain(_), _) => format!("pre-train {variant}"),
+        (Work::Diversity { .. }, _) => "feature distance".to_owned(),
+        (_, Purpose::Choice) => format!("choose for {variant}{with}"),
+        _ => format!("fine-tune {variant}{with}"),
+    }
+}
+
+/// The settings with those evened out that cost no time. Enough epochs stay for a trial's steps.
+fn alike_pretraining(config: &PretrainConfig) -> PretrainConfig {
+    let mut alike = config.clone();
+    let usual = PretrainConfig::default();
+    alike.seed = 0;
+    (alike.optim.epochs, alike.optim.warmup_epochs) = (100, 1.0);
+    (alike.optim.base_lr, alike.optim.min_lr) = (usual.optim.base_lr, usual.optim.min_lr);
+    alike.optim.weight_decay = usual.optim.weight_decay;
+    alike
+}
+
+fn alike_finetuning(config: &FinetuneConfig) -> FinetuneConfig {
+    let mut alike = config.clone();
+    let usual = FinetuneConfig::default();
+    alike.seed = 0;
+    (alike.optim.epochs, alike.optim.warmup_epochs) = (100, 1.0);
+    (alike.optim.base_lr, alike.optim.min_lr) = (usual.optim.base_lr, usual.optim.min_lr);
+    alike.optim.weight_decay = usual.optim.weight_decay;
+    alike.finetune.layer_decay = usual.finetune.layer_decay;
+    alike.finetune.label_smoothing = usual.finetune.label_smoothing;
+    alike.finetune.head_std = usual.finetune.head_std;
+    alike
+}

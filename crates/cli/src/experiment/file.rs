@@ -1,0 +1,407 @@
+//! What a file for `fcmae experiment` says: an experiment, or a queue of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fcmae_data::source::printable;
+use serde::Deserialize;
+
+use crate::failure::Usage;
+
+/// Variants of a training, each with several seeds, tested on the same pictures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Experiment {
+    /// The file's name without its ending.
+    #[serde(skip)]
+    pub(super) name: String,
+    #[serde(skip)]
+    pub(super) path: PathBuf,
+    /// What is asked.
+    pub(super) title: String,
+    /// What is known from elsewhere.
+    #[serde(default)]
+    pub(super) paper: String,
+    /// What is done.
+    #[serde(default)]
+    pub(super) about: String,
+    /// Seeds of the runs that are reported.
+    pub(super) seeds: Vec<u64>,
+    /// The variant that the others are compared with.
+    pub(super) baseline: String,
+    pub(super) data: Data,
+    /// Absent where every variant starts from scratch.
+    pub(super) pretrain: Option<Pretrain>,
+    pub(super) finetune: Stage,
+    pub(super) search: Option<Search>,
+    /// Pictures on which the feature distance of pre-trained networks is measured; 0 for none.
+    #[serde(default)]
+    pub(super) diversity: usize,
+    #[serde(default = "one_budget")]
+    pub(super) budgets: Vec<Budget>,
+    pub(super) variants: Vec<Variant>,
+}
+
+/// Pictures, by their paths below `--data`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Data {
+    pub(super) train: Vec<String>,
+    /// What settings are chosen on.
+    #[serde(default)]
+    pub(super) validation: Vec<String>,
+    /// What is reported.
+    pub(super) test: Vec<String>,
+}
+
+/// A recipe and the settings that differ from it, as for `--config` and `--set`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stage {
+    pub(super) recipe: String,
+    #[serde(default)]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pretrain {
+    pub(super) recipe: String,
+    #[serde(default)]
+    pub(super) set: Vec<String>,
+    /// One pre-training for all seeds; without it each seed has its own.
+    pub(super) seed: Option<u64>,
+}
+
+/// Settings of which the best on the validation pictures are taken, for each variant and budget.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    /// Other seeds than those that are reported.
+    pub(super) seeds: Vec<u64>,
+    /// Settings of fine-tuning.
+    pub(super) candidates: Vec<Vec<String>>,
+}
+
+/// How many labels or how much time every variant gets.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budget {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) finetune: Vec<String>,
+}
+
+fn one_budget() -> Vec<Budget> {
+    vec![Budget { name: String::new(), finetune: Vec::new() }]
+}
+
+/// Where a fine-tuning starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Start {
+    /// From the variant's pre-training.
+    #[default]
+    Pretrained,
+    /// From random weights.
+    Scratch,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Variant {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) start: Start,
+    #[serde(default)]
+    pub(super) pretrain: Vec<String>,
+    #[serde(default)]
+    pub(super) finetune: Vec<String>,
+    /// Factor on fine-tuning's epochs, warm-up included.
+    #[serde(default = "once")]
+    pub(super) times_epochs: u64,
+    /// Takes the settings that were chosen for this other variant, in place of a search of its own.
+    pub(super) chosen_for: Option<String>,
+}
+
+fn once() -> u64 {
+    1
+}
+
+/// Experiments, the next first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Queue {
+    queue: Vec<QueueEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueEntry {
+    file: PathBuf,
+    seeds: Option<usize>,
+    budgets: Option<usize>,
+}
+
+/// The part of an experiment that is asked for; another entry of a queue may ask for the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The first so many seeds.
+    pub(super) seeds: usize,
+    /// The first so many budgets.
+    pub(super) budgets: usize,
+}
+
+impl Part {
+    pub(super) const WHOLE: Self = Self { seeds: usize::MAX, budgets: usize::MAX };
+}
+
+/// An experiment, or a part of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) file: PathBuf,
+    pub(super) part: Part,
+}
+
+/// The experiments that a file asks for: itself, or those of a queue in their order.
+///
+/// # Errors
+/// A file that cannot be read or is no TOML.
+pub(super) fn entries(file: &Path) -> Result<Vec<Entry>> {
+    let text = text(file)?;
+    let table: toml::Table = parse(file, &text)?;
+    if !table.contains_key("queue") {
+        return Ok(vec![Entry { file: file.to_owned(), part: Part::WHOLE }]);
+    }
+    let Queue { queue } = parse(file, &text)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let entry = |QueueEntry { file, seeds, budgets }| Entry {
+        file: folder.join(file),
+        part: Part { seeds: seeds.unwrap_or(usize::MAX), budgets: budgets.unwrap_or(usize::MAX) },
+    };
+    Ok(queue.into_iter().map(entry).collect())
+}
+
+impl Experiment {
+    /// Reads and checks an experiment.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no experiment, or contradicts itself, with the mend.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let mut experiment: Self = parse(file, &text(file)?)?;
+        experiment.path = file.to_owned();
+        experiment.name =
+            file.file_stem().map(|name| printable(Path::new(name))).unwrap_or_default();
+        if let Err(flaw) = experiment.check() {
+            return Err(Usage(format!("{}: {flaw}", printable(file))).into());
+        }
+        Ok(experiment)
+    }
+
+    /// The position of the variant of this name.
+    pub(super) fn variant(&self, name: &str) -> Option<usize> {
+        self.variants.iter().position(|variant| variant.name == name)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        distinct("seeds", &self.seeds)?;
+        let names: Vec<_> = self.variants.iter().map(|variant| &variant.name).collect();
+        distinct("variants", &names)?;
+        distinct("budgets", &self.budgets.iter().map(|budget| &budget.name).collect::<Vec<_>>())?;
+        let known = || names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        if self.variant(&self.baseline).is_none() {
+            return Err(format!(
+                "baseline = {:?} is none of the variants; they are {}",
+                self.baseline,
+                known()
+            ));
+        }
+        for (what, sets) in [("train", &self.data.train), ("test", &self.data.test)] {
+            if sets.is_empty() {
+                return Err(format!("data.{what} is empty; name a folder, an archive or a list"));
+            }
+        }
+        if let Some(search) = &self.search {
+            distinct("search.seeds", &search.seeds)?;
+            distinct("search.candidates", &search.candidates)?;
+            if let Some(seed) = search.seeds.iter().find(|seed| self.seeds.contains(seed)) {
+                return Err(format!(
+                    "search.seeds has {seed}, which is reported too; choose settings with other seeds"
+                ));
+            }
+            if self.data.validation.is_empty() {
+                return Err(
+                    "search chooses settings on data.validation, which is missing".to_owned()
+                );
+            }
+            if self.data.validation.iter().any(|set| self.data.test.contains(set)) {
+                return Err(
+                    "data.validation and data.test share pictures; choose settings on others"
+                        .to_owned(),
+                );
+            }
+        }
+        if self.diversity > 0 && self.data.test.len() > 1 {
+            return Err("diversity is measured on one set, and data.test names several".to_owned());
+        }
+        for variant in &self.variants {
+            let name = &variant.name;
+            if variant.times_epochs == 0 {
+                return Err(format!("variant {name:?}: times_epochs = 0; it is 1 or more"));
+            }
+            match (variant.start, &self.pretrain) {
+                (Start::Pretrained, None) => {
+                    return Err(format!(
+                        "variant {name:?} starts pre-trained and there is no [pretrain]; add it, or say \
+                         start = \"scratch\""
+                    ));
+                }
+                (Start::Scratch, _) if !variant.pretrain.is_empty() => {
+                    return Err(format!(
+                        "variant {name:?} starts from scratch and has settings for pre-training; drop one"
+                    ));
+                }
+                _ => {}
+            }
+            if let Some(other) = &variant.chosen_for {
+                let found = self.variant(other).map(|other| &self.variants[other]);
+                match found {
+                    Some(other) if other.chosen_for.is_none() && self.search.is_some() => {}
+                    Some(_) => {
+                        return Err(format!(
+                            "variant {name:?}: chosen_for = {other:?}, for which nothing is searched"
+                        ));
+                    }
+                    None => {
+                        return Err(format!(
+                            "variant {name:?}: chosen_for = {other:?} is none of the variants; they are {}",
+                            known()
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
+    if values.is_empty() {
+        return Err(format!("{what} is empty; there must be one at least"));
+    }
+    let mut seen = BTreeSet::new();
+    match values.iter().find(|value| !seen.insert(*value)) {
+        Some(twice) => Err(format!("{what} has {twice:?} twice")),
+        None => Ok(()),
+    }
+}
+
+fn text(file: &Path) -> Result<String> {
+    if !file.is_file() {
+        return Err(Usage(format!("{}: there is no such file", printable(file))).into());
+    }
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", printable(file)))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        Usage(format!("{}: {}", printable(file), error.to_string().trim_end())).into()
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    pub(in crate::experiment) const WHOLE: &str = r#"
+title = "Sparse or dense"
+seeds = [0, 1]
+baseline = "sparse"
+[data]
+train = ["train"]
+validation = ["validation"]
+test = ["test"]
+[pretrain]
+recipe = "pretrain-tiles"
+[finetune]
+recipe = "finetune-tiles"
+set = ["finetune.held_out=0"]
+[search]
+seeds = [100]
+candidates = [["optim.base_lr=1e-3"], ["optim.base_lr=2e-3"]]
+[[budgets]]
+name = "1 %"
+finetune = ["finetune.labels=0.01"]
+[[variants]]
+name = "sparse"
+[[variants]]
+name = "scratch"
+start = "scratch"
+[[variants]]
+name = "scratch, longer"
+start = "scratch"
+times_epochs = 3
+chosen_for = "scratch"
+"#;
+
+    fn flaw(from: &str, to: &str) -> String {
+        assert!(WHOLE.contains(from), "{from}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sparse-or-dense.toml");
+        fs::write(&file, WHOLE.replacen(from, to, 1)).unwrap();
+        let error = Experiment::read(&file).unwrap_err().to_string();
+        assert!(error.contains("sparse-or-dense.toml"), "the file is named: {error}");
+        error
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sparse-or-dense.toml");
+        fs::write(&file, WHOLE).unwrap();
+        let experiment = Experiment::read(&file).unwrap();
+        assert_eq!(experiment.name, "sparse-or-dense");
+        assert_eq!(experiment.variants[2].times_epochs, 3);
+        assert_eq!(entries(&file).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_the_value_and_the_mend() {
+        for (from, to, expected) in [
+            (
+                "\"sparse\"\n[data]",
+                "\"spares\"\n[data]",
+                "is none of the variants; they are sparse",
+            ),
+            ("seeds = [0, 1]", "seeds = []", "seeds is empty"),
+            ("seeds = [0, 1]", "seeds = [0, 0]", "seeds has 0 twice"),
+            ("seeds = [0, 1]", "seeds = [0, 100]", "search.seeds has 100"),
+            ("[\"validation\"]", "[]", "data.validation, which is missing"),
+            ("[\"validation\"]", "[\"test\"]", "share pictures"),
+            ("test = [\"test\"]", "test = []", "data.test is empty"),
+            ("times_epochs = 3", "times_epochs = 0", "times_epochs = 0"),
+            ("chosen_for = \"scratch\"", "chosen_for = \"dense\"", "\"dense\" is none of"),
+            ("[pretrain]\nrecipe = \"pretrain-tiles\"\n", "", "there is no [pretrain]"),
+            ("name = \"scratch\"\n", "name = \"scratch\"\npretrain = [\"seed=1\"]\n", "drop one"),
+            ("seeds = [0, 1]", "seed = [0, 1]", "unknown field `seed`"),
+        ] {
+            let error = flaw(from, to);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_queue_names_files_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queue.toml");
+        fs::write(&file, "[[queue]]\nfile = \"a.toml\"\nseeds = 1\n[[queue]]\nfile = \"b.toml\"\n")
+            .unwrap();
+        let entries = entries(&file).unwrap();
+        assert_eq!(entries[0].file, folder.path().join("a.toml"));
+        assert_eq!(entries[0].part, Part { seeds: 1, ..Part::WHOLE });
+        assert_eq!(entries[1].part, Part::WHOLE);
+    }
+}

@@ -1,0 +1,242 @@
+//! One job: a normal run, taken up where it was, and what is measured of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use fcmae::config::OptimConfig;
+use fcmae::evaluate::{Evaluator, keep_in_run};
+use fcmae::machine::Machine;
+use fcmae::train::{Event, Flow, Start};
+use fcmae_data::source::printable;
+use fcmae_store::{Record, durable};
+use serde::Deserialize;
+
+use super::outcome::{self, Kind, Layer, Made, Outcome, Test};
+use super::plan::{Job, Work};
+
+const OUTCOME: &str = "outcome.json";
+/// Pictures that are tested at a time.
+const BATCH: usize = 64;
+
+/// Where runs and pictures are.
+pub(super) struct Places {
+    /// Folder of the runs.
+    pub(super) runs: PathBuf,
+    /// Folder of the pictures.
+    pub(super) data: PathBuf,
+}
+
+/// How a job ended.
+pub(super) enum Ended {
+    Done(Box<Outcome>),
+    /// It was asked to stop, and is saved.
+    Stopped {
+        step: u64,
+    },
+}
+
+impl Places {
+    /// The folder of a job's run.
+    pub(super) fn run(&self, kind: Kind, key: &str) -> PathBuf {
+        let kind = match kind {
+            Kind::Pretrain => "pretrain",
+            Kind::Finetune => "finetune",
+            Kind::Diversity => "diversity",
+        };
+        self.runs.join(format!("{kind}-{key}"))
+    }
+
+    /// What a job came to, where its run is here and done.
+    pub(super) fn outcome(&self, kind: Kind, key: &str) -> Result<Option<Outcome>> {
+        outcome::of_run(&self.run(kind, key).join(OUTCOME))
+    }
+
+    pub(super) fn pictures(&self, sets: &[String]) -> Vec<PathBuf> {
+        sets.iter().map(|set| self.data.join(set)).collect()
+    }
+
+    /// Makes a job, or goes on with it where it was left. The pre-training that it needs is here.
+    ///
+    /// # Errors
+    /// Pictures, settings or folders that cannot be used. A loss that is no number is an outcome: it would
+    /// come again.
+    pub(super) fn make(
+        &self,
+        job: &Job,
+        observer: &mut dyn FnMut(Event<'_>) -> Flow,
+    ) -> Result<Ended> {
+        let run = self.run(job.kind(), &job.key);
+        let data = self.pictures(&job.trained_on);
+        let mut outcome = Outcome::of(job);
+        match &job.work {
+            Work::Pretrain(config) => {
+                let ended = fcmae::train::pretrain(config, &data, &run, resumes(&run)?, observer);
+                match finished(ended.map(|ended| (ended.step, ended.finished)))? {
+                    Training::Finished => {}
+                    Training::Stopped(step) => return Ok(Ended::Stopped { step }),
+                    Training::Failed(why) => outcome.failed = Some(why),
+                }
+                outcome.measure(&run, &config.optim)?;
+            }
+            Work::Finetune { config, from } => {
+                let start = from.as_ref().map(|key| self.run(Kind::Pretrain, key));
+                let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
+                let ended =
+                    fcmae::train::finetune(config, &data, start, &run, resumes(&run)?, observer);
+                match finished(ended.map(|ended| (ended.step, ended.finished)))? {
+                    Training::Finished => {
+                        outcome.test = Some(test(&run, &self.pictures(&job.tested_on))?);
+                    }
+                    Training::Stopped(step) => return Ok(Ended::Stopped { step }),
+                    Training::Failed(why) => outcome.failed = Some(why),
+                }
+                outcome.measure(&run, &config.optim)?;
+            }
+            Work::Diversity { of, pictures } => {
+                let since = Instant::now();
+                let weights = self.run(Kind::Pretrain, of);
+                let on = self.pictures(&job.tested_on);
+                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures)?;
+                outcome.layers = layers.into_iter().map(Layer::from).collect();
+                outcome.seconds = since.elapsed().as_secs_f64();
+                fs::create_dir_all(&run)
+                    .with_context(|| format!("cannot create {}", printable(&run)))?;
+            }
+        }
+        if job.kind() != Kind::Diversity {
+            // A report that cannot be written is no reason to lose a result.
+            let _ = fcmae_report::Report::read(&run).and_then(|page| page.write(&run));
+        }
+        outcome.made.finished = now();
+        let text = serde_json::to_string_pretty(&outcome)? + "\n";
+        durable::write_file(&run.join(OUTCOME), text.len() as u64, |out| {
+            out.write_all(text.as_bytes())
+        })?;
+        if job.kind() == Kind::Finetune {
+            // Its weights stay in export/; what resumes it is not needed any more, and there may be
+            // hundreds of these.
+            let _ = fs::remove_dir_all(run.join("checkpoints"));
+        }
+        Ok(Ended::Done(Box::new(outcome)))
+    }
+}
+
+impl From<fcmae::diversity::LayerDistance> for Layer {
+    fn from(layer: fcmae::diversity::LayerDistance) -> Self {
+        Self {
+            name: layer.name,
+            depth: layer.depth,
+            after_gelu: layer.after_gelu,
+            after_grn: layer.after_grn,
+        }
+    }
+}
+
+impl Outcome {
+    /// Of a job of which nothing is known yet.
+    pub(super) fn of(job: &Job) -> Self {
+        Self {
+            key: job.key.clone(),
+            job: job.kind(),
+            from: job.from().map(str::to_owned),
+            settings: job.settings.clone(),
+            trained_on: job.trained_on.clone(),
+            tested_on: job.tested_on.clone(),
+            seed: job.seed,
+            made: made(),
+            seconds: 0.0,
+            loss: None,
+            test: None,
+            layers: Vec::new(),
+            failed: None,
+        }
+    }
+}
+
+enum Training {
+    Finished,
+    Stopped(u64),
+    Failed(String),
+}
+
+fn finished(ended: fcmae::Result<(u64, bool)>) -> Result<Training> {
+    match ended {
+        Ok((_, true)) => Ok(Training::Finished),
+        Ok((step, false)) => Ok(Training::Stopped(step)),
+        Err(error @ fcmae::Error::Diverged { .. }) => Ok(Training::Failed(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether there is a run to go on with. A folder that was left before it became a run is removed.
+fn resumes(run: &Path) -> Result<bool> {
+    if Record::read(run).is_ok() {
+        return Ok(true);
+    }
+    if run.exists() {
+        fs::remove_dir_all(run).with_context(|| format!("cannot remove {}", printable(run)))?;
+    }
+    Ok(false)
+}
+
+/// Tests a finished fine-tuning, and keeps what was found in its run.
+fn test(run: &Path, pictures: &[PathBuf]) -> Result<Test> {
+    let evaluator = Evaluator::open(run)?;
+    let set = Arc::new(evaluator.labelled(pictures)?);
+    let found = evaluator.evaluate(&set, BATCH)?;
+    keep_in_run(run, &found, &set, &evaluator.description)?;
+    Ok(Test {
+        pictures: found.images,
+        top1: found.top1,
+        top5: found.top5,
+        loss: found.loss,
+        right: found.right(&set),
+    })
+}
+
+/// What `metrics.jsonl` has of an update.
+#[derive(Deserialize)]
+struct Update {
+    epoch: f64,
+    loss: Option<f64>,
+    images_per_second: Option<f64>,
+}
+
+impl Outcome {
+    /// Fills in the time and the loss at the end from the run's log, which also knows of the times before
+    /// it was last taken up.
+    fn measure(&mut self, run: &Path, optim: &OptimConfig) -> Result<()> {
+        let path = run.join("metrics.jsonl");
+        let log = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", printable(&path)))?;
+        let updates: Vec<Update> =
+            log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let images = (optim.batch * optim.accumulation) as f64;
+        let rates = updates.iter().filter_map(|update| update.images_per_second);
+        self.seconds = rates.filter(|&rate| rate > 0.0).map(|rate| images / rate).sum();
+        let end = updates.last().map_or(0.0, |update| update.epoch) - 1.0;
+        let last = updates.iter().filter(|update| update.epoch > end);
+        let losses: Vec<f64> = last.filter_map(|update| update.loss).collect();
+        self.loss = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
+        Ok(())
+    }
+}
+
+fn made() -> Made {
+    let Machine { cpu, threads, simd, .. } = Machine::here(rayon::current_num_threads());
+    Made {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: std::env::var("FCMAE_COMMIT").ok().filter(|commit| !commit.is_empty()),
+        cpu,
+        simd,
+        threads,
+        finished: now(),
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}

@@ -1,0 +1,503 @@
+//! From an experiment to its jobs, in the order in which they are made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae_data::source::printable;
+use fcmae_report::experiment::{Budget, Cell, Distances, Score};
+use serde_json::Value;
+
+use super::file::{Experiment, Part, Start};
+use super::outcome::{Kind, Line, Outcome, Purpose};
+use crate::recipes;
+
+/// An experiment with its recipes at hand.
+pub(super) struct Plan {
+    pub(super) experiment: Experiment,
+    pretrain: Option<Recipe>,
+    finetune: Recipe,
+}
+
+struct Recipe {
+    origin: String,
+    text: String,
+}
+
+/// Something to be made that takes time: a normal run and what is measured of it.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    /// A hash of all that its result follows from.
+    pub(super) key: String,
+    pub(super) work: Work,
+    pub(super) seed: u64,
+    pub(super) variant: usize,
+    pub(super) budget: usize,
+    pub(super) purpose: Purpose,
+    /// Settings that are not as by default.
+    pub(super) settings: BTreeMap<String, Value>,
+    pub(super) trained_on: Vec<String>,
+    pub(super) tested_on: Vec<String>,
+    /// Whether its settings are still to be chosen: those of the first candidate stand in.
+    pub(super) undecided: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    Pretrain(Box<PretrainConfig>),
+    /// `from`: the key of the pre-training; from scratch where there is none.
+    Finetune {
+        config: Box<FinetuneConfig>,
+        from: Option<String>,
+    },
+    /// The feature distance of a pre-training, over so many pictures.
+    Diversity {
+        of: String,
+        pictures: usize,
+    },
+}
+
+impl Job {
+    pub(super) fn kind(&self) -> Kind {
+        match self.work {
+            Work::Pretrain(_) => Kind::Pretrain,
+            Work::Finetune { .. } => Kind::Finetune,
+            Work::Diversity { .. } => Kind::Diversity,
+        }
+    }
+
+    /// The pre-training that it needs.
+    pub(super) fn from(&self) -> Option<&str> {
+        match &self.work {
+            Work::Pretrain(_) => None,
+            Work::Finetune { from, .. } => from.as_deref(),
+            Work::Diversity { of, .. } => Some(of),
+        }
+    }
+}
+
+/// Outcomes by their jobs' keys.
+pub(super) type Outcomes = BTreeMap<String, Outcome>;
+
+impl Plan {
+    /// Reads an experiment and its recipes, and checks every variant's settings.
+    ///
+    /// # Errors
+    /// A file that contradicts itself, a recipe or a setting that does not exist, with its place.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let experiment = Experiment::read(file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let recipe = |name: &str| {
+            let (origin, text) =
+                recipes::built_in_or_beside(name, folder).with_context(|| printable(file))?;
+            Ok::<_, anyhow::Error>(Recipe { origin, text })
+        };
+        let pretrain =
+            experiment.pretrain.as_ref().map(|stage| recipe(&stage.recipe)).transpose()?;
+        let finetune = recipe(&experiment.finetune.recipe)?;
+        let plan = Self { experiment, pretrain, finetune };
+        plan.jobs(&Outcomes::new(), Part::WHOLE)?;
+        Ok(plan)
+    }
+
+    /// All jobs, those before that others need: for each seed, each budget and each variant, so that an
+    /// experiment that is not done yet has whole comparisons.
+    ///
+    /// # Errors
+    /// Settings that cannot be run, with the variant.
+    pub(super) fn jobs(&self, outcomes: &Outcomes, part: Part) -> Result<Vec<Job>> {
+        let experiment = &self.experiment;
+        let mut jobs = Jobs::default();
+        for &seed in experiment.seeds.iter().take(part.seeds) {
+            for budget in 0..experiment.budgets.len().min(part.budgets) {
+                for variant in 0..experiment.variants.len() {
+                    self.of_result(&mut jobs, outcomes, variant, budget, seed).with_context(
+                        || {
+                            let name = &experiment.variants[variant].name;
+                            format!("{}, variant {name:?}", printable(&experiment.path))
+                        },
+                    )?;
+                }
+            }
+        }
+        Ok(jobs.list)
+    }
+
+    /// A reported fine-tuning and all that comes before it.
+    fn of_result(
+        &self,
+        jobs: &mut Jobs,
+        outcomes: &Outcomes,
+        variant: usize,
+        budget: usize,
+        seed: u64,
+    ) -> Result<()> {
+        let experiment = &self.experiment;
+        let chosen = self.choice(jobs, outcomes, variant, budget)?;
+        let (candidate, undecided) = match chosen {
+            Choice::Nothing => (None, false),
+            Choice::Of(candidate) => (Some(candidate), false),
+            Choice::Undecided => (Some(0), true),
+        };
+        let start = self.pretraining(variant, budget, seed)?;
+        let from = start.as_ref().map(|job| job.key.clone());
+        jobs.add(start);
+        if experiment.diversity > 0 && from.is_some() {
+            jobs.add(from.clone().map(|of| self.diversity(of, variant, budget, seed)));
+        }
+        let test = &experiment.data.test;
+        let mut job = self.finetuning(variant, budget, seed, candidate, from, test)?;
+        (job.purpose, job.undecided) = (Purpose::Result, undecided);
+        jobs.add(Some(job));
+        Ok(())
+    }
+
+    /// Adds the jobs that choose settings for a variant with a budget, and says what they chose.
+    fn choice(
+        &self,
+        jobs: &mut Jobs,
+        outcomes: &Outcomes,
+        variant: usize,
+        budget: usize,
+    ) -> Result<Choice> {
+        let experiment = &self.experiment;
+        let Some(search) = &experiment.search else { return Ok(Choice::Nothing) };
+        let other = experiment.variants[variant].chosen_for.as_deref();
+        let variant = other.and_then(|name| experiment.variant(name)).unwrap_or(variant);
+        // The pre-training of the first seed serves, so that choosing costs fine-tunings alone.
+        let start = self.pretraining(variant, budget, experiment.seeds[0])?;
+        let from = start.as_ref().map(|job| job.key.clone());
+        jobs.add(start);
+        let mut best = (f64::NEG_INFINITY, 0);
+        let mut undecided = false;
+        for candidate in 0..search.candidates.len() {
+            let mut sum = 0.0;
+            for &seed in &search.seeds {
+                let validation = &experiment.data.validation;
+                let job = self.finetuning(
+                    variant,
+                    budget,
+                    seed,
+                    Some(candidate),
+                    from.clone(),
+                    validation,
+                )?;
+                match outcomes.get(&job.key) {
+                    None => undecided = true,
+                    // One that came to nothing is never chosen.
+                    Some(outcome) => {
+                        sum += outcome.test.as_ref().map_or(f64::NEG_INFINITY, |test| test.top1);
+                    }
+                }
+                jobs.add(Some(job));
+            }
+            if sum > best.0 {
+                best = (sum, candidate);
+            }
+        }
+        Ok(if undecided { Choice::Undecided } else { Choice::Of(best.1) })
+    }
+
+    /// The pre-training that a variant starts from; none from scratch.
+    fn pretraining(&self, variant: usize, budget: usize, seed: u64) -> Result<Option<Job>> {
+        let experiment = &self.experiment;
+        let of = &experiment.variants[variant];
+        let (Start::Pretrained, Some(stage), Some(recipe)) =
+            (of.start, &experiment.pretrain, &self.pretrain)
+        else {
+            return Ok(None);
+        };
+        let seed = stage.seed.unwrap_or(seed);
+        let config: PretrainConfig = recipe.settings(&[&stage.set, &of.pretrain], seed)?;
+        let settings = changed(&config);
+        let trained_on = experiment.data.train.clone();
+        Ok(Some(Job {
+            key: key(Kind::Pretrain, &settings, &trained_on, &[], None),
+            work: Work::Pretrain(Box::new(config)),
+            seed,
+            variant,
+            budget,
+            purpose: Purpose::Start,
+            settings,
+            trained_on,
+            tested_on: Vec::new(),
+            undecided: false,
+        }))
+    }
+
+    fn finetuning(
+        &self,
+        variant: usize,
+        budget: usize,
+        seed: u64,
+        candidate: Option<usize>,
+        from: Option<String>,
+        tested_on: &[String],
+    ) -> Result<Job> {
+        let experiment = &self.experiment;
+        let of = &experiment.variants[variant];
+        let candidates = experiment.search.as_ref().map(|search| &search.candidates);
+        let chosen = candidates.zip(candidate).map(|(all, place)| all[place].as_slice());
+        let set = [
+            experiment.finetune.set.as_slice(),
+            &experiment.budgets[budget].finetune,
+            &of.finetune,
+            chosen.unwrap_or_default(),
+        ];
+        let mut config: FinetuneConfig = self.finetune.settings(&set, seed)?;
+        config.optim.epochs *= of.times_epochs;
+        config.optim.warmup_epochs *= of.times_epochs as f64;
+        let settings = changed(&config);
+        let trained_on = experiment.data.train.clone();
+        let tested_on = tested_on.to_vec();
+        Ok(Job {
+            key: key(Kind::Finetune, &settings, &trained_on, &tested_on, from.as_deref()),
+            work: Work::Finetune { config: Box::new(config), from },
+            seed,
+            variant,
+            budget,
+            purpose: Purpose::Choice,
+            settings,
+            trained_on,
+            tested_on,
+            undecided: false,
+        })
+    }
+
+    fn diversity(&self, of: String, variant: usize, budget: usize, seed: u64) -> Job {
+        let pictures = self.experiment.diversity;
+        let settings = BTreeMap::from([("pictures".to_owned(), Value::from(pictures))]);
+        let tested_on = self.experiment.data.test.clone();
+        Job {
+            key: key(Kind::Diversity, &settings, &[], &tested_on, Some(&of)),
+            work: Work::Diversity { of, pictures },
+            seed,
+            variant,
+            budget,
+            purpose: Purpose::Result,
+            settings,
+            trained_on: Vec::new(),
+            tested_on,
+            undecided: false,
+        }
+    }
+
+    /// What a job is, in words.
+    pub(super) fn describe(&self, job: &Job) -> String {
+        let experiment = &self.experiment;
+        let variant = &experiment.variants[job.variant].name;
+        let budget = &experiment.budgets[job.budget].name;
+        let with = if budget.is_empty() { String::new() } else { format!(", {budget}") };
+        let seed = job.seed;
+        match (&job.work, job.purpose) {
+            (Work::Pretrain(_), _) => format!("pre-train {variant}, seed {seed}"),
+            (Work::Diversity { .. }, _) => format!("feature distance of {variant}, seed {seed}"),
+            (_, Purpose::Choice) => format!("choose for {variant}{with}, seed {seed}"),
+            _ => format!("fine-tune {variant}{with}, seed {seed}"),
+        }
+    }
+
+    /// The lines of `results.jsonl`: the jobs that are done, in their order.
+    pub(super) fn lines(&self, jobs: &[Job], outcomes: &Outcomes) -> Vec<Line> {
+        let done = |job: &Job| {
+            let outcome = outcomes.get(&job.key)?.clone();
+            Some(Line {
+                variant: self.experiment.variants[job.variant].name.clone(),
+                // A pre-training has no labels and so no budget.
+                budget: match job.kind() {
+                    Kind::Finetune => self.experiment.budgets[job.budget].name.clone(),
+                    _ => String::new(),
+                },
+                purpose: job.purpose,
+                outcome,
+            })
+        };
+        jobs.iter().filter(|job| !job.undecided).filter_map(done).collect()
+    }
+
+    /// What was found so far, for the table, the page and the figure.
+    pub(super) fn findings(&self, jobs: &[Job], outcomes: &Outcomes) -> fcmae_report::Experiment {
+        let experiment = &self.experiment;
+        let variants = experiment.variants.len();
+        let mut budgets: Vec<Budget> = experiment
+            .budgets
+            .iter()
+            .map(|budget| Budget {
+                name: budget.name.clone(),
+                cells: vec![Cell::default(); variants],
+            })
+            .collect();
+        let mut distances = Vec::new();
+        for job in jobs.iter().filter(|job| job.purpose == Purpose::Result && !job.undecided) {
+            let Some(outcome) = outcomes.get(&job.key) else { continue };
+            let cell = &mut budgets[job.budget].cells[job.variant];
+            match (&outcome.test, &outcome.failed) {
+                (Some(test), _) => {
+                    cell.scores.push(Score { seed: job.seed, right: test.right.clone() });
+                    if experiment.search.is_some() {
+                        cell.chosen = self.chosen(job);
+                    }
+                }
+                (None, Some(why)) => cell.failures.push((job.seed, why.clone())),
+                (None, None) => distances.push(Distances {
+                    variant: job.variant,
+                    seed: job.seed,
+                    points: outcome.layers.iter().map(|at| (at.depth, at.after_grn)).collect(),
+                }),
+            }
+        }
+        fcmae_report::Experiment {
+            title: experiment.title.clone(),
+            paper: experiment.paper.clone(),
+            about: experiment.about.clone(),
+            baseline: experiment.variant(&experiment.baseline).unwrap_or_default(),
+            seeds: experiment.seeds.len(),
+            variants: experiment.variants.iter().map(|variant| variant.name.clone()).collect(),
+            budgets,
+            distances,
+            facts: self.facts(jobs, outcomes),
+        }
+    }
+
+    /// The settings of a job that the search is about.
+    fn chosen(&self, job: &Job) -> Vec<String> {
+        let candidates = self.experiment.search.iter().flat_map(|search| &search.candidates);
+        let names: BTreeSet<&str> = candidates
+            .flatten()
+            .filter_map(|setting| Some(setting.split_once('=')?.0.trim()))
+            .collect();
+        let value = |name: &str| Some(format!("{name}={}", job.settings.get(name)?));
+        names.into_iter().filter_map(value).collect()
+    }
+
+    fn facts(&self, jobs: &[Job], outcomes: &Outcomes) -> Vec<(String, String)> {
+        let experiment = &self.experiment;
+        let done: Vec<&Outcome> = jobs.iter().filter_map(|job| outcomes.get(&job.key)).collect();
+        let several = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join("; ");
+        let hours = done.iter().map(|outcome| outcome.seconds).sum::<f64>() / 3600.0;
+        let stage = |recipe: &str, set: &[String]| {
+            std::iter::once(recipe.to_owned())
+                .chain(set.iter().cloned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let mut facts = Vec::new();
+        if let Some(pretrain) = &experiment.pretrain {
+            facts.push(("Pre-training".to_owned(), stage(&pretrain.recipe, &pretrain.set)));
+        }
+        let finetune = &experiment.finetune;
+        facts.push(("Fine-tuning".to_owned(), stage(&finetune.recipe, &finetune.set)));
+        for budget in experiment.budgets.iter().filter(|budget| !budget.finetune.is_empty()) {
+            facts.push((format!("Budget {}", budget.name), budget.finetune.join(" ")));
+        }
+        for variant in &experiment.variants {
+            let mut own = [variant.pretrain.as_slice(), &variant.finetune].concat().join(" ");
+            if variant.start == Start::Scratch {
+                own = format!("from scratch {own}");
+            }
+            if variant.times_epochs > 1 {
+                own = format!("{own} {} × the epochs", variant.times_epochs);
+            }
+            if !own.trim().is_empty() {
+                facts.push((format!("Variant {}", variant.name), own.trim().to_owned()));
+            }
+        }
+        let data = &experiment.data;
+        facts.push(("Trained on".to_owned(), data.train.join(" ")));
+        if experiment.search.is_some() {
+            facts.push(("Settings chosen on".to_owned(), data.validation.join(" ")));
+        }
+        facts.push(("Tested on".to_owned(), data.test.join(" ")));
+        if !done.is_empty() {
+            let cpus = done.iter().map(|o| format!("{} ({} threads)", o.made.cpu, o.made.threads));
+            facts.push(("Processor".to_owned(), several(cpus.collect())));
+            let program = |o: &&Outcome| match &o.made.commit {
+                Some(commit) => format!("{} ({commit})", o.made.version),
+                None => o.made.version.clone(),
+            };
+            facts.push(("fcmae".to_owned(), several(done.iter().map(program).collect())));
+            facts.push(("Time of all runs".to_owned(), format!("{hours:.1} hours of training")));
+        }
+        facts
+    }
+}
+
+/// What fine-tuning's settings are completed with.
+enum Choice {
+    /// There is nothing to choose.
+    Nothing,
+    /// This candidate.
+    Of(usize),
+    /// Not all candidates have been tried.
+    Undecided,
+}
+
+/// Jobs in their order, each once.
+#[derive(Default)]
+struct Jobs {
+    list: Vec<Job>,
+    keys: BTreeSet<String>,
+}
+
+impl Jobs {
+    fn add(&mut self, job: Option<Job>) {
+        if let Some(job) = job
+            && (job.undecided || self.keys.insert(job.key.clone()))
+        {
+            self.list.push(job);
+        }
+    }
+}
+
+impl Recipe {
+    /// The recipe with settings over it, later ones over earlier ones, and a seed over all.
+    fn settings<T: Settings>(&self, set: &[&[String]], seed: u64) -> Result<T> {
+        let mut overrides = set.concat();
+        overrides.push(format!("seed={seed}"));
+        Ok(from_recipe(Some((&self.origin, &self.text)), &overrides)?)
+    }
+}
+
+/// Settings that are not as by default, by their dotted names. A setting that a later version adds
+/// changes nothing here, so that results stay those of their jobs.
+fn changed<T: Settings>(config: &T) -> BTreeMap<String, Value> {
+    let flat = |config: &T| {
+        let mut values = BTreeMap::new();
+        let value =
+            serde_json::to_value(config).expect("settings are plain tables of plain values");
+        flatten("", value, &mut values);
+        values
+    };
+    let usual = flat(&T::default());
+    flat(config).into_iter().filter(|(name, value)| usual.get(name) != Some(value)).collect()
+}
+
+fn flatten(name: &str, value: Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{dot}{key}"), value, into);
+            }
+        }
+        leaf => {
+            into.insert(name.to_owned(), leaf);
+        }
+    }
+}
+
+/// Names a job by all that its result follows from.
+fn key(
+    kind: Kind,
+    settings: &BTreeMap<String, Value>,
+    trained_on: &[String],
+    tested_on: &[String],
+    from: Option<&str>,
+) -> String {
+    let all = serde_json::json!([kind, settings, trained_on, tested_on, from]);
+    blake3::hash(all.to_string().as_bytes()).to_hex()[..12].to_owned()
+}
+
+#[cfg(test)]
+mod tests;
