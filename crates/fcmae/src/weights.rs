@@ -229,8 +229,8 @@ impl Weights {
                 self.path.display()
             )));
         };
-        let model = self.fill(Autoencoder::new(&self.description.model, decoder, device))?;
-        Ok((model, mask.clone()))
+        let model = Autoencoder::new(&self.description.model, decoder, device);
+        Ok((self.fill(model)?.encoding(mask.encoder), mask.clone()))
     }
 
     /// The encoder's weights put into a module that has an encoder; the rest of the module stays. A

@@ -35,12 +35,41 @@ pub struct MaskConfig {
     pub ratio: f64,
     /// Whether the target is each patch minus its mean over its standard deviation.
     pub norm_pix_loss: bool,
+    /// What the encoder makes of hidden patches.
+    #[serde(default)]
+    pub encoder: MaskedEncoder,
 }
 
 impl Default for MaskConfig {
     fn default() -> Self {
-        Self { ratio: 0.6, norm_pix_loss: true }
+        Self { ratio: 0.6, norm_pix_loss: true, encoder: MaskedEncoder::Sparse }
     }
+}
+
+impl MaskConfig {
+    /// How many of an image's `patches` the encoder computes.
+    ///
+    /// # Errors
+    /// As [`mask::visible_count`].
+    pub fn encoded_patches(&self, patches: usize) -> Result<usize, ConfigError> {
+        let visible = mask::visible_count(patches, self.ratio)?;
+        Ok(match self.encoder {
+            MaskedEncoder::Sparse => visible,
+            MaskedEncoder::Dense => patches,
+        })
+    }
+}
+
+/// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskedEncoder {
+    /// They are not there: it computes the visible patches alone (the published choice).
+    #[default]
+    Sparse,
+    /// Their pixels are the mean pixel, which is zero after normalization, and it computes the whole
+    /// image: the paper's ablation without sparse convolution.
+    Dense,
 }
 
 /// How pictures become batches.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use fcmae::Error;
-use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae::config::{FinetuneConfig, MaskedEncoder, PretrainConfig};
 use fcmae::train::{Event, Flow, Start, Work, finetune, pretrain};
 use serde_json::Value;
 
@@ -157,6 +157,24 @@ fn pretraining_resumes_bit_for_bit() {
         pretrain_in_parts(&pretraining(), &data, &run, &parts);
         assert_same(&about, &outcome(&run, PRETRAIN_STEPS), &expected);
     }
+}
+
+#[test]
+fn pretraining_with_the_dense_encoder_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let mut config = pretraining();
+    config.mask.encoder = MaskedEncoder::Dense;
+    let outcomes = [vec![Stop::Never], vec![Stop::Step(7), Stop::Never]].map(|parts| {
+        let run = folder.path().join(format!("{}-parts", parts.len()));
+        pretrain_in_parts(&config, &data, &run, &parts);
+        outcome(&run, PRETRAIN_STEPS)
+    });
+    assert_same("with the dense encoder", &outcomes[1], &outcomes[0]);
+
+    let sparse = folder.path().join("sparse");
+    pretrain_in_parts(&pretraining(), &data, &sparse, &[Stop::Never]);
+    assert_ne!(outcome(&sparse, PRETRAIN_STEPS)["metrics"], outcomes[0]["metrics"]);
 }
 
 #[test]
