@@ -21,6 +21,9 @@ def _standardize(g):
 NORMALIZATIONS = {
     "divisive": lambda g: g / (g.mean(dim=-1, keepdim=True) + EPS),
     "standardize": _standardize,
+    # The paper's 1/ΣG has no numerator: one response for all channels of an image.
+    "inverse": lambda g: 1.0 / (g.sum(dim=-1, keepdim=True) + EPS),
+    # Not the paper's: the divisive one but for a factor and for epsilon. Older runs were made with it.
     "sum": lambda g: g / (g.sum(dim=-1, keepdim=True) + EPS),
 }
 

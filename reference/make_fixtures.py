@@ -16,7 +16,7 @@ import layer_decay
 from diversity import feature_distance
 from fixture_json import exact, numbers, rounded, write
 from grn_variants import AGGREGATIONS, NORMALIZATIONS, grn
-from masked_dense_fcmae import SIZES, Config, Fcmae
+from masked_dense_fcmae import SIZES, Config, Fcmae, enlarge
 from schedule import learning_rate
 
 
@@ -132,8 +132,7 @@ def assert_masked_pixels_unread(model, images, visible, predictions):
     """The masked form's own claim: no prediction depends on a masked pixel."""
     n, _, h, w = images.shape
     patch = model.config.patch
-    mask = visible.view(n, 1, h // patch, w // patch)
-    mask = mask.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
+    mask = enlarge(visible.view(n, 1, h // patch, w // patch), patch)
     with torch.no_grad():
         other = model.predict(images * mask + 7.0 * (1.0 - mask), visible)
     if not torch.allclose(other, predictions, rtol=1e-12, atol=1e-12):
@@ -167,6 +166,7 @@ def fcmae_case(label, config, batch, height, width):
         "depths": list(config.depths),
         "widths": list(config.widths),
         "block": config.block,
+        "encoder": config.encoder,
         "channels": config.channels,
         "stem_stride": config.stem_stride,
         "patch": config.patch,
@@ -202,6 +202,8 @@ def fcmae_step():
         ),
         ("small_two_decoder_blocks", Config(**small, decoder_depth=2), 1, 128, 96),
         ("small_v1", Config(**small, block="v1", stem_stride=2), 2, 64, 64),
+        ("small_dense", Config(**small, encoder="dense", stem_stride=2), 2, 64, 48),
+        ("small_dense_v1", Config(**small, block="v1", encoder="dense", stem_stride=1), 2, 32, 40),
     ]
     return {"cases": [fcmae_case(*case) for case in cases]}
 

@@ -3,6 +3,9 @@
 Features are [N, C, H, W]. The visibility is [N, 1, H, W], 1 at sites of visible patches, and every
 stage repeats it to its own resolution. What stands at masked sites is never read: the depthwise
 convolution sees zeros there, GRN's norm leaves them out, and the decoder puts its mask token there.
+
+The paper's ablation without sparse convolution (section 3.1) has the visibility act once, on the pixels:
+hidden patches are zero in the normalized picture, and an ordinary encoder sees all sites.
 """
 
 import math
@@ -33,6 +36,7 @@ class Config:
     depths: tuple
     widths: tuple
     block: str = "v2"  # of the encoder: "v2" (GRN) or "v1" (layer scale); the decoder's is always V2
+    encoder: str = "sparse"  # or "dense": hidden pixels are zero, and everything is computed
     channels: int = 3
     stem_stride: int = 4
     decoder_width: int = 512
@@ -117,6 +121,11 @@ class Block(nn.Module):
         return x + y
 
 
+def enlarge(visibility, times):
+    """A visibility map with each site repeated `times` times in both directions."""
+    return visibility.repeat_interleave(times, 2).repeat_interleave(times, 3)
+
+
 class Stage(nn.Module):
     """Downsampling (none before the first stage) and blocks."""
 
@@ -131,8 +140,8 @@ class Stage(nn.Module):
 
     def forward(self, x, visibility):
         x = self.downsample(x)
-        repeat = x.shape[-1] // visibility.shape[-1]
-        visibility = visibility.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)
+        if visibility is not None:
+            visibility = enlarge(visibility, x.shape[-1] // visibility.shape[-1])
         for block in self.blocks:
             x = block(x, visibility)
         return x
@@ -180,9 +189,12 @@ class Fcmae(nn.Module):
         patch = self.config.patch
         grid = images.shape[2] // patch, images.shape[3] // patch
         visibility = visible.to(images.dtype).view(-1, 1, *grid)
+        seen = visibility
+        if self.config.encoder == "dense":
+            images, seen = images * enlarge(visibility, patch), None
         x = self.stem(images)
         for stage in self.stages:
-            x = stage(x, visibility)
+            x = stage(x, seen)
         return self.decoder(x, visibility)
 
     def targets(self, images):

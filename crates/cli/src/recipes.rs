@@ -35,7 +35,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "finetune-tiny",
     "finetune-base",
     "finetune-large",
-    "finetune-huge"
+    "finetune-huge",
+    "supervised-100",
+    "supervised-300"
 ];
 
 /// The settings of a run, or nothing where they were only to be printed, which is then done.

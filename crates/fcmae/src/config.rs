@@ -7,6 +7,6 @@ mod settings;
 pub use model::{BlockKind, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size};
 pub use run::{
     ClassWeights, DataConfig, DecoderConfig, FiguresConfig, FinetuneConfig, FinetuneOptions,
-    MaskConfig, OnNan, OptimConfig, PretrainConfig, SaveConfig,
+    GrnChange, MaskConfig, MaskedEncoder, OnNan, OptimConfig, PretrainConfig, SaveConfig,
 };
 pub use settings::{Settings, from_recipe};

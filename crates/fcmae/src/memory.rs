@@ -7,7 +7,6 @@ use crate::autoencoder::Autoencoder;
 use crate::config::{DataConfig, FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig};
 use crate::error::{ConfigError, Error, Result};
 use crate::machine;
-use crate::mask::visible_count;
 use crate::model::Classifier;
 use crate::operations;
 use crate::parameters;
@@ -45,7 +44,7 @@ impl Memory {
     }
 }
 
-/// Of a step of training, of which the encoder sees `patches` patches an image.
+/// Of a step of training, in which the encoder computes `patches` patches an image.
 pub(crate) fn training(model: &ModelConfig, patches: usize, parameters: usize) -> Memory {
     // Measured: about 14 values for each block's sites and channels wait for the backward pass.
     let kept = operations::stages(model, patches)
@@ -83,10 +82,10 @@ impl Footprint for PretrainConfig {
     fn memory(&self) -> Result<Memory, ConfigError> {
         let [height, width] = self.data.image_size;
         let [rows, cols] = self.model.patch_grid(height, width)?;
-        let visible = visible_count(rows * cols, self.mask.ratio)?;
+        let patches = self.mask.encoded_patches(rows * cols)?;
         // Parameters that nobody asks for are never made.
         let network = Autoencoder::new(&self.model, &self.decoder, &Device::flex());
-        Ok(training(&self.model, visible, parameters::count(&network)))
+        Ok(training(&self.model, patches, parameters::count(&network)))
     }
 
     fn data(&self) -> &DataConfig {
@@ -145,7 +144,9 @@ pub(crate) fn check(config: &impl Footprint) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::config::MaskedEncoder;
 
     #[test]
     fn the_largest_batch_keeps_the_update() {
@@ -161,5 +162,15 @@ mod tests {
         let config = PretrainConfig::default();
         let all = training(&config.model, 48, 0);
         assert_eq!(training(&config.model, 24, 0).per_image * 2, all.per_image);
+    }
+
+    #[test]
+    fn the_dense_encoder_takes_memory_for_hidden_patches_too() {
+        let mut config = PretrainConfig::default();
+        config.model = config.model.resolve().unwrap();
+        let per_image = |config: &PretrainConfig| config.memory().unwrap().per_image;
+        assert_eq!(per_image(&config), training(&config.model, 19, 0).per_image);
+        config.mask.encoder = MaskedEncoder::Dense;
+        assert_eq!(per_image(&config), training(&config.model, 49, 0).per_image);
     }
 }

@@ -5,6 +5,7 @@
 
 mod adapt;
 mod beside;
+mod grn;
 mod infer;
 pub mod names;
 
@@ -229,8 +230,8 @@ impl Weights {
                 self.path.display()
             )));
         };
-        let model = self.fill(Autoencoder::new(&self.description.model, decoder, device))?;
-        Ok((model, mask.clone()))
+        let model = Autoencoder::new(&self.description.model, decoder, device);
+        Ok((self.fill(model)?.encoding(mask.encoder), mask.clone()))
     }
 
     /// The encoder's weights put into a module that has an encoder; the rest of the module stays. A
@@ -239,7 +240,6 @@ impl Weights {
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
     pub fn fill_encoder<M: Module>(&self, module: M) -> Result<M> {
-        let is_encoder = |name: &str| name.starts_with("stem.") || name.starts_with("stages.");
         let mut encoder = self.part(is_encoder);
         let shapes = parameters::shapes(&module);
         let stem = shapes.iter().find(|(name, _)| name == STEM).map(|(_, shape)| shape.as_slice());
@@ -343,6 +343,11 @@ impl Weights {
             mismatch: mismatch.to_string(),
         }
     }
+}
+
+/// Whether timm's name is that of a part of the encoder.
+fn is_encoder(name: &str) -> bool {
+    name.starts_with("stem.") || name.starts_with("stages.")
 }
 
 /// The path of weights that are named on the Hub.

@@ -1,6 +1,7 @@
 //! `fcmae inspect`.
 
 use anyhow::Result;
+use fcmae::config::MaskedEncoder;
 use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
 
@@ -36,8 +37,14 @@ fn text(inspection: &Inspection) -> String {
         ("tensors", dtypes.join(", ")),
     ];
     if let Some((decoder, mask)) = &description.decoder {
-        let text =
-            format!("width {}, {} blocks, mask ratio {}", decoder.width, decoder.depth, mask.ratio);
+        let encoder = match mask.encoder {
+            MaskedEncoder::Sparse => "",
+            MaskedEncoder::Dense => ", dense encoder",
+        };
+        let text = format!(
+            "width {}, {} blocks, mask ratio {}{encoder}",
+            decoder.width, decoder.depth, mask.ratio
+        );
         facts.push(("decoder", text));
     }
     if !description.classes.is_empty() {

@@ -59,8 +59,10 @@ fn built_in_recipes_go_by_name() {
         "finetune-base",
         "finetune-large",
         "finetune-huge",
+        "supervised-100",
+        "supervised-300",
     ] {
-        let command = name.split('-').next().unwrap();
+        let command = if name.starts_with("pretrain") { "pretrain" } else { "finetune" };
         fcmae!(command, "--print-config", "--config", name).done();
     }
     // A recipe of the other command names the setting that does not belong.

@@ -135,7 +135,10 @@ pub enum GrnNormalization {
     Mean,
     /// `(G − mean(G)) / (std(G) + eps)`, the population standard deviation over channels.
     Standardize,
-    /// `G / (sum(G) + eps)`.
+    /// `1 / (sum(G) + eps)`, the same for all channels: no channel competes with another.
+    Inverse,
+    /// `G / (sum(G) + eps)`: the published choice but for a factor and for epsilon, and none of the
+    /// paper's. It stays for the runs that were made with it.
     Sum,
 }
 

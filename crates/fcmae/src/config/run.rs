@@ -35,12 +35,41 @@ pub struct MaskConfig {
     pub ratio: f64,
     /// Whether the target is each patch minus its mean over its standard deviation.
     pub norm_pix_loss: bool,
+    /// What the encoder makes of hidden patches.
+    #[serde(default)]
+    pub encoder: MaskedEncoder,
 }
 
 impl Default for MaskConfig {
     fn default() -> Self {
-        Self { ratio: 0.6, norm_pix_loss: true }
+        Self { ratio: 0.6, norm_pix_loss: true, encoder: MaskedEncoder::Sparse }
     }
+}
+
+impl MaskConfig {
+    /// How many of an image's `patches` the encoder computes.
+    ///
+    /// # Errors
+    /// As [`mask::visible_count`].
+    pub fn encoded_patches(&self, patches: usize) -> Result<usize, ConfigError> {
+        let visible = mask::visible_count(patches, self.ratio)?;
+        Ok(match self.encoder {
+            MaskedEncoder::Sparse => visible,
+            MaskedEncoder::Dense => patches,
+        })
+    }
+}
+
+/// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskedEncoder {
+    /// They are not there: it computes the visible patches alone (the published choice).
+    #[default]
+    Sparse,
+    /// Their pixels are the mean pixel, which is zero after normalization, and it computes the whole
+    /// image: the paper's ablation without sparse convolution.
+    Dense,
 }
 
 /// How pictures become batches.
@@ -273,6 +302,9 @@ pub struct FinetuneOptions {
     pub cutmix: f64,
     /// Standard deviation of the new head's weights.
     pub head_std: f64,
+    /// Whether the encoder keeps the GRN, or the lack of it, that the weights were trained with: `keep`,
+    /// `drop` or `add`.
+    pub grn: GrnChange,
     /// Channels of the pictures where the weights were trained on another number: the stem is
     /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
     pub channels: usize,
@@ -284,6 +316,37 @@ pub struct FinetuneOptions {
     pub evaluate_every: u64,
     /// Evaluations in a row without a better top-1 after which the training ends; 0 for none.
     pub patience: u64,
+}
+
+/// What becomes of GRN between pre-training and fine-tuning (ConvNeXt V2, the ablation of GRN's role in
+/// each).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GrnChange {
+    /// The network is that of the weights (the published choice).
+    #[default]
+    Keep,
+    /// Weights with GRN are fine-tuned without it: V1 blocks with a layer scale of 1.
+    Drop,
+    /// Weights without GRN are fine-tuned with it: V2 blocks that start as the function that was
+    /// pre-trained.
+    Add,
+}
+
+impl GrnChange {
+    /// As settings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+            Self::Add => "add",
+        }
+    }
+
+    /// The error that `finetune.grn` cannot be this.
+    pub(crate) fn refused(self, reason: String) -> ConfigError {
+        ConfigError::Value { key: "finetune.grn".to_owned(), value: self.name().to_owned(), reason }
+    }
 }
 
 /// How much a class counts in the loss.
@@ -354,6 +417,7 @@ impl Default for FinetuneConfig {
                 mixup: 0.0,
                 cutmix: 0.0,
                 head_std: 0.02,
+                grn: GrnChange::Keep,
                 channels: 0,
                 freeze: 0,
                 evaluate_every: 5,

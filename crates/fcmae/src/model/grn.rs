@@ -49,6 +49,7 @@ pub fn grn(x: Tensor<3>, gamma: Tensor<1>, beta: Tensor<1>, config: &GrnConfig) 
     };
     let response = match config.normalization {
         GrnNormalization::Mean => gathered.clone() / (gathered.mean_dim(2) + GRN_EPS),
+        GrnNormalization::Inverse => (gathered.sum_dim(2) + GRN_EPS).recip(),
         GrnNormalization::Sum => gathered.clone() / (gathered.sum_dim(2) + GRN_EPS),
         GrnNormalization::Standardize => {
             let centred = gathered.clone() - gathered.mean_dim(2);

@@ -215,11 +215,16 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// How channels relate to each other, `[N, 4C, 1, 1]` to the same.
+    /// How channels relate to each other, `[N, 4C, 1, 1]` to the same, or to `[N, 1, 1, 1]` where the
+    /// response is that of all channels.
     fn response(&mut self, name: &str, x: &str, normalization: GrnNormalization) -> String {
         let total = format!("{name}.total");
         let (numerator, denominator) = match normalization {
             GrnNormalization::Mean => (x.to_owned(), self.mean_of_channels(&total, x)),
+            GrnNormalization::Inverse => {
+                let one = self.operators.number("one", 1.0).to_owned();
+                (one, self.operators.sum(&total, x, "channels", &CHANNELS))
+            }
             GrnNormalization::Sum => {
                 (x.to_owned(), self.operators.sum(&total, x, "channels", &CHANNELS))
             }

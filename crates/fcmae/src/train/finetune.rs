@@ -14,7 +14,7 @@ use super::events::{EvaluationReport, Event, Started, Work};
 use super::plan::Plan;
 use super::records::DataSummary;
 use super::session::{self, Attempt, Course, Evaluations, Learner, Observer, Session};
-use crate::config::{DataConfig, FinetuneConfig};
+use crate::config::{DataConfig, FinetuneConfig, GrnChange};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
 use crate::loss::{self, soft_cross_entropy};
@@ -49,7 +49,8 @@ pub struct FinetuneOutcome {
 /// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
 /// archives, lists: see [`ImageFolder::open`]) into the run folder `out`.
 ///
-/// With pre-trained weights, the network is theirs whatever `config.model` says.
+/// With pre-trained weights, the network is theirs whatever `config.model` says, but for what
+/// `config.finetune.grn` changes.
 ///
 /// # Errors
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
@@ -63,7 +64,7 @@ pub fn finetune(
 ) -> Result<FinetuneOutcome> {
     let pretrained = match start {
         Start::Scratch => None,
-        Start::Weights(path) => Some(Weights::open(path)?),
+        Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
     };
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
@@ -276,6 +277,10 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
         let channels = config.model.channels as u32;
         PixelFormat { channels, depth: config.data.depth }.check()?;
         size = description.image_size;
+    } else if config.finetune.grn != GrnChange::Keep {
+        let reason = "there are no weights to change; from scratch `model.block` says it: `v2` with GRN, \
+                      `v1` without";
+        return Err(config.finetune.grn.refused(reason.to_owned()).into());
     }
     if config.data.image_size == [0, 0] {
         config.data.image_size = size;

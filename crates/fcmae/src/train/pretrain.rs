@@ -76,6 +76,7 @@ pub fn pretrain(
 
     let device = Device::flex().autodiff();
     let model = Autoencoder::new(&config.model, &config.decoder, &device);
+    let model = model.encoding(config.mask.encoder);
     let mut learner = Learner {
         model: init::initialize(model, config.seed, init::WEIGHT_STD),
         optimizer: AdamW::new(&config.optim),

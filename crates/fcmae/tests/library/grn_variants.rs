@@ -40,6 +40,7 @@ impl Case {
             normalization: match self.normalization.as_str() {
                 "divisive" => GrnNormalization::Mean,
                 "standardize" => GrnNormalization::Standardize,
+                "inverse" => GrnNormalization::Inverse,
                 "sum" => GrnNormalization::Sum,
                 other => panic!("unknown normalization {other}"),
             },
@@ -56,7 +57,7 @@ fn leaf<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
 #[test]
 fn outputs_and_gradients_equal_pytorchs() {
     let Fixture { n, s, c, cases } = fixture("grn_variants.json");
-    assert_eq!(cases.len(), 18);
+    assert_eq!(cases.len(), 24);
     let features = fill::uniform("features", n * s * c);
     let features: Vec<f32> = features.into_iter().map(|r| (r + 0.3) as f32).collect();
     let probe = fill::uniform("output@probe", n * s * c).into_iter().map(|r| r as f32).collect();

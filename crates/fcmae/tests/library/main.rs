@@ -11,6 +11,7 @@ mod diverged;
 mod diversity;
 mod fcmae_step;
 mod golden;
+mod grn_change;
 mod grn_variants;
 mod loss;
 mod masked_dense;

@@ -100,9 +100,12 @@ fn logits_are_those_of_the_network() {
 #[test]
 fn every_variant_of_grn_is_that_of_the_network() {
     for aggregation in [GrnAggregation::L2, GrnAggregation::L1, GrnAggregation::Average] {
-        for normalization in
-            [GrnNormalization::Mean, GrnNormalization::Standardize, GrnNormalization::Sum]
-        {
+        for normalization in [
+            GrnNormalization::Mean,
+            GrnNormalization::Standardize,
+            GrnNormalization::Inverse,
+            GrnNormalization::Sum,
+        ] {
             for skip in [true, false] {
                 let grn = GrnConfig { aggregation, normalization, skip };
                 let model = ModelConfig { grn, ..grey() };

@@ -5,9 +5,10 @@ use std::slice;
 
 use burn::tensor::{Tensor, TensorData};
 use fcmae::Error;
-use fcmae::config::{ClassWeights, FinetuneConfig};
+use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
 use fcmae::loss::{soft_cross_entropy, weigh};
 use fcmae::parameters::host;
+use fcmae::reconstruct::Reconstructor;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_data::{ImageFolder, Labels};
@@ -196,6 +197,32 @@ fn pretraining_draws_what_it_makes_of_hidden_patches() {
     let [first, last] = [&names[0], &names[1]]
         .map(|name| image::open(out.join("figures").join(name)).unwrap().into_rgb8());
     assert!(first.height() > 3 * 32 && first != last, "the network has learned between them");
+}
+
+#[test]
+fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 4);
+    let device = burn::tensor::Device::flex();
+    for encoder in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
+        let mut config = pictures::pretraining(2, 4, 1);
+        config.mask.encoder = encoder;
+        let run = folder.path().join(format!("{encoder:?}"));
+        pretrain(&config, slice::from_ref(&data), &run, false, &mut |_| Flow::Continue).unwrap();
+        let picture = data.join("lying/001.png");
+        let loss = |reconstructor: Reconstructor| reconstructor.file(&picture, 0, 3).unwrap().loss;
+        let of_the_run = loss(Reconstructor::open(&run).unwrap());
+        for other in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
+            let weights = Weights::open(&run).unwrap();
+            let (model, masking) = weights.autoencoder(&device).unwrap();
+            assert_eq!(masking, config.mask);
+            let model = model.encoding(other);
+            let found = loss(Reconstructor::new(model, masking, weights.description).unwrap());
+            let same = found == of_the_run;
+            assert_eq!(same, other == encoder, "{encoder:?}, {other:?}: {found}, {of_the_run}");
+        }
+    }
 }
 
 #[test]

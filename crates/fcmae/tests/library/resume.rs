@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use fcmae::Error;
-use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae::config::{
+    BlockKind, FinetuneConfig, GrnChange, MaskedEncoder, PretrainConfig, from_recipe,
+};
 use fcmae::train::{Event, Flow, Start, Work, finetune, pretrain};
+use fcmae::weights::Weights;
 use serde_json::Value;
 
 use crate::pictures;
@@ -160,6 +163,24 @@ fn pretraining_resumes_bit_for_bit() {
 }
 
 #[test]
+fn pretraining_with_the_dense_encoder_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let mut config = pretraining();
+    config.mask.encoder = MaskedEncoder::Dense;
+    let outcomes = [vec![Stop::Never], vec![Stop::Step(7), Stop::Never]].map(|parts| {
+        let run = folder.path().join(format!("{}-parts", parts.len()));
+        pretrain_in_parts(&config, &data, &run, &parts);
+        outcome(&run, PRETRAIN_STEPS)
+    });
+    assert_same("with the dense encoder", &outcomes[1], &outcomes[0]);
+
+    let sparse = folder.path().join("sparse");
+    pretrain_in_parts(&pretraining(), &data, &sparse, &[Stop::Never]);
+    assert_ne!(outcome(&sparse, PRETRAIN_STEPS)["metrics"], outcomes[0]["metrics"]);
+}
+
+#[test]
 fn pretraining_does_not_depend_on_its_workers() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());
@@ -253,6 +274,42 @@ fn finetuning_resumes_bit_for_bit() {
             finetune_in_parts(&finetuning(), &data, start, &run, &parts);
             assert_same(&about, &outcome(&run, FINETUNE_STEPS), &expected);
         }
+    }
+}
+
+/// Fault 1: stopped while it is fine-tuned without the GRN it was pre-trained with, or with one it was not.
+#[test]
+fn finetuning_with_another_grn_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    for (grn, before, after) in [
+        (GrnChange::Drop, BlockKind::V2, BlockKind::V1),
+        (GrnChange::Add, BlockKind::V1, BlockKind::V2),
+    ] {
+        let at = |name: &str| folder.path().join(format!("{name}-{}", grn.name()));
+        let mut config = pretraining();
+        config.model.block = before;
+        let pretrained = at("pretrained");
+        pretrain_in_parts(&config, &data, &pretrained, &[Stop::Step(2)]);
+
+        let mut config = finetuning();
+        config.finetune.grn = grn;
+        let outcomes = [
+            vec![Stop::Never],
+            vec![Stop::Step(2), Stop::Evaluation(3), Stop::Within(Work::Update, 4), Stop::Never],
+        ]
+        .map(|parts| {
+            let run = at(&format!("run-{}", parts.len()));
+            finetune_in_parts(&config, &data, Start::Weights(&pretrained), &run, &parts);
+            assert_eq!(Weights::open(&run).unwrap().description.model.block, after);
+            let settings = std::fs::read_to_string(run.join("config.toml")).unwrap();
+            let recorded: FinetuneConfig =
+                from_recipe(Some(("config.toml", &settings)), &[]).unwrap();
+            assert_eq!((recorded.model.block, recorded.finetune.grn), (after, grn));
+            outcome(&run, FINETUNE_STEPS)
+        });
+        assert_same(grn.name(), &outcomes[1], &outcomes[0]);
     }
 }
 
