@@ -189,3 +189,24 @@ fn a_mistake_names_the_file_and_the_variant() {
     let error = format!("{:#}", Plan::read(&file).err().unwrap());
     assert!(error.contains("example.toml") && error.contains("pretrain-tile:"), "{error}");
 }
+
+#[test]
+fn the_experiments_of_the_project_can_be_planned() {
+    let queue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/queue.toml");
+    let queued = super::super::file::entries(&queue).unwrap();
+    assert!(queued.len() > 10);
+    for entry in &queued {
+        let plan = Plan::read(&entry.file).unwrap();
+        assert!(!plan.jobs(&Outcomes::new(), entry.part).unwrap().is_empty());
+    }
+    // None is forgotten, and each is asked for as a whole in the end.
+    let folder = queue.parent().unwrap();
+    for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "toml") && file != queue {
+            let whole = |entry: &&super::super::file::Entry| {
+                entry.file == file && entry.part == Part::WHOLE
+            };
+            assert!(queued.iter().any(|entry| whole(&entry)), "{}", file.display());
+        }
+    }
+}
