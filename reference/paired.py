@@ -1,11 +1,14 @@
 """Expected values for the tests of crates/report/src/paired.rs, by NumPy and SciPy.
 
     python reference/paired.py
+    python reference/paired.py --simulate    # how often the test errs where there is no difference
 
 A difference of two classifiers d[seed, picture] in -1, 0, 1: a two-way layout with one value in a cell, both
 factors random. Where only one factor's mean square stands above the interaction's, the rest is that factor's
 own one-sample t-test on its means, and with one seed scipy.stats.ttest_rel on the pictures.
 """
+
+import sys
 
 import numpy as np
 from scipy import stats
@@ -17,6 +20,7 @@ CASES = {
     ),
     "PICTURES": (["1111101011", "1111001111", "0111101110"], ["1010100010", "0010001011", "0110000010"]),
     "SEEDS": (["11111111", "11001100", "11111111"], ["00110011", "11000011", "11001100"]),
+    "NEITHER": (["1001", "0110", "1010"], ["0000", "0000", "0000"]),
     "ONE_SEED": (["1111101011"], ["1010100010"]),
 }
 
@@ -32,25 +36,48 @@ def mean_squares(d: np.ndarray) -> dict[str, tuple[float, float]]:
     return {name: (squares[name] / free[name], free[name]) for name in free}
 
 
-for name, (a, b) in CASES.items():
-    a, b = (np.array([[int(c) for c in row] for row in rows]) for rows in (a, b))
-    d = (a - b).astype(float)
-    seeds, pictures = d.shape
-    if seeds == 1:
-        test = stats.ttest_rel(a[0], b[0])
-        print(name, repr(float(d.mean())), None, repr(float(stats.sem(d[0]))), test.df, repr(float(test.pvalue)))
-        continue
+def test(d: np.ndarray) -> tuple[float, float, float]:
+    """Standard error, degrees of freedom and p-value of the mean of several seeds' differences."""
     ms = mean_squares(d)
     kept = [factor for factor in ("seeds", "pictures") if ms[factor][0] > ms["both"][0]]
     if len(kept) == 1:
         means = d.mean(axis=1 if kept == ["seeds"] else 0)
-        test = stats.ttest_1samp(means, 0)
-        error, degrees, p = stats.sem(means), test.df, test.pvalue
+        found = stats.ttest_1samp(means, 0)
+        return stats.sem(means), found.df, found.pvalue
+    used = [*kept, "both"]
+    square = sum(ms[factor][0] for factor in kept) - ms["both"][0] if kept else ms["both"][0]
+    degrees = square**2 / sum(ms[factor][0] ** 2 / ms[factor][1] for factor in used)
+    error = np.sqrt(square / d.size)
+    return error, degrees, 2 * stats.t.sf(abs(d.mean()) / error, degrees)
+
+
+def simulate() -> None:
+    """Pictures have a difficulty, each training a taste of its own; both classifiers are equally good."""
+    random = np.random.default_rng(0)
+    for seeds, pictures in [(3, 300), (3, 2000), (5, 380), (10, 380)]:
+        for by_seed, by_picture in [(0, 0), (0, 0.7), (0.05, 0.3), (0.2, 0.3)]:
+            called = 0
+            for _ in range(1000):
+                difficulty = random.normal(0, 1, pictures)
+                taste = random.normal(0, by_picture, pictures) / 2
+                luck = random.normal(0, by_seed, (seeds, 1)) / 2
+                a, b = random.normal(0, 0.5, (2, seeds, pictures))
+                right = difficulty + taste + luck + a > 0
+                others = difficulty - taste - luck + b > 0
+                called += test(right.astype(float) - others)[2] < 0.05
+            print(f"{seeds} seeds, {pictures} pictures, spread {by_seed} {by_picture}: {called / 10} %")
+
+
+if "--simulate" in sys.argv:
+    simulate()
+    sys.exit()
+
+for name, (a, b) in CASES.items():
+    a, b = (np.array([[int(c) for c in row] for row in rows]) for rows in (a, b))
+    d = (a - b).astype(float)
+    if len(d) == 1:
+        found = stats.ttest_rel(a[0], b[0])
+        values = None, stats.sem(d[0]), found.df, found.pvalue
     else:
-        used = [*kept, "both"]
-        square = sum(ms[factor][0] for factor in kept) - ms["both"][0] if kept else ms["both"][0]
-        degrees = square**2 / sum(ms[factor][0] ** 2 / ms[factor][1] for factor in used)
-        error = np.sqrt(square / d.size)
-        p = 2 * stats.t.sf(abs(d.mean()) / error, degrees)
-    std = d.mean(axis=1).std(ddof=1)
-    print(name, kept, *(repr(float(x)) for x in (d.mean(), std, error, degrees, p)))
+        values = d.mean(axis=1).std(ddof=1), *test(d)
+    print(name, float(d.mean()), *(value if value is None else float(value) for value in values))

@@ -25,7 +25,7 @@ use fcmae_data::source::printable;
 use fcmae_store::run::lock;
 
 use crate::args::Experiment;
-use crate::failure::joined;
+use crate::failure::{Usage, joined};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
 use crate::progress::{Progress, duration};
@@ -33,16 +33,27 @@ use crate::table::{Align, Table};
 use estimate::Speeds;
 use file::Part;
 use job::{Ended, Places};
-use outcome::{Kind, Outcome};
+use outcome::{Kind, Outcome, Purpose};
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     let entries = file::entries(&args.file)?;
     // All are read first: a mistake in the last one is told before the first one has run for days.
-    let plans: Vec<(Plan, Part)> = entries
+    let mut plans: Vec<(Plan, Part)> = entries
         .iter()
         .map(|entry| Ok((Plan::read(&entry.file)?, entry.part)))
         .collect::<Result<_>>()?;
+    for (place, (plan, _)) in plans.iter().enumerate() {
+        let Plan { experiment, .. } = plan;
+        let same = |(other, _): &&(Plan, Part)| {
+            other.experiment.name == experiment.name && other.experiment.path != experiment.path
+        };
+        if let Some((other, _)) = plans[..place].iter().find(same) {
+            let (one, other) = (printable(&other.experiment.path), printable(&experiment.path));
+            let text = "have one name, and so one folder of results; rename one";
+            return Err(Usage(format!("{one} and {other} {text}")).into());
+        }
+    }
     let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let bench = Bench {
         places: Places { runs: args.out.join("runs"), data: args.data.clone().unwrap_or(beside) },
@@ -50,19 +61,20 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
         again: again(args),
     };
     if args.dry_run {
-        return bench.estimate(&plans);
+        return bench.estimate(&mut plans);
     }
     for folder in [&bench.places.runs, &bench.results] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", printable(folder)))?;
     }
-    let _lock = lock::take(&args.out)?;
+    let _locks = [lock::take(&args.out)?, lock::take(&bench.results)?];
     let interrupt = Interrupt::listen()?;
     let mut failed = Vec::new();
-    for (plan, part) in &plans {
+    let single = plans.len() == 1;
+    for (plan, part) in &mut plans {
         match bench.work_off(plan, *part, &interrupt) {
             Ok(()) => {}
-            Err(error) if error.is::<Stopped>() || plans.len() == 1 => return Err(error),
+            Err(error) if error.is::<Stopped>() || single => return Err(error),
             Err(error) => {
                 let name = &plan.experiment.name;
                 output::note(&format!(
@@ -81,12 +93,12 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
 
 /// The command that goes on.
 fn again(args: &Experiment) -> String {
-    let mut command = format!("{} experiment {}", output::program(), printable(&args.file));
+    let mut command = format!("{} experiment {}", output::program(), output::quoted(&args.file));
     let options =
         [("--data", &args.data), ("--out", &Some(args.out.clone())), ("--results", &args.results)];
     for (option, path) in options {
         if let Some(path) = path {
-            command += &format!(" {option} {}", printable(path));
+            command += &format!(" {option} {}", output::quoted(path));
         }
     }
     command
@@ -102,15 +114,13 @@ struct Bench {
 
 impl Bench {
     /// Makes all jobs of an experiment that are not done, and tells what it found.
-    fn work_off(&self, plan: &Plan, part: Part, interrupt: &Interrupt) -> Result<()> {
+    fn work_off(&self, plan: &mut Plan, part: Part, interrupt: &Interrupt) -> Result<()> {
+        plan.look(&self.places)?;
         let mut outcomes = self.recorded(plan)?;
-        self.write(plan, &outcomes)?;
+        self.write(plan, &mut outcomes)?;
         while let Some((job, place, all)) = self.next(plan, part, &mut outcomes)? {
-            if interrupt.asked() {
-                return Err(Stopped { step: 0, resume: self.again.clone() }.into());
-            }
             let name = &plan.experiment.name;
-            output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe(&job)));
+            output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe_one(&job)));
             let mut progress = Progress::new(name).until(interrupt.clone());
             let ended = self.places.make(&job, &mut |event| progress.observe(&event));
             progress.finish();
@@ -121,24 +131,26 @@ impl Bench {
                 Ended::Done(outcome) => {
                     output::note(&format!("{name}  {}", told(&outcome)));
                     outcomes.insert(job.key.clone(), *outcome);
-                    self.write(plan, &outcomes)?;
+                    self.write(plan, &mut outcomes)?;
                 }
             }
         }
-        self.write(plan, &outcomes)?;
+        self.write(plan, &mut outcomes)?;
         self.tell(plan, &outcomes)
     }
 
     /// What is known of an experiment from an earlier call, here or elsewhere.
     fn recorded(&self, plan: &Plan) -> Result<Outcomes> {
-        let folder = self.results.join(&plan.experiment.name);
-        let mut outcomes = outcome::read(&folder.join("results.jsonl"))?;
-        self.adopt(plan, Part::WHOLE, &mut outcomes)?;
-        let jobs = plan.jobs(&outcomes, Part::WHOLE)?;
-        let stale = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
-        if stale > 0 {
+        let mut outcomes: Outcomes = outcome::read(&self.results_of(plan))?
+            .into_iter()
+            .map(|line| (line.outcome.key.clone(), line.outcome))
+            .collect();
+        let jobs = self.adopt(plan, Part::WHOLE, &mut outcomes)?;
+        let other = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
+        if other > 0 {
             output::note(&format!(
-                "{}: {stale} results are of other settings than the file has now, and are left out",
+                "{}: {other} results are of other settings or pictures than there are now; they are kept, and \
+                 not counted",
                 plan.experiment.name
             ));
         }
@@ -196,17 +208,30 @@ impl Bench {
         }
     }
 
-    /// Writes the results so far.
-    fn write(&self, plan: &Plan, outcomes: &Outcomes) -> Result<()> {
+    fn results_of(&self, plan: &Plan) -> PathBuf {
+        self.results.join(&plan.experiment.name).join("results.jsonl")
+    }
+
+    /// Writes the results so far. What the file holds beside them stays: results that others added meanwhile,
+    /// which count from now on, and those of other settings.
+    fn write(&self, plan: &Plan, outcomes: &mut Outcomes) -> Result<()> {
+        let file = self.results_of(plan);
+        let held = outcome::read(&file)?;
+        for line in &held {
+            let Outcome { key, .. } = &line.outcome;
+            outcomes.entry(key.clone()).or_insert_with(|| line.outcome.clone());
+        }
         let jobs = plan.jobs(outcomes, Part::WHOLE)?;
-        let lines = plan.lines(&jobs, outcomes);
+        let mut lines = plan.lines(&jobs, outcomes);
+        let known: BTreeSet<String> = lines.iter().map(|line| line.outcome.key.clone()).collect();
+        lines.extend(held.into_iter().filter(|line| !known.contains(&line.outcome.key)));
         if lines.is_empty() {
             return Ok(());
         }
         let folder = self.results.join(&plan.experiment.name);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", printable(&folder)))?;
-        outcome::write(&folder.join("results.jsonl"), &lines)?;
+        outcome::write(&file, &lines)?;
         let findings = plan.findings(&jobs, outcomes);
         output::write_file(&folder.join("table.csv"), findings.to_csv().as_bytes())?;
         output::write_file(&folder.join("figure.svg"), findings.figure().to_svg().as_bytes())?;
@@ -230,41 +255,71 @@ impl Bench {
     }
 
     /// Says what is to be done, in what order, and how long it would take.
-    fn estimate(&self, plans: &[(Plan, Part)]) -> Result<()> {
+    fn estimate(&self, plans: &mut [(Plan, Part)]) -> Result<()> {
         let mut speeds = Speeds::default();
-        let mut all = 0.0;
+        let (mut all, mut failed) = (0.0, 0);
         let mut planned = BTreeSet::new();
-        for (plan, part) in plans {
-            let mut outcomes = self.recorded(plan)?;
-            let jobs = self.adopt(plan, *part, &mut outcomes)?;
-            // What an entry before this one makes is done when this one's turn comes.
-            let done = |job: &Job| {
-                !job.undecided && (outcomes.contains_key(&job.key) || planned.contains(&job.key))
-            };
-            let name = &plan.experiment.name;
-            let seeds = part.seeds.min(plan.experiment.seeds.len());
-            match speeds.table(plan, &jobs, &done, &self.places) {
-                Ok((table, left)) => {
-                    all += left;
-                    let left = duration(Duration::from_secs_f64(left));
-                    output::print(&format!(
-                        "{name}: {}\n{seeds} of {} seeds, about {left} left\n\n{table}\n",
-                        plan.experiment.title,
-                        plan.experiment.seeds.len()
-                    ))?;
-                }
+        for (plan, part) in &mut *plans {
+            let name = plan.experiment.name.clone();
+            match self.estimate_one(plan, *part, &mut speeds, &mut planned) {
+                Ok(seconds) => all += seconds,
                 Err(error) => {
-                    output::print(&format!("{name} cannot be run: {}\n\n", joined(&error)))?
+                    failed += 1;
+                    output::print(&format!("{name} cannot be run: {}\n\n", joined(&error)))?;
                 }
             }
-            planned.extend(jobs.into_iter().filter(|job| !job.undecided).map(|job| job.key));
         }
         output::print(&format!(
             "about {} in all, without evaluations, while nothing else runs on this machine\n",
             duration(Duration::from_secs_f64(all))
-        ))
+        ))?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(anyhow!("{failed} of {} experiments cannot be run", plans.len())),
+        }
+    }
+
+    /// Prints what is left of an experiment; the seconds of it.
+    fn estimate_one(
+        &self,
+        plan: &mut Plan,
+        part: Part,
+        speeds: &mut Speeds,
+        planned: &mut BTreeSet<Planned>,
+    ) -> Result<f64> {
+        plan.look(&self.places)?;
+        let mut outcomes = self.recorded(plan)?;
+        let jobs = self.adopt(plan, part, &mut outcomes)?;
+        let name = &plan.experiment.name;
+        let all_seeds = plan.experiment.seeds.len();
+        // What an entry before this one makes is done when this one's turn comes. Runs that several
+        // experiments share are known by their keys.
+        let place = |job: &Job| -> Planned {
+            let shared = if job.undecided { name.clone() } else { job.key.clone() };
+            let candidate = job.candidate.filter(|_| !job.undecided);
+            (shared, job.variant, job.budget, job.seed, job.purpose, candidate, job.kind())
+        };
+        let keyed = |job: &Job| (job.key.clone(), 0, 0, 0, Purpose::Start, None, job.kind());
+        let done = |job: &Job| {
+            !job.undecided && (outcomes.contains_key(&job.key) || planned.contains(&keyed(job)))
+                || planned.contains(&place(job))
+        };
+        let (table, left) = speeds.table(plan, &jobs, &done, &self.places)?;
+        output::print(&format!(
+            "{name}: {}\n{} of {all_seeds} seeds, about {} left\n\n{table}\n",
+            plan.experiment.title,
+            part.seeds.min(all_seeds),
+            duration(Duration::from_secs_f64(left))
+        ))?;
+        let made: Vec<Planned> =
+            jobs.iter().map(|job| if job.undecided { place(job) } else { keyed(job) }).collect();
+        planned.extend(made);
+        Ok(left)
     }
 }
+
+/// A job as a dry run knows it, whether or not its settings are chosen: experiment, place, purpose.
+type Planned = (String, usize, usize, u64, Purpose, Option<usize>, Kind);
 
 /// What a job came to, in a line.
 fn told(outcome: &Outcome) -> String {
@@ -302,7 +357,7 @@ fn table(findings: &fcmae_report::Experiment) -> String {
                 share(cell.std()),
                 paired.map_or("-".to_owned(), |paired| format!("{:+.1}", 100.0 * paired.mean)),
                 share(paired.map(|paired| paired.standard_error)),
-                paired.map_or("-".to_owned(), |paired| format!("{:.3}", paired.p)),
+                paired.map_or("-".to_owned(), |paired| paired.p_in_words().replace("= ", "")),
             ]);
         }
     }

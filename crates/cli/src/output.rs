@@ -35,18 +35,20 @@ pub(crate) fn program() -> String {
     std::env::args_os().next().map_or("fcmae".to_owned(), |program| printable(Path::new(&program)))
 }
 
+/// A path as a word of a shell's command: quoted only where it must be.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = printable(path);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// Paths as arguments of a command that can be copied.
 pub(crate) fn arguments(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| printable(path)).collect::<Vec<_>>().join(" ")
-}
-
-/// One field of a CSV line (RFC 4180): quoted only where it must be.
-pub(crate) fn csv_field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
 }
 
 /// Refuses a file that exists, before any work is done for it. `option` is the one that named it.
@@ -104,10 +106,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_fields_are_quoted_where_needed() {
-        assert_eq!(csv_field("a b.png"), "a b.png");
-        assert_eq!(csv_field("a,b"), "\"a,b\"");
-        assert_eq!(csv_field("say \"x\""), "\"say \"\"x\"\"\"");
-        assert_eq!(csv_field("a\nb"), "\"a\nb\"");
+    fn paths_are_quoted_for_a_shell_where_needed() {
+        assert_eq!(quoted(Path::new("runs/a-1.toml")), "runs/a-1.toml");
+        assert_eq!(quoted(Path::new("my runs")), "'my runs'");
+        assert_eq!(quoted(Path::new("it's")), "'it'\\''s'");
     }
 }

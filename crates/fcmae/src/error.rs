@@ -92,6 +92,15 @@ pub enum ConfigError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A network whose answers are no numbers.
+    #[error(
+        "the network's answers for {picture} are no numbers: its weights have diverged; train it again with a \
+         lower `optim.base_lr`, or with `optim.clip_norm=1.0`"
+    )]
+    NoNumbers {
+        /// The first picture of which that was seen.
+        picture: String,
+    },
     /// A configuration that cannot be run.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -10,7 +10,7 @@ use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
 use fcmae_store::Record;
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::parameters::host;
 use crate::train::{self, images};
@@ -183,7 +183,7 @@ impl EvaluationSet {
     /// are; `None` where it did not want to go on.
     ///
     /// # Errors
-    /// Pictures that cannot be used.
+    /// Pictures that cannot be used; [`Error::NoNumbers`].
     pub fn evaluate(
         &mut self,
         model: &Classifier,
@@ -207,6 +207,10 @@ impl EvaluationSet {
                 let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
                 for ((scores, &label), &index) in rows {
                     let label = label as usize;
+                    if scores.iter().any(|score| score.is_nan()) {
+                        let picture = printable(&self.folder.path(index as usize));
+                        return Err(Error::NoNumbers { picture });
+                    }
                     let above = scores.iter().filter(|&&score| score > scores[label]).count();
                     right += usize::from(above == 0);
                     among_five += usize::from(above < 5);

@@ -1,5 +1,6 @@
 //! What an experiment found: variants of a training tested on the same pictures with the same seeds.
 
+use crate::csv_field;
 use crate::paired::{self, Paired};
 
 /// The results of an experiment so far.
@@ -124,8 +125,8 @@ impl Experiment {
                 let paired = budget.difference(variant, self.baseline);
                 let of = |value: fn(&Paired) -> f64| number(paired.as_ref().map(value));
                 let fields = [
-                    quoted(&budget.name),
-                    quoted(&self.variants[variant]),
+                    csv_field(&budget.name),
+                    csv_field(&self.variants[variant]),
                     cell.scores.len().to_string(),
                     number(cell.mean()),
                     number(cell.std()),
@@ -134,22 +135,13 @@ impl Experiment {
                     of(|paired| paired.standard_error),
                     of(|paired| paired.degrees),
                     of(|paired| paired.p),
-                    quoted(&cell.chosen.join(" ")),
+                    csv_field(&cell.chosen.join(" ")),
                 ];
                 csv.push_str(&fields.join(","));
                 csv.push('\n');
             }
         }
         csv
-    }
-}
-
-/// A field of CSV (RFC 4180).
-fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
     }
 }
 
@@ -190,6 +182,14 @@ mod tests {
         // 0.75 and 1.
         assert_eq!(budget.cells[0].mean(), Some(0.875));
         assert!((budget.cells[0].std().unwrap() - 0.125 * 2f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn csv_fields_are_quoted_where_needed() {
+        assert_eq!(csv_field("a b.png"), "a b.png");
+        assert_eq!(csv_field("a,b"), "\"a,b\"");
+        assert_eq!(csv_field("say \"x\""), "\"say \"\"x\"\"\"");
+        assert_eq!(csv_field("a\nb"), "\"a\nb\"");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
+use fcmae_report::csv_field;
 use serde::Serialize;
 
 use crate::args::{Format, Predict};
@@ -103,9 +104,9 @@ fn table(image: &str, guesses: &[Guess]) -> String {
 }
 
 fn csv(image: &str, guesses: &[Guess]) -> String {
-    let image = output::csv_field(image);
+    let image = csv_field(image);
     let line = |(index, Guess { class, probability }): (usize, &Guess)| {
-        format!("{image},{},{},{probability}\n", index + 1, output::csv_field(class))
+        format!("{image},{},{},{probability}\n", index + 1, csv_field(class))
     };
     guesses.iter().enumerate().map(line).collect()
 }

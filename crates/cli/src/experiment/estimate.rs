@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use fcmae::config::{FinetuneConfig, PretrainConfig, Settings};
+use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, PretrainConfig, Settings};
 use fcmae::train::Start;
 
 use super::job::Places;
-use super::outcome::Purpose;
 use super::plan::{Job, Plan, Work};
 use crate::progress::{duration, grouped};
 use crate::table::{Align, Table};
@@ -26,13 +25,15 @@ struct Speed {
     steps_per_epoch: u64,
 }
 
-/// Runs of an experiment that differ in their seed alone.
+/// Runs of an experiment that differ in their seed, or in the candidate that they try.
 #[derive(Default)]
 struct Row {
     what: String,
     runs: usize,
     done: usize,
+    /// Of one run that is left.
     steps: u64,
+    /// Of all that are left.
     seconds: f64,
 }
 
@@ -50,8 +51,10 @@ impl Speeds {
     ) -> Result<(String, f64)> {
         let mut rows: Vec<Row> = Vec::new();
         for job in jobs {
-            let what = kind(plan, job);
-            let (steps, seconds) = self.of(jobs, job, places)?;
+            let what = plan.describe(job);
+            // What is done needs no trial.
+            let left = !done(job);
+            let (steps, seconds) = if left { self.of(jobs, job, places)? } else { (0, 0.0) };
             let row = match rows.iter().position(|row| row.what == what) {
                 Some(place) => &mut rows[place],
                 None => {
@@ -60,15 +63,15 @@ impl Speeds {
                 }
             };
             row.runs += 1;
-            row.done += usize::from(done(job));
-            (row.steps, row.seconds) = (steps, seconds);
+            row.done += usize::from(!left);
+            row.steps = row.steps.max(steps);
+            row.seconds += seconds;
         }
         let mut table = Table::new([
             ("what", Align::Left),
             ("runs", Align::Right),
             ("done", Align::Right),
             ("steps each", Align::Right),
-            ("time each", Align::Right),
             ("time left", Align::Right),
         ]);
         let time = |seconds: f64| match seconds > 0.0 {
@@ -77,15 +80,13 @@ impl Speeds {
         };
         let mut left = 0.0;
         for row in rows {
-            let of_row = row.seconds * (row.runs - row.done) as f64;
-            left += of_row;
+            left += row.seconds;
             table.row([
                 row.what,
                 row.runs.to_string(),
                 row.done.to_string(),
-                grouped(row.steps as usize),
+                if row.steps > 0 { grouped(row.steps as usize) } else { "-".to_owned() },
                 time(row.seconds),
-                time(of_row),
             ]);
         }
         Ok((table.text(), left))
@@ -115,6 +116,11 @@ impl Speeds {
                 if let Some(Job { work: Work::Pretrain(start), .. }) = start {
                     alike.model = start.model.clone();
                 }
+                alike.model.block = match std::mem::take(&mut alike.finetune.grn) {
+                    GrnChange::Keep => alike.model.block,
+                    GrnChange::Drop => BlockKind::V1,
+                    GrnChange::Add => BlockKind::V2,
+                };
                 let class = format!("finetune {data:?}\n{}", alike.to_toml());
                 let trial = move || {
                     Trial::of(|run, observer| {
@@ -140,20 +146,6 @@ impl Speeds {
         };
         let steps = speed.steps_per_epoch * epochs;
         Ok((steps, speed.step_seconds * steps as f64))
-    }
-}
-
-/// What a row of the table is about.
-fn kind(plan: &Plan, job: &Job) -> String {
-    let experiment = &plan.experiment;
-    let variant = &experiment.variants[job.variant].name;
-    let budget = &experiment.budgets[job.budget].name;
-    let with = if budget.is_empty() { String::new() } else { format!(", {budget}") };
-    match (&job.work, job.purpose) {
-        (Work::Pretrain(_), _) => format!("pre-train {variant}"),
-        (Work::Diversity { .. }, _) => "feature distance".to_owned(),
-        (_, Purpose::Choice) => format!("choose for {variant}{with}"),
-        _ => format!("fine-tune {variant}{with}"),
     }
 }
 

@@ -79,7 +79,8 @@ pub(super) struct Pretrain {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
-    /// Other seeds than those that are reported.
+    /// Of fine-tunings, and others than those that are reported. They start from the pre-training of the first
+    /// reported seed.
     pub(super) seeds: Vec<u64>,
     /// Settings of fine-tuning.
     pub(super) candidates: Vec<Vec<String>>,
@@ -176,6 +177,9 @@ pub(super) fn entries(file: &Path) -> Result<Vec<Entry>> {
         return Ok(vec![Entry { file: file.to_owned(), part: Part::WHOLE }]);
     }
     let Queue { queue } = parse(file, &text)?;
+    if queue.is_empty() {
+        return Err(Usage(format!("{}: the queue is empty", printable(file))).into());
+    }
     let folder = file.parent().unwrap_or(Path::new(""));
     let entry = |QueueEntry { file, seeds, budgets }| Entry {
         file: folder.join(file),
@@ -194,6 +198,10 @@ impl Experiment {
         experiment.path = file.to_owned();
         experiment.name =
             file.file_stem().map(|name| printable(Path::new(name))).unwrap_or_default();
+        if experiment.name.starts_with('.') {
+            let text = "results go to a folder of the file's name; let it not begin with a dot";
+            return Err(Usage(format!("{}: {text}", printable(file))).into());
+        }
         if let Err(flaw) = experiment.check() {
             return Err(Usage(format!("{}: {flaw}", printable(file))).into());
         }
@@ -203,6 +211,29 @@ impl Experiment {
     /// The position of the variant of this name.
     pub(super) fn variant(&self, name: &str) -> Option<usize> {
         self.variants.iter().position(|variant| variant.name == name)
+    }
+
+    /// No setting is given in two places of which one would win in silence.
+    fn check_settings(&self) -> Result<(), String> {
+        let stages = self.pretrain.iter().flat_map(|stage| &stage.set).chain(&self.finetune.set);
+        let budgets = self.budgets.iter().flat_map(|budget| &budget.finetune);
+        let variants = || self.variants.iter().flat_map(|v| v.pretrain.iter().chain(&v.finetune));
+        let candidates: Vec<&String> =
+            self.search.iter().flat_map(|search| search.candidates.iter().flatten()).collect();
+        let mut all = stages.chain(budgets).chain(variants()).chain(candidates.iter().copied());
+        if let Some(seed) = all.find(|setting| key(setting) == "seed") {
+            return Err(format!("{seed:?}: seeds = [...] says the seeds of all runs; drop it"));
+        }
+        let chosen = |setting: &&String| candidates.iter().any(|other| key(other) == key(setting));
+        let own =
+            self.variants.iter().flat_map(|v| v.finetune.iter().map(move |set| (&v.name, set)));
+        match own.into_iter().find(|(_, setting)| chosen(setting)) {
+            Some((name, setting)) => Err(format!(
+                "variant {name:?} sets {setting:?}, and the search sets {} too; drop one",
+                key(setting)
+            )),
+            None => Ok(()),
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -223,6 +254,19 @@ impl Experiment {
                 return Err(format!("data.{what} is empty; name a folder, an archive or a list"));
             }
         }
+        let data = &self.data;
+        for (one, sets, other, others) in [
+            ("train", &data.train, "test", &data.test),
+            ("train", &data.train, "validation", &data.validation),
+            ("validation", &data.validation, "test", &data.test),
+        ] {
+            if let Some(both) = sets.iter().find(|set| others.contains(set)) {
+                return Err(format!(
+                    "{both:?} is in data.{one} and in data.{other}; keep their pictures apart"
+                ));
+            }
+        }
+        self.check_settings()?;
         if let Some(search) = &self.search {
             distinct("search.seeds", &search.seeds)?;
             distinct("search.candidates", &search.candidates)?;
@@ -236,20 +280,15 @@ impl Experiment {
                     "search chooses settings on data.validation, which is missing".to_owned()
                 );
             }
-            if self.data.validation.iter().any(|set| self.data.test.contains(set)) {
-                return Err(
-                    "data.validation and data.test share pictures; choose settings on others"
-                        .to_owned(),
-                );
-            }
         }
         if self.diversity > 0 && self.data.test.len() > 1 {
             return Err("diversity is measured on one set, and data.test names several".to_owned());
         }
         for variant in &self.variants {
             let name = &variant.name;
-            if variant.times_epochs == 0 {
-                return Err(format!("variant {name:?}: times_epochs = 0; it is 1 or more"));
+            if !(1..=1000).contains(&variant.times_epochs) {
+                let times = variant.times_epochs;
+                return Err(format!("variant {name:?}: times_epochs = {times}; it is 1 to 1000"));
             }
             match (variant.start, &self.pretrain) {
                 (Start::Pretrained, None) => {
@@ -285,6 +324,11 @@ impl Experiment {
         }
         Ok(())
     }
+}
+
+/// What `KEY=VALUE` sets.
+fn key(setting: &str) -> &str {
+    setting.split('=').next().unwrap_or_default().trim()
 }
 
 fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
@@ -380,7 +424,15 @@ chosen_for = "scratch"
             ("seeds = [0, 1]", "seeds = [0, 0]", "seeds has 0 twice"),
             ("seeds = [0, 1]", "seeds = [0, 100]", "search.seeds has 100"),
             ("[\"validation\"]", "[]", "data.validation, which is missing"),
-            ("[\"validation\"]", "[\"test\"]", "share pictures"),
+            ("[\"validation\"]", "[\"test\"]", "in data.validation and in data.test"),
+            ("train = [\"train\"]", "train = [\"test\"]", "in data.train and in data.test"),
+            ("set = [\"finetune", "set = [\"seed=3\", \"finetune", "seed=3"),
+            (
+                "start = \"scratch\"\n[[",
+                "start = \"scratch\"\nfinetune = [\"optim.base_lr=1\"]\n[[",
+                "the search sets optim.base_lr too",
+            ),
+            ("times_epochs = 3", "times_epochs = 1000000", "times_epochs = 1000000"),
             ("test = [\"test\"]", "test = []", "data.test is empty"),
             ("times_epochs = 3", "times_epochs = 0", "times_epochs = 0"),
             ("chosen_for = \"scratch\"", "chosen_for = \"dense\"", "\"dense\" is none of"),

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fcmae::config::OptimConfig;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::machine::Machine;
 use fcmae::train::{Event, Flow, Start};
 use fcmae_data::source::printable;
-use fcmae_store::{Record, durable};
+use fcmae_store::{Error as StoreError, Record};
 use serde::Deserialize;
 
 use super::outcome::{self, Kind, Layer, Made, Outcome, Test};
 use super::plan::{Job, Work};
+use crate::output;
 
 const OUTCOME: &str = "outcome.json";
 /// Pictures that are tested at a time.
@@ -51,7 +52,14 @@ impl Places {
 
     /// What a job came to, where its run is here and done.
     pub(super) fn outcome(&self, kind: Kind, key: &str) -> Result<Option<Outcome>> {
-        outcome::of_run(&self.run(kind, key).join(OUTCOME))
+        let run = self.run(kind, key);
+        let outcome = outcome::of_run(&run.join(OUTCOME))?;
+        if outcome.is_some() && kind == Kind::Finetune {
+            // Its weights stay in export/; what resumes it is not needed any more, and there may be
+            // hundreds of these.
+            let _ = fs::remove_dir_all(run.join("checkpoints"));
+        }
+        Ok(outcome)
     }
 
     pub(super) fn pictures(&self, sets: &[String]) -> Vec<PathBuf> {
@@ -88,7 +96,14 @@ impl Places {
                     fcmae::train::finetune(config, &data, start, &run, resumes(&run)?, observer);
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {
-                        outcome.test = Some(test(&run, &self.pictures(&job.tested_on))?);
+                        let pictures = self.pictures(&job.tested_on);
+                        match test(&run, &pictures, config.data.max_bad_fraction) {
+                            Ok(test) => outcome.test = Some(test),
+                            Err(error) if is_diverged(&error) => {
+                                outcome.failed = Some(error.to_string());
+                            }
+                            Err(error) => return Err(error),
+                        }
                     }
                     Training::Stopped(step) => return Ok(Ended::Stopped { step }),
                     Training::Failed(why) => outcome.failed = Some(why),
@@ -100,7 +115,12 @@ impl Places {
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
                 let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures)?;
-                outcome.layers = layers.into_iter().map(Layer::from).collect();
+                let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
+                if all.into_iter().any(|distance| !distance.is_finite()) {
+                    outcome.failed = Some("the network's features are no numbers".to_owned());
+                } else {
+                    outcome.layers = layers.into_iter().map(Layer::from).collect();
+                }
                 outcome.seconds = since.elapsed().as_secs_f64();
                 fs::create_dir_all(&run)
                     .with_context(|| format!("cannot create {}", printable(&run)))?;
@@ -111,15 +131,7 @@ impl Places {
             let _ = fcmae_report::Report::read(&run).and_then(|page| page.write(&run));
         }
         outcome.made.finished = now();
-        let text = serde_json::to_string_pretty(&outcome)? + "\n";
-        durable::write_file(&run.join(OUTCOME), text.len() as u64, |out| {
-            out.write_all(text.as_bytes())
-        })?;
-        if job.kind() == Kind::Finetune {
-            // Its weights stay in export/; what resumes it is not needed any more, and there may be
-            // hundreds of these.
-            let _ = fs::remove_dir_all(run.join("checkpoints"));
-        }
+        output::write_file(&run.join(OUTCOME), output::json(&outcome)?.as_bytes())?;
         Ok(Ended::Done(Box::new(outcome)))
     }
 }
@@ -166,15 +178,24 @@ fn finished(ended: fcmae::Result<(u64, bool)>) -> Result<Training> {
     match ended {
         Ok((_, true)) => Ok(Training::Finished),
         Ok((step, false)) => Ok(Training::Stopped(step)),
-        Err(error @ fcmae::Error::Diverged { .. }) => Ok(Training::Failed(error.to_string())),
+        Err(error @ (fcmae::Error::Diverged { .. } | fcmae::Error::NoNumbers { .. })) => {
+            Ok(Training::Failed(error.to_string()))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
+fn is_diverged(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(fcmae::Error::NoNumbers { .. }))
+}
+
 /// Whether there is a run to go on with. A folder that was left before it became a run is removed.
 fn resumes(run: &Path) -> Result<bool> {
-    if Record::read(run).is_ok() {
-        return Ok(true);
+    match Record::read(run) {
+        Ok(_) => return Ok(true),
+        Err(StoreError::NotARun { .. }) => {}
+        // It may be one, and hold days of work.
+        Err(error) => return Err(error.into()),
     }
     if run.exists() {
         fs::remove_dir_all(run).with_context(|| format!("cannot remove {}", printable(run)))?;
@@ -183,17 +204,31 @@ fn resumes(run: &Path) -> Result<bool> {
 }
 
 /// Tests a finished fine-tuning, and keeps what was found in its run.
-fn test(run: &Path, pictures: &[PathBuf]) -> Result<Test> {
+fn test(run: &Path, pictures: &[PathBuf], max_bad: f64) -> Result<Test> {
     let evaluator = Evaluator::open(run)?;
     let set = Arc::new(evaluator.labelled(pictures)?);
     let found = evaluator.evaluate(&set, BATCH)?;
+    for skipped in &found.skipped {
+        let path = printable(&skipped.path);
+        output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
+    }
+    let bad = found.skipped.len();
+    if bad as f64 > max_bad * (found.images + bad) as f64 {
+        bail!(
+            "{bad} of {} test pictures cannot be read; mend them, or set data.max_bad_fraction for \
+             fine-tuning",
+            found.images + bad
+        );
+    }
     keep_in_run(run, &found, &set, &evaluator.description)?;
+    let right = found.right(&set);
+    let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {
-        pictures: found.images,
-        top1: found.top1,
-        top5: found.top5,
+        pictures: right.len(),
+        top1: share(right.iter().filter(|&&right| right).count()),
+        top5: found.top5 * share(found.images),
         loss: found.loss,
-        right: found.right(&set),
+        right,
     })
 }
 

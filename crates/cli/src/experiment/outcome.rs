@@ -7,9 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fcmae_data::source::printable;
-use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::output;
 
 /// What a job came to. Everything in a table follows from these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub(super) struct Outcome {
     pub(super) failed: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Pretrain,
@@ -131,7 +132,7 @@ pub(super) struct Line {
 }
 
 /// What a job is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Purpose {
     /// For others to start from.
@@ -142,11 +143,11 @@ pub(super) enum Purpose {
     Result,
 }
 
-/// The outcomes that `results.jsonl` holds, by their jobs; none where there is no such file.
+/// The lines of `results.jsonl`; none where there is no such file.
 ///
 /// # Errors
 /// A file that cannot be read, or a line that is no result.
-pub(super) fn read(file: &Path) -> Result<BTreeMap<String, Outcome>> {
+pub(super) fn read(file: &Path) -> Result<Vec<Line>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -154,14 +155,12 @@ pub(super) fn read(file: &Path) -> Result<BTreeMap<String, Outcome>> {
             return Err(error).with_context(|| format!("cannot read {}", printable(file)));
         }
     };
-    let mut outcomes = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line: Line = serde_json::from_str(line).with_context(|| {
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| {
             format!("{}, line {}: not a result; remove the line", printable(file), number + 1)
-        })?;
-        outcomes.insert(line.outcome.key.clone(), line.outcome);
-    }
-    Ok(outcomes)
+        })
+    };
+    text.lines().enumerate().map(line).collect()
 }
 
 /// The outcome that a run's folder holds, if its job is done.
@@ -188,8 +187,7 @@ pub(super) fn write(file: &Path, lines: &[Line]) -> Result<()> {
         text.push_str(&serde_json::to_string(line)?);
         text.push('\n');
     }
-    durable::write_file(file, text.len() as u64, |out| out.write_all(text.as_bytes()))?;
-    Ok(())
+    output::write_file(file, text.as_bytes())
 }
 
 #[cfg(test)]

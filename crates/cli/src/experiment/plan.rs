@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae_data::source::printable;
+use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::file::{Experiment, Part, Start};
+use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
+use crate::failure::Usage;
 use crate::recipes;
 
 /// An experiment with its recipes at hand.
@@ -18,6 +21,8 @@ pub(super) struct Plan {
     pub(super) experiment: Experiment,
     pretrain: Option<Recipe>,
     finetune: Recipe,
+    /// The fingerprints of sets, once they were looked at.
+    fingerprints: BTreeMap<Vec<String>, String>,
 }
 
 struct Recipe {
@@ -28,13 +33,15 @@ struct Recipe {
 /// Something to be made that takes time: a normal run and what is measured of it.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
-    /// A hash of all that its result follows from.
+    /// A hash of what its result follows from: settings, pictures, and the pre-training before it.
     pub(super) key: String,
     pub(super) work: Work,
     pub(super) seed: u64,
     pub(super) variant: usize,
     pub(super) budget: usize,
     pub(super) purpose: Purpose,
+    /// Position of its settings among the search's candidates.
+    pub(super) candidate: Option<usize>,
     /// Settings that are not as by default.
     pub(super) settings: BTreeMap<String, Value>,
     pub(super) trained_on: Vec<String>,
@@ -96,9 +103,45 @@ impl Plan {
         let pretrain =
             experiment.pretrain.as_ref().map(|stage| recipe(&stage.recipe)).transpose()?;
         let finetune = recipe(&experiment.finetune.recipe)?;
-        let plan = Self { experiment, pretrain, finetune };
+        let plan = Self { experiment, pretrain, finetune, fingerprints: BTreeMap::new() };
         plan.jobs(&Outcomes::new(), Part::WHOLE)?;
         Ok(plan)
+    }
+
+    /// Looks at the pictures: from here on jobs are named by what there is, so that a set with other pictures
+    /// has results of its own.
+    ///
+    /// # Errors
+    /// Pictures that are not there, or have no labels.
+    pub(super) fn look(&mut self, places: &Places) -> Result<()> {
+        self.fingerprints.clear();
+        let data = &self.experiment.data;
+        let mut classes = Vec::new();
+        for (name, sets) in
+            [("train", &data.train), ("validation", &data.validation), ("test", &data.test)]
+        {
+            if sets.is_empty() {
+                continue;
+            }
+            let file = || format!("{}, data.{name}", printable(&self.experiment.path));
+            let found = ImageFolder::open_all(&places.pictures(sets), Labels::Required)
+                .with_context(file)?;
+            if classes.is_empty() {
+                classes.clone_from(&found.classes);
+            }
+            if let Some(unknown) = found.classes.iter().find(|class| !classes.contains(class)) {
+                let text =
+                    format!("the class {unknown:?} is not in data.train; add it there, or drop it");
+                return Err(Usage(format!("{}: {text}", file())).into());
+            }
+            let fingerprint = found.fingerprint();
+            if self.fingerprints.values().any(|other| *other == fingerprint) {
+                let text = "the same pictures are in another part of data; keep the parts apart";
+                return Err(Usage(format!("{}: {text}", file())).into());
+            }
+            self.fingerprints.insert(sets.clone(), fingerprint);
+        }
+        Ok(())
     }
 
     /// All jobs, those before that others need: for each seed, each budget and each variant, so that an
@@ -213,12 +256,13 @@ impl Plan {
         let settings = changed(&config);
         let trained_on = experiment.data.train.clone();
         Ok(Some(Job {
-            key: key(Kind::Pretrain, &settings, &trained_on, &[], None),
+            key: self.key(Kind::Pretrain, &settings, &trained_on, &[], None),
             work: Work::Pretrain(Box::new(config)),
             seed,
             variant,
             budget,
             purpose: Purpose::Start,
+            candidate: None,
             settings,
             trained_on,
             tested_on: Vec::new(),
@@ -252,12 +296,13 @@ impl Plan {
         let trained_on = experiment.data.train.clone();
         let tested_on = tested_on.to_vec();
         Ok(Job {
-            key: key(Kind::Finetune, &settings, &trained_on, &tested_on, from.as_deref()),
+            key: self.key(Kind::Finetune, &settings, &trained_on, &tested_on, from.as_deref()),
             work: Work::Finetune { config: Box::new(config), from },
             seed,
             variant,
             budget,
             purpose: Purpose::Choice,
+            candidate,
             settings,
             trained_on,
             tested_on,
@@ -270,12 +315,13 @@ impl Plan {
         let settings = BTreeMap::from([("pictures".to_owned(), Value::from(pictures))]);
         let tested_on = self.experiment.data.test.clone();
         Job {
-            key: key(Kind::Diversity, &settings, &[], &tested_on, Some(&of)),
+            key: self.key(Kind::Diversity, &settings, &[], &tested_on, Some(&of)),
             work: Work::Diversity { of, pictures },
             seed,
             variant,
             budget,
             purpose: Purpose::Result,
+            candidate: None,
             settings,
             trained_on: Vec::new(),
             tested_on,
@@ -283,19 +329,47 @@ impl Plan {
         }
     }
 
-    /// What a job is, in words.
+    /// Names a job by what its result follows from.
+    fn key(
+        &self,
+        kind: Kind,
+        settings: &BTreeMap<String, Value>,
+        trained_on: &[String],
+        tested_on: &[String],
+        from: Option<&str>,
+    ) -> String {
+        // By their content where it is known: a set that is called otherwise is the same set.
+        let pictures = |sets: &[String]| match self.fingerprints.get(sets) {
+            Some(fingerprint) => vec![fingerprint.clone()],
+            None => sets.to_vec(),
+        };
+        // What changes no number names nothing.
+        let idle = ["save.", "figures.", "data.workers", "data.cache_mib"];
+        let settings: BTreeMap<_, _> = settings
+            .iter()
+            .filter(|(name, _)| !idle.iter().any(|idle| name.starts_with(idle)))
+            .collect();
+        let all = json!([kind, settings, pictures(trained_on), pictures(tested_on), from]);
+        blake3::hash(all.to_string().as_bytes()).to_hex()[..12].to_owned()
+    }
+
+    /// What a job is, in words, whatever its seed.
     pub(super) fn describe(&self, job: &Job) -> String {
         let experiment = &self.experiment;
         let variant = &experiment.variants[job.variant].name;
         let budget = &experiment.budgets[job.budget].name;
         let with = if budget.is_empty() { String::new() } else { format!(", {budget}") };
-        let seed = job.seed;
         match (&job.work, job.purpose) {
-            (Work::Pretrain(_), _) => format!("pre-train {variant}, seed {seed}"),
-            (Work::Diversity { .. }, _) => format!("feature distance of {variant}, seed {seed}"),
-            (_, Purpose::Choice) => format!("choose for {variant}{with}, seed {seed}"),
-            _ => format!("fine-tune {variant}{with}, seed {seed}"),
+            (Work::Pretrain(_), _) => format!("pre-train {variant}"),
+            (Work::Diversity { .. }, _) => format!("feature distance of {variant}"),
+            (_, Purpose::Choice) => format!("choose for {variant}{with}"),
+            _ => format!("fine-tune {variant}{with}"),
         }
+    }
+
+    /// The same with its seed.
+    pub(super) fn describe_one(&self, job: &Job) -> String {
+        format!("{}, seed {}", self.describe(job), job.seed)
     }
 
     /// The lines of `results.jsonl`: the jobs that are done, in their order.
@@ -335,11 +409,15 @@ impl Plan {
             match (&outcome.test, &outcome.failed) {
                 (Some(test), _) => {
                     cell.scores.push(Score { seed: job.seed, right: test.right.clone() });
-                    if experiment.search.is_some() {
-                        cell.chosen = self.chosen(job);
+                    let candidates = experiment.search.as_ref().map(|search| &search.candidates);
+                    if let (Some(all), Some(place)) = (candidates, job.candidate) {
+                        cell.chosen.clone_from(&all[place]);
                     }
                 }
-                (None, Some(why)) => cell.failures.push((job.seed, why.clone())),
+                (None, Some(why)) if job.kind() == Kind::Finetune => {
+                    cell.failures.push((job.seed, why.clone()));
+                }
+                (None, Some(_)) => {}
                 (None, None) => distances.push(Distances {
                     variant: job.variant,
                     seed: job.seed,
@@ -358,17 +436,6 @@ impl Plan {
             distances,
             facts: self.facts(jobs, outcomes),
         }
-    }
-
-    /// The settings of a job that the search is about.
-    fn chosen(&self, job: &Job) -> Vec<String> {
-        let candidates = self.experiment.search.iter().flat_map(|search| &search.candidates);
-        let names: BTreeSet<&str> = candidates
-            .flatten()
-            .filter_map(|setting| Some(setting.split_once('=')?.0.trim()))
-            .collect();
-        let value = |name: &str| Some(format!("{name}={}", job.settings.get(name)?));
-        names.into_iter().filter_map(value).collect()
     }
 
     fn facts(&self, jobs: &[Job], outcomes: &Outcomes) -> Vec<(String, String)> {
@@ -433,18 +500,22 @@ enum Choice {
     Undecided,
 }
 
-/// Jobs in their order, each once.
+/// Jobs in their order.
 #[derive(Default)]
 struct Jobs {
     list: Vec<Job>,
-    keys: BTreeSet<String>,
+    /// Keys, and the variants and budgets that are reported.
+    seen: BTreeSet<(String, Option<usize>, Option<usize>)>,
 }
 
 impl Jobs {
+    /// A run stands once for all that start from it or choose by it, and once for each row of the table that
+    /// it is reported in: two variants may come to the same settings.
     fn add(&mut self, job: Option<Job>) {
-        if let Some(job) = job
-            && (job.undecided || self.keys.insert(job.key.clone()))
-        {
+        let Some(job) = job else { return };
+        let reported = (job.purpose == Purpose::Result).then_some(job.variant);
+        let budget = reported.filter(|_| job.kind() == Kind::Finetune).map(|_| job.budget);
+        if job.undecided || self.seen.insert((job.key.clone(), reported, budget)) {
             self.list.push(job);
         }
     }
@@ -485,18 +556,6 @@ fn flatten(name: &str, value: Value, into: &mut BTreeMap<String, Value>) {
             into.insert(name.to_owned(), leaf);
         }
     }
-}
-
-/// Names a job by all that its result follows from.
-fn key(
-    kind: Kind,
-    settings: &BTreeMap<String, Value>,
-    trained_on: &[String],
-    tested_on: &[String],
-    from: Option<&str>,
-) -> String {
-    let all = serde_json::json!([kind, settings, trained_on, tested_on, from]);
-    blake3::hash(all.to_string().as_bytes()).to_hex()[..12].to_owned()
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
     fs::write(bench.at("queue.toml"), queue).unwrap();
     let mut trial = bench.experiment("queue.toml", "out");
     trial.arg("--dry-run");
-    let tried = Ran::of(trial).done().stdout;
+    let tried = Ran::of(trial).refused(1, &["1 of 2 experiments"]).stdout;
     assert!(tried.contains("nowhere cannot be run"), "{tried}");
     assert!(tried.contains("1 of 2 seeds") && tried.contains("pre-train pre-trained"), "{tried}");
     assert!(!bench.at("out").exists(), "a dry run leaves nothing");
@@ -223,4 +223,55 @@ fn a_mistake_in_a_file_is_told_before_anything_is_made() {
     }
     let missing = bench.at("missing.toml");
     fcmae!("experiment", missing, "--out", bench.at("out")).refused(2, &["missing.toml"]);
+}
+
+/// Weights that hold no numbers are no classifier, whatever their answers are taken for.
+#[test]
+fn a_variant_that_diverges_has_no_score_and_is_not_chosen() {
+    let bench = Bench::new();
+    let wild = "\"optim.base_lr=1e30\", \"optim.min_lr=1e30\", \"optim.warmup_epochs=0\", \"optim.epochs=1\", \"optim.batch=24\"";
+    let text = EXPERIMENT.replace("\"optim.base_lr=8e-3\"", wild);
+    fs::write(bench.at("does-it-help.toml"), text).unwrap();
+    // A second call reads what the first one wrote.
+    for _ in 0..2 {
+        Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    }
+    let lines = results(&bench.at("out"));
+    let failed = lines.iter().filter(|line| line["failed"].is_string()).count();
+    assert_eq!(failed, 4, "one candidate of each variant and budget");
+    assert!(lines.iter().all(|line| line["purpose"] == "choice" || line["failed"].is_null()));
+    let table = table(&bench.at("out"));
+    assert!(table.lines().skip(1).all(|line| line.ends_with("optim.base_lr=1e-3")), "{table}");
+}
+
+#[test]
+fn results_of_other_settings_are_kept() {
+    let bench = Bench::new();
+    Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    let before = results(&bench.at("out"));
+    let fewer = EXPERIMENT.replace("seeds = [0, 1]", "seeds = [0]");
+    fs::write(bench.at("does-it-help.toml"), fewer).unwrap();
+    let said = Ran::of(bench.experiment("does-it-help.toml", "out")).done().stderr;
+    assert!(said.contains("4 results are of other settings"), "{said}");
+    assert!(table(&bench.at("out")).contains("half,pre-trained,1,"));
+    fs::remove_dir_all(bench.at("out/runs")).unwrap();
+    fs::write(bench.at("does-it-help.toml"), EXPERIMENT).unwrap();
+    Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    assert_eq!(results(&bench.at("out")), before, "nothing was made again");
+}
+
+#[test]
+fn other_pictures_have_results_of_their_own() {
+    let bench = Bench::new();
+    let small = EXPERIMENT.replace("diversity = 6\n", "").replace("seeds = [0, 1]", "seeds = [0]");
+    fs::write(bench.at("does-it-help.toml"), small).unwrap();
+    Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    let before = results(&bench.at("out")).len();
+    let one = bench.at("sets/test").join(CLASSES[0]).join("00.png");
+    fs::remove_file(one).unwrap();
+    Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    let after = results(&bench.at("out"));
+    // The reported ones are made again, and the former ones stay.
+    assert_eq!(after.len(), before + 4);
+    assert_eq!(after.iter().filter(|line| line["test"]["pictures"] == 17).count(), 4);
 }

@@ -137,8 +137,8 @@ pub enum GrnNormalization {
     Standardize,
     /// `1 / (sum(G) + eps)`, the same for all channels: no channel competes with another.
     Inverse,
-    /// `G / (sum(G) + eps)`: the published choice but for a factor and for epsilon, and none of the
-    /// paper's. It stays for the runs that were made with it.
+    /// `G / (sum(G) + eps)`: how the paper writes the published choice, from which it differs by a factor
+    /// and by epsilon alone. It stays for the runs that were made with it.
     Sum,
 }
 

@@ -28,7 +28,8 @@ impl Experiment {
         }
     }
 
-    /// The feature distance by depth, a line for each pre-trained network; `None` where it was not measured.
+    /// The feature distance by depth: each variant's mean over seeds, and from the lowest to the highest seed;
+    /// `None` where it was not measured.
     pub fn distance_chart(&self) -> Option<Chart> {
         let chart = Chart::new(
             "Feature distance after pre-training",
@@ -36,14 +37,30 @@ impl Experiment {
             "mean cosine distance of channels",
         )
         .x_range([0.0, 1.0]);
-        let line = |chart: Chart, (place, distances): (usize, &crate::experiment::Distances)| {
-            let name = format!("{}, seed {}", self.variants[distances.variant], distances.seed);
-            let of_variant =
-                self.distances[..place].iter().filter(|d| d.variant == distances.variant);
-            let series = Series::new(name, distances.points.clone()).colour(distances.variant);
-            chart.series(series.pattern(of_variant.count()))
+        let line = |chart: Chart, variant: usize| {
+            let seeds: Vec<_> =
+                self.distances.iter().filter(|distances| distances.variant == variant).collect();
+            let Some(first) = seeds.first() else { return chart };
+            let at = |place: usize| {
+                let values = seeds.iter().filter_map(move |seed| seed.points.get(place));
+                values.map(|&(_, distance)| distance)
+            };
+            let depths = first.points.iter().map(|&(depth, _)| depth).enumerate();
+            let band: Vec<_> = depths
+                .clone()
+                .map(|(place, depth)| {
+                    let (low, high) =
+                        (at(place).fold(f64::MAX, f64::min), at(place).fold(0.0, f64::max));
+                    (depth, low, high)
+                })
+                .collect();
+            let means = depths
+                .map(|(place, depth)| (depth, at(place).sum::<f64>() / at(place).count() as f64))
+                .collect();
+            let name = self.variants[variant].as_str();
+            chart.series(Series::new(name, means).band(band).colour(variant))
         };
-        (!self.distances.is_empty()).then(|| self.distances.iter().enumerate().fold(chart, line))
+        (!self.distances.is_empty()).then(|| (0..self.variants.len()).fold(chart, line))
     }
 
     /// The page, a whole HTML document.
@@ -98,7 +115,7 @@ impl Experiment {
                                 td.number { (dash(cell.std().map(points))) }
                                 td.number { (dash(paired.map(|paired| signed(paired.mean)))) }
                                 td.number { (dash(paired.map(|paired| points(paired.standard_error)))) }
-                                td.number { (dash(paired.map(|paired| p_value(paired.p)))) }
+                                td.number { (dash(paired.map(|paired| paired.p_in_words().replace("= ", "")))) }
                             }
                         }
                     }
@@ -111,8 +128,8 @@ impl Experiment {
             p.soft.small {
                 "Small dots are seeds; diamonds with a bar their mean and standard deviation; the dashed line is \
                  the mean of “" (baseline) "”. Difference: to “" (baseline) "”, in points, over the seeds \
-                 that both have. Its standard error and p-value count seeds and test pictures both as drawn at \
-                 random."
+                 that both have. Its standard error and p-value take seeds and test pictures as drawn at random; \
+                 with one seed, the pictures alone."
             }
             (scrolling("Results", &table))
         }
@@ -122,17 +139,32 @@ impl Experiment {
     fn in_words(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(pictures) = self.test_pictures() {
-            sentences.push(format!(
-                "Tested on {} pictures that nothing was trained or chosen on.",
-                number(pictures as f64)
-            ));
+            sentences.push(format!("Tested on {} pictures.", number(pictures as f64)));
         }
+        let mut unclear = 0;
         for budget in &self.budgets {
             for variant in 0..self.variants.len() {
-                let Some(paired) = budget.difference(variant, self.baseline) else { continue };
-                sentences.push(self.sentence(budget, variant, &paired));
+                match budget.difference(variant, self.baseline) {
+                    Some(paired) if paired.is_clear() => {
+                        sentences.push(self.sentence(budget, variant, &paired));
+                    }
+                    Some(_) => unclear += 1,
+                    None => {}
+                }
             }
         }
+        let told = sentences.len() > 1;
+        let rest = match (unclear, told) {
+            (0, _) => None,
+            (1, false) => Some("The difference cannot be told from none."),
+            (_, false) => Some("No difference can be told from none."),
+            (_, true) => Some("No other difference can be told from none."),
+        };
+        sentences.extend(rest.map(|rest| {
+            format!(
+                "{rest} (One that can be is more than twice its standard error, with p below 0.05.)"
+            )
+        }));
         sentences
     }
 
@@ -140,22 +172,18 @@ impl Experiment {
         let with =
             if budget.name.is_empty() { String::new() } else { format!("{}: ", budget.name) };
         let (name, baseline) = (&self.variants[variant], &self.variants[self.baseline]);
-        let size = points(paired.mean.abs());
-        let error = points(paired.standard_error);
         let seeds = match paired.seeds {
             1 => "one seed".to_owned(),
             seeds => format!("{} seeds", number(seeds as f64)),
         };
-        if !paired.is_clear() {
-            return format!(
-                "{with}“{name}” and “{baseline}” cannot be told apart ({} points, standard error {error}, {seeds}).",
-                signed(paired.mean)
-            );
-        }
-        let better = if paired.mean > 0.0 { "better" } else { "worse" };
+        // One seed says nothing of another.
+        let alone = if paired.seeds == 1 { " Another seed may say otherwise." } else { "" };
         format!(
-            "{with}“{name}” is {size} points {better} than “{baseline}” (standard error {error}, p {}, {seeds}).",
-            p_value(paired.p)
+            "{with}“{name}” is {} points {} than “{baseline}” (standard error {}, p {}, {seeds}).{alone}",
+            points(paired.mean.abs()),
+            if paired.mean > 0.0 { "better" } else { "worse" },
+            points(paired.standard_error),
+            paired.p_in_words()
         )
     }
 
@@ -177,7 +205,11 @@ impl Experiment {
             html! {
                 ul {
                     @for (budget, variant, seed, why) in &lines {
-                        li { strong { (variant) } " " (budget) ", seed " (seed) ": " (why) }
+                        li {
+                            strong { (variant) }
+                            @if !budget.is_empty() { ", " (budget) }
+                            ", seed " (seed) ": " (why)
+                        }
                     }
                 }
             }
@@ -235,10 +267,6 @@ fn signed(share: f64) -> String {
     format!("{:+.1}", 100.0 * share).replace('-', "−")
 }
 
-fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,7 +298,7 @@ mod tests {
         assert!(page.contains("“other” is 50.0 points worse than “one”"), "{page}");
         assert!(page.contains("Is &lt;this&gt; it?"));
         let page = experiment(&["1111111111111011", "1111111111111101"]).to_html();
-        assert!(page.contains("cannot be told apart"), "{page}");
+        assert!(page.contains("cannot be told from none"), "{page}");
         assert!(page.contains("2 of 3"));
     }
 

@@ -123,7 +123,11 @@ impl Dots {
             )),
         }
 
-        let ticks = Ticks::new(None, rows().flat_map(Row::values));
+        let bars = rows().filter_map(Row::mean).flat_map(|(mean, std)| {
+            let std = std.unwrap_or_default();
+            [mean - std, mean + std]
+        });
+        let ticks = Ticks::new(None, rows().flat_map(Row::values).chain(bars));
         let across = |value: f64| left + PLOT_WIDTH * ticks.fraction(value);
         let (grid, axis) = (look.grid(), look.axis());
         for (value, text) in ticks.labelled() {
@@ -199,11 +203,10 @@ fn draw_row(
     }
     let Some((mean, std)) = row.mean() else { return };
     if let Some(std) = std {
-        let inside = |value: f64| across(value).clamp(left, right);
         svg.line(format_args!(
             r#"<path d="M{:.2} {middle:.2}H{:.2}" {stroke} stroke-width="2"/>"#,
-            inside(mean - std),
-            inside(mean + std)
+            across(mean - std),
+            across(mean + std)
         ));
     }
     let at = across(mean);

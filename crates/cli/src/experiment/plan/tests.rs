@@ -2,7 +2,7 @@
 use std::fs;
 
 use super::super::file::tests::WHOLE;
-use super::super::outcome::{Made, Test};
+use super::super::outcome::Test;
 use super::*;
 
 fn plan(text: &str) -> Plan {
@@ -15,33 +15,13 @@ fn plan(text: &str) -> Plan {
 fn outcome(job: &Job, right: &str) -> Outcome {
     let right: Vec<bool> = right.chars().map(|c| c == '1').collect();
     let top1 = right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
-    Outcome {
-        key: job.key.clone(),
-        job: job.kind(),
-        from: job.from().map(str::to_owned),
-        settings: job.settings.clone(),
-        trained_on: job.trained_on.clone(),
-        tested_on: job.tested_on.clone(),
-        seed: job.seed,
-        made: Made {
-            version: "0".to_owned(),
-            commit: None,
-            cpu: "none".to_owned(),
-            simd: "none".to_owned(),
-            threads: 1,
-            finished: String::new(),
-        },
-        seconds: 1.0,
-        loss: None,
-        test: Some(Test { pictures: right.len(), top1, top5: 1.0, loss: 1.0, right }),
-        layers: Vec::new(),
-        failed: None,
-    }
+    let test = Test { pictures: right.len(), top1, top5: 1.0, loss: 1.0, right };
+    Outcome { test: Some(test), ..Outcome::of(job) }
 }
 
 fn words(plan: &Plan, jobs: &[Job]) -> Vec<String> {
     let undecided = |job: &Job| if job.undecided { " (undecided)" } else { "" };
-    jobs.iter().map(|job| plan.describe(job) + undecided(job)).collect()
+    jobs.iter().map(|job| plan.describe_one(job) + undecided(job)).collect()
 }
 
 #[test]
@@ -164,13 +144,13 @@ fn findings_hold_the_scores_of_the_reported_runs() {
     assert_eq!(cells.iter().map(|cell| cell.scores.len()).collect::<Vec<_>>(), [2, 2, 2]);
     assert_eq!(cells[0].mean(), Some(0.75));
     assert_eq!(findings.budgets[0].difference(1, findings.baseline).unwrap().mean, -0.5);
-    assert_eq!(cells[0].chosen, ["optim.base_lr=0.001"]);
+    assert_eq!(cells[0].chosen, ["optim.base_lr=1e-3"]);
     // Lines are read back as they were written.
     let lines = plan.lines(&jobs, &outcomes);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.jsonl");
     super::super::outcome::write(&file, &lines).unwrap();
-    assert_eq!(super::super::outcome::read(&file).unwrap(), outcomes);
+    assert_eq!(super::super::outcome::read(&file).unwrap(), lines);
 }
 
 #[test]
@@ -209,4 +189,21 @@ fn the_experiments_of_the_project_can_be_planned() {
             assert!(queued.iter().any(|entry| whole(&entry)), "{}", file.display());
         }
     }
+}
+
+#[test]
+fn two_variants_of_the_same_settings_have_a_row_each() {
+    let again = "[[variants]]\nname = \"again\"\nfinetune = [\"optim.epochs=100\"]\n";
+    let plan = plan(&(WHOLE.to_owned() + again));
+    let mut outcomes = Outcomes::new();
+    for _ in 0..2 {
+        for job in plan.jobs(&outcomes, Part::WHOLE).unwrap() {
+            if job.kind() == Kind::Finetune && !job.undecided {
+                outcomes.insert(job.key.clone(), outcome(&job, "1100"));
+            }
+        }
+    }
+    let findings = plan.findings(&plan.jobs(&outcomes, Part::WHOLE).unwrap(), &outcomes);
+    let counts = findings.budgets[0].cells.iter().map(|cell| cell.scores.len());
+    assert_eq!(counts.collect::<Vec<_>>(), [2, 2, 2, 2]);
 }
