@@ -1,6 +1,7 @@
 //! The command line: one definition of each option feeds parsing and help.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -46,20 +47,38 @@ pub(crate) enum Command {
 
 /// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
 #[derive(Args)]
-#[command(after_help = "Example:\n  fcmae demo --out /tmp/fcmae-demo")]
+#[command(after_help = "\
+Examples:
+  fcmae demo --out /tmp/fcmae-demo
+  fcmae demo --first-seed 100 --out /tmp/fcmae-demo-100")]
 pub(crate) struct Demo {
     /// Folder for pictures, runs and results; it must not exist yet, or be empty
     #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
     pub(crate) out: PathBuf,
 
     /// Random seeds for which pre-trained and from scratch are compared
-    #[arg(long, value_name = "N", default_value_t = 2,
+    #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::value_parser!(u64).range(1..=100))]
     pub(crate) seeds: u64,
+
+    /// The first of these seeds, and the seed of the pre-training: another one is another demo
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) first_seed: u32,
 
     /// Only see that everything runs: far too few epochs for numbers that mean anything
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+impl Demo {
+    pub(crate) fn first_seed(&self) -> u64 {
+        u64::from(self.first_seed)
+    }
+
+    /// The seeds that are compared.
+    pub(crate) fn seeds(&self) -> Range<u64> {
+        self.first_seed()..self.first_seed() + self.seeds
+    }
 }
 
 /// Pre-train an encoder on pictures without labels

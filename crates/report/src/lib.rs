@@ -5,12 +5,12 @@
 //! RUN/ ── config.toml, run.json ──────────┐
 //!         metrics.jsonl (thinned) ────────┤
 //!         data.json, environment.json ────┼─▶ Report ──┬─▶ to_html ─▶ RUN/report.html
-//!         evaluation.json, skipped.jsonl ─┤            └─▶ compare ─▶ one page of several runs
-//!         figures/*.png ──────────────────┘
+//!         evaluation.json, skipped.jsonl ─┤            ├─▶ compare ─▶ one page of several runs
+//!         figures/*.png ──────────────────┘            └─▶ Trials ──▶ one page of two ways to train
 //! ```
 //! Modules: `report` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `pictures` and
 //! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
-//! draws line charts, for the page and for everybody; [`paired`] says whether one classifier is better than
+//! draws charts, for the page and for everybody; [`paired`] says whether one classifier is better than
 //! another; [`experiment`] holds many such comparisons, as a table, a page and a figure; [`error`]: what can go wrong.
 #![forbid(unsafe_code)]
 
@@ -41,6 +41,6 @@ pub fn csv_field(text: &str) -> String {
 
 pub use error::ReportError;
 pub use experiment::Experiment;
-pub use page::compare;
+pub use page::{Trials, compare};
 pub use paired::Paired;
 pub use report::Report;

@@ -10,11 +10,13 @@ mod data;
 mod experiment;
 mod pictures;
 mod summary;
+mod trials;
 pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use compare::compare;
+pub use trials::Trials;
 
 use crate::report::Report;
 

@@ -1,7 +1,9 @@
-//! Charts as SVG: lines (training curves, feature distance against depth) and dots (scores by variant).
+//! Charts as SVG: lines (training curves, feature distance against depth), dots (scores by variant) and
+//! pairs (two scores of each seed and their differences).
 
 mod dots;
 mod drawing;
+mod estimation;
 mod ticks;
 
 use std::path::Path;
@@ -9,6 +11,7 @@ use std::path::Path;
 use crate::error::ReportError;
 pub use dots::{Dots, Group, Row};
 use drawing::{Drawing, Escaped, Frame, Look, Svg, is_finite};
+pub use estimation::{EstimationPlot, SeedScores};
 use ticks::Ticks;
 
 const LEFT: f64 = 78.0;

@@ -36,9 +36,9 @@ pub fn compare(reports: &[Report]) -> String {
 }
 
 /// A run under a name that no other has.
-struct Named<'a> {
-    name: String,
-    report: &'a Report,
+pub(super) struct Named<'a> {
+    pub(super) name: String,
+    pub(super) report: &'a Report,
 }
 
 fn named(reports: &[Report]) -> Vec<Named<'_>> {
@@ -206,7 +206,8 @@ fn curves(runs: &[Named<'_>]) -> Option<Markup> {
     (!drawn.is_empty()).then(|| grid(&drawn))
 }
 
-fn settings(runs: &[Named<'_>]) -> Markup {
+/// A table of the settings that are not the same in all runs.
+pub(super) fn settings(runs: &[Named<'_>]) -> Markup {
     let mut names: Vec<&str> = Vec::new();
     let mut seen = HashSet::new();
     for run in runs {

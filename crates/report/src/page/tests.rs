@@ -3,7 +3,8 @@ use serde_json::json;
 
 use crate::compare;
 use crate::made_up::{MadeUp, data, evaluated, evaluation, update};
-use crate::{Report, ReportError};
+use crate::plots::{Chart, EstimationPlot, SeedScores, Series};
+use crate::{Report, ReportError, Trials};
 
 /// Elements that HTML does not close.
 const VOID: [&str; 4] = ["meta", "img", "br", "!DOCTYPE"];
@@ -254,6 +255,56 @@ fn what_makes_a_comparison_unfair_is_said() {
     assert!(pictures.contains("not trained on the same pictures"));
     let fair = compare(&[MadeUp::finetuned().read(), MadeUp::finetuned().read()]);
     assert!(!fair.contains("measure different") && !fair.contains("the same pictures"));
+}
+
+#[test]
+fn trials_say_the_answer_what_it_rests_on_and_every_seed() {
+    let scratch = MadeUp::finetuned().set("finetune.layer_decay", "1.0").read();
+    let pretrained = MadeUp::finetuned().set("finetune.layer_decay", "0.9").read();
+    let scores = EstimationPlot {
+        title: HOSTILE.to_owned(),
+        score: "top-1, %".to_owned(),
+        difference: "difference, points".to_owned(),
+        names: ["from scratch", "pre-trained"].map(str::to_owned),
+        pairs: [(7, [38.0, 43.5]), (8, [40.0, 39.5])]
+            .map(|(seed, scores)| SeedScores { seed, scores })
+            .to_vec(),
+        standard_error: Some(3.0),
+    };
+    let charts =
+        [Chart::new("Loss", "epoch", "").series(Series::new("loss", vec![(1.0, 2.0), (2.0, 1.0)]))];
+    let grounds = [QUOTED.to_owned()];
+    let trials = Trials {
+        question: "Does it pay?",
+        answer: HOSTILE,
+        grounds: &grounds,
+        scores: &scores,
+        charts: &charts,
+        runs: [&scratch, &pretrained],
+    };
+    let page = trials.to_html();
+    assert_self_contained(&page);
+    assert!(!page.contains(HOSTILE) && !page.contains(QUOTED));
+    assert!(page.contains("<h1>Does it pay?</h1>") && page.contains(">Loss</h3>"));
+    let row = |seed: &str, [other, baseline, difference]: [&str; 3]| {
+        let cells =
+            [other, baseline, difference].map(|cell| format!("<td class=\"number\">{cell}</td>"));
+        format!("<tr><th scope=\"row\">{seed}</th>{}</tr>", cells.concat())
+    };
+    for expected in [
+        row("7", ["43.5", "38.0", "+5.5"]),
+        row("8", ["39.5", "40.0", "−0.5"]),
+        row("mean", ["41.5", "39.0", "+2.5"]),
+        "<code>finetune.layer_decay</code></th><td>0.9</td><td>1.0</td>".to_owned(),
+    ] {
+        assert!(page.contains(&expected), "{expected}");
+    }
+    assert!(page.contains("two standard errors"));
+
+    let scores = EstimationPlot { standard_error: None, ..scores.clone() };
+    let bare = Trials { scores: &scores, charts: &[], ..trials }.to_html();
+    assert_self_contained(&bare);
+    assert!(!bare.contains("two standard errors") && !bare.contains(">Curves</h2>"));
 }
 
 #[test]

@@ -52,6 +52,11 @@ pub(crate) fn points(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
+/// A difference as `+5.7` or `−0.3`.
+pub(crate) fn signed(difference: f64) -> String {
+    format!("{difference:+.1}").replace('-', "−")
+}
+
 /// An interval as `81.8 to 90.0 %`.
 pub(crate) fn span([low, high]: [f64; 2]) -> String {
     format!("{} to {}", points(low), percent(high))

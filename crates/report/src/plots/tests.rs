@@ -3,7 +3,7 @@ use super::*;
 
 /// Asserts that every element is closed in order and that text and attributes hold no bare
 /// `<`, `&` or quote; returns the element names.
-fn elements(svg: &str) -> Vec<String> {
+pub(super) fn elements(svg: &str) -> Vec<String> {
     let mut open = Vec::new();
     let mut seen = Vec::new();
     let mut rest = svg;

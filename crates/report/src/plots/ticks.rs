@@ -79,6 +79,11 @@ impl Ticks {
         Self { low, high, scale: Scale::Linear { step } }
     }
 
+    /// A linear axis from end to end of this one, for values that are less by `zero`.
+    pub(super) fn measured_from(&self, zero: f64) -> Self {
+        Self::new(Some([self.low - zero, self.high - zero]), std::iter::empty())
+    }
+
     /// Where `value` lies, 0 at the low end and 1 at the high end.
     pub(super) fn fraction(&self, value: f64) -> f64 {
         let at = match self.scale {
