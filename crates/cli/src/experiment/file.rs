@@ -437,7 +437,11 @@ chosen_for = "scratch"
             ("times_epochs = 3", "times_epochs = 0", "times_epochs = 0"),
             ("chosen_for = \"scratch\"", "chosen_for = \"dense\"", "\"dense\" is none of"),
             ("[pretrain]\nrecipe = \"pretrain-tiles\"\n", "", "there is no [pretrain]"),
-            ("name = \"scratch\"\n", "name = \"scratch\"\npretrain = [\"seed=1\"]\n", "drop one"),
+            (
+                "name = \"scratch\"\n",
+                "name = \"scratch\"\npretrain = [\"mask.ratio=0.5\"]\n",
+                "drop one",
+            ),
             ("seeds = [0, 1]", "seed = [0, 1]", "unknown field `seed`"),
         ] {
             let error = flaw(from, to);

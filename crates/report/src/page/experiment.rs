@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::curves::grid;
-use super::words::{number, points};
+use super::words::{number, points, signed};
 use super::{document, scrolling, section};
 use crate::experiment::{Budget, Experiment};
 use crate::paired::Paired;
@@ -113,7 +113,7 @@ impl Experiment {
                                 td.number { (cell.scores.len()) " of " (self.seeds) }
                                 td.number { (dash(cell.mean().map(points))) }
                                 td.number { (dash(cell.std().map(points))) }
-                                td.number { (dash(paired.map(|paired| signed(paired.mean)))) }
+                                td.number { (dash(paired.map(|paired| signed(100.0 * paired.mean)))) }
                                 td.number { (dash(paired.map(|paired| points(paired.standard_error)))) }
                                 td.number { (dash(paired.map(|paired| paired.p_in_words().replace("= ", "")))) }
                             }
@@ -260,11 +260,6 @@ impl Experiment {
 
 fn dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "–".to_owned())
-}
-
-/// A difference of shares in points, with its sign.
-fn signed(share: f64) -> String {
-    format!("{:+.1}", 100.0 * share).replace('-', "−")
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn a_candidate_that_came_to_nothing_is_not_chosen() {
     for job in plan.jobs(&outcomes, Part::WHOLE).unwrap() {
         if job.purpose == Purpose::Choice {
             let mut found = outcome(&job, "0000");
-            if job.settings["optim.base_lr"] == Value::from(1e-3) {
+            if job.settings["optim.base_lr"] == 1e-3 {
                 (found.test, found.failed) = (None, Some("the loss is no number".to_owned()));
             }
             outcomes.insert(job.key.clone(), found);
