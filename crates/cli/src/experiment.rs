@@ -124,7 +124,9 @@ impl Bench {
             let mut progress = Progress::new(name).until(interrupt.clone());
             let ended = self.places.make(&job, &mut |event| progress.observe(&event));
             progress.finish();
-            match ended? {
+            let about =
+                || format!("{}, {}", printable(&plan.experiment.path), plan.describe_one(&job));
+            match ended.with_context(about)? {
                 Ended::Stopped { step } => {
                     return Err(Stopped { step, resume: self.again.clone() }.into());
                 }
@@ -306,10 +308,10 @@ impl Bench {
         };
         let (table, left) = speeds.table(plan, &jobs, &done, &self.places)?;
         output::print(&format!(
-            "{name}: {}\n{} of {all_seeds} seeds, about {} left\n\n{table}\n",
+            "{name}: {}\nabout {} left for {} of {all_seeds} seeds\n\n{table}\n",
             plan.experiment.title,
-            part.seeds.min(all_seeds),
-            duration(Duration::from_secs_f64(left))
+            duration(Duration::from_secs_f64(left)),
+            part.seeds.min(all_seeds)
         ))?;
         let made: Vec<Planned> =
             jobs.iter().map(|job| if job.undecided { place(job) } else { keyed(job) }).collect();

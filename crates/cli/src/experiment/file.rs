@@ -241,7 +241,7 @@ impl Experiment {
         let names: Vec<_> = self.variants.iter().map(|variant| &variant.name).collect();
         distinct("variants", &names)?;
         distinct("budgets", &self.budgets.iter().map(|budget| &budget.name).collect::<Vec<_>>())?;
-        let known = || names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let known = || names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         if self.variant(&self.baseline).is_none() {
             return Err(format!(
                 "baseline = {:?} is none of the variants; they are {}",
@@ -418,7 +418,7 @@ chosen_for = "scratch"
             (
                 "\"sparse\"\n[data]",
                 "\"spares\"\n[data]",
-                "is none of the variants; they are sparse",
+                "is none of the variants; they are \"sparse\", \"scratch\"",
             ),
             ("seeds = [0, 1]", "seeds = []", "seeds is empty"),
             ("seeds = [0, 1]", "seeds = [0, 0]", "seeds has 0 twice"),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_recipe};
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
@@ -14,6 +15,7 @@ use super::file::{Experiment, Part, Start};
 use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use crate::failure::Usage;
+use crate::progress::duration;
 use crate::recipes;
 
 /// An experiment with its recipes at hand.
@@ -104,8 +106,40 @@ impl Plan {
             experiment.pretrain.as_ref().map(|stage| recipe(&stage.recipe)).transpose()?;
         let finetune = recipe(&experiment.finetune.recipe)?;
         let plan = Self { experiment, pretrain, finetune, fingerprints: BTreeMap::new() };
-        plan.jobs(&Outcomes::new(), Part::WHOLE)?;
+        plan.check_networks(&plan.jobs(&Outcomes::new(), Part::WHOLE)?)?;
         Ok(plan)
+    }
+
+    /// Refuses a variant from scratch whose network is another than that of the pre-trained ones, unless it
+    /// says so itself: fine-tuning takes the network of its weights, training from scratch its own recipe's.
+    fn check_networks(&self, jobs: &[Job]) -> Result<()> {
+        let start = jobs.iter().find_map(|job| match &job.work {
+            Work::Pretrain(config) => Some(config),
+            _ => None,
+        });
+        let Some(start) = start else { return Ok(()) };
+        for job in jobs {
+            let Work::Finetune { config, from: None } = &job.work else { continue };
+            let variant = &self.experiment.variants[job.variant];
+            let own = |key: &str| variant.finetune.iter().any(|setting| setting.starts_with(key));
+            let network = |model: &ModelConfig| {
+                (model.depths, model.widths, model.channels, model.stem_stride)
+            };
+            let other = if network(&config.model) != network(&start.model) && !own("model.") {
+                "model"
+            } else if config.data.image_size != start.data.image_size && !own("data.image_size") {
+                "data.image_size"
+            } else {
+                continue;
+            };
+            let (file, name) = (printable(&self.experiment.path), &variant.name);
+            return Err(Usage(format!(
+                "{file}: variant {name:?} starts from scratch, and its {other} by [finetune] is another than \
+                 that of [pretrain]: set it alike in both, or in the variant"
+            ))
+            .into());
+        }
+        Ok(())
     }
 
     /// Looks at the pictures: from here on jobs are named by what there is, so that a set with other pictures
@@ -367,9 +401,14 @@ impl Plan {
         }
     }
 
-    /// The same with its seed.
+    /// The same with its seed, and with the settings that it tries.
     pub(super) fn describe_one(&self, job: &Job) -> String {
-        format!("{}, seed {}", self.describe(job), job.seed)
+        let text = format!("{}, seed {}", self.describe(job), job.seed);
+        let candidates = self.experiment.search.as_ref().map(|search| &search.candidates);
+        match (job.purpose, candidates.zip(job.candidate)) {
+            (Purpose::Choice, Some((all, place))) => format!("{text}: {}", all[place].join(" ")),
+            _ => text,
+        }
     }
 
     /// The lines of `results.jsonl`: the jobs that are done, in their order.
@@ -442,7 +481,7 @@ impl Plan {
         let experiment = &self.experiment;
         let done: Vec<&Outcome> = jobs.iter().filter_map(|job| outcomes.get(&job.key)).collect();
         let several = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join("; ");
-        let hours = done.iter().map(|outcome| outcome.seconds).sum::<f64>() / 3600.0;
+        let seconds = done.iter().map(|outcome| outcome.seconds).sum::<f64>();
         let stage = |recipe: &str, set: &[String]| {
             std::iter::once(recipe.to_owned())
                 .chain(set.iter().cloned())
@@ -484,7 +523,8 @@ impl Plan {
                 None => o.made.version.clone(),
             };
             facts.push(("fcmae".to_owned(), several(done.iter().map(program).collect())));
-            facts.push(("Time of all runs".to_owned(), format!("{hours:.1} hours of training")));
+            let time = duration(Duration::from_secs_f64(seconds));
+            facts.push(("Training of all runs".to_owned(), time));
         }
         facts
     }

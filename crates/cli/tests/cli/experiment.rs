@@ -199,7 +199,10 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
     trial.arg("--dry-run");
     let tried = Ran::of(trial).refused(1, &["1 of 2 experiments"]).stdout;
     assert!(tried.contains("nowhere cannot be run"), "{tried}");
-    assert!(tried.contains("1 of 2 seeds") && tried.contains("pre-train pre-trained"), "{tried}");
+    assert!(
+        tried.contains("left for 1 of 2 seeds") && tried.contains("pre-train pre-trained"),
+        "{tried}"
+    );
     assert!(!bench.at("out").exists(), "a dry run leaves nothing");
     let said = Ran::of(bench.experiment("queue.toml", "out")).refused(1, &["nowhere"]).stderr;
     assert!(said.contains("nowhere cannot go on"), "{said}");
@@ -212,7 +215,11 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
 fn a_mistake_in_a_file_is_told_before_anything_is_made() {
     let bench = Bench::new();
     for (from, to, expected) in [
-        ("baseline = \"scratch\"", "baseline = \"scratsch\"", "they are pre-trained, scratch"),
+        (
+            "baseline = \"scratch\"",
+            "baseline = \"scratsch\"",
+            "they are \"pre-trained\", \"scratch\"",
+        ),
         ("optim.base_lr=8e-3", "optim.base_lt=8e-3", "optim.base_lr"),
         ("\"pre.toml\"", "\"pretrain-smal\"", "pretrain-small"),
         ("title =", "titel =", "titel"),

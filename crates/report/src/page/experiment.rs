@@ -156,13 +156,14 @@ impl Experiment {
         let told = sentences.len() > 1;
         let rest = match (unclear, told) {
             (0, _) => None,
-            (1, false) => Some("The difference cannot be told from none."),
-            (_, false) => Some("No difference can be told from none."),
-            (_, true) => Some("No other difference can be told from none."),
+            (_, false) => Some("No variant differs"),
+            (_, true) => Some("No other variant differs"),
         };
         sentences.extend(rest.map(|rest| {
             format!(
-                "{rest} (One that can be is more than twice its standard error, with p below 0.05.)"
+                "{rest} from “{}” by more than chance may explain. (Counted as a difference: more than twice its \
+                 standard error, and p below 0.05.)",
+                self.variants[self.baseline]
             )
         }));
         sentences
@@ -293,7 +294,7 @@ mod tests {
         assert!(page.contains("“other” is 50.0 points worse than “one”"), "{page}");
         assert!(page.contains("Is &lt;this&gt; it?"));
         let page = experiment(&["1111111111111011", "1111111111111101"]).to_html();
-        assert!(page.contains("cannot be told from none"), "{page}");
+        assert!(page.contains("No variant differs from “one”"), "{page}");
         assert!(page.contains("2 of 3"));
     }
 

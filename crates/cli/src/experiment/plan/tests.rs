@@ -32,11 +32,11 @@ fn jobs_come_seed_by_seed_and_what_others_need_comes_first() {
         words(&plan, &jobs),
         [
             "pre-train sparse, seed 0",
-            "choose for sparse, 1 %, seed 100",
-            "choose for sparse, 1 %, seed 100",
+            "choose for sparse, 1 %, seed 100: optim.base_lr=1e-3",
+            "choose for sparse, 1 %, seed 100: optim.base_lr=2e-3",
             "fine-tune sparse, 1 %, seed 0 (undecided)",
-            "choose for scratch, 1 %, seed 100",
-            "choose for scratch, 1 %, seed 100",
+            "choose for scratch, 1 %, seed 100: optim.base_lr=1e-3",
+            "choose for scratch, 1 %, seed 100: optim.base_lr=2e-3",
             "fine-tune scratch, 1 %, seed 0 (undecided)",
             "fine-tune scratch, longer, 1 %, seed 0 (undecided)",
             "pre-train sparse, seed 1",
@@ -206,4 +206,22 @@ fn two_variants_of_the_same_settings_have_a_row_each() {
     let findings = plan.findings(&plan.jobs(&outcomes, Part::WHOLE).unwrap(), &outcomes);
     let counts = findings.budgets[0].cells.iter().map(|cell| cell.scores.len());
     assert_eq!(counts.collect::<Vec<_>>(), [2, 2, 2, 2]);
+}
+
+#[test]
+fn another_network_from_scratch_is_refused_unless_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("example.toml");
+    let read = |text: &str| {
+        fs::write(&file, text).unwrap();
+        Plan::read(&file).map(drop)
+    };
+    for setting in ["model.stem_stride=2", "data.image_size=[48,48]", "model.widths=[8,16,24,32]"] {
+        let stage = format!("recipe = \"pretrain-tiles\"\nset = [\"{setting}\"]");
+        let text = WHOLE.replace("recipe = \"pretrain-tiles\"", &stage);
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains("\"scratch\"") && error.contains("set it alike"), "{error}");
+    }
+    let asked = "start = \"scratch\"\nfinetune = [\"model.widths=[8,16,24,32]\"]\n";
+    read(&WHOLE.replace("start = \"scratch\"\n", asked)).unwrap();
 }
