@@ -33,7 +33,7 @@ use crate::table::{Align, Table};
 use estimate::Speeds;
 use file::Part;
 use job::{Ended, Places};
-use outcome::{Kind, Outcome, Purpose};
+use outcome::{Kind, Outcome};
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
@@ -296,16 +296,12 @@ impl Bench {
         let all_seeds = plan.experiment.seeds.len();
         // What an entry before this one makes is done when this one's turn comes. Runs that several
         // experiments share are known by their keys.
-        let place = |job: &Job| -> Planned {
-            let shared = if job.undecided { name.clone() } else { job.key.clone() };
-            let candidate = job.candidate.filter(|_| !job.undecided);
-            (shared, job.variant, job.budget, job.seed, job.purpose, candidate, job.kind())
+        let planned_as = |job: &Job| match job.undecided {
+            true => Planned::Undecided(name.clone(), job.variant, job.budget, job.seed),
+            false => Planned::Run(job.key.clone()),
         };
-        let keyed = |job: &Job| (job.key.clone(), 0, 0, 0, Purpose::Start, None, job.kind());
-        let done = |job: &Job| {
-            !job.undecided && (outcomes.contains_key(&job.key) || planned.contains(&keyed(job)))
-                || planned.contains(&place(job))
-        };
+        let known = |job: &Job| !job.undecided && outcomes.contains_key(&job.key);
+        let done = |job: &Job| known(job) || planned.contains(&planned_as(job));
         let (table, left) = speeds.table(plan, &jobs, &done, &self.places)?;
         output::print(&format!(
             "{name}: {}\nabout {} left for {} of {all_seeds} seeds\n\n{table}\n",
@@ -313,15 +309,19 @@ impl Bench {
             duration(Duration::from_secs_f64(left)),
             part.seeds.min(all_seeds)
         ))?;
-        let made: Vec<Planned> =
-            jobs.iter().map(|job| if job.undecided { place(job) } else { keyed(job) }).collect();
-        planned.extend(made);
+        planned.extend(jobs.iter().map(planned_as));
         Ok(left)
     }
 }
 
-/// A job as a dry run knows it, whether or not its settings are chosen: experiment, place, purpose.
-type Planned = (String, usize, usize, u64, Purpose, Option<usize>, Kind);
+/// A job that a dry run has counted.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Planned {
+    /// By its key.
+    Run(String),
+    /// Whose settings are still to be chosen, and so has no key yet: experiment, variant, budget, seed.
+    Undecided(String, usize, usize, u64),
+}
 
 /// What a job came to, in a line.
 fn told(outcome: &Outcome) -> String {

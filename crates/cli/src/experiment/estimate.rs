@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, PretrainConfig, Settings};
+use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, OptimConfig, PretrainConfig, Settings};
 use fcmae::train::Start;
 
 use super::job::Places;
@@ -154,9 +154,7 @@ fn alike_pretraining(config: &PretrainConfig) -> PretrainConfig {
     let mut alike = config.clone();
     let usual = PretrainConfig::default();
     alike.seed = 0;
-    (alike.optim.epochs, alike.optim.warmup_epochs) = (100, 1.0);
-    (alike.optim.base_lr, alike.optim.min_lr) = (usual.optim.base_lr, usual.optim.min_lr);
-    alike.optim.weight_decay = usual.optim.weight_decay;
+    even_out(&mut alike.optim, &usual.optim);
     alike
 }
 
@@ -164,11 +162,15 @@ fn alike_finetuning(config: &FinetuneConfig) -> FinetuneConfig {
     let mut alike = config.clone();
     let usual = FinetuneConfig::default();
     alike.seed = 0;
-    (alike.optim.epochs, alike.optim.warmup_epochs) = (100, 1.0);
-    (alike.optim.base_lr, alike.optim.min_lr) = (usual.optim.base_lr, usual.optim.min_lr);
-    alike.optim.weight_decay = usual.optim.weight_decay;
+    even_out(&mut alike.optim, &usual.optim);
     alike.finetune.layer_decay = usual.finetune.layer_decay;
     alike.finetune.label_smoothing = usual.finetune.label_smoothing;
     alike.finetune.head_std = usual.finetune.head_std;
     alike
+}
+
+fn even_out(optim: &mut OptimConfig, usual: &OptimConfig) {
+    (optim.epochs, optim.warmup_epochs) = (100, 1.0);
+    (optim.base_lr, optim.min_lr) = (usual.base_lr, usual.min_lr);
+    optim.weight_decay = usual.weight_decay;
 }
