@@ -84,6 +84,38 @@ pub enum KernelError {
         /// The patch listed before it.
         before: u32,
     },
+    /// The system doesn't give this much memory.
+    #[error("{operation}: the system doesn't give {bytes} bytes of memory")]
+    Allocation {
+        /// The constructor.
+        operation: &'static str,
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// A piece of a memory reaches beyond its end.
+    #[error("a piece of {len} values from {start} is outside the memory of {memory} values")]
+    PieceOutside {
+        /// The piece's first value.
+        start: usize,
+        /// The piece's length.
+        len: usize,
+        /// The memory's length.
+        memory: usize,
+    },
+    /// A piece of a memory overlaps one that is still alive.
+    #[error(
+        "a piece of {len} values from {start} overlaps the live piece of {other_len} from {other}"
+    )]
+    PieceOverlap {
+        /// The piece's first value.
+        start: usize,
+        /// The piece's length.
+        len: usize,
+        /// The live piece's first value.
+        other: usize,
+        /// The live piece's length.
+        other_len: usize,
+    },
     /// Sites that can't be halved for the next stage.
     #[error("{height} × {width} sites can't be halved: both sides must be even")]
     Odd {

@@ -19,6 +19,7 @@ pub mod gelu;
 pub mod grn;
 pub mod layer_norm;
 pub mod linear;
+pub mod memory;
 pub mod residual;
 pub mod rows;
 pub mod simd;

@@ -8,6 +8,7 @@ mod depthwise;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod memory;
 mod optimizer;
 mod rearrange;
 mod reference;
