@@ -1,5 +1,5 @@
-//! The optimizer: one pass over a parameter for clipping, AdamW and the exponential moving average,
-//! and the sum of squares that the gradients' norm is made of.
+//! The optimizer: one pass over a parameter for clipping, AdamW and the exponential moving average
+//! (or that average alone), sums of gradients, and the sum of squares that their norm is made of.
 
 use rayon::prelude::*;
 
@@ -151,11 +151,72 @@ impl Kernel for Update<'_> {
             simd.store_at(v, second, start);
             simd.store_at(p, param, start);
             if let Some(average) = &mut average {
-                let kept = simd.mul(average_keep, simd.load_at(average, start));
-                simd.store_at(simd.mul_add(average_rest, p, kept), average, start);
+                let averaged = averaged(simd, [average_keep, average_rest], average, p, start);
+                simd.store_at(averaged, average, start);
             }
         }
     }
+}
+
+/// keep · average\[start..\] + rest · param
+#[inline(always)]
+fn averaged<S: Simd>(
+    simd: S,
+    [keep, rest]: [S::Vector; 2],
+    average: &[f32],
+    param: S::Vector,
+    start: usize,
+) -> S::Vector {
+    simd.mul_add(rest, param, simd.mul(keep, simd.load_at(average, start)))
+}
+
+/// average ← decay · average + (1 − decay) · param, bit for bit as [`adamw`] does it: for parameters
+/// that are updated in one pass and averaged in another.
+///
+/// # Errors
+/// Where lengths differ.
+pub fn average(average: &mut [f32], param: &[f32], decay: f64) -> Result<(), KernelError> {
+    check_length("adamw::average", "param", param.len(), average.len())?;
+    let level = simd::level();
+    average
+        .par_chunks_mut(TASK_VALUES)
+        .zip(param.par_chunks(TASK_VALUES))
+        .for_each(|(average, param)| dispatch(level, Average { average, param, decay }));
+    Ok(())
+}
+
+struct Average<'a> {
+    average: &'a mut [f32],
+    param: &'a [f32],
+    decay: f64,
+}
+
+impl Kernel for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { average, param, decay } = self;
+        let factors = [simd.splat(decay as f32), simd.splat((1.0 - decay) as f32)];
+        for start in (0..param.len()).step_by(LANES) {
+            let averaged = averaged(simd, factors, average, simd.load_at(param, start), start);
+            simd.store_at(averaged, average, start);
+        }
+    }
+}
+
+/// sum ← sum + more: the gradients of one micro-batch added to those before it.
+///
+/// # Errors
+/// Where lengths differ.
+pub fn accumulate(sum: &mut [f32], more: &[f32]) -> Result<(), KernelError> {
+    check_length("adamw::accumulate", "more", more.len(), sum.len())?;
+    sum.par_chunks_mut(TASK_VALUES).zip(more.par_chunks(TASK_VALUES)).for_each(|(sum, more)| {
+        for (sum, more) in sum.iter_mut().zip(more) {
+            *sum += more;
+        }
+    });
+    Ok(())
 }
 
 /// Σ x², in double precision, in an order that doesn't depend on the number of threads.

@@ -8,7 +8,8 @@
 //! chosen at run time ([`simd`]); every kernel is written once over vectors of eight lanes, of which
 //! there are a portable, an AVX2 + FMA, an AVX-512 and a NEON form.
 //!
-//! `out` slices are written completely and never read, so [`buffer`] may provide them.
+//! `out` slices are written completely and never read, so [`buffer`] or a piece of a [`memory`] may
+//! provide them.
 
 pub mod adamw;
 #[cfg(feature = "allocator")]

@@ -1,4 +1,4 @@
-use fcmae_kernels::adamw::{AdamW, State, adamw, sum_of_squares};
+use fcmae_kernels::adamw::{AdamW, State, accumulate, adamw, average, sum_of_squares};
 use fcmae_kernels::simd::{levels, with_level};
 
 use crate::compare::*;
@@ -87,6 +87,53 @@ fn gradients_are_scaled_and_the_average_follows_the_parameter() {
         })
         .collect();
     assert_close(&scaled[3], &expected, 1e-6, "average");
+}
+
+#[test]
+fn the_average_alone_has_the_bits_of_the_update() {
+    let rng = &mut generator(43);
+    for len in [0, 1, 70_001] {
+        let [grad, start, before] = [0; 3].map(|_| random(rng, len, 1.0));
+        for &level in levels() {
+            let mut param = start.clone();
+            let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
+            let mut expected = before.clone();
+            let state = State {
+                param: &mut param,
+                first: &mut first,
+                second: &mut second,
+                average: Some(&mut expected),
+            };
+            let settings = AdamW { average_decay: 0.9999, ..SETTINGS };
+            with_level(level, || adamw(state, &grad, &settings)).unwrap();
+            let mut found = before.clone();
+            with_level(level, || average(&mut found, &param, 0.9999)).unwrap();
+            assert!(found == expected, "{len} values ({level:?})");
+            let double: Vec<f64> = before
+                .iter()
+                .zip(&param)
+                .map(|(a, p)| 0.9999 * f64::from(*a) + (1.0 - 0.9999) * f64::from(*p))
+                .collect();
+            assert_close(&found, &double, 1e-6, "average");
+        }
+    }
+    let mut values = [1.0; 3];
+    assert!(average(&mut values, &[0.0; 2], 0.5).unwrap_err().to_string().contains("param"));
+    assert_eq!(values, [1.0; 3]);
+}
+
+#[test]
+fn gradients_are_accumulated() {
+    let rng = &mut generator(44);
+    for len in [0, 5, 70_001] {
+        let (mut sum, more) = (random(rng, len, 1.0), random(rng, len, 1.0));
+        let expected: Vec<f32> = sum.iter().zip(&more).map(|(sum, more)| sum + more).collect();
+        accumulate(&mut sum, &more).unwrap();
+        assert_eq!(sum, expected);
+    }
+    let mut values = [1.0; 3];
+    assert!(accumulate(&mut values, &[0.0; 4]).unwrap_err().to_string().contains("more"));
+    assert_eq!(values, [1.0; 3]);
 }
 
 #[test]
