@@ -1,5 +1,5 @@
-//! Rows of a matrix: to choose some, to give gradients back to them, to standardize them, and the
-//! mean squared difference of two matrices.
+//! Rows of a matrix: to choose some, to scale them, to give gradients back to them, to standardize
+//! them, and the mean squared difference of two matrices.
 
 use rayon::prelude::*;
 
@@ -7,25 +7,36 @@ use crate::error::{KernelError, check_length, check_multiple, check_positive, pr
 use crate::simd::{self, Kernel, LANES, Simd, dispatch};
 use crate::tasks::{TASK_VALUES, rows_per_task};
 
-/// out\[k\] = x\[rows\[k\]\]: `[R, width]` → `[K, width]`.
+/// out\[k\] = x\[rows\[k\]\]: `[R, width]` → `[K, width]`. With a `filler`, `[width]`, the row R is the
+/// filler, as if it stood at the end of `x`.
 ///
 /// # Errors
 /// Where lengths don't fit or a row isn't there.
-pub fn select(x: &[f32], width: usize, rows: &[u32], out: &mut [f32]) -> Result<(), KernelError> {
+pub fn select(
+    x: &[f32],
+    width: usize,
+    rows: &[u32],
+    filler: Option<&[f32]>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
     let operation = "rows::select";
-    check_rows(operation, x.len(), width, rows)?;
-    check_length(operation, "out", out.len(), product(operation, &[rows.len(), width])?)?;
+    let lengths = [("x", x.len()), ("out", out.len())];
+    let count = check_selection(operation, lengths, width, rows, filler.map(<[f32]>::len))?;
     let task = rows_per_task(width);
     out.par_chunks_mut(task * width).zip(rows.par_chunks(task)).for_each(|(out, rows)| {
         for (out, &row) in out.chunks_exact_mut(width).zip(rows) {
-            out.copy_from_slice(&x[row as usize * width..][..width]);
+            let row = row as usize;
+            out.copy_from_slice(match filler {
+                Some(filler) if row == count => filler,
+                _ => &x[row * width..][..width],
+            });
         }
     });
     Ok(())
 }
 
-/// The gradient of [`select`] with respect to `x`: each row of `out` is the sum of the rows of `grad`
-/// that were copied from it, in their order; zeros where none was.
+/// The gradients of [`select`]: with respect to `x` in `out`, and to the filler in `filler`. Each row
+/// is the sum of the rows of `grad` that were copied from it, in their order; zeros where none was.
 ///
 /// # Errors
 /// As [`select`].
@@ -34,17 +45,18 @@ pub fn select_backward(
     width: usize,
     rows: &[u32],
     out: &mut [f32],
+    filler: Option<&mut [f32]>,
 ) -> Result<(), KernelError> {
     let operation = "rows::select_backward";
-    check_rows(operation, out.len(), width, rows)?;
-    check_length(operation, "grad", grad.len(), product(operation, &[rows.len(), width])?)?;
-    // Where each row's gradients lie, the rows' lists one after the other.
-    let count = out.len() / width;
-    let mut starts = vec![0usize; count + 1];
+    let lengths = [("out", out.len()), ("grad", grad.len())];
+    let count =
+        check_selection(operation, lengths, width, rows, filler.as_deref().map(<[f32]>::len))?;
+    // Where each row's gradients lie, the rows' lists one after the other, the filler's last.
+    let mut starts = vec![0usize; count + 2];
     for &row in rows {
         starts[row as usize + 1] += 1;
     }
-    for row in 0..count {
+    for row in 0..=count {
         starts[row + 1] += starts[row];
     }
     let mut next = starts.clone();
@@ -53,28 +65,144 @@ pub fn select_backward(
         sources[next[row as usize]] = source;
         next[row as usize] += 1;
     }
-    out.par_chunks_mut(width).enumerate().for_each(|(row, out)| {
+    // The columns from `first` of a row's gradient.
+    let sum = |row: usize, first: usize, out: &mut [f32]| {
         out.fill(0.0);
         for &source in &sources[starts[row]..starts[row + 1]] {
-            for (out, grad) in out.iter_mut().zip(&grad[source * width..][..width]) {
+            for (out, grad) in out.iter_mut().zip(&grad[source * width + first..]) {
                 *out += grad;
             }
         }
-    });
+    };
+    out.par_chunks_mut(width).enumerate().for_each(|(row, out)| sum(row, 0, out));
+    if let Some(filler) = filler {
+        // Many rows are the filler, so its columns are shared out.
+        filler
+            .par_chunks_mut(FILLER_COLUMNS)
+            .enumerate()
+            .for_each(|(task, out)| sum(count, task * FILLER_COLUMNS, out));
+    }
     Ok(())
 }
 
-fn check_rows(
+/// Columns of the filler's gradient that make one task: some cache lines of each row.
+const FILLER_COLUMNS: usize = 64;
+
+/// Checks the lengths of a matrix and of the chosen rows, both by name, and of the filler; returns
+/// the matrix's number of rows.
+fn check_selection(
     operation: &'static str,
-    values: usize,
+    [(matrix, values), (chosen, chosen_values)]: [(&'static str, usize); 2],
     width: usize,
     rows: &[u32],
+    filler: Option<usize>,
+) -> Result<usize, KernelError> {
+    check_positive(operation, "width", width)?;
+    let count = check_multiple(operation, matrix, values, width)?;
+    if let Some(filler) = filler {
+        check_length(operation, "filler", filler, width)?;
+    }
+    let there = count + usize::from(filler.is_some());
+    if let Some(&row) = rows.iter().find(|&&row| row as usize >= there) {
+        return Err(KernelError::RowOutside { operation, row, rows: there });
+    }
+    check_length(operation, chosen, chosen_values, product(operation, &[rows.len(), width])?)?;
+    Ok(count)
+}
+
+/// out\[r\] = scale\[r\] · x\[r\]: each row of `[R, width]` times its own number of `scale`, `[R]`.
+///
+/// # Errors
+/// Where lengths don't fit or are zero.
+pub fn scale(x: &[f32], width: usize, scale: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+    let operation = "rows::scale";
+    check_scales(operation, x, width, scale)?;
+    check_length(operation, "out", out.len(), x.len())?;
+    scaled(x, width, scale, out);
+    Ok(())
+}
+
+/// The gradients of [`scale`], from the gradient `grad` with respect to its output: with respect to
+/// `x` in `dx`, scale\[r\] · grad\[r\], and to `scale` in `dscale`, Σ over the row of grad · x.
+///
+/// # Errors
+/// As [`scale`].
+pub fn scale_backward(
+    x: &[f32],
+    width: usize,
+    scale: &[f32],
+    grad: &[f32],
+    dx: &mut [f32],
+    dscale: &mut [f32],
+) -> Result<(), KernelError> {
+    let operation = "rows::scale_backward";
+    check_scales(operation, x, width, scale)?;
+    check_length(operation, "grad", grad.len(), x.len())?;
+    check_length(operation, "dx", dx.len(), x.len())?;
+    check_length(operation, "dscale", dscale.len(), scale.len())?;
+    scaled(grad, width, scale, dx);
+    let level = simd::level();
+    let task = rows_per_task(width);
+    dscale
+        .par_chunks_mut(task)
+        .zip(x.par_chunks(task * width))
+        .zip(grad.par_chunks(task * width))
+        .for_each(|((out, x), grad)| dispatch(level, RowProducts { x, grad, width, out }));
+    Ok(())
+}
+
+fn check_scales(
+    operation: &'static str,
+    x: &[f32],
+    width: usize,
+    scale: &[f32],
 ) -> Result<(), KernelError> {
     check_positive(operation, "width", width)?;
-    let count = check_multiple(operation, "x", values, width)?;
-    match rows.iter().find(|&&row| row as usize >= count) {
-        Some(&row) => Err(KernelError::RowOutside { operation, row, rows: count }),
-        None => Ok(()),
+    let rows = check_multiple(operation, "x", x.len(), width)?;
+    check_length(operation, "scale", scale.len(), rows)
+}
+
+fn scaled(x: &[f32], width: usize, scale: &[f32], out: &mut [f32]) {
+    let task = rows_per_task(width);
+    out.par_chunks_mut(task * width)
+        .zip(x.par_chunks(task * width))
+        .zip(scale.par_chunks(task))
+        .for_each(|((out, x), scale)| {
+            let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width));
+            for ((out, x), scale) in rows.zip(scale) {
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out = scale * x;
+                }
+            }
+        });
+}
+
+/// out\[r\] = Σ over the row of grad · x.
+struct RowProducts<'a> {
+    x: &'a [f32],
+    grad: &'a [f32],
+    width: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for RowProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, grad, width, out } = self;
+        let rows = x.chunks_exact(width).zip(grad.chunks_exact(width));
+        for (out, (x, grad)) in out.iter_mut().zip(rows) {
+            let mut total = 0.0;
+            for (x, grad) in x.chunks(TOGETHER).zip(grad.chunks(TOGETHER)) {
+                let mut sum = simd.splat(0.0);
+                for start in (0..x.len()).step_by(LANES) {
+                    sum = simd.mul_add(simd.load_at(x, start), simd.load_at(grad, start), sum);
+                }
+                total += f64::from(simd.sum(sum));
+            }
+            *out = total as f32;
+        }
     }
 }
 
@@ -153,7 +281,10 @@ pub fn mean_squared_difference(a: &[f32], b: &[f32]) -> Result<f32, KernelError>
     Ok((sums.iter().sum::<f64>() / a.len() as f64) as f32)
 }
 
-/// Σ (a − b)², the lanes' sums added in double precision every few hundred values.
+/// Values whose sum is kept in lanes, before it is added to the others' in double precision.
+const TOGETHER: usize = 512;
+
+/// Σ (a − b)².
 struct SquaredDifference<'a> {
     a: &'a [f32],
     b: &'a [f32],
@@ -164,7 +295,6 @@ impl Kernel for SquaredDifference<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        const TOGETHER: usize = 512;
         let mut total = 0.0;
         for (a, b) in self.a.chunks(TOGETHER).zip(self.b.chunks(TOGETHER)) {
             let mut sum = simd.splat(0.0);

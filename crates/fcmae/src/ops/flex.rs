@@ -459,7 +459,9 @@ impl ConvNextOps for Flex {
         }
         let x = Dense::new(x);
         let width = x.last();
-        filled(Shape::from([rows.len(), width]), |out| rows::select(x.values(), width, &rows, out))
+        filled(Shape::from([rows.len(), width]), |out| {
+            rows::select(x.values(), width, &rows, None, out)
+        })
     }
 
     fn select_rows_backward(
@@ -473,7 +475,7 @@ impl ConvNextOps for Flex {
         let grad = Dense::new(grad);
         let width = grad.last();
         filled(Shape::from([count, width]), |out| {
-            rows::select_backward(grad.values(), width, &rows, out)
+            rows::select_backward(grad.values(), width, &rows, out, None)
         })
     }
 

@@ -1,5 +1,6 @@
 use fcmae_kernels::rows::{
-    mean_squared_difference, mean_squared_difference_backward, select, select_backward, standardize,
+    mean_squared_difference, mean_squared_difference_backward, scale, scale_backward, select,
+    select_backward, standardize,
 };
 use fcmae_kernels::simd::{levels, with_level};
 
@@ -13,13 +14,13 @@ fn rows_are_chosen_and_their_gradients_given_back() {
     {
         let x = random(rng, count * width, 1.0);
         let mut found = vec![f32::NAN; rows.len() * width];
-        select(&x, width, &rows, &mut found).unwrap();
+        select(&x, width, &rows, None, &mut found).unwrap();
         for (found, &row) in found.chunks(width).zip(&rows) {
             assert_eq!(found, &x[row as usize * width..][..width]);
         }
         let grad = random(rng, found.len(), 1.0);
         let mut back = vec![f32::NAN; x.len()];
-        select_backward(&grad, width, &rows, &mut back).unwrap();
+        select_backward(&grad, width, &rows, &mut back, None).unwrap();
         // ⟨select(x), grad⟩ = ⟨x, select_backward(grad)⟩, and nothing else is changed.
         let mut expected = vec![0.0f64; x.len()];
         for (grad, &row) in grad.chunks(width).zip(&rows) {
@@ -31,10 +32,121 @@ fn rows_are_chosen_and_their_gradients_given_back() {
             assert_close(&back, &expected, 1e-6, "gradients of chosen rows");
         }
     }
-    let error = select(&[0.0; 6], 3, &[0, 2], &mut [0.0; 6]).unwrap_err().to_string();
-    assert!(error.contains("row 2"), "{error}");
-    assert!(select(&[0.0; 6], 3, &[0], &mut [0.0; 6]).is_err());
-    assert!(select_backward(&[0.0; 3], 0, &[0], &mut [0.0; 6]).is_err());
+}
+
+#[test]
+fn the_row_after_the_last_is_the_filler() {
+    let rng = &mut generator(74);
+    for (count, width, rows) in [
+        (3, 5, vec![3, 2, 3, 0, 3, 2]),
+        (1, 1, vec![]),
+        (2, 3, vec![1, 0]),
+        (50, 700, (0..4000).map(|i| (i * 37 % 83).min(50)).collect::<Vec<u32>>()),
+    ] {
+        let (x, filler) = (random(rng, count * width, 1.0), random(rng, width, 1.0));
+        let mut found = vec![f32::NAN; rows.len() * width];
+        select(&x, width, &rows, Some(&filler), &mut found).unwrap();
+        let mut expected = vec![f32::NAN; found.len()];
+        let whole = [&x[..], &filler].concat();
+        select(&whole, width, &rows, None, &mut expected).unwrap();
+        assert_eq!(found, expected);
+
+        // To the last bit the sums that plain code adds up in order.
+        let grad = random(rng, found.len(), 1.0);
+        let mut expected = vec![0.0f32; whole.len()];
+        for (grad, &row) in grad.chunks(width).zip(&rows) {
+            for (sum, grad) in expected[row as usize * width..].iter_mut().zip(grad) {
+                *sum += grad;
+            }
+        }
+        let mut back = vec![f32::NAN; whole.len()];
+        let (out, last) = back.split_at_mut(x.len());
+        select_backward(&grad, width, &rows, out, Some(last)).unwrap();
+        assert_eq!(back, expected);
+        let mut back = vec![f32::NAN; whole.len()];
+        select_backward(&grad, width, &rows, &mut back, None).unwrap();
+        assert_eq!(back, expected);
+    }
+}
+
+#[test]
+fn rows_and_fillers_that_are_not_there_are_refused() {
+    let (x, filler, mut out) = ([0.0; 6], [0.0; 3], [7.0; 6]);
+    for (width, rows, filler, word) in [
+        (3, [0, 2], None, "row 2"),
+        (3, [0, 3], Some(&filler[..]), "row 3"),
+        (3, [0, 2], Some(&filler[..2]), "`filler`"),
+        (2, [0, 1], None, "`out`"),
+        (0, [0, 1], None, "`width`"),
+        (4, [0, 1], None, "`x`"),
+    ] {
+        let error = select(&x, width, &rows, filler, &mut out).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(select(&x, 3, &[0], None, &mut out).is_err());
+    let mut last = [7.0; 3];
+    for (width, rows, filler, word) in [
+        (3, [0, 2], None, "row 2"),
+        (3, [0, 3], Some(&mut last[..]), "row 3"),
+        (3, [0, 2], Some(&mut [7.0; 2][..]), "`filler`"),
+        (2, [0, 1], None, "`grad`"),
+        (0, [0, 1], None, "`width`"),
+        (4, [0, 1], None, "`out`"),
+    ] {
+        let error = select_backward(&x, width, &rows, &mut out, filler).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    assert_eq!((out, last), ([7.0; 6], [7.0; 3]));
+}
+
+#[test]
+fn rows_are_scaled_and_their_gradients_given_back() {
+    let rng = &mut generator(75);
+    for (rows, width) in [(1, 1), (4, 3), (40_000, 1), (3, 4096), (17, 3001)] {
+        let what = format!("[{rows}, {width}]");
+        let (x, grad) = (random(rng, rows * width, 1.0), random(rng, rows * width, 1.0));
+        let factors = random(rng, rows, 2.0);
+        let scaled = |x: &[f32]| -> Vec<f64> {
+            let value = |(i, x): (usize, &f32)| f64::from(*x) * f64::from(factors[i / width]);
+            x.iter().enumerate().map(value).collect()
+        };
+        let mut out = vec![f32::NAN; x.len()];
+        scale(&x, width, &factors, &mut out).unwrap();
+        assert_close(&out, &scaled(&x), 1e-7, &what);
+
+        let products: Vec<f64> = double(&x)
+            .chunks(width)
+            .zip(double(&grad).chunks(width))
+            .map(|(x, grad)| dot(x, grad))
+            .collect();
+        let mut dx = vec![f32::NAN; x.len()];
+        assert_levels(&products, 1e-6, &what, |dscale| {
+            scale_backward(&x, width, &factors, &grad, &mut dx, dscale).unwrap();
+        });
+        assert_close(&dx, &scaled(&grad), 1e-7, &what);
+    }
+    let mut out = [7.0; 6];
+    for (values, width, factors, word) in
+        [(6, 0, 2, "`width`"), (5, 3, 2, "`x`"), (6, 3, 3, "`scale`"), (3, 3, 1, "`out`")]
+    {
+        let error = scale(&vec![0.0; values], width, &vec![0.0; factors], &mut out).unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let mut sums = [7.0; 2];
+    for (width, factors, grads, dx, dscale, word) in [
+        (0, 2, 6, 6, 2, "`width`"),
+        (4, 2, 6, 6, 2, "`x`"),
+        (3, 3, 6, 6, 2, "`scale`"),
+        (3, 2, 5, 6, 2, "`grad`"),
+        (3, 2, 6, 5, 2, "`dx`"),
+        (3, 2, 6, 6, 1, "`dscale`"),
+    ] {
+        let (factors, grad) = (vec![0.0; factors], vec![0.0; grads]);
+        let (dx, dscale) = (&mut out[..dx], &mut sums[..dscale]);
+        let error = scale_backward(&[0.0; 6], width, &factors, &grad, dx, dscale).unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    assert_eq!((out, sums), ([7.0; 6], [7.0; 2]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, residual};
+use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, residual, rows};
 
 use crate::compare::*;
 use crate::depthwise::{Case, random_patches};
@@ -71,6 +71,19 @@ fn everything(case: &Case) -> Vec<u32> {
         out.copy_from_slice(x);
         adamw::average(out, grad, 0.9).unwrap();
         adamw::accumulate(out, grad).unwrap();
+    });
+    // Every third row is the filler.
+    let chosen: Vec<u32> =
+        (0..rows).map(|row| if row % 3 == 0 { rows } else { row } as u32).collect();
+    run(len, &|out| rows::select(x, channels, &chosen, Some(bias), out).unwrap());
+    run(len + channels, &|out| {
+        let (out, filler) = out.split_at_mut(len);
+        rows::select_backward(grad, channels, &chosen, out, Some(filler)).unwrap();
+    });
+    run(len, &|out| rows::scale(x, channels, &grad[..rows], out).unwrap());
+    run(len + rows, &|out| {
+        let (dx, dscale) = out.split_at_mut(len);
+        rows::scale_backward(x, channels, &grad[..rows], grad, dx, dscale).unwrap();
     });
     let squares = adamw::sum_of_squares(x).to_bits();
     results.extend([squares as u32, (squares >> 32) as u32]);
