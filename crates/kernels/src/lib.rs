@@ -21,6 +21,7 @@ pub mod grn;
 pub mod layer_norm;
 pub mod linear;
 pub mod memory;
+pub mod pool;
 pub mod residual;
 pub mod rows;
 pub mod simd;

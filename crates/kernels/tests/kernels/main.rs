@@ -10,6 +10,7 @@ mod layer_norm;
 mod linear;
 mod memory;
 mod optimizer;
+mod pool;
 mod rearrange;
 mod reference;
 mod rows;

@@ -1,4 +1,4 @@
-use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, residual, rows};
+use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, pool, residual, rows};
 
 use crate::compare::*;
 use crate::depthwise::{Case, random_patches};
@@ -84,6 +84,10 @@ fn everything(case: &Case) -> Vec<u32> {
     run(len + rows, &|out| {
         let (dx, dscale) = out.split_at_mut(len);
         rows::scale_backward(x, channels, &grad[..rows], grad, dx, dscale).unwrap();
+    });
+    run(images * channels, &|out| pool::forward(x, images, channels, out).unwrap());
+    run(len, &|out| {
+        pool::backward(&grad[..images * channels], images, channels, out).unwrap();
     });
     let squares = adamw::sum_of_squares(x).to_bits();
     results.extend([squares as u32, (squares >> 32) as u32]);
