@@ -15,6 +15,7 @@ pub mod adamw;
 #[cfg(feature = "allocator")]
 pub mod allocator;
 pub mod block;
+pub mod cross_entropy;
 pub mod depthwise;
 pub mod gelu;
 pub mod grn;

@@ -4,6 +4,7 @@
 
 mod block;
 mod compare;
+mod cross_entropy;
 mod depthwise;
 mod gelu;
 mod layer_norm;

@@ -131,6 +131,15 @@ pub(crate) fn gelu_grn(
     out
 }
 
+/// Of each row of `classes` values.
+pub(crate) fn log_softmax(logits: &[f64], classes: usize) -> Vec<f64> {
+    let row = |row: &[f64]| {
+        let sum: f64 = row.iter().map(|x| x.exp()).sum();
+        row.iter().map(|x| (x.exp() / sum).ln()).collect::<Vec<f64>>()
+    };
+    logits.chunks_exact(classes).flat_map(row).collect()
+}
+
 /// a `[m, k]` times b `[k, n]`, both given by their element.
 pub(crate) fn product(
     (m, k, n): (usize, usize, usize),

@@ -1,4 +1,6 @@
-use fcmae_kernels::{Sites, adamw, depthwise, gelu, grn, layer_norm, linear, pool, residual, rows};
+use fcmae_kernels::{
+    Sites, adamw, cross_entropy, depthwise, gelu, grn, layer_norm, linear, pool, residual, rows,
+};
 
 use crate::compare::*;
 use crate::depthwise::{Case, random_patches};
@@ -88,6 +90,11 @@ fn everything(case: &Case) -> Vec<u32> {
     run(images * channels, &|out| pool::forward(x, images, channels, out).unwrap());
     run(len, &|out| {
         pool::backward(&grad[..images * channels], images, channels, out).unwrap();
+    });
+    run(len, &|out| cross_entropy::log_softmax(x, channels, out).unwrap());
+    run(len + 1, &|out| {
+        let (loss, out) = out.split_at_mut(1);
+        loss[0] = cross_entropy::cross_entropy(x, grad, channels, 2.0, Some(out)).unwrap();
     });
     let squares = adamw::sum_of_squares(x).to_bits();
     results.extend([squares as u32, (squares >> 32) as u32]);
