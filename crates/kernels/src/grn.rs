@@ -3,6 +3,10 @@
 //! With h = gelu(x) of one image, `[S, C]`: G_c = √(Σ over sites of h_c²), N_c = G_c / (mean of G +
 //! eps), out = gamma_c · (h_c · N_c) + beta_c + h_c. The norm is of each image alone: over all its
 //! sites, or its visible ones.
+//!
+//! Of the features after GELU there are variants: [`variant()`].
+
+mod variant;
 
 use rayon::prelude::*;
 
@@ -11,6 +15,8 @@ use crate::error::{KernelError, check_length, check_multiple, product};
 use crate::gelu;
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
 use crate::tasks::{add_parts, rows_per_task};
+
+pub use variant::{Aggregation, Normalization, Variant, variant, variant_backward};
 
 /// GRN of GELU of `x`, `[N, S, C]`, with N = `images` and C the length of `gamma`.
 ///
@@ -26,7 +32,7 @@ pub fn gelu_grn(
 ) -> Result<(), KernelError> {
     let operation = "gelu_grn";
     let channels = gamma.len();
-    let image = image_values(operation, x, images, channels)?;
+    let image = image_values(operation, "x", x, images, channels)?;
     check_length(operation, "beta", beta.len(), channels)?;
     check_length(operation, "out", out.len(), x.len())?;
     let level = simd::level();
@@ -64,7 +70,7 @@ pub fn gelu_grn_backward(
 ) -> Result<(), KernelError> {
     let operation = "gelu_grn_backward";
     let channels = gamma.len();
-    let image = image_values(operation, x, images, channels)?;
+    let image = image_values(operation, "x", x, images, channels)?;
     check_length(operation, "grad", grad.len(), x.len())?;
     check_length(operation, "gradients.x", gradients.x.len(), x.len())?;
     check_length(operation, "gradients.gamma", gradients.gamma.len(), channels)?;
@@ -86,15 +92,16 @@ pub fn gelu_grn_backward(
     Ok(())
 }
 
-/// Checks `x` and returns the values of one image, S · C.
+/// Checks the features and returns the values of one image, S · C.
 fn image_values(
     operation: &'static str,
-    x: &[f32],
+    argument: &'static str,
+    values: &[f32],
     images: usize,
     channels: usize,
 ) -> Result<usize, KernelError> {
     let row = product(operation, &[images, channels])?;
-    Ok(check_multiple(operation, "x", x.len(), row)? * channels)
+    Ok(check_multiple(operation, argument, values.len(), row)? * channels)
 }
 
 /// The norms of one image.

@@ -7,6 +7,7 @@ mod compare;
 mod cross_entropy;
 mod depthwise;
 mod gelu;
+mod grn_variants;
 mod layer_norm;
 mod linear;
 mod memory;

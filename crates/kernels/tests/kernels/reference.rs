@@ -1,5 +1,7 @@
 //! The operations as their formulas read, in double precision.
 
+use fcmae_kernels::grn::{Aggregation, Normalization, Variant};
+
 /// The masked-dense depthwise convolution of one image `[H, W, C]`: input and output multiplied by
 /// the mask `[H, W]`.
 pub(crate) fn depthwise(
@@ -129,6 +131,58 @@ pub(crate) fn gelu_grn(
         }));
     }
     out
+}
+
+/// N of a variant of GRN, `[N, C]`. A root's argument is no smaller than the smallest `f32`.
+pub(crate) fn grn_response(
+    h: &[f64],
+    channels: usize,
+    kind: &Variant,
+    images: usize,
+    eps: f64,
+) -> Vec<f64> {
+    let root = |squares: f64| squares.max(f64::from(f32::MIN_POSITIVE)).sqrt();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let mut response = Vec::new();
+    for h in h.chunks_exact(h.len() / images) {
+        let mut g = Vec::new();
+        for c in 0..channels {
+            let channel: Vec<f64> = h.iter().skip(c).step_by(channels).copied().collect();
+            g.push(match kind.aggregation {
+                Aggregation::L2 => root(channel.iter().map(|h| h.powi(2)).sum()),
+                Aggregation::L1 => channel.iter().map(|h| h.abs()).sum(),
+                Aggregation::Average => mean(&channel),
+            });
+        }
+        let total = g.iter().sum::<f64>();
+        let centred: Vec<f64> = g.iter().map(|value| value - mean(&g)).collect();
+        let squares: Vec<f64> = centred.iter().map(|c| c.powi(2)).collect();
+        response.extend((0..channels).map(|c| match kind.normalization {
+            Normalization::Mean => g[c] / (mean(&g) + eps),
+            Normalization::Inverse => 1.0 / (total + eps),
+            Normalization::Sum => g[c] / (total + eps),
+            Normalization::Standardize => centred[c] / (root(mean(&squares)) + eps),
+        }));
+    }
+    response
+}
+
+pub(crate) fn grn_variant(
+    h: &[f64],
+    gamma: &[f64],
+    beta: &[f64],
+    images: usize,
+    kind: &Variant,
+    eps: f64,
+) -> Vec<f64> {
+    let channels = gamma.len();
+    let response = grn_response(h, channels, kind, images, eps);
+    let image = h.len() / images;
+    let value = |(i, h): (usize, &f64)| {
+        let (n, c) = (i / image, i % channels);
+        gamma[c] * (h * response[n * channels + c]) + beta[c] + if kind.skip { *h } else { 0.0 }
+    };
+    h.iter().enumerate().map(value).collect()
 }
 
 /// Of each row of `classes` values.

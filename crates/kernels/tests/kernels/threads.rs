@@ -4,6 +4,7 @@ use fcmae_kernels::{
 
 use crate::compare::*;
 use crate::depthwise::{Case, random_patches};
+use crate::grn_variants::variants;
 
 /// Everything the kernels write for some features, as bits.
 fn everything(case: &Case) -> Vec<u32> {
@@ -96,6 +97,15 @@ fn everything(case: &Case) -> Vec<u32> {
         let (loss, out) = out.split_at_mut(1);
         loss[0] = cross_entropy::cross_entropy(x, grad, channels, 2.0, Some(out)).unwrap();
     });
+    for kind in variants() {
+        run(len, &|out| grn::variant(x, bias, bias, images, &kind, 1e-6, out).unwrap());
+        run(len + 2 * channels, &|out| {
+            let (dx, rest) = out.split_at_mut(len);
+            let (gamma, beta) = rest.split_at_mut(channels);
+            let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
+            grn::variant_backward(x, bias, grad, images, &kind, 1e-6, gradients).unwrap();
+        });
+    }
     let squares = adamw::sum_of_squares(x).to_bits();
     results.extend([squares as u32, (squares >> 32) as u32]);
     assert!(!results.contains(&f32::NAN.to_bits()), "all is written");
