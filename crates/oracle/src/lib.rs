@@ -7,6 +7,7 @@
 
 mod array;
 mod error_function;
+pub mod network;
 mod var;
 
 pub use array::Array;

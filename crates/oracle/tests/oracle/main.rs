@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod error_function;
+mod network;
 mod primitives;
 
 use fcmae_oracle::{Array, Var};
