@@ -3,6 +3,7 @@
     bash benches/compare/run                             # all, an hour or two
     bash benches/compare/run --only inference,finetune   # these groups alone; the others' numbers stay
     bash benches/compare/run --quick                     # see in minutes that everything works
+    bash benches/compare/run --before PROGRAM            # an earlier fcmae as one more side
 
 README.md says how it is measured and what is written.
 """
@@ -10,6 +11,7 @@ README.md says how it is measured and what is written.
 import argparse
 import contextlib
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -24,6 +26,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+import before
 import pictures
 import report
 from quiet import ALLOWED, Watch
@@ -56,6 +59,16 @@ class Row:
     @property
     def name(self) -> str:
         return f"{self.group} {self.size} {self.batch}" if self.work != "load" else self.group
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        if self.group == "matrix":
+            return "product of two 1024 × 1024 matrices"
+        if self.work == "load":
+            return f"loading, {self.image}²"
+        hidden = f", {100 * self.mask_ratio:.0f} % hidden" if self.group == "growth" else ""
+        return f"{report.WORK[self.work]}, {self.size}, batch {self.batch}, {self.image}²{hidden}"
 
     def options(self, threads: int) -> list:
         """For the workers of both sides."""
@@ -115,6 +128,12 @@ class Comparison:
         self.turn = 0.2 if args.quick else args.turn
         self.results = report.read(args.results)
         self.results.setdefault("rows", {})
+        if args.before:
+            self.paired = report.read(args.paired)
+            programs = {"before": before.program(args.before), "fcmae": before.program(args.fcmae)}
+            # Rows of two other programs say nothing about these.
+            if self.paired.get("programs") != programs:
+                self.paired = {"programs": programs, "rows": {}}
         self.environment = {
             # No pool of compiling processes stays behind, and nothing is compiled twice.
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
@@ -123,10 +142,23 @@ class Comparison:
 
     # Workers.
 
-    def ours(self, row: Row, data: Path | None = None) -> Worker:
+    def ours(self, row: Row, data: Path | None = None, program: Path | None = None) -> Worker:
         extra = ["--data", data] if data else []
-        command = [self.fcmae, "bench", "--worker", "--work", row.work, *row.options(self.threads), *extra]
-        return Worker("fcmae", command)
+        command = [program or self.fcmae, "bench", "--worker", "--work", row.work]
+        command += [*row.options(self.threads), *extra]
+        return Worker("before" if program else "fcmae", command)
+
+    def earlier(self, stack, name: str, row: Row, data: Path | None = None) -> tuple[Worker, int] | None:
+        """The earlier program's worker and the steps of its turn, where it is asked for and can do the row."""
+        if not self.args.before:
+            return None
+        worker = stack.enter_context(self.ours(row, data, self.args.before))
+        try:
+            return worker, self.warmed(worker)
+        except Failed as failure:
+            say(f"{name}: {failure}")
+            self.keep_pair(name, {"label": row.label, "failed": str(failure)})
+            return None
 
     def theirs(self, row: Row, name: str, words: str, data: Path | None = None) -> Worker:
         extra = ["--data", data] if data else []
@@ -199,12 +231,15 @@ class Comparison:
         return tried
 
     def contest(self, row: Row, data: Path | None = None) -> dict:
-        """Trial of all variants, then rounds of the fastest and fcmae."""
-        say(f"{row.name}: trial")
-        tried = self.trial(row, data)
+        """Trial of all variants, then rounds of the fastest, fcmae and the earlier fcmae."""
+        tried = {}
+        if not self.args.only_before:
+            say(f"{row.name}: trial")
+            tried = self.trial(row, data)
         ranked = sorted((found["seconds"], name) for name, found in tried.items() if "seconds" in found)
         contenders = [name for seconds, name in ranked if seconds <= CONTENDER * ranked[0][0]][:CONTENDERS]
-        say(f"{row.name}: {self.rounds} rounds against {' and '.join(contenders)}")
+        against = [*contenders, *(["the earlier program"] if self.args.before else [])]
+        say(f"{row.name}: {self.rounds} rounds against {' and '.join(against)}")
         has_network = row.work != "load"
         rounds = []
         with contextlib.ExitStack() as stack:
@@ -214,20 +249,29 @@ class Comparison:
             }
             workers["fcmae"] = stack.enter_context(self.ours(row, data))
             counts = {name: self.warmed(worker) for name, worker in workers.items()}
+            if earlier := self.earlier(stack, row.name, row, data):
+                workers["before"], counts["before"] = earlier
             for number in range(self.rounds):
                 found = {"seconds": {}, "foreign_share": 0.0, "idle_share": 0.0}
-                # Every other round the other way, so that a machine that slows down favours nobody.
-                for name in list(workers) if number % 2 == 0 else reversed(workers):
-                    worker, rated = workers[name], name == "fcmae" and has_network
+                for name in in_turn(workers, number):
+                    # The earlier program likewise, so that neither comes to its steps better warmed.
+                    worker, rated = workers[name], name in ("fcmae", "before") and has_network
                     turn = partial(self.take_turn, worker, counts[name], rated)
                     (seconds, rate), foreign, idle = self.quietly(worker, turn)
                     found["seconds"][name] = seconds
-                    if rated:
+                    if rated and name == "fcmae":
                         found["matrix_gflops"] = rate
                     found["foreign_share"] = max(found["foreign_share"], foreign)
                     found["idle_share"] = max(found["idle_share"], idle)
                 rounds.append(found)
             last = {name: worker.last for name, worker in workers.items()}
+        if "before" in workers:
+            self.pair(row.name, row, rounds, last)
+            last.pop("before")
+            for found in rounds:
+                found["seconds"].pop("before")
+        if self.args.only_before:
+            return {}
         result = {
             **{"group": row.group, "work": row.work, "size": row.size if has_network else None},
             **{"batch": last["fcmae"]["images"], "image": row.image, "threads": self.threads},
@@ -255,24 +299,47 @@ class Comparison:
                     row = Row(row.group, row.work, row.size, min(2, row.batch), 64)
                 self.keep(row.name, self.contest(row))
 
+    def pair(self, name: str, row: Row, rounds: list, last: dict) -> None:
+        """Keeps what fcmae and the earlier program did in the same rounds."""
+        rounds = [
+            {
+                "seconds": {side: found["seconds"][side] for side in ("before", "fcmae")},
+                "foreign_share": found["foreign_share"],
+            }
+            for found in rounds
+        ]
+        peaks = {side: last[side]["peak_memory_bytes"] for side in ("before", "fcmae")}
+        found = {
+            **{"label": row.label, "unit": "images/s", "batch": last["fcmae"]["images"]},
+            **{"rounds": rounds, "peak_memory_bytes": peaks, "summary": before.summary(rounds, peaks)},
+        }
+        self.keep_pair(name, found)
+
     def matrix(self) -> None:
         """torch.mm and fcmae's own product of 1024 × 1024 matrices."""
         row = Row("matrix", "predict", "atto", 1, 64)
+        theirs = [sys.executable, HERE / "opponents.py", "matrix", "mm", *row.options(self.threads)]
         rounds = []
-        with (
-            Worker(
-                "torch.mm",
-                [sys.executable, HERE / "opponents.py", "matrix", "mm", *row.options(self.threads)],
-                self.environment,
-            ) as theirs,
-            self.ours(row) as ours,
-        ):
-            workers = {"torch.mm": theirs, "fcmae": ours}
+        with contextlib.ExitStack() as stack:
+            workers = {}
+            if not self.args.only_before:
+                workers["torch.mm"] = stack.enter_context(Worker("torch.mm", theirs, self.environment))
+            workers["fcmae"] = stack.enter_context(self.ours(row))
+            if earlier := self.earlier(stack, "matrix", row):
+                workers["before"] = earlier[0]
             for worker in workers.values():
                 worker.matrix()
-            for _ in range(3 * self.rounds):
-                rounds.append({name: worker.matrix() for name, worker in workers.items()})
-        medians = {name: statistics.median(found[name] for found in rounds) for name in workers}
+            for number in range(3 * self.rounds):
+                rounds.append({name: workers[name].matrix() for name in in_turn(workers, number)})
+        if "before" in workers:
+            pairs = [{"gflops": {side: found[side] for side in ("before", "fcmae")}} for found in rounds]
+            found = {"label": row.label, "unit": "GFLOP/s", "rounds": pairs}
+            self.keep_pair("matrix", {**found, "summary": before.summary(pairs, None)})
+            for each in rounds:
+                each.pop("before")
+        if self.args.only_before:
+            return
+        medians = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
         ratio = statistics.median(found["fcmae"] / found["torch.mm"] for found in rounds)
         say(f"matrix: torch.mm {medians['torch.mm']:.0f} GFLOP/s, fcmae {medians['fcmae']:.0f}")
         self.keep(
@@ -298,17 +365,34 @@ class Comparison:
 
     def curve(self, name: str, rows: list) -> dict:
         """Steps of every point in turn, round after round."""
+        titles = [f"growth {name} {row.mask_ratio if name == 'visible' else row.image}" for row in rows]
         with contextlib.ExitStack() as stack:
-            workers = [stack.enter_context(self.ours(row)) for row in rows]
-            counts = [self.warmed(worker) for worker in workers]
-            seconds = [[] for _ in rows]
+            workers, counts = {}, {}
+            for point, row in enumerate(rows):
+                key = point, "fcmae"
+                workers[key] = stack.enter_context(self.ours(row))
+                counts[key] = self.warmed(workers[key])
+                if earlier := self.earlier(stack, titles[point], row):
+                    workers[point, "before"], counts[point, "before"] = earlier
+            rounds = [[] for _ in rows]
             for number in range(self.rounds):
-                points = range(len(rows))
-                for point in points if number % 2 == 0 else reversed(points):
+                for found in rounds:
+                    found.append({"seconds": {}, "foreign_share": 0.0})
+                for point, side in in_turn(workers, number):
                     # Short turns: many points share what the machine does meanwhile.
-                    worker, count = workers[point], max(FEWEST_STEPS, counts[point] // 2)
-                    seconds[point] += self.quietly(worker, partial(worker.steps, count))[0]
-            gflop = [worker.last["gflop_per_image"] for worker in workers]
+                    count = max(FEWEST_STEPS, counts[point, side] // 2)
+                    worker, found = workers[point, side], rounds[point][-1]
+                    found["seconds"][side], foreign, _ = self.quietly(worker, partial(worker.steps, count))
+                    found["foreign_share"] = max(found["foreign_share"], foreign)
+            last = [
+                {side: worker.last for (at, side), worker in workers.items() if at == point}
+                for point in range(len(rows))
+            ]
+        for point, answers in enumerate(last):
+            if "before" in answers:
+                self.pair(titles[point], rows[point], rounds[point], answers)
+        gflop = [answers["fcmae"]["gflop_per_image"] for answers in last]
+        seconds = [sum((found["seconds"]["fcmae"] for found in each), []) for each in rounds]
         points = []
         for row, times, work in zip(rows, seconds, gflop):
             patches = (row.image // 32) ** 2
@@ -324,50 +408,76 @@ class Comparison:
         say(f"growth {name}: at most {result['summary']['worst_percent']:.1f} % off the straight line")
         return result
 
+    def has_pictures(self, group: str) -> bool:
+        """Whether there are JPEG files or what draws them, which is said to be missing otherwise."""
+        there = self.args.data or all(importlib.util.find_spec(name) for name in ("numpy", "PIL"))
+        if not there:
+            say(f"{group}: left out: it needs --data, or Python with NumPy and Pillow")
+        return bool(there)
+
+    def draw(self, folder: Path, count: int) -> None:
+        """Makes a folder of pictures."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.args.data:
+            pictures.link(self.args.data, folder, count)
+        else:
+            pictures.draw(folder, count)
+
     def load(self) -> None:
         """Decoding and augmenting pictures, all of them in each step."""
+        if not self.has_pictures("load"):
+            return
         image = 64 if self.args.quick else 224
         count = 32 * max(2, self.threads)
         with tempfile.TemporaryDirectory(dir=self.folder) as data:
             data = Path(data)
-            if self.args.data:
-                pictures.link(self.args.data, data, count)
-            else:
-                pictures.draw(data, count)
+            self.draw(data, count)
             self.keep("load", self.contest(Row("load", "load", image=image), data))
 
     def start(self) -> None:
         """From nothing to a class: a process that reads weights and a picture."""
+        if not self.has_pictures("start"):
+            return
         weights, picture = self.folder / "atto", self.folder / "picture"
-        weights.mkdir(exist_ok=True)
-        picture.mkdir(exist_ok=True)
-        pictures.draw(picture, 1)
-        file = weights / "model.safetensors"
-        make = "import sys, timm, torch; from safetensors.torch import save_file; torch.manual_seed(0);"
-        make += "save_file(timm.create_model('convnextv2_atto').state_dict(), sys.argv[1])"
-        subprocess.run([sys.executable, "-c", make, str(file)], check=True)
+        self.draw(picture, 1)
         image = picture / "0000.jpg"
-        commands = {
-            "PyTorch + timm": [sys.executable, HERE / "predict_once.py", image, file, "atto", self.threads],
-            "fcmae": [self.fcmae, "predict", image, "--weights", weights, "--format", "json"],
-        }
+        commands = {}
+        if self.args.only_before:
+            self.train(weights)
+        else:
+            file = self.write_timm(weights)
+            script = HERE / "predict_once.py"
+            commands["PyTorch + timm"] = [sys.executable, script, image, file, "atto", self.threads]
+        programs = {"fcmae": self.fcmae, **({"before": self.args.before} if self.args.before else {})}
+        for name, program in programs.items():
+            commands[name] = [program, "predict", image, "--weights", weights, "--format", "json"]
         environment = {**os.environ, "RAYON_NUM_THREADS": str(self.threads)}
         seconds, answers = {name: [] for name in commands}, {}
-        for _ in range((2 if self.args.quick else STARTS) + 1):
-            for name, command in commands.items():
+        for number in range((2 if self.args.quick else STARTS) + 1):
+            for name in in_turn(commands, number):
                 since = time.perf_counter()
                 ended = subprocess.run(
-                    [str(part) for part in command], check=True, capture_output=True, env=environment
+                    [str(part) for part in commands[name]], check=True, capture_output=True, env=environment
                 )
                 seconds[name].append(time.perf_counter() - since)
                 answers[name] = ended.stdout
         # Random weights give no class a lead, so the likeliest ones must agree for all to be well.
-        theirs = answers["PyTorch + timm"].split()[0].decode()
-        ours = json.loads(answers["fcmae"])[0]["classes"][0]["class"]
-        if ours != theirs:
-            raise SystemExit(f"start: the sides see different classes, {ours} and {theirs}")
+        classes = {name: json.loads(answers[name])[0]["classes"][0]["class"] for name in programs}
+        if "PyTorch + timm" in answers:
+            classes["PyTorch + timm"] = answers["PyTorch + timm"].split()[0].decode()
+        if len(set(classes.values())) > 1:
+            raise SystemExit(f"start: the sides see different classes, {classes}")
         # The first of each reads from the disk.
         seconds = {name: times[1:] for name, times in seconds.items()}
+        if self.args.before:
+            pairs = [
+                {"seconds": {"before": [old], "fcmae": [new]}}
+                for old, new in zip(seconds.pop("before"), seconds["fcmae"])
+            ]
+            found = {"label": "start of a process to a class, atto", "unit": "ms", "rounds": pairs}
+            self.keep_pair("start", {**found, "summary": before.summary(pairs, None)})
+        if self.args.only_before:
+            return
         medians = {name: statistics.median(times) for name, times in seconds.items()}
         say("start: " + ", ".join(f"{name} {median:.2f} s" for name, median in medians.items()))
         found = {"seconds": medians, "ratio": medians["PyTorch + timm"] / medians["fcmae"]}
@@ -376,8 +486,41 @@ class Comparison:
             {"group": "start", "size": "atto", "threads": self.threads, "seconds": seconds, "summary": found},
         )
 
+    def write_timm(self, weights: Path) -> Path:
+        """Weights of timm's atto, drawn by it."""
+        weights.mkdir(exist_ok=True)
+        file = weights / "model.safetensors"
+        make = "import sys, timm, torch; from safetensors.torch import save_file; torch.manual_seed(0);"
+        make += "save_file(timm.create_model('convnextv2_atto').state_dict(), sys.argv[1])"
+        subprocess.run([sys.executable, "-c", make, str(file)], check=True)
+        return file
+
+    def train(self, run: Path) -> None:
+        """Weights without timm: by the earlier program, whose runs the current one reads."""
+        classes = self.folder / "classes"
+        for name in ("first", "second"):
+            self.draw(classes / name, 2)
+        settings = ("optim.epochs=1", "optim.warmup_epochs=0", "optim.batch=2", "data.image_size=[224,224]")
+        command = [self.args.before, "finetune", "--data", classes, "--from", "scratch", "--out", run]
+        command += [word for setting in settings for word in ("--set", setting)]
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+    def keep_pair(self, name: str, found: dict) -> None:
+        """Takes a row of the two programs into their own results, on disk at once."""
+        if "summary" in found:
+            ratio = found["summary"]
+            interval = f"{ratio['low']:.3f} to {ratio['high']:.3f}"
+            say(f"{name}: {ratio['ratio']:.3f} times as fast as the earlier program ({interval})")
+        found = {**found, "threads": self.threads, "date": datetime.date.today().isoformat()}
+        self.paired["rows"][name] = found
+        self.paired["machine"] = machine()
+        report.write_results(self.args.paired, self.paired)
+
     def keep(self, name: str, result: dict) -> None:
         """Takes a row into the results, on disk at once: a later failure loses nothing."""
+        if self.args.only_before:
+            # The page is about fcmae beside others.
+            return
         result["date"] = datetime.date.today().isoformat()
         result["commit"] = commit()
         self.results["rows"][name] = result
@@ -389,6 +532,11 @@ class Comparison:
         for group in groups:
             measure = getattr(self, group, None)
             measure() if measure else self.rows(group)
+
+
+def in_turn(sides: dict, number: int):
+    """The sides in order; every other round the other way, which favours none when a machine slows down."""
+    return list(sides) if number % 2 == 0 else list(reversed(sides))
 
 
 def row_rate(worker: Worker, seconds: float) -> float:
@@ -482,6 +630,12 @@ def main():
         "--no-compile", action="store_true", help="without torch.compile, which takes minutes"
     )
     parser.add_argument("--report", action="store_true", help="measure nothing, write the report anew")
+    parser.add_argument("--before", type=Path, metavar="PROGRAM", help="an earlier fcmae, as one more side")
+    parser.add_argument(
+        "--only-before",
+        action="store_true",
+        help="fcmae and --before alone, without PyTorch and the others; the page stays as it is",
+    )
     parser.add_argument("--fcmae", type=Path, default=built(), help="the program")
     args = parser.parse_args()
     groups = args.only.split(",")
@@ -490,7 +644,13 @@ def main():
         parser.error(f"--only {','.join(unknown)}: the groups are {', '.join(GROUPS)}")
     if args.rounds is not None and args.rounds < 1 or args.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
-    if not args.fcmae.is_file():
+    if args.only_before and not args.before and not args.report:
+        parser.error("--only-before needs --before")
+    if args.before and not args.before.is_file():
+        parser.error(f"--before {args.before} is missing")
+    if args.before and args.rounds == 1:
+        parser.error("--before needs --rounds of at least 2: one round tells nothing about chance")
+    if not args.report and not args.fcmae.is_file():
         parser.error(f"{args.fcmae} is missing: cargo build --release -p fcmae-cli, or give --fcmae")
 
     args.cache = HERE / ".cache"
@@ -499,15 +659,26 @@ def main():
     if args.quick:
         page, images = out / "performance.md", out / "images"
         shutil.rmtree(out, ignore_errors=True)
-    args.results = out / "results.json"
+    args.results, args.paired = out / "results.json", out / "before.json"
     if not args.report:
         with tempfile.TemporaryDirectory(prefix="fcmae-compare-") as folder:
             comparison = Comparison(args, Path(folder))
             comparison.run([group for group in GROUPS if group in groups])
-    if not args.results.exists():
-        raise SystemExit(f"{args.results} is missing: there is nothing to report yet; run without --report")
-    report.write(report.read(args.results), page, images)
-    say(f"written: {page}, {args.results}")
+    if not args.only_before:
+        if not args.results.exists():
+            raise SystemExit(
+                f"{args.results} is missing: there is nothing to report yet; run without --report"
+            )
+        report.write(report.read(args.results), page, images)
+        say(f"written: {page}, {args.results}")
+    if args.before or args.only_before:
+        paired = report.read(args.paired)
+        if not paired.get("rows"):
+            raise SystemExit("no row of the two programs was measured")
+        table = args.paired.with_suffix(".md")
+        table.write_text(before.text(paired))
+        print(table.read_text())
+        say(f"written: {table}, {args.paired}")
 
 
 if __name__ == "__main__":

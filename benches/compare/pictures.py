@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 HEIGHT, WIDTH, QUALITY = 400, 533, 90
 
 
 def draw(folder: Path, count: int) -> None:
     """Writes `count` JPEG files."""
+    # Linking needs neither.
+    import numpy as np
+    from PIL import Image
+
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     for number in range(count):
         generator = np.random.default_rng(number)
