@@ -29,10 +29,6 @@ mod trial;
 use std::process::ExitCode;
 
 use clap::Parser;
-use fcmae_kernels::allocator::Allocator;
-
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator::new();
 
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();

@@ -9,11 +9,11 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae::embed::Backbone;
 use fcmae::model::Classifier;
-use fcmae::parameters::host;
+use fcmae::network::Network;
 use fcmae::predict::Preparation;
+use fcmae::tensor::Tensor;
 use fcmae::weights::Weights;
 use fcmae_store::{HostTensor, NamedTensors, safetensors};
 
@@ -27,20 +27,22 @@ fn main() -> Result<()> {
     let [weights, out, inputs @ ..] = arguments.as_slice() else {
         return Err("usage: features WEIGHTS OUT.safetensors PICTURE…|INPUT.safetensors".into());
     };
-    let device = Device::flex();
     let weights = Weights::open(weights)?;
     weights.notes.iter().for_each(|note| eprintln!("{note}"));
-    let images = images(inputs, &weights, &device)?;
+    let images = images(inputs, &weights)?;
 
     let network = if weights.description.classes.is_empty() {
-        Network::Backbone(Backbone::open(&weights, &device)?)
+        Kind::Backbone(Network::open(&weights)?)
     } else {
-        Network::Classifier(weights.classifier(&device)?)
+        Kind::Classifier(weights.classifier()?)
     };
     drop(weights);
     let mut columns: Vec<Column> = Vec::new();
-    for batch in images.split(BATCH, 0) {
-        for (place, (name, shape, values)) in network.features(batch).into_iter().enumerate() {
+    let [_, height, width, channels] = images.dims();
+    let image = height * width * channels;
+    for batch in images.values().chunks(BATCH * image) {
+        let batch = Tensor::new(batch.to_vec(), [batch.len() / image, height, width, channels]);
+        for (place, (name, shape, values)) in network.features(&batch).into_iter().enumerate() {
             if place == columns.len() {
                 columns.push((name, vec![0; shape.len()], Vec::new()));
             }
@@ -59,37 +61,37 @@ fn main() -> Result<()> {
 /// A name, a shape and the values.
 type Column = (String, Vec<usize>, Vec<f32>);
 
-fn column<const D: usize>(name: &str, tensor: Tensor<D>) -> Column {
-    (name.to_owned(), tensor.dims().to_vec(), host(tensor))
+fn column(name: &str, tensor: &Tensor) -> Column {
+    (name.to_owned(), tensor.shape().to_vec(), tensor.to_vec())
 }
 
-enum Network {
-    Classifier(Classifier),
-    Backbone(Backbone),
+enum Kind {
+    Classifier(Network<Classifier>),
+    Backbone(Network<Backbone>),
 }
 
-impl Network {
-    fn features(&self, images: Tensor<4>) -> Vec<Column> {
-        let mut found = vec![column("images", images.clone())];
+impl Kind {
+    fn features(&self, images: &Tensor) -> Vec<Column> {
+        let mut found = vec![column("images", images)];
         let (maps, embedding, logits) = match self {
-            Self::Classifier(model) => {
-                let embedding = model.embed(images.clone());
-                let logits = model.head.fc.forward(embedding.clone());
-                (model.encoder.maps(images), embedding, Some(logits))
+            Self::Classifier(network) => {
+                let maps =
+                    network.infer_all(|model, pass| model.encoder.maps(pass, images.clone()));
+                (maps, network.embed(images), Some(network.logits(images)))
             }
-            Self::Backbone(model) => (model.maps(images.clone()), model.embed(images), None),
+            Self::Backbone(network) => (network.maps(images), network.embed(images), None),
         };
-        for (stage, map) in maps.into_iter().enumerate() {
+        for (stage, map) in maps.iter().enumerate() {
             found.push(column(&format!("stage{}", stage + 1), map));
         }
-        found.push(column("embedding", embedding));
-        found.extend(logits.map(|logits| column("logits", logits)));
+        found.push(column("embedding", &embedding));
+        found.extend(logits.map(|logits| column("logits", &logits)));
         found
     }
 }
 
 /// `[N, H, W, channels]`, normalized.
-fn images(inputs: &[PathBuf], weights: &Weights, device: &Device) -> Result<Tensor<4>> {
+fn images(inputs: &[PathBuf], weights: &Weights) -> Result<Tensor> {
     let is_tensors = |path: &Path| path.extension().is_some_and(|end| end == "safetensors");
     if let [path] = inputs
         && is_tensors(path)
@@ -97,10 +99,13 @@ fn images(inputs: &[PathBuf], weights: &Weights, device: &Device) -> Result<Tens
         let mut tensors = safetensors::load(path)?.tensors;
         let images = tensors.remove("images").ok_or("the input holds no tensor `images`")?;
         let shape: [usize; 4] = images.shape.as_slice().try_into()?;
-        return Ok(Tensor::from_data(TensorData::new(images.data, shape), device));
+        return Ok(Tensor::new(images.data, shape));
     }
     let preparation = Preparation::new(&weights.description);
     let pictures: fcmae::Result<Vec<_>> =
         inputs.iter().map(|path| preparation.input(path)).collect();
-    Ok(Tensor::cat(pictures?, 0))
+    let pictures = pictures?;
+    let [_, height, width, channels] = pictures.first().ok_or("name at least one picture")?.dims();
+    let values = pictures.iter().flat_map(|picture| picture.values()).copied().collect();
+    Ok(Tensor::new(values, [pictures.len(), height, width, channels]))
 }

@@ -11,40 +11,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{PretrainConfig, Settings};
 use fcmae::data::{ImageFolder, Labels, Loader};
 use fcmae::mask::Mask;
 use fcmae::model::init;
-use fcmae::optim::AdamW;
-use fcmae::parameters::{self, host};
-use fcmae_kernels::allocator::Allocator;
-
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator::new();
+use fcmae::network::Network;
+use fcmae::tensor::Tensor;
+use fcmae::train::Learner;
 
 const BATCH: usize = 32;
 /// Steps that are timed of each kind in a round.
 const STEPS: usize = 6;
 
 struct Trainer {
-    model: Option<Autoencoder>,
-    optimizer: AdamW,
-    config: PretrainConfig,
-    device: Device,
+    learner: Learner<Autoencoder>,
+    norm_pix_loss: bool,
     grid: [usize; 2],
 }
 
 impl Trainer {
-    fn step(&mut self, pixels: Tensor<4>, epoch: u64, indices: &[u32]) {
-        let model = self.model.take().unwrap();
+    fn step(&mut self, pixels: &Tensor, epoch: u64, indices: &[u32]) {
         let mask = Mask::random(self.grid, 0.6, 0, epoch, indices).unwrap();
-        let loss = model.loss(pixels, &mask, self.config.mask.norm_pix_loss);
-        let mut grads = loss.backward();
-        let gradients = parameters::gradients(&model, &mut grads);
-        assert!(host(loss.inner())[0].is_finite());
-        self.model = Some(self.optimizer.step(model, gradients, 1e-5, |_| 1.0));
+        let normalized = self.norm_pix_loss;
+        self.learner.learn(1, |model, pass| model.loss(pass, pixels.clone(), &mask, normalized));
+        assert!(self.learner.update(1e-5, |_| 1.0).made);
     }
 }
 
@@ -59,14 +50,12 @@ fn main() {
 
     let mut config = PretrainConfig::default().resolve().unwrap();
     config.optim.batch = BATCH;
-    let device = Device::flex().autodiff();
-    let model = Autoencoder::new(&config.model, &config.decoder, &device);
+    let mut network = Network::new(|names| Autoencoder::new(names, &config.model, &config.decoder));
+    init::initialize(network.weights_mut(), 0, init::WEIGHT_STD);
     let mut trainer = Trainer {
-        model: Some(init::initialize(model, 0, init::WEIGHT_STD)),
-        optimizer: AdamW::new(&config.optim),
+        learner: Learner::new(network, &config.optim),
+        norm_pix_loss: config.mask.norm_pix_loss,
         grid: config.model.patch_grid(224, 224).unwrap(),
-        config: config.clone(),
-        device,
     };
     for root in &args {
         for cache_mib in [0, 1024] {
@@ -88,16 +77,13 @@ fn measure(root: &str, config: &PretrainConfig, trainer: &mut Trainer, rounds: u
         (0..batches.batches_per_epoch()).for_each(|_| drop(batches.next().unwrap().unwrap()));
     }
     let shape = [BATCH, 224, 224, 3];
-    let fixed = Tensor::<4>::from_data(
-        TensorData::new(batches.next().unwrap().unwrap().images, shape),
-        &trainer.device,
-    );
+    let fixed = Tensor::new(batches.next().unwrap().unwrap().images, shape);
     let indices: Vec<u32> = (0..BATCH as u32).collect();
     let (mut fed, mut synthetic, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         let since = Instant::now();
         for _ in 0..STEPS {
-            trainer.step(fixed.clone(), 0, &indices);
+            trainer.step(&fixed, 0, &indices);
         }
         let plain = since.elapsed().as_secs_f64() / STEPS as f64;
         // Work ahead that the steps before left time for does not count.
@@ -110,8 +96,8 @@ fn measure(root: &str, config: &PretrainConfig, trainer: &mut Trainer, rounds: u
             let batch = batches.next().unwrap().unwrap();
             waited += asked.elapsed().as_secs_f64();
             let (epoch, indices) = (batch.epoch, batch.indices.clone());
-            let data = TensorData::new(batch.images, [indices.len(), 224, 224, 3]);
-            trainer.step(Tensor::from_data(data, &trainer.device), epoch, &indices);
+            let pixels = Tensor::new(batch.images, [indices.len(), 224, 224, 3]);
+            trainer.step(&pixels, epoch, &indices);
         }
         let loaded = since.elapsed().as_secs_f64() / STEPS as f64;
         // The first round warms up.

@@ -14,21 +14,23 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{DecoderConfig, FinetuneConfig, ModelConfig, PretrainConfig, Size};
+use crate::config::{DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, PretrainConfig, Size};
 use crate::error::{ConfigError, Error, Result};
-use crate::loss::cross_entropy;
+use crate::loss::smoothed;
 use crate::mask::{Mask, visible_count};
 use crate::memory;
 use crate::model::{Classifier, init};
+use crate::network::Network;
 use crate::operations;
-use crate::optim::{AdamW, LayerDecay};
-use crate::parameters::{self, host};
+use crate::ops;
+use crate::optim::LayerDecay;
+use crate::parameters::{Layout, Names};
+use crate::tensor::Tensor;
+use crate::train::Learner;
 
 pub use pictures::write_pictures;
 
@@ -156,13 +158,12 @@ impl Job {
 
     /// Parameters of the network, decoder or head included; 0 for [`Work::Load`].
     pub fn parameters(&self) -> usize {
-        // Parameters that nobody asks for are never made.
-        let device = Device::flex();
-        match self.work {
-            Work::Load => 0,
-            Work::Pretrain => parameters::count(&self.autoencoder(&device)),
-            _ => parameters::count(&self.classifier(&device)),
-        }
+        let layout = match self.work {
+            Work::Load => return 0,
+            Work::Pretrain => Layout::of(|names| self.autoencoder(names)).1,
+            Work::Finetune | Work::Predict => Layout::of(|names| self.classifier(names)).1,
+        };
+        layout.count()
     }
 
     /// About how much memory a step takes in bytes, to tell beforehand what cannot fit.
@@ -173,10 +174,14 @@ impl Job {
         if self.work == Work::Load {
             return Ok(0);
         }
-        let (model, patches) = (self.model(), self.visible()?[0]);
+        let (model, size) = (self.model(), [self.image; 2]);
         let need = match self.work {
-            Work::Predict | Work::Load => memory::prediction(&model, patches, self.parameters()),
-            Work::Pretrain | Work::Finetune => memory::training(&model, patches, self.parameters()),
+            Work::Predict | Work::Load => memory::prediction(&model, CLASSES, size)?,
+            Work::Finetune => memory::finetuning(&model, CLASSES, size, false)?,
+            Work::Pretrain => {
+                let masking = MaskConfig { ratio: self.mask_ratio, ..MaskConfig::default() };
+                memory::pretraining(&model, &DecoderConfig::default(), &masking, size)?
+            }
         };
         Ok(need.with(self.batch))
     }
@@ -185,12 +190,12 @@ impl Job {
         ModelConfig::published(self.size)
     }
 
-    fn autoencoder(&self, device: &Device) -> Autoencoder {
-        Autoencoder::new(&self.model(), &DecoderConfig::default(), device)
+    fn autoencoder(&self, names: &mut Names) -> Autoencoder {
+        Autoencoder::new(names, &self.model(), &DecoderConfig::default())
     }
 
-    fn classifier(&self, device: &Device) -> Classifier {
-        Classifier::new(&self.model(), CLASSES, device)
+    fn classifier(&self, names: &mut Names) -> Classifier {
+        Classifier::new(names, &self.model(), CLASSES)
     }
 }
 
@@ -274,54 +279,48 @@ impl fmt::Debug for Bench {
 /// As the loop of [`train::pretrain`](crate::train::pretrain()), from a batch on.
 fn pretrain(job: &Job) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let config = PretrainConfig::default();
-    let device = Device::flex().autodiff();
     let grid = job.model().patch_grid(job.image, job.image)?;
     let (ratio, seed) = (job.mask_ratio, config.seed);
     let indices: Vec<u32> = (0..job.batch as u32).collect();
-    let pixels = random_images(job, &device);
-    let mut model = Some(quickly_initialized(job.autoencoder(&device)));
-    let mut optimizer = AdamW::new(&config.optim);
+    let pixels = random_images(job);
+    let network = quickly_initialized(|names| job.autoencoder(names));
+    let mut learner = Learner::new(network, &config.optim);
     let mut epoch = 0;
     Ok(Box::new(move || {
-        let learner = model.take().ok_or_else(stopped)?;
         let mask = Mask::random(grid, ratio, seed, epoch, &indices)?;
         epoch += 1;
-        let loss = learner.loss(pixels.clone(), &mask, config.mask.norm_pix_loss);
-        let mut grads = loss.backward();
-        let gradients = parameters::gradients(&learner, &mut grads);
-        finite(host(loss.inner())[0])?;
-        model = Some(optimizer.step(learner, gradients, LEARNING_RATE, |_| 1.0));
-        Ok(())
+        let loss = learner.learn(1, |network, pass| {
+            network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
+        });
+        learner.update(LEARNING_RATE, |_| 1.0);
+        finite(loss)
     }))
 }
 
 /// As the loop of [`train::finetune`](crate::train::finetune()), from a batch on.
 fn finetune(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
     let config = FinetuneConfig::default();
-    let device = Device::flex().autodiff();
     let labels: Vec<u32> = (0..job.batch).map(|i| (i * 37 % CLASSES) as u32).collect();
-    let pixels = random_images(job, &device);
+    let targets = smoothed(&labels, CLASSES, config.finetune.label_smoothing);
+    let pixels = random_images(job);
     let layers = LayerDecay::new(config.finetune.layer_decay, &job.model());
-    let mut model = Some(quickly_initialized(job.classifier(&device)));
-    let mut optimizer = AdamW::new(&config.optim);
+    let network = quickly_initialized(|names| job.classifier(names));
+    let mut learner = Learner::new(network, &config.optim);
     Box::new(move || {
-        let learner = model.take().ok_or_else(stopped)?;
-        let logits = learner.forward(pixels.clone(), None);
-        let loss = cross_entropy(logits, &labels, config.finetune.label_smoothing);
-        let mut grads = loss.backward();
-        let gradients = parameters::gradients(&learner, &mut grads);
-        finite(host(loss.inner())[0])?;
-        model = Some(optimizer.step(learner, gradients, LEARNING_RATE, |name| layers.scale(name)));
-        Ok(())
+        let loss = learner.learn(1, |network, pass| {
+            let logits = network.forward(pass, pixels.clone(), None);
+            ops::cross_entropy(pass, logits, &targets)
+        });
+        learner.update(LEARNING_RATE, |name| layers.scale(name));
+        finite(loss)
     })
 }
 
 fn predict(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
-    let device = Device::flex();
-    let pixels = random_images(job, &device);
-    let model = quickly_initialized(job.classifier(&device));
+    let pixels = random_images(job);
+    let network = quickly_initialized(|names| job.classifier(names));
     Box::new(move || {
-        std::hint::black_box(host(model.forward(pixels.clone(), None)));
+        std::hint::black_box(network.logits(&pixels).to_vec());
         Ok(())
     })
 }
@@ -337,30 +336,25 @@ fn finite(loss: f32) -> Result<()> {
     }
 }
 
-fn stopped() -> Error {
-    Error::Unusable("a step failed before, so that there is no network any more".to_owned())
-}
-
 /// `[batch, image, image, 3]`, even numbers of mean 0 and deviation 1.
-fn random_images(job: &Job, device: &Device) -> Tensor<4> {
+fn random_images(job: &Job) -> Tensor {
     let shape = [job.batch, job.image, job.image, job.model().channels];
-    let values = evenly(1, 1.0).take(shape.iter().product()).collect();
-    Tensor::from_data(TensorData::new::<f32, _>(values, shape), device)
+    Tensor::new(evenly(1, 1.0).take(shape.iter().product()).collect(), shape)
 }
 
 /// Every weight filled with even numbers of the published standard deviation:
 /// [`init::initialize`] takes longer for the largest network than its steps.
-fn quickly_initialized<M: Module>(module: M) -> M {
-    let mut seed = 2;
-    parameters::map(module, |_, shape, value| {
-        if shape.len() == 1 {
-            return value;
-        }
-        seed += 1;
-        let count = value.dims()[0];
-        let values = evenly(seed, init::WEIGHT_STD as f32).take(count).collect();
-        Tensor::from_data(TensorData::new::<f32, _>(values, [count]), &value.device())
-    })
+fn quickly_initialized<M>(build: impl FnOnce(&mut Names) -> M) -> Network<M> {
+    let mut network = Network::new(build);
+    let layout = Arc::clone(network.layout());
+    let matrices = layout.by_name().filter(|(_, parameter)| parameter.shape().len() > 1);
+    let weights = network.weights_mut();
+    for (number, (_, parameter)) in matrices.enumerate() {
+        let values = weights.get_mut(parameter).iter_mut();
+        let numbers = evenly(3 + number as u64, init::WEIGHT_STD as f32);
+        values.zip(numbers).for_each(|(value, number)| *value = number);
+    }
+    network
 }
 
 /// Even numbers of mean 0 and standard deviation `std`, from Knuth's linear congruence.

@@ -1,20 +1,21 @@
 //! The decoder: visible features and a mask token on the grid, one block, predicted pixels.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
 use fcmae_kernels::Sites;
 
 use crate::config::{BlockKind, DecoderConfig, GrnConfig, ModelConfig};
 use crate::mask::Mask;
 use crate::model::Block;
 use crate::model::layers::Linear;
-use crate::ops;
+use crate::ops::{self, Filler};
+use crate::parameters::{Names, Parameter};
+use crate::tape::Pass;
+use crate::tensor::Tensor;
 
 /// Predicts the pixels of masked patches from the encoder's visible features.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     /// Stands at every masked place of the grid, `[width]`.
-    pub mask_token: Param<Tensor<1>>,
+    pub mask_token: Parameter,
     /// Encoder features to the decoder's width.
     pub proj: Linear,
     /// Dense blocks on the grid of patches.
@@ -24,36 +25,43 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// With zero weights until [`init::initialize`](crate::model::init::initialize).
-    pub fn new(model: &ModelConfig, config: &DecoderConfig, device: &Device) -> Self {
+    /// For the encoder that `model`, a resolved configuration, describes.
+    pub fn new(names: &mut Names, model: &ModelConfig, config: &DecoderConfig) -> Self {
+        let (features, width) = (model.features(), config.width);
         let values = model.patch() * model.patch() * model.channels;
-        // V2 blocks whatever the encoder's: what is compared is the encoder.
-        let block = |_| Block::new(config.width, BlockKind::V2, GrnConfig::default(), device);
-        Self {
-            mask_token: Param::from_tensor(Tensor::zeros([config.width], device)),
-            proj: Linear::new(model.features(), config.width, device),
-            blocks: (0..config.depth).map(block).collect(),
-            pred: Linear::new(config.width, values, device),
-        }
+        names.within("decoder", |names| Self {
+            mask_token: names.parameter("mask_token", [width]),
+            proj: names.within("proj", |names| Linear::new(names, features, width)),
+            // V2 blocks whatever the encoder's: what is compared is the encoder.
+            blocks: (0..config.depth)
+                .map(|block| {
+                    names.within(format!("blocks.{block}"), |names| {
+                        Block::new(names, width, BlockKind::V2, GrnConfig::default())
+                    })
+                })
+                .collect(),
+            pred: names.within("pred", |names| Linear::new(names, width, values)),
+        })
     }
 
     /// Predictions at the masked patches: features `[N, V, C]` of the visible patches to
     /// `[N·M, patch²·channels]`, in the order of [`Mask::masked`].
-    pub fn forward(&self, visible: Tensor<3>, mask: &Mask) -> Tensor<2> {
+    pub fn forward(&self, pass: &mut Pass<'_>, visible: Tensor, mask: &Mask) -> Tensor {
         let [images, patches, _] = visible.dims();
         let [height, width] = mask.grid();
         let sites = Sites::Grid { height, width };
-        let projected = self.proj.forward(visible);
-        let channels = projected.dims()[2];
-        let rows = projected.reshape([images * patches, channels]);
-        // The token is one more row, from which every masked cell is filled.
-        let rows = Tensor::cat(vec![rows, self.mask_token.val().reshape([1, channels])], 0);
+        let x = self.proj.forward(pass, visible);
+        let channels = x.shape().last();
+        let x = x.reshape([images * patches, channels]);
+        // The token fills every masked cell.
         let sources = mask.cell_sources((images * patches) as u32);
-        let mut x = ops::select_rows(rows, sources).reshape([images, mask.patches(), channels]);
+        let x = ops::select_rows(pass, x, sources, Filler::Parameter(self.mask_token));
+        let mut x = x.reshape([images, mask.patches(), channels]);
         for block in &self.blocks {
-            x = block.forward(x, &sites, None);
+            x = block.forward(pass, x, &sites, None);
         }
-        let grid = x.reshape([images * mask.patches(), channels]);
-        self.pred.forward(ops::select_rows(grid, mask.masked_rows()))
+        let x = x.reshape([images * mask.patches(), channels]);
+        let x = ops::select_rows(pass, x, mask.masked_rows(), Filler::None);
+        self.pred.forward(pass, x)
     }
 }

@@ -8,14 +8,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
 use fcmae_data::{Amount, ImageFolder, Labels, Loader, Transform};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::model::Encoder;
-use crate::parameters::host;
 use crate::plots::{Chart, Series};
+use crate::tensor::Tensor;
 use crate::train::images;
 use crate::weights::Weights;
 
@@ -39,11 +37,8 @@ pub struct LayerDistance {
 /// Weights or pictures that cannot be used.
 pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerDistance>> {
     let weights = Weights::open(weights)?;
-    let device = Device::flex();
     let description = &weights.description;
-    let encoder = weights
-        .fill_encoder(EncoderOnly { encoder: Encoder::new(&description.model, &device) })?
-        .encoder;
+    let network = weights.encoder()?;
     let folder = ImageFolder::open(data, Labels::Ignored)?;
     let count = count.clamp(1, folder.len());
     let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
@@ -60,11 +55,13 @@ pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerD
             continue;
         }
         seen += batch.len();
-        let pixels = images(batch, &device);
-        let sites = encoder.grid(&pixels);
-        encoder.forward_hidden(pixels, sites, |block, hidden| {
-            sums[block][0] += distances(hidden.gelu).iter().sum::<f64>();
-            sums[block][1] += distances(hidden.grn).iter().sum::<f64>();
+        let pixels = images(batch);
+        network.observe(|encoder, pass| {
+            let sites = encoder.grid(&pixels);
+            encoder.forward_hidden(pass, pixels, sites, |block, hidden| {
+                sums[block][0] += distances(&hidden.gelu).iter().sum::<f64>();
+                sums[block][1] += distances(&hidden.grn).iter().sum::<f64>();
+            });
         });
     }
     if seen == 0 {
@@ -91,9 +88,9 @@ pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerD
 ///
 /// `Σᵢⱼ cos(Xᵢ, Xⱼ) = ‖Σᵢ Xᵢ/‖Xᵢ‖‖²`, so no pair is ever formed. A channel that is zero at every
 /// site has no direction: its cosine with any channel, itself included, counts as 0.
-pub fn distances(features: Tensor<3>) -> Vec<f64> {
+pub fn distances(features: &Tensor) -> Vec<f64> {
     let [images, sites, channels] = features.dims();
-    let values = host(features);
+    let values = features.values();
     (0..images)
         .map(|image| {
             let x = &values[image * sites * channels..][..sites * channels];
@@ -150,12 +147,6 @@ pub fn to_svg(results: &[(String, Vec<LayerDistance>)]) -> String {
     chart.to_svg()
 }
 
-/// Gives the encoder's parameters the names they have in files.
-#[derive(burn::module::Module, Debug)]
-struct EncoderOnly {
-    encoder: Encoder,
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -163,8 +154,7 @@ mod tests {
 
     fn distance(rows: &[[f32; 2]]) -> f64 {
         let flat: Vec<f32> = rows.iter().flatten().copied().collect();
-        let x = Tensor::<1>::from_floats(flat.as_slice(), &Device::flex());
-        distances(x.reshape([1, rows.len(), 2]))[0]
+        distances(&Tensor::new(flat, [1, rows.len(), 2]))[0]
     }
 
     #[test]

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::Device;
-use burn::tensor::activation::log_softmax;
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
 use fcmae_store::Record;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::loss::log_softmax;
 use crate::model::Classifier;
-use crate::parameters::host;
+use crate::network::Network;
 use crate::train::{self, images};
 use crate::weights::{Description, Weights};
 
@@ -82,7 +81,7 @@ pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evalua
 
 /// A classifier ready to be evaluated.
 pub struct Evaluator {
-    model: Classifier,
+    network: Network<Classifier>,
     /// What the weights are of.
     pub description: Description,
 }
@@ -92,8 +91,7 @@ impl Evaluator {
     /// Weights that cannot be used, or have no head.
     pub fn open(weights: &Path) -> Result<Self> {
         let weights = Weights::open(weights)?;
-        let model = weights.classifier(&Device::flex())?;
-        Ok(Self { model, description: weights.description })
+        Ok(Self { network: weights.classifier()?, description: weights.description })
     }
 
     /// Pictures with the classifier's classes as labels, from folders, archives or lists.
@@ -124,7 +122,7 @@ impl Evaluator {
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
         let mut pictures = EvaluationSet::new(Arc::clone(set), &self.description, batch)?;
-        let found = pictures.evaluate(&self.model, |done, all| {
+        let found = pictures.evaluate(&self.network, |done, all| {
             told(done, all);
             true
         })?;
@@ -186,10 +184,9 @@ impl EvaluationSet {
     /// Pictures that cannot be used; [`Error::NoNumbers`].
     pub fn evaluate(
         &mut self,
-        model: &Classifier,
+        network: &Network<Classifier>,
         mut go_on: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<Evaluation>> {
-        let device = Device::flex();
         let classes = self.classes.len();
         let mut confusion = vec![vec![0u64; classes]; classes];
         let mut answers = vec![None; self.folder.len()];
@@ -202,8 +199,7 @@ impl EvaluationSet {
             let done = batch.number + 1;
             if !batch.is_empty() {
                 let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
-                let logits = model.forward(images(batch, &device), None);
-                let likelihoods = host(log_softmax(logits, 1));
+                let likelihoods = log_softmax(&network.logits(&images(batch)));
                 let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
                 for ((scores, &label), &index) in rows {
                     let label = label as usize;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::autoencoder::Autoencoder;
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::model::{Classifier, Encoder};
-use crate::parameters;
+use crate::parameters::{Layout, Names};
 use crate::weights::names::Scheme;
 use crate::weights::{Description, Weights};
 
@@ -95,17 +94,14 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 
 /// What the weights can be used for, and the tensors that no use wants.
 fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
-    let (device, description) = (Device::flex(), &weights.description);
+    let description = &weights.description;
     let model = &description.model;
     let decoder = description.decoder.as_ref().map_or_else(DecoderConfig::default, |d| d.0.clone());
-    // Their values are never asked for, so that even the largest take no memory.
+    let classes = description.classes.len().max(1);
     let wanted = [
-        ("features, fine-tuning", parameters::shapes(&Encoder::new(model, &device))),
-        ("reconstruct, diagnose", parameters::shapes(&Autoencoder::new(model, &decoder, &device))),
-        (
-            "predict, evaluate",
-            parameters::shapes(&Classifier::new(model, description.classes.len().max(1), &device)),
-        ),
+        ("features, fine-tuning", shapes(|names| Encoder::new(names, model))),
+        ("reconstruct, diagnose", shapes(|names| Autoencoder::new(names, model, &decoder))),
+        ("predict, evaluate", shapes(|names| Classifier::new(names, model, classes))),
     ];
     let known = |name: &str| wanted.iter().any(|(_, names)| names.iter().any(|(n, _)| n == name));
     let unknown = weights.tensors.names().filter(|name| !known(name)).map(str::to_owned).collect();
@@ -116,6 +112,11 @@ fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
         Use { what, missing: missing.chain(wrong).collect() }
     });
     (uses.collect(), unknown)
+}
+
+/// Names and shapes of a network's parameters.
+fn shapes<M>(build: impl FnOnce(&mut Names) -> M) -> Vec<(String, Vec<usize>)> {
+    Layout::of(build).1.shapes()
 }
 
 /// Size and BLAKE3 of a file.

@@ -5,16 +5,86 @@
 //! labels. Masked and dense are the same network on the same weights; only the list of sites
 //! differs.
 //!
-//! Modules in the order in which data flows:
+//! # Classes of a picture
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use fcmae::predict::Predictor;
+//!
+//! // A run, an export, or weights of timm, the authors or transformers.
+//! let predictor = Predictor::open(Path::new("runs/finetuned"))?;
+//! for guess in predictor.predict(Path::new("picture.jpg"), 5)? {
+//!     println!("{:5.1} %  {}", 100.0 * guess.probability, guess.class);
+//! }
+//! # Ok::<(), fcmae::Error>(())
+//! ```
+//!
+//! # One vector a picture
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use fcmae::network::Network;
+//! use fcmae::predict::Preparation;
+//! use fcmae::weights::Weights;
+//!
+//! let weights = Weights::open(Path::new("runs/pretrained"))?;
+//! let preparation = Preparation::new(&weights.description);
+//! let network = Network::open(&weights)?;
+//! for picture in ["first.jpg", "second.jpg"] {
+//!     let embedding = network.embed(&preparation.input(Path::new(picture))?);
+//!     let [_, features] = embedding.dims();
+//!     println!("{picture}: {features} features, {:?}", embedding.values());
+//! }
+//! # Ok::<(), fcmae::Error>(())
+//! ```
+//!
+//! # Pre-training
+//! The observer is told of every step and decides whether to go on. A run that it stops is saved, and
+//! resumes from there bit for bit.
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use fcmae::config::{PretrainConfig, Settings};
+//! use fcmae::train::{Event, Flow, pretrain};
+//!
+//! let mut config = PretrainConfig::default();
+//! config.model.size = "tiny".to_owned();
+//! config.optim.epochs = 100;
+//! let config = config.resolve()?;
+//!
+//! let outcome = pretrain(
+//!     &config,
+//!     &["pictures".into()],
+//!     Path::new("runs/pretrained"),
+//!     false,
+//!     &mut |event| match event {
+//!         Event::Step(report) => {
+//!             println!("step {} of {}: loss {:.4}", report.step, report.steps, report.loss);
+//!             if report.step < 1_000 { Flow::Continue } else { Flow::Stop }
+//!         }
+//!         _ => Flow::Continue,
+//!     },
+//! )?;
+//! println!("{} steps, {}", outcome.step, if outcome.finished { "all" } else { "to be resumed" });
+//! # Ok::<(), fcmae::Error>(())
+//! ```
+//!
+//! # Modules
+//! In the order in which data flows:
 //! - [`data`]: image files to batches;
 //! - [`config`]: what a network and a run are made of;
 //! - [`mask`]: which patches the encoder sees;
+//! - [`device`]: where networks are computed;
+//! - [`tensor`]: values with a shape, which never change once made;
+//! - [`parameters`]: what a network learns, by name, in one block;
+//! - [`network`]: the structs of a network with their weights, to infer with;
+//! - [`tape`]: passes forward, and back for gradients;
+//! - [`workspace`]: a pass's memory, planned from its shapes;
+//! - [`ops`]: the operations, one file each: formula, shapes, forward, backward;
 //! - [`model`]: ConvNeXt V2 and V1 on a grid or on visible patches;
-//! - [`ops`]: the operations behind one backend-extension trait;
 //! - [`decoder`], [`autoencoder`], [`loss`]: FCMAE;
-//! - [`parameters`]: a module's parameters by name;
 //! - [`optim`]: AdamW, schedule, layer decay, moving average;
-//! - [`train`]: the training loops;
+//! - [`train`]: the training step and the training loops;
 //! - [`weights`]: what is read, by whatever names it has; [`export`], [`onnx`]: what is written for
 //!   other programs;
 //! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
@@ -34,6 +104,7 @@ pub mod autoencoder;
 pub mod bench;
 pub mod config;
 pub mod decoder;
+pub mod device;
 pub mod diversity;
 pub mod embed;
 pub mod error;
@@ -45,6 +116,7 @@ pub mod machine;
 pub mod mask;
 pub mod memory;
 pub mod model;
+pub mod network;
 pub mod onnx;
 mod operations;
 pub mod ops;
@@ -53,7 +125,10 @@ pub mod parameters;
 pub mod picture;
 pub mod predict;
 pub mod reconstruct;
+pub mod tape;
+pub mod tensor;
 pub mod train;
 pub mod weights;
+pub mod workspace;
 
 pub use error::{Error, Result};

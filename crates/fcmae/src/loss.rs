@@ -1,55 +1,59 @@
-//! Reconstruction loss at masked patches, and cross entropy for classification.
+//! Targets of pre-training, and of classification.
 
-use burn::tensor::Tensor;
-use burn::tensor::activation::log_softmax;
+use fcmae_kernels::cross_entropy as kernel;
 
 use crate::mask::Mask;
-use crate::ops;
+use crate::ops::{self, Filler};
+use crate::tape::Pass;
+use crate::tensor::Tensor;
 
 /// Added to a patch's variance before its root.
-pub const PATCH_EPS: f64 = 1e-6;
+pub const PATCH_EPS: f32 = 1e-6;
 
 /// An image batch cut into patches: `[N, H, W, channels]` to `[N·L, patch²·channels]`, values in
 /// (row, column, channel) order, channel fastest.
-pub fn patchify(images: Tensor<4>, patch: usize) -> Tensor<2> {
-    let windows = ops::space_to_depth(images, patch);
+pub fn patchify(pass: &mut Pass<'_>, images: Tensor, patch: usize) -> Tensor {
+    let windows = ops::space_to_depth(pass, images, patch);
     let [images, rows, cols, values] = windows.dims();
     windows.reshape([images * rows * cols, values])
 }
 
 /// What the decoder is to predict: the masked rows of `patches [N·L, D]`, each minus its mean over
 /// √(variance + 1e-6) (unbiased) where `normalize`.
-pub fn targets(patches: Tensor<2>, mask: &Mask, normalize: bool) -> Tensor<2> {
-    let masked = ops::select_rows(patches, mask.masked_rows());
-    if normalize { ops::standardize_rows(masked, PATCH_EPS) } else { masked }
+pub fn targets(pass: &mut Pass<'_>, patches: Tensor, mask: &Mask, normalize: bool) -> Tensor {
+    let masked = ops::select_rows(pass, patches, mask.masked_rows(), Filler::None);
+    if normalize { ops::standardize_rows(pass, masked, PATCH_EPS) } else { masked }
 }
 
-/// Mean and √(unbiased variance + 1e-6) of every row of `[R, D]`, each `[R, 1]`.
-pub fn patch_statistics(patches: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    let values = patches.dims()[1];
-    let mean = patches.clone().mean_dim(1);
-    let centred = patches - mean.clone();
-    // A patch of one value has no unbiased variance; it counts as constant.
-    let freedom = values.saturating_sub(1).max(1) as f64;
-    let variance = (centred.clone() * centred).sum_dim(1) / freedom;
-    (mean, (variance + PATCH_EPS).sqrt())
+/// Mean and √(unbiased variance + 1e-6) of every row of `patches`, of `values` values each.
+pub fn patch_statistics(patches: &[f32], values: usize) -> Vec<[f32; 2]> {
+    let statistics = |row: &[f32]| {
+        let wide = || row.iter().map(|&value| f64::from(value));
+        let mean = wide().sum::<f64>() / row.len() as f64;
+        let squares = wide().map(|value| (value - mean).powi(2)).sum::<f64>();
+        // A patch of one value has no unbiased variance; it counts as constant.
+        let freedom = row.len().saturating_sub(1).max(1) as f64;
+        [mean as f32, (squares / freedom + f64::from(PATCH_EPS)).sqrt() as f32]
+    };
+    patches.chunks_exact(values).map(statistics).collect()
 }
 
-/// Squared error, mean over a patch's values and over all masked patches of the batch: `[1]`. There
-/// is no gradient by the targets.
-pub fn reconstruction(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    ops::mean_squared_difference(predictions, targets)
+/// The logarithms of the softmax of logits `[N, K]`, of each row.
+pub fn log_softmax(logits: &Tensor) -> Vec<f32> {
+    let mut likelihoods = logits.to_vec();
+    let result = kernel::log_softmax(logits.values(), logits.shape().last(), &mut likelihoods);
+    result.expect("rows of as many values");
+    likelihoods
 }
 
-/// Cross entropy of logits `[N, K]` against classes, with label smoothing: the target is
-/// `1 − smoothing` on the class and `smoothing / K` on all. Mean over images: `[1]`.
-pub fn cross_entropy(logits: Tensor<2>, labels: &[u32], smoothing: f64) -> Tensor<1> {
-    let [images, classes] = logits.dims();
-    let mut target = vec![(smoothing / classes as f64) as f32; images * classes];
+/// The probabilities that classes are to have, `[N, K]`, with label smoothing: `1 − smoothing` on the
+/// label and `smoothing / K` on all.
+pub fn smoothed(labels: &[u32], classes: usize, smoothing: f64) -> Vec<f32> {
+    let mut target = vec![(smoothing / classes as f64) as f32; labels.len() * classes];
     for (row, &label) in target.chunks_mut(classes).zip(labels) {
         row[label as usize] += (1.0 - smoothing) as f32;
     }
-    soft_cross_entropy(logits, target)
+    target
 }
 
 /// Lets each class count by its weight: the targets `[N, K]` of class k times `weights[k]`, as
@@ -60,15 +64,4 @@ pub fn weigh(targets: &mut [f32], weights: &[f64]) {
             *target *= *weight as f32;
         }
     }
-}
-
-/// Cross entropy of logits `[N, K]` against as many target probabilities, mean over images: `[1]`.
-///
-/// # Panics
-/// With another number of targets than of logits.
-pub fn soft_cross_entropy(logits: Tensor<2>, targets: Vec<f32>) -> Tensor<1> {
-    let [images, classes] = logits.dims();
-    let targets = burn::tensor::TensorData::new(targets, [images, classes]);
-    let targets = Tensor::<2>::from_data(targets, &logits.device().inner());
-    -(log_softmax(logits, 1) * targets.autodiff()).sum() / images as f64
 }

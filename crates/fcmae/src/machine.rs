@@ -24,7 +24,7 @@ impl Machine {
     pub fn here(threads: usize) -> Self {
         let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
         Self {
-            cpu: cpu().unwrap_or_else(|| architecture.to_owned()),
+            cpu: cpu(),
             threads,
             simd: simd::level().to_string(),
             os: format!("{os} {architecture}"),
@@ -32,8 +32,10 @@ impl Machine {
     }
 }
 
-fn cpu() -> Option<String> {
-    field(&fs::read_to_string("/proc/cpuinfo").ok()?, "model name").map(str::to_owned)
+/// Name of the processor; of its architecture where the system doesn't tell.
+pub(crate) fn cpu() -> String {
+    let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    field(&table, "model name").unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
 /// The most memory that this process has had so far, in bytes, where the system tells (Linux).

@@ -43,7 +43,7 @@ impl Mask {
         seed: u64,
         epoch: u64,
         indices: &[u32],
-    ) -> Result<Self> {
+    ) -> Result<Self, ConfigError> {
         let [rows, cols] = grid;
         let patches = rows * cols;
         let per_image = visible_count(patches, ratio)?;
@@ -63,7 +63,7 @@ impl Mask {
     /// # Errors
     /// Indices outside the grid or not ascending, or a number that is not a multiple of
     /// `per_image`.
-    pub fn new(grid: [usize; 2], per_image: usize, visible: Vec<u32>) -> Result<Self> {
+    pub fn new(grid: [usize; 2], per_image: usize, visible: Vec<u32>) -> Result<Self, ConfigError> {
         let [rows, cols] = grid;
         let visible: Arc<[u32]> = visible.into();
         // The constructor of the sites holds the rules; a side of 1 is the grid itself.

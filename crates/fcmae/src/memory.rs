@@ -1,18 +1,24 @@
 //! How much memory a step takes, to tell beforehand what cannot fit: a system that runs out of it
 //! ends the process without a word.
 
-use burn::tensor::Device;
+use fcmae_kernels::block;
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{DataConfig, FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig};
+use crate::config::{
+    DataConfig, DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig, PretrainConfig,
+};
 use crate::error::{ConfigError, Error, Result};
 use crate::machine;
+use crate::mask::Mask;
 use crate::model::Classifier;
+use crate::network;
 use crate::operations;
-use crate::parameters;
+use crate::ops;
+use crate::parameters::Layout;
+use crate::train::step_plan;
 
-/// What the program takes before it has a network.
-const PROCESS: u64 = 64 << 20;
+/// What the program takes before it has a network, and small change.
+const PROCESS: u64 = 20 << 20;
 
 /// Memory in bytes: a fixed part, and one for each image of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +50,110 @@ impl Memory {
     }
 }
 
-/// Of a step of training, in which the encoder computes `patches` patches an image.
-pub(crate) fn training(model: &ModelConfig, patches: usize, parameters: usize) -> Memory {
-    // Measured: about 14 values for each block's sites and channels wait for the backward pass.
-    let kept = operations::stages(model, patches)
-        .map(|(sites, width, depth)| 14 * depth as u64 * sites as u64 * width as u64);
+impl Memory {
+    /// From the bytes of results at a batch's size, and those of `arenas` arenas.
+    fn of(
+        layout: &Layout,
+        arenas: u64,
+        results: impl Fn(usize) -> Result<u64, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        // What a plan adds for each image is the same from a few images on, but for rounding.
+        let (few, more) = (results(FEW)?, results(2 * FEW)?);
+        let per_image = (more - few).div_ceil(FEW as u64);
+        let fixed = PROCESS + arenas * layout.bytes() + few.saturating_sub(FEW as u64 * per_image);
+        Ok(Self { fixed, per_image })
+    }
+
+    /// With what threads work in, for the backward passes of blocks of these sites and channels: each
+    /// thread keeps as much as the widest took, and the weights are laid out anew.
+    fn in_training(self, blocks: impl Iterator<Item = [usize; 2]>) -> Self {
+        let threads = rayon::current_num_threads();
+        let values = |[sites, channels]: [usize; 2]| {
+            let weights = 2 * channels * block::hidden_width(channels);
+            threads * block::thread_scratch(FEW * threads, sites, channels) + weights
+        };
+        let scratch = blocks.map(values).max().unwrap_or(0) * size_of::<f32>();
+        Self { fixed: self.fixed + scratch as u64, ..self }
+    }
+}
+
+/// Sites of an image and channels of each stage's blocks.
+fn stages(model: &ModelConfig, patches: usize) -> impl Iterator<Item = [usize; 2]> {
+    operations::stages(model, patches).map(|(sites, width, _)| [sites, width])
+}
+
+/// A batch large enough that what each image adds shows.
+const FEW: usize = 16;
+
+/// Of a step of pre-training on images of this height and width.
+///
+/// # Errors
+/// An image that cannot be cut into patches, or a mask that leaves none.
+pub(crate) fn pretraining(
+    model: &ModelConfig,
+    decoder: &DecoderConfig,
+    masking: &MaskConfig,
+    [height, width]: [usize; 2],
+) -> Result<Memory, ConfigError> {
+    let grid = model.patch_grid(height, width)?;
+    let build = |names: &mut _| Autoencoder::new(names, model, decoder).encoding(masking.encoder);
+    let patches = grid[0] * grid[1];
+    let encoder = stages(model, masking.encoded_patches(patches)?);
     // Weights, gradients and two moments.
-    Memory { fixed: PROCESS + 4 * 4 * parameters as u64, per_image: 4 * kept.sum::<u64>() }
+    let memory = Memory::of(&Layout::of(build).1, 4, |batch| {
+        let indices: Vec<u32> = (0..batch as u32).collect();
+        let mask = Mask::random(grid, masking.ratio, 0, 0, &indices)?;
+        let images = [batch, height, width, model.channels];
+        let plan = step_plan(build, images, |network, pass, images| {
+            network.loss(pass, images, &mask, masking.norm_pix_loss)
+        });
+        Ok(plan.bytes())
+    })?;
+    Ok(memory.in_training(encoder.chain([[patches, decoder.width]])))
+}
+
+/// Of a step of fine-tuning on images of this height and width, with a moving average or without.
+///
+/// # Errors
+/// An image that cannot be cut into patches.
+pub(crate) fn finetuning(
+    model: &ModelConfig,
+    classes: usize,
+    [height, width]: [usize; 2],
+    averaged: bool,
+) -> Result<Memory, ConfigError> {
+    let [rows, cols] = model.patch_grid(height, width)?;
+    let build = |names: &mut _| Classifier::new(names, model, classes);
+    let memory = Memory::of(&Layout::of(build).1, 4 + u64::from(averaged), |batch| {
+        let images = [batch, height, width, model.channels];
+        let plan = step_plan(build, images, |network, pass, images| {
+            let logits = network.forward(pass, images, None);
+            ops::cross_entropy(pass, logits, &[])
+        });
+        Ok(plan.bytes())
+    })?;
+    Ok(memory.in_training(stages(model, rows * cols)))
 }
 
 /// Of a forward pass without gradients.
-pub(crate) fn prediction(model: &ModelConfig, patches: usize, parameters: usize) -> Memory {
-    // Measured: about 20 values for each site and channel of the first stage, the largest.
-    let passing = 20 * patches as u64 * operations::PATCH_SITES as u64 * model.widths[0] as u64;
-    Memory { fixed: PROCESS + 4 * parameters as u64, per_image: 4 * passing }
+///
+/// # Errors
+/// An image that cannot be cut into patches.
+pub(crate) fn prediction(
+    model: &ModelConfig,
+    classes: usize,
+    [height, width]: [usize; 2],
+) -> Result<Memory, ConfigError> {
+    model.patch_grid(height, width)?;
+    let build = |names: &mut _| Classifier::new(names, model, classes);
+    // Weights, and those of blocks once more in the order of the kernels.
+    Memory::of(&Layout::of(build).1, 2, |batch| {
+        let images = [batch, height, width, model.channels];
+        let plan = network::plan(build, images, |network, pass, images| {
+            network.forward(pass, images, None)
+        });
+        Ok(plan.bytes())
+    })
 }
 
 /// Settings whose memory can be told beforehand.
@@ -80,12 +176,7 @@ pub trait Footprint {
 
 impl Footprint for PretrainConfig {
     fn memory(&self) -> Result<Memory, ConfigError> {
-        let [height, width] = self.data.image_size;
-        let [rows, cols] = self.model.patch_grid(height, width)?;
-        let patches = self.mask.encoded_patches(rows * cols)?;
-        // Parameters that nobody asks for are never made.
-        let network = Autoencoder::new(&self.model, &self.decoder, &Device::flex());
-        Ok(training(&self.model, patches, parameters::count(&network)))
+        pretraining(&self.model, &self.decoder, &self.mask, self.data.image_size)
     }
 
     fn data(&self) -> &DataConfig {
@@ -103,12 +194,7 @@ impl Footprint for PretrainConfig {
 
 impl Footprint for FinetuneConfig {
     fn memory(&self) -> Result<Memory, ConfigError> {
-        let [height, width] = self.data.image_size;
-        let [rows, cols] = self.model.patch_grid(height, width)?;
-        let network = parameters::count(&Classifier::new(&self.model, 1, &Device::flex()));
-        let Memory { fixed, per_image } = training(&self.model, rows * cols, network);
-        let average = if self.finetune.ema > 0.0 { 4 * network as u64 } else { 0 };
-        Ok(Memory { fixed: fixed + average, per_image })
+        finetuning(&self.model, 1, self.data.image_size, self.finetune.ema > 0.0)
     }
 
     fn data(&self) -> &DataConfig {
@@ -158,19 +244,22 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_half_the_patches_takes_half_the_features() {
-        let config = PretrainConfig::default();
-        let all = training(&config.model, 48, 0);
-        assert_eq!(training(&config.model, 24, 0).per_image * 2, all.per_image);
+    fn a_step_of_twice_the_area_takes_twice_the_features() {
+        let model = ModelConfig::default().resolve().unwrap();
+        let per_image = |size| finetuning(&model, 1, size, false).unwrap().per_image as f64;
+        let ratio = per_image([224, 448]) / per_image([224, 224]);
+        assert!((ratio - 2.0).abs() < 0.05, "{ratio}");
     }
 
     #[test]
     fn the_dense_encoder_takes_memory_for_hidden_patches_too() {
         let mut config = PretrainConfig::default();
         config.model = config.model.resolve().unwrap();
-        let per_image = |config: &PretrainConfig| config.memory().unwrap().per_image;
-        assert_eq!(per_image(&config), training(&config.model, 19, 0).per_image);
+        let per_image = |config: &PretrainConfig| config.memory().unwrap().per_image as f64;
+        let sparse = per_image(&config);
         config.mask.encoder = MaskedEncoder::Dense;
-        assert_eq!(per_image(&config), training(&config.model, 49, 0).per_image);
+        // 49 patches against 19, beside the decoder, which is the same.
+        let ratio = per_image(&config) / sparse;
+        assert!(1.8 < ratio && ratio < 49.0 / 19.0, "{ratio}");
     }
 }

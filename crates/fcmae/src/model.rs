@@ -8,17 +8,14 @@
 pub mod block;
 pub mod classifier;
 pub mod encoder;
-pub mod grn;
 pub mod init;
 pub mod layers;
-pub mod names;
 
-pub use block::{Block, DropPath, Mlp};
+pub use block::{Block, DropPath, Grn, Mlp};
 pub use classifier::{Classifier, Head};
 pub use encoder::{Downsample, Encoder, Stage, Stem};
-pub use grn::Grn;
 
 /// Layer norm's epsilon, everywhere in the network.
-pub const NORM_EPS: f64 = 1e-6;
+pub const NORM_EPS: f32 = 1e-6;
 /// GRN's epsilon.
-pub const GRN_EPS: f64 = 1e-6;
+pub const GRN_EPS: f32 = 1e-6;

@@ -11,7 +11,6 @@ mod protobuf;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::Device;
 use fcmae_data::EvalTransform;
 use fcmae_data::augment::{EvalResize, MAX_SIDE};
 use fcmae_store::{HostTensor, NamedTensors};
@@ -22,7 +21,7 @@ use self::protobuf::{Dimension, Graph, Model, OperatorSetId, StringStringEntry, 
 use crate::config::{BlockKind, ModelConfig};
 use crate::error::{ConfigError, Error, Result};
 use crate::model::Classifier;
-use crate::parameters;
+use crate::parameters::Layout;
 use crate::weights::Description;
 
 /// What an exported network computes.
@@ -229,7 +228,8 @@ fn check_tensors(
         OnnxOutput::Embeddings => name.starts_with(HEAD_NORM) && has_head_norm(tensors),
         OnnxOutput::Features => false,
     };
-    let mut expected = parameters::shapes(&Classifier::new(config, classes, &Device::flex()));
+    let (_, layout) = Layout::of(|names| Classifier::new(names, config, classes));
+    let mut expected = layout.shapes();
     expected.retain(|(name, _)| is_needed(name));
     let mut mismatch = tensors.difference(&expected);
     mismatch.unexpected.retain(|(name, _)| is_needed(name));

@@ -1,175 +1,290 @@
-//! A module's parameters by name: to visit, to replace, to write and to read.
+//! Parameters by name: where they lie, and what is kept of each.
+//!
+//! Weights, gradients, both moments of AdamW and the moving average are arenas of one [`Layout`]: all
+//! parameters one after the other, in the order in which the network's structs are made. Only loading,
+//! backward passes and updates write to them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use fcmae_kernels::memory::Piece;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
-use crate::model::names;
+use crate::tensor::Shape;
 
-/// Calls `f` with every parameter's file name, shape and values (flat, without autodiff).
-pub fn visit<M: Module>(module: &M, f: impl FnMut(&str, &[usize], Tensor<1>)) {
-    module.visit(&mut ValueVisitor { path: Vec::new(), f });
+/// Parameters begin at multiples of this many values, so that no two share a cache line.
+const ALIGNMENT: usize = 16;
+
+/// One parameter of a network: its number in the [`Layout`], and its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    number: usize,
+    shape: Shape,
 }
 
-/// Every parameter's gradient by file name, flat, taken out of `grads`. Parameters without one
-/// (frozen, or not part of the loss) are absent.
-pub fn gradients<M: Module>(module: &M, grads: &mut Gradients) -> BTreeMap<String, Tensor<1>> {
-    let mut found = BTreeMap::new();
-    let f = |name: &str, _: &[usize], grad: Tensor<1>| {
-        found.insert(name.to_owned(), grad);
-    };
-    module.visit(&mut GradientVisitor { path: Vec::new(), f, grads });
-    found
-}
-
-/// The module with every parameter replaced by what `f` makes of its file name, shape and values
-/// (flat, without autodiff); whether it wants a gradient stays.
-pub fn map<M: Module>(module: M, f: impl FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>) -> M {
-    module.map(&mut Mapper { path: Vec::new(), f })
-}
-
-/// How many parameters the module has.
-pub fn count<M: Module>(module: &M) -> usize {
-    shapes(module).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
-}
-
-/// File names and shapes of all parameters.
-pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
-    let mut visitor = ShapeVisitor { path: Vec::new(), shapes: Vec::new() };
-    module.visit(&mut visitor);
-    visitor.shapes
-}
-
-/// A copy of all parameters in host memory.
-pub fn to_host<M: Module>(module: &M) -> NamedTensors {
-    let mut tensors = NamedTensors::default();
-    visit(module, |name, shape, value| {
-        tensors.insert(name.to_owned(), HostTensor { shape: shape.to_vec(), data: host(value) });
-    });
-    tensors
-}
-
-/// The module with all its parameters taken from `tensors`, which must hold exactly these.
-///
-/// # Errors
-/// Every missing, unexpected and wrongly shaped name.
-pub fn from_host<M: Module>(module: M, tensors: &NamedTensors) -> Result<M, Mismatch> {
-    let mismatch = tensors.difference(&shapes(&module));
-    if mismatch.is_empty() { Ok(replace(module, tensors)) } else { Err(mismatch) }
-}
-
-/// The module with those parameters that `tensors` holds taken from there.
-pub fn replace<M: Module>(module: M, tensors: &NamedTensors) -> M {
-    map(module, |name, _, value| match tensors.get(name) {
-        Some(tensor) => device_tensor(&tensor.data, &value),
-        None => value,
-    })
-}
-
-/// A flat tensor of `data` where `like` is.
-pub fn device_tensor(data: &[f32], like: &Tensor<1>) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(data.to_vec(), [data.len()]), &like.device())
-}
-
-/// The values of a flat tensor in host memory.
-pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_into_vec().expect("the data was just converted to float32")
-}
-
-struct ShapeVisitor {
-    path: Vec<String>,
-    shapes: Vec<(String, Vec<usize>)>,
-}
-
-impl ModuleVisitor for ShapeVisitor {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // Values that are not there yet stay so.
-        let shape = param.lazy_shape().to_vec();
-        self.shapes.push((names::in_files(&self.path.join(".")), shape));
+impl Parameter {
+    /// The sides.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    pub(crate) fn number(&self) -> usize {
+        self.number
     }
 }
 
-struct ValueVisitor<F> {
-    path: Vec<String>,
-    f: F,
+/// What a [`Layout`] knows of a parameter.
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    shape: Shape,
+    range: Range<usize>,
+    /// Its values before anything is loaded or initialized.
+    start: f32,
 }
 
-impl<F: FnMut(&str, &[usize], Tensor<1>)> ModuleVisitor for ValueVisitor<F> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val().inner();
-        let shape = value.dims();
-        let flat = value.reshape([shape.iter().product::<usize>()]);
-        (self.f)(&names::in_files(&self.path.join(".")), &shape, flat);
+/// Names, shapes and places of all parameters of a network; no memory for their values.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    entries: Vec<Entry>,
+    by_name: BTreeMap<String, usize>,
+    values: usize,
+}
+
+impl Layout {
+    /// The structs that `build` makes, and the layout of their parameters.
+    pub fn of<M>(build: impl FnOnce(&mut Names) -> M) -> (M, Arc<Self>) {
+        let mut names = Names { prefix: String::new(), layout: Self::default() };
+        let module = build(&mut names);
+        (module, Arc::new(names.layout))
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    /// How many parameters there are, by their values.
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(|entry| entry.shape.count()).sum()
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    /// Names and shapes, in the order of the network's parts.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.entries.iter().map(|entry| (entry.name.clone(), entry.shape.to_vec())).collect()
+    }
+
+    /// Every parameter's name with itself, in the order of the network's parts.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, Parameter)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .map(|(number, entry)| (entry.name.as_str(), Parameter { number, shape: entry.shape }))
+    }
+
+    /// As [`parameters`](Self::parameters), in the order of their names.
+    pub fn by_name(&self) -> impl Iterator<Item = (&str, Parameter)> {
+        self.by_name.iter().map(|(name, &number)| {
+            (name.as_str(), Parameter { number, shape: self.entries[number].shape })
+        })
+    }
+
+    /// The parameter of this name.
+    pub fn get(&self, name: &str) -> Option<Parameter> {
+        let &number = self.by_name.get(name)?;
+        Some(Parameter { number, shape: self.entries[number].shape })
+    }
+
+    /// The name of a parameter.
+    pub fn name(&self, parameter: Parameter) -> &str {
+        &self.entries[parameter.number].name
+    }
+
+    /// How many parameters there are, by their names.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn range(&self, parameter: Parameter) -> Range<usize> {
+        self.entries[parameter.number].range.clone()
+    }
+
+    /// Bytes of an arena of this layout.
+    pub fn bytes(&self) -> u64 {
+        self.values as u64 * size_of::<f32>() as u64
     }
 }
 
-struct GradientVisitor<'a, F> {
-    path: Vec<String>,
-    f: F,
-    grads: &'a mut Gradients,
+/// Collects the parameters of a network while its structs are made, under the names that files have.
+#[derive(Debug)]
+pub struct Names {
+    prefix: String,
+    layout: Layout,
 }
 
-impl<F: FnMut(&str, &[usize], Tensor<1>)> ModuleVisitor for GradientVisitor<'_, F> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = param.val().grad_remove(self.grads) {
-            let shape = grad.dims();
-            let flat = grad.reshape([shape.iter().product::<usize>()]);
-            (self.f)(&names::in_files(&self.path.join(".")), &shape, flat);
+impl Names {
+    /// What `build` makes, with `name.` before the names of its parameters.
+    pub fn within<M>(&mut self, name: impl AsRef<str>, build: impl FnOnce(&mut Self) -> M) -> M {
+        let outside = self.prefix.len();
+        self.prefix.push_str(name.as_ref());
+        self.prefix.push('.');
+        let module = build(self);
+        self.prefix.truncate(outside);
+        module
+    }
+
+    /// A parameter that starts at 0.
+    ///
+    /// # Panics
+    /// Where another has the same name.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Parameter {
+        self.starting_at(name, shape, 0.0)
+    }
+
+    /// A parameter whose values are all `start` until they are loaded or initialized.
+    ///
+    /// # Panics
+    /// As [`parameter`](Self::parameter).
+    pub fn starting_at(&mut self, name: &str, shape: impl Into<Shape>, start: f32) -> Parameter {
+        let (number, shape) = (self.layout.entries.len(), shape.into());
+        let name = format!("{}{name}", self.prefix);
+        let first = self.layout.values;
+        let range = first..first + shape.count();
+        self.layout.values = range.end.next_multiple_of(ALIGNMENT);
+        let before = self.layout.by_name.insert(name.clone(), number);
+        assert!(before.is_none(), "two parameters are called {name}");
+        self.layout.entries.push(Entry { name, shape, range, start });
+        Parameter { number, shape }
+    }
+}
+
+/// A value for each value of all parameters.
+#[derive(Clone, Debug)]
+pub struct Arena {
+    layout: Arc<Layout>,
+    values: Piece,
+}
+
+impl Arena {
+    /// All zero. Memory is taken where it is first written.
+    pub fn zeros(layout: &Arc<Layout>) -> Self {
+        Self { layout: Arc::clone(layout), values: Piece::zeros(layout.values) }
+    }
+
+    /// Shapes alone, for a pass that is only traced.
+    pub(crate) fn shapes(layout: &Arc<Layout>) -> Self {
+        Self { layout: Arc::clone(layout), values: Piece::zeros(0) }
+    }
+
+    /// Every parameter at its start: norms' weights 1, V1's layer scale 1e-6, all others 0.
+    pub fn starts(layout: &Arc<Layout>) -> Self {
+        let mut arena = Self::zeros(layout);
+        for entry in layout.entries.iter().filter(|entry| entry.start != 0.0) {
+            arena.values[entry.range.clone()].fill(entry.start);
+        }
+        arena
+    }
+
+    /// Names, shapes and places.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The values of one parameter.
+    pub fn get(&self, parameter: Parameter) -> &[f32] {
+        &self.values[self.layout.range(parameter)]
+    }
+
+    /// The values of one parameter, to write.
+    pub fn get_mut(&mut self, parameter: Parameter) -> &mut [f32] {
+        let range = self.layout.range(parameter);
+        &mut self.values[range]
+    }
+
+    /// The values of several parameters, to write.
+    ///
+    /// # Panics
+    /// Where one is there twice.
+    pub(crate) fn many_mut<const P: usize>(
+        &mut self,
+        parameters: [Parameter; P],
+    ) -> [&mut [f32]; P] {
+        let ranges = parameters.map(|parameter| self.layout.range(parameter));
+        self.values.get_disjoint_mut(ranges).expect("parameters do not overlap")
+    }
+
+    /// Takes those parameters that `tensors` holds from there.
+    ///
+    /// # Panics
+    /// Where one has another number of values.
+    pub fn take(&mut self, tensors: &NamedTensors) {
+        let layout = Arc::clone(&self.layout);
+        for (name, parameter) in layout.parameters() {
+            if let Some(tensor) = tensors.get(name) {
+                self.get_mut(parameter).copy_from_slice(&tensor.data);
+            }
         }
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-}
-
-struct Mapper<F> {
-    path: Vec<String>,
-    f: F,
-}
-
-impl<F: FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<F> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = names::in_files(&self.path.join("."));
-        let (id, value, mapper) = param.consume();
-        let (autodiff, wants_grad) = (value.is_autodiff(), value.is_require_grad());
-        let shape = value.dims();
-        let flat = value.inner().reshape([shape.iter().product::<usize>()]);
-        let mut value = (self.f)(&name, &shape, flat).reshape(shape);
-        if autodiff {
-            value = value.autodiff().set_require_grad(wants_grad);
+    /// Takes all parameters from `tensors`, which must hold exactly these.
+    ///
+    /// # Errors
+    /// Every missing, unexpected and wrongly shaped name.
+    pub fn load(&mut self, tensors: &NamedTensors) -> Result<(), Mismatch> {
+        let mismatch = tensors.difference(&self.layout.shapes());
+        if !mismatch.is_empty() {
+            return Err(mismatch);
         }
-        Param::from_mapped_value(id, value, mapper)
+        self.take(tensors);
+        Ok(())
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    /// A copy of all parameters by name.
+    pub fn to_named(&self) -> NamedTensors {
+        let tensor = |(name, parameter): (&str, Parameter)| {
+            let data = self.get(parameter).to_vec();
+            (name.to_owned(), HostTensor { shape: parameter.shape.to_vec(), data })
+        };
+        self.layout.parameters().map(tensor).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn two() -> ([Parameter; 2], Arc<Layout>) {
+        Layout::of(|names| {
+            let weight = names.within("a", |names| names.parameter("weight", [2, 3]));
+            [weight, names.starting_at("b", [5], 1.5)]
+        })
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    #[test]
+    fn names_nest_and_parameters_keep_apart() {
+        let ([weight, b], layout) = two();
+        assert_eq!(
+            layout.shapes(),
+            [("a.weight".to_owned(), vec![2, 3]), ("b".to_owned(), vec![5])]
+        );
+        assert_eq!(layout.count(), 11);
+        assert_eq!(layout.get("a.weight"), Some(weight));
+        let mut arena = Arena::starts(&layout);
+        arena.get_mut(weight).fill(7.0);
+        assert_eq!(arena.get(b), [1.5; 5]);
+        let [first, second] = arena.many_mut([b, weight]);
+        (first[0], second[0]) = (3.0, 4.0);
+        assert_eq!((arena.get(b)[0], arena.get(weight)[0]), (3.0, 4.0));
+    }
+
+    #[test]
+    fn all_is_loaded_or_nothing() {
+        let ([weight, _], layout) = two();
+        let mut arena = Arena::starts(&layout);
+        let mut tensors = arena.to_named();
+        tensors.insert("a.weight", HostTensor { shape: vec![2, 3], data: vec![2.0; 6] });
+        arena.load(&tensors).unwrap();
+        assert_eq!(arena.get(weight), [2.0; 6]);
+        tensors.insert("c", HostTensor { shape: vec![1], data: vec![0.0] });
+        tensors.remove("b");
+        let mismatch = arena.load(&tensors).unwrap_err();
+        assert_eq!((mismatch.missing.len(), mismatch.unexpected.len()), (1, 1));
     }
 }

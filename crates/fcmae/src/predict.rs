@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae_data::{
     DataError, EvalTransform, ImageFolder, Limits, Normalization, Picture, PixelFormat, decode,
 };
@@ -11,9 +9,11 @@ use image::RgbImage;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::loss::log_softmax;
 use crate::model::Classifier;
-use crate::parameters::host;
+use crate::network::Network;
 use crate::picture;
+use crate::tensor::Tensor;
 use crate::weights::{Description, Weights};
 
 /// A class and its probability.
@@ -27,7 +27,7 @@ pub struct Guess {
 
 /// A classifier ready to look at pictures.
 pub struct Predictor {
-    model: Classifier,
+    network: Network<Classifier>,
     preparation: Preparation,
     /// What the weights are of.
     pub description: Description,
@@ -38,9 +38,9 @@ impl Predictor {
     /// Weights that cannot be used, or have no head.
     pub fn open(weights: &Path) -> Result<Self> {
         let weights = Weights::open(weights)?;
-        let model = weights.classifier(&Device::flex())?;
+        let network = weights.classifier()?;
         let preparation = Preparation::new(&weights.description);
-        Ok(Self { model, preparation, description: weights.description })
+        Ok(Self { network, preparation, description: weights.description })
     }
 
     /// The `top` most likely classes of a picture, the likeliest first.
@@ -49,7 +49,8 @@ impl Predictor {
     /// A file that is no picture.
     pub fn predict(&self, path: &Path, top: usize) -> Result<Vec<Guess>> {
         let image = self.preparation.input(path)?;
-        let probabilities = host(softmax(self.model.forward(image, None), 1));
+        let mut probabilities = log_softmax(&self.network.logits(&image));
+        probabilities.iter_mut().for_each(|likelihood| *likelihood = likelihood.exp());
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         let guess = |&class: &usize| Guess {
@@ -103,7 +104,7 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample_input(&self, set: &ImageFolder, index: usize) -> Result<Tensor<4>> {
+    pub fn sample_input(&self, set: &ImageFolder, index: usize) -> Result<Tensor> {
         self.normalized(&self.sample(set, index)?)
     }
 
@@ -115,14 +116,14 @@ impl Preparation {
         let input = self.sample_input(set, index)?;
         let [_, height, width, _] = input.dims();
         let tones = picture::tones(self.normalization.clone(), self.format.depth);
-        picture::denormalize(&host(input), [height, width], &tones)
+        picture::denormalize(input.values(), [height, width], &tones)
     }
 
     /// The network's input, `[1, H, W, channels]`.
     ///
     /// # Errors
     /// A file that is no picture.
-    pub fn input(&self, path: &Path) -> Result<Tensor<4>> {
+    pub fn input(&self, path: &Path) -> Result<Tensor> {
         self.normalized(&self.picture(path)?)
     }
 
@@ -130,12 +131,11 @@ impl Preparation {
     ///
     /// # Errors
     /// Another number of channels.
-    pub fn normalized(&self, picture: &Picture) -> Result<Tensor<4>> {
+    pub fn normalized(&self, picture: &Picture) -> Result<Tensor> {
         let mut values = Vec::new();
         self.normalization.append(picture, &mut values)?;
         let sides = [picture.height(), picture.width(), picture.channels()];
         let [height, width, channels] = sides.map(|side| side as usize);
-        let data = TensorData::new(values, [1, height, width, channels]);
-        Ok(Tensor::from_data(data, &Device::flex()))
+        Ok(Tensor::new(values, [1, height, width, channels]))
     }
 }

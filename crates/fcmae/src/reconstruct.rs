@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor};
 use fcmae_data::ImageFolder;
 use image::RgbImage;
 
@@ -11,10 +10,11 @@ use crate::config::MaskConfig;
 use crate::error::Result;
 use crate::loss;
 use crate::mask::Mask;
+use crate::network::Network;
 use crate::ops;
-use crate::parameters::host;
 use crate::picture::{self, Sheet};
 use crate::predict::Preparation;
+use crate::tensor::Tensor;
 use crate::weights::{Description, Weights};
 
 /// The three columns for one picture.
@@ -35,7 +35,7 @@ pub struct Reconstruction {
 /// Where the network was trained on normalized patches (`norm_pix_loss`), it predicts each patch up
 /// to its mean and contrast; those are taken from the original, as the authors do.
 pub struct Reconstructor {
-    model: Autoencoder,
+    network: Network<Autoencoder>,
     masking: MaskConfig,
     description: Description,
     grid: [usize; 2],
@@ -49,19 +49,23 @@ impl Reconstructor {
     /// Weights without one.
     pub fn open(weights: &Path) -> Result<Self> {
         let weights = Weights::open(weights)?;
-        let (model, masking) = weights.autoencoder(&Device::flex())?;
-        Self::new(model, masking, weights.description)
+        let (network, masking) = weights.autoencoder()?;
+        Self::new(network, masking, weights.description)
     }
 
-    /// Of a network without autodiff.
+    /// Of a network.
     ///
     /// # Errors
     /// An image size that cannot be cut into patches.
-    pub fn new(model: Autoencoder, masking: MaskConfig, description: Description) -> Result<Self> {
+    pub fn new(
+        network: Network<Autoencoder>,
+        masking: MaskConfig,
+        description: Description,
+    ) -> Result<Self> {
         let [height, width] = description.image_size;
         let grid = description.model.patch_grid(height, width)?;
         let preparation = Preparation::new(&description);
-        Ok(Self { model, masking, description, grid, preparation })
+        Ok(Self { network, masking, description, grid, preparation })
     }
 
     /// Hides patches of a picture file, chosen by `seed` and `number`, and fills them in.
@@ -81,47 +85,49 @@ impl Reconstructor {
     }
 
     /// Of an input `[1, H, W, channels]`.
-    fn image(&self, input: Tensor<4>, number: usize, seed: u64) -> Result<Reconstruction> {
-        let Self { model, masking, description, grid, .. } = self;
+    fn image(&self, input: Tensor, number: usize, seed: u64) -> Result<Reconstruction> {
+        let Self { network, masking, description, grid, .. } = self;
         let (patch, channels) = (description.model.patch(), description.model.channels);
         let mask = Mask::random(*grid, masking.ratio, seed, 0, &[number as u32])?;
-        let patches = loss::patchify(input, patch);
-        let predicted = model.predict(patches.clone(), &mask);
-        let targets = loss::targets(patches.clone(), &mask, masking.norm_pix_loss);
-        let error = loss::reconstruction(predicted.clone(), targets);
+        let [patches, hidden, predicted, error] = network.infer_all(|module, pass| {
+            let patches = loss::patchify(pass, input.clone(), patch);
+            let hidden = loss::targets(pass, patches.clone(), &mask, false);
+            let targets = loss::targets(pass, patches.clone(), &mask, masking.norm_pix_loss);
+            let predicted = module.predict(pass, patches.clone(), &mask);
+            let error = ops::mean_squared_difference(pass, predicted.clone(), targets);
+            [patches, hidden, predicted, error]
+        });
 
-        let predicted = if masking.norm_pix_loss {
-            let hidden = loss::targets(patches.clone(), &mask, false);
-            let (mean, std) = loss::patch_statistics(hidden);
-            predicted * std + mean
-        } else {
-            predicted
-        };
-        let original = host(patches);
-        let mut filled = original.clone();
         let values = patch * patch * channels;
-        for (row, prediction) in mask.masked_rows().into_iter().zip(host(predicted).chunks(values))
-        {
+        let mut predicted = predicted.to_vec();
+        if masking.norm_pix_loss {
+            let statistics = loss::patch_statistics(hidden.values(), values);
+            for (patch, [mean, std]) in predicted.chunks_mut(values).zip(statistics) {
+                patch.iter_mut().for_each(|value| *value = *value * std + mean);
+            }
+        }
+        let mut filled = patches.to_vec();
+        for (row, prediction) in mask.masked_rows().into_iter().zip(predicted.chunks(values)) {
             filled[row as usize * values..][..values].copy_from_slice(prediction);
         }
-        let original = self.picture(&original)?;
+        let original = self.picture(patches)?;
         Ok(Reconstruction {
             masked: picture::hide(&original, patch, mask.masked()),
             original,
-            reconstruction: self.picture(&filled)?,
-            loss: host(error)[0],
+            reconstruction: self.picture(Tensor::new(filled, [mask.patches(), values]))?,
+            loss: error.values()[0],
         })
     }
 
     /// Patches, row after row, as a picture.
-    fn picture(&self, patches: &[f32]) -> Result<RgbImage> {
+    fn picture(&self, patches: Tensor) -> Result<RgbImage> {
         let Description { model, image_size, depth, .. } = &self.description;
         let (patch, [rows, cols]) = (model.patch(), self.grid);
-        let flat = Tensor::<1>::from_floats(patches, &Device::flex());
-        let windows = flat.reshape([1, rows, cols, patch * patch * model.channels]);
-        let pixels = host(ops::depth_to_space(windows, patch));
+        let windows = patches.reshape([1, rows, cols, patch * patch * model.channels]);
+        let pixels =
+            self.network.infer(|_, pass| ops::depth_to_space(pass, windows.clone(), patch));
         let tones = picture::tones(self.description.normalization(), *depth);
-        picture::denormalize(&pixels, *image_size, &tones)
+        picture::denormalize(pixels.values(), *image_size, &tones)
     }
 }
 

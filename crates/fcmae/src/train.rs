@@ -10,6 +10,7 @@ pub mod pretrain;
 pub mod preview;
 mod records;
 mod session;
+mod step;
 
 pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 pub use finetune::{FinetuneOutcome, Start, finetune};
@@ -18,3 +19,5 @@ pub use pretrain::{PretrainOutcome, pretrain};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub(crate) use records::record_evaluation;
 pub(crate) use session::images;
+pub(crate) use step::plan as step_plan;
+pub use step::{Attempt, Learner};

@@ -12,8 +12,6 @@ pub mod names;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::tensor::Device;
 use fcmae_data::{Depth, EvalResize, EvalTransform, LoaderOptions, Normalization, PixelFormat};
 use fcmae_store::file::Format;
 use fcmae_store::{Mismatch, NamedTensors, Record};
@@ -22,10 +20,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use self::names::{STEM, Scheme};
 use crate::autoencoder::Autoencoder;
 use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig};
-use crate::embed::Backbone;
 use crate::error::{Error, Result};
-use crate::model::Classifier;
-use crate::parameters;
+use crate::model::{Classifier, Encoder};
+use crate::network::Network;
+use crate::parameters::{Arena, Names};
 
 /// All that is needed to use weights, beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -203,11 +201,11 @@ impl Weights {
         })
     }
 
-    /// The classifier with these weights, without autodiff.
+    /// The classifier with these weights.
     ///
     /// # Errors
     /// Weights without a head (of a pre-training run), or of another network.
-    pub fn classifier(&self, device: &Device) -> Result<Classifier> {
+    pub fn classifier(&self) -> Result<Network<Classifier>> {
         let classes = self.description.classes.len();
         if classes == 0 {
             return Err(Error::Unusable(format!(
@@ -216,88 +214,97 @@ impl Weights {
                 self.path.display()
             )));
         }
-        self.fill(Classifier::new(&self.description.model, classes, device))
+        self.network(|names| Classifier::new(names, &self.description.model, classes))
     }
 
-    /// The autoencoder with these weights, without autodiff.
+    /// The autoencoder with these weights.
     ///
     /// # Errors
     /// Weights without a decoder (fine-tuned, or from elsewhere), or of another network.
-    pub fn autoencoder(&self, device: &Device) -> Result<(Autoencoder, MaskConfig)> {
+    pub fn autoencoder(&self) -> Result<(Network<Autoencoder>, MaskConfig)> {
         let Some((decoder, mask)) = &self.description.decoder else {
             return Err(Error::Unusable(format!(
                 "{}: these weights have no decoder; give the run folder of a pre-training",
                 self.path.display()
             )));
         };
-        let model = Autoencoder::new(&self.description.model, decoder, device);
-        Ok((self.fill(model)?.encoding(mask.encoder), mask.clone()))
+        let network = self.network(|names| {
+            let network = Autoencoder::new(names, &self.description.model, decoder);
+            network.encoding(mask.encoder)
+        })?;
+        Ok((network, mask.clone()))
     }
 
-    /// The encoder's weights put into a module that has an encoder; the rest of the module stays. A
-    /// stem for another number of channels is adapted.
+    /// The encoder alone.
     ///
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
-    pub fn fill_encoder<M: Module>(&self, module: M) -> Result<M> {
+    pub(crate) fn encoder(&self) -> Result<Network<Encoder>> {
+        let mut network = Network::new(|names| Encoder::new(names, &self.description.model));
+        self.fill_encoder(network.weights_mut())?;
+        Ok(network)
+    }
+
+    /// The encoder's weights put into those of a network that has an encoder; the rest stays. A stem for
+    /// another number of channels is adapted.
+    ///
+    /// # Errors
+    /// Weights that lack a part of the encoder, or are of another network.
+    pub fn fill_encoder(&self, arena: &mut Arena) -> Result<()> {
         let mut encoder = self.part(is_encoder);
-        let shapes = parameters::shapes(&module);
-        let stem = shapes.iter().find(|(name, _)| name == STEM).map(|(_, shape)| shape.as_slice());
-        if let Some(&[_, channels, _, _]) = stem
+        if let Some(stem) = arena.layout().get(STEM)
+            && let channels = stem.shape()[1]
             && channels != self.description.model.channels
             && let Some(stem) = encoder.remove(STEM)
         {
             encoder.insert(STEM, adapt::stem(&stem, channels));
         }
-        self.fill_with(module, &encoder, is_encoder)
+        self.fill_with(arena, &encoder, is_encoder)
     }
 
     /// The encoder's weights, and the head's norm where the module has one.
-    pub(crate) fn fill_backbone(&self, module: Backbone) -> Result<Backbone> {
-        let module = self.fill_encoder(module)?;
-        self.fill_part(module, |name| name.starts_with("head.norm."))
+    pub(crate) fn fill_backbone(&self, arena: &mut Arena) -> Result<()> {
+        self.fill_encoder(arena)?;
+        self.fill_part(arena, |name| name.starts_with("head.norm."))
     }
 
-    /// A classifier for `classes` with the encoder's weights, and the head's as far as they fit: its
-    /// linear layer where it tells the same classes apart. A sentence for the user where the file has
-    /// a head that is not used.
+    /// Puts the encoder's weights into a classifier for `classes`, and the head's as far as they fit: its
+    /// linear layer where it tells the same classes apart. Returns a sentence for the user where the
+    /// file has a head that is not used.
     ///
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
     pub fn fill_classifier(
         &self,
-        module: Classifier,
+        network: &mut Network<Classifier>,
         classes: &[String],
-    ) -> Result<(Classifier, Option<String>)> {
-        let module = self.fill_encoder(module)?;
-        let module = match self.tensors.get("head.norm.weight") {
-            Some(_) => self.fill_part(module, |name| name.starts_with("head.norm."))?,
-            None => module,
-        };
+    ) -> Result<Option<String>> {
+        let arena = network.weights_mut();
+        self.fill_encoder(arena)?;
+        if self.tensors.get("head.norm.weight").is_some() {
+            self.fill_part(arena, |name| name.starts_with("head.norm."))?;
+        }
         let theirs = &self.description.classes;
         let nameless = theirs.iter().enumerate().all(|(class, name)| *name == class.to_string());
         if theirs.is_empty() {
-            Ok((module, None))
-        } else if theirs == classes || (nameless && theirs.len() == classes.len()) {
-            Ok((self.fill_part(module, |name| name.starts_with("head.fc."))?, None))
-        } else {
-            let what =
-                if theirs.len() == classes.len() { "other" } else { &theirs.len().to_string() };
-            Ok((
-                module,
-                Some(format!(
-                    "a new head for {} classes: that of {} is for {what} classes",
-                    classes.len(),
-                    self.path.display(),
-                )),
-            ))
+            return Ok(None);
         }
+        if theirs == classes || (nameless && theirs.len() == classes.len()) {
+            self.fill_part(arena, |name| name.starts_with("head.fc."))?;
+            return Ok(None);
+        }
+        let what = if theirs.len() == classes.len() { "other" } else { &theirs.len().to_string() };
+        Ok(Some(format!(
+            "a new head for {} classes: that of {} is for {what} classes",
+            classes.len(),
+            self.path.display(),
+        )))
     }
 
-    /// The tensors whose names `is_part` takes, put into a module; they must be all that the module
-    /// has of such names.
-    fn fill_part<M: Module>(&self, module: M, is_part: impl Fn(&str) -> bool) -> Result<M> {
-        self.fill_with(module, &self.part(&is_part), is_part)
+    /// The tensors whose names `is_part` takes, put into an arena; they must be all that it has of such
+    /// names.
+    fn fill_part(&self, arena: &mut Arena, is_part: impl Fn(&str) -> bool) -> Result<()> {
+        self.fill_with(arena, &self.part(&is_part), is_part)
     }
 
     fn part(&self, is_part: impl Fn(&str) -> bool) -> NamedTensors {
@@ -306,23 +313,24 @@ impl Weights {
     }
 
     /// As [`fill_part`](Self::fill_part), with these tensors as the part.
-    fn fill_with<M: Module>(
+    fn fill_with(
         &self,
-        module: M,
+        arena: &mut Arena,
         part: &NamedTensors,
         is_part: impl Fn(&str) -> bool,
-    ) -> Result<M> {
-        let mut expected = parameters::shapes(&module);
+    ) -> Result<()> {
+        let mut expected = arena.layout().shapes();
         expected.retain(|(name, _)| is_part(name));
         let mismatch = part.difference(&expected);
-        if mismatch.is_empty() {
-            return Ok(parameters::replace(module, part));
+        if !mismatch.is_empty() {
+            return Err(self.mismatch(mismatch));
         }
-        Err(self.mismatch(mismatch))
+        arena.take(part);
+        Ok(())
     }
 
-    fn fill<M: Module>(&self, module: M) -> Result<M> {
-        parameters::from_host(module, &self.tensors).map_err(|mismatch| self.mismatch(mismatch))
+    fn network<M>(&self, build: impl FnOnce(&mut Names) -> M) -> Result<Network<M>> {
+        Network::load(build, &self.tensors).map_err(|mismatch| self.mismatch(mismatch))
     }
 
     /// The error that lists every name: timm's, and the file's where it has another.

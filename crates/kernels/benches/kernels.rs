@@ -360,6 +360,7 @@ fn block_training(row: &Row) {
     let (mut convolved, mut expanded) = (buffer(x.len()), buffer(row.shape.rows() * width));
     let mut squares = buffer(row.shape.images * width);
     let mut gradients = weights.0.clone();
+    let mut scratch = buffer(block::backward_scratch(&setting, c));
     row.operations(3 * (row.shape.convolution() + 2 * row.shape.product()), || {
         let kept = block::Kept {
             convolved: convolved.as_mut_slice(),
@@ -372,6 +373,6 @@ fn block_training(row: &Row) {
             block::Kept { convolved: convolved.as_slice(), expanded: &expanded, squares: &squares };
         let slices = gradients.each_mut().map(Vec::as_mut_slice);
         let into = block::Gradients { x: &mut dx, weights: block::PerWeight::from_array(slices) };
-        block::backward(&x, kept, &weights.weights(), &setting, &grad, into)
+        block::backward(&x, kept, &weights.weights(), &setting, &grad, into, &mut scratch)
     });
 }

@@ -16,7 +16,7 @@ use crate::product::Panels;
 use crate::simd::LANES;
 use crate::sites::Sites;
 
-pub use backward::{Gradients, backward};
+pub use backward::{Gradients, backward, backward_scratch, thread_scratch};
 pub use forward::{Kept, forward, forward_keeping};
 
 /// A block's weights as PyTorch keeps them, C the block's channels.
@@ -75,6 +75,29 @@ impl<T> PerWeight<T> {
             contract,
             contract_bias,
         }
+    }
+
+    /// The ten in the order of the fields.
+    #[must_use]
+    pub fn into_array(self) -> [T; 10] {
+        [
+            self.depthwise,
+            self.depthwise_bias,
+            self.norm_gamma,
+            self.norm_beta,
+            self.expand,
+            self.expand_bias,
+            self.grn_gamma,
+            self.grn_beta,
+            self.contract,
+            self.contract_bias,
+        ]
+    }
+
+    /// What `f` makes of each.
+    #[must_use]
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> PerWeight<U> {
+        PerWeight::from_array(self.into_array().map(f))
     }
 }
 

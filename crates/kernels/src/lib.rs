@@ -12,8 +12,6 @@
 //! provide them.
 
 pub mod adamw;
-#[cfg(feature = "allocator")]
-pub mod allocator;
 pub mod block;
 pub mod cross_entropy;
 pub mod depthwise;

@@ -171,21 +171,23 @@ pub fn backward_weight(
     const PARTS: usize = 16;
     let part = rows.div_ceil(PARTS).max(PART);
     let width = 2 * inputs.div_ceil(2 * LANES);
-    let mut sums = vec![Cell::ZERO; rows.div_ceil(part).max(1) * outputs * width];
-    sums.par_chunks_mut(outputs * width)
-        .zip(x.par_chunks(part * inputs.max(1)))
-        .zip(grad.par_chunks(part * outputs))
-        .for_each(|((sums, x), grad)| {
-            let pieces = x.chunks(PART * inputs.max(1)).zip(grad.chunks(PART * outputs));
-            for (x, grad) in pieces {
-                add_product_over_rows(level, x, inputs, grad, outputs, sums);
-            }
-        });
-    let (sum, parts) = sums.split_at_mut(outputs * width);
-    add_parts(values(parts), values_mut(sum));
-    if inputs > 0 {
-        crate::product::from_panels(values(sum), outputs, weight_grad);
-    }
+    with_scratch(rows.div_ceil(part).max(1) * outputs * width, |sums| {
+        sums.par_chunks_mut((outputs * width).max(1)).for_each(|sums| sums.fill(Cell::ZERO));
+        sums.par_chunks_mut(outputs * width)
+            .zip(x.par_chunks(part * inputs.max(1)))
+            .zip(grad.par_chunks(part * outputs))
+            .for_each(|((sums, x), grad)| {
+                let pieces = x.chunks(PART * inputs.max(1)).zip(grad.chunks(PART * outputs));
+                for (x, grad) in pieces {
+                    add_product_over_rows(level, x, inputs, grad, outputs, sums);
+                }
+            });
+        let (sum, parts) = sums.split_at_mut(outputs * width);
+        add_parts(values(parts), values_mut(sum));
+        if inputs > 0 {
+            crate::product::from_panels(values(sum), outputs, weight_grad);
+        }
+    });
     if let Some(bias_grad) = bias_grad {
         column_sums(grad, bias_grad);
     }

@@ -308,28 +308,22 @@ impl Kernel for SquaredDifference<'_> {
     }
 }
 
-/// The gradient of [`mean_squared_difference`] with respect to `a`, times `grad`:
+/// The gradient of [`mean_squared_difference`] with respect to `a`, times `grad`, in place of `a`:
 /// 2 · grad · (a − b) / n.
 ///
 /// # Errors
 /// Where lengths differ.
 pub fn mean_squared_difference_backward(
-    a: &[f32],
+    a: &mut [f32],
     b: &[f32],
     grad: f32,
-    out: &mut [f32],
 ) -> Result<(), KernelError> {
-    let operation = "rows::mean_squared_difference_backward";
-    check_length(operation, "b", b.len(), a.len())?;
-    check_length(operation, "out", out.len(), a.len())?;
+    check_length("rows::mean_squared_difference_backward", "b", b.len(), a.len())?;
     let factor = (2.0 * f64::from(grad) / a.len().max(1) as f64) as f32;
-    out.par_chunks_mut(TASK_VALUES)
-        .zip(a.par_chunks(TASK_VALUES))
-        .zip(b.par_chunks(TASK_VALUES))
-        .for_each(|((out, a), b)| {
-            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-                *out = factor * (a - b);
-            }
-        });
+    a.par_chunks_mut(TASK_VALUES).zip(b.par_chunks(TASK_VALUES)).for_each(|(a, b)| {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = factor * (*a - b);
+        }
+    });
     Ok(())
 }

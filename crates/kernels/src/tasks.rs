@@ -1,9 +1,11 @@
 //! How work is cut. Cuts depend on shapes alone wherever they could show in the result's bits.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 use rayon::prelude::*;
 
+use crate::memory::Piece;
 use crate::simd::{LANES, Lanes};
 
 /// Values that one task should handle: some tens of microseconds of work, well above the cost of
@@ -37,31 +39,94 @@ pub(crate) fn values_mut(cells: &mut [Cell]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(cells.as_mut_ptr().cast(), cells.len() * LANES) }
 }
 
+/// The whole vectors in `values`.
+fn cells(values: &[f32]) -> &[Cell] {
+    // SAFETY: as in `cells_in`.
+    let (_, cells, _) = unsafe { values.align_to::<Cell>() };
+    cells
+}
+
+/// The whole vectors in `values`.
+pub(crate) fn cells_in(values: &mut [f32]) -> &mut [Cell] {
+    // SAFETY: a `Cell` is eight `f32` and nothing else, and eight of any bits are one.
+    let (_, cells, _) = unsafe { values.align_to_mut::<Cell>() };
+    cells
+}
+
 thread_local! {
-    static SCRATCH: RefCell<Vec<Vec<Cell>>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Vec<Piece>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` with scratch memory of `len` cells, whose contents are left over from earlier work.
-/// A thread keeps its scratch memories for the next time; `work` may ask for more, and may wait for
-/// tasks that do.
-pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Cell]) -> T) -> T {
-    let mut memory = SCRATCH.with_borrow_mut(|free| take_fitting(free, len));
-    if memory.len() < len {
-        memory.resize(len, Cell::ZERO);
+/// Scratch memories that a thread keeps. So many are in use at a time in a block's gradients.
+const KEPT: usize = 6;
+
+/// Scratch memory, whose contents are left over from earlier work. The thread that drops it keeps it
+/// for the next time: memory from the system would come page by page, each of them zeroed.
+pub(crate) struct Scratch {
+    /// `None` once it is given back.
+    memory: Option<Piece>,
+    len: usize,
+}
+
+impl Scratch {
+    /// Of `len` cells.
+    pub(crate) fn new(len: usize) -> Self {
+        let fitting = SCRATCH.with_borrow_mut(|free| take_fitting(free, len * LANES));
+        let memory = match fitting {
+            Some(memory) if memory.len() >= len * LANES => memory,
+            // The old one goes first, and the new one is no longer than it must be.
+            smaller => {
+                drop(smaller);
+                Piece::zeros(len * LANES)
+            }
+        };
+        Self { memory: Some(memory), len }
     }
-    let result = work(&mut memory[..len]);
-    SCRATCH.with_borrow_mut(|free| free.push(memory));
-    result
 }
 
-/// The smallest memory of at least `len` cells, or else the largest.
-fn take_fitting(free: &mut Vec<Vec<Cell>>, len: usize) -> Vec<Cell> {
-    let fit = |memory: &Vec<Cell>| match memory.len() {
+impl Deref for Scratch {
+    type Target = [Cell];
+
+    fn deref(&self) -> &[Cell] {
+        self.memory.as_ref().map_or(&[], |memory| &cells(memory)[..self.len])
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [Cell] {
+        self.memory.as_mut().map_or(&mut [], |memory| &mut cells_in(memory)[..self.len])
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let Some(memory) = self.memory.take() else { return };
+        // A thread that ends keeps nothing.
+        let _ = SCRATCH.try_with(|free| {
+            let mut free = free.borrow_mut();
+            free.push(memory);
+            if free.len() > KEPT
+                && let Some(smallest) = (0..free.len()).min_by_key(|&index| free[index].len())
+            {
+                free.swap_remove(smallest);
+            }
+        });
+    }
+}
+
+/// Runs `work` with [`Scratch`] of `len` cells. It may ask for more, and may wait for tasks that do.
+pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Cell]) -> T) -> T {
+    work(&mut Scratch::new(len))
+}
+
+/// The smallest memory of at least `len` values, or else the largest.
+fn take_fitting(free: &mut Vec<Piece>, len: usize) -> Option<Piece> {
+    let fit = |memory: &Piece| match memory.len() {
         found if found >= len => (0, found),
         found => (1, usize::MAX - found),
     };
-    let best = (0..free.len()).min_by_key(|&index| fit(&free[index]));
-    best.map_or_else(Vec::new, |index| free.swap_remove(index))
+    let best = (0..free.len()).min_by_key(|&index| fit(&free[index]))?;
+    Some(free.swap_remove(best))
 }
 
 /// Adds `parts` (a whole number of slices as long as `sum`) to `sum`, in their order.

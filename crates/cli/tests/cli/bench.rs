@@ -156,3 +156,38 @@ fn a_worker_steps_on_command() {
     drop(input);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// What is told beforehand is what a step takes: arenas, the plan of its results, and what threads work
+/// in.
+#[test]
+fn a_step_takes_the_memory_that_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("memory.json");
+    fcmae!(
+        "bench",
+        "--size",
+        "atto",
+        "--work",
+        "pretrain,finetune",
+        "--image",
+        "224",
+        "--batch",
+        "32",
+        "--steps",
+        "1",
+        "--warmup",
+        "2",
+        "--threads",
+        "2",
+        "--json",
+        file,
+    )
+    .done();
+    let numbers: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for row in numbers["results"].as_array().unwrap() {
+        let bytes = |name: &str| row[name].as_f64().unwrap();
+        let (peak, told) = (bytes("peak_memory_bytes"), bytes("memory_estimate_bytes"));
+        let off = peak / told - 1.0;
+        assert!(off.abs() <= 0.05, "{}: {peak} bytes, told {told}: {off:.3}", row["work"]);
+    }
+}

@@ -1,19 +1,50 @@
 //! The residual block.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
+
 use fcmae_data::random;
 use fcmae_kernels::Sites;
 
-use super::grn::Grn;
 use super::layers::{Depthwise, LayerNorm, Linear};
 use super::{GRN_EPS, NORM_EPS};
 use crate::config::{BlockKind, GrnConfig};
-use crate::ops;
-use crate::ops::block::{BlockSetting, PreparedWeights};
+use crate::ops::{self, BlockSetting, BlockWeights};
+use crate::parameters::{Names, Parameter};
+use crate::tape::Pass;
+use crate::tensor::Tensor;
+
+/// Global Response Normalization over the sites of each image (ConvNeXt V2, section 3.2), or one of the
+/// paper's ablations of it.
+#[derive(Clone, Debug)]
+pub struct Grn {
+    /// Gamma, `[channels]`.
+    pub weight: Parameter,
+    /// Beta, `[channels]`.
+    pub bias: Parameter,
+    config: GrnConfig,
+}
+
+impl Grn {
+    /// Gamma and beta 0, so that it starts as the identity (with the skip).
+    pub fn new(names: &mut Names, channels: usize, config: GrnConfig) -> Self {
+        Self {
+            weight: names.parameter("weight", [channels]),
+            bias: names.parameter("bias", [channels]),
+            config,
+        }
+    }
+
+    fn is_published(&self) -> bool {
+        self.config == GrnConfig::default()
+    }
+
+    fn operands(&self) -> ops::Grn {
+        ops::Grn { gamma: self.weight, beta: self.bias, config: self.config, eps: GRN_EPS }
+    }
+}
 
 /// The pointwise part of a block: C to 4C, GELU, GRN (V2), 4C to C.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mlp {
     /// C to 4C.
     pub fc1: Linear,
@@ -27,23 +58,14 @@ pub struct Mlp {
 #[derive(Debug)]
 pub struct Hidden {
     /// After GELU, before GRN: `[N, S, 4C]`.
-    pub gelu: Tensor<3>,
+    pub gelu: Tensor,
     /// After GRN; in V1 the same as after GELU.
-    pub grn: Tensor<3>,
-}
-
-impl Mlp {
-    fn activate(&self, x: Tensor<3>) -> Tensor<3> {
-        match &self.grn {
-            Some(grn) => grn.gelu_forward(x),
-            None => ops::gelu(x),
-        }
-    }
+    pub grn: Tensor,
 }
 
 /// `x + drop_path(fc2(grn(gelu(fc1(norm(depthwise(x)))))))`; V1 has no GRN, and a layer scale
 /// `gamma` after `fc2`.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Block {
     /// Depthwise 7×7.
     pub conv_dw: Depthwise,
@@ -52,94 +74,103 @@ pub struct Block {
     /// The pointwise part.
     pub mlp: Mlp,
     /// V1's layer scale, `[C]`.
-    pub gamma: Option<Param<Tensor<1>>>,
-    #[module(skip)]
-    prepared: PreparedWeights,
+    pub gamma: Option<Parameter>,
 }
 
 /// V1's layer scale at the start.
-const LAYER_SCALE: f64 = 1e-6;
+const LAYER_SCALE: f32 = 1e-6;
 
 impl Block {
-    /// A block of width `channels`, with zero weights until
-    /// [`init::initialize`](super::init::initialize).
-    pub fn new(channels: usize, kind: BlockKind, grn: GrnConfig, device: &Device) -> Self {
-        let v2 = kind == BlockKind::V2;
+    /// A block of width `channels`.
+    pub fn new(names: &mut Names, channels: usize, kind: BlockKind, grn: GrnConfig) -> Self {
+        let (v2, hidden) = (kind == BlockKind::V2, 4 * channels);
         Self {
-            conv_dw: Depthwise::new(channels, device),
-            norm: LayerNorm::new(channels, device),
-            mlp: Mlp {
-                fc1: Linear::new(channels, 4 * channels, device),
-                grn: v2.then(|| Grn::new(4 * channels, grn, device)),
-                fc2: Linear::new(4 * channels, channels, device),
-            },
-            gamma: (!v2).then(|| Param::from_tensor(Tensor::full([channels], LAYER_SCALE, device))),
-            prepared: PreparedWeights::default(),
+            conv_dw: names.within("conv_dw", |names| Depthwise::new(names, channels)),
+            norm: names.within("norm", |names| LayerNorm::new(names, channels)),
+            mlp: names.within("mlp", |names| Mlp {
+                fc1: names.within("fc1", |names| Linear::new(names, channels, hidden)),
+                grn: v2.then(|| names.within("grn", |names| Grn::new(names, hidden, grn))),
+                fc2: names.within("fc2", |names| Linear::new(names, hidden, channels)),
+            }),
+            gamma: (!v2).then(|| names.starting_at("gamma", [channels], LAYER_SCALE)),
         }
     }
 
     /// `[N, S, C]` at `sites` to the same; `scale[n]` multiplies the branch of image n (drop path).
-    pub fn forward(&self, x: Tensor<3>, sites: &Sites, scale: Option<Vec<f32>>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        pass: &mut Pass<'_>,
+        x: Tensor,
+        sites: &Sites,
+        scale: Option<Arc<[f32]>>,
+    ) -> Tensor {
         match &self.mlp.grn {
-            Some(grn) if grn.is_published() => self.fused(x, grn, sites, scale),
+            Some(grn) if grn.is_published() => {
+                let setting = BlockSetting {
+                    sites: sites.clone(),
+                    scale,
+                    norm_eps: NORM_EPS,
+                    grn_eps: GRN_EPS,
+                };
+                ops::block(pass, x, self.weights(grn), setting)
+            }
             _ => {
-                let hidden = self.mlp.activate(self.expand(x.clone(), sites));
-                self.contract(x, hidden, scale)
+                let expanded = self.expand(pass, x.clone(), sites);
+                let hidden = self.activate(pass, expanded);
+                self.contract(pass, x, hidden, scale)
             }
         }
     }
 
-    /// The published V2 block as one operation.
-    fn fused(&self, x: Tensor<3>, grn: &Grn, sites: &Sites, scale: Option<Vec<f32>>) -> Tensor<3> {
+    /// The published V2 block's weights, for the block as one operation.
+    fn weights(&self, grn: &Grn) -> BlockWeights {
         let Mlp { fc1, fc2, .. } = &self.mlp;
-        let vectors = [
-            &self.conv_dw.bias,
-            &self.norm.weight,
-            &self.norm.bias,
-            &fc1.bias,
-            &grn.weight,
-            &grn.bias,
-            &fc2.bias,
-        ];
-        ops::block(
-            x,
-            self.conv_dw.weight.val(),
-            [fc1.weight.val(), fc2.weight.val()],
-            vectors.map(|vector| vector.val()),
-            BlockSetting {
-                sites: sites.clone(),
-                scale,
-                norm_eps: NORM_EPS,
-                grn_eps: GRN_EPS,
-                prepared: self.prepared.clone(),
-            },
-        )
+        BlockWeights {
+            depthwise: self.conv_dw.weight,
+            depthwise_bias: self.conv_dw.bias,
+            norm_gamma: self.norm.weight,
+            norm_beta: self.norm.bias,
+            expand: fc1.weight,
+            expand_bias: fc1.bias,
+            grn_gamma: grn.weight,
+            grn_beta: grn.bias,
+            contract: fc2.weight,
+            contract_bias: fc2.bias,
+        }
     }
 
     /// The output together with the 4C features inside.
-    pub fn forward_with_hidden(&self, x: Tensor<3>, sites: &Sites) -> (Tensor<3>, Hidden) {
-        let expanded = self.expand(x.clone(), sites);
-        let grn = self.mlp.activate(expanded.clone());
-        let y = self.contract(x, grn.clone(), None);
-        (y, Hidden { gelu: ops::gelu(expanded), grn })
+    pub fn forward_with_hidden(
+        &self,
+        pass: &mut Pass<'_>,
+        x: Tensor,
+        sites: &Sites,
+    ) -> (Tensor, Hidden) {
+        let expanded = self.expand(pass, x.clone(), sites);
+        let grn = self.activate(pass, expanded.clone());
+        let y = self.contract(pass, x, grn.clone(), None);
+        (y, Hidden { gelu: ops::activation(pass, expanded, None), grn })
     }
 
-    fn expand(&self, x: Tensor<3>, sites: &Sites) -> Tensor<3> {
-        self.mlp.fc1.forward(self.norm.forward(self.conv_dw.forward(x, sites)))
+    fn expand(&self, pass: &mut Pass<'_>, x: Tensor, sites: &Sites) -> Tensor {
+        let x = self.conv_dw.forward(pass, x, sites);
+        let x = self.norm.forward(pass, x);
+        self.mlp.fc1.forward(pass, x)
     }
 
-    fn contract(&self, x: Tensor<3>, hidden: Tensor<3>, scale: Option<Vec<f32>>) -> Tensor<3> {
-        let fc2 = &self.mlp.fc2;
-        let branch = match &self.gamma {
-            None => fc2.forward(hidden),
-            // gamma · (W h + b) = (gamma W) h + gamma b: one pass less over the features.
-            Some(gamma) => {
-                let gamma = gamma.val();
-                let weight = fc2.weight.val() * gamma.clone().unsqueeze_dim(1);
-                ops::linear(hidden, weight, fc2.bias.val() * gamma)
-            }
-        };
-        ops::residual(x, branch, scale)
+    fn activate(&self, pass: &mut Pass<'_>, x: Tensor) -> Tensor {
+        ops::activation(pass, x, self.mlp.grn.as_ref().map(Grn::operands))
+    }
+
+    fn contract(
+        &self,
+        pass: &mut Pass<'_>,
+        x: Tensor,
+        hidden: Tensor,
+        scale: Option<Arc<[f32]>>,
+    ) -> Tensor {
+        let branch = self.mlp.fc2.forward_scaled(pass, hidden, self.gamma);
+        ops::residual(pass, x, branch, scale)
     }
 }
 
@@ -179,7 +210,7 @@ impl DropPath {
     }
 
     /// The scale of block `block`'s branch for each image: 0, or 1 over the share kept.
-    pub fn scale(&self, block: usize) -> Vec<f32> {
+    pub fn scale(&self, block: usize) -> Arc<[f32]> {
         let rate = self.rate * block as f64 / self.blocks.saturating_sub(1).max(1) as f64;
         let keep = if block < self.first { 1.0 } else { 1.0 - rate };
         let scale = |draws: &Vec<f64>| if draws[block] < keep { (1.0 / keep) as f32 } else { 0.0 };

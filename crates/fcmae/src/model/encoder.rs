@@ -1,15 +1,16 @@
 //! Stem, four stages, and how features go through them on a grid or on visible patches.
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
 use fcmae_kernels::Sites;
 
 use super::block::{Block, DropPath, Hidden};
 use super::layers::{LayerNorm, WindowConv};
 use crate::config::ModelConfig;
+use crate::parameters::Names;
+use crate::tape::Pass;
+use crate::tensor::Tensor;
 
 /// A convolution of stride 4 (or 2, or 1) on the pixels, then layer norm.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Stem {
     /// Kernel and stride are the stem stride.
     pub conv: WindowConv,
@@ -18,7 +19,7 @@ pub struct Stem {
 }
 
 /// Layer norm, then a convolution of kernel and stride 2.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Downsample {
     /// Over channels.
     pub norm: LayerNorm,
@@ -27,7 +28,7 @@ pub struct Downsample {
 }
 
 /// A downsampling (but in the first stage) and blocks of one width.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Stage {
     /// Absent in the first stage.
     pub downsample: Option<Downsample>,
@@ -36,7 +37,7 @@ pub struct Stage {
 }
 
 /// ConvNeXt without a head.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Encoder {
     /// Pixels to the first features.
     pub stem: Stem,
@@ -46,7 +47,7 @@ pub struct Encoder {
 
 /// Features as `P` rectangles of `height × width` sites: one of the whole image on a grid, one for
 /// each visible patch on patches.
-fn rectangles(x: Tensor<3>, sites: &Sites) -> Tensor<4> {
+fn rectangles(x: Tensor, sites: &Sites) -> Tensor {
     let [images, _, channels] = x.dims();
     match sites {
         Sites::Grid { height, width } => x.reshape([images, *height, *width, channels]),
@@ -55,47 +56,68 @@ fn rectangles(x: Tensor<3>, sites: &Sites) -> Tensor<4> {
 }
 
 impl Encoder {
-    /// With zero weights until [`init::initialize`](super::init::initialize); `config` is a
-    /// resolved one.
-    pub fn new(config: &ModelConfig, device: &Device) -> Self {
+    /// Of a resolved configuration.
+    pub fn new(names: &mut Names, config: &ModelConfig) -> Self {
         let widths = config.widths;
-        let stem = Stem {
-            conv: WindowConv::new(config.channels, widths[0], config.stem_stride, device),
-            norm: LayerNorm::new(widths[0], device),
-        };
-        let stages = (0..4)
-            .map(|i| Stage {
-                downsample: (i > 0).then(|| Downsample {
-                    norm: LayerNorm::new(widths[i - 1], device),
-                    conv: WindowConv::new(widths[i - 1], widths[i], 2, device),
-                }),
+        let stem = names.within("stem", |names| Stem {
+            conv: names.within("0", |names| {
+                WindowConv::new(names, config.channels, widths[0], config.stem_stride)
+            }),
+            norm: names.within("1", |names| LayerNorm::new(names, widths[0])),
+        });
+        let mut stage = |i: usize| {
+            names.within(format!("stages.{i}"), |names| Stage {
+                downsample: (i > 0).then(|| Downsample::new(names, widths[i - 1], widths[i])),
                 blocks: (0..config.depths[i])
-                    .map(|_| Block::new(widths[i], config.block, config.grn, device))
+                    .map(|block| {
+                        names.within(format!("blocks.{block}"), |names| {
+                            Block::new(names, widths[i], config.block, config.grn)
+                        })
+                    })
                     .collect(),
             })
-            .collect();
+        };
+        let stages = (0..4).map(&mut stage).collect();
         Self { stem, stages }
     }
 
+    /// Which part of the encoder, counted from the pixels, the parameter of this name belongs to: 0 for
+    /// the stem and the first stage, 3 for the last stage. `None` for what is not in the encoder.
+    pub fn part(name: &str) -> Option<usize> {
+        let mut parts = name.split('.');
+        match parts.next()? {
+            "stem" => Some(0),
+            "stages" => parts.next()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The last stage's features of whole images, `[N, H, W, channels]` to `[N, S, C]`.
-    pub fn forward_grid(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<3> {
+    pub fn forward_grid(
+        &self,
+        pass: &mut Pass<'_>,
+        images: Tensor,
+        drop: Option<&DropPath>,
+    ) -> Tensor {
         let sites = self.grid(&images);
-        self.forward(images, sites, drop, |_, _, _| ())
+        self.forward(pass, images, sites, drop, |_, _, _| ())
     }
 
     /// The four stages' features of whole images `[N, H, W, channels]`, each `[N, H/s, W/s, C]`;
     /// `s` is 1, 2, 4 and 8 times the stem stride.
-    pub fn maps(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut maps = Vec::with_capacity(self.stages.len());
+    pub fn maps(&self, pass: &mut Pass<'_>, images: Tensor) -> [Tensor; 4] {
         let sites = self.grid(&images);
-        self.forward(images, sites, None, |_, x, sites| maps.push(rectangles(x.clone(), sites)));
-        maps
+        let mut maps = [const { None }; 4];
+        self.forward(pass, images, sites, None, |stage, x, sites| {
+            maps[stage] = Some(rectangles(x.clone(), sites));
+        });
+        maps.map(|map| map.expect("an encoder has four stages"))
     }
 
     /// The sites of the first stage for whole images.
-    pub fn grid(&self, images: &Tensor<4>) -> Sites {
+    pub fn grid(&self, images: &Tensor) -> Sites {
         let [_, height, width, _] = images.dims();
-        let [_, _, stride, _] = self.stem.conv.weight.dims();
+        let stride = self.stem.conv.stride();
         Sites::Grid { height: height / stride, width: width / stride }
     }
 
@@ -106,18 +128,19 @@ impl Encoder {
     /// output as it comes, with its number and sites.
     pub fn forward(
         &self,
-        pixels: Tensor<4>,
+        pass: &mut Pass<'_>,
+        pixels: Tensor,
         sites: Sites,
         drop: Option<&DropPath>,
-        mut each_stage: impl FnMut(usize, &Tensor<3>, &Sites),
-    ) -> Tensor<3> {
+        mut each_stage: impl FnMut(usize, &Tensor, &Sites),
+    ) -> Tensor {
         let mut position = 0;
         let mut sites = sites;
-        let mut x = self.stem(pixels, &sites);
+        let mut x = self.stem(pass, pixels, &sites);
         for (i, stage) in self.stages.iter().enumerate() {
-            (x, sites) = stage.downsample(x, sites);
+            (x, sites) = stage.downsample(pass, x, sites);
             for block in &stage.blocks {
-                x = block.forward(x, &sites, drop.map(|drop| drop.scale(position)));
+                x = block.forward(pass, x, &sites, drop.map(|drop| drop.scale(position)));
                 position += 1;
             }
             each_stage(i, &x, &sites);
@@ -128,17 +151,18 @@ impl Encoder {
     /// As [`forward`](Self::forward), showing `each_block` the 4C features inside every block.
     pub fn forward_hidden(
         &self,
-        pixels: Tensor<4>,
+        pass: &mut Pass<'_>,
+        pixels: Tensor,
         sites: Sites,
         mut each_block: impl FnMut(usize, Hidden),
-    ) -> Tensor<3> {
+    ) -> Tensor {
         let mut position = 0;
         let mut sites = sites;
-        let mut x = self.stem(pixels, &sites);
+        let mut x = self.stem(pass, pixels, &sites);
         for stage in &self.stages {
-            (x, sites) = stage.downsample(x, sites);
+            (x, sites) = stage.downsample(pass, x, sites);
             for block in &stage.blocks {
-                let (y, hidden) = block.forward_with_hidden(x, &sites);
+                let (y, hidden) = block.forward_with_hidden(pass, x, &sites);
                 each_block(position, hidden);
                 x = y;
                 position += 1;
@@ -147,21 +171,30 @@ impl Encoder {
         x
     }
 
-    fn stem(&self, pixels: Tensor<4>, sites: &Sites) -> Tensor<3> {
-        let x = self.stem.conv.forward(pixels);
+    fn stem(&self, pass: &mut Pass<'_>, pixels: Tensor, sites: &Sites) -> Tensor {
+        let x = self.stem.conv.forward(pass, pixels);
         let [rectangles, height, width, channels] = x.dims();
         let count = sites.sites_per_image();
         let images = rectangles * height * width / count;
-        self.stem.norm.forward(x.reshape([images, count, channels]))
+        self.stem.norm.forward(pass, x.reshape([images, count, channels]))
+    }
+}
+
+impl Downsample {
+    fn new(names: &mut Names, inputs: usize, outputs: usize) -> Self {
+        names.within("downsample", |names| Self {
+            norm: names.within("0", |names| LayerNorm::new(names, inputs)),
+            conv: names.within("1", |names| WindowConv::new(names, inputs, outputs, 2)),
+        })
     }
 }
 
 impl Stage {
-    fn downsample(&self, x: Tensor<3>, sites: Sites) -> (Tensor<3>, Sites) {
+    fn downsample(&self, pass: &mut Pass<'_>, x: Tensor, sites: Sites) -> (Tensor, Sites) {
         let Some(downsample) = &self.downsample else { return (x, sites) };
-        let images = x.dims()[0];
-        let x = downsample.conv.forward(rectangles(downsample.norm.forward(x), &sites));
-        let channels = x.dims()[3];
+        let images = x.shape()[0];
+        let x = downsample.conv.forward_normed(pass, rectangles(x, &sites), &downsample.norm);
+        let channels = x.shape().last();
         let sites = sites
             .halve()
             .expect("a patch is 8 sites wide in the first stage, so three halvings are whole");

@@ -1,10 +1,10 @@
 //! The start: truncated normal weights, zero biases, norms at one and zero.
 
-use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
+
 use fcmae_data::random;
 
-use crate::parameters;
+use crate::parameters::Arena;
 
 /// Standard deviation of weights and of the mask token.
 pub const WEIGHT_STD: f64 = 0.02;
@@ -14,18 +14,18 @@ pub const FINETUNE_HEAD_STD: f64 = 2e-5;
 /// Fills every convolution and linear weight, and the mask token, with normal numbers of standard
 /// deviation 0.02 (the classification head: `head_std`); leaves biases, norms, GRN and layer scale
 /// as constructed. The numbers are a function of the seed and the parameter's name alone.
-pub fn initialize<M: Module>(module: M, seed: u64, head_std: f64) -> M {
-    parameters::map(module, |name, shape, value| {
+pub fn initialize(weights: &mut Arena, seed: u64, head_std: f64) {
+    let layout = Arc::clone(weights.layout());
+    for (name, parameter) in layout.parameters() {
         let std = match name {
             "head.fc.weight" => head_std,
             "decoder.mask_token" => WEIGHT_STD,
-            _ if shape.len() > 1 => WEIGHT_STD,
-            _ => return value,
+            _ if parameter.shape().len() > 1 => WEIGHT_STD,
+            _ => continue,
         };
-        let count = value.dims()[0];
-        let values = normal(name, count, std, seed);
-        Tensor::from_data(TensorData::new(values, [count]), &value.device())
-    })
+        let values = weights.get_mut(parameter);
+        values.copy_from_slice(&normal(name, values.len(), std, seed));
+    }
 }
 
 fn normal(name: &str, count: usize, std: f64, seed: u64) -> Vec<f32> {

@@ -1,107 +1,127 @@
-//! The layers, with weights in PyTorch's shapes so that nothing is converted on load and save.
+//! Layers as structs of [`Parameter`]s: where the weights lie, under timm's names and in PyTorch's
+//! shapes, so that nothing is converted on load and save.
 
-use burn::module::{Module, Param, ParamId, Parameter};
-use burn::tensor::{Device, Tensor};
 use fcmae_kernels::Sites;
 
 use super::NORM_EPS;
-use crate::ops;
-
-/// Zeros that take memory only once their values are asked for: a network whose weights are read
-/// from a file, or counted, never holds them beside the others.
-fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    let init = move |device: &Device, wants_grad: bool| {
-        Parameter::set_require_grad(Tensor::zeros(shape, device), wants_grad)
-    };
-    Param::uninitialized(ParamId::new(), init, device.clone(), true, shape.into())
-}
+use crate::ops::{self, Affine};
+use crate::parameters::{Names, Parameter};
+use crate::tape::Pass;
+use crate::tensor::Tensor;
 
 /// `x·Wᵀ + b` over the last dimension.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Linear {
     /// `[outputs, inputs]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: Parameter,
     /// `[outputs]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Parameter,
 }
 
 impl Linear {
-    /// All zero; [`init::initialize`](super::init::initialize) fills it.
-    pub fn new(inputs: usize, outputs: usize, device: &Device) -> Self {
-        Self { weight: zeros([outputs, inputs], device), bias: zeros([outputs], device) }
+    /// Its parameters are called `weight` and `bias`.
+    pub fn new(names: &mut Names, inputs: usize, outputs: usize) -> Self {
+        Self {
+            weight: names.parameter("weight", [outputs, inputs]),
+            bias: names.parameter("bias", [outputs]),
+        }
     }
 
     /// `[.., inputs]` to `[.., outputs]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), self.bias.val())
+    pub fn forward(&self, pass: &mut Pass<'_>, x: Tensor) -> Tensor {
+        self.forward_scaled(pass, x, None)
+    }
+
+    /// The same times a layer scale `[outputs]`, where there is one.
+    pub fn forward_scaled(
+        &self,
+        pass: &mut Pass<'_>,
+        x: Tensor,
+        scale: Option<Parameter>,
+    ) -> Tensor {
+        ops::linear(pass, x, Affine { weight: self.weight, bias: self.bias, scale })
     }
 }
 
 /// Layer norm over channels at each site.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayerNorm {
     /// `[channels]`.
-    pub weight: Param<Tensor<1>>,
+    pub weight: Parameter,
     /// `[channels]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Parameter,
 }
 
 impl LayerNorm {
     /// Weight 1, bias 0.
-    pub fn new(channels: usize, device: &Device) -> Self {
+    pub fn new(names: &mut Names, channels: usize) -> Self {
         Self {
-            weight: Param::from_tensor(Tensor::ones([channels], device)),
-            bias: zeros([channels], device),
+            weight: names.starting_at("weight", [channels], 1.0),
+            bias: names.parameter("bias", [channels]),
         }
     }
 
     /// `[.., channels]` to the same.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::layer_norm(x, self.weight.val(), self.bias.val(), NORM_EPS)
+    pub fn forward(&self, pass: &mut Pass<'_>, x: Tensor) -> Tensor {
+        ops::layer_norm(pass, x, self.weight, self.bias, NORM_EPS)
     }
 }
 
 /// Depthwise 7×7 convolution, zero padding 3.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct Depthwise {
     /// `[channels, 1, 7, 7]`.
-    pub weight: Param<Tensor<4>>,
+    pub weight: Parameter,
     /// `[channels]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Parameter,
 }
 
 impl Depthwise {
-    /// All zero; [`init::initialize`](super::init::initialize) fills it.
-    pub fn new(channels: usize, device: &Device) -> Self {
-        Self { weight: zeros([channels, 1, 7, 7], device), bias: zeros([channels], device) }
+    /// Its parameters are called `weight` and `bias`.
+    pub fn new(names: &mut Names, channels: usize) -> Self {
+        Self {
+            weight: names.parameter("weight", [channels, 1, 7, 7]),
+            bias: names.parameter("bias", [channels]),
+        }
     }
 
     /// `[N, S, channels]` at `sites` to the same.
-    pub fn forward(&self, x: Tensor<3>, sites: &Sites) -> Tensor<3> {
-        ops::depthwise(x, self.weight.val(), self.bias.val(), sites)
+    pub fn forward(&self, pass: &mut Pass<'_>, x: Tensor, sites: &Sites) -> Tensor {
+        ops::depthwise(pass, x, self.weight, self.bias, sites)
     }
 }
 
 /// A convolution whose stride equals its kernel: a linear layer on windows of `k × k` sites.
-#[derive(Module, Debug)]
+#[derive(Clone, Debug)]
 pub struct WindowConv {
     /// `[outputs, inputs, k, k]`.
-    pub weight: Param<Tensor<4>>,
+    pub weight: Parameter,
     /// `[outputs]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Parameter,
 }
 
 impl WindowConv {
-    /// All zero; [`init::initialize`](super::init::initialize) fills it.
-    pub fn new(inputs: usize, outputs: usize, k: usize, device: &Device) -> Self {
-        Self { weight: zeros([outputs, inputs, k, k], device), bias: zeros([outputs], device) }
+    /// Its parameters are called `weight` and `bias`.
+    pub fn new(names: &mut Names, inputs: usize, outputs: usize, k: usize) -> Self {
+        Self {
+            weight: names.parameter("weight", [outputs, inputs, k, k]),
+            bias: names.parameter("bias", [outputs]),
+        }
     }
 
     /// `[P, H, W, inputs]` to `[P, H/k, W/k, outputs]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.val();
-        let [_, _, k, _] = weight.dims();
-        let weight = ops::window_weight(weight);
-        ops::linear(ops::space_to_depth(x, k), weight, self.bias.val())
+    pub fn forward(&self, pass: &mut Pass<'_>, x: Tensor) -> Tensor {
+        ops::window_convolution(pass, x, None, self.weight, self.bias)
+    }
+
+    /// The same of the layer norm of `x`.
+    pub fn forward_normed(&self, pass: &mut Pass<'_>, x: Tensor, norm: &LayerNorm) -> Tensor {
+        let norm = ops::Norm { gamma: norm.weight, beta: norm.bias, eps: NORM_EPS };
+        ops::window_convolution(pass, x, Some(norm), self.weight, self.bias)
+    }
+
+    /// k
+    pub fn stride(&self) -> usize {
+        self.weight.shape().last()
     }
 }

@@ -67,8 +67,7 @@ impl<'a> Network<'a> {
     /// Layer norm over the last axis, with the weights of `layer`.
     pub(super) fn norm(&mut self, output: &str, layer: &str, x: &str) -> String {
         let [weight, bias] = self.parameters(layer);
-        let attributes =
-            vec![Attribute::int("axis", -1), Attribute::float("epsilon", NORM_EPS as f32)];
+        let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", NORM_EPS)];
         self.operators.apply("LayerNormalization", output, &[x, &weight, &bias], attributes)
     }
 
@@ -240,7 +239,7 @@ impl<'a> Network<'a> {
             }
         };
         let operators = &mut self.operators;
-        let epsilon = operators.number("grn_epsilon", GRN_EPS as f32);
+        let epsilon = operators.number("grn_epsilon", GRN_EPS);
         let denominator =
             operators.apply("Add", format!("{name}.divisor"), &[&denominator, epsilon], vec![]);
         operators.apply("Div", name, &[&numerator, &denominator], vec![])

@@ -9,12 +9,14 @@ use rten::{Model, ModelOptions, Value};
 use super::*;
 use crate::config::DataConfig;
 use crate::model::init;
+use crate::network::Network;
 
 /// A network of a few weights, and its description.
 fn network() -> (NamedTensors, Description) {
     let config =
         ModelConfig { channels: 1, stem_stride: 1, ..ModelConfig::custom([1; 4], [4, 8, 16, 32]) };
-    let module = init::initialize(Classifier::new(&config, 2, &Device::flex()), 5, 0.02);
+    let mut network = Network::new(|names| Classifier::new(names, &config, 2));
+    init::initialize(network.weights_mut(), 5, 0.02);
     let description = Description {
         classes: vec!["a \"cat\"".to_owned(), "Hündchen".to_owned()],
         image_size: [16, 24],
@@ -22,7 +24,7 @@ fn network() -> (NamedTensors, Description) {
         std: vec![0.229],
         ..Description::new(&config, &DataConfig::default())
     };
-    (parameters::to_host(&module), description)
+    (network.to_named(), description)
 }
 
 fn logits(model: &Model) -> Vec<f32> {

@@ -1,15 +1,13 @@
 //! AdamW with the published parameter groups.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use burn::module::Module;
-use burn::tensor::Tensor;
+use fcmae_kernels::adamw as kernel;
 use fcmae_store::{HostTensor, NamedTensors};
 
-use super::{Ema, GradientMap, gradient_norm};
-use crate::config::OptimConfig;
-use crate::ops::{self, AdamWStep};
-use crate::parameters;
+use super::Gradients;
+use crate::config::{OnNan, OptimConfig};
+use crate::parameters::{Arena, Layout};
 
 /// AdamW: decoupled weight decay on matrices and kernels, none on vectors (biases, norms, GRN,
 /// layer scale, the mask token).
@@ -20,112 +18,147 @@ pub struct AdamW {
     eps: f64,
     weight_decay: f64,
     clip_norm: f64,
-    moments: BTreeMap<String, [Tensor<1>; 2]>,
+    on_nan: OnNan,
+    first: Arena,
+    second: Arena,
+    /// Which parameters have been updated.
+    known: Vec<bool>,
     updates: u64,
+    held: bool,
+}
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// The norm of all gradients together.
+    pub norm: f64,
+    /// Whether the weights were changed. They are not where the loss or the norm is no number.
+    pub made: bool,
+}
+
+/// A moving average of the weights: `average = decay · average + (1 − decay) · weights` after every
+/// update.
+#[derive(Debug)]
+pub struct Averaging<'a> {
+    /// The average.
+    pub average: &'a mut Arena,
+    /// How much of it is kept.
+    pub decay: f64,
 }
 
 impl AdamW {
     /// Without any update yet.
-    pub fn new(config: &OptimConfig) -> Self {
+    pub fn new(config: &OptimConfig, layout: &Arc<Layout>) -> Self {
         Self {
             beta1: config.beta1,
             beta2: config.beta2,
             eps: config.eps,
             weight_decay: config.weight_decay,
             clip_norm: config.clip_norm,
-            moments: BTreeMap::new(),
+            on_nan: config.on_nan,
+            first: Arena::zeros(layout),
+            second: Arena::zeros(layout),
+            known: vec![false; layout.len()],
             updates: 0,
+            held: false,
         }
     }
 
-    /// The module after one update with learning rate `lr · scale(name)`; parameters without a
-    /// gradient stay as they are. Gradients whose common norm is above the settings' limit are
-    /// scaled down to it.
-    pub fn step<M: Module>(
+    /// Makes one update with learning rate `lr · scale(name)`, unless `loss` or the gradients' norm is no
+    /// number. Parameters without a gradient stay as they are. Gradients whose common norm is above the
+    /// settings' limit are scaled down to it.
+    ///
+    /// An update that is not made counts too, so that the count of updates stays that of steps. Where
+    /// the settings say to stop, none is made after one that could not be made.
+    pub fn step(
         &mut self,
-        module: M,
-        gradients: GradientMap,
+        weights: &mut Arena,
+        gradients: &Gradients,
+        loss: f32,
         lr: f64,
         scale: impl Fn(&str) -> f64,
-    ) -> M {
-        let norm = if self.clip_norm > 0.0 { gradient_norm(&gradients) } else { 0.0 };
-        self.step_averaging(module, gradients, norm, lr, scale, None)
-    }
-
-    /// Counts an update that is not made. The next one has the number it would have had anyway, so
-    /// that the count of updates stays that of steps.
-    pub fn pass_over(&mut self) {
+        averaging: Option<Averaging<'_>>,
+    ) -> Outcome {
         self.updates += 1;
+        let norm = gradients.norm();
+        if !(loss.is_finite() && norm.is_finite()) {
+            self.held = self.on_nan == OnNan::Stop;
+            return Outcome { norm, made: false };
+        }
+        if !self.held {
+            self.update(weights, gradients, norm, lr, scale, averaging);
+        }
+        Outcome { norm, made: !self.held }
     }
 
-    /// As [`step`](Self::step) for gradients of the common norm `norm`, taking the new weights into
-    /// `average`.
-    pub fn step_averaging<M: Module>(
+    fn update(
         &mut self,
-        module: M,
-        mut gradients: GradientMap,
+        weights: &mut Arena,
+        gradients: &Gradients,
         norm: f64,
         lr: f64,
         scale: impl Fn(&str) -> f64,
-        mut average: Option<&mut Ema>,
-    ) -> M {
-        self.updates += 1;
+        mut averaging: Option<Averaging<'_>>,
+    ) {
         let clips = self.clip_norm > 0.0 && norm > self.clip_norm;
         let grad_scale = if clips { self.clip_norm / norm } else { 1.0 };
-        let average_decay = average.as_ref().map_or(0.0, |ema| ema.decay());
-        parameters::map(module, |name, shape, value| {
-            let Some(grad) = gradients.remove(name) else {
-                if let Some(ema) = &mut average {
-                    ema.update_one(name, &value);
+        let layout = Arc::clone(weights.layout());
+        for (name, parameter) in layout.parameters() {
+            let param = weights.get_mut(parameter);
+            let average_decay = averaging.as_ref().map_or(0.0, |averaging| averaging.decay);
+            let average = averaging.as_mut().map(|averaging| averaging.average.get_mut(parameter));
+            let Some(gradient) = gradients.get(parameter) else {
+                // It may have moved before: the average goes on towards it.
+                if let Some(average) = average {
+                    kernel::average(average, param, average_decay).expect("arenas of one layout");
                 }
-                return value;
+                continue;
             };
-            let moments =
-                self.moments.remove(name).unwrap_or_else(|| [0; 2].map(|_| grad.zeros_like()));
-            let step = AdamWStep {
+            self.known[parameter.number()] = true;
+            let settings = kernel::AdamW {
                 lr: lr * scale(name),
                 beta1: self.beta1,
                 beta2: self.beta2,
                 eps: self.eps,
-                weight_decay: if shape.len() > 1 { self.weight_decay } else { 0.0 },
+                weight_decay: if parameter.shape().len() > 1 { self.weight_decay } else { 0.0 },
                 step: self.updates,
                 grad_scale,
                 average_decay,
             };
-            let averaged = average.as_mut().and_then(|ema| ema.take(name));
-            let (value, moments, averaged) = ops::adamw(value, grad, moments, averaged, step);
-            self.moments.insert(name.to_owned(), moments);
-            if let (Some(ema), Some(averaged)) = (&mut average, averaged) {
-                ema.put(name, averaged);
-            }
-            value
-        })
+            let [first, second] =
+                [&mut self.first, &mut self.second].map(|moment| moment.get_mut(parameter));
+            let state = kernel::State { param, first, second, average };
+            kernel::adamw(state, gradient, &settings).expect("arenas of one layout");
+        }
     }
 
     /// The moments, as `first.NAME` and `second.NAME`.
     pub fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::default();
-        for (name, moments) in &self.moments {
-            for (order, moment) in ["first", "second"].into_iter().zip(moments) {
-                let data = parameters::host(moment.clone());
-                state.insert(
-                    format!("{order}.{name}"),
-                    HostTensor { shape: vec![data.len()], data },
-                );
+        for (name, parameter) in self.first.layout().parameters() {
+            if !self.known[parameter.number()] {
+                continue;
+            }
+            for (order, moment) in [("first", &self.first), ("second", &self.second)] {
+                let data = moment.get(parameter).to_vec();
+                let tensor = HostTensor { shape: vec![data.len()], data };
+                state.insert(format!("{order}.{name}"), tensor);
             }
         }
         state
     }
 
-    /// Takes the moments of `module`'s parameters up from a checkpoint after `updates` updates.
-    pub fn restore<M: Module>(&mut self, module: &M, state: &NamedTensors, updates: u64) {
+    /// Takes the moments up from a checkpoint after `updates` updates.
+    pub fn restore(&mut self, state: &NamedTensors, updates: u64) {
         self.updates = updates;
-        parameters::visit(module, |name, _, value| {
+        let layout = Arc::clone(self.first.layout());
+        for (name, parameter) in layout.parameters() {
             let moment = |order| state.get(&format!("{order}.{name}"));
             if let (Some(first), Some(second)) = (moment("first"), moment("second")) {
-                let moments = [first, second].map(|m| parameters::device_tensor(&m.data, &value));
-                self.moments.insert(name.to_owned(), moments);
+                self.known[parameter.number()] = true;
+                self.first.get_mut(parameter).copy_from_slice(&first.data);
+                self.second.get_mut(parameter).copy_from_slice(&second.data);
             }
-        });
+        }
     }
 }

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::Device;
 use fcmae_data::sampler::Order;
 use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat, Split};
 use fcmae_store::ExportName;
@@ -13,15 +11,17 @@ use fcmae_store::ExportName;
 use super::events::{EvaluationReport, Event, Started, Work};
 use super::plan::Plan;
 use super::records::DataSummary;
-use super::session::{self, Attempt, Course, Evaluations, Learner, Observer, Session};
+use super::session::{self, Course, Evaluations, Observer, Session};
+use super::step::Learner;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
-use crate::loss::{self, soft_cross_entropy};
+use crate::loss;
 use crate::memory;
-use crate::model::{Classifier, DropPath, init};
-use crate::optim::{self, AdamW, Ema, GradientMap, LayerDecay};
-use crate::parameters::{self, host};
+use crate::model::{Classifier, DropPath, Encoder, init};
+use crate::network::Network;
+use crate::ops;
+use crate::optim::LayerDecay;
 use crate::weights::{Description, Weights};
 
 /// What the encoder starts from.
@@ -107,21 +107,18 @@ pub fn finetune(
         session.note(note)?;
     }
 
-    let device = Device::flex().autodiff();
-    let model = Classifier::new(&config.model, training.classes.len(), &device);
-    let mut model = init::initialize(model, config.seed, options.head_std);
+    let classes = training.classes.len();
+    let mut network = Network::new(|names| Classifier::new(names, &config.model, classes));
+    init::initialize(network.weights_mut(), config.seed, options.head_std);
     if let Some(weights) = &pretrained {
-        let note;
-        (model, note) = weights.fill_classifier(model, &training.classes)?;
+        let note = weights.fill_classifier(&mut network, &training.classes)?;
         note.map_or(Ok(()), |note| session.note(&note))?;
     }
-    let model = model.freeze(options.freeze);
-    let mut learner = Learner {
-        optimizer: AdamW::new(&config.optim),
-        ema: (options.ema > 0.0).then(|| Ema::new(&model, options.ema)),
-        model,
-        step: 0,
-    };
+    let mut learner = Learner::new(network, &config.optim)
+        .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
+    if options.ema > 0.0 {
+        learner = learner.averaging(options.ema);
+    }
     let restored = if resume { session.restore(&mut learner)? } else { None };
     let resumed = restored.is_some();
     let mut evaluations = restored.unwrap_or_default();
@@ -132,8 +129,8 @@ pub fn finetune(
         steps: plan.steps(),
         steps_per_epoch: plan.steps_per_epoch,
         epochs: plan.epochs,
-        resumed_at: resumed.then_some(learner.step),
-        parameters: parameters::count(&learner.model),
+        resumed_at: resumed.then_some(learner.updates()),
+        parameters: learner.network().layout().count(),
         pictures: training.len(),
         held_out: held_out.as_ref().map_or(0, |folder| folder.len()),
         classes: training.classes.clone(),
@@ -142,7 +139,7 @@ pub fn finetune(
     let layers = LayerDecay::new(options.layer_decay, &config.model);
     let blocks = config.model.total_depth();
     let frozen = config.model.depths.iter().take(options.freeze).sum();
-    let (mix, classes) = (config.mix(), training.classes.len());
+    let mix = config.mix();
     let weights = options.class_weights.weights(&training.class_counts());
     let about = format!(
         "Classifier {} on {} pictures for {} epochs.",
@@ -150,7 +147,7 @@ pub fn finetune(
         training.len(),
         plan.epochs
     );
-    let (epoch, number) = plan.next_batch(learner.step);
+    let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
     let mut held_out = held_out
         .map(|folder| EvaluationSet::new(folder, &description, config.optim.batch))
@@ -167,10 +164,12 @@ pub fn finetune(
             session.save(&learner, evaluations)?;
         }
     }
-    'training: while learner.step < plan.steps() && !session.stopped() && !gave_up(&evaluations) {
+    'training: while learner.updates() < plan.steps()
+        && !session.stopped()
+        && !gave_up(&evaluations)
+    {
         let since = Instant::now();
-        let mut gradients = GradientMap::new();
-        let (mut loss_sum, mut images) = (0.0, 0);
+        let mut images = 0;
         for part in 1..=plan.accumulation {
             let mut batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
@@ -184,52 +183,46 @@ pub fn finetune(
                 loss::weigh(&mut targets, weights);
             }
             images += batch.len();
-            let logits = learner.model.forward(session::images(batch, &device), drop.as_ref());
-            let loss = soft_cross_entropy(logits, targets) / plan.accumulation as f64;
-            let mut grads = loss.backward();
-            optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
-            loss_sum += host(loss.inner())[0];
+            let pixels = session::images(batch);
+            learner.learn(plan.accumulation, |network, pass| {
+                let logits = network.forward(pass, pixels.clone(), drop.as_ref());
+                ops::cross_entropy(pass, logits, &targets)
+            });
             if session.leaves_update(part) {
                 break 'training;
             }
         }
-        let grad_norm = optim::gradient_norm(&gradients);
-        let attempt = Attempt { loss: loss_sum, grad_norm };
-        if session.can_update(attempt, &mut batches, learner.step)? {
-            let lr = plan.lr(learner.step);
-            learner = learner.updated(gradients, grad_norm, lr, |name| layers.scale(name));
-        } else {
-            learner.optimizer.pass_over();
-        }
-        learner.step += 1;
-        session.report(learner.step, attempt, images, since)?;
+        let attempt = learner.update(plan.lr(learner.updates()), |name| layers.scale(name));
+        let step = learner.updates();
+        session.attempted(attempt, &mut batches, step)?;
+        session.report(step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
 
         if let Some(held_out) = &mut held_out
-            && plan.is_due(learner.step, options.evaluate_every)
+            && plan.is_due(step, options.evaluate_every)
         {
             evaluations.due = true;
             last = evaluate(&mut session, &learner, held_out, &mut evaluations, &about)?.or(last);
         }
-        let due = plan.is_due(learner.step, config.save.every_epochs);
+        let due = plan.is_due(step, config.save.every_epochs);
         if due || gave_up(&evaluations) {
             session.save(&learner, evaluations)?;
         }
     }
     session.save_if_asked(&learner, evaluations)?;
 
-    let over = learner.step == plan.steps() || gave_up(&evaluations);
+    let over = learner.updates() == plan.steps() || gave_up(&evaluations);
     let finished = over && !evaluations.due;
-    if learner.step < plan.steps() && finished {
+    if learner.updates() < plan.steps() && finished {
         session.note(&format!(
             "no better top-1 in {} evaluations: training ends; export/best has the best weights",
             evaluations.since_best
         ))?;
     }
     if finished {
-        session.export(ExportName::Last, &parameters::to_host(&learner.averaged()), &about)?;
+        session.export(ExportName::Last, &learner.averaged().to_named(), &about)?;
     }
-    Ok(FinetuneOutcome { step: learner.step, finished, last, best_top1: evaluations.best })
+    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1: evaluations.best })
 }
 
 /// Makes the evaluation that is due, unless the run is asked to stop before it is done.
@@ -243,13 +236,13 @@ fn evaluate(
     if session.stopped() {
         return Ok(None);
     }
-    let model = learner.averaged();
+    let network = learner.averaged();
     let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
-    let Some(found) = held_out.evaluate(&model, go_on)? else { return Ok(None) };
+    let Some(found) = held_out.evaluate(&network, go_on)? else { return Ok(None) };
     session.list_skipped(found.skipped.clone())?;
-    let report = session.evaluated(learner.step, &found, held_out.folder())?;
+    let report = session.evaluated(learner.updates(), &found, held_out.folder())?;
     if evaluations.take(report.top1) {
-        session.export(ExportName::Best, &parameters::to_host(&model), about)?;
+        session.export(ExportName::Best, &network.to_named(), about)?;
     }
     Ok(Some(report))
 }
@@ -288,15 +281,4 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
     Ok(config)
-}
-
-impl Learner<Classifier> {
-    /// The model to evaluate and export: the moving average where there is one.
-    fn averaged(&self) -> Classifier {
-        let model = self.model.valid();
-        match &self.ema {
-            Some(ema) => ema.apply(model),
-            None => model,
-        }
-    }
 }

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::Device;
 use fcmae_data::{ImageFolder, Labels, Loader};
 use fcmae_store::ExportName;
 use image::RgbImage;
@@ -13,15 +11,15 @@ use image::RgbImage;
 use super::events::{Event, Started};
 use super::plan::Plan;
 use super::records::DataSummary;
-use super::session::{self, Attempt, Course, Evaluations, Learner, Observer, Session};
+use super::session::{self, Course, Evaluations, Observer, Session};
+use super::step::Learner;
 use crate::autoencoder::Autoencoder;
 use crate::config::PretrainConfig;
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::memory;
 use crate::model::init;
-use crate::optim::{self, AdamW, GradientMap};
-use crate::parameters::{self, host};
+use crate::network::Network;
 use crate::reconstruct::{self, Reconstructor};
 use crate::weights::Description;
 
@@ -74,15 +72,12 @@ pub fn pretrain(
     };
     let mut session = Session::open(out, resume, course, observer)?;
 
-    let device = Device::flex().autodiff();
-    let model = Autoencoder::new(&config.model, &config.decoder, &device);
-    let model = model.encoding(config.mask.encoder);
-    let mut learner = Learner {
-        model: init::initialize(model, config.seed, init::WEIGHT_STD),
-        optimizer: AdamW::new(&config.optim),
-        ema: None,
-        step: 0,
-    };
+    let mut network = Network::new(|names| {
+        let network = Autoencoder::new(names, &config.model, &config.decoder);
+        network.encoding(config.mask.encoder)
+    });
+    init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
+    let mut learner = Learner::new(network, &config.optim);
     let resumed = resume && session.restore(&mut learner)?.is_some();
     session.describe(&DataSummary::of(&folder, &folder, None))?;
     session.list_skipped(folder.skipped.clone())?;
@@ -90,20 +85,19 @@ pub fn pretrain(
         steps: plan.steps(),
         steps_per_epoch: plan.steps_per_epoch,
         epochs: plan.epochs,
-        resumed_at: resumed.then_some(learner.step),
-        parameters: parameters::count(&learner.model),
+        resumed_at: resumed.then_some(learner.updates()),
+        parameters: learner.network().layout().count(),
         pictures: folder.len(),
         held_out: 0,
         classes: Vec::new(),
     }));
 
-    let (epoch, number) = plan.next_batch(learner.step);
+    let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
     let mut losses = Vec::new();
-    'training: while learner.step < plan.steps() && !session.stopped() {
+    'training: while learner.updates() < plan.steps() && !session.stopped() {
         let since = Instant::now();
-        let mut gradients = GradientMap::new();
-        let (mut loss_sum, mut images) = (0.0, 0);
+        let mut images = 0;
         for part in 1..=plan.accumulation {
             let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
@@ -112,64 +106,54 @@ pub fn pretrain(
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
-            let pixels = session::images(batch, &device);
-            let loss = learner.model.loss(pixels, &mask, config.mask.norm_pix_loss)
-                / plan.accumulation as f64;
-            let mut grads = loss.backward();
-            optim::accumulate(&mut gradients, parameters::gradients(&learner.model, &mut grads));
-            loss_sum += host(loss.inner())[0];
+            let pixels = session::images(batch);
+            learner.learn(plan.accumulation, |network, pass| {
+                network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
+            });
             if session.leaves_update(part) {
                 break 'training;
             }
         }
-        let grad_norm = optim::gradient_norm(&gradients);
-        let attempt = Attempt { loss: loss_sum, grad_norm };
-        if session.can_update(attempt, &mut batches, learner.step)? {
-            let lr = plan.lr(learner.step);
-            learner = learner.updated(gradients, grad_norm, lr, |_| 1.0);
-        } else {
-            learner.optimizer.pass_over();
-        }
-        learner.step += 1;
+        let attempt = learner.update(plan.lr(learner.updates()), |_| 1.0);
+        let step = learner.updates();
+        session.attempted(attempt, &mut batches, step)?;
 
-        losses.push(loss_sum);
-        session.report(learner.step, attempt, images, since)?;
+        losses.push(attempt.loss);
+        session.report(step, attempt, images, since)?;
         session.list_skipped(batches.skipped())?;
-        if config.figures.every_epochs > 0 && plan.is_due(learner.step, config.figures.every_epochs)
-        {
-            let sheet = reconstructions(learner.model.valid(), config, &description, &folder)?;
-            let name = format!("reconstruction-step-{:08}", learner.step);
-            session.figure(&name, "reconstructions", learner.step, &sheet)?;
+        if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
+            let sheet = reconstructions(learner.averaged(), config, &description, &folder)?;
+            let name = format!("reconstruction-step-{step:08}");
+            session.figure(&name, "reconstructions", step, &sheet)?;
         }
-        if plan.is_due(learner.step, config.save.every_epochs) {
+        if plan.is_due(step, config.save.every_epochs) {
             session.save(&learner, Evaluations::default())?;
         }
     }
     session.save_if_asked(&learner, Evaluations::default())?;
 
-    let finished = learner.step == plan.steps();
+    let finished = learner.updates() == plan.steps();
     if finished {
         let about = format!(
             "Masked autoencoder (encoder and decoder), pre-trained for {} epochs on {} pictures.",
             plan.epochs,
             folder.len()
         );
-        let weights = parameters::to_host(&learner.model.valid());
-        session.export(ExportName::Last, &weights, &about)?;
+        session.export(ExportName::Last, &learner.network().to_named(), &about)?;
     }
     let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
     let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
-    Ok(PretrainOutcome { step: learner.step, finished, loss })
+    Ok(PretrainOutcome { step: learner.updates(), finished, loss })
 }
 
 /// What the network makes of a few pictures of the set, always the same ones with the same masks.
 fn reconstructions(
-    model: Autoencoder,
+    network: Network<Autoencoder>,
     config: &PretrainConfig,
     description: &Description,
     set: &ImageFolder,
 ) -> Result<RgbImage> {
-    let reconstructor = Reconstructor::new(model, config.mask.clone(), description.clone())?;
+    let reconstructor = Reconstructor::new(network, config.mask.clone(), description.clone())?;
     let count = config.figures.pictures.min(set.len());
     let indices = (0..count).map(|n| (2 * n + 1) * set.len() / (2 * count));
     // One that cannot be read is listed where it is trained on.

@@ -1,11 +1,9 @@
 //! A run while it is being trained: its folder, logs, checkpoints and exports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae_data::{Batch, ImageFolder, Loader, Skipped, Split};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
@@ -17,13 +15,13 @@ use serde_json::json;
 use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
+use super::step::{Attempt, Learner, Restore};
 use crate::config::{OnNan, SaveConfig, Settings, from_recipe};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
-use crate::optim::{AdamW, Ema, GradientMap};
-use crate::parameters;
 use crate::picture;
+use crate::tensor::Tensor;
 use crate::weights::Description;
 
 /// Whoever is told what happens, and may stop it.
@@ -37,32 +35,6 @@ const MAY_DIFFER: [&str; 5] = [
     "config.save",
     "config.figures",
 ];
-
-/// What training changes.
-pub(super) struct Learner<M> {
-    pub(super) model: M,
-    pub(super) optimizer: AdamW,
-    pub(super) ema: Option<Ema>,
-    /// Updates made.
-    pub(super) step: u64,
-}
-
-impl<M: Module> Learner<M> {
-    /// After an update with gradients of the common norm `norm` and the learning rate
-    /// `lr · scale(name)`.
-    pub(super) fn updated(
-        self,
-        gradients: GradientMap,
-        norm: f64,
-        lr: f64,
-        scale: impl Fn(&str) -> f64,
-    ) -> Self {
-        // The model is given away: held here too, its weights would be copied, not overwritten.
-        let Self { model, mut optimizer, mut ema, step } = self;
-        let model = optimizer.step_averaging(model, gradients, norm, lr, scale, ema.as_mut());
-        Self { model, optimizer, ema, step }
-    }
-}
 
 /// The open run.
 pub(super) struct Session<'a> {
@@ -114,15 +86,6 @@ impl Evaluations {
         };
         better
     }
-}
-
-/// What a step's batches gave.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
-    /// Mean loss over its images.
-    pub(super) loss: f32,
-    /// The norm of all gradients together.
-    pub(super) grad_norm: f64,
 }
 
 /// Updates that may be passed over in a row: more is no bad batch, it is a network gone astray.
@@ -211,10 +174,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes the newest intact checkpoint up, if there is one.
-    pub(super) fn restore<M: Module>(
-        &mut self,
-        learner: &mut Learner<M>,
-    ) -> Result<Option<Evaluations>> {
+    pub(super) fn restore<M>(&mut self, learner: &mut Learner<M>) -> Result<Option<Evaluations>> {
         let Some(latest) = self.checkpoints.latest()? else {
             self.run.truncate_metrics_after(0)?;
             return Ok(None);
@@ -227,18 +187,14 @@ impl<'a> Session<'a> {
                 Error::Unusable(format!("the checkpoint of step {} has no {name}", latest.step))
             })
         };
-        learner.model = parameters::from_host(learner.model.clone(), tensors("model")?).map_err(
-            |mismatch| Error::Weights {
+        learner.restore(latest.step, tensors).map_err(|error| match error {
+            Restore::Missing(error) => error,
+            Restore::Mismatch(mismatch) => Error::Weights {
                 path: self.run.path().to_owned(),
                 model: self.description.name(),
                 mismatch: mismatch.to_string(),
             },
-        )?;
-        learner.optimizer.restore(&learner.model, tensors("optimizer")?, latest.step);
-        if let Some(ema) = &mut learner.ema {
-            ema.restore(tensors("ema")?);
-        }
-        learner.step = latest.step;
+        })?;
         self.saved = Some(latest.step);
         let evaluations = Evaluations::of(&latest.checkpoint.state);
         match evaluations.due {
@@ -250,12 +206,12 @@ impl<'a> Session<'a> {
 
     /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
     /// there is nothing to save.
-    pub(super) fn save_if_asked<M: Module>(
+    pub(super) fn save_if_asked<M>(
         &mut self,
         learner: &Learner<M>,
         evaluations: Evaluations,
     ) -> Result<()> {
-        let unsaved = learner.step > self.saved.unwrap_or(0);
+        let unsaved = learner.updates() > self.saved.unwrap_or(0);
         match self.flow == Flow::Stop && unsaved {
             true => self.save(learner, evaluations),
             false => Ok(()),
@@ -264,25 +220,14 @@ impl<'a> Session<'a> {
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
     /// follow from the step and the settings.
-    pub(super) fn save<M: Module>(
-        &mut self,
-        learner: &Learner<M>,
-        evaluations: Evaluations,
-    ) -> Result<()> {
+    pub(super) fn save<M>(&mut self, learner: &Learner<M>, evaluations: Evaluations) -> Result<()> {
         if self.flow == Flow::Abandon {
             return Ok(());
         }
-        let mut tensors = BTreeMap::from([
-            ("model".to_owned(), parameters::to_host(&learner.model)),
-            ("optimizer".to_owned(), learner.optimizer.state()),
-        ]);
-        if let Some(ema) = &learner.ema {
-            let averaged = parameters::to_host(&ema.apply(learner.model.clone()));
-            tensors.insert("ema".to_owned(), averaged);
-        }
-        let (epoch, batch) = self.plan.next_batch(learner.step);
+        let step = learner.updates();
+        let (epoch, batch) = self.plan.next_batch(step);
         let state = json!({
-            "step": learner.step,
+            "step": step,
             "next_epoch": epoch,
             "next_batch": batch,
             "best_top1": evaluations.best,
@@ -291,12 +236,12 @@ impl<'a> Session<'a> {
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
-        let saved = self.checkpoints.save(learner.step, &Checkpoint { tensors, state })?;
+        let saved = self.checkpoints.save(step, &Checkpoint { tensors: learner.state(), state })?;
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
-        self.saved = Some(learner.step);
-        self.tell(Event::Saved { step: learner.step, path: &saved.folder });
+        self.saved = Some(step);
+        self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
     }
 
@@ -318,7 +263,7 @@ impl<'a> Session<'a> {
     pub(super) fn report(
         &mut self,
         step: u64,
-        Attempt { loss, grad_norm }: Attempt,
+        Attempt { loss, grad_norm, .. }: Attempt,
         images: usize,
         since: Instant,
     ) -> Result<()> {
@@ -373,26 +318,25 @@ impl<'a> Session<'a> {
         Ok(report)
     }
 
-    /// Whether the update after `step` updates can be made: its loss and gradient are numbers.
-    /// Where they are not, the step's batches are kept in `diverged/step-N` to be looked at, and the
-    /// update is passed over, if the settings allow it.
+    /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it
+    /// was not, the step's batches are kept in `diverged/step-N` to be looked at, if the settings allow
+    /// going on.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where it may not be passed over.
-    pub(super) fn can_update(
+    /// [`Error::Diverged`] where they don't.
+    pub(super) fn attempted(
         &mut self,
         attempt: Attempt,
         batches: &mut Loader,
         step: u64,
-    ) -> Result<bool> {
-        let Attempt { loss, grad_norm } = attempt;
-        if loss.is_finite() && grad_norm.is_finite() {
+    ) -> Result<()> {
+        let Attempt { loss, grad_norm, made } = attempt;
+        if made {
             self.passed_over = 0;
-            return Ok(true);
+            return Ok(());
         }
-        let (kept, indices) = self.keep_batches(attempt, batches, step)?;
+        let (kept, indices) = self.keep_batches(attempt, batches, step - 1)?;
         let files = names(batches, &indices);
-        let step = step + 1;
         if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
             return Err(Error::Diverged { loss, norm: grad_norm, kept, step, files });
         }
@@ -401,15 +345,14 @@ impl<'a> Session<'a> {
             "step {step}: loss {loss}, gradient's norm {grad_norm}; the update is passed over, and its \
              pictures are in {}",
             kept.display()
-        ))?;
-        Ok(false)
+        ))
     }
 
     /// Writes what the update after `step` updates was made from. The batches are loaded once more,
     /// which gives the same ones: none has to be held until the step is over.
     fn keep_batches(
         &mut self,
-        Attempt { loss, grad_norm }: Attempt,
+        Attempt { loss, grad_norm, .. }: Attempt,
         batches: &mut Loader,
         step: u64,
     ) -> Result<(PathBuf, Vec<u32>)> {
@@ -527,10 +470,10 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
     record
 }
 
-/// A batch's images as a tensor `[N, H, W, channels]`, without gradient.
-pub(crate) fn images(batch: Batch, device: &Device) -> Tensor<4> {
+/// A batch's images as a tensor `[N, H, W, channels]`.
+pub(crate) fn images(batch: Batch) -> Tensor {
     let shape = [batch.indices.len(), batch.height, batch.width, batch.channels];
-    Tensor::from_data(TensorData::new(batch.images, shape), device)
+    Tensor::new(batch.images, shape)
 }
 
 /// The names of a batch's pictures, for a message.

@@ -1,14 +1,13 @@
 //! Weights for a network with another answer to GRN than the one they were trained in: the paper's
 //! ablation of GRN in pre-training and in fine-tuning.
 
-use burn::tensor::Device;
 use fcmae_store::{HostTensor, NamedTensors};
 
 use super::{Weights, is_encoder};
 use crate::config::{BlockKind, GrnChange, GrnConfig};
 use crate::error::Result;
 use crate::model::Encoder;
-use crate::parameters;
+use crate::parameters::Layout;
 
 impl Weights {
     /// The same weights with GRN left out of the encoder's blocks, or put into them.
@@ -46,9 +45,8 @@ impl Weights {
 
     /// Refuses weights that do not hold exactly the encoder that they are described as.
     fn check_encoder(&self) -> Result<()> {
-        // Parameters that nobody asks for are never made.
-        let encoder = Encoder::new(&self.description.model, &Device::flex());
-        let mismatch = self.part(is_encoder).difference(&parameters::shapes(&encoder));
+        let (_, layout) = Layout::of(|names| Encoder::new(names, &self.description.model));
+        let mismatch = self.part(is_encoder).difference(&layout.shapes());
         if mismatch.is_empty() { Ok(()) } else { Err(self.mismatch(mismatch)) }
     }
 }

@@ -4,18 +4,19 @@
 use std::path::Path;
 use std::slice;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
-use fcmae::config::{FinetuneConfig, OnNan, PretrainConfig};
-use fcmae::loss::cross_entropy;
-use fcmae::model::init;
-use fcmae::parameters::{self, host};
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::config::{FinetuneConfig, ModelConfig, OnNan, OptimConfig, PretrainConfig};
+use fcmae::loss::smoothed;
+use fcmae::model::{Classifier, init};
+use fcmae::network::Network;
+use fcmae::ops;
+use fcmae::tensor::Tensor;
+use fcmae::train::{Event, Flow, Learner, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_store::{HostTensor, safetensors};
 
-use crate::pictures;
+use crate::{fill, pictures};
 
 /// Settings under which every pixel is beyond what the first layer norm can square.
 fn hopeless(epochs: u64, on_nan: OnNan) -> PretrainConfig {
@@ -67,10 +68,49 @@ fn updates_that_are_passed_over_change_no_weight() {
     outcome.unwrap();
     assert!(!notes.is_empty() && notes.len() <= 5, "{notes:?}");
     assert!(notes[0].contains("passed over"), "{notes:?}");
-    let module = Autoencoder::new(&config.model, &config.decoder, &Device::flex());
-    let start = parameters::to_host(&init::initialize(module, config.seed, init::WEIGHT_STD));
+    let mut start = Network::new(|names| Autoencoder::new(names, &config.model, &config.decoder));
+    init::initialize(start.weights_mut(), config.seed, init::WEIGHT_STD);
     let end = Weights::open(&folder.path().join("run")).unwrap().tensors;
-    assert!(start == end, "weights changed");
+    assert!(start.to_named() == end, "weights changed");
+}
+
+/// Fault 20: weights and their average stay, updates are counted on, and neither loss nor gradients are
+/// carried over into the next one.
+#[test]
+fn a_learner_passes_over_the_whole_update() {
+    let model = ModelConfig::custom([1, 1, 1, 1], [4, 6, 8, 10]).resolve().unwrap();
+    let sound = fill::images([2, 32, 32, 3]);
+    let mut broken = sound.to_vec();
+    broken[1000] = f32::NAN;
+    let broken = Tensor::new(broken, sound.dims::<4>());
+    let targets = smoothed(&[0, 2], 3, 0.1);
+    for on_nan in [OnNan::Stop, OnNan::Skip] {
+        let mut network = Network::new(|names| Classifier::new(names, &model, 3));
+        fill::weights(network.weights_mut());
+        let config = OptimConfig { on_nan, ..PretrainConfig::default().optim };
+        let mut learner = Learner::new(network, &config).averaging(0.9);
+        let mut update = |images: [&Tensor; 2]| {
+            for images in images {
+                learner.learn(2, |model, pass| {
+                    let logits = model.forward(pass, images.clone(), None);
+                    ops::cross_entropy(pass, logits, &targets)
+                });
+            }
+            let attempt = learner.update(1e-3, |_| 1.0);
+            let tensors = [learner.network().to_named(), learner.averaged().to_named()];
+            (attempt, tensors, learner.updates())
+        };
+        let (first, before, _) = update([&sound, &sound]);
+        assert!(first.made && first.loss.is_finite());
+        let (attempt, after, updates) = update([&broken, &sound]);
+        assert!(!attempt.made && attempt.loss.is_nan());
+        assert!(after == before, "{on_nan:?}: something changed");
+        assert_eq!(updates, 2);
+        let (attempt, after, updates) = update([&sound, &sound]);
+        assert!(attempt.loss.is_finite() && attempt.grad_norm.is_finite());
+        assert_eq!((attempt.made, after != before), (on_nan == OnNan::Skip, attempt.made));
+        assert_eq!(updates, 3);
+    }
 }
 
 /// Fault 20: five in a row at most.
@@ -118,10 +158,12 @@ fn a_gradient_alone_is_caught_and_its_batch_can_be_replayed() {
     let images = batch.get("images.0").unwrap();
     let labels = batch.get("labels.0").unwrap().data.iter().map(|&label| label as u32);
     let shape = <[usize; 4]>::try_from(images.shape.clone()).unwrap();
-    let device = Device::flex();
-    let pixels = Tensor::<4>::from_data(TensorData::new(images.data.clone(), shape), &device);
-    let model = Weights::open(&huge).unwrap().classifier(&device).unwrap();
-    let logits = model.forward(pixels, None).autodiff();
-    let again = host(cross_entropy(logits, &labels.collect::<Vec<_>>(), 0.0).inner())[0];
-    assert_eq!(again, *loss);
+    let pixels = Tensor::new(images.data.clone(), shape);
+    let network = Weights::open(&huge).unwrap().classifier().unwrap();
+    let targets = smoothed(&labels.collect::<Vec<_>>(), network.module().classes(), 0.0);
+    let again = network.infer(|model, pass| {
+        let logits = model.forward(pass, pixels.clone(), None);
+        ops::cross_entropy(pass, logits, &targets)
+    });
+    assert_eq!(again.values(), [*loss]);
 }

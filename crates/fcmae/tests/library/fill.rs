@@ -1,8 +1,10 @@
 //! Parameters and inputs as a function of their names: `reference/README.md`, "The fill rule".
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use fcmae::parameters;
+use std::sync::Arc;
+
+use fcmae::network::Network;
+use fcmae::parameters::{Arena, Names};
+use fcmae::tensor::Tensor;
 
 /// `count` numbers in [−1, 1) from a name alone.
 pub(crate) fn uniform(name: &str, count: usize) -> Vec<f64> {
@@ -44,18 +46,25 @@ pub(crate) fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
     uniform(name, count).into_iter().map(|r| value(r) as f32).collect()
 }
 
-/// The module with every parameter filled by its name.
-pub(crate) fn module<M: Module>(module: M) -> M {
-    parameters::map(module, |name, shape, value| {
-        parameters::device_tensor(&parameter(name, shape), &value)
-    })
+/// The network with every parameter filled by its name.
+pub(crate) fn network<M>(build: impl FnOnce(&mut Names) -> M) -> Network<M> {
+    let mut network = Network::new(build);
+    weights(network.weights_mut());
+    network
+}
+
+/// Fills every parameter by its name.
+pub(crate) fn weights(weights: &mut Arena) {
+    let layout = Arc::clone(weights.layout());
+    for (name, place) in layout.parameters() {
+        weights.get_mut(place).copy_from_slice(&parameter(name, &place.shape()));
+    }
 }
 
 /// Images `[N, H, W, channels]`, already normalized.
-pub(crate) fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+pub(crate) fn images(shape: [usize; 4]) -> Tensor {
     let values = uniform("input", shape.iter().product());
-    let values: Vec<f32> = values.into_iter().map(|r| (2.0 * r) as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    Tensor::new(values.into_iter().map(|r| (2.0 * r) as f32).collect(), shape)
 }
 
 #[test]

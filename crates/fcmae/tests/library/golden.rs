@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::pictures;
 
-const VERSIONS: [&str; 1] = ["0.1.0"];
+const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
 const KINDS: [&str; 2] = ["pretrain", "finetune"];
 /// After which a run was stopped.
 const STOPPED: u64 = 5;

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::slice;
+use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
-use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, GrnConfig, ModelConfig};
+use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, GrnConfig, ModelConfig, PretrainConfig};
 use fcmae::export::run_files;
 use fcmae::model::Classifier;
+use fcmae::network::Network;
 use fcmae::optim::LayerDecay;
-use fcmae::parameters::{self, host};
-use fcmae::train::{Flow, Start, finetune};
+use fcmae::tensor::Tensor;
+use fcmae::train::{Flow, Learner, Start, finetune};
 use fcmae::weights::{Description, Weights};
 use fcmae_store::NamedTensors;
 
@@ -25,15 +26,18 @@ fn model(block: BlockKind) -> ModelConfig {
     ModelConfig { block, ..config }.resolve().unwrap()
 }
 
-fn classifier(block: BlockKind, device: &Device) -> Classifier {
-    fill::module(Classifier::new(&model(block), pictures::CLASSES.len(), device))
+fn classifier(block: BlockKind) -> Network<Classifier> {
+    let classes = pictures::CLASSES.len();
+    let mut network = Network::new(|names| Classifier::new(names, &model(block), classes));
+    fill::weights(network.weights_mut());
+    network
 }
 
 /// A folder with the filled classifier of this block.
 fn exported(folder: &Path, block: BlockKind) -> PathBuf {
     let mut description = Description::new(&model(block), &pictures::finetuning(1, 4, 1).data);
     description.classes = pictures::CLASSES.map(str::to_owned).to_vec();
-    let tensors = parameters::to_host(&classifier(block, &Device::flex()));
+    let tensors = classifier(block).to_named();
     let path = folder.join(format!("{block:?}"));
     std::fs::create_dir(&path).unwrap();
     for (name, bytes) in run_files(&tensors, &description, "About.").unwrap() {
@@ -42,37 +46,45 @@ fn exported(folder: &Path, block: BlockKind) -> PathBuf {
     path
 }
 
-fn images(device: &Device) -> Tensor<4> {
-    fill::images([2, 32, 32, 3], device)
+fn images() -> Tensor {
+    fill::images([2, 32, 32, 3])
 }
 
 /// Logits, and the gradients of their sum with random weights.
-fn step(model: &Classifier, device: &Device) -> (Vec<f32>, NamedTensors) {
-    let logits = model.forward(images(device), None);
-    let probe: Vec<f32> =
-        fill::uniform("probe", logits.dims().iter().product()).iter().map(|&r| r as f32).collect();
-    let probe = Tensor::<1>::from_floats(probe.as_slice(), device).reshape(logits.dims());
-    let mut grads = (logits.clone() * probe).sum().backward();
-    let gradients = parameters::gradients(model, &mut grads).into_iter().map(|(name, gradient)| {
-        let data = host(gradient);
-        (name, fcmae_store::HostTensor::new([data.len()], data).unwrap())
+fn step(network: Network<Classifier>) -> (Vec<f32>, NamedTensors) {
+    let images = images();
+    let logits = network.logits(&images);
+    let probe = fill::uniform("probe", logits.shape().count());
+    let probe: Vec<f32> = probe.into_iter().map(|r| r as f32).collect();
+    let mut learner = Learner::new(network, &PretrainConfig::default().optim);
+    learner.learn(1, |model, pass| {
+        let logits = model.forward(pass, images.clone(), None);
+        let shape = logits.shape();
+        pass.start_backward(logits.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
+        logits
     });
-    (host(logits), gradients.collect())
+    let layout = learner.network().layout();
+    let gradients = layout.parameters().filter_map(|(name, parameter)| {
+        let data = learner.gradients().get(parameter)?.to_vec();
+        Some((name.to_owned(), fcmae_store::HostTensor::new([data.len()], data).unwrap()))
+    });
+    (logits.to_vec(), gradients.collect())
 }
 
 #[test]
 fn without_grn_is_v2_with_gamma_and_beta_of_zero() {
     let folder = tempfile::tempdir().unwrap();
-    let device = Device::flex().autodiff();
     let weights = Weights::open(&exported(folder.path(), BlockKind::V2)).unwrap();
     let weights = weights.with_grn(GrnChange::Drop).unwrap();
     assert_eq!(weights.description.model, model(BlockKind::V1));
-    let (logits, gradients) = step(&weights.classifier(&device).unwrap(), &device);
+    let (logits, gradients) = step(weights.classifier().unwrap());
 
-    let silent = parameters::map(classifier(BlockKind::V2, &device), |name, _, value| {
-        if name.contains(".grn.") { value.zeros_like() } else { value }
-    });
-    let (expected, shared) = step(&silent, &device);
+    let mut silent = classifier(BlockKind::V2);
+    let layout = Arc::clone(silent.layout());
+    for (_, parameter) in layout.parameters().filter(|(name, _)| name.contains(".grn.")) {
+        silent.weights_mut().get_mut(parameter).fill(0.0);
+    }
+    let (expected, shared) = step(silent);
     assert!(relative_error(&logits, &expected) < FORWARD, "{logits:?}, not {expected:?}");
     let mut compared = 0;
     for (name, gradient) in shared.iter().filter(|(name, _)| !name.contains(".grn.")) {
@@ -85,20 +97,19 @@ fn without_grn_is_v2_with_gamma_and_beta_of_zero() {
     assert_eq!((compared, scales), (gradients.len() - 5, 5));
 
     // With its own GRN the network is another one.
-    let (own, _) = step(&classifier(BlockKind::V2, &device), &device);
+    let (own, _) = step(classifier(BlockKind::V2));
     assert!(relative_error(&logits, &own) > 1e-2);
 }
 
 #[test]
 fn with_grn_is_what_the_weights_computed_without() {
     let folder = tempfile::tempdir().unwrap();
-    let device = Device::flex();
     let weights = Weights::open(&exported(folder.path(), BlockKind::V1)).unwrap();
     let weights = weights.with_grn(GrnChange::Add).unwrap();
     assert_eq!(weights.description.model, model(BlockKind::V2));
     assert!(weights.tensors.names().all(|name| !name.ends_with(".gamma")));
-    let logits = host(weights.classifier(&device).unwrap().forward(images(&device), None));
-    let expected = host(classifier(BlockKind::V1, &device).forward(images(&device), None));
+    let logits = weights.classifier().unwrap().logits(&images()).to_vec();
+    let expected = classifier(BlockKind::V1).logits(&images()).to_vec();
     let error = relative_error(&logits, &expected);
     assert!(error < FORWARD, "off by {error:.1e}: {logits:?}, not {expected:?}");
 }

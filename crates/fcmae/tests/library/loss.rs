@@ -1,24 +1,34 @@
 //! Targets, the reconstruction loss and cross entropy.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use fcmae::loss::{cross_entropy, patch_statistics, patchify, reconstruction, targets};
+use fcmae::loss::{log_softmax, patch_statistics, patchify, smoothed, targets, weigh};
 use fcmae::mask::Mask;
-use fcmae::parameters::host;
+use fcmae::network::Network;
+use fcmae::ops;
+use fcmae::tape::Pass;
+use fcmae::tensor::Tensor;
+use fcmae_oracle::network as oracle;
 
+use crate::differentiate::{Operand, Start, compare, differentiate};
 use crate::fill;
 
-fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Tensor<2> {
-    let data = TensorData::new(rows.concat(), [R, C]);
-    Tensor::from_data(data, &Device::flex())
+fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Tensor {
+    Tensor::new(rows.concat(), [R, C])
+}
+
+/// What `compute` gives without a network.
+fn values(compute: impl Fn(&mut Pass<'_>) -> Tensor) -> Vec<f32> {
+    Network::new(|_| ()).observe(|(), pass| compute(pass).to_vec())
 }
 
 #[test]
 fn patches_hold_rows_then_columns_then_channels() {
-    let values: Vec<f32> = (0..2 * 4 * 6 * 3).map(|v| v as f32).collect();
-    let images = Tensor::<4>::from_data(TensorData::new(values, [2, 4, 6, 3]), &Device::flex());
-    let patches = patchify(images, 2);
-    assert_eq!(patches.dims(), [12, 12]);
-    let found = host(patches);
+    let pixels: Vec<f32> = (0..2 * 4 * 6 * 3).map(|v| v as f32).collect();
+    let images = Tensor::new(pixels, [2, 4, 6, 3]);
+    let found = values(|pass| {
+        let patches = patchify(pass, images.clone(), 2);
+        assert_eq!(*patches.shape(), [12, 12]);
+        patches
+    });
     let pixel = |image: usize, row: usize, col: usize| {
         let first = ((image * 4 + row) * 6 + col) * 3;
         [first, first + 1, first + 2].map(|v| v as f32)
@@ -37,11 +47,9 @@ fn normalized_targets_have_mean_0_and_unbiased_variance_1() {
     // Two images of two patches each; the second patch of each is masked.
     let patches = matrix([[9.0; 4], [1.0, 2.0, 3.0, 6.0], [9.0; 4], [-1.0, 1.0, -1.0, 1.0]]);
     let mask = Mask::new([1, 2], 1, vec![0, 0]).unwrap();
-    assert_eq!(
-        host(targets(patches.clone(), &mask, false)),
-        [1.0, 2.0, 3.0, 6.0, -1.0, 1.0, -1.0, 1.0]
-    );
-    let found = host(targets(patches, &mask, true));
+    let plain = values(|pass| targets(pass, patches.clone(), &mask, false));
+    assert_eq!(plain, [1.0, 2.0, 3.0, 6.0, -1.0, 1.0, -1.0, 1.0]);
+    let found = values(|pass| targets(pass, patches.clone(), &mask, true));
     // Means 3 and 0; sums of squares 14 and 4, over three degrees of freedom.
     let (first, second) = ((14.0f32 / 3.0 + 1e-6).sqrt(), (4.0f32 / 3.0 + 1e-6).sqrt());
     let expected = [-2.0, -1.0, 0.0, 3.0].map(|v| v / first).into_iter();
@@ -54,33 +62,58 @@ fn normalized_targets_have_mean_0_and_unbiased_variance_1() {
 /// Fault 21: patches without variance.
 #[test]
 fn constant_patches_are_finite() {
-    let (mean, std) = patch_statistics(matrix([[5.0; 48]]));
-    assert_eq!(host(mean), [5.0]);
-    assert!((host(std)[0] - 1e-3).abs() < 1e-6);
+    let [[mean, std]] = patch_statistics(&[5.0; 48], 48)[..] else { panic!("one patch") };
+    assert_eq!(mean, 5.0);
+    assert!((std - 1e-3).abs() < 1e-6);
     let mask = Mask::new([1, 2], 1, vec![0]).unwrap();
-    let constant = targets(matrix([[5.0; 48], [0.25; 48]]), &mask, true);
-    let loss = host(reconstruction(constant.zeros_like(), constant))[0];
-    assert_eq!(loss, 0.0);
+    let loss = values(|pass| {
+        let patches = matrix([[5.0; 48], [0.25; 48]]);
+        let constant = targets(pass, patches, &mask, true);
+        ops::mean_squared_difference(pass, matrix([[0.0; 48]]), constant)
+    });
+    assert_eq!(loss, [0.0]);
     // A patch of one grey pixel has no variance to speak of.
-    let single = targets(matrix([[5.0], [7.0]]), &mask, true);
-    assert_eq!(host(single), [0.0]);
+    assert_eq!(values(|pass| targets(pass, matrix([[5.0], [7.0]]), &mask, true)), [0.0]);
+    let [[mean, std]] = patch_statistics(&[7.0], 1)[..] else { panic!("one patch") };
+    assert_eq!(mean, 7.0);
+    assert!((std - 1e-3).abs() < 1e-6);
 }
 
 #[test]
 fn a_zero_prediction_scores_about_one() {
-    let images = fill::images([3, 64, 96, 3], &Device::flex());
     let mask = Mask::random([4, 6], 0.6, 0, 0, &[0, 1, 2]).unwrap();
-    let targets = targets(patchify(images, 16), &mask, true);
-    let values = targets.dims()[1] as f32;
-    let loss = host(reconstruction(targets.zeros_like(), targets))[0];
+    let count = 16.0 * 16.0 * 3.0;
+    let loss = values(|pass| {
+        let patches = patchify(pass, fill::images([3, 64, 96, 3]), 16);
+        let targets = targets(pass, patches, &mask, true);
+        let zeros = Tensor::new(vec![0.0; targets.shape().count()], targets.shape());
+        assert_eq!(targets.shape().last() as f32, count);
+        ops::mean_squared_difference(pass, zeros, targets)
+    });
     // The biased variance over the unbiased one.
-    assert!((loss - (values - 1.0) / values).abs() < 1e-4, "{loss}");
+    assert!((loss[0] - (count - 1.0) / count).abs() < 1e-4, "{loss:?}");
 }
 
 #[test]
 fn reconstruction_is_the_mean_over_values_and_masked_patches() {
-    let loss = reconstruction(matrix([[1.0, 2.0], [0.0, 0.0]]), matrix([[0.0, 0.0], [3.0, 0.0]]));
-    assert_eq!(host(loss), [(1.0 + 4.0 + 9.0) / 4.0]);
+    let loss = values(|pass| {
+        let (predictions, targets) = ([[1.0, 2.0], [0.0, 0.0]], [[0.0, 0.0], [3.0, 0.0]]);
+        ops::mean_squared_difference(pass, matrix(predictions), matrix(targets))
+    });
+    assert_eq!(loss, [(1.0 + 4.0 + 9.0) / 4.0]);
+}
+
+#[test]
+fn statistics_are_what_targets_are_standardized_by() {
+    let patches = Operand::filled("patches", [5, 48], 2.0);
+    let mask = Mask::new([1, 5], 1, vec![0]).unwrap();
+    let targets = values(|pass| targets(pass, patches.tensor(), &mask, true));
+    let statistics = patch_statistics(&patches.values, 48);
+    let rows = patches.values.chunks(48).zip(statistics).skip(1);
+    let expected = rows.flat_map(|(row, [mean, std])| {
+        row.iter().map(move |&value| (f64::from(value) - f64::from(mean)) / f64::from(std))
+    });
+    compare("targets", 1e-6, &targets, &expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -98,14 +131,17 @@ fn cross_entropy_with_smoothing_equals_a_hand_computation() {
             }
         }
         let labels = labels.map(|label| label as u32);
-        let leaf = matrix(rows).autodiff().require_grad();
-        let loss = cross_entropy(leaf.clone(), &labels, smoothing);
-        let grads = loss.backward();
-        let found = f64::from(host(loss)[0]);
-        assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+        let logits = [Operand::new(rows.concat(), [2, 3])];
+        let targets = smoothed(&labels, 3, smoothing);
+        let found = differentiate(&logits, Start::Loss, |pass, places| {
+            let logits = ops::parameter(pass, places[0]);
+            ops::cross_entropy(pass, logits, &targets)
+        });
+        let loss = f64::from(found.result[0]);
+        assert!((loss - expected).abs() < 1e-6, "{loss}, not {expected}");
 
         // ∂/∂logits = (softmax − target) / N, which sums to nothing over classes.
-        let gradient = host(leaf.grad(&grads).unwrap());
+        let gradient = found.gradients[0].as_ref().unwrap();
         for (row, label) in gradient.chunks_exact(3).zip(labels) {
             assert!(row.iter().sum::<f32>().abs() < 1e-6, "{row:?}");
             assert!(row[label as usize] < 0.0, "{row:?} pulls away from class {label}");
@@ -113,5 +149,24 @@ fn cross_entropy_with_smoothing_equals_a_hand_computation() {
         let softmax = (3.0f64).exp() / ((-0.5f64).exp() + 1.0 + 3.0f64.exp());
         let last = (softmax - smoothing / 3.0) / 2.0;
         assert!((f64::from(gradient[5]) - last).abs() < 1e-6, "{}, not {last}", gradient[5]);
+    }
+}
+
+#[test]
+fn classes_count_by_their_weights() {
+    let mut targets = smoothed(&[1, 0], 3, 0.3);
+    weigh(&mut targets, &[2.0, 0.5, 1.0]);
+    let expected = [0.2, 0.4, 0.1, 1.6, 0.05, 0.1];
+    for (found, expected) in targets.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{targets:?}");
+    }
+}
+
+#[test]
+fn log_softmax_equals_the_oracles_however_large_the_logits() {
+    for scale in [4.0, 1000.0] {
+        let logits = Operand::filled("logits", [3, 20], scale);
+        let expected = oracle::log_softmax(&logits.var());
+        compare("log softmax", 1e-6, &log_softmax(&logits.tensor()), expected.values());
     }
 }

@@ -1,12 +1,14 @@
 //! The library against fixtures of independent implementations (see `reference/README.md`), against
-//! itself written in plain operations, and end to end on generated pictures.
+//! formulas in double precision (`fcmae-oracle`), and end to end on generated pictures.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod differentiate;
 mod fill;
 mod pictures;
 mod summary;
 
+mod core_alone;
 mod diverged;
 mod diversity;
 mod fcmae_step;
@@ -25,3 +27,4 @@ mod sizes;
 mod timm_dense;
 mod trained;
 mod weights;
+mod workspaces;

@@ -3,17 +3,19 @@
 
 mod reference;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use fcmae::config::{BlockKind, ModelConfig, Size};
-use fcmae::loss::patchify;
+use std::cell::Cell;
+
+use fcmae::config::{BlockKind, ModelConfig, PretrainConfig, Size};
 use fcmae::mask::Mask;
 use fcmae::model::Encoder;
-use fcmae::parameters::{self, host};
+use fcmae::tensor::Tensor;
+use fcmae::train::Learner;
 use fcmae_kernels::Sites;
+use fcmae_oracle::{Var, network as oracle};
 
 use self::reference::MaskedDense;
+use crate::differentiate::relative_error;
 use crate::fill;
-use crate::summary::relative_error;
 
 const FORWARD: f64 = 1e-5;
 const GRADIENT: f64 = 1e-4;
@@ -22,17 +24,19 @@ fn small(stem_stride: usize) -> ModelConfig {
     ModelConfig { stem_stride, ..ModelConfig::custom([1, 1, 2, 1], [16, 24, 40, 48]) }
 }
 
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
 /// The visible patches' pixels, one after the other: `[N·V, patch, patch, channels]`.
-fn visible_pixels(images: &Tensor<4>, mask: &Mask, patch: usize) -> Tensor<4> {
-    let channels = images.dims()[3];
-    let patches = patchify(images.clone(), patch);
-    let values = patches.dims()[1];
-    let all = host(patches);
+fn visible_pixels(images: &Tensor, mask: &Mask, patch: usize) -> Tensor {
+    let channels = images.shape().last();
+    let images = Var::new(&images.shape(), images.values().iter().copied());
+    let windows = oracle::space_to_depth(&images, patch);
     let rows = mask.visible_rows();
-    let seen: Vec<f32> =
-        rows.iter().flat_map(|&row| all[row as usize * values..][..values].to_vec()).collect();
-    let shape = [rows.len(), patch, patch, channels];
-    Tensor::from_data(TensorData::new(seen, shape), &images.device().inner())
+    let values = patch * patch * channels;
+    let pixels = rows.iter().flat_map(|&row| &windows.values()[row as usize * values..][..values]);
+    Tensor::new(pixels.map(|&v| v as f32).collect(), [rows.len(), patch, patch, channels])
 }
 
 /// For each site of the visible patches, in the encoder's order, its row of dense `[N·H·W, C]`.
@@ -49,7 +53,7 @@ fn dense_rows(mask: &Mask, side: usize) -> Vec<usize> {
     sites
 }
 
-fn at_rows(values: &[f32], rows: &[usize], channels: usize) -> Vec<f32> {
+fn at_rows(values: &[f64], rows: &[usize], channels: usize) -> Vec<f64> {
     rows.iter().flat_map(|row| values[row * channels..][..channels].to_vec()).collect()
 }
 
@@ -66,41 +70,53 @@ fn compare(config: &ModelConfig, [height, width]: [usize; 2], ratio: f64) {
         "{} {:?} {:?}, stem stride {}, {height}×{width}, ratio {ratio}",
         config.size, config.block, config.widths, config.stem_stride
     );
-    let device = Device::flex().autodiff();
     let config = config.clone().resolve().unwrap();
     let grid = config.patch_grid(height, width).unwrap();
     let mask = Mask::random(grid, ratio, 3, 1, &[4, 9]).unwrap();
-    let encoder = fill::module(Encoder::new(&config, &device));
-    let images = fill::images([2, height, width, config.channels], &device);
+    let network = fill::network(|names| Encoder::new(names, &config));
+    let images = fill::images([2, height, width, config.channels]);
 
-    let dense = MaskedDense::new(&encoder, &config);
-    let stages = dense.forward(images.clone(), &mask);
+    let dense = MaskedDense::new(network.weights(), &config);
+    let stages = dense.forward(&Var::new(&images.shape(), wide(images.values())), &mask);
     let pixels = visible_pixels(&images, &mask, config.patch());
-    let sparse = encoder.forward(pixels, mask.sites(8), None, |i, stage, sites| {
-        let rows = dense_rows(&mask, side(sites));
-        let channels = config.widths[i];
-        let expected = at_rows(&host(stages[i].clone()), &rows, channels);
-        let error = relative_error(&host(stage.clone()), &expected);
-        assert!(error <= FORWARD, "{about}: stage {i} is off by {error:.1e}");
-    });
-
+    let rows = dense_rows(&mask, 1);
     // One number of each, whose gradients must agree.
-    let (rows, channels) = (dense_rows(&mask, 1), config.features());
+    let channels = config.features();
     let probe: Vec<f32> =
         fill::uniform("probe", rows.len() * channels).into_iter().map(|r| r as f32).collect();
-    let last = stages[3].clone();
-    let mut dense_probe = vec![0.0; last.dims().iter().product()];
+
+    let mut learner = Learner::new(network, &PretrainConfig::default().optim);
+    let (traced, compared) = (Cell::new(false), Cell::new(0));
+    learner.learn(1, |encoder, pass| {
+        // The first time there are shapes alone.
+        let is_traced = !traced.get();
+        let sparse =
+            encoder.forward(pass, pixels.clone(), mask.sites(8), None, |i, stage, sites| {
+                if is_traced {
+                    return;
+                }
+                let rows = dense_rows(&mask, side(sites));
+                let expected = at_rows(stages[i].values(), &rows, config.widths[i]);
+                let error = relative_error(stage.values(), &expected);
+                assert!(error <= FORWARD, "{about}: stage {i} is off by {error:.1e}");
+                compared.set(compared.get() + 1);
+            });
+        traced.set(true);
+        let shape = sparse.shape();
+        pass.start_backward(sparse.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
+        sparse
+    });
+    assert_eq!(compared.get(), 4, "{about}");
+
+    let mut dense_probe = vec![0.0; stages[3].values().len()];
     for (row, values) in rows.iter().zip(probe.chunks(channels)) {
-        dense_probe[row * channels..][..channels].copy_from_slice(values);
+        dense_probe[row * channels..][..channels].copy_from_slice(&wide(values));
     }
-    let dense_probe = TensorData::new(dense_probe, last.dims());
-    let dense_grads = (last * Tensor::from_data(dense_probe, &device)).sum().backward();
-    let probe = TensorData::new(probe, sparse.dims());
-    let mut grads = (sparse * Tensor::from_data(probe, &device)).sum().backward();
-    let gradients = parameters::gradients(&encoder, &mut grads);
-    assert_eq!(gradients.len(), dense.names().count(), "{about}");
-    for (name, gradient) in gradients {
-        let error = relative_error(&host(gradient), &dense.gradient(&name, &dense_grads));
+    let gradients = stages[3].backward_along(&dense_probe);
+    for (name, parameter) in learner.network().layout().parameters() {
+        let found = learner.gradients().get(parameter);
+        let found = found.unwrap_or_else(|| panic!("{about}: no gradient of {name}"));
+        let error = relative_error(found, &dense.gradient(name, &gradients));
         assert!(error <= GRADIENT, "{about}: the gradient of {name} is off by {error:.1e}");
     }
 }
@@ -143,25 +159,31 @@ fn published_sizes() {
 
 #[test]
 fn all_patches_visible_is_the_grid() {
-    let device = Device::flex();
     let config = small(2).resolve().unwrap();
-    let encoder = fill::module(Encoder::new(&config, &device));
-    let images = fill::images([2, 48, 32, 3], &device);
+    let network = fill::network(|names| Encoder::new(names, &config));
+    let images = fill::images([2, 48, 32, 3]);
     let [rows, cols] = config.patch_grid(48, 32).unwrap();
     let patches = rows * cols;
     let everything = (0..2).flat_map(|_| 0..patches as u32).collect();
     let mask = Mask::new([rows, cols], patches, everything).unwrap();
 
     let mut grid_stages = Vec::new();
-    encoder.forward(images.clone(), encoder.grid(&images), None, |_, stage, _| {
-        grid_stages.push(host(stage.clone()));
+    network.observe(|encoder, pass| {
+        let sites = encoder.grid(&images);
+        encoder.forward(pass, images.clone(), sites, None, |_, stage, _| {
+            grid_stages.push(wide(stage.values()));
+        });
     });
     let pixels = visible_pixels(&images, &mask, config.patch());
-    encoder.forward(pixels, mask.sites(8), None, |i, stage, sites| {
-        let rows = dense_rows(&mask, side(sites));
-        let expected = at_rows(&grid_stages[i], &rows, config.widths[i]);
-        let error = relative_error(&host(stage.clone()), &expected);
-        assert!(error <= 1e-6, "stage {i} is off by {error:.1e}");
+    let mut compared = 0;
+    network.observe(|encoder, pass| {
+        encoder.forward(pass, pixels, mask.sites(8), None, |i, stage, sites| {
+            let rows = dense_rows(&mask, side(sites));
+            let expected = at_rows(&grid_stages[i], &rows, config.widths[i]);
+            let error = relative_error(stage.values(), &expected);
+            assert!(error <= 1e-6, "stage {i} is off by {error:.1e}");
+            compared += 1;
+        });
     });
-    assert_eq!(grid_stages.len(), 4);
+    assert_eq!((grid_stages.len(), compared), (4, 4));
 }

@@ -1,14 +1,14 @@
 //! Exported networks compute in another runtime, rten, what they compute here.
 
-use burn::tensor::{Device, Tensor};
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{
     BlockKind, DataConfig, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig,
 };
 use fcmae::model::Classifier;
-use fcmae::model::classifier::pool;
+use fcmae::network::Network;
 use fcmae::onnx::{self, OnnxOptions, OnnxOutput};
-use fcmae::parameters::{self, host};
+use fcmae::ops;
+use fcmae::tensor::Tensor;
 use fcmae::weights::Description;
 use fcmae_store::{HostTensor, NamedTensors};
 use rten::{Dimension, Model, Value};
@@ -32,8 +32,10 @@ fn grey() -> ModelConfig {
     ModelConfig { channels: 1, stem_stride: 2, ..small() }
 }
 
-fn classifier(model: &ModelConfig) -> Classifier {
-    fill::module(Classifier::new(model, CLASSES, &Device::flex()))
+fn classifier(model: &ModelConfig) -> Network<Classifier> {
+    let mut network = Network::new(|names| Classifier::new(names, model, CLASSES));
+    fill::weights(network.weights_mut());
+    network
 }
 
 fn described(model: &ModelConfig, image_size: [usize; 2]) -> Description {
@@ -50,14 +52,26 @@ fn exported(tensors: &NamedTensors, description: &Description, options: &OnnxOpt
     Model::load(bytes).unwrap()
 }
 
-fn images(model: &ModelConfig, batch: usize, [height, width]: [usize; 2]) -> Tensor<4> {
-    fill::images([batch, height, width, model.channels], &Device::flex())
+fn images(model: &ModelConfig, batch: usize, [height, width]: [usize; 2]) -> Tensor {
+    fill::images([batch, height, width, model.channels])
+}
+
+/// `[N, H, W, C]` to `[N, C, H, W]`.
+fn channels_first(x: &Tensor) -> ([usize; 4], Vec<f32>) {
+    let [images, height, width, channels] = x.dims();
+    let sites = height * width;
+    let image = |image: &[f32]| -> Vec<f32> {
+        let value = |at: usize| image[at % sites * channels + at / sites];
+        (0..image.len()).map(value).collect()
+    };
+    let values = x.values().chunks_exact(sites * channels).flat_map(image).collect();
+    ([images, channels, height, width], values)
 }
 
 /// The output `name` for images `[N, H, W, channels]`: its shape and values.
-fn run<const D: usize>(model: &Model, images: &Tensor<4>, name: &str) -> ([usize; D], Vec<f32>) {
-    let image = images.clone().permute([0, 3, 1, 2]);
-    let value = Value::from_shape(image.dims(), host(image)).unwrap();
+fn run<const D: usize>(model: &Model, images: &Tensor, name: &str) -> ([usize; D], Vec<f32>) {
+    let (shape, image) = channels_first(images);
+    let value = Value::from_shape(shape, image).unwrap();
     let input = model.node_id("image").unwrap();
     let output = model.node_id(name).unwrap();
     let [value] = model.run_n(vec![(input, value.into())], [output], None).unwrap();
@@ -74,12 +88,12 @@ fn assert_near(found: &[f32], expected: &[f32], about: &str) {
 }
 
 fn assert_logits(model: &ModelConfig, batch: usize, size: [usize; 2], about: &str) {
-    let module = classifier(model);
-    let runtime = exported(&parameters::to_host(&module), &described(model, size), &LOGITS);
+    let network = classifier(model);
+    let runtime = exported(&network.to_named(), &described(model, size), &LOGITS);
     let images = images(model, batch, size);
     let (shape, logits) = run(&runtime, &images, "logits");
     assert_eq!(shape, [batch, CLASSES], "{about}");
-    assert_near(&logits, &host(module.forward(images, None)), about);
+    assert_near(&logits, network.logits(&images).values(), about);
 }
 
 #[test]
@@ -119,14 +133,18 @@ fn every_variant_of_grn_is_that_of_the_network() {
 fn embeddings_are_pooled_and_normed() {
     for block in [BlockKind::V2, BlockKind::V1] {
         let model = ModelConfig { block, ..small() };
-        let module = classifier(&model);
+        let network = classifier(&model);
         let description = described(&model, [64, 32]);
-        let runtime = exported(&parameters::to_host(&module), &description, &EMBEDDINGS);
+        let runtime = exported(&network.to_named(), &description, &EMBEDDINGS);
         let images = images(&model, 3, [64, 32]);
         let (shape, embeddings) = run(&runtime, &images, "embeddings");
         assert_eq!(shape, [3, 20]);
-        let pooled = pool(module.encoder.forward_grid(images, None));
-        assert_near(&embeddings, &host(module.head.norm.forward(pooled)), &format!("{block:?}"));
+        let expected = network.infer(|module, pass| {
+            let features = module.encoder.forward_grid(pass, images.clone(), None);
+            let pooled = ops::pool(pass, features);
+            module.head.norm.forward(pass, pooled)
+        });
+        assert_near(&embeddings, expected.values(), &format!("{block:?}"));
     }
 }
 
@@ -134,14 +152,18 @@ fn embeddings_are_pooled_and_normed() {
 fn embeddings_of_a_pretrained_encoder_are_pooled_alone() {
     let model = small();
     let decoder = DecoderConfig { width: 8, depth: 1 };
-    let module = fill::module(Autoencoder::new(&model, &decoder, &Device::flex()));
+    let mut network = Network::new(|names| Autoencoder::new(names, &model, &decoder));
+    fill::weights(network.weights_mut());
     let description = Description { classes: Vec::new(), ..described(&model, [64, 64]) };
-    let tensors = parameters::to_host(&module);
+    let tensors = network.to_named();
     let runtime = exported(&tensors, &description, &EMBEDDINGS);
     let images = images(&model, 2, [64, 64]);
     let (_, embeddings) = run::<2>(&runtime, &images, "embeddings");
-    let pooled = pool(module.encoder.forward_grid(images, None));
-    assert_near(&embeddings, &host(pooled), "a pre-trained encoder");
+    let pooled = network.infer(|module, pass| {
+        let features = module.encoder.forward_grid(pass, images.clone(), None);
+        ops::pool(pass, features)
+    });
+    assert_near(&embeddings, pooled.values(), "a pre-trained encoder");
 
     let error = onnx::files(&tensors, &description, &LOGITS).unwrap_err().to_string();
     assert!(
@@ -151,37 +173,37 @@ fn embeddings_of_a_pretrained_encoder_are_pooled_alone() {
 }
 
 /// Compares all four stages' maps.
-fn assert_features(runtime: &Model, module: &Classifier, images: &Tensor<4>) {
+fn assert_features(runtime: &Model, network: &Network<Classifier>, images: &Tensor) {
     let [batch, height, width, _] = images.dims();
-    let sites = module.encoder.grid(images);
-    let stride = module.encoder.stem.conv.weight.dims()[3];
-    module.encoder.forward(images.clone(), sites, None, |stage, features, _| {
-        let [_, _, channels] = features.dims();
+    let stride = network.module().encoder.stem.conv.stride();
+    let maps = network.infer_all(|module, pass| module.encoder.maps(pass, images.clone()));
+    for (stage, map) in maps.into_iter().enumerate() {
         let (rows, columns) = (height / (stride << stage), width / (stride << stage));
-        let expected = features.clone().reshape([batch, rows, columns, channels]);
         let name = format!("stage{}", stage + 1);
         let (shape, found) = run(runtime, images, &name);
-        assert_eq!(shape, [batch, channels, rows, columns], "{name}");
-        assert_near(&found, &host(expected.permute([0, 3, 1, 2])), &name);
-    });
+        let (expected_shape, expected) = channels_first(&map);
+        assert_eq!(shape, [batch, map.shape().last(), rows, columns], "{name}");
+        assert_eq!(shape, expected_shape, "{name}");
+        assert_near(&found, &expected, &name);
+    }
 }
 
 #[test]
 fn features_are_those_of_every_stage() {
     for block in [BlockKind::V2, BlockKind::V1] {
         let model = ModelConfig { block, ..grey() };
-        let module = classifier(&model);
-        let tensors = parameters::to_host(&module);
+        let network = classifier(&model);
+        let tensors = network.to_named();
         let runtime = exported(&tensors, &described(&model, [32, 48]), &FEATURES);
-        assert_features(&runtime, &module, &images(&model, 3, [32, 48]));
+        assert_features(&runtime, &network, &images(&model, 3, [32, 48]));
     }
 }
 
 #[test]
 fn a_dynamic_size_takes_pictures_of_any_size() {
     let model = small();
-    let module = classifier(&model);
-    let tensors = parameters::to_host(&module);
+    let network = classifier(&model);
+    let tensors = network.to_named();
     let description = described(&model, [64, 64]);
     let dynamic = |options: OnnxOptions| {
         exported(&tensors, &description, &OnnxOptions { dynamic_size: true, ..options })
@@ -190,15 +212,15 @@ fn a_dynamic_size_takes_pictures_of_any_size() {
     for size in [[64, 64], [96, 32]] {
         let images = images(&model, 2, size);
         let (_, found) = run::<2>(&logits, &images, "logits");
-        assert_near(&found, &host(module.forward(images.clone(), None)), &format!("{size:?}"));
-        assert_features(&features, &module, &images);
+        assert_near(&found, network.logits(&images).values(), &format!("{size:?}"));
+        assert_features(&features, &network, &images);
     }
 }
 
 #[test]
 fn the_batch_is_named_and_the_size_as_asked() {
     let model = small();
-    let tensors = parameters::to_host(&classifier(&model));
+    let tensors = classifier(&model).to_named();
     let description = described(&model, [64, 96]);
     let shape = |dynamic_size, name| {
         let options = OnnxOptions { dynamic_size, ..FEATURES };
@@ -219,7 +241,7 @@ fn the_batch_is_named_and_the_size_as_asked() {
 fn weights_that_do_not_fit_are_refused_with_every_name() {
     let model = small();
     let description = described(&model, [64, 64]);
-    let whole = parameters::to_host(&classifier(&model));
+    let whole = classifier(&model).to_named();
     let refusal = |tensors: &NamedTensors, description: &Description, options: &OnnxOptions| {
         onnx::files(tensors, description, options).unwrap_err().to_string()
     };

@@ -1,183 +1,100 @@
-//! The operations: kernels and hand-written backward passes against plain operations and Burn's own
-//! autodiff of them, and against finite differences.
+//! The operations, each held to the same formula in double precision (`fcmae-oracle`): results, and
+//! gradients by every operand and parameter.
 
-mod operation;
+mod case;
+mod optimizer;
+mod table;
 
-use burn::backend::ops::FloatTensorOps;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorData};
-use burn::tensor::{Device, Shape};
-use burn_flex::FlexTensor;
-use fcmae::config::ModelConfig;
-use fcmae::model::Encoder;
-use fcmae::ops::ConvNextOps;
-use fcmae::parameters::{self, host};
+use std::collections::BTreeSet;
 
-use self::operation::{Operation, all};
+use fcmae::autoencoder::Autoencoder;
+use fcmae::config::{
+    BlockKind, DecoderConfig, GrnAggregation, GrnConfig, MaskedEncoder, ModelConfig, PretrainConfig,
+};
+use fcmae::loss::smoothed;
+use fcmae::mask::Mask;
+use fcmae::model::{Classifier, DropPath, Encoder};
+use fcmae::network::Network;
+use fcmae::ops::{self, Operation};
+use fcmae::parameters::Names;
+use fcmae::tape::Pass;
+use fcmae::tensor::Tensor;
+use fcmae::train::Learner;
+use fcmae_oracle::network as oracle;
+
+use self::case::Case;
+use self::table::Check;
+use crate::differentiate::{Operand, Start, compare, differentiate, probe, wide_probe};
 use crate::fill;
 
-type Tracked = Autodiff<Flex>;
-
-/// An operand in float64; the values are exact in float32 too.
-#[derive(Clone)]
-struct Operand {
-    shape: Vec<usize>,
-    values: Vec<f64>,
-}
-
-impl Operand {
-    /// Numbers in ±`scale`, by name.
-    fn filled(name: &str, shape: &[usize], scale: f64) -> Self {
-        let values = fill::uniform(name, shape.iter().product()).into_iter();
-        let values = values.map(|r| f64::from((scale * r) as f32)).collect();
-        Self { shape: shape.to_vec(), values }
-    }
-
-    fn float32(&self) -> FlexTensor {
-        let values: Vec<f32> = self.values.iter().map(|&v| v as f32).collect();
-        FlexTensor::from_data(TensorData::new(values, self.shape.clone()))
-    }
-
-    fn float64(&self) -> FlexTensor {
-        FlexTensor::from_data(TensorData::new(self.values.clone(), self.shape.clone()))
-    }
-}
-
-fn values(tensor: FlexTensor) -> Vec<f64> {
-    tensor.into_data().convert::<f64>().try_into_vec().unwrap()
-}
-
-/// `‖found − expected‖ / ‖expected‖`.
-fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let error: f64 = found.iter().zip(expected).map(|(f, e)| (f - e).powi(2)).sum();
-    let norm: f64 = expected.iter().map(|e| e.powi(2)).sum();
-    assert!(norm > 0.0, "nothing to compare with: all values are zero");
-    (error / norm).sqrt()
-}
-
-/// The direction that makes a number of a result.
-fn probe(count: usize) -> Operand {
-    Operand::filled("output@probe", &[count], 1.0)
-}
-
-/// Result, and gradients of Σ result · probe by every operand, through `apply` under autodiff.
-fn differentiate(
-    operands: Vec<FlexTensor>,
-    probe: impl Fn(&Operand) -> FlexTensor,
-    apply: impl Fn(Vec<FloatTensor<Tracked>>) -> FloatTensor<Tracked>,
-) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let leaves: Vec<FloatTensor<Tracked>> = operands
-        .into_iter()
-        .map(|operand| FloatTensor::<Tracked>::new(operand).require_grad())
-        .collect();
-    let result = apply(leaves.clone());
-    let out = values(result.primitive().clone());
-    let probe = FloatTensor::<Tracked>::new(probe(&self::probe(out.len())));
-    let flat = Tracked::float_reshape(result, Shape::from([out.len()]));
-    let grads = Tracked::float_sum(Tracked::float_mul(flat, probe)).backward();
-    let gradients = leaves.iter().map(|leaf| values(leaf.grad(&grads).unwrap())).collect();
-    (out, gradients)
-}
-
-fn compare(about: &str, limit: f64, found: &[f64], expected: &[f64]) {
-    let error = relative_error(found, expected);
-    assert!(error <= limit, "{about} is off by {error:.1e}, limit {limit:.0e}");
-}
-
 #[test]
-fn kernels_equal_the_plain_operations() {
-    for Operation { name, operands, own, plain, .. } in all::<Flex>() {
-        let expected = values(plain(operands.iter().map(Operand::float64).collect()));
-        let found = values(own(operands.iter().map(Operand::float32).collect()));
-        compare(&name, 1e-6, &found, &expected);
-    }
-}
-
-#[test]
-fn hand_written_gradients_equal_burns_autodiff_of_the_plain_operations() {
-    for Operation { name, operands, own, plain, .. } in all::<Tracked>() {
-        let float64 = || operands.iter().map(Operand::float64).collect();
-        let float32 = || operands.iter().map(Operand::float32).collect();
-        let (_, expected) = differentiate(float64(), Operand::float64, &plain);
-        let (_, plain_backward) = differentiate(float64(), Operand::float64, &own);
-        let (_, kernels) = differentiate(float32(), Operand::float32, &own);
-        for (i, expected) in expected.iter().enumerate() {
-            let about = format!("{name}: gradient by operand {i}");
-            compare(&format!("{about}, plain backward"), 1e-11, &plain_backward[i], expected);
-            compare(&format!("{about}, kernel"), 3e-6, &kernels[i], expected);
-        }
-    }
-}
-
-#[test]
-fn gradients_equal_finite_differences_in_float64() {
-    const STEP: f64 = 1e-5;
-    let forwards = all::<Flex>();
-    for (operation, forward) in all::<Tracked>().into_iter().zip(forwards) {
-        let Operation { name, operands, own, .. } = operation;
-        let float64 = |operands: &[Operand]| operands.iter().map(Operand::float64).collect();
-        let (out, gradients) = differentiate(float64(&operands), Operand::float64, &own);
-        let probe = probe(out.len());
-        let result = |operands: &[Operand]| -> f64 {
-            let out = values((forward.own)(float64(operands)));
-            out.iter().zip(&probe.values).map(|(o, p)| o * p).sum()
+fn every_operation_equals_its_formula_in_double_precision() {
+    for operation in Operation::ALL {
+        let (results, gradients) = match table::check(operation) {
+            Check::Results(cases) => (cases, Vec::new()),
+            Check::Gradients(cases) => (Vec::new(), cases),
+            Check::Both(results, gradients) => (results, gradients),
+            Check::ByHand(check) => {
+                check();
+                continue;
+            }
         };
-        for (i, gradient) in gradients.iter().enumerate() {
-            let mut moved = operands.clone();
-            let differences: Vec<f64> = (0..gradient.len())
-                .map(|at| {
-                    let value = operands[i].values[at];
-                    let mut at_offset = |offset| {
-                        moved[i].values[at] = value + offset;
-                        result(&moved)
-                    };
-                    let difference = (at_offset(STEP) - at_offset(-STEP)) / (2.0 * STEP);
-                    moved[i].values[at] = value;
-                    difference
-                })
-                .collect();
-            compare(&format!("{name}: gradient by operand {i}"), 1e-6, gradient, &differences);
-        }
+        let results = results.iter().map(Case::compare_results);
+        let used = results.chain(gradients.iter().map(Case::compare_gradients));
+        let used: BTreeSet<Operation> = used.flatten().collect();
+        assert!(used.contains(&operation), "no case of {operation:?} takes it");
     }
 }
 
-#[test]
-fn operands_may_lie_anyhow_in_memory() {
-    for Operation { name, operands, own, .. } in all::<Flex>() {
-        let expected = values(own(operands.iter().map(Operand::float32).collect()));
-        let transposed = operands.iter().map(|operand| {
-            // Turned in memory, and turned back by its strides.
-            let dims = operand.shape.len();
-            let axes: Vec<usize> = (0..dims).rev().collect();
-            operand.float32().permute(&axes).to_contiguous().permute(&axes)
-        });
-        let found = values(own(transposed.collect()));
-        assert_eq!(found, expected, "{name} of operands that lie column by column");
+/// What a step of training computes: a network, and the loss of a batch.
+fn operations_of<M>(
+    build: impl FnOnce(&mut Names) -> M,
+    loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
+) -> BTreeSet<Operation> {
+    let config = PretrainConfig::default().optim;
+    let mut learner = Learner::new(fill::network(build), &config);
+    assert!(learner.learn(1, loss).is_finite());
+    learner.workspace().operations().clone()
+}
 
-        let part = operands.iter().map(|operand| {
-            // A part of a longer tensor, not at its start.
-            let mut longer = operand.clone();
-            longer.shape[0] += 2;
-            let row = operand.values.len() / operand.shape[0];
-            longer.values.splice(0..0, vec![7.0; row]);
-            longer.values.extend(vec![9.0; row]);
-            longer.float32().narrow(0, 1, operand.shape[0])
-        });
-        let found = values(own(part.collect()));
-        assert_eq!(found, expected, "{name} of operands that are part of longer ones");
-    }
+#[test]
+fn the_table_is_what_training_takes_and_no_more() {
+    // The bound that the engine is held to: what another device has to implement.
+    const { assert!(Operation::ALL.len() <= 26) };
+    let v2 = ModelConfig { stem_stride: 2, ..ModelConfig::custom([1, 1, 1, 1], [4, 8, 8, 12]) };
+    let v1 = ModelConfig { block: BlockKind::V1, ..v2.clone() };
+    let grn = GrnConfig { aggregation: GrnAggregation::L1, ..GrnConfig::default() };
+    let variant = ModelConfig { grn, ..v2.clone() };
+    let images = || fill::images([2, 32, 32, 3]);
+    let pretraining = |model: &ModelConfig, encoding| {
+        let mask = Mask::random([2, 2], 0.5, 0, 0, &[0, 1]).unwrap();
+        let decoder = DecoderConfig { width: 8, depth: 1 };
+        operations_of(
+            |names| Autoencoder::new(names, model, &decoder).encoding(encoding),
+            |autoencoder, pass| autoencoder.loss(pass, images(), &mask, true),
+        )
+    };
+    let finetuning = operations_of(
+        |names| Classifier::new(names, &v1, 3),
+        |classifier, pass| {
+            let drop = DropPath::new(0.5, 4, 0, 0, &[0, 1]);
+            let logits = classifier.forward(pass, images(), drop.as_ref());
+            ops::cross_entropy(pass, logits, &smoothed(&[0, 2], 3, 0.1))
+        },
+    );
+    let mut used =
+        BTreeSet::from([Operation::Accumulate, Operation::SumOfSquares, Operation::Update]);
+    used.extend(pretraining(&v2, MaskedEncoder::Sparse));
+    used.extend(pretraining(&v2, MaskedEncoder::Dense));
+    used.extend(pretraining(&variant, MaskedEncoder::Sparse));
+    used.extend(finetuning);
+    assert_eq!(used, BTreeSet::from(Operation::ALL));
 }
 
 #[test]
 fn operands_stay_as_they_were() {
-    for Operation { name, operands, own, .. } in all::<Flex>() {
-        let tensors: Vec<_> = operands.iter().map(Operand::float32).collect();
-        let first = values(own(tensors.clone()));
-        for (tensor, operand) in tensors.iter().zip(&operands) {
-            assert_eq!(values(tensor.clone()), operand.values, "{name} changed an operand");
-        }
-        assert_eq!(values(own(tensors)), first, "{name} gives other bits the second time");
+    for case in table::all() {
+        case.keeps_its_operands();
     }
 }
 
@@ -185,63 +102,132 @@ fn operands_stay_as_they_were() {
 #[test]
 fn silent_features_have_finite_gradients_through_grn() {
     let channels = 20;
-    let mut x = Operand::filled("x", &[3, 12, channels], 2.0);
+    let mut x = Operand::filled("x", [3, 12, channels], 2.0);
     // One image is silent altogether, one in its first channel alone.
     x.values[..12 * channels].fill(0.0);
     for site in 12..24 {
         x.values[site * channels] = 0.0;
     }
-    let vector = |name| Operand::filled(name, &[channels], 0.5);
+    let vector = |name| Operand::filled(name, [channels], 0.5);
     let operands = [x, vector("gamma"), vector("beta")];
-    let grn = |mut operands: Vec<FloatTensor<Tracked>>| {
-        let (beta, gamma) = (operands.pop().unwrap(), operands.pop().unwrap());
-        Tracked::gelu_grn(operands.pop().unwrap(), gamma, beta, 1e-6)
-    };
-    let float64 = operands.iter().map(Operand::float64).collect();
-    let float32 = operands.iter().map(Operand::float32).collect();
-    let (out, gradients) = differentiate(float32, Operand::float32, grn);
-    let (plain_out, plain_gradients) = differentiate(float64, Operand::float64, grn);
-    assert_eq!(out[..channels], operands[2].values[..], "beta alone where all is silent");
-    assert!(out.iter().chain(gradients.iter().flatten()).all(|v| v.is_finite()));
-    compare("output", 1e-6, &out, &plain_out);
-    for (kernel, plain) in gradients.iter().zip(&plain_gradients) {
-        compare("gradient", 3e-6, kernel, plain);
+    let found = differentiate(&operands, Start::Probe, |pass, places| {
+        let x = ops::parameter(pass, places[0]);
+        ops::activation(pass, x, Some(case::grn([places[1], places[2]], GrnConfig::default())))
+    });
+    let vars = operands.each_ref().map(Operand::var);
+    let [x, gamma, beta] = &vars;
+    let expected = oracle::grn(&oracle::gelu(x), gamma, beta, oracle::Grn::PUBLISHED, case::EPS);
+    assert_eq!(found.result[..channels], operands[2].values[..], "beta alone where all is silent");
+    assert!(found.result.iter().all(|v| v.is_finite()));
+    compare("output", 1e-6, &found.result, expected.values());
+    let gradients = expected.backward_along(&wide_probe(found.result.len()));
+    for (gradient, var) in found.gradients.iter().zip(&vars) {
+        let gradient = gradient.as_ref().unwrap();
+        assert!(gradient.iter().all(|v| v.is_finite()));
+        compare("gradient", 3e-6, gradient, &gradients.of(var).values);
     }
 }
 
 #[test]
 fn a_dropped_branch_passes_no_gradient() {
-    let shortcut = Operand::filled("shortcut", &[3, 4, 5], 1.0);
-    let branch = Operand::filled("branch", &[3, 4, 5], 1.0);
-    let scale = vec![0.0, 1.25, 1.0];
-    let operands = vec![shortcut.float32(), branch.float32()];
-    let (out, gradients) = differentiate(operands, Operand::float32, |mut operands| {
-        let branch = operands.pop().unwrap();
-        Tracked::residual(operands.pop().unwrap(), branch, Some(scale.clone()))
+    let shortcut = Operand::filled("shortcut", [3, 4, 5], 1.0);
+    let branch = Operand::filled("branch", [3, 4, 5], 1.0);
+    let scale = [0.0, 1.25, 1.0];
+    let found = differentiate(&[shortcut.clone(), branch], Start::Probe, |pass, places| {
+        let [shortcut, branch] = [places[0], places[1]].map(|place| ops::parameter(pass, place));
+        ops::residual(pass, shortcut, branch, Some(scale.into()))
     });
-    let probe = probe(60).values;
-    assert_eq!(out[..20], shortcut.values[..20]);
-    assert_eq!(gradients[0], probe);
-    for (i, (gradient, probe)) in gradients[1].iter().zip(&probe).enumerate() {
-        let expected = f64::from(scale[i / 20] * *probe as f32);
-        assert_eq!(*gradient, expected, "value {i} of the branch");
+    let probe = probe(60);
+    assert_eq!(found.result[..20], shortcut.values[..20]);
+    assert_eq!(found.gradients[0].as_ref().unwrap(), &probe);
+    let expected: Vec<f32> = probe.iter().enumerate().map(|(i, p)| scale[i / 20] * p).collect();
+    assert_eq!(found.gradients[1].as_ref().unwrap(), &expected);
+}
+
+#[test]
+fn what_passes_no_gradient_on_gives_none() {
+    let operands = [Operand::filled("a", [3, 7], 2.0), Operand::filled("b", [3, 7], 1.0)];
+    let standardized = differentiate(&operands, Start::Probe, |pass, places| {
+        let x = ops::parameter(pass, places[0]);
+        ops::standardize_rows(pass, x, 1e-6)
+    });
+    assert_eq!(standardized.gradients, [None, None]);
+    let difference = differentiate(&operands, Start::Loss, |pass, places| {
+        let [a, b] = [places[0], places[1]].map(|place| ops::parameter(pass, place));
+        ops::mean_squared_difference(pass, a, b)
+    });
+    assert!(difference.gradients[0].is_some());
+    assert_eq!(difference.gradients[1], None, "targets are constants");
+}
+
+/// A result, or a parameter, that several operations take has the sum of their gradients.
+#[test]
+fn gradients_of_all_who_take_a_result_are_added() {
+    let operands = [Operand::filled("x", [2, 6, 5], 1.0)];
+    let found = differentiate(&operands, Start::Probe, |pass, places| {
+        let x = ops::parameter(pass, places[0]);
+        let y = ops::activation(pass, x.clone(), None);
+        let y = ops::residual(pass, y, x, Some([0.5, 2.0].into()));
+        let again = ops::parameter(pass, places[0]);
+        ops::residual(pass, again, y, None)
+    });
+    let x = operands[0].var();
+    let y = oracle::residual(&oracle::gelu(&x), &x, Some(&[0.5, 2.0]));
+    let expected = oracle::residual(&x, &y, None);
+    compare("output", 1e-6, &found.result, expected.values());
+    let gradients = expected.backward_along(&wide_probe(60));
+    compare("gradient", 3e-6, found.gradients[0].as_ref().unwrap(), &gradients.of(&x).values);
+}
+
+#[test]
+fn a_frozen_parameter_has_no_gradient_and_stays() {
+    let config = ModelConfig { stem_stride: 2, ..ModelConfig::custom([1, 1, 1, 1], [4, 8, 8, 12]) };
+    for block in [BlockKind::V2, BlockKind::V1] {
+        let config = ModelConfig { block, ..config.clone() };
+        let network = fill::network(|names| Classifier::new(names, &config, 3));
+        let frozen = |name: &str| name.contains("norm") || name.ends_with("bias");
+        let optim = PretrainConfig::default().optim;
+        let mut learner = Learner::new(network.clone(), &optim).freezing(frozen);
+        for _ in 0..2 {
+            // In two parts, as gradients are written by the first and added to by the second.
+            for part in 0..2 {
+                learner.learn(2, |classifier, pass| {
+                    let logits = classifier.forward(pass, fill::images([2, 32, 32, 3]), None);
+                    ops::cross_entropy(pass, logits, &smoothed(&[part, 2], 3, 0.1))
+                });
+            }
+            for (name, parameter) in network.layout().parameters() {
+                let gradient = learner.gradients().get(parameter);
+                assert_eq!(gradient.is_none(), frozen(name), "{block:?}: the gradient of {name}");
+            }
+            learner.update(1e-2, |_| 1.0);
+        }
+        for (name, parameter) in network.layout().parameters() {
+            let stays =
+                learner.network().weights().get(parameter) == network.weights().get(parameter);
+            assert_eq!(stays, frozen(name), "{block:?}: {name}");
+        }
     }
 }
 
 #[test]
 fn a_block_follows_its_weights() {
-    let device = Device::flex();
     let config = ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]);
-    let images = fill::images([1, 32, 64, 3], &device);
-    let features = |encoder: &Encoder| host(encoder.forward_grid(images.clone(), None));
-    let first = fill::module(Encoder::new(&config, &device));
+    let images = fill::images([1, 32, 64, 3]);
+    let features = |network: &Network<Encoder>| {
+        network.infer(|encoder, pass| encoder.forward_grid(pass, images.clone(), None)).to_vec()
+    };
+    let first = fill::network(|names| Encoder::new(names, &config));
     let found = features(&first);
     assert_eq!(found, features(&first), "the layout of the weights is used again");
-    // What shares the first one's memory of laid out weights has others.
-    let second = parameters::map(first.clone(), |_, _, value| value * 0.75);
-    let expected =
-        parameters::from_host(Encoder::new(&config, &device), &parameters::to_host(&second));
-    assert_eq!(features(&second), features(&expected.unwrap()));
+    // A copy, whose weights are others from then on.
+    let mut second = first.clone();
+    assert_eq!(features(&second), found);
+    for (_, parameter) in first.layout().parameters() {
+        second.weights_mut().get_mut(parameter).iter_mut().for_each(|value| *value *= 0.75);
+    }
+    let anew = Network::load(|names| Encoder::new(names, &config), &second.to_named()).unwrap();
+    assert_eq!(features(&second), features(&anew));
     assert_ne!(features(&second), found);
     assert_eq!(features(&first), found);
 }

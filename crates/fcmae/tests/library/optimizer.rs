@@ -1,13 +1,14 @@
 //! AdamW, the schedule and layer decay equal their references; the moving average its formula.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use fcmae::config::{ModelConfig, OptimConfig, PretrainConfig, Size};
-use fcmae::ops::{self, AdamWStep};
-use fcmae::optim::{AdamW, Ema, GradientMap, LayerDecay, Schedule, gradient_norm};
-use fcmae::parameters;
+use fcmae::config::{ModelConfig, OnNan, OptimConfig, PretrainConfig, Size};
+use fcmae::model::Classifier;
+use fcmae::optim::adamw::Averaging;
+use fcmae::optim::{AdamW, Gradients, LayerDecay, Outcome, Schedule};
+use fcmae::parameters::{Arena, Layout};
+use fcmae_store::NamedTensors;
 use serde::Deserialize;
 
 use crate::summary::fixture;
@@ -37,25 +38,56 @@ struct Parameter {
 }
 
 /// A matrix, which is decayed, and a vector, which is not.
-#[derive(Module, Debug)]
+fn layout() -> Arc<Layout> {
+    let (_, layout) = Layout::of(|names| {
+        names.parameter("decayed", [2, 3]);
+        names.parameter("plain", [4]);
+    });
+    layout
+}
+
+/// Both parameters, and their optimizer.
 struct Two {
-    decayed: Param<Tensor<2>>,
-    plain: Param<Tensor<1>>,
+    weights: Arena,
+    optimizer: AdamW,
 }
 
-fn flat(values: &[f32]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &Device::flex())
-}
+impl Two {
+    fn new(config: &OptimConfig, decayed: &[f32], plain: &[f32]) -> Self {
+        let layout = layout();
+        let mut weights = Arena::zeros(&layout);
+        for (name, values) in [("decayed", decayed), ("plain", plain)] {
+            weights.get_mut(layout.get(name).unwrap()).copy_from_slice(values);
+        }
+        Self { weights, optimizer: AdamW::new(config, &layout) }
+    }
 
-fn two(decayed: &[f32], plain: &[f32]) -> Two {
-    Two {
-        decayed: Param::from_tensor(flat(decayed).reshape([2, 3])),
-        plain: Param::from_tensor(flat(plain)),
+    /// An update with gradients of these parameters, a learning rate of 0.1 and a loss of 1.
+    fn step(&mut self, gradients: &[(&str, Vec<f32>)]) -> Outcome {
+        let gradients = self.gradients(gradients);
+        self.optimizer.step(&mut self.weights, &gradients, 1.0, 0.1, |_| 1.0, None)
+    }
+
+    fn gradients(&self, of: &[(&str, Vec<f32>)]) -> Gradients {
+        let layout = self.weights.layout();
+        let mut gradients = Gradients::new(layout);
+        for (name, values) in of {
+            gradients.add(layout.get(name).unwrap(), values);
+        }
+        gradients
+    }
+
+    fn values(&self) -> BTreeMap<String, Vec<f32>> {
+        values(&self.weights)
     }
 }
 
-fn values(module: &Two) -> BTreeMap<String, Vec<f32>> {
-    parameters::to_host(module).into_iter().map(|(name, tensor)| (name, tensor.data)).collect()
+fn values(arena: &Arena) -> BTreeMap<String, Vec<f32>> {
+    arena.to_named().into_iter().map(|(name, tensor)| (name, tensor.data)).collect()
+}
+
+fn plain_settings() -> OptimConfig {
+    PretrainConfig::default().optim
 }
 
 fn config(case: &AdamWCase) -> OptimConfig {
@@ -64,7 +96,7 @@ fn config(case: &AdamWCase) -> OptimConfig {
         beta2: case.beta2,
         eps: case.eps,
         weight_decay: case.parameters[0].weight_decay,
-        ..PretrainConfig::default().optim
+        ..plain_settings()
     }
 }
 
@@ -73,20 +105,20 @@ fn adamw_equals_pytorchs_in_two_groups() {
     for case in fixture::<Cases<AdamWCase>>("adamw.json").cases {
         let [decayed, plain] = &case.parameters[..] else { panic!("two parameters") };
         assert_eq!((plain.weight_decay, plain.rate_scale), (0.0, 0.5));
-        let mut module = two(&decayed.start, &plain.start);
-        let mut optimizer = AdamW::new(&config(&case));
+        let mut two = Two::new(&config(&case), &decayed.start, &plain.start);
         for (step, &rate) in case.rates.iter().enumerate() {
-            let gradients =
-                case.parameters.iter().map(|p| (p.name.clone(), flat(&p.gradients[step])));
+            let gradients = case.parameters.iter().map(|p| (&*p.name, p.gradients[step].clone()));
+            let gradients = two.gradients(&gradients.collect::<Vec<_>>());
             let scale = |name: &str| if name == "plain" { plain.rate_scale } else { 1.0 };
             // The optimizer is put away and taken up again in the middle.
             if step == 1 {
-                let state = optimizer.state();
-                optimizer = AdamW::new(&config(&case));
-                optimizer.restore(&module, &state, 1);
+                let state = two.optimizer.state();
+                two.optimizer = AdamW::new(&config(&case), &layout());
+                two.optimizer.restore(&state, 1);
             }
-            module = optimizer.step(module, gradients.collect(), rate, scale);
-            let found = values(&module);
+            let outcome = two.optimizer.step(&mut two.weights, &gradients, 1.0, rate, scale, None);
+            assert!(outcome.made);
+            let found = two.values();
             for parameter in &case.parameters {
                 for (f, e) in found[&parameter.name].iter().zip(&parameter.values[step]) {
                     let error = (f64::from(*f) - e).abs();
@@ -98,104 +130,166 @@ fn adamw_equals_pytorchs_in_two_groups() {
 }
 
 #[test]
-fn plain_adamw_equals_pytorchs_in_float64() {
-    for case in fixture::<Cases<AdamWCase>>("adamw.json").cases {
-        for parameter in &case.parameters {
-            let wide = |values: &[f32]| flat(values).cast(DType::F64);
-            let mut value = wide(&parameter.start);
-            let mut moments = [0; 2].map(|_| value.zeros_like());
-            for (i, (gradient, expected)) in
-                parameter.gradients.iter().zip(&parameter.values).enumerate()
-            {
-                let step = AdamWStep {
-                    lr: case.rates[i] * parameter.rate_scale,
-                    beta1: case.beta1,
-                    beta2: case.beta2,
-                    eps: case.eps,
-                    weight_decay: parameter.weight_decay,
-                    step: i as u64 + 1,
-                    grad_scale: 1.0,
-                    average_decay: 0.0,
-                };
-                (value, moments, _) = ops::adamw(value, wide(gradient), moments, None, step);
-                let found: Vec<f64> = value.clone().into_data().try_into_vec().unwrap();
-                for (f, e) in found.iter().zip(expected) {
-                    // The fixture has nine digits.
-                    assert!((f - e).abs() <= 5.1e-9 * e.abs(), "{f}, not {e}");
-                }
-            }
-        }
-    }
+fn a_parameter_without_gradient_stays() {
+    let mut two = Two::new(&plain_settings(), &[1.0; 6], &[2.0; 4]);
+    two.step(&[("plain", vec![1.0; 4])]);
+    let found = two.values();
+    assert_eq!(found["decayed"], [1.0; 6]);
+    assert!(found["plain"].iter().all(|&v| (v - 1.9).abs() < 1e-6), "{found:?}");
+    let state = two.optimizer.state();
+    assert_eq!(state.names().collect::<Vec<_>>(), ["first.plain", "second.plain"]);
 }
 
 #[test]
-fn a_parameter_without_gradient_stays() {
-    let module = two(&[1.0; 6], &[2.0; 4]);
-    let mut optimizer = AdamW::new(&PretrainConfig::default().optim);
-    let gradients = GradientMap::from([("plain".to_owned(), flat(&[1.0; 4]))]);
-    let found = values(&optimizer.step(module, gradients, 0.1, |_| 1.0));
-    assert_eq!(found["decayed"], [1.0; 6]);
-    assert!(found["plain"].iter().all(|&v| (v - 1.9).abs() < 1e-6), "{found:?}");
+fn gradients_are_added_up() {
+    let mut gradients = Gradients::new(&layout());
+    let [decayed, plain] = ["decayed", "plain"].map(|name| layout().get(name).unwrap());
+    gradients.add(plain, &[1.0; 4]);
+    gradients.add(plain, &[0.5; 4]);
+    assert_eq!(gradients.get(plain).unwrap(), [1.5; 4]);
+    assert!(gradients.get(decayed).is_none());
+    gradients.clear();
+    assert!(gradients.get(plain).is_none());
+    gradients.add(plain, &[2.0; 4]);
+    assert_eq!(gradients.get(plain).unwrap(), [2.0; 4]);
 }
 
 #[test]
 fn clipping_scales_the_global_norm() {
-    let gradients = |scale: f32| {
-        let gradient = |value: f32, count: usize| flat(&vec![scale * value; count]);
-        GradientMap::from([
-            ("decayed".into(), gradient(0.5, 6)),
-            ("plain".into(), gradient(0.4, 4)),
-        ])
+    let gradients =
+        |scale: f32| [("decayed", vec![scale * 0.5; 6]), ("plain", vec![scale * 0.4; 4])];
+    let two = |clip_norm: f64| {
+        let config = OptimConfig { clip_norm, ..plain_settings() };
+        Two::new(&config, &[1.0; 6], &[2.0; 4])
     };
-    let norm = gradient_norm(&gradients(2.0));
+    let norm = two(0.0).gradients(&gradients(2.0)).norm();
     assert!((norm - 2.0 * (6.0 * 0.25 + 4.0 * 0.16f64).sqrt()).abs() < 1e-6);
     // Adam's first step hardly depends on the gradient's scale: the moments tell.
-    let moments = |clip_norm: f64, gradients: GradientMap| {
-        let config = OptimConfig { clip_norm, ..PretrainConfig::default().optim };
-        let mut optimizer = AdamW::new(&config);
-        optimizer.step(two(&[1.0; 6], &[2.0; 4]), gradients, 0.1, |_| 1.0);
-        optimizer.state().get("first.plain").unwrap().data[0]
+    let moments = |clip_norm: f64, scale: f32| {
+        let mut two = two(clip_norm);
+        let outcome = two.step(&gradients(scale));
+        assert_eq!(outcome.norm, two.gradients(&gradients(scale)).norm(), "before clipping");
+        two.optimizer.state().get("first.plain").unwrap().data[0]
     };
-    let half = moments(0.0, gradients(1.0));
-    assert!((moments(norm / 2.0, gradients(2.0)) - half).abs() < 1e-7, "clipped to half");
-    assert!((moments(norm * 1.01, gradients(2.0)) - 2.0 * half).abs() < 1e-7, "left alone");
-    assert!((moments(0.0, gradients(2.0)) - 2.0 * half).abs() < 1e-7, "no limit");
+    let half = moments(0.0, 1.0);
+    assert!((moments(norm / 2.0, 2.0) - half).abs() < 1e-7, "clipped to half");
+    assert!((moments(norm * 1.01, 2.0) - 2.0 * half).abs() < 1e-7, "left alone");
+    assert!((moments(0.0, 2.0) - 2.0 * half).abs() < 1e-7, "no limit");
 }
 
 #[test]
 fn the_moving_average_follows_its_formula() {
-    let start = || two(&[1.0; 6], &[0.0; 4]);
-    let config = PretrainConfig::default().optim;
-    let (mut alone, mut averaging) = (AdamW::new(&config), AdamW::new(&config));
-    let mut ema = Ema::new(&start(), 0.9);
-    let (mut module, mut averaged) = (start(), start());
-    let mut expected = values(&start());
-    for step in 0..3 {
-        // The second parameter has no gradient at first.
-        let names = if step == 0 { vec!["decayed"] } else { vec!["decayed", "plain"] };
-        let gradients = || {
-            let gradient = |name: &&str| {
-                let count = if *name == "decayed" { 6 } else { 4 };
-                ((*name).to_owned(), flat(&vec![0.3; count]))
-            };
-            names.iter().map(gradient).collect::<GradientMap>()
-        };
-        module = alone.step(module, gradients(), 0.1, |_| 1.0);
-        averaged =
-            averaging.step_averaging(averaged, gradients(), 0.0, 0.1, |_| 1.0, Some(&mut ema));
+    let start = || Two::new(&plain_settings(), &[1.0; 6], &[0.0; 4]);
+    let (mut alone, mut averaging) = (start(), start());
+    let mut average = start().weights;
+    let mut expected = values(&average);
+    for step in 0..4 {
+        // The second parameter has no gradient at first, nor in the end.
+        let mut gradients = vec![("decayed", vec![0.3; 6])];
+        if step == 1 || step == 2 {
+            gradients.push(("plain", vec![0.3; 4]));
+        }
+        alone.step(&gradients);
+        let gradients = averaging.gradients(&gradients);
+        let Two { weights, optimizer } = &mut averaging;
+        let into = Averaging { average: &mut average, decay: 0.9 };
+        optimizer.step(weights, &gradients, 1.0, 0.1, |_| 1.0, Some(into));
         for (name, expected) in &mut expected {
-            for (expected, value) in expected.iter_mut().zip(&values(&module)[name]) {
+            for (expected, value) in expected.iter_mut().zip(&alone.values()[name]) {
                 *expected = 0.9 * *expected + 0.1 * value;
             }
         }
     }
-    assert_eq!(values(&averaged), values(&module), "averaging changes no update");
-    let found = values(&ema.apply(two(&[9.0; 6], &[9.0; 4])));
+    assert_eq!(averaging.values(), alone.values(), "averaging changes no update");
+    let found = values(&average);
     for (name, expected) in expected {
         for (found, expected) in found[&name].iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "{name}: {found}, not {expected}");
         }
     }
+}
+
+/// All that an update may change, bit for bit.
+#[derive(PartialEq, Debug)]
+struct Bits(Vec<(String, Vec<u32>)>);
+
+impl Bits {
+    fn of(two: &Two, average: &Arena) -> Self {
+        let tensors = [two.weights.to_named(), two.optimizer.state(), average.to_named()];
+        let bits = |tensors: NamedTensors| {
+            let bits = |data: Vec<f32>| data.into_iter().map(f32::to_bits).collect();
+            tensors.into_iter().map(move |(name, tensor)| (name, bits(tensor.data)))
+        };
+        Self(tensors.into_iter().flat_map(bits).collect())
+    }
+}
+
+/// Fault 20: a loss or a norm that is no number changes nothing but the count of updates.
+#[test]
+fn an_update_whose_loss_or_norm_is_no_number_is_not_made() {
+    let sound = || vec![("decayed", vec![0.3; 6]), ("plain", vec![-0.2; 4])];
+    let with = |value: f32| {
+        let mut gradients = sound();
+        gradients[1].1[2] = value;
+        gradients
+    };
+    let updates = [
+        (f32::NAN, sound()),
+        (f32::INFINITY, sound()),
+        (f32::NEG_INFINITY, sound()),
+        (1.0, with(f32::NAN)),
+        (1.0, with(f32::INFINITY)),
+        // A number whose square is none in float32.
+        (1.0, with(1e25)),
+        (f32::NAN, with(f32::NAN)),
+    ];
+    for on_nan in [OnNan::Skip, OnNan::Stop] {
+        for (loss, bad) in &updates {
+            let about = format!("{on_nan:?}, loss {loss}, gradients {bad:?}");
+            let config = OptimConfig { on_nan, ..plain_settings() };
+            let mut two = Two::new(&config, &[1.0, -0.0, 3.0, 0.5, 2.0, -1.0], &[0.25; 4]);
+            let mut average = two.weights.clone();
+            let step = |two: &mut Two, average: &mut Arena, loss, gradients: &[_]| {
+                let gradients = two.gradients(gradients);
+                let Two { weights, optimizer } = two;
+                let averaging = Some(Averaging { average, decay: 0.9 });
+                optimizer.step(weights, &gradients, loss, 0.1, |_| 1.0, averaging)
+            };
+            for _ in 0..2 {
+                assert!(step(&mut two, &mut average, 1.0, &sound()).made);
+            }
+            let before = Bits::of(&two, &average);
+            let [mut skipped, mut forgotten] =
+                [3, 2].map(|updates| (after(&two, &config, updates), average.clone()));
+
+            let outcome = step(&mut two, &mut average, *loss, bad);
+            assert!(!outcome.made, "{about}");
+            assert!(!(loss.is_finite() && outcome.norm.is_finite()), "{about}: {outcome:?}");
+            assert!(Bits::of(&two, &average) == before, "{about}: something changed");
+
+            let outcome = step(&mut two, &mut average, 1.0, &sound());
+            assert_eq!(outcome.made, on_nan == OnNan::Skip, "{about}");
+            assert!(outcome.norm.is_finite(), "{about}");
+            let now = Bits::of(&two, &average);
+            if on_nan == OnNan::Stop {
+                assert!(now == before, "{about}: an update was made after the stop");
+                continue;
+            }
+            // The count of updates has gone on, which Adam's correction shows.
+            for (two, average) in [&mut skipped, &mut forgotten] {
+                assert!(step(two, average, 1.0, &sound()).made);
+            }
+            assert!(now == Bits::of(&skipped.0, &skipped.1), "{about}: not the fourth update");
+            assert!(now != Bits::of(&forgotten.0, &forgotten.1), "{about}: the third update");
+        }
+    }
+}
+
+/// The same weights and moments after another number of updates.
+fn after(two: &Two, config: &OptimConfig, updates: u64) -> Two {
+    let mut optimizer = AdamW::new(config, &layout());
+    optimizer.restore(&two.optimizer.state(), updates);
+    Two { weights: two.weights.clone(), optimizer }
 }
 
 #[derive(Deserialize)]
@@ -312,18 +406,16 @@ fn the_schedule_equals_timms_at_every_iteration() {
 #[test]
 fn the_moving_average_equals_timms() {
     for case in fixture::<Timm>("timm_optim.json").averages {
-        let module = |values: &[f32]| two(&values[..6], &values[6..]);
-        let flat_values = |module: &Two| {
-            let values = values(module);
-            [&values["decayed"][..], &values["plain"][..]].concat()
-        };
-        let mut ema = Ema::new(&module(&case.start), case.decay);
+        let two = |values: &[f32]| Two::new(&plain_settings(), &values[..6], &values[6..]);
+        let mut average = two(&case.start).weights;
         for (value, expected) in case.values.iter().zip(&case.averages) {
             // An update without gradients leaves the parameters, and averages them.
-            let mut optimizer = AdamW::new(&PretrainConfig::default().optim);
-            let now = module(value);
-            optimizer.step_averaging(now, GradientMap::new(), 0.0, 0.1, |_| 1.0, Some(&mut ema));
-            let found = flat_values(&ema.apply(module(&case.start)));
+            let Two { mut weights, mut optimizer } = two(value);
+            let gradients = Gradients::new(weights.layout());
+            let averaging = Some(Averaging { average: &mut average, decay: case.decay });
+            optimizer.step(&mut weights, &gradients, 1.0, 0.1, |_| 1.0, averaging);
+            let found = values(&average);
+            let found = [&found["decayed"][..], &found["plain"][..]].concat();
             for (found, expected) in found.iter().zip(expected) {
                 assert!((f64::from(*found) - expected).abs() < 1e-6, "{found}, not {expected}");
             }
@@ -344,8 +436,8 @@ fn layer_decay_and_weight_decay_group_as_timms() {
             let error = (layers.scale(name) * level / expected - 1.0).abs();
             assert!(error < 1e-7, "{size} {name}: {}, not {expected}", layers.scale(name));
         }
-        let classifier = fcmae::model::Classifier::new(&model, 1000, &Device::flex());
-        let matrices = parameters::shapes(&classifier).into_iter();
+        let (_, layout) = Layout::of(|names| Classifier::new(names, &model, 1000));
+        let matrices = layout.shapes().into_iter();
         let mut ours: Vec<String> =
             matrices.filter(|(_, shape)| shape.len() > 1).map(|(name, _)| name).collect();
         ours.sort();

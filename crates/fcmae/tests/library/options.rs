@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::slice;
 
-use burn::tensor::{Tensor, TensorData};
 use fcmae::Error;
+use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
-use fcmae::loss::{soft_cross_entropy, weigh};
-use fcmae::parameters::host;
+use fcmae::loss::weigh;
+use fcmae::network::Network;
+use fcmae::ops;
 use fcmae::reconstruct::Reconstructor;
+use fcmae::tensor::Tensor;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_data::{ImageFolder, Labels};
@@ -38,11 +40,12 @@ fn class_weights_are_scikit_learns_and_pytorchs() {
     assert!(ClassWeights::None.weights(&[1, 2]).is_none());
 
     // torch.nn.functional.cross_entropy(logits, targets, weight=weights) in float64.
-    let logits = TensorData::new(vec![0.5f32, -1.0, 2.0, 1.5, 0.25, -0.75], [2, 3]);
-    let logits = Tensor::<2>::from_data(logits, &burn::tensor::Device::flex()).autodiff();
+    let logits = Tensor::new(vec![0.5, -1.0, 2.0, 1.5, 0.25, -0.75], [2, 3]);
     let mut targets = vec![0.1, 0.7, 0.2, 0.9, 0.05, 0.05];
     weigh(&mut targets, &[0.5, 2.0, 1.25]);
-    let loss = host(soft_cross_entropy(logits, targets).inner())[0];
+    let empty = Network::new(|_| ());
+    let loss = empty.infer(|(), pass| ops::cross_entropy(pass, logits.clone(), &targets));
+    let loss = loss.values()[0];
     assert!((f64::from(loss) - 2.576_695_588_789_545).abs() < 1e-6, "{loss}");
 }
 
@@ -204,7 +207,6 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     pictures::write(&data, 4);
-    let device = burn::tensor::Device::flex();
     for encoder in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
         let mut config = pictures::pretraining(2, 4, 1);
         config.mask.encoder = encoder;
@@ -215,10 +217,13 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
         let of_the_run = loss(Reconstructor::open(&run).unwrap());
         for other in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
             let weights = Weights::open(&run).unwrap();
-            let (model, masking) = weights.autoencoder(&device).unwrap();
+            let (_, masking) = weights.autoencoder().unwrap();
             assert_eq!(masking, config.mask);
-            let model = model.encoding(other);
-            let found = loss(Reconstructor::new(model, masking, weights.description).unwrap());
+            let build = |names: &mut _| {
+                Autoencoder::new(names, &config.model, &config.decoder).encoding(other)
+            };
+            let network = Network::load(build, &weights.tensors).unwrap();
+            let found = loss(Reconstructor::new(network, masking, weights.description).unwrap());
             let same = found == of_the_run;
             assert_eq!(same, other == encoder, "{encoder:?}, {other:?}: {found}, {of_the_run}");
         }

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{BlockKind, DecoderConfig, ModelConfig};
 use fcmae::export::{self, ExportFormat};
 use fcmae::inspect::inspect;
 use fcmae::model::Classifier;
-use fcmae::parameters;
+use fcmae::network::Network;
 use fcmae::weights::Weights;
 use fcmae::weights::names::Scheme;
 use fcmae_store::{NamedTensors, safetensors};
@@ -27,7 +26,9 @@ fn model(block: BlockKind) -> ModelConfig {
 
 /// Every parameter as the fill rule has it.
 fn classifier(block: BlockKind) -> NamedTensors {
-    parameters::to_host(&fill::module(Classifier::new(&model(block), 3, &Device::flex())))
+    let mut network = Network::new(|names| Classifier::new(names, &model(block), 3));
+    fill::weights(network.weights_mut());
+    network.to_named()
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn every_program_names_the_same_network() {
         assert_eq!(weights.description.model, model(block), "{file}");
         assert_eq!(weights.description.classes.len(), 3, "{file}");
         assert_eq!(weights.tensors, classifier(block), "{file}");
-        weights.classifier(&Device::flex()).unwrap();
+        weights.classifier().unwrap();
     }
 }
 
@@ -55,9 +56,11 @@ fn the_authors_sparse_checkpoint_is_the_dense_network_and_its_decoder() {
     assert_eq!(sparse.scheme, Scheme::AuthorsSparse);
     let config = DecoderConfig { width: 4, depth: 1 };
     assert_eq!(sparse.description.decoder.as_ref().unwrap().0, config);
-    let expected = fill::module(Autoencoder::new(&model(BlockKind::V2), &config, &Device::flex()));
-    assert_eq!(sparse.tensors, parameters::to_host(&expected));
-    sparse.autoencoder(&Device::flex()).unwrap();
+    let mut expected =
+        Network::new(|names| Autoencoder::new(names, &model(BlockKind::V2), &config));
+    fill::weights(expected.weights_mut());
+    assert_eq!(sparse.tensors, expected.to_named());
+    sparse.autoencoder().unwrap();
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn a_mismatch_is_told_by_timms_names_and_the_files() {
     tensors.insert(norm, wrong);
     tensors.insert("pooler.weight", tensors.get("classifier.bias").unwrap().clone());
     safetensors::save(&file, &tensors, &Default::default()).unwrap();
-    let error = Weights::open(&file).unwrap().classifier(&Device::flex()).unwrap_err().to_string();
+    let error = Weights::open(&file).unwrap().classifier().unwrap_err().to_string();
     for part in [
         "1 missing, 1 unexpected, 1 of another shape",
         "stages.1.blocks.1.conv_dw.bias (in the file: encoder.stages.1.layers.1.dwconv.bias) [3]",

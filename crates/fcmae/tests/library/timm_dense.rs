@@ -1,10 +1,10 @@
 //! The dense network equals timm's.
 
-use burn::tensor::Device;
 use fcmae::config::{BlockKind, ModelConfig, Size};
 use fcmae::model::Classifier;
-use fcmae::model::classifier::pool;
-use fcmae::parameters::{self, host};
+use fcmae::network::Network;
+use fcmae::ops;
+use fcmae::tensor::Tensor;
 use serde::Deserialize;
 
 use crate::fill;
@@ -50,24 +50,26 @@ fn config(model: &str) -> ModelConfig {
 
 #[test]
 fn stages_embedding_and_logits_equal_timms() {
-    let device = Device::flex();
     for case in fixture::<Fixture>("timm_dense.json").cases {
         let about = format!("{} at {}×{}", case.model, case.height, case.width);
-        let model = fill::module(Classifier::new(&config(&case.model), 1000, &device));
-        assert_eq!(parameters::count(&model), case.parameters, "{about}");
+        let config = config(&case.model);
+        let mut network = Network::new(|names| Classifier::new(names, &config, 1000));
+        fill::weights(network.weights_mut());
+        assert_eq!(network.layout().count(), case.parameters, "{about}");
 
-        let images = fill::images([case.batch, case.height, case.width, 3], &device);
-        let sites = model.encoder.grid(&images);
-        let features = model.encoder.forward(images.clone(), sites, None, |i, stage, _| {
-            let values = host(stage.clone());
-            case.stages[i].check(&format!("stages.{i}"), &values, RELATIVE);
+        let images = fill::images([case.batch, case.height, case.width, 3]);
+        let pooled = network.observe(|model, pass| {
+            let sites = model.encoder.grid(&images);
+            let check = |i: usize, stage: &Tensor, _: &_| {
+                case.stages[i].check(&format!("stages.{i}"), stage.values(), RELATIVE);
+            };
+            let features = model.encoder.forward(pass, images.clone(), sites, None, check);
+            ops::pool(pass, features)
         });
-        let pooled = pool(features);
-        case.pooled.check("pooled", &host(pooled.clone()), RELATIVE);
-        let embedding = model.head.norm.forward(pooled);
-        case.embedding.check("embedding", &host(embedding), RELATIVE);
+        case.pooled.check("pooled", pooled.values(), RELATIVE);
+        case.embedding.check("embedding", network.embed(&images).values(), RELATIVE);
 
-        let logits = host(model.forward(images, None));
+        let logits = network.logits(&images).to_vec();
         for (found, expected) in logits.chunks_exact(1000).zip(&case.logits) {
             let found: Vec<f64> = found.iter().map(|&v| f64::from(v)).collect();
             for (f, e) in found.iter().zip(&expected.first) {

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::slice;
 
-use burn::tensor::Device;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, Size};
 use fcmae::export::run_files;
 use fcmae::model::{Classifier, init};
-use fcmae::parameters;
+use fcmae::network::Network;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::{Description, Weights};
 use fcmae::{Error, evaluate};
@@ -33,8 +32,9 @@ fn export(folder: &Path, tensors: &NamedTensors, description: &Description) {
 }
 
 fn classifier(model: &ModelConfig, classes: usize) -> NamedTensors {
-    let module = Classifier::new(model, classes, &Device::flex());
-    parameters::to_host(&init::initialize(module, 3, 0.02))
+    let mut network = Network::new(|names| Classifier::new(names, model, classes));
+    init::initialize(network.weights_mut(), 3, 0.02);
+    network.to_named()
 }
 
 fn small() -> ModelConfig {
@@ -56,8 +56,7 @@ fn an_export_comes_back_bit_for_bit() {
         let weights = Weights::open(&path).unwrap();
         assert_eq!(weights.description, description);
         assert_eq!(weights.tensors, tensors);
-        let module = weights.classifier(&Device::flex()).unwrap();
-        assert_eq!(parameters::to_host(&module), tensors);
+        assert_eq!(weights.classifier().unwrap().to_named(), tensors);
     }
 }
 
@@ -109,8 +108,7 @@ fn a_bare_file_is_recognised_by_its_shapes() {
         assert_eq!(weights.description.model, model);
         assert_eq!(weights.description.classes.len(), count);
         assert_eq!(weights.description.mean.len(), model.channels);
-        let module = weights.classifier(&Device::flex()).unwrap();
-        assert_eq!(parameters::to_host(&module), tensors);
+        assert_eq!(weights.classifier().unwrap().to_named(), tensors);
     }
 }
 
@@ -145,7 +143,7 @@ fn weights_that_do_not_fit_are_refused_with_every_name() {
     tensors.insert("stages.0.blocks.0.attention.weight", zeros(&[2, 2]));
     tensors.insert("stem.1.weight", zeros(&[9]));
     export(folder.path(), &tensors, &described(&model, classes(3)));
-    let error = Weights::open(folder.path()).unwrap().classifier(&Device::flex()).unwrap_err();
+    let error = Weights::open(folder.path()).unwrap().classifier().unwrap_err();
     assert!(matches!(error, Error::Weights { .. }));
     let text = error.to_string();
     for part in [
@@ -159,11 +157,9 @@ fn weights_that_do_not_fit_are_refused_with_every_name() {
     }
 
     // The encoder alone lacks no head.
-    let error = Weights::open(folder.path())
-        .unwrap()
-        .fill_encoder(Classifier::new(&model, 5, &Device::flex()))
-        .unwrap_err()
-        .to_string();
+    let mut network = Network::new(|names| Classifier::new(names, &model, 5));
+    let weights = Weights::open(folder.path()).unwrap();
+    let error = weights.fill_encoder(network.weights_mut()).unwrap_err().to_string();
     assert!(!error.contains("head.") && error.contains("norm.bias [12]"), "{error}");
 }
 
@@ -217,7 +213,7 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
         Some((config.decoder.clone(), config.mask.clone())),
         "a checkpoint of a run is described by the run"
     );
-    weights.autoencoder(&Device::flex()).unwrap();
+    weights.autoencoder().unwrap();
 
     // Weights without a head say what to do.
     let error = evaluate::evaluate(&run, slice::from_ref(&data), 4).unwrap_err().to_string();
@@ -229,9 +225,9 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     pretrain(&config, slice::from_ref(&data), &run, true, &mut |_| Flow::Continue).unwrap();
     let finished = Weights::open(&run).unwrap();
     assert!(finished.path.ends_with("export/last/model.safetensors"), "{:?}", finished.path);
-    let (model, mask) = finished.autoencoder(&Device::flex()).unwrap();
+    let (network, mask) = finished.autoencoder().unwrap();
     assert_eq!(mask, config.mask);
-    assert_eq!(parameters::to_host(&model), finished.tensors);
+    assert_eq!(network.to_named(), finished.tensors);
 }
 
 #[test]
@@ -241,8 +237,9 @@ fn finetuning_takes_the_encoder_over_and_starts_a_new_head() {
     pictures::write(&data, 4);
     let mut config = pictures::finetuning(1, 4, 1);
     let decoder = DecoderConfig { width: 8, depth: 1 };
-    let module = Autoencoder::new(&config.model, &decoder, &Device::flex());
-    let tensors = parameters::to_host(&init::initialize(module, 11, 0.02));
+    let mut network = Network::new(|names| Autoencoder::new(names, &config.model, &decoder));
+    init::initialize(network.weights_mut(), 11, 0.02);
+    let tensors = network.to_named();
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((decoder, MaskConfig::default()));
     export(&weights, &tensors, &description);

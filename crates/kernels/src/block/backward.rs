@@ -13,7 +13,7 @@ use crate::product::{
     strip_cells, widths,
 };
 use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
-use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
+use crate::tasks::{Cell, add_parts, cells_in, values, values_mut, with_scratch};
 
 /// Where [`backward`] writes, each as long as what it is the gradient of.
 #[derive(Debug)]
@@ -46,7 +46,25 @@ impl Gradients<'_> {
     }
 }
 
-/// The gradients of the block, from the gradient `grad` with respect to its output.
+/// How many values [`backward`] needs to work in, for a block of `channels`.
+#[must_use]
+pub fn backward_scratch(setting: &Setting<'_>, channels: usize) -> usize {
+    let Room { matrices, vectors, convolved } = Room::new(setting, channels);
+    // One more, as the values need not begin where a vector does.
+    (matrices + vectors + convolved + 1) * LANES
+}
+
+/// How many values each thread keeps to work in for [`backward`] on `images` images of `sites` sites and
+/// `channels` channels, beside what it is given.
+#[must_use]
+pub fn thread_scratch(images: usize, sites: usize, channels: usize) -> usize {
+    let rows = Cut::new(images, sites).group.min(images) * sites;
+    let (strips, hidden) = (strip_cells(rows, channels), rows * hidden_width(channels) / LANES);
+    (2 * strips + 3 * hidden + (rows * channels).div_ceil(LANES)) * LANES
+}
+
+/// The gradients of the block, from the gradient `grad` with respect to its output. `scratch` has
+/// [`backward_scratch`] values.
 ///
 /// # Errors
 /// Where sites are invalid or lengths don't fit.
@@ -57,6 +75,7 @@ pub fn backward(
     setting: &Setting<'_>,
     grad: &[f32],
     gradients: Gradients<'_>,
+    scratch: &mut [f32],
 ) -> Result<(), KernelError> {
     let operation = "block::backward";
     let channels = weights.check(operation)?;
@@ -83,9 +102,14 @@ pub fn backward(
     let (image, hidden) = (sites * channels, sites * width);
     let matrix = Sums::matrix(channels, width);
     let vectors = Sums::vectors(channels, width);
-    let mut matrices = vec![Cell::ZERO; parts * matrix];
-    let mut rest = vec![0.0; parts * vectors];
-    let mut convolved_grad = crate::buffer(x.len());
+    let room = Room::new(setting, channels);
+    check_length(operation, "scratch", scratch.len(), backward_scratch(setting, channels))?;
+    let (matrices, cells) = cells_in(scratch).split_at_mut(room.matrices);
+    let (rest, convolved_grad) = cells.split_at_mut(room.vectors);
+    let rest = &mut values_mut(rest)[..parts * vectors];
+    let convolved_grad = &mut values_mut(convolved_grad)[..x.len()];
+    matrices.par_chunks_mut(matrix.max(1)).for_each(|matrix| matrix.fill(Cell::ZERO));
+    rest.fill(0.0);
 
     gradients
         .x
@@ -130,7 +154,7 @@ pub fn backward(
 
     depthwise::backward_weight(
         x,
-        &convolved_grad,
+        convolved_grad,
         setting.sites,
         setting.images,
         channels,
@@ -171,6 +195,28 @@ struct Prepared {
     expand: Panels,
     grn_gamma: Vec<f32>,
     grn_beta: Vec<f32>,
+}
+
+/// Cells that the backward pass works in.
+struct Room {
+    /// Gradients of the matrices, summed over each part.
+    matrices: usize,
+    /// The same of everything else.
+    vectors: usize,
+    /// The gradient with respect to the convolution's result.
+    convolved: usize,
+}
+
+impl Room {
+    fn new(setting: &Setting<'_>, channels: usize) -> Self {
+        let (sites, width) = (setting.sites.sites_per_image(), hidden_width(channels));
+        let parts = setting.images.div_ceil(Cut::new(setting.images, sites).part);
+        Self {
+            matrices: parts * Sums::matrix(channels, width),
+            vectors: (parts * Sums::vectors(channels, width)).div_ceil(LANES),
+            convolved: (setting.images * sites * channels).div_ceil(LANES),
+        }
+    }
 }
 
 /// Gradients summed over the images of a part.

@@ -3,7 +3,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::simd::LANES;
-use crate::tasks::Cell;
+use crate::tasks::{Cell, Scratch};
 
 /// The first vector of each panel, and its vectors, of a matrix of `vectors` vectors of columns.
 pub(crate) fn widths(vectors: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
@@ -16,7 +16,7 @@ pub(crate) fn widths(vectors: usize) -> impl ExactSizeIterator<Item = (usize, us
 
 /// A matrix of `depth` rows cut into panels of columns, zeros beyond its last column.
 pub(crate) struct Panels {
-    cells: Vec<Cell>,
+    cells: Scratch,
     depth: usize,
     vectors: usize,
 }
@@ -76,8 +76,8 @@ impl Panels {
         vectors: usize,
         fill: impl Fn(usize, usize, &mut [Cell]) + Sync,
     ) -> Self {
-        let mut cells = vec![Cell::ZERO; depth * vectors];
-        let mut rest = cells.as_mut_slice();
+        let mut cells = Scratch::new(depth * vectors);
+        let mut rest = &mut *cells;
         let panels: Vec<_> = widths(vectors)
             .map(|(first, width)| {
                 let (panel, others) = std::mem::take(&mut rest).split_at_mut(depth * width);
@@ -85,7 +85,11 @@ impl Panels {
                 (first, width, panel)
             })
             .collect();
-        panels.into_par_iter().for_each(|(first, width, cells)| fill(first, width, cells));
+        panels.into_par_iter().for_each(|(first, width, cells)| {
+            // What no column is written to stays zero.
+            cells.fill(Cell::ZERO);
+            fill(first, width, cells);
+        });
         Self { cells, depth, vectors }
     }
 

@@ -83,7 +83,11 @@ impl Case {
         let mut gradients = self.weights.each_ref().map(|w| unwritten(w.len()));
         let slices = gradients.each_mut().map(Vec::as_mut_slice);
         let into = block::Gradients { x: &mut x, weights: block::PerWeight::from_array(slices) };
-        block::backward(&self.x, kept, &self.weights(), &self.setting(), &self.grad, into).unwrap();
+        let (weights, setting) = (self.weights(), self.setting());
+        // What is left over from earlier work must not matter.
+        let mut scratch = vec![f32::NAN; block::backward_scratch(&setting, self.channels())];
+        let scratch = scratch.as_mut_slice();
+        block::backward(&self.x, kept, &weights, &setting, &self.grad, into, scratch).unwrap();
         [vec![out, x], gradients.to_vec()].concat()
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Row {
     share: Option<f64>,
     /// The most memory that the row's process had, where the system tells.
     peak_memory_bytes: Option<u64>,
+    /// What a step was told to take beforehand; 0 for loading.
+    memory_estimate_bytes: u64,
 }
 
 /// A row that was left out.
@@ -161,6 +163,7 @@ impl Row {
             matrix_gflops,
             share: gflops.zip(matrix_gflops).map(|(gflops, matrix)| gflops / matrix),
             peak_memory_bytes: timed.peak_memory_bytes,
+            memory_estimate_bytes: timed.memory_estimate_bytes,
         })
     }
 

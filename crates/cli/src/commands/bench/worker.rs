@@ -31,6 +31,8 @@ pub(super) struct Timed {
     pub(super) gflop_per_image: Option<f64>,
     /// The most that the process has had so far, where the system tells.
     pub(super) peak_memory_bytes: Option<u64>,
+    /// What was told beforehand; 0 for loading.
+    pub(super) memory_estimate_bytes: u64,
 }
 
 /// The answer to `matrix`.
@@ -65,7 +67,13 @@ pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()
         };
         let seconds = (0..steps).map(|_| bench.step()).collect::<fcmae::Result<_>>()?;
         let (images, peak_memory_bytes) = (bench.images(), machine::peak_memory());
-        answer(&Timed { seconds, images, gflop_per_image, peak_memory_bytes })?;
+        answer(&Timed {
+            seconds,
+            images,
+            gflop_per_image,
+            peak_memory_bytes,
+            memory_estimate_bytes: job.memory_estimate()?,
+        })?;
     }
     Ok(())
 }

@@ -1,133 +1,100 @@
-//! The masked-dense form, in plain tensor operations, images as `[N, H, W, C]`.
+//! The masked-dense form in double precision, images as `[N, H, W, C]`.
 
 use std::collections::BTreeMap;
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use fcmae::config::{BlockKind, ModelConfig};
 use fcmae::mask::Mask;
-use fcmae::model::Encoder;
-use fcmae::parameters::{self, host};
+use fcmae::parameters::Arena;
+use fcmae_oracle::network::{Grn, gelu, grn, layer_norm, linear};
+use fcmae_oracle::{Gradients, Var};
 
 const EPS: f64 = 1e-6;
 
 /// An encoder's parameters, by name, and the network they are of.
 pub(super) struct MaskedDense {
-    parameters: BTreeMap<String, Tensor<1>>,
+    parameters: BTreeMap<String, Var>,
     config: ModelConfig,
 }
 
 impl MaskedDense {
-    pub(super) fn new(encoder: &Encoder, config: &ModelConfig) -> Self {
-        let mut parameters = BTreeMap::new();
-        parameters::visit(encoder, |name, _, value| {
-            parameters.insert(name.to_owned(), value.autodiff().require_grad());
+    pub(super) fn new(weights: &Arena, config: &ModelConfig) -> Self {
+        let parameters = weights.layout().parameters().map(|(name, parameter)| {
+            let values = weights.get(parameter).iter().copied();
+            (name.to_owned(), Var::new(&parameter.shape(), values))
         });
-        Self { parameters, config: config.clone() }
+        Self { parameters: parameters.collect(), config: config.clone() }
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.parameters.keys()
-    }
-
-    pub(super) fn gradient(&self, name: &str, grads: &Gradients) -> Vec<f32> {
-        host(self.parameters[name].grad(grads).unwrap())
+    pub(super) fn gradient(&self, name: &str, gradients: &Gradients) -> Vec<f64> {
+        gradients.of(&self.parameters[name]).values
     }
 
     /// The features after each of the four stages; what stands at masked sites means nothing.
-    pub(super) fn forward(&self, images: Tensor<4>, mask: &Mask) -> Vec<Tensor<4>> {
+    pub(super) fn forward(&self, images: &Var, mask: &Mask) -> Vec<Var> {
         let ModelConfig { depths, stem_stride, .. } = self.config;
-        let mut x = self.norm("stem.1", self.convolution("stem.0", images, stem_stride, 0, 1));
+        let mut x = self.norm("stem.1", &self.convolution("stem.0", images, stem_stride, 0));
         let mut stages = Vec::new();
         for (stage, &depth) in depths.iter().enumerate() {
             if stage > 0 {
                 let name = format!("stages.{stage}.downsample");
-                x = self.norm(&format!("{name}.0"), x);
-                x = self.convolution(&format!("{name}.1"), x, 2, 0, 1);
+                x = self.norm(&format!("{name}.0"), &x);
+                x = self.convolution(&format!("{name}.1"), &x, 2, 0);
             }
-            let visible = visibility(mask, 8 >> stage, &x.device());
+            let visible = visibility(mask, 8 >> stage);
             for block in 0..depth {
-                x = self.block(&format!("stages.{stage}.blocks.{block}"), x, &visible);
+                x = self.block(&format!("stages.{stage}.blocks.{block}"), &x, &visible);
             }
             stages.push(x.clone());
         }
         stages
     }
 
-    fn block(&self, name: &str, x: Tensor<4>, visible: &Tensor<4>) -> Tensor<4> {
-        let channels = x.dims()[3];
-        let seen = x.clone() * visible.clone();
-        let y = self.convolution(&format!("{name}.conv_dw"), seen, 1, 3, channels);
-        let y = self.norm(&format!("{name}.norm"), y * visible.clone());
-        let mut h = gelu(self.linear(&format!("{name}.mlp.fc1"), y));
+    fn block(&self, name: &str, x: &Var, visible: &Var) -> Var {
+        let y = self.convolution(&format!("{name}.conv_dw"), &(x * visible), 1, 3);
+        let y = self.norm(&format!("{name}.norm"), &(y * visible));
+        let mut h = gelu(&self.linear(&format!("{name}.mlp.fc1"), &y));
         if self.config.block == BlockKind::V2 {
-            let gamma = self.vector(&format!("{name}.mlp.grn.weight"));
-            let beta = self.vector(&format!("{name}.mlp.grn.bias"));
-            let seen = h.clone() * visible.clone();
-            let norm = (seen.clone() * seen).sum_dim(1).sum_dim(2).sqrt();
-            let response = norm.clone() / (norm.mean_dim(3) + EPS);
-            h = gamma * (h.clone() * response) + beta + h;
+            let gamma = &self.parameters[&format!("{name}.mlp.grn.weight")];
+            let beta = &self.parameters[&format!("{name}.mlp.grn.bias")];
+            // Masked sites are zeros in the norm over sites.
+            let [images, height, width, channels] = h.shape().try_into().unwrap();
+            let seen = (h * visible).reshape(&[images, height * width, channels]);
+            h = grn(&seen, gamma, beta, Grn::PUBLISHED, EPS)
+                .reshape(&[images, height, width, channels]);
         }
-        let mut y = self.linear(&format!("{name}.mlp.fc2"), h);
+        let mut y = self.linear(&format!("{name}.mlp.fc2"), &h);
         if self.config.block == BlockKind::V1 {
-            y = y * self.vector(&format!("{name}.gamma"));
+            y = y * &self.parameters[&format!("{name}.gamma")];
         }
         x + y
     }
 
-    /// A vector that broadcasts over images and sites.
-    fn vector(&self, name: &str) -> Tensor<4> {
-        let vector = self.parameters[name].clone();
-        let channels = vector.dims()[0];
-        vector.reshape([1, 1, 1, channels])
+    /// Weight and bias of a layer.
+    fn layer(&self, name: &str) -> [&Var; 2] {
+        ["weight", "bias"].map(|kind| &self.parameters[&format!("{name}.{kind}")])
     }
 
-    fn convolution(
-        &self,
-        name: &str,
-        x: Tensor<4>,
-        stride: usize,
-        padding: usize,
-        groups: usize,
-    ) -> Tensor<4> {
-        let inputs = x.dims()[3] / groups;
-        let bias = self.parameters[&format!("{name}.bias")].clone();
-        let weight = self.parameters[&format!("{name}.weight")].clone();
-        let [values] = weight.dims();
-        let outputs = bias.dims()[0];
-        let k = (values / outputs / inputs).isqrt();
-        let weight = weight.reshape([outputs, inputs, k, k]);
-        let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], groups);
-        conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+    fn convolution(&self, name: &str, x: &Var, stride: usize, padding: usize) -> Var {
+        let [weight, bias] = self.layer(name);
+        let y = x.permute(&[0, 3, 1, 2]).conv2d(weight, stride, padding);
+        y.permute(&[0, 2, 3, 1]) + bias
     }
 
-    fn norm(&self, name: &str, x: Tensor<4>) -> Tensor<4> {
-        let centred = x.clone() - x.mean_dim(3);
-        let variance = (centred.clone() * centred.clone()).mean_dim(3);
-        let weight = self.vector(&format!("{name}.weight"));
-        centred / (variance + EPS).sqrt() * weight + self.vector(&format!("{name}.bias"))
+    fn norm(&self, name: &str, x: &Var) -> Var {
+        let [gamma, beta] = self.layer(name);
+        layer_norm(x, gamma, beta, EPS)
     }
 
-    fn linear(&self, name: &str, x: Tensor<4>) -> Tensor<4> {
-        let [images, height, width, inputs] = x.dims();
-        let weight = self.parameters[&format!("{name}.weight")].clone();
-        let outputs = weight.dims()[0] / inputs;
-        let weight = weight.reshape([outputs, inputs]).transpose();
-        let y = x.reshape([images * height * width, inputs]).matmul(weight);
-        y.reshape([images, height, width, outputs]) + self.vector(&format!("{name}.bias"))
+    fn linear(&self, name: &str, x: &Var) -> Var {
+        let [weight, bias] = self.layer(name);
+        linear(x, weight, bias)
     }
-}
-
-fn gelu(x: Tensor<4>) -> Tensor<4> {
-    let erf = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf();
-    x * (erf + 1.0) * 0.5
 }
 
 /// 1 at visible sites, 0 at masked ones, where a patch is `side × side` sites: `[N, H, W, 1]`.
-fn visibility(mask: &Mask, side: usize, device: &Device) -> Tensor<4> {
+fn visibility(mask: &Mask, side: usize) -> Var {
     let [rows, cols] = mask.grid();
-    let mut map = vec![0.0f32; mask.images() * rows * cols];
+    let mut map = vec![0.0; mask.images() * rows * cols];
     for row in mask.visible_rows() {
         map[row as usize] = 1.0;
     }
@@ -137,6 +104,5 @@ fn visibility(mask: &Mask, side: usize, device: &Device) -> Tensor<4> {
         let (image, site) = (i / (height * width), i % (height * width));
         at(image, site / width, site % width)
     });
-    let shape = [mask.images(), height, width, 1];
-    Tensor::from_data(TensorData::new(values.collect::<Vec<_>>(), shape), device)
+    Var::new(&[mask.images(), height, width, 1], values)
 }

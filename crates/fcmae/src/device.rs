@@ -1,0 +1,175 @@
+//! Where networks are computed, and what this machine has for that.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::ConfigError;
+use crate::machine;
+
+/// Why no CUDA device can be used.
+const NO_CUDA: &str = "this program is built without CUDA";
+
+/// A device that networks are computed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The processor, with all threads.
+    #[default]
+    Cpu,
+    /// The NVIDIA GPU of this number, counted from 0.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The device of this name, which must be there: as [`from_str`](Self::from_str) takes it, or `auto`
+    /// for the best that can be used.
+    ///
+    /// # Errors
+    /// No name of a device, or a device that cannot be used, with the reason.
+    pub fn choose(name: &str) -> Result<Self, ConfigError> {
+        if name == "auto" {
+            // Nothing better than the CPU can be used yet.
+            return Ok(Self::Cpu);
+        }
+        let device = name.parse()?;
+        match unusable(device) {
+            None => Ok(device),
+            Some(reason) => Err(refused(name, format!("{reason}; say `cpu` or `auto`"))),
+        }
+    }
+
+    /// Every device that the program could name, the usable ones first. A kind that cannot be used at all
+    /// is listed once, as its first device.
+    pub fn all() -> Vec<DeviceReport> {
+        vec![DeviceReport::of(Self::Cpu), DeviceReport::of(Self::Cuda(0))]
+    }
+}
+
+/// Why a device cannot be used; nothing where it can.
+fn unusable(device: Device) -> Option<&'static str> {
+    match device {
+        Device::Cpu => None,
+        Device::Cuda(_) => Some(NO_CUDA),
+    }
+}
+
+fn refused(name: &str, reason: String) -> ConfigError {
+    ConfigError::Value { key: "device".to_owned(), value: name.to_owned(), reason }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = ConfigError;
+
+    /// Takes `cpu`, `cuda` (the same as `cuda:0`) and `cuda:1`, whether or not the device is there.
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        // Digits alone: a number may have a sign for `parse`.
+        let number = |digits: &str| {
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            if plain { digits.parse().ok() } else { None }
+        };
+        let device = match name {
+            "cpu" => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(0)),
+            _ => name.strip_prefix("cuda:").and_then(number).map(Self::Cuda),
+        };
+        device.ok_or_else(|| {
+            let known = "the devices are `cpu`, `cuda` (the first GPU), `cuda:1` and so on; where one \
+                         is chosen, `auto` stands for the best";
+            refused(name, known.to_owned())
+        })
+    }
+}
+
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A device, and whether it can be used.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceReport {
+    /// Which one.
+    pub device: Device,
+    /// What its maker calls it, where it can be asked.
+    pub name: Option<String>,
+    /// All of its memory in bytes, where it can be asked.
+    pub total_memory: Option<u64>,
+    /// Memory that is free for new work in bytes, where it can be asked.
+    pub free_memory: Option<u64>,
+    /// Why it cannot be used; nothing where it can.
+    pub unusable: Option<String>,
+}
+
+impl DeviceReport {
+    fn of(device: Device) -> Self {
+        let unusable = unusable(device).map(str::to_owned);
+        match device {
+            Device::Cpu => Self {
+                device,
+                name: Some(machine::cpu()),
+                total_memory: machine::total_memory(),
+                free_memory: machine::available_memory(),
+                unusable,
+            },
+            Device::Cuda(_) => {
+                Self { device, name: None, total_memory: None, free_memory: None, unusable }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn devices_are_read_by_the_names_they_are_written_with() {
+        for device in [Device::Cpu, Device::Cuda(0), Device::Cuda(12)] {
+            assert_eq!(device.to_string().parse::<Device>().unwrap(), device);
+        }
+        assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
+        assert_eq!(serde_json::to_string(&Device::Cuda(1)).unwrap(), "\"cuda:1\"");
+        let far = format!("cuda:{}0", usize::MAX);
+        for name in ["", "CPU", "gpu", "auto", "cpu:0", "cuda:", "cuda:+1", "cuda:-1", &far] {
+            let error = name.parse::<Device>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`device` cannot be `{name}`: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_with_the_reason() {
+        assert_eq!(Device::choose("cpu").unwrap(), Device::Cpu);
+        assert_eq!(Device::choose("auto").unwrap(), Device::Cpu);
+        assert_eq!(
+            Device::choose("cuda:1").unwrap_err().to_string(),
+            "`device` cannot be `cuda:1`: this program is built without CUDA; say `cpu` or `auto`"
+        );
+        assert!(Device::choose("tpu").unwrap_err().to_string().contains("`auto`"));
+    }
+
+    #[test]
+    fn exactly_what_is_listed_as_usable_can_be_chosen() {
+        let all = Device::all();
+        for report in &all {
+            let chosen = Device::choose(&report.device.to_string());
+            assert_eq!(chosen.is_ok(), report.unusable.is_none(), "{report:?}");
+        }
+        let [cpu, cuda] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((cpu.device, cuda.device), (Device::Cpu, Device::Cuda(0)));
+        assert!(cpu.name.as_ref().is_some_and(|name| !name.is_empty()));
+        assert_eq!(cpu.total_memory, machine::total_memory());
+        assert_eq!((&cuda.name, cuda.total_memory, cuda.free_memory), (&None, None, None));
+    }
+}

@@ -1,0 +1,174 @@
+//! A network: its structs, and the weights they stand for.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fcmae_kernels::block;
+use fcmae_store::{Mismatch, NamedTensors};
+
+use crate::parameters::{Arena, Layout, Names, Parameter};
+use crate::tape::Pass;
+use crate::tensor::{Shape, Tensor};
+use crate::workspace::{MemoryPlan, Workspace};
+
+/// A module (the structs of a network, which know shapes and names) with its weights.
+///
+/// Several threads may infer with one network at a time: they share the weights and what is derived
+/// from them, and each has memory of its own for results.
+pub struct Network<M> {
+    module: M,
+    weights: Arena,
+    prepared: Prepared,
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+impl<M> Network<M> {
+    /// With every parameter at its start: norms' weights 1, V1's layer scale 1e-6, all others 0.
+    pub fn new(build: impl FnOnce(&mut Names) -> M) -> Self {
+        let (module, layout) = Layout::of(build);
+        Self::with_weights(module, Arena::starts(&layout))
+    }
+
+    /// With these weights, whose layout is that of the module.
+    pub(crate) fn with_weights(module: M, weights: Arena) -> Self {
+        let prepared = Prepared::new(weights.layout());
+        Self { module, weights, prepared, workspaces: Mutex::default() }
+    }
+
+    /// With all parameters from `tensors`, which must hold exactly these.
+    ///
+    /// # Errors
+    /// Every missing, unexpected and wrongly shaped name.
+    pub fn load(
+        build: impl FnOnce(&mut Names) -> M,
+        tensors: &NamedTensors,
+    ) -> Result<Self, Mismatch> {
+        let mut network = Self::new(build);
+        network.weights.load(tensors)?;
+        Ok(network)
+    }
+
+    /// With results of the next passes in `workspace`, as long as one thread alone infers.
+    pub fn working_in(self, workspace: Workspace) -> Self {
+        self.workspaces().push(workspace);
+        self
+    }
+
+    /// The structs.
+    pub fn module(&self) -> &M {
+        &self.module
+    }
+
+    /// Names, shapes and places of the parameters.
+    pub fn layout(&self) -> &Arc<Layout> {
+        self.weights.layout()
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Arena {
+        &self.weights
+    }
+
+    /// The weights, to change them.
+    pub fn weights_mut(&mut self) -> &mut Arena {
+        // What is derived from them is of the old ones.
+        self.prepared = Prepared::new(self.weights.layout());
+        &mut self.weights
+    }
+
+    /// A copy of the weights by name.
+    pub fn to_named(&self) -> NamedTensors {
+        self.weights.to_named()
+    }
+
+    /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when
+    /// no tensor has values (see [`workspace`](crate::workspace)).
+    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> Tensor {
+        let [result] = self.infer_all(|module, pass| [forward(module, pass)]);
+        result
+    }
+
+    /// As [`infer`](Self::infer), for several results.
+    pub fn infer_all<const T: usize>(
+        &self,
+        forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T],
+    ) -> [Tensor; T] {
+        let mut workspace = self.workspaces().pop().unwrap_or_default();
+        let results = workspace.planned(|workspace| {
+            let tracing = workspace.is_tracing();
+            let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
+            let results = forward(&self.module, &mut pass);
+            // The next pass uses the memory again.
+            if tracing { None } else { Some(results.map(|result| result.detached())) }
+        });
+        self.workspaces().push(workspace);
+        results.expect("the second of the two passes has values")
+    }
+
+    /// As [`infer`](Self::infer), called once, each result in memory of its own: for whoever looks at
+    /// results while they come.
+    pub fn observe<T>(&self, forward: impl FnOnce(&M, &mut Pass<'_>) -> T) -> T {
+        let mut workspace = Workspace::default();
+        forward(&self.module, &mut Pass::inference(&self.weights, &self.prepared, &mut workspace))
+    }
+
+    fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Clone> Clone for Network<M> {
+    /// A copy of the weights.
+    fn clone(&self) -> Self {
+        Self::with_weights(self.module.clone(), self.weights.clone())
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for Network<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+/// The memory that results take where `forward` is computed for `images`, the images included.
+pub(crate) fn plan<M>(
+    build: impl FnOnce(&mut Names) -> M,
+    images: impl Into<Shape>,
+    forward: impl FnOnce(&M, &mut Pass<'_>, Tensor) -> Tensor,
+) -> MemoryPlan {
+    let (module, layout) = Layout::of(build);
+    let (weights, prepared) = (Arena::shapes(&layout), Prepared::new(&layout));
+    let mut workspace = Workspace::default();
+    let plan = workspace.trace(|workspace| {
+        let images = workspace.shape(images);
+        forward(&module, &mut Pass::inference(&weights, &prepared, workspace), images.clone());
+    });
+    plan.clone()
+}
+
+/// Weights as the device's kernels want them, made when they are first needed. Once made they are only
+/// read, by any number of threads.
+pub(crate) struct Prepared {
+    blocks: Box<[OnceLock<block::Prepared>]>,
+}
+
+impl Prepared {
+    fn new(layout: &Layout) -> Self {
+        Self { blocks: (0..layout.len()).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The layout of the block with this first weight.
+    pub(crate) fn block(
+        &self,
+        first: Parameter,
+        prepare: impl FnOnce() -> block::Prepared,
+    ) -> &block::Prepared {
+        self.blocks[first.number()].get_or_init(prepare)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared")
+    }
+}

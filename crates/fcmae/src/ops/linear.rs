@@ -1,0 +1,118 @@
+//! A linear layer, `x·Wᵀ + b`; with V1's layer scale, `scale · (x·Wᵀ + b)`, computed as
+//! `x·(scale·W)ᵀ + scale·b`, which spares a pass over the features.
+
+use fcmae_kernels::{KernelError, adamw, linear as kernel, rows};
+
+use super::Operation;
+use crate::parameters::{Arena, Parameter};
+use crate::tape::{Back, Backward, Pass};
+use crate::tensor::Tensor;
+
+/// The parameters of a linear layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    /// `[O, I]`, or any shape of so many values, such as a convolution's whose windows are rows.
+    pub weight: Parameter,
+    /// `[O]`
+    pub bias: Parameter,
+    /// V1's layer scale, `[O]`.
+    pub scale: Option<Parameter>,
+}
+
+/// `x [.., I]` to `[.., O]`.
+pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
+    let (inputs, outputs) = (x.shape().last(), affine.bias.shape().last());
+    let operation = Operation::Linear;
+    let scaled = affine.scale.map(|scale| Scaled::new(pass, affine, scale));
+    let out = pass.fill(operation, x.shape().with_last(outputs), |weights, out| {
+        let (weight, bias) = match &scaled {
+            Some(Scaled { weight, bias }) => (weight.values(), bias.values()),
+            None => (weights.get(affine.weight), weights.get(affine.bias)),
+        };
+        kernel::forward(x.values(), weight, Some(bias), inputs, out)
+    });
+    let parameters = [affine.weight, affine.bias, affine.scale.unwrap_or(affine.bias)];
+    pass.record(out, &[&x], &parameters, || Box::new(Linear { x: x.clone(), affine }))
+}
+
+/// Weight and bias times the layer scale.
+struct Scaled {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Scaled {
+    fn new(pass: &mut Pass<'_>, affine: Affine, scale: Parameter) -> Self {
+        let weight = pass.fill(Operation::Linear, affine.weight.shape(), |weights, out| {
+            scaled(weights, affine.weight, scale, out)
+        });
+        let bias = pass.fill(Operation::Linear, affine.bias.shape(), |weights, out| {
+            scaled(weights, affine.bias, scale, out)
+        });
+        Self { weight, bias }
+    }
+}
+
+/// A row of `parameter [O, ..]` for each value of `scale [O]`, times it.
+fn scaled(
+    weights: &Arena,
+    parameter: Parameter,
+    scale: Parameter,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let width = parameter.shape().count() / scale.shape().count();
+    rows::scale(weights.get(parameter), width, weights.get(scale), out)
+}
+
+#[derive(Debug)]
+struct Linear {
+    x: Tensor,
+    affine: Affine,
+}
+
+impl Backward for Linear {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        let Self { x, affine: Affine { weight, bias, scale } } = *self;
+        let (inputs, outputs) = (x.shape().last(), bias.shape().last());
+        let operation = Operation::LinearBackward;
+        let Some(scale) = scale else {
+            back.parameters(operation, [weight, bias], |_, [weight, bias]| {
+                let (x, gradient) = (x.values(), gradient.values());
+                kernel::backward_weight(x, gradient, outputs, weight, Some(bias))
+            });
+            back.operand(x.node(), |back| {
+                back.fill(operation, x.shape(), |weights, out| {
+                    kernel::backward_input(gradient.values(), weights.get(weight), inputs, out)
+                })
+            });
+            return;
+        };
+        let shapes = [weight.shape(), bias.shape()];
+        let [by_weight, by_bias] = back.fill_all(operation, shapes, |_, [by_weight, by_bias]| {
+            let (x, gradient) = (x.values(), gradient.values());
+            kernel::backward_weight(x, gradient, outputs, by_weight, Some(by_bias))
+        });
+        back.parameters(
+            operation,
+            [weight, bias, scale],
+            |weights, [to_weight, to_bias, to_scale]| {
+                let [weight, bias, scale] = [weight, bias, scale].map(|of| weights.get(of));
+                let (by_weight, by_bias) = (by_weight.values(), by_bias.values());
+                let width = weight.len() / outputs;
+                rows::scale_backward(weight, width, scale, by_weight, to_weight, to_scale)?;
+                let mut through_bias = vec![0.0; outputs];
+                rows::scale_backward(bias, 1, scale, by_bias, to_bias, &mut through_bias)?;
+                adamw::accumulate(to_scale, &through_bias)
+            },
+        );
+        drop((by_weight, by_bias));
+        back.operand(x.node(), |back| {
+            let scaled = back.fill(operation, weight.shape(), |weights, out| {
+                scaled(weights, weight, scale, out)
+            });
+            back.fill(operation, x.shape(), |_, out| {
+                kernel::backward_input(gradient.values(), scaled.values(), inputs, out)
+            })
+        });
+    }
+}

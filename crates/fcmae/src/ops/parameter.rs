@@ -1,0 +1,30 @@
+//! A parameter as a tensor, for whatever takes it as an operand.
+
+use super::Operation;
+use crate::parameters::Parameter;
+use crate::tape::{Back, Backward, Pass};
+use crate::tensor::Tensor;
+
+/// The values of `parameter` in its own shape: a copy, which stays as it is when the parameter is
+/// updated.
+pub fn parameter(pass: &mut Pass<'_>, parameter: Parameter) -> Tensor {
+    let out = pass.fill(Operation::Accumulate, parameter.shape(), |weights, out| {
+        out.copy_from_slice(weights.get(parameter));
+        Ok(())
+    });
+    pass.record(out, &[], &[parameter], || Box::new(Copied { parameter }))
+}
+
+#[derive(Debug)]
+struct Copied {
+    parameter: Parameter,
+}
+
+impl Backward for Copied {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        back.parameters(Operation::Accumulate, [self.parameter], |_, [out]| {
+            out.copy_from_slice(gradient.values());
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! The end of a block: `shortcut + scale[n]·branch`.
+
+use std::sync::Arc;
+
+use fcmae_kernels::residual as kernel;
+
+use super::Operation;
+use crate::tape::{Back, Backward, Pass};
+use crate::tensor::{Node, Tensor};
+
+/// `shortcut` and `branch` `[N, S, C]` to the same. The scale of an image is 0 where drop path drops
+/// its branch, and 1 for all images where `scale` is `None`.
+pub fn residual(
+    pass: &mut Pass<'_>,
+    shortcut: Tensor,
+    branch: Tensor,
+    scale: Option<Arc<[f32]>>,
+) -> Tensor {
+    let factors = scale.clone().unwrap_or_else(|| [1.0].into());
+    let out = pass.fill(Operation::Residual, shortcut.shape(), |_, out| {
+        kernel::forward(shortcut.values(), branch.values(), &factors, out)
+    });
+    // The tape needs to know whose gradients are wanted, not the values.
+    pass.record(out, &[&shortcut, &branch], &[], || {
+        let [shortcut, branch] = [&shortcut, &branch].map(Tensor::node);
+        Box::new(Residual { shortcut, branch, scale })
+    })
+}
+
+#[derive(Debug)]
+struct Residual {
+    shortcut: Option<Node>,
+    branch: Option<Node>,
+    scale: Option<Arc<[f32]>>,
+}
+
+impl Backward for Residual {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        let Self { shortcut, branch, scale } = *self;
+        if let Some(branch) = branch {
+            let by_branch = match &scale {
+                None => gradient.clone(),
+                Some(scale) => {
+                    back.fill(Operation::ResidualBackward, gradient.shape(), |_, out| {
+                        kernel::backward(gradient.values(), scale, out)
+                    })
+                }
+            };
+            back.add(Some(branch), by_branch);
+        }
+        back.add(shortcut, gradient);
+    }
+}

@@ -1,0 +1,93 @@
+//! Rows of a matrix: chosen ones, and standardized ones.
+
+use std::sync::Arc;
+
+use fcmae_kernels::rows as kernel;
+
+use super::Operation;
+use crate::parameters::{Arena, Parameter};
+use crate::tape::{Back, Backward, Pass};
+use crate::tensor::{Node, Tensor};
+
+/// What fills rows that the matrix does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    /// Nothing: every chosen row is there.
+    None,
+    /// Zeros.
+    Zeros,
+    /// A parameter, `[D]`.
+    Parameter(Parameter),
+}
+
+/// The given rows of `x [R, D]`, in that order: `[K, D]`. A row may be chosen more than once; row R is
+/// the filler.
+pub fn select_rows(
+    pass: &mut Pass<'_>,
+    x: Tensor,
+    rows: impl Into<Arc<[u32]>>,
+    filler: Filler,
+) -> Tensor {
+    let ([count, width], rows) = (x.dims(), rows.into());
+    let zeros = (filler == Filler::Zeros).then(|| vec![0.0; width]);
+    let out = pass.fill(Operation::SelectRows, [rows.len(), width], |weights: &Arena, out| {
+        let filler = match filler {
+            Filler::Parameter(parameter) => Some(weights.get(parameter)),
+            Filler::None | Filler::Zeros => zeros.as_deref(),
+        };
+        kernel::select(x.values(), width, &rows, filler, out)
+    });
+    let parameters: &[Parameter] = match &filler {
+        Filler::Parameter(parameter) => std::slice::from_ref(parameter),
+        Filler::None | Filler::Zeros => &[],
+    };
+    pass.record(out, &[&x], parameters, || {
+        Box::new(SelectRows { x: x.node(), shape: [count, width], rows, filler })
+    })
+}
+
+#[derive(Debug)]
+struct SelectRows {
+    x: Option<Node>,
+    shape: [usize; 2],
+    rows: Arc<[u32]>,
+    filler: Filler,
+}
+
+impl Backward for SelectRows {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        let Self { x, shape, rows, filler } = *self;
+        let (width, gradient) = (shape[1], &gradient);
+        let by_x = match filler {
+            Filler::Parameter(parameter) => {
+                let [by_x] = back.fill_and_parameters(
+                    Operation::SelectRowsBackward,
+                    [shape.into()],
+                    [parameter],
+                    |_, [by_x], [by_filler]| {
+                        let gradient = gradient.values();
+                        kernel::select_backward(gradient, width, &rows, by_x, Some(by_filler))
+                    },
+                );
+                by_x
+            }
+            Filler::None | Filler::Zeros => {
+                let mut by_zeros = (filler == Filler::Zeros).then(|| vec![0.0; width]);
+                back.fill(Operation::SelectRowsBackward, shape, |_, by_x| {
+                    let filler = by_zeros.as_deref_mut();
+                    kernel::select_backward(gradient.values(), width, &rows, by_x, filler)
+                })
+            }
+        };
+        back.add(x, by_x);
+    }
+}
+
+/// Each row of `x [R, D]` minus its mean, over `√(unbiased variance + eps)`. There is no gradient
+/// through it.
+pub fn standardize_rows(pass: &mut Pass<'_>, x: Tensor, eps: f32) -> Tensor {
+    let width = x.shape().last();
+    pass.fill(Operation::StandardizeRows, x.shape(), |_, out| {
+        kernel::standardize(x.values(), width, eps, out)
+    })
+}

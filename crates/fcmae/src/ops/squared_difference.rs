@@ -1,0 +1,24 @@
+//! The loss of pre-training: the mean of `(a − b)²` over all values.
+
+use fcmae_kernels::rows as kernel;
+
+use super::Operation;
+use crate::tape::Pass;
+use crate::tensor::Tensor;
+
+/// `a` and `b` of one shape to `[1]`. On a tape it starts the backward pass at `a`; there is no
+/// gradient by `b`.
+pub fn mean_squared_difference(pass: &mut Pass<'_>, a: Tensor, b: Tensor) -> Tensor {
+    let loss = pass.fill(Operation::SquaredDifference, [1], |_, out| {
+        out[0] = kernel::mean_squared_difference(a.values(), b.values())?;
+        Ok(())
+    });
+    // Here a step of pre-training takes the most memory: predictions, as many as hidden pixels, give
+    // their place to the gradient.
+    pass.start_backward(a, |pass, a, share| {
+        pass.overwrite(Operation::SquaredDifference, a, |_, a| {
+            kernel::mean_squared_difference_backward(a, b.values(), share)
+        })
+    });
+    loss
+}

@@ -1,0 +1,223 @@
+//! Convolutions whose stride equals their kernel, as linear layers on windows: the windows, each one
+//! row, and the weight in their order.
+
+use fcmae_kernels::space_to_depth::{self as kernel, Plane};
+use fcmae_kernels::{Gradients, KernelError, layer_norm, linear};
+
+use super::Operation;
+use crate::parameters::{Arena, Parameter};
+use crate::tape::{Back, Backward, Pass};
+use crate::tensor::{Node, Shape, Tensor};
+
+/// Cuts `[P, H, W, C]` into windows of `k × k`: `[P, H/k, W/k, k·k·C]`, the values of a window in (row,
+/// column, channel) order, channel fastest.
+pub fn space_to_depth(pass: &mut Pass<'_>, x: Tensor, k: usize) -> Tensor {
+    let [count, height, width, channels] = x.dims();
+    let plane = Plane { height, width, channels };
+    let windows = [count, height / k, width / k, k * k * channels];
+    let out = pass.fill(Operation::SpaceToDepth, windows, |_, out| {
+        kernel::space_to_depth(x.values(), plane, k, out)
+    });
+    pass.record(out, &[&x], &[], || {
+        let kernel = kernel::depth_to_space;
+        let operation = Operation::DepthToSpace;
+        Box::new(Rearrange { x: x.node(), shape: x.shape(), plane, k, operation, kernel })
+    })
+}
+
+/// The inverse of [`space_to_depth`].
+pub fn depth_to_space(pass: &mut Pass<'_>, x: Tensor, k: usize) -> Tensor {
+    let [count, rows, columns, values] = x.dims();
+    let plane = Plane { height: rows * k, width: columns * k, channels: values / (k * k) };
+    let shape = [count, plane.height, plane.width, plane.channels];
+    let out = pass.fill(Operation::DepthToSpace, shape, |_, out| {
+        kernel::depth_to_space(x.values(), plane, k, out)
+    });
+    pass.record(out, &[&x], &[], || {
+        let kernel = kernel::space_to_depth;
+        let operation = Operation::SpaceToDepth;
+        Box::new(Rearrange { x: x.node(), shape: x.shape(), plane, k, operation, kernel })
+    })
+}
+
+/// Either kernel.
+type Kernel = fn(&[f32], Plane, usize, &mut [f32]) -> Result<(), KernelError>;
+
+/// Each of the two is the other's gradient.
+#[derive(Debug)]
+struct Rearrange {
+    x: Option<Node>,
+    shape: Shape,
+    plane: Plane,
+    k: usize,
+    operation: Operation,
+    kernel: Kernel,
+}
+
+impl Backward for Rearrange {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        let Self { x, shape, plane, k, operation, kernel } = *self;
+        back.operand(x, |back| {
+            back.fill(operation, shape, |_, out| kernel(gradient.values(), plane, k, out))
+        });
+    }
+}
+
+/// Layer norm before a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// `[C]`
+    pub gamma: Parameter,
+    /// `[C]`
+    pub beta: Parameter,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// A convolution of kernel and stride `k` without padding, of layer norm of `x` where there is a `norm`:
+/// `x [P, H, W, I]`, `weight [O, I, k, k]`, `bias [O]`, to `[P, H/k, W/k, O]`.
+///
+/// The two are one operation as nothing but `x` is kept for their gradients: norm and windows are
+/// computed again, which takes less than a hundredth of a step.
+pub fn window_convolution(
+    pass: &mut Pass<'_>,
+    x: Tensor,
+    norm: Option<Norm>,
+    weight: Parameter,
+    bias: Parameter,
+) -> Tensor {
+    let ([count, height, width, channels], shape) = (x.dims(), weight.shape());
+    let (outputs, k) = (shape[0], shape[3]);
+    let plane = Plane { height, width, channels };
+    let window = Window { norm, weight, outputs, k, plane };
+    let normed = norm.map(|norm| {
+        pass.fill(Operation::LayerNorm, x.shape(), |weights, out| norm.forward(weights, &x, out))
+    });
+    let windows = pass.fill(Operation::SpaceToDepth, window.rows(count), |_, out| {
+        let x = normed.as_ref().unwrap_or(&x);
+        kernel::space_to_depth(x.values(), plane, k, out)
+    });
+    drop(normed);
+    let matrix = pass.fill(Operation::WindowWeight, window.matrix(), |weights, out| {
+        window.lay_out(weights, out)
+    });
+    let shape = windows.shape().with_last(outputs);
+    let out = pass.fill(Operation::Linear, shape, |weights, out| {
+        let (matrix, bias) = (matrix.values(), Some(weights.get(bias)));
+        linear::forward(windows.values(), matrix, bias, window.row(), out)
+    });
+    let trained =
+        norm.map_or([weight, bias, weight, bias], |norm| [weight, bias, norm.gamma, norm.beta]);
+    pass.record(out, &[&x], &trained, || Box::new(WindowConvolution { x: x.clone(), window, bias }))
+}
+
+impl Norm {
+    fn forward(&self, weights: &Arena, x: &Tensor, out: &mut [f32]) -> Result<(), KernelError> {
+        let (gamma, beta) = (weights.get(self.gamma), weights.get(self.beta));
+        layer_norm::forward(x.values(), gamma, beta, self.eps, out)
+    }
+}
+
+/// A convolution as a product with windows.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    norm: Option<Norm>,
+    weight: Parameter,
+    outputs: usize,
+    k: usize,
+    /// Of the input.
+    plane: Plane,
+}
+
+impl Window {
+    /// Values of a window.
+    fn row(&self) -> usize {
+        self.k * self.k * self.plane.channels
+    }
+
+    /// The windows of `count` inputs.
+    fn rows(&self, count: usize) -> Shape {
+        [count, self.plane.height / self.k, self.plane.width / self.k, self.row()].into()
+    }
+
+    fn matrix(&self) -> Shape {
+        [self.outputs, self.row()].into()
+    }
+
+    /// `[O, I, k, k]` to `[O, k·k·I]`.
+    fn lay_out(&self, weights: &Arena, out: &mut [f32]) -> Result<(), KernelError> {
+        let taps = self.k * self.k;
+        kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, out)
+    }
+
+    /// As in the forward pass.
+    fn windows_again(&self, back: &mut Back<'_>, x: &Tensor) -> Tensor {
+        let normed = self.norm.map(|norm| {
+            back.fill(Operation::LayerNorm, x.shape(), |weights, out| norm.forward(weights, x, out))
+        });
+        back.fill(Operation::SpaceToDepth, self.rows(x.shape()[0]), |_, out| {
+            let x = normed.as_ref().unwrap_or(x);
+            kernel::space_to_depth(x.values(), self.plane, self.k, out)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct WindowConvolution {
+    x: Tensor,
+    window: Window,
+    bias: Parameter,
+}
+
+impl Backward for WindowConvolution {
+    fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
+        let Self { x, window, bias } = *self;
+        let windows = window.windows_again(back, &x);
+        let [by_matrix] = back.fill_and_parameters(
+            Operation::LinearBackward,
+            [window.matrix()],
+            [bias],
+            |_, [by_matrix], [by_bias]| {
+                let (windows, gradient) = (windows.values(), gradient.values());
+                linear::backward_weight(windows, gradient, window.outputs, by_matrix, Some(by_bias))
+            },
+        );
+        let shape = windows.shape();
+        drop(windows);
+        back.parameters(Operation::WindowWeight, [window.weight], |_, [by_weight]| {
+            let taps = window.k * window.k;
+            let by_matrix = by_matrix.values();
+            kernel::window_weight_backward(by_matrix, window.plane.channels, taps, by_weight)
+        });
+        drop(by_matrix);
+        if x.node().is_none() && window.norm.is_none() {
+            return;
+        }
+        let matrix = back.fill(Operation::WindowWeight, window.matrix(), |weights, out| {
+            window.lay_out(weights, out)
+        });
+        let by_windows = back.fill(Operation::LinearBackward, shape, |_, out| {
+            linear::backward_input(gradient.values(), matrix.values(), window.row(), out)
+        });
+        drop((matrix, gradient));
+        let gradient = back.fill(Operation::DepthToSpace, x.shape(), |_, out| {
+            kernel::depth_to_space(by_windows.values(), window.plane, window.k, out)
+        });
+        drop(by_windows);
+        let Some(Norm { gamma, beta, eps }) = window.norm else {
+            back.add(x.node(), gradient);
+            return;
+        };
+        let [by_x] = back.fill_and_parameters(
+            Operation::LayerNormBackward,
+            [x.shape()],
+            [gamma, beta],
+            |weights, [by_x], [by_gamma, by_beta]| {
+                let gradients = Gradients { x: by_x, gamma: by_gamma, beta: by_beta };
+                let (x, gradient) = (x.values(), gradient.values());
+                layer_norm::backward(x, weights.get(gamma), gradient, eps, gradients)
+            },
+        );
+        back.add(x.node(), by_x);
+    }
+}

@@ -1,0 +1,82 @@
+//! The gradients of an update.
+
+use std::sync::Arc;
+
+use fcmae_kernels::adamw;
+
+use crate::parameters::{Arena, Layout, Parameter};
+
+/// A gradient for every parameter that had a part in what was computed.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    arena: Arena,
+    written: Vec<bool>,
+}
+
+impl Gradients {
+    /// None yet.
+    pub fn new(layout: &Arc<Layout>) -> Self {
+        Self { arena: Arena::zeros(layout), written: vec![false; layout.len()] }
+    }
+
+    /// Shapes alone, for a pass that is only traced.
+    pub(crate) fn shapes(layout: &Arc<Layout>) -> Self {
+        Self { arena: Arena::shapes(layout), written: vec![false; layout.len()] }
+    }
+
+    /// Begins an update anew.
+    pub fn clear(&mut self) {
+        self.written.fill(false);
+    }
+
+    /// The gradient by a parameter; `None` where it had no part, or is not trained.
+    pub fn get(&self, parameter: Parameter) -> Option<&[f32]> {
+        self.written[parameter.number()].then(|| self.arena.get(parameter))
+    }
+
+    /// The norm of all gradients together.
+    pub fn norm(&self) -> f64 {
+        let layout = self.arena.layout();
+        let gradients = layout.by_name().filter_map(|(_, parameter)| self.get(parameter));
+        gradients
+            .map(|gradient| f64::from(adamw::sum_of_squares(gradient) as f32))
+            .sum::<f64>()
+            .sqrt()
+    }
+
+    /// Which are there.
+    pub(crate) fn written(&self) -> &[bool] {
+        &self.written
+    }
+
+    /// Where the first gradients by these parameters go, of which those count that are `trained`;
+    /// nowhere where a pass is only traced.
+    pub(crate) fn first<const P: usize>(
+        &mut self,
+        parameters: [Parameter; P],
+        trained: [bool; P],
+        tracing: bool,
+    ) -> Option<[&mut [f32]; P]> {
+        if tracing {
+            return None;
+        }
+        for (parameter, trained) in parameters.iter().zip(trained) {
+            self.written[parameter.number()] |= trained;
+        }
+        Some(self.arena.many_mut(parameters))
+    }
+
+    /// Adds to the gradient by a parameter.
+    ///
+    /// # Panics
+    /// With another number of values than the parameter has.
+    pub fn add(&mut self, parameter: Parameter, more: &[f32]) {
+        let written = &mut self.written[parameter.number()];
+        let sum = self.arena.get_mut(parameter);
+        if std::mem::replace(written, true) {
+            adamw::accumulate(sum, more).expect("gradients of one parameter");
+        } else {
+            sum.copy_from_slice(more);
+        }
+    }
+}

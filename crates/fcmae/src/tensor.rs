@@ -1,0 +1,157 @@
+//! Values with a shape, which never change once made.
+//!
+//! What changes is no tensor: weights, gradients, moments and averages are arenas
+//! ([`parameters`](crate::parameters)). So copies of a tensor share their values, and nothing is ever
+//! copied because somebody else holds it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::workspace::Room;
+
+/// The most dimensions a tensor has.
+const MOST_DIMENSIONS: usize = 4;
+
+/// The sides of a tensor, the last varying fastest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    sides: [usize; MOST_DIMENSIONS],
+    dimensions: usize,
+}
+
+impl Shape {
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        self.iter().product()
+    }
+
+    /// The last side: channels.
+    pub fn last(&self) -> usize {
+        *self.deref().last().unwrap_or(&1)
+    }
+
+    /// The same with another last side.
+    pub fn with_last(mut self, side: usize) -> Self {
+        if let Some(last) = self.sides[..self.dimensions].last_mut() {
+            *last = side;
+        }
+        self
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.sides[..self.dimensions]
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for Shape {
+    fn from(sides: [usize; D]) -> Self {
+        const { assert!(D <= MOST_DIMENSIONS) };
+        let mut shape = Self { sides: [1; MOST_DIMENSIONS], dimensions: D };
+        shape.sides[..D].copy_from_slice(&sides);
+        shape
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// The place of a result on a [`Tape`](crate::tape::Tape).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Node(pub(crate) usize);
+
+/// Float32 values with a shape. Cloning shares the values.
+#[derive(Clone)]
+pub struct Tensor {
+    shape: Shape,
+    values: Arc<Room>,
+    node: Option<Node>,
+}
+
+impl Tensor {
+    /// Of values in the host's memory, the last dimension varying fastest.
+    ///
+    /// # Panics
+    /// With another number of values than the shape has.
+    pub fn new(values: Vec<f32>, shape: impl Into<Shape>) -> Self {
+        Self::in_room(Room::Heap(values), shape.into())
+    }
+
+    /// What was written into `room`.
+    pub(crate) fn in_room(room: Room, shape: Shape) -> Self {
+        assert_eq!(room.len(), shape.count(), "as many values as the shape {shape:?} has");
+        Self { shape, values: Arc::new(room), node: None }
+    }
+
+    /// The sides.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The sides of a tensor of `D` dimensions.
+    ///
+    /// # Panics
+    /// With another number of dimensions.
+    pub fn dims<const D: usize>(&self) -> [usize; D] {
+        match <[usize; D]>::try_from(&*self.shape) {
+            Ok(sides) => sides,
+            Err(_) => panic!("a tensor of {D} dimensions, not {:?}", self.shape),
+        }
+    }
+
+    /// The values, the last dimension varying fastest.
+    ///
+    /// # Panics
+    /// Where the tensor is a shape alone, as in a pass that is only [traced](crate::workspace).
+    pub fn values(&self) -> &[f32] {
+        self.values.values()
+    }
+
+    /// A copy of the values.
+    pub fn to_vec(&self) -> Vec<f32> {
+        self.values().to_vec()
+    }
+
+    /// The same values in another shape.
+    ///
+    /// # Panics
+    /// With another number of values.
+    pub fn reshape(self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        let count = self.shape.count();
+        assert_eq!(shape.count(), count, "{shape:?} has as many values as {:?}", self.shape);
+        Self { shape, ..self }
+    }
+
+    /// A copy in memory of its own, where no tape knows it.
+    pub(crate) fn detached(&self) -> Self {
+        Self::new(self.to_vec(), self.shape)
+    }
+
+    /// The room of the values, where nobody else holds them.
+    pub(crate) fn into_room(self) -> Result<Room, Self> {
+        let Self { shape, values, node } = self;
+        Arc::try_unwrap(values).map_err(|values| Self { shape, values, node })
+    }
+
+    pub(crate) fn node(&self) -> Option<Node> {
+        self.node
+    }
+
+    pub(crate) fn at(self, node: Node) -> Self {
+        Self { node: Some(node), ..self }
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor {:?}", self.shape)
+    }
+}

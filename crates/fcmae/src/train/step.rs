@@ -1,0 +1,209 @@
+//! One training step: the gradients of its batches, then an update.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fcmae_store::{Mismatch, NamedTensors};
+
+use crate::config::OptimConfig;
+use crate::error::Error;
+use crate::network::Network;
+use crate::optim::adamw::Averaging;
+use crate::optim::{AdamW, Gradients};
+use crate::parameters::{Arena, Layout, Names};
+use crate::tape::{Pass, Tape};
+use crate::tensor::{Shape, Tensor};
+use crate::workspace::{MemoryPlan, Workspace};
+
+/// A network that is trained, and all that training changes.
+#[derive(Debug)]
+pub struct Learner<M> {
+    network: Network<M>,
+    gradients: Gradients,
+    optimizer: AdamW,
+    average: Option<Average>,
+    trained: Arc<[bool]>,
+    workspace: Workspace,
+    /// Of the batches since the last update.
+    loss: f32,
+    updates: u64,
+}
+
+/// The moving average of the weights.
+#[derive(Debug)]
+struct Average {
+    weights: Arena,
+    decay: f64,
+}
+
+/// What an update found.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Mean loss over its images.
+    pub loss: f32,
+    /// The norm of all gradients together.
+    pub grad_norm: f64,
+    /// Whether the weights were changed. They are not where either is no number.
+    pub made: bool,
+}
+
+/// Why a checkpoint cannot be taken up.
+pub(super) enum Restore {
+    Missing(Error),
+    Mismatch(Mismatch),
+}
+
+impl<M> Learner<M> {
+    /// Before the first update, from the network's weights.
+    pub fn new(network: Network<M>, config: &OptimConfig) -> Self {
+        let layout = network.layout();
+        Self {
+            gradients: Gradients::new(layout),
+            optimizer: AdamW::new(config, layout),
+            average: None,
+            trained: vec![true; layout.len()].into(),
+            workspace: Workspace::default(),
+            loss: 0.0,
+            updates: 0,
+            network,
+        }
+    }
+
+    /// Keeps a moving average of the weights, of which `decay` stays at an update.
+    pub fn averaging(mut self, decay: f64) -> Self {
+        self.average = Some(Average { weights: self.network.weights().clone(), decay });
+        self
+    }
+
+    /// Leaves the parameters as they are whose names `is_frozen` takes.
+    pub fn freezing(mut self, is_frozen: impl Fn(&str) -> bool) -> Self {
+        let parameters = self.network.layout().parameters();
+        self.trained = parameters.map(|(name, _)| !is_frozen(name)).collect();
+        self
+    }
+
+    /// With results in `workspace`.
+    pub fn working_in(mut self, workspace: Workspace) -> Self {
+        self.workspace = workspace;
+        self
+    }
+
+    /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss.
+    ///
+    /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
+    /// in one of the losses of [`ops`](crate::ops), `[1]`.
+    pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
+        let Self { network, gradients, trained, workspace, .. } = self;
+        let (module, weights) = (network.module(), network.weights());
+        let found = workspace.planned(|workspace| {
+            let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
+            forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
+        });
+        self.loss += found / parts as f32;
+        found
+    }
+
+    /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
+    pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Attempt {
+        let averaging = self
+            .average
+            .as_mut()
+            .map(|Average { weights, decay }| Averaging { average: weights, decay: *decay });
+        let (weights, gradients) = (self.network.weights_mut(), &self.gradients);
+        let loss = std::mem::take(&mut self.loss);
+        let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging);
+        self.gradients.clear();
+        self.updates += 1;
+        Attempt { loss, grad_norm: outcome.norm, made: outcome.made }
+    }
+
+    /// The network as it is.
+    pub fn network(&self) -> &Network<M> {
+        &self.network
+    }
+
+    /// The gradients since the last update.
+    pub fn gradients(&self) -> &Gradients {
+        &self.gradients
+    }
+
+    /// Memory for results, and the plan of it.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Updates made, or passed over.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// All that a checkpoint holds.
+    pub(super) fn state(&self) -> BTreeMap<String, NamedTensors> {
+        let mut state = BTreeMap::from([
+            ("model".to_owned(), self.network.to_named()),
+            ("optimizer".to_owned(), self.optimizer.state()),
+        ]);
+        if let Some(Average { weights, .. }) = &self.average {
+            state.insert("ema".to_owned(), weights.to_named());
+        }
+        state
+    }
+
+    /// Takes up a checkpoint after `updates` updates, whose tensors `of` gives by name.
+    pub(super) fn restore<'a>(
+        &mut self,
+        updates: u64,
+        of: impl Fn(&str) -> crate::error::Result<&'a NamedTensors>,
+    ) -> Result<(), Restore> {
+        let of = |name| of(name).map_err(Restore::Missing);
+        self.network.weights_mut().load(of("model")?).map_err(Restore::Mismatch)?;
+        self.optimizer.restore(of("optimizer")?, updates);
+        if let Some(Average { weights, .. }) = &mut self.average {
+            weights.take(of("ema")?);
+        }
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+/// Records what `loss` computes, adds its gradients, and returns it.
+fn forward_backward(
+    weights: &Arena,
+    workspace: &mut Workspace,
+    mut tape: Tape,
+    gradients: &mut Gradients,
+    loss: impl FnOnce(&mut Pass<'_>) -> Tensor,
+) -> f32 {
+    let loss = loss(&mut Pass::training(weights, workspace, &mut tape));
+    let found = if workspace.is_tracing() { 0.0 } else { loss.values()[0] };
+    drop(loss);
+    tape.backward(weights, workspace, gradients);
+    found
+}
+
+/// The memory that results take where the gradients of `images` are computed, the images included.
+pub(crate) fn plan<M>(
+    build: impl FnOnce(&mut Names) -> M,
+    images: impl Into<Shape>,
+    loss: impl FnOnce(&M, &mut Pass<'_>, Tensor) -> Tensor,
+) -> MemoryPlan {
+    let (module, layout) = Layout::of(build);
+    let (weights, mut gradients) = (Arena::shapes(&layout), Gradients::shapes(&layout));
+    let tape = Tape::new(vec![true; layout.len()].into(), 1.0);
+    let mut workspace = Workspace::default();
+    let plan = workspace.trace(|workspace| {
+        // Whoever trains holds them until the step is over.
+        let images = workspace.shape(images);
+        let loss = |pass: &mut Pass<'_>| loss(&module, pass, images.clone());
+        forward_backward(&weights, workspace, tape, &mut gradients, loss);
+    });
+    plan.clone()
+}
+
+impl<M: Clone> Learner<M> {
+    /// The network to evaluate and export: with the moving average where there is one.
+    pub fn averaged(&self) -> Network<M> {
+        let weights = self.average.as_ref().map_or(self.network.weights(), |a| &a.weights);
+        Network::with_weights(self.network.module().clone(), weights.clone())
+    }
+}
