@@ -177,10 +177,10 @@ impl Job {
         let (model, size) = (self.model(), [self.image; 2]);
         let need = match self.work {
             Work::Predict | Work::Load => memory::prediction(&model, CLASSES, size)?,
-            Work::Finetune => memory::finetuning(&model, CLASSES, size, false)?,
+            Work::Finetune => memory::finetuning(&model, CLASSES, size, 1, false)?,
             Work::Pretrain => {
                 let masking = MaskConfig { ratio: self.mask_ratio, ..MaskConfig::default() };
-                memory::pretraining(&model, &DecoderConfig::default(), &masking, size)?
+                memory::pretraining(&model, &DecoderConfig::default(), &masking, size, 1)?
             }
         };
         Ok(need.with(self.batch))

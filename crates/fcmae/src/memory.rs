@@ -10,7 +10,7 @@ use crate::config::{
 use crate::error::{ConfigError, Error, Result};
 use crate::machine;
 use crate::mask::Mask;
-use crate::model::Classifier;
+use crate::model::{Classifier, DropPath};
 use crate::network;
 use crate::operations;
 use crate::ops;
@@ -85,7 +85,7 @@ fn stages(model: &ModelConfig, patches: usize) -> impl Iterator<Item = [usize; 2
 /// A batch large enough that what each image adds shows.
 const FEW: usize = 16;
 
-/// Of a step of pre-training on images of this height and width.
+/// The memory of a pre-training step on images of this height and width, one of `parts` to an update.
 ///
 /// # Errors
 /// An image that cannot be cut into patches, or a mask that leaves none.
@@ -94,6 +94,7 @@ pub(crate) fn pretraining(
     decoder: &DecoderConfig,
     masking: &MaskConfig,
     [height, width]: [usize; 2],
+    parts: usize,
 ) -> Result<Memory, ConfigError> {
     let grid = model.patch_grid(height, width)?;
     let build = |names: &mut _| Autoencoder::new(names, model, decoder).encoding(masking.encoder);
@@ -104,7 +105,7 @@ pub(crate) fn pretraining(
         let indices: Vec<u32> = (0..batch as u32).collect();
         let mask = Mask::random(grid, masking.ratio, 0, 0, &indices)?;
         let images = [batch, height, width, model.channels];
-        let plan = step_plan(build, images, |network, pass, images| {
+        let plan = step_plan(build, images, parts > 1, |network, pass, images| {
             network.loss(pass, images, &mask, masking.norm_pix_loss)
         });
         Ok(plan.bytes())
@@ -112,7 +113,8 @@ pub(crate) fn pretraining(
     Ok(memory.in_training(encoder.chain([[patches, decoder.width]])))
 }
 
-/// Of a step of fine-tuning on images of this height and width, with a moving average or without.
+/// The memory of a fine-tuning step on images of this height and width, one of `parts` to an update, with a
+/// moving average or without.
 ///
 /// # Errors
 /// An image that cannot be cut into patches.
@@ -120,14 +122,18 @@ pub(crate) fn finetuning(
     model: &ModelConfig,
     classes: usize,
     [height, width]: [usize; 2],
+    parts: usize,
     averaged: bool,
 ) -> Result<Memory, ConfigError> {
     let [rows, cols] = model.patch_grid(height, width)?;
     let build = |names: &mut _| Classifier::new(names, model, classes);
     let memory = Memory::of(&Layout::of(build).1, 4 + u64::from(averaged), |batch| {
         let images = [batch, height, width, model.channels];
-        let plan = step_plan(build, images, |network, pass, images| {
-            let logits = network.forward(pass, images, None);
+        let indices: Vec<u32> = (0..batch as u32).collect();
+        // Drop path takes memory in some blocks; which images it drops changes nothing.
+        let drop = DropPath::new(0.5, model.total_depth(), 0, 0, &indices);
+        let plan = step_plan(build, images, parts > 1, |network, pass, images| {
+            let logits = network.forward(pass, images, drop.as_ref());
             ops::cross_entropy(pass, logits, &[])
         });
         Ok(plan.bytes())
@@ -135,7 +141,7 @@ pub(crate) fn finetuning(
     Ok(memory.in_training(stages(model, rows * cols)))
 }
 
-/// Of a forward pass without gradients.
+/// The memory of a forward pass without gradients.
 ///
 /// # Errors
 /// An image that cannot be cut into patches.
@@ -176,7 +182,8 @@ pub trait Footprint {
 
 impl Footprint for PretrainConfig {
     fn memory(&self) -> Result<Memory, ConfigError> {
-        pretraining(&self.model, &self.decoder, &self.mask, self.data.image_size)
+        let parts = self.optim.accumulation;
+        pretraining(&self.model, &self.decoder, &self.mask, self.data.image_size, parts)
     }
 
     fn data(&self) -> &DataConfig {
@@ -194,7 +201,8 @@ impl Footprint for PretrainConfig {
 
 impl Footprint for FinetuneConfig {
     fn memory(&self) -> Result<Memory, ConfigError> {
-        finetuning(&self.model, 1, self.data.image_size, self.finetune.ema > 0.0)
+        let (parts, averaged) = (self.optim.accumulation, self.finetune.ema > 0.0);
+        finetuning(&self.model, 1, self.data.image_size, parts, averaged)
     }
 
     fn data(&self) -> &DataConfig {
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn a_step_of_twice_the_area_takes_twice_the_features() {
         let model = ModelConfig::default().resolve().unwrap();
-        let per_image = |size| finetuning(&model, 1, size, false).unwrap().per_image as f64;
+        let per_image = |size| finetuning(&model, 1, size, 1, false).unwrap().per_image as f64;
         let ratio = per_image([224, 448]) / per_image([224, 224]);
         assert!((ratio - 2.0).abs() < 0.05, "{ratio}");
     }

@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use fcmae_kernels::block;
 use fcmae_store::{Mismatch, NamedTensors};
 
-use crate::parameters::{Arena, Layout, Names, Parameter};
+use crate::ops::BlockWeights;
+use crate::parameters::{Arena, Layout, Names};
 use crate::tape::Pass;
 use crate::tensor::{Shape, Tensor};
 use crate::workspace::{MemoryPlan, Workspace};
+
+/// Workspaces that are kept for the next passes. Where more threads infer at one time, some take their
+/// memory anew.
+const MOST_IDLE: usize = 4;
 
 /// A module (the structs of a network, which know shapes and names) with its weights.
 ///
@@ -71,7 +76,7 @@ impl<M> Network<M> {
 
     /// The weights, to change them.
     pub fn weights_mut(&mut self) -> &mut Arena {
-        // What is derived from them is of the old ones.
+        // What was derived belongs to the old weights.
         self.prepared = Prepared::new(self.weights.layout());
         &mut self.weights
     }
@@ -83,6 +88,9 @@ impl<M> Network<M> {
 
     /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when
     /// no tensor has values (see [`workspace`](crate::workspace)).
+    ///
+    /// # Panics
+    /// Where `forward` keeps a tensor from inside the pass, or computes something else the second time.
     pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> Tensor {
         let [result] = self.infer_all(|module, pass| [forward(module, pass)]);
         result
@@ -101,7 +109,11 @@ impl<M> Network<M> {
             // The next pass uses the memory again.
             if tracing { None } else { Some(results.map(|result| result.detached())) }
         });
-        self.workspaces().push(workspace);
+        let mut idle = self.workspaces();
+        if idle.len() < MOST_IDLE {
+            idle.push(workspace);
+        }
+        drop(idle);
         results.expect("the second of the two passes has values")
     }
 
@@ -149,7 +161,13 @@ pub(crate) fn plan<M>(
 /// Weights as the device's kernels want them, made when they are first needed. Once made they are only
 /// read, by any number of threads.
 pub(crate) struct Prepared {
-    blocks: Box<[OnceLock<block::Prepared>]>,
+    /// At the number of a block's first parameter.
+    blocks: Box<[OnceLock<PreparedBlock>]>,
+}
+
+struct PreparedBlock {
+    weights: BlockWeights,
+    layout: block::Prepared,
 }
 
 impl Prepared {
@@ -157,13 +175,21 @@ impl Prepared {
         Self { blocks: (0..layout.len()).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The layout of the block with this first weight.
+    /// The layout of a block's weights; `None` where that of another block lies in its place, which
+    /// shares the first parameter.
     pub(crate) fn block(
         &self,
-        first: Parameter,
+        weights: &BlockWeights,
         prepare: impl FnOnce() -> block::Prepared,
-    ) -> &block::Prepared {
-        self.blocks[first.number()].get_or_init(prepare)
+    ) -> Option<&block::Prepared> {
+        let place = &self.blocks[weights.depthwise.number()];
+        let found = place.get().unwrap_or_else(|| {
+            // Laid out before the place is asked for: threads share that work, and one that waits may
+            // take up another pass, which comes to the same place.
+            let made = PreparedBlock { weights: *weights, layout: prepare().kept() };
+            place.get_or_init(|| made)
+        });
+        (found.weights == *weights).then_some(&found.layout)
     }
 }
 

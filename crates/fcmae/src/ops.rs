@@ -1,11 +1,11 @@
 //! The operations that networks are made of, one file each: formula, shapes, forward and backward.
 //!
 //! Features are `[N, S, C]`: images, sites, channels; [`Sites`](fcmae_kernels::Sites) says where the
-//! sites lie. Only [`depthwise`] and [`block`] ask. Every operation takes the [`Pass`] it is part of and
+//! sites lie. Only [`depthwise`] and [`block`] need to know. Every operation takes the [`Pass`] it is part of and
 //! its operands, and the parameters by their places.
 //!
-//! A device is the table [`Operation`]: whoever has a kernel for each of its rows computes everything
-//! that is trained and inferred here.
+//! What a second device has to compute is the table [`Operation`]: with a kernel for each of its rows,
+//! everything that is trained and inferred here runs on it.
 //!
 //! [`Pass`]: crate::tape::Pass
 

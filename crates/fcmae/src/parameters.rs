@@ -102,7 +102,9 @@ impl Layout {
     }
 
     fn range(&self, parameter: Parameter) -> Range<usize> {
-        self.entries[parameter.number].range.clone()
+        let Entry { name, shape, range, .. } = &self.entries[parameter.number];
+        assert_eq!(*shape, parameter.shape, "{name} is a parameter of another network");
+        range.clone()
     }
 
     /// Bytes of an arena of this layout.

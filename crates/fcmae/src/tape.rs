@@ -135,7 +135,9 @@ impl<'a> Pass<'a> {
     ) {
         let Some(share) = self.tape.as_ref().map(|tape| tape.share) else { return };
         let Some(node) = result.node() else { return };
+        let shape = result.shape();
         let gradient = gradient(self, result, share);
+        assert_eq!(gradient.shape(), shape, "a gradient has the shape of the result");
         if let Some(tape) = &mut self.tape {
             tape.starts.push((node, gradient));
         }

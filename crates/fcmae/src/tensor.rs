@@ -1,8 +1,8 @@
 //! Values with a shape, which never change once made.
 //!
-//! What changes is no tensor: weights, gradients, moments and averages are arenas
-//! ([`parameters`](crate::parameters)). So copies of a tensor share their values, and nothing is ever
-//! copied because somebody else holds it.
+//! What changes is not a tensor: weights, gradients, moments and averages live in arenas
+//! ([`parameters`](crate::parameters)). So clones of a tensor share their values, and nothing is copied
+//! because somebody else holds it, except where a loss would write over predictions.
 
 use std::fmt;
 use std::ops::Deref;
@@ -76,7 +76,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Of values in the host's memory, the last dimension varying fastest.
+    /// A tensor of these values, row-major.
     ///
     /// # Panics
     /// With another number of values than the shape has.

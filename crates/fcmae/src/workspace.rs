@@ -45,7 +45,11 @@ impl Trace {
     }
 
     fn end(&mut self, result: usize) {
-        self.lifetimes[result].dropped = self.event();
+        let event = self.event();
+        // One that outlived its trace is told of there.
+        if let Some(lifetime) = self.lifetimes.get_mut(result) {
+            lifetime.dropped = event;
+        }
     }
 }
 
@@ -173,6 +177,8 @@ impl Workspace {
         self.mode = Mode::Heap;
         let Trace { lifetimes, operations, .. } = std::mem::take(&mut *lock(&trace));
         self.operations = operations;
+        let held = lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
+        assert!(!held, "a result is held beyond its pass; copy it with `to_vec`");
         if lifetimes != self.plan.lifetimes {
             self.plan = MemoryPlan::new(lifetimes);
         }
@@ -228,7 +234,7 @@ impl Workspace {
                 );
                 let memory = self.memory.as_ref().expect("planned passes have memory");
                 let piece = memory.take(self.plan.starts[result], values);
-                Room::Planned(piece.expect("what lives at the same time has places of its own"))
+                Room::Planned(piece.expect("no result is held beyond its pass"))
             }
         }
     }

@@ -23,7 +23,7 @@ pub use forward::{Kept, forward, forward_keeping};
 pub type Weights<'a> = PerWeight<&'a [f32]>;
 
 /// One value for each of a block's weights, of which the shapes are given; C is the block's channels.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerWeight<T> {
     /// `[C, 7, 7]`
     pub depthwise: T,
@@ -217,6 +217,12 @@ impl Prepared {
             contract: Panels::transposed(weights.contract, 4 * channels, channels.div_ceil(LANES)),
             contract_bias: padded(weights.contract_bias, channels.next_multiple_of(LANES)),
         })
+    }
+
+    /// The same to be kept for long, in no more memory than it must take.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self { expand: self.expand.owned(), contract: self.contract.owned(), ..self }
     }
 }
 

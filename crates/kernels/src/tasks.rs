@@ -57,7 +57,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Piece>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Scratch memories that a thread keeps. So many are in use at a time in a block's gradients.
+/// Scratch memories a thread keeps: as many as a block's backward pass uses at once.
 const KEPT: usize = 6;
 
 /// Scratch memory, whose contents are left over from earlier work. The thread that drops it keeps it
@@ -66,6 +66,8 @@ pub(crate) struct Scratch {
     /// `None` once it is given back.
     memory: Option<Piece>,
     len: usize,
+    /// Whether no thread keeps it.
+    owned: bool,
 }
 
 impl Scratch {
@@ -80,7 +82,12 @@ impl Scratch {
                 Piece::zeros(len * LANES)
             }
         };
-        Self { memory: Some(memory), len }
+        Self { memory: Some(memory), len, owned: false }
+    }
+
+    /// Of `len` zeros that go back to the system when they are dropped.
+    pub(crate) fn owned(len: usize) -> Self {
+        Self { memory: Some(Piece::zeros(len * LANES)), len, owned: true }
     }
 }
 
@@ -100,7 +107,7 @@ impl DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let Some(memory) = self.memory.take() else { return };
+        let Some(memory) = self.memory.take().filter(|_| !self.owned) else { return };
         // A thread that ends keeps nothing.
         let _ = SCRATCH.try_with(|free| {
             let mut free = free.borrow_mut();

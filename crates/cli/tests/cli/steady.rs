@@ -90,8 +90,8 @@ fn memory_and_open_files_are_the_same_after_two_thousand_steps() {
         let run = folder.path().join(kind);
         let mut command = command(&[&kind, &"--data", &pictures, &"--out", &run]);
         command.arg("--config").arg(trained.recipe(kind));
-        // The allocator takes memory by 4 MiB, now and then one piece more, which must be less than is
-        // looked for. An epoch is one update.
+        // The system gives memory in pieces, now and then one more, which must be less than is looked for.
+        // An epoch is one update.
         for setting in [
             "data.image_size=[128,128]",
             "optim.batch=32",

@@ -61,6 +61,9 @@ impl Classifier {
 
 impl Network<Classifier> {
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
+    ///
+    /// # Panics
+    /// For images that are not of the network's channels, or whose sides are not whole patches.
     pub fn logits(&self, images: &Tensor) -> Tensor {
         self.infer(|module, pass| module.forward(pass, images.clone(), None))
     }

@@ -114,10 +114,20 @@ impl Encoder {
         maps.map(|map| map.expect("an encoder has four stages"))
     }
 
-    /// The sites of the first stage for whole images.
+    /// The sites of the first stage for whole images `[N, H, W, channels]`.
+    ///
+    /// # Panics
+    /// For images that are not of the network's channels, or whose sides are not whole patches.
     pub fn grid(&self, images: &Tensor) -> Sites {
-        let [_, height, width, _] = images.dims();
-        let stride = self.stem.conv.stride();
+        let [_, height, width, channels] = images.dims();
+        let (stride, expected) = (self.stem.conv.stride(), self.stem.conv.inputs());
+        assert_eq!(channels, expected, "images of {channels} channels, a network of {expected}");
+        let patch = 8 * stride;
+        let whole = |side: usize| side > 0 && side.is_multiple_of(patch);
+        assert!(
+            whole(height) && whole(width),
+            "images of {height}×{width} pixels (height × width): sides must be multiples of {patch}"
+        );
         Sites::Grid { height: height / stride, width: width / stride }
     }
 

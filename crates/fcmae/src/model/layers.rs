@@ -120,6 +120,11 @@ impl WindowConv {
         ops::window_convolution(pass, x, Some(norm), self.weight, self.bias)
     }
 
+    /// Channels of what it is computed on.
+    pub fn inputs(&self) -> usize {
+        self.weight.shape()[1]
+    }
+
     /// k
     pub fn stride(&self) -> usize {
         self.weight.shape().last()

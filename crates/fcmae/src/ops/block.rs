@@ -16,7 +16,7 @@ pub type BlockWeights = PerWeight<Parameter>;
 
 /// The most rows, N · S, of a block for which the layout of its weights is kept for the next pass:
 /// laying them out costs as much as some hundred rows.
-const KEEP_PREPARED_BELOW: usize = 8192;
+const KEEP_PREPARED_UP_TO: usize = 8192;
 
 /// What a block is computed on.
 #[derive(Clone, Debug)]
@@ -60,11 +60,12 @@ pub fn block(
 ) -> Tensor {
     let [images, sites, channels] = x.dims();
     if !pass.is_recorded() {
-        let kept = pass.prepared().filter(|_| images * sites <= KEEP_PREPARED_BELOW);
+        let kept = pass.prepared().filter(|_| images * sites <= KEEP_PREPARED_UP_TO);
         return pass.fill(Operation::Block, x.shape(), |values, out| {
+            let kept = kept.and_then(|kept| kept.block(&weights, || prepare(values, &weights)));
             let made;
             let prepared = match kept {
-                Some(kept) => kept.block(weights.depthwise, || prepare(values, &weights)),
+                Some(kept) => kept,
                 None => {
                     made = prepare(values, &weights);
                     &made

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fcmae_kernels::adamw as kernel;
-use fcmae_store::{HostTensor, NamedTensors};
+use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
 use super::Gradients;
 use crate::config::{OnNan, OptimConfig};
@@ -139,7 +139,7 @@ impl AdamW {
             if !self.known[parameter.number()] {
                 continue;
             }
-            for (order, moment) in [("first", &self.first), ("second", &self.second)] {
+            for (order, moment) in ORDERS.iter().zip([&self.first, &self.second]) {
                 let data = moment.get(parameter).to_vec();
                 let tensor = HostTensor { shape: vec![data.len()], data };
                 state.insert(format!("{order}.{name}"), tensor);
@@ -148,17 +148,40 @@ impl AdamW {
         state
     }
 
-    /// Takes the moments up from a checkpoint after `updates` updates.
-    pub fn restore(&mut self, state: &NamedTensors, updates: u64) {
-        self.updates = updates;
+    /// Takes the moments up from a checkpoint after `updates` updates. A parameter that was never updated
+    /// has none.
+    ///
+    /// # Errors
+    /// Moments of unknown parameters, of another length, or one without the other: nothing is taken then.
+    pub fn restore(&mut self, state: &NamedTensors, updates: u64) -> Result<(), Mismatch> {
         let layout = Arc::clone(self.first.layout());
-        for (name, parameter) in layout.parameters() {
-            let moment = |order| state.get(&format!("{order}.{name}"));
-            if let (Some(first), Some(second)) = (moment("first"), moment("second")) {
-                self.known[parameter.number()] = true;
-                self.first.get_mut(parameter).copy_from_slice(&first.data);
-                self.second.get_mut(parameter).copy_from_slice(&second.data);
+        let name = |order: &str, name: &str| format!("{order}.{name}");
+        let known: Vec<_> = layout
+            .parameters()
+            .filter(|(of, _)| ORDERS.iter().any(|order| state.get(&name(order, of)).is_some()))
+            .collect();
+        let expected: Vec<_> = known
+            .iter()
+            .flat_map(|(of, parameter)| {
+                ORDERS.map(|order| (name(order, of), vec![parameter.shape().count()]))
+            })
+            .collect();
+        let mismatch = state.difference(&expected);
+        if !mismatch.is_empty() {
+            return Err(mismatch);
+        }
+        for (of, parameter) in known {
+            self.known[parameter.number()] = true;
+            for (order, moment) in ORDERS.iter().zip([&mut self.first, &mut self.second]) {
+                if let Some(saved) = state.get(&name(order, of)) {
+                    moment.get_mut(parameter).copy_from_slice(&saved.data);
+                }
             }
         }
+        self.updates = updates;
+        Ok(())
     }
 }
+
+/// What the moments are called in checkpoints.
+const ORDERS: [&str; 2] = ["first", "second"];

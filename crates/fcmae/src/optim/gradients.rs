@@ -19,9 +19,9 @@ impl Gradients {
         Self { arena: Arena::zeros(layout), written: vec![false; layout.len()] }
     }
 
-    /// Shapes alone, for a pass that is only traced.
-    pub(crate) fn shapes(layout: &Arc<Layout>) -> Self {
-        Self { arena: Arena::shapes(layout), written: vec![false; layout.len()] }
+    /// Shapes alone, for a pass that is only traced: the update's first part, or a later one.
+    pub(crate) fn shapes(layout: &Arc<Layout>, later: bool) -> Self {
+        Self { arena: Arena::shapes(layout), written: vec![later; layout.len()] }
     }
 
     /// Begins an update anew.
@@ -35,6 +35,9 @@ impl Gradients {
     }
 
     /// The norm of all gradients together.
+    ///
+    /// Each parameter's sum of squares is rounded to float32, and they are added in the order of names, as
+    /// in version 0.1.0, whose runs go on with the same clipping.
     pub fn norm(&self) -> f64 {
         let layout = self.arena.layout();
         let gradients = layout.by_name().filter_map(|(_, parameter)| self.get(parameter));

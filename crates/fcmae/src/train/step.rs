@@ -157,9 +157,9 @@ impl<M> Learner<M> {
     ) -> Result<(), Restore> {
         let of = |name| of(name).map_err(Restore::Missing);
         self.network.weights_mut().load(of("model")?).map_err(Restore::Mismatch)?;
-        self.optimizer.restore(of("optimizer")?, updates);
+        self.optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
         if let Some(Average { weights, .. }) = &mut self.average {
-            weights.take(of("ema")?);
+            weights.load(of("ema")?).map_err(Restore::Mismatch)?;
         }
         self.updates = updates;
         Ok(())
@@ -181,14 +181,16 @@ fn forward_backward(
     found
 }
 
-/// The memory that results take where the gradients of `images` are computed, the images included.
+/// The memory that results take where the gradients of `images` are computed, the images included. Where
+/// they are a later part of an update, its gradients are added to those that are there.
 pub(crate) fn plan<M>(
     build: impl FnOnce(&mut Names) -> M,
     images: impl Into<Shape>,
+    later: bool,
     loss: impl FnOnce(&M, &mut Pass<'_>, Tensor) -> Tensor,
 ) -> MemoryPlan {
     let (module, layout) = Layout::of(build);
-    let (weights, mut gradients) = (Arena::shapes(&layout), Gradients::shapes(&layout));
+    let (weights, mut gradients) = (Arena::shapes(&layout), Gradients::shapes(&layout, later));
     let tape = Tape::new(vec![true; layout.len()].into(), 1.0);
     let mut workspace = Workspace::default();
     let plan = workspace.trace(|workspace| {

@@ -8,7 +8,7 @@ use fcmae::model::Classifier;
 use fcmae::optim::adamw::Averaging;
 use fcmae::optim::{AdamW, Gradients, LayerDecay, Outcome, Schedule};
 use fcmae::parameters::{Arena, Layout};
-use fcmae_store::NamedTensors;
+use fcmae_store::{HostTensor, NamedTensors};
 use serde::Deserialize;
 
 use crate::summary::fixture;
@@ -114,7 +114,7 @@ fn adamw_equals_pytorchs_in_two_groups() {
             if step == 1 {
                 let state = two.optimizer.state();
                 two.optimizer = AdamW::new(&config(&case), &layout());
-                two.optimizer.restore(&state, 1);
+                two.optimizer.restore(&state, 1).unwrap();
             }
             let outcome = two.optimizer.step(&mut two.weights, &gradients, 1.0, rate, scale, None);
             assert!(outcome.made);
@@ -288,7 +288,7 @@ fn an_update_whose_loss_or_norm_is_no_number_is_not_made() {
 /// The same weights and moments after another number of updates.
 fn after(two: &Two, config: &OptimConfig, updates: u64) -> Two {
     let mut optimizer = AdamW::new(config, &layout());
-    optimizer.restore(&two.optimizer.state(), updates);
+    optimizer.restore(&two.optimizer.state(), updates).unwrap();
     Two { weights: two.weights.clone(), optimizer }
 }
 
@@ -442,5 +442,27 @@ fn layer_decay_and_weight_decay_group_as_timms() {
             matrices.filter(|(_, shape)| shape.len() > 1).map(|(name, _)| name).collect();
         ours.sort();
         assert_eq!(ours, decayed, "{size}: which parameters weight decay pulls at");
+    }
+}
+
+#[test]
+fn moments_that_do_not_fit_are_refused_whole() {
+    let config = PretrainConfig::default().optim;
+    let mut two = Two::new(&config, &[0.5; 6], &[0.25; 4]);
+    two.step(&[("decayed", vec![1.0; 6]), ("plain", vec![2.0; 4])]);
+    let good = two.optimizer.state();
+    let changes: [fn(&mut NamedTensors); 3] = [
+        |state| drop(state.remove("second.plain")),
+        |state| drop(state.insert("first.decayed", HostTensor { shape: vec![1], data: vec![1.0] })),
+        |state| drop(state.insert("first.other", HostTensor { shape: vec![1], data: vec![1.0] })),
+    ];
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let mut fresh = AdamW::new(&config, &layout());
+        assert!(fresh.restore(&bad, 1).is_err());
+        assert!(fresh.state().is_empty(), "a part was taken");
+        fresh.restore(&good, 1).unwrap();
+        assert_eq!(fresh.state(), good);
     }
 }

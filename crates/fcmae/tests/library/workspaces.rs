@@ -1,5 +1,6 @@
 //! Memory for results: nothing reads what is dead, and threads keep apart.
 
+use std::cell::RefCell;
 use std::sync::Barrier;
 
 use fcmae::autoencoder::Autoencoder;
@@ -11,12 +12,14 @@ use fcmae::loss::smoothed;
 use fcmae::mask::Mask;
 use fcmae::model::{Classifier, DropPath};
 use fcmae::network::Network;
-use fcmae::ops;
+use fcmae::ops::{self, BlockSetting, BlockWeights};
 use fcmae::parameters::Names;
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
 use fcmae::workspace::Workspace;
+use fcmae_kernels::Sites;
+use rayon::prelude::*;
 
 use crate::fill;
 
@@ -163,6 +166,98 @@ fn threads_that_share_a_network_get_what_one_gets_alone() {
             });
         }
     });
+}
+
+/// A task that waits for others may take up a further picture, on the same thread.
+#[test]
+fn tasks_of_one_pool_share_a_network() {
+    let network = fill::network(|names| Classifier::new(names, &small(), 3));
+    let alone = [0, 1].map(|part| network.clone().logits(&images(part)).to_vec());
+    for _ in 0..20 {
+        let fresh = network.clone();
+        let found: Vec<Vec<f32>> =
+            (0..16).into_par_iter().map(|task| fresh.logits(&images(task % 2)).to_vec()).collect();
+        for (task, found) in found.iter().enumerate() {
+            assert_eq!(*found, alone[task % 2], "task {task}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_share_a_parameter_keep_their_own_layouts() {
+    const C: usize = 8;
+    let network = fill::network(|names| {
+        let depthwise = names.parameter("conv_dw.weight", [C, 1, 7, 7]);
+        ["a", "b"].map(|name| {
+            names.within(name, |names| BlockWeights {
+                depthwise,
+                depthwise_bias: names.parameter("conv_dw.bias", [C]),
+                norm_gamma: names.parameter("norm.weight", [C]),
+                norm_beta: names.parameter("norm.bias", [C]),
+                expand: names.parameter("mlp.fc1.weight", [4 * C, C]),
+                expand_bias: names.parameter("mlp.fc1.bias", [4 * C]),
+                grn_gamma: names.parameter("mlp.grn.weight", [4 * C]),
+                grn_beta: names.parameter("mlp.grn.bias", [4 * C]),
+                contract: names.parameter("mlp.fc2.weight", [C, 4 * C]),
+                contract_bias: names.parameter("mlp.fc2.bias", [C]),
+            })
+        })
+    });
+    let x = fill::images([1, 3, 5, C]).reshape([1, 15, C]);
+    let through = |network: &Network<[BlockWeights; 2]>, block: usize| {
+        let out = network.infer(|blocks, pass| {
+            let sites = Sites::Grid { height: 3, width: 5 };
+            let setting = BlockSetting { sites, scale: None, norm_eps: 1e-6, grn_eps: 1e-6 };
+            ops::block(pass, x.clone(), blocks[block], setting)
+        });
+        out.to_vec()
+    };
+    let alone = [0, 1].map(|block| through(&network.clone(), block));
+    assert_ne!(alone[0], alone[1]);
+    assert_eq!([0, 1].map(|block| through(&network, block)), alone);
+}
+
+/// A loss writes its gradient over predictions, but not where they are still needed.
+#[test]
+fn predictions_with_two_losses_are_not_written_over() {
+    let network = fill::network(|names| names.parameter("predictions", [2, 3]));
+    let predictions = network.weights().get(*network.module()).to_vec();
+    let targets = [0.5f32, -1.0].map(|value| Tensor::new(vec![value; 6], [2, 3]));
+    let config = &PretrainConfig::default().optim;
+    let mut learner = Learner::new(network, config).working_in(Workspace::poisoned());
+    let loss = learner.learn(1, |parameter, pass| {
+        let x = ops::parameter(pass, *parameter);
+        ops::mean_squared_difference(pass, x.clone(), targets[0].clone());
+        ops::mean_squared_difference(pass, x, targets[1].clone())
+    });
+    let parameter = *learner.network().module();
+    let gradient = learner.gradients().get(parameter).unwrap();
+    let mut second = 0.0;
+    for (value, gradient) in predictions.iter().zip(gradient) {
+        let expected = 2.0 * (value - 0.5) / 6.0 + 2.0 * (value + 1.0) / 6.0;
+        assert!((gradient - expected).abs() < 1e-6, "{gradient}, not {expected}");
+        second += (value + 1.0).powi(2) / 6.0;
+    }
+    assert!((loss - second).abs() < 1e-6, "{loss}, not {second}");
+}
+
+#[test]
+#[should_panic(expected = "held beyond its pass")]
+fn a_result_that_is_held_beyond_its_pass_is_told() {
+    let network = fill::network(|names| Classifier::new(names, &small(), 3));
+    let held = RefCell::new(None);
+    network.infer(|module, pass| {
+        let logits = module.forward(pass, images(0), None);
+        held.replace(Some(logits.clone()));
+        logits
+    });
+}
+
+#[test]
+#[should_panic(expected = "sides must be multiples of 16")]
+fn images_that_cannot_be_cut_into_patches_are_told() {
+    let network = fill::network(|names| Classifier::new(names, &small(), 3));
+    network.logits(&fill::images([1, 40, 32, 3]));
 }
 
 #[test]

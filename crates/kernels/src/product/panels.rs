@@ -93,6 +93,14 @@ impl Panels {
         Self { cells, depth, vectors }
     }
 
+    /// The same in memory of its own: scratch that is kept would be missing elsewhere, and may be longer
+    /// than it must be.
+    pub(crate) fn owned(self) -> Self {
+        let mut cells = Scratch::owned(self.cells.len());
+        cells.copy_from_slice(&self.cells);
+        Self { cells, ..self }
+    }
+
     /// Rows, K.
     pub(crate) fn depth(&self) -> usize {
         self.depth
