@@ -304,13 +304,14 @@ impl Group<'_> {
         let tiles = Tile::cut(self.images, rows / self.images);
         let strips = strip_cells(rows, channels);
         let hidden = rows * width / LANES;
-        with_scratch(2 * strips + 3 * hidden + self.grad.len().div_ceil(LANES), |cells| {
+        let scaled = self.setting.scale.map_or(0, |_| self.grad.len().div_ceil(LANES));
+        with_scratch(2 * strips + 3 * hidden + scaled, |cells| {
             let (grad, cells) = cells.split_at_mut(strips);
             let (normal, cells) = cells.split_at_mut(strips);
             let (hidden_grad, cells) = cells.split_at_mut(hidden);
             let (slope, cells) = cells.split_at_mut(hidden);
             let (hidden, scaled) = cells.split_at_mut(hidden);
-            let scaled = self.scaled(&mut values_mut(scaled)[..self.grad.len()]);
+            let scaled = self.scaled(values_mut(scaled));
             let mut features = Features { grad, normal, hidden_grad, hidden, slope };
             let along = self.contract(&tiles, scaled, &mut features, sums);
             self.expand(&tiles, scaled, &mut features, &along, convolved_grad, sums);
@@ -321,6 +322,7 @@ impl Group<'_> {
     /// The gradient times the scale of each image.
     fn scaled<'a>(&'a self, memory: &'a mut [f32]) -> &'a [f32] {
         let Some(scale) = self.setting.scale else { return self.grad };
+        let memory = &mut memory[..self.grad.len()];
         let image = self.grad.len() / self.images;
         let images = memory.chunks_exact_mut(image).zip(self.grad.chunks_exact(image));
         for ((out, grad), scale) in images.zip(&scale[self.first..]) {
