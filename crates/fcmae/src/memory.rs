@@ -48,9 +48,7 @@ impl Memory {
         let batch = (1..=most).rev().find(|&batch| update.is_multiple_of(batch)).unwrap_or(1);
         (batch, update / batch)
     }
-}
 
-impl Memory {
     /// From the bytes of results at a batch's size, and those of `arenas` arenas.
     fn of(
         layout: &Layout,

@@ -77,7 +77,7 @@ impl<M> Network<M> {
     /// The weights, to change them.
     pub fn weights_mut(&mut self) -> &mut Arena {
         // What was derived belongs to the old weights.
-        self.prepared = Prepared::new(self.weights.layout());
+        self.prepared.clear();
         &mut self.weights
     }
 
@@ -102,19 +102,19 @@ impl<M> Network<M> {
         forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T],
     ) -> [Tensor; T] {
         let mut workspace = self.workspaces().pop().unwrap_or_default();
-        let results = workspace.planned(|workspace| {
-            let tracing = workspace.is_tracing();
-            let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
-            let results = forward(&self.module, &mut pass);
-            // The next pass uses the memory again.
-            if tracing { None } else { Some(results.map(|result| result.detached())) }
-        });
+        let results = workspace.planned(
+            |workspace| {
+                let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
+                forward(&self.module, &mut pass)
+            },
+            |results| results.map(|result| result.detached()),
+        );
         let mut idle = self.workspaces();
         if idle.len() < MOST_IDLE {
             idle.push(workspace);
         }
         drop(idle);
-        results.expect("the second of the two passes has values")
+        results
     }
 
     /// As [`infer`](Self::infer), called once, each result in memory of its own: for whoever looks at
@@ -173,6 +173,11 @@ struct PreparedBlock {
 impl Prepared {
     fn new(layout: &Layout) -> Self {
         Self { blocks: (0..layout.len()).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Drops all layouts.
+    fn clear(&mut self) {
+        self.blocks.iter_mut().for_each(|place| drop(place.take()));
     }
 
     /// The layout of a block's weights; `None` where that of another block lies in its place, which

@@ -11,10 +11,7 @@ use std::sync::Arc;
 use fcmae_kernels::memory::Piece;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
-use crate::tensor::Shape;
-
-/// Parameters begin at multiples of this many values, so that no two share a cache line.
-const ALIGNMENT: usize = 16;
+use crate::tensor::{Shape, padded};
 
 /// One parameter of a network: its number in the [`Layout`], and its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +88,6 @@ impl Layout {
         Some(Parameter { number, shape: self.entries[number].shape })
     }
 
-    /// The name of a parameter.
-    pub fn name(&self, parameter: Parameter) -> &str {
-        &self.entries[parameter.number].name
-    }
-
     /// How many parameters there are, by their names.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -148,7 +140,7 @@ impl Names {
         let name = format!("{}{name}", self.prefix);
         let first = self.layout.values;
         let range = first..first + shape.count();
-        self.layout.values = range.end.next_multiple_of(ALIGNMENT);
+        self.layout.values = padded(range.end);
         let before = self.layout.by_name.insert(name.clone(), number);
         assert!(before.is_none(), "two parameters are called {name}");
         self.layout.entries.push(Entry { name, shape, range, start });

@@ -13,12 +13,53 @@ use crate::ops::Operation;
 use crate::optim::Gradients;
 use crate::parameters::{Arena, Parameter};
 use crate::tensor::{Node, Shape, Tensor};
-use crate::workspace::{Room, Workspace};
+use crate::workspace::Workspace;
 
 /// Shapes are fixed by the network's structure and image sizes are checked where pictures enter,
 /// so a kernel that refuses its arguments means a defect of this crate.
 fn sound(result: Result<(), KernelError>) {
     result.expect("operands of the shapes that the operation's documentation names");
+}
+
+/// What forward and backward passes share: results are written by kernels that read the weights.
+pub(crate) trait Fill {
+    /// The weights, and where results go.
+    fn parts(&mut self) -> (&Arena, &mut Workspace);
+
+    /// A tensor of `shape`, written by `kernel`, which is given the weights.
+    fn fill(
+        &mut self,
+        operation: Operation,
+        shape: impl Into<Shape>,
+        kernel: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
+    ) -> Tensor {
+        let shapes = [shape.into()];
+        let [tensor] = self.fill_all(operation, shapes, |weights, [out]| kernel(weights, out));
+        tensor
+    }
+
+    /// Tensors of these shapes, written by `kernel` in one go.
+    fn fill_all<const T: usize>(
+        &mut self,
+        operation: Operation,
+        shapes: [Shape; T],
+        kernel: impl FnOnce(&Arena, [&mut [f32]; T]) -> Result<(), KernelError>,
+    ) -> [Tensor; T] {
+        let (weights, workspace) = self.parts();
+        fill(workspace, operation, shapes, |outs| kernel(weights, outs))
+    }
+}
+
+impl Fill for Pass<'_> {
+    fn parts(&mut self) -> (&Arena, &mut Workspace) {
+        (self.weights, self.workspace)
+    }
+}
+
+impl Fill for Back<'_> {
+    fn parts(&mut self) -> (&Arena, &mut Workspace) {
+        (self.weights, self.workspace)
+    }
 }
 
 /// A way through a network.
@@ -52,29 +93,6 @@ impl<'a> Pass<'a> {
     /// Layouts of weights that are kept from pass to pass, where they are.
     pub(crate) fn prepared(&self) -> Option<&'a Prepared> {
         self.prepared
-    }
-
-    /// A tensor of `shape`, written by `kernel`, which is given the weights.
-    pub(crate) fn fill(
-        &mut self,
-        operation: Operation,
-        shape: impl Into<Shape>,
-        kernel: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
-    ) -> Tensor {
-        let shapes = [shape.into()];
-        let [tensor] = self.fill_all(operation, shapes, |weights, [out]| kernel(weights, out));
-        tensor
-    }
-
-    /// Tensors of these shapes, written by `kernel` in one go.
-    pub(crate) fn fill_all<const T: usize>(
-        &mut self,
-        operation: Operation,
-        shapes: [Shape; T],
-        kernel: impl FnOnce(&Arena, [&mut [f32]; T]) -> Result<(), KernelError>,
-    ) -> [Tensor; T] {
-        let weights = self.weights;
-        fill(self.workspace, operation, shapes, |outs| kernel(weights, outs))
     }
 
     /// Puts a result on the tape, where a gradient is wanted of an operand or a parameter of it.
@@ -210,29 +228,6 @@ pub(crate) struct Back<'a> {
 }
 
 impl Back<'_> {
-    /// A tensor of `shape`, written by `kernel`, which is given the weights.
-    pub(crate) fn fill(
-        &mut self,
-        operation: Operation,
-        shape: impl Into<Shape>,
-        kernel: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
-    ) -> Tensor {
-        let shapes = [shape.into()];
-        let [tensor] = self.fill_all(operation, shapes, |weights, [out]| kernel(weights, out));
-        tensor
-    }
-
-    /// Tensors of these shapes, written by `kernel` in one go.
-    pub(crate) fn fill_all<const T: usize>(
-        &mut self,
-        operation: Operation,
-        shapes: [Shape; T],
-        kernel: impl FnOnce(&Arena, [&mut [f32]; T]) -> Result<(), KernelError>,
-    ) -> [Tensor; T] {
-        let weights = self.weights;
-        fill(self.workspace, operation, shapes, |outs| kernel(weights, outs))
-    }
-
     /// Adds the gradient by `operand`, made by `gradient`, where it is wanted.
     pub(crate) fn operand(
         &mut self,
@@ -314,15 +309,11 @@ fn fill<const T: usize>(
     kernel: impl FnOnce([&mut [f32]; T]) -> Result<(), KernelError>,
 ) -> [Tensor; T] {
     workspace.uses(operation);
-    let mut rooms = shapes.map(|shape| workspace.room(shape.count()));
+    let mut rooms = shapes.map(|shape| (workspace.room(shape.count()), shape));
     if !workspace.is_tracing() {
-        sound(kernel(rooms.each_mut().map(|room| room.values_mut().unwrap_or_default())));
+        sound(kernel(rooms.each_mut().map(|(room, _)| room.values_mut().unwrap_or_default())));
     }
-    let mut shapes = shapes.into_iter();
-    rooms.map(|room: Room| {
-        let shape = shapes.next().expect("a shape for each room");
-        Tensor::in_room(room, shape)
-    })
+    rooms.map(|(room, shape)| Tensor::in_room(room, shape))
 }
 
 /// Adds a gradient to what is there of it.

@@ -13,6 +13,11 @@ use crate::workspace::Room;
 /// The most dimensions a tensor has.
 const MOST_DIMENSIONS: usize = 4;
 
+/// `values` and what follows them to the end of their last cache line, so that what comes next shares none.
+pub(crate) fn padded(values: usize) -> usize {
+    values.next_multiple_of(16)
+}
+
 /// The sides of a tensor, the last varying fastest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Shape {

@@ -11,10 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fcmae_kernels::memory::{Memory, Piece};
 
 use crate::ops::Operation;
-use crate::tensor::{Shape, Tensor};
-
-/// Places begin at multiples of this many values, so that no two share a cache line.
-const ALIGNMENT: usize = 16;
+use crate::tensor::{Shape, Tensor, padded};
 
 /// When a result is made and when it is dropped, counted in such events, and how long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,24 +98,10 @@ impl MemoryPlan {
         Self { lifetimes, starts, values: all }
     }
 
-    /// Bytes of all results that live at one time, at most: what no plan can go below.
-    pub fn live_bytes(&self) -> u64 {
-        let alive = |event: usize| {
-            let alive = |l: &&Lifetime| l.made <= event && event < l.dropped;
-            self.lifetimes.iter().filter(alive).map(|l| padded(l.values)).sum::<usize>()
-        };
-        let most = self.lifetimes.iter().map(|l| alive(l.made)).max().unwrap_or(0);
-        most as u64 * size_of::<f32>() as u64
-    }
-
     /// Bytes of the block that holds all results.
     pub fn bytes(&self) -> u64 {
         self.values as u64 * size_of::<f32>() as u64
     }
-}
-
-fn padded(values: usize) -> usize {
-    values.next_multiple_of(ALIGNMENT)
 }
 
 /// Where a pass's results go.
@@ -148,9 +131,13 @@ impl Workspace {
         Self { poisoned: true, ..Self::default() }
     }
 
-    /// Runs `pass` twice: for its shapes, and by the plan that follows from them. What it returns the
-    /// second time must not hold on to results.
-    pub(crate) fn planned<T>(&mut self, mut pass: impl FnMut(&mut Self) -> T) -> T {
+    /// Runs `pass` twice: for its shapes, and by the plan that follows from them. `take` copies what is
+    /// wanted out of what the second came to, as the next pass uses the memory again.
+    pub(crate) fn planned<T, R>(
+        &mut self,
+        mut pass: impl FnMut(&mut Self) -> T,
+        take: impl FnOnce(T) -> R,
+    ) -> R {
         self.trace(|workspace| {
             pass(workspace);
         });
@@ -166,7 +153,7 @@ impl Workspace {
         self.mode = Mode::Planned(0);
         let result = pass(self);
         self.mode = Mode::Heap;
-        result
+        take(result)
     }
 
     /// What `pass` would take.

@@ -9,7 +9,7 @@ use fcmae_kernels::{Gradients, gelu};
 use super::Operation;
 use crate::config::{GrnAggregation, GrnConfig, GrnNormalization};
 use crate::parameters::Parameter;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// GRN's parameters and form.

@@ -8,7 +8,7 @@ use fcmae_kernels::block::{self as kernel, Kept, PerWeight, Prepared};
 
 use super::Operation;
 use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// A block's weights.

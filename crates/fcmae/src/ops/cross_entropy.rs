@@ -3,7 +3,7 @@
 use fcmae_kernels::cross_entropy as kernel;
 
 use super::Operation;
-use crate::tape::Pass;
+use crate::tape::{Fill, Pass};
 use crate::tensor::Tensor;
 
 /// `logits [N, K]` and as many target probabilities to `[1]`. On a tape it starts the backward pass at

@@ -5,7 +5,7 @@ use fcmae_kernels::{Sites, depthwise as kernel};
 
 use super::Operation;
 use crate::parameters::Parameter;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// `x [N, S, C]` at `sites`, `weight [C, 1, 7, 7]`, `bias [C]`, to `[N, S, C]`.

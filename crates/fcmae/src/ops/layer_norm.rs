@@ -5,7 +5,7 @@ use fcmae_kernels::{Gradients, layer_norm as kernel};
 
 use super::Operation;
 use crate::parameters::Parameter;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// `x [.., C]`, `gamma [C]`, `beta [C]`, to `[.., C]`.

@@ -1,11 +1,11 @@
 //! A linear layer, `x·Wᵀ + b`; with V1's layer scale, `scale · (x·Wᵀ + b)`, computed as
 //! `x·(scale·W)ᵀ + scale·b`, which spares a pass over the features.
 
-use fcmae_kernels::{KernelError, adamw, linear as kernel, rows};
+use fcmae_kernels::{adamw, linear as kernel, rows};
 
 use super::Operation;
-use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Pass};
+use crate::parameters::Parameter;
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// The parameters of a linear layer.
@@ -23,10 +23,12 @@ pub struct Affine {
 pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
     let (inputs, outputs) = (x.shape().last(), affine.bias.shape().last());
     let operation = Operation::Linear;
-    let scaled = affine.scale.map(|scale| Scaled::new(pass, affine, scale));
+    let scaled = affine
+        .scale
+        .map(|scale| [affine.weight, affine.bias].map(|of| scaled(pass, operation, of, scale)));
     let out = pass.fill(operation, x.shape().with_last(outputs), |weights, out| {
         let (weight, bias) = match &scaled {
-            Some(Scaled { weight, bias }) => (weight.values(), bias.values()),
+            Some([weight, bias]) => (weight.values(), bias.values()),
             None => (weights.get(affine.weight), weights.get(affine.bias)),
         };
         kernel::forward(x.values(), weight, Some(bias), inputs, out)
@@ -35,33 +37,17 @@ pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
     pass.record(out, &[&x], &parameters, || Box::new(Linear { x: x.clone(), affine }))
 }
 
-/// Weight and bias times the layer scale.
-struct Scaled {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Scaled {
-    fn new(pass: &mut Pass<'_>, affine: Affine, scale: Parameter) -> Self {
-        let weight = pass.fill(Operation::Linear, affine.weight.shape(), |weights, out| {
-            scaled(weights, affine.weight, scale, out)
-        });
-        let bias = pass.fill(Operation::Linear, affine.bias.shape(), |weights, out| {
-            scaled(weights, affine.bias, scale, out)
-        });
-        Self { weight, bias }
-    }
-}
-
 /// A row of `parameter [O, ..]` for each value of `scale [O]`, times it.
 fn scaled(
-    weights: &Arena,
+    pass: &mut impl Fill,
+    operation: Operation,
     parameter: Parameter,
     scale: Parameter,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
+) -> Tensor {
     let width = parameter.shape().count() / scale.shape().count();
-    rows::scale(weights.get(parameter), width, weights.get(scale), out)
+    pass.fill(operation, parameter.shape(), |weights, out| {
+        rows::scale(weights.get(parameter), width, weights.get(scale), out)
+    })
 }
 
 #[derive(Debug)]
@@ -107,9 +93,7 @@ impl Backward for Linear {
         );
         drop((by_weight, by_bias));
         back.operand(x.node(), |back| {
-            let scaled = back.fill(operation, weight.shape(), |weights, out| {
-                scaled(weights, weight, scale, out)
-            });
+            let scaled = scaled(back, operation, weight, scale);
             back.fill(operation, x.shape(), |_, out| {
                 kernel::backward_input(gradient.values(), scaled.values(), inputs, out)
             })

@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::parameters::Parameter;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
 /// The values of `parameter` in its own shape: a copy, which stays as it is when the parameter is

@@ -3,7 +3,7 @@
 use fcmae_kernels::pool as kernel;
 
 use super::Operation;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::{Node, Shape, Tensor};
 
 /// `x [N, S, C]` to `[N, C]`.

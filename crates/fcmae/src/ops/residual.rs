@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fcmae_kernels::residual as kernel;
 
 use super::Operation;
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::{Node, Tensor};
 
 /// `shortcut` and `branch` `[N, S, C]` to the same. The scale of an image is 0 where drop path drops

@@ -6,7 +6,7 @@ use fcmae_kernels::rows as kernel;
 
 use super::Operation;
 use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::{Node, Tensor};
 
 /// What fills rows that the matrix does not have.

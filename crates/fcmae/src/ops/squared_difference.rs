@@ -3,7 +3,7 @@
 use fcmae_kernels::rows as kernel;
 
 use super::Operation;
-use crate::tape::Pass;
+use crate::tape::{Fill, Pass};
 use crate::tensor::Tensor;
 
 /// `a` and `b` of one shape to `[1]`. On a tape it starts the backward pass at `a`; there is no

@@ -6,7 +6,7 @@ use fcmae_kernels::{Gradients, KernelError, layer_norm, linear};
 
 use super::Operation;
 use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Pass};
+use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::{Node, Shape, Tensor};
 
 /// Cuts `[P, H, W, C]` into windows of `k × k`: `[P, H/k, W/k, k·k·C]`, the values of a window in (row,
@@ -86,21 +86,11 @@ pub fn window_convolution(
     weight: Parameter,
     bias: Parameter,
 ) -> Tensor {
-    let ([count, height, width, channels], shape) = (x.dims(), weight.shape());
+    let ([_, height, width, channels], shape) = (x.dims(), weight.shape());
     let (outputs, k) = (shape[0], shape[3]);
-    let plane = Plane { height, width, channels };
-    let window = Window { norm, weight, outputs, k, plane };
-    let normed = norm.map(|norm| {
-        pass.fill(Operation::LayerNorm, x.shape(), |weights, out| norm.forward(weights, &x, out))
-    });
-    let windows = pass.fill(Operation::SpaceToDepth, window.rows(count), |_, out| {
-        let x = normed.as_ref().unwrap_or(&x);
-        kernel::space_to_depth(x.values(), plane, k, out)
-    });
-    drop(normed);
-    let matrix = pass.fill(Operation::WindowWeight, window.matrix(), |weights, out| {
-        window.lay_out(weights, out)
-    });
+    let window = Window { norm, weight, outputs, k, plane: Plane { height, width, channels } };
+    let windows = window.cut(pass, &x);
+    let matrix = window.matrix(pass);
     let shape = windows.shape().with_last(outputs);
     let out = pass.fill(Operation::Linear, shape, |weights, out| {
         let (matrix, bias) = (matrix.values(), Some(weights.get(bias)));
@@ -140,22 +130,24 @@ impl Window {
         [count, self.plane.height / self.k, self.plane.width / self.k, self.row()].into()
     }
 
-    fn matrix(&self) -> Shape {
+    fn matrix_shape(&self) -> Shape {
         [self.outputs, self.row()].into()
     }
 
-    /// `[O, I, k, k]` to `[O, k·k·I]`.
-    fn lay_out(&self, weights: &Arena, out: &mut [f32]) -> Result<(), KernelError> {
-        let taps = self.k * self.k;
-        kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, out)
+    /// The weight as a matrix, `[O, k·k·I]`.
+    fn matrix(&self, pass: &mut impl Fill) -> Tensor {
+        pass.fill(Operation::WindowWeight, self.matrix_shape(), |weights, out| {
+            let taps = self.k * self.k;
+            kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, out)
+        })
     }
 
-    /// As in the forward pass.
-    fn windows_again(&self, back: &mut Back<'_>, x: &Tensor) -> Tensor {
+    /// The windows of `x`, after its norm where there is one.
+    fn cut(&self, pass: &mut impl Fill, x: &Tensor) -> Tensor {
         let normed = self.norm.map(|norm| {
-            back.fill(Operation::LayerNorm, x.shape(), |weights, out| norm.forward(weights, x, out))
+            pass.fill(Operation::LayerNorm, x.shape(), |weights, out| norm.forward(weights, x, out))
         });
-        back.fill(Operation::SpaceToDepth, self.rows(x.shape()[0]), |_, out| {
+        pass.fill(Operation::SpaceToDepth, self.rows(x.shape()[0]), |_, out| {
             let x = normed.as_ref().unwrap_or(x);
             kernel::space_to_depth(x.values(), self.plane, self.k, out)
         })
@@ -172,10 +164,10 @@ struct WindowConvolution {
 impl Backward for WindowConvolution {
     fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
         let Self { x, window, bias } = *self;
-        let windows = window.windows_again(back, &x);
+        let windows = window.cut(back, &x);
         let [by_matrix] = back.fill_and_parameters(
             Operation::LinearBackward,
-            [window.matrix()],
+            [window.matrix_shape()],
             [bias],
             |_, [by_matrix], [by_bias]| {
                 let (windows, gradient) = (windows.values(), gradient.values());
@@ -193,9 +185,7 @@ impl Backward for WindowConvolution {
         if x.node().is_none() && window.norm.is_none() {
             return;
         }
-        let matrix = back.fill(Operation::WindowWeight, window.matrix(), |weights, out| {
-            window.lay_out(weights, out)
-        });
+        let matrix = window.matrix(back);
         let by_windows = back.fill(Operation::LinearBackward, shape, |_, out| {
             linear::backward_input(gradient.values(), matrix.values(), window.row(), out)
         });

@@ -30,6 +30,8 @@ pub struct AdamW {
 /// What became of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
+    /// Mean loss over the update's images.
+    pub loss: f32,
     /// The norm of all gradients together.
     pub norm: f64,
     /// Whether the weights were changed. They are not where the loss or the norm is no number.
@@ -83,12 +85,12 @@ impl AdamW {
         let norm = gradients.norm();
         if !(loss.is_finite() && norm.is_finite()) {
             self.held = self.on_nan == OnNan::Stop;
-            return Outcome { norm, made: false };
+            return Outcome { loss, norm, made: false };
         }
         if !self.held {
             self.update(weights, gradients, norm, lr, scale, averaging);
         }
-        Outcome { norm, made: !self.held }
+        Outcome { loss, norm, made: !self.held }
     }
 
     fn update(
@@ -130,6 +132,11 @@ impl AdamW {
             let state = kernel::State { param, first, second, average };
             kernel::adamw(state, gradient, &settings).expect("arenas of one layout");
         }
+    }
+
+    /// Updates made, or passed over.
+    pub fn updates(&self) -> u64 {
+        self.updates
     }
 
     /// The moments, as `first.NAME` and `second.NAME`.

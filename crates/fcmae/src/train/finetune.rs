@@ -192,10 +192,10 @@ pub fn finetune(
                 break 'training;
             }
         }
-        let attempt = learner.update(plan.lr(learner.updates()), |name| layers.scale(name));
+        let outcome = learner.update(plan.lr(learner.updates()), |name| layers.scale(name));
         let step = learner.updates();
-        session.attempted(attempt, &mut batches, step)?;
-        session.report(step, attempt, images, since)?;
+        session.attempted(outcome, &mut batches, step)?;
+        session.report(step, outcome, images, since)?;
         session.list_skipped(batches.skipped())?;
 
         if let Some(held_out) = &mut held_out

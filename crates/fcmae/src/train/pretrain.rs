@@ -114,12 +114,12 @@ pub fn pretrain(
                 break 'training;
             }
         }
-        let attempt = learner.update(plan.lr(learner.updates()), |_| 1.0);
+        let outcome = learner.update(plan.lr(learner.updates()), |_| 1.0);
         let step = learner.updates();
-        session.attempted(attempt, &mut batches, step)?;
+        session.attempted(outcome, &mut batches, step)?;
 
-        losses.push(attempt.loss);
-        session.report(step, attempt, images, since)?;
+        losses.push(outcome.loss);
+        session.report(step, outcome, images, since)?;
         session.list_skipped(batches.skipped())?;
         if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
             let sheet = reconstructions(learner.averaged(), config, &description, &folder)?;

@@ -15,11 +15,12 @@ use serde_json::json;
 use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
-use super::step::{Attempt, Learner, Restore};
+use super::step::{Learner, Restore};
 use crate::config::{OnNan, SaveConfig, Settings, from_recipe};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
+use crate::optim::Outcome;
 use crate::picture;
 use crate::tensor::Tensor;
 use crate::weights::Description;
@@ -263,7 +264,7 @@ impl<'a> Session<'a> {
     pub(super) fn report(
         &mut self,
         step: u64,
-        Attempt { loss, grad_norm, .. }: Attempt,
+        Outcome { loss, norm: grad_norm, .. }: Outcome,
         images: usize,
         since: Instant,
     ) -> Result<()> {
@@ -326,23 +327,23 @@ impl<'a> Session<'a> {
     /// [`Error::Diverged`] where they don't.
     pub(super) fn attempted(
         &mut self,
-        attempt: Attempt,
+        outcome: Outcome,
         batches: &mut Loader,
         step: u64,
     ) -> Result<()> {
-        let Attempt { loss, grad_norm, made } = attempt;
+        let Outcome { loss, norm, made } = outcome;
         if made {
             self.passed_over = 0;
             return Ok(());
         }
-        let (kept, indices) = self.keep_batches(attempt, batches, step - 1)?;
+        let (kept, indices) = self.keep_batches(outcome, batches, step - 1)?;
         let files = names(batches, &indices);
         if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
-            return Err(Error::Diverged { loss, norm: grad_norm, kept, step, files });
+            return Err(Error::Diverged { loss, norm, kept, step, files });
         }
         self.passed_over += 1;
         self.note(&format!(
-            "step {step}: loss {loss}, gradient's norm {grad_norm}; the update is passed over, and its \
+            "step {step}: loss {loss}, gradient's norm {norm}; the update is passed over, and its \
              pictures are in {}",
             kept.display()
         ))
@@ -352,7 +353,7 @@ impl<'a> Session<'a> {
     /// which gives the same ones: none has to be held until the step is over.
     fn keep_batches(
         &mut self,
-        Attempt { loss, grad_norm, .. }: Attempt,
+        Outcome { loss, norm: grad_norm, .. }: Outcome,
         batches: &mut Loader,
         step: u64,
     ) -> Result<(PathBuf, Vec<u32>)> {

@@ -9,7 +9,7 @@ use crate::config::OptimConfig;
 use crate::error::Error;
 use crate::network::Network;
 use crate::optim::adamw::Averaging;
-use crate::optim::{AdamW, Gradients};
+use crate::optim::{AdamW, Gradients, Outcome};
 use crate::parameters::{Arena, Layout, Names};
 use crate::tape::{Pass, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -26,7 +26,6 @@ pub struct Learner<M> {
     workspace: Workspace,
     /// Of the batches since the last update.
     loss: f32,
-    updates: u64,
 }
 
 /// The moving average of the weights.
@@ -34,17 +33,6 @@ pub struct Learner<M> {
 struct Average {
     weights: Arena,
     decay: f64,
-}
-
-/// What an update found.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt {
-    /// Mean loss over its images.
-    pub loss: f32,
-    /// The norm of all gradients together.
-    pub grad_norm: f64,
-    /// Whether the weights were changed. They are not where either is no number.
-    pub made: bool,
 }
 
 /// Why a checkpoint cannot be taken up.
@@ -64,7 +52,6 @@ impl<M> Learner<M> {
             trained: vec![true; layout.len()].into(),
             workspace: Workspace::default(),
             loss: 0.0,
-            updates: 0,
             network,
         }
     }
@@ -95,16 +82,19 @@ impl<M> Learner<M> {
     pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
         let Self { network, gradients, trained, workspace, .. } = self;
         let (module, weights) = (network.module(), network.weights());
-        let found = workspace.planned(|workspace| {
-            let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
-            forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
-        });
+        let found = workspace.planned(
+            |workspace| {
+                let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
+                forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
+            },
+            |loss| loss.values()[0],
+        );
         self.loss += found / parts as f32;
         found
     }
 
     /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
-    pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Attempt {
+    pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Outcome {
         let averaging = self
             .average
             .as_mut()
@@ -113,8 +103,7 @@ impl<M> Learner<M> {
         let loss = std::mem::take(&mut self.loss);
         let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging);
         self.gradients.clear();
-        self.updates += 1;
-        Attempt { loss, grad_norm: outcome.norm, made: outcome.made }
+        outcome
     }
 
     /// The network as it is.
@@ -134,7 +123,7 @@ impl<M> Learner<M> {
 
     /// Updates made, or passed over.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.optimizer.updates()
     }
 
     /// All that a checkpoint holds.
@@ -161,7 +150,6 @@ impl<M> Learner<M> {
         if let Some(Average { weights, .. }) = &mut self.average {
             weights.load(of("ema")?).map_err(Restore::Mismatch)?;
         }
-        self.updates = updates;
         Ok(())
     }
 }
@@ -173,12 +161,10 @@ fn forward_backward(
     mut tape: Tape,
     gradients: &mut Gradients,
     loss: impl FnOnce(&mut Pass<'_>) -> Tensor,
-) -> f32 {
+) -> Tensor {
     let loss = loss(&mut Pass::training(weights, workspace, &mut tape));
-    let found = if workspace.is_tracing() { 0.0 } else { loss.values()[0] };
-    drop(loss);
     tape.backward(weights, workspace, gradients);
-    found
+    loss
 }
 
 /// The memory that results take where the gradients of `images` are computed, the images included. Where

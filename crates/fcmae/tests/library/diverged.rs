@@ -85,8 +85,7 @@ fn a_learner_passes_over_the_whole_update() {
     let broken = Tensor::new(broken, sound.dims::<4>());
     let targets = smoothed(&[0, 2], 3, 0.1);
     for on_nan in [OnNan::Stop, OnNan::Skip] {
-        let mut network = Network::new(|names| Classifier::new(names, &model, 3));
-        fill::weights(network.weights_mut());
+        let network = fill::network(|names| Classifier::new(names, &model, 3));
         let config = OptimConfig { on_nan, ..PretrainConfig::default().optim };
         let mut learner = Learner::new(network, &config).averaging(0.9);
         let mut update = |images: [&Tensor; 2]| {
@@ -107,7 +106,7 @@ fn a_learner_passes_over_the_whole_update() {
         assert!(after == before, "{on_nan:?}: something changed");
         assert_eq!(updates, 2);
         let (attempt, after, updates) = update([&sound, &sound]);
-        assert!(attempt.loss.is_finite() && attempt.grad_norm.is_finite());
+        assert!(attempt.loss.is_finite() && attempt.norm.is_finite());
         assert_eq!((attempt.made, after != before), (on_nan == OnNan::Skip, attempt.made));
         assert_eq!(updates, 3);
     }

@@ -65,7 +65,7 @@ fn train<M>(
         }
         let attempt = learner.update(1e-3, |_| 1.0);
         assert!(attempt.made);
-        numbers.extend([attempt.loss, attempt.grad_norm as f32]);
+        numbers.extend([attempt.loss, attempt.norm as f32]);
     }
     assert!(numbers.iter().all(|number| number.is_finite()), "{numbers:?}");
     (numbers, bits)

@@ -99,7 +99,7 @@ fn norm_by_hand(gradients: &[Vec<f32>]) -> f64 {
 pub(super) fn the_norm_is_that_of_all_gradients() {
     let mut learner = learner();
     let by_hand = norm_by_hand(&gradients(&learner));
-    let found = learner.update(0.0, |_| 1.0).grad_norm;
+    let found = learner.update(0.0, |_| 1.0).norm;
     assert!((found / by_hand - 1.0).abs() < 1e-6, "{found}, not {by_hand}");
 
     // Adam's first step hardly depends on the gradient's scale: the moments tell.
