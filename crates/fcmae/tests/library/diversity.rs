@@ -3,7 +3,6 @@
 use fcmae::config::{BlockKind, ModelConfig};
 use fcmae::diversity::distances;
 use fcmae::model::Encoder;
-use fcmae::network::Network;
 use fcmae::tensor::Tensor;
 use serde::Deserialize;
 
@@ -34,8 +33,7 @@ fn distances_equal_numpys() {
 fn hidden_features_are_those_of_the_forward_pass() {
     for block in [BlockKind::V1, BlockKind::V2] {
         let config = ModelConfig { block, ..ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]) };
-        let mut network = Network::new(|names| Encoder::new(names, &config));
-        fill::weights(network.weights_mut());
+        let network = fill::network(|names| Encoder::new(names, &config));
         let images = fill::images([2, 32, 64, 3]);
         let mut seen = Vec::new();
         let features = network.observe(|encoder, pass| {

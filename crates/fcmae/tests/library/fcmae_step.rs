@@ -52,10 +52,7 @@ impl Case {
             ..ModelConfig::custom(self.depths, self.widths)
         };
         let decoder = DecoderConfig { width: self.decoder_width, depth: self.decoder_depth };
-        let mut network =
-            Network::new(|names| Autoencoder::new(names, &config, &decoder).encoding(self.encoder));
-        fill::weights(network.weights_mut());
-        network
+        fill::network(|names| Autoencoder::new(names, &config, &decoder).encoding(self.encoder))
     }
 
     fn images(&self) -> Tensor {

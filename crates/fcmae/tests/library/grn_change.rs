@@ -28,9 +28,7 @@ fn model(block: BlockKind) -> ModelConfig {
 
 fn classifier(block: BlockKind) -> Network<Classifier> {
     let classes = pictures::CLASSES.len();
-    let mut network = Network::new(|names| Classifier::new(names, &model(block), classes));
-    fill::weights(network.weights_mut());
-    network
+    fill::network(|names| Classifier::new(names, &model(block), classes))
 }
 
 /// A folder with the filled classifier of this block.

@@ -33,9 +33,7 @@ fn grey() -> ModelConfig {
 }
 
 fn classifier(model: &ModelConfig) -> Network<Classifier> {
-    let mut network = Network::new(|names| Classifier::new(names, model, CLASSES));
-    fill::weights(network.weights_mut());
-    network
+    fill::network(|names| Classifier::new(names, model, CLASSES))
 }
 
 fn described(model: &ModelConfig, image_size: [usize; 2]) -> Description {
@@ -152,8 +150,7 @@ fn embeddings_are_pooled_and_normed() {
 fn embeddings_of_a_pretrained_encoder_are_pooled_alone() {
     let model = small();
     let decoder = DecoderConfig { width: 8, depth: 1 };
-    let mut network = Network::new(|names| Autoencoder::new(names, &model, &decoder));
-    fill::weights(network.weights_mut());
+    let network = fill::network(|names| Autoencoder::new(names, &model, &decoder));
     let description = Description { classes: Vec::new(), ..described(&model, [64, 64]) };
     let tensors = network.to_named();
     let runtime = exported(&tensors, &description, &EMBEDDINGS);

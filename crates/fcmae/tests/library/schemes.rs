@@ -7,7 +7,6 @@ use fcmae::config::{BlockKind, DecoderConfig, ModelConfig};
 use fcmae::export::{self, ExportFormat};
 use fcmae::inspect::inspect;
 use fcmae::model::Classifier;
-use fcmae::network::Network;
 use fcmae::weights::Weights;
 use fcmae::weights::names::Scheme;
 use fcmae_store::{NamedTensors, safetensors};
@@ -26,8 +25,7 @@ fn model(block: BlockKind) -> ModelConfig {
 
 /// Every parameter as the fill rule has it.
 fn classifier(block: BlockKind) -> NamedTensors {
-    let mut network = Network::new(|names| Classifier::new(names, &model(block), 3));
-    fill::weights(network.weights_mut());
+    let network = fill::network(|names| Classifier::new(names, &model(block), 3));
     network.to_named()
 }
 
@@ -56,9 +54,7 @@ fn the_authors_sparse_checkpoint_is_the_dense_network_and_its_decoder() {
     assert_eq!(sparse.scheme, Scheme::AuthorsSparse);
     let config = DecoderConfig { width: 4, depth: 1 };
     assert_eq!(sparse.description.decoder.as_ref().unwrap().0, config);
-    let mut expected =
-        Network::new(|names| Autoencoder::new(names, &model(BlockKind::V2), &config));
-    fill::weights(expected.weights_mut());
+    let expected = fill::network(|names| Autoencoder::new(names, &model(BlockKind::V2), &config));
     assert_eq!(sparse.tensors, expected.to_named());
     sparse.autoencoder().unwrap();
 }

@@ -2,7 +2,6 @@
 
 use fcmae::config::{BlockKind, ModelConfig, Size};
 use fcmae::model::Classifier;
-use fcmae::network::Network;
 use fcmae::ops;
 use fcmae::tensor::Tensor;
 use serde::Deserialize;
@@ -53,8 +52,7 @@ fn stages_embedding_and_logits_equal_timms() {
     for case in fixture::<Fixture>("timm_dense.json").cases {
         let about = format!("{} at {}×{}", case.model, case.height, case.width);
         let config = config(&case.model);
-        let mut network = Network::new(|names| Classifier::new(names, &config, 1000));
-        fill::weights(network.weights_mut());
+        let network = fill::network(|names| Classifier::new(names, &config, 1000));
         assert_eq!(network.layout().count(), case.parameters, "{about}");
 
         let images = fill::images([case.batch, case.height, case.width, 3]);

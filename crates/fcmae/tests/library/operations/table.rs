@@ -6,7 +6,8 @@ use fcmae::mask::Mask;
 use fcmae::model::layers::{Depthwise, LayerNorm, Linear};
 use fcmae::model::{Block, Mlp};
 use fcmae::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Operation};
-use fcmae::tensor::Shape;
+use fcmae::tape::Pass;
+use fcmae::tensor::{Shape, Tensor};
 use fcmae_kernels::Sites;
 use fcmae_oracle::{Var, network as oracle};
 
@@ -337,12 +338,7 @@ const WINDOWS: [([usize; 4], usize); 3] = [([2, 4, 6, 5], 2), ([1, 8, 4, 3], 4),
 
 fn space_to_depth() -> Vec<Case> {
     let case = |(shape, k)| {
-        Case::new(
-            format!("space to depth of {shape:?} by {k}"),
-            ([x(shape, 1.0)], []),
-            move |pass, [x], []| ops::space_to_depth(pass, x, k),
-            move |[x], []| oracle::space_to_depth(x, k),
-        )
+        rearrangement("space to depth", shape, k, ops::space_to_depth, oracle::space_to_depth)
     };
     WINDOWS.map(case).into()
 }
@@ -350,14 +346,24 @@ fn space_to_depth() -> Vec<Case> {
 fn depth_to_space() -> Vec<Case> {
     let case = |([count, height, width, channels], k): ([usize; 4], usize)| {
         let shape = [count, height / k, width / k, k * k * channels];
-        Case::new(
-            format!("depth to space of {shape:?} by {k}"),
-            ([x(shape, 1.0)], []),
-            move |pass, [x], []| ops::depth_to_space(pass, x, k),
-            move |[x], []| oracle::depth_to_space(x, k),
-        )
+        rearrangement("depth to space", shape, k, ops::depth_to_space, oracle::depth_to_space)
     };
     WINDOWS.map(case).into()
+}
+
+fn rearrangement(
+    about: &str,
+    shape: [usize; 4],
+    k: usize,
+    ours: fn(&mut Pass<'_>, Tensor, usize) -> Tensor,
+    theirs: fn(&Var, usize) -> Var,
+) -> Case {
+    Case::new(
+        format!("{about} of {shape:?} by {k}"),
+        ([x(shape, 1.0)], []),
+        move |pass, [x], []| ours(pass, x, k),
+        move |[x], []| theirs(x, k),
+    )
 }
 
 fn window_convolution() -> Vec<Case> {
