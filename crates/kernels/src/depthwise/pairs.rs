@@ -43,19 +43,12 @@ impl Pairs {
             let (top, left) = place(patch);
             // Patches that have a site within reach, and where they start in the window of this
             // patch's first site.
-            let near: Vec<(usize, usize, usize)> = visible
-                .iter()
-                .enumerate()
-                .filter_map(|(index, &other)| {
-                    let (y, x) = place(other);
-                    let (y, x) = (y + PAD + side, x + PAD + side);
-                    let (y, x) = (y.checked_sub(top + 1)?, x.checked_sub(left + 1)?);
+            let near: Vec<(usize, usize, usize)> = within_reach(patches, visible, patch)
+                .map(|index| {
+                    let (y, x) = place(visible[index]);
                     // Shifted by side − 1, so that nothing within reach is negative.
-                    (y < SIDE + 2 * side - 2 && x < SIDE + 2 * side - 2).then_some((
-                        index * side * side,
-                        y,
-                        x,
-                    ))
+                    let shift = PAD + side - 1;
+                    (index * side * side, y + shift - top, x + shift - left)
                 })
                 .collect();
             for (row, col) in (0..side * side).map(|site| (site / side, site % side)) {
@@ -81,6 +74,27 @@ impl Pairs {
     fn of_site(&self, site: usize) -> &[Neighbour] {
         &self.neighbours[self.starts[site]..self.starts[site + 1]]
     }
+}
+
+/// The places in `visible` of the patches that have a site within reach of a site of `patch`, ascending.
+///
+/// They are searched for in the rows of patches around it, so that the work grows with the patches alone
+/// and not with their square.
+fn within_reach<'a>(
+    patches: &Patches,
+    visible: &'a [u32],
+    patch: u32,
+) -> impl Iterator<Item = usize> + use<'a> {
+    let Patches { rows, cols, side, .. } = *patches;
+    let (row, col) = (patch as usize / cols, patch as usize % cols);
+    // Of two patches d apart, the nearest sites are (d − 1) · side + 1 apart.
+    let reach = (PAD - 1) / side + 1;
+    let columns = col.saturating_sub(reach)..=(col + reach).min(cols - 1);
+    (row.saturating_sub(reach)..=(row + reach).min(rows - 1)).flat_map(move |row| {
+        let place =
+            |col: usize| visible.partition_point(|&other| (other as usize) < row * cols + col);
+        place(*columns.start())..place(*columns.end() + 1)
+    })
 }
 
 /// Computes some sites of an image into `out`, which holds those only.
@@ -161,5 +175,42 @@ fn sums<S: Simd, const B: usize>(
             None => sum,
         };
         simd.store_at(sum, out, start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The places of the patches that are within reach of `patch`, by looking at every site of every patch.
+    fn naive(patches: &Patches, visible: &[u32], patch: u32) -> Vec<usize> {
+        let Patches { cols, side, .. } = *patches;
+        let sites = |patch: u32| {
+            let (row, col) = (patch as usize / cols, patch as usize % cols);
+            (0..side * side).map(move |site| (row * side + site / side, col * side + site % side))
+        };
+        let near = |other: u32| {
+            sites(patch).any(|(y, x)| {
+                sites(other).any(|(v, u)| y.abs_diff(v) <= PAD && x.abs_diff(u) <= PAD)
+            })
+        };
+        (0..visible.len()).filter(|&index| near(visible[index])).collect()
+    }
+
+    #[test]
+    fn the_patches_within_reach_are_those_of_the_naive_search() {
+        for (rows, cols) in [(1, 1), (1, 9), (9, 1), (7, 7), (5, 11)] {
+            for (side, keep) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 5)] {
+                let all = 0..(rows * cols) as u32;
+                let visible: Vec<u32> = all.filter(|patch| patch * 7 % 11 % keep == 0).collect();
+                let patches = Patches::new(rows, cols, side, visible.len(), visible).unwrap();
+                let visible = patches.of_image(0);
+                for &patch in visible {
+                    let found: Vec<usize> = within_reach(&patches, visible, patch).collect();
+                    assert_eq!(found, naive(&patches, visible, patch), "{patches:?} {patch}");
+                }
+            }
+        }
     }
 }
