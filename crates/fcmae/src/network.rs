@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use fcmae_kernels::block;
+use fcmae_kernels::{block, linear};
 use fcmae_store::{Mismatch, NamedTensors};
 
 use crate::ops::BlockWeights;
-use crate::parameters::{Arena, Layout, Names};
+use crate::parameters::{Arena, Layout, Names, Parameter};
 use crate::tape::Pass;
 use crate::tensor::{Shape, Tensor};
 use crate::workspace::{MemoryPlan, Workspace};
@@ -163,6 +163,9 @@ pub(crate) fn plan<M>(
 pub(crate) struct Prepared {
     /// At the number of a block's first parameter.
     blocks: Box<[OnceLock<PreparedBlock>]>,
+    /// At the number of a weight: of a linear layer `[O, I]`, or of a convolution whose windows are rows
+    /// `[O, I, k, k]`; their shapes tell them apart.
+    linears: Box<[OnceLock<linear::Prepared>]>,
 }
 
 struct PreparedBlock {
@@ -172,12 +175,13 @@ struct PreparedBlock {
 
 impl Prepared {
     fn new(layout: &Layout) -> Self {
-        Self { blocks: (0..layout.len()).map(|_| OnceLock::new()).collect() }
+        Self { blocks: places(layout), linears: places(layout) }
     }
 
     /// Drops all layouts.
     fn clear(&mut self) {
         self.blocks.iter_mut().for_each(|place| drop(place.take()));
+        self.linears.iter_mut().for_each(|place| drop(place.take()));
     }
 
     /// The layout of a block's weights; `None` where that of another block lies in its place, which
@@ -196,6 +200,26 @@ impl Prepared {
         });
         (found.weights == *weights).then_some(&found.layout)
     }
+
+    /// The layout of a linear layer's weight, without layer scale, in the one order that its layer reads
+    /// it in.
+    pub(crate) fn linear(
+        &self,
+        weight: Parameter,
+        prepare: impl FnOnce() -> linear::Prepared,
+    ) -> &linear::Prepared {
+        let place = &self.linears[weight.number()];
+        place.get().unwrap_or_else(|| {
+            // As a block's.
+            let made = prepare().kept();
+            place.get_or_init(|| made)
+        })
+    }
+}
+
+/// An empty place for each parameter.
+fn places<T>(layout: &Layout) -> Box<[OnceLock<T>]> {
+    (0..layout.len()).map(|_| OnceLock::new()).collect()
 }
 
 impl fmt::Debug for Prepared {
