@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::plots::Chart;
 use fcmae::reconstruct::sheet;
@@ -248,7 +249,12 @@ fn reconstruct(files: &Files) -> Result<()> {
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count))).collect();
-    let sheet = sheet(&fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED)?)?;
+    let sheet = sheet(&fcmae::reconstruct::reconstruct(
+        &files.pretraining,
+        &shown,
+        SPLIT_SEED,
+        Device::Cpu,
+    )?)?;
     output::write_png(&files.reconstruction, &sheet)
 }
 
@@ -275,10 +281,10 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let evaluator = Evaluator::open(&run)?;
+    let evaluator = Evaluator::open(&run, Device::Cpu)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
-    keep_in_run(&run, &evaluation, &test, &evaluator.description)?;
+    keep_in_run(&run, &evaluation, &test, evaluator.description())?;
     let right = evaluation.right(&test);
     Ok(Labelled { curve, pictures, evaluation, right })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use fcmae::device::Device;
 use fcmae::diversity::{diversity, to_csv, to_svg};
 use fcmae_data::source::printable;
 
@@ -19,7 +20,7 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for weights in &args.weights {
         let name = printable(weights);
         output::note(&format!("diversity  {name}"));
-        nets.push((name, diversity(weights, &args.data, args.images.get())?));
+        nets.push((name, diversity(weights, &args.data, args.images.get(), Device::Cpu)?));
     }
     if files.is_empty() {
         return output::print(&to_csv(&nets));

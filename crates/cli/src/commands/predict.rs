@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use fcmae::device::Device;
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
 use fcmae_report::csv_field;
@@ -16,12 +17,12 @@ use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let files = pictures::files(&args.images)?;
-    let predictor = Predictor::open(&args.weights.weights)?;
+    let predictor = Predictor::open(&args.weights.weights, Device::Cpu)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
-    for file in &files {
-        let guesses =
-            predictor.predict(file, args.top.get()).map_err(|error| joined(&error.into()));
+    let predictions = predictor.predict_all(files.clone(), args.top.get())?;
+    for (file, guesses) in files.iter().zip(predictions) {
+        let guesses = guesses.map_err(|error| joined(&error.into()));
         output::print(&answers.next(file, &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;

@@ -1,6 +1,7 @@
 //! `fcmae reconstruct`.
 
 use anyhow::Result;
+use fcmae::device::Device;
 use fcmae::reconstruct::{reconstruct, sheet};
 use fcmae_data::source::printable;
 
@@ -19,7 +20,7 @@ pub(super) fn run(args: &Reconstruct) -> Result<()> {
         let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", files.len());
         return Err(Usage(text).into());
     }
-    let sheet = sheet(&reconstruct(&args.weights, &files, args.seed)?)?;
+    let sheet = sheet(&reconstruct(&args.weights, &files, args.seed, Device::Cpu)?)?;
     output::create_parent(&args.out)?;
     output::write_png(&args.out, &sheet)?;
     output::print(&format!("{}\n", printable(&args.out)))

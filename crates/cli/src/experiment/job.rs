@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use fcmae::config::OptimConfig;
+use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::machine::Machine;
 use fcmae::train::{Event, Flow, Start};
@@ -114,7 +115,7 @@ impl Places {
                 let since = Instant::now();
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
-                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures)?;
+                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures, Device::Cpu)?;
                 let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
                 if all.into_iter().any(|distance| !distance.is_finite()) {
                     outcome.failed = Some("the network's features are no numbers".to_owned());
@@ -205,7 +206,7 @@ fn resumes(run: &Path) -> Result<bool> {
 
 /// Tests a finished fine-tuning, and keeps what was found in its run.
 fn test(run: &Path, pictures: &[PathBuf], max_bad: f64) -> Result<Test> {
-    let evaluator = Evaluator::open(run)?;
+    let evaluator = Evaluator::open(run, Device::Cpu)?;
     let set = Arc::new(evaluator.labelled(pictures)?);
     let found = evaluator.evaluate(&set, BATCH)?;
     for skipped in &found.skipped {
@@ -220,7 +221,7 @@ fn test(run: &Path, pictures: &[PathBuf], max_bad: f64) -> Result<Test> {
             found.images + bad
         );
     }
-    keep_in_run(run, &found, &set, &evaluator.description)?;
+    keep_in_run(run, &found, &set, evaluator.description())?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {

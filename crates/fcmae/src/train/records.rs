@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
+use crate::infer::Preparation;
 use crate::machine::{self, Machine};
 use crate::picture;
-use crate::predict::Preparation;
 use crate::weights::Description;
 
 pub(super) const DATA: &str = "data.json";

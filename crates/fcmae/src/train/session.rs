@@ -472,7 +472,7 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
 }
 
 /// A batch's images as a tensor `[N, H, W, channels]`.
-pub(crate) fn images(batch: Batch) -> Tensor {
+pub(super) fn images(batch: Batch) -> Tensor {
     let shape = [batch.indices.len(), batch.height, batch.width, batch.channels];
     Tensor::new(batch.images, shape)
 }
