@@ -71,10 +71,8 @@ fn a_picture_has_the_same_logits_alone_in_a_batch_and_by_every_way_in() {
 
     assert_eq!(logits(&classifier, files.clone()), expected, "files");
     let bytes = |file: &PathBuf| std::fs::read(file).unwrap();
-    let encoded: Inputs = files
-        .iter()
-        .map(|file| Input::Bytes { name: file.clone(), bytes: bytes(file) })
-        .collect();
+    let encoded: Inputs =
+        files.iter().map(|file| Input::Bytes { name: file.clone(), bytes: bytes(file) }).collect();
     assert_eq!(logits(&classifier, encoded), expected, "bytes");
     let decoded: Inputs = files
         .iter()
