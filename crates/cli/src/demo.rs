@@ -18,7 +18,7 @@ use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::{Report as Page, Trials};
 
-use crate::args::Demo;
+use crate::args::{Demo, DeviceArg};
 use crate::output;
 use crate::progress::{Progress, duration};
 use report::{Comparison, Curve, Findings, Labelled};
@@ -91,6 +91,7 @@ const SCRATCH: &[&str] = &["optim.base_lr=1e-2"];
 const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
 
 pub(crate) fn run(args: &Demo) -> Result<()> {
+    args.device.choose()?;
     output::new_folder(&args.out)?;
     let began = Instant::now();
     let files = Files::under(&args.out);
@@ -103,8 +104,8 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     for seed in args.seeds() {
         comparisons.push(Comparison {
             seed,
-            pretrained: classify(&files, Some(&files.pretraining), seed, args.quick)?,
-            scratch: classify(&files, None, seed, args.quick)?,
+            pretrained: classify(&files, Some(&files.pretraining), seed, args)?,
+            scratch: classify(&files, None, seed, args)?,
         });
     }
     let findings = Findings::new(comparisons, args.quick);
@@ -216,8 +217,9 @@ impl Files {
     }
 }
 
-fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
-    let overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
+fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]], device: &DeviceArg) -> Result<T> {
+    let mut overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
+    overrides.extend(device.setting());
     Ok(from_recipe(Some(("the demo's recipe", recipe)), &overrides)?)
 }
 
@@ -225,7 +227,7 @@ fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
 fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
     let quick = if args.quick { QUICK } else { &[] };
     let seed = format!("seed={}", args.first_seed());
-    let config: PretrainConfig = settings(PRETRAIN, &[quick, &[seed.as_str()]])?;
+    let config: PretrainConfig = settings(PRETRAIN, &[quick, &[seed.as_str()]], &args.device)?;
     std::fs::create_dir_all(&files.runs)
         .with_context(|| format!("cannot create {}", printable(&files.runs)))?;
     let mut progress = Progress::new("pretrain");
@@ -253,11 +255,12 @@ fn reconstruct(files: &Files) -> Result<()> {
 }
 
 /// Trains a classifier with few labels, then tests it on the held-out emoji.
-fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Result<Labelled> {
+fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Result<Labelled> {
     let own = if weights.is_some() { &[] } else { SCRATCH };
-    let quick = if quick { QUICK } else { &[] };
+    let quick = if args.quick { QUICK } else { &[] };
     let seed_setting = format!("seed={seed}");
-    let config: FinetuneConfig = settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]])?;
+    let config: FinetuneConfig =
+        settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]], &args.device)?;
     let start = weights.map_or(Start::Scratch, Start::Weights);
     let run = files.classifier(weights.is_some(), seed);
     let label = if weights.is_some() { "finetune" } else { "scratch " };
@@ -290,11 +293,13 @@ mod tests {
 
     #[test]
     fn the_recipes_are_settings_of_one_net() {
+        let device = DeviceArg { device: Some("cpu".to_owned()) };
         for quick in [false, true] {
             let pretrain: PretrainConfig =
-                settings(PRETRAIN, &[if quick { QUICK } else { &[] }]).unwrap();
+                settings(PRETRAIN, &[if quick { QUICK } else { &[] }], &device).unwrap();
             let finetune: FinetuneConfig =
-                settings(FINETUNE, &[SCRATCH, if quick { QUICK } else { &[] }]).unwrap();
+                settings(FINETUNE, &[SCRATCH, if quick { QUICK } else { &[] }], &device).unwrap();
+            assert_eq!((pretrain.device.as_str(), finetune.device.as_str()), ("cpu", "cpu"));
             assert_eq!(pretrain.model, finetune.model);
             assert_eq!(pretrain.data.image_size, finetune.data.image_size);
         }

@@ -54,9 +54,14 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
             return Err(Usage(format!("{one} and {other} {text}")).into());
         }
     }
+    args.device.choose()?;
     let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let bench = Bench {
-        places: Places { runs: args.out.join("runs"), data: args.data.clone().unwrap_or(beside) },
+        places: Places {
+            runs: args.out.join("runs"),
+            data: args.data.clone().unwrap_or(beside),
+            device: args.device.device.clone(),
+        },
         results: args.results.clone().unwrap_or_else(|| args.out.join("results")),
         again: again(args),
     };
@@ -101,7 +106,7 @@ fn again(args: &Experiment) -> String {
             command += &format!(" {option} {}", output::quoted(path));
         }
     }
-    command
+    command + &args.device.again()
 }
 
 /// Where experiments are made.

@@ -15,6 +15,7 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for file in &files {
         output::refuse_existing(file, args.overwrite, "--out")?;
     }
+    output::note(&format!("device  {}", args.device.choose()?));
     let mut nets = Vec::new();
     for weights in &args.weights {
         let name = printable(weights);

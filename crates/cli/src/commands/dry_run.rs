@@ -38,8 +38,16 @@ fn beside(out: &Path) -> PathBuf {
 
 /// What the trial found, a line each.
 fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> Result<String> {
-    let Some(Started { steps, steps_per_epoch, epochs, parameters, pictures, held_out, .. }) =
-        trial.started
+    let Some(Started {
+        device,
+        steps,
+        steps_per_epoch,
+        epochs,
+        parameters,
+        pictures,
+        held_out,
+        ..
+    }) = trial.started
     else {
         return Ok("nothing was tried\n".to_owned());
     };
@@ -47,6 +55,7 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
     let memory = config.memory().map_err(fcmae::Error::from)?.with(optim.batch);
     let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
     let mut lines = vec![
+        ("device", device.to_string()),
         ("network", format!("{} parameters", grouped(parameters))),
         (
             "pictures",

@@ -22,6 +22,7 @@ const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
+    output::note(&format!("device  {}", args.device.choose()?));
     let evaluator = Evaluator::open(weights)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {

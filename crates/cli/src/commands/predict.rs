@@ -15,6 +15,7 @@ use crate::pictures;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
+    output::note(&format!("device  {}", args.device.choose()?));
     let files = pictures::files(&args.images)?;
     let predictor = Predictor::open(&args.weights.weights)?;
     let mut answers = Answers::new(args.format);

@@ -14,6 +14,7 @@ const MOST_PICTURES: usize = 100;
 
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_existing(&args.out, args.overwrite, "--out")?;
+    output::note(&format!("device  {}", args.device.choose()?));
     let files = pictures::files(&args.images)?;
     if files.len() > MOST_PICTURES {
         let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", files.len());

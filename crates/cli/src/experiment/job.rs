@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::config::OptimConfig;
+use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig};
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::machine::Machine;
 use fcmae::train::{Event, Flow, Start};
@@ -28,6 +28,8 @@ pub(super) struct Places {
     pub(super) runs: PathBuf,
     /// Folder of the pictures.
     pub(super) data: PathBuf,
+    /// What computes, over what recipes say. It is no part of what a job is: devices differ by rounding.
+    pub(super) device: Option<String>,
 }
 
 /// How a job ended.
@@ -40,6 +42,18 @@ pub(super) enum Ended {
 }
 
 impl Places {
+    /// A pre-training's settings, with the device.
+    pub(super) fn pretraining(&self, config: &PretrainConfig) -> PretrainConfig {
+        let device = self.device.as_ref().unwrap_or(&config.device).clone();
+        PretrainConfig { device, ..config.clone() }
+    }
+
+    /// A fine-tuning's settings, with the device.
+    pub(super) fn finetuning(&self, config: &FinetuneConfig) -> FinetuneConfig {
+        let device = self.device.as_ref().unwrap_or(&config.device).clone();
+        FinetuneConfig { device, ..config.clone() }
+    }
+
     /// The folder of a job's run.
     pub(super) fn run(&self, kind: Kind, key: &str) -> PathBuf {
         let kind = match kind {
@@ -81,7 +95,8 @@ impl Places {
         let mut outcome = Outcome::of(job);
         match &job.work {
             Work::Pretrain(config) => {
-                let ended = fcmae::train::pretrain(config, &data, &run, resumes(&run)?, observer);
+                let config = self.pretraining(config);
+                let ended = fcmae::train::pretrain(&config, &data, &run, resumes(&run)?, observer);
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {}
                     Training::Stopped(step) => return Ok(Ended::Stopped { step }),
@@ -90,10 +105,11 @@ impl Places {
                 outcome.measure(&run, &config.optim)?;
             }
             Work::Finetune { config, from } => {
+                let config = self.finetuning(config);
                 let start = from.as_ref().map(|key| self.run(Kind::Pretrain, key));
                 let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
                 let ended =
-                    fcmae::train::finetune(config, &data, start, &run, resumes(&run)?, observer);
+                    fcmae::train::finetune(&config, &data, start, &run, resumes(&run)?, observer);
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {
                         let pictures = self.pictures(&job.tested_on);

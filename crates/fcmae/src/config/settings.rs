@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use crate::device::Device;
 use crate::error::ConfigError;
 
 /// Settings of one kind of run: all keys exist in the default's TOML form, so that an unknown one
@@ -14,6 +15,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// # Errors
     /// A value that cannot be run, with the mend.
     fn resolve(self) -> Result<Self, ConfigError>;
+
+    /// The device that the settings ask for, which must be there.
+    ///
+    /// # Errors
+    /// As [`Device::choose`].
+    fn device(&self) -> Result<Device, ConfigError>;
 
     /// The settings as TOML, every key present.
     fn to_toml(&self) -> String {

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::records::DataSummary;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
-use crate::config::{DataConfig, FinetuneConfig, GrnChange};
+use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
 use crate::loss;
@@ -62,6 +62,7 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
+    let device = config.device()?;
     let pretrained = match start {
         Start::Scratch => None,
         Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
@@ -122,10 +123,11 @@ pub fn finetune(
     let restored = if resume { session.restore(&mut learner)? } else { None };
     let resumed = restored.is_some();
     let mut evaluations = restored.unwrap_or_default();
-    session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()))?;
+    session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()), device)?;
     session.record_split(&Split::new(&folder, &training, held_out.as_deref())?)?;
     session.list_skipped(unreadable)?;
     session.tell(Event::Started(&Started {
+        device,
         steps: plan.steps(),
         steps_per_epoch: plan.steps_per_epoch,
         epochs: plan.epochs,

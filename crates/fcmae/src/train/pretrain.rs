@@ -14,7 +14,7 @@ use super::records::DataSummary;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
 use crate::autoencoder::Autoencoder;
-use crate::config::PretrainConfig;
+use crate::config::{PretrainConfig, Settings};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::memory;
@@ -47,6 +47,7 @@ pub fn pretrain(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
+    let device = config.device()?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
     memory::check(config)?;
@@ -79,9 +80,10 @@ pub fn pretrain(
     init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
     let mut learner = Learner::new(network, &config.optim);
     let resumed = resume && session.restore(&mut learner)?.is_some();
-    session.describe(&DataSummary::of(&folder, &folder, None))?;
+    session.describe(&DataSummary::of(&folder, &folder, None), device)?;
     session.list_skipped(folder.skipped.clone())?;
     session.tell(Event::Started(&Started {
+        device,
         steps: plan.steps(),
         steps_per_epoch: plan.steps_per_epoch,
         epochs: plan.epochs,

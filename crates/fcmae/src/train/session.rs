@@ -17,6 +17,7 @@ use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
 use crate::config::{OnNan, SaveConfig, Settings, from_recipe};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
@@ -28,9 +29,11 @@ use crate::weights::Description;
 /// Whoever is told what happens, and may stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 
-/// Settings that may change between the parts of a resumed run: they change no number of it.
-const MAY_DIFFER: [&str; 5] = [
+/// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
+/// version and another device do, its last bits.
+const MAY_DIFFER: [&str; 6] = [
     "run.version",
+    "config.device",
     "config.data.workers",
     "config.data.cache_mib",
     "config.save",
@@ -401,9 +404,9 @@ impl<'a> Session<'a> {
     }
 
     /// Writes what the run is made of and on: `data.json` and `environment.json`.
-    pub(super) fn describe(&self, data: &DataSummary) -> Result<()> {
+    pub(super) fn describe(&self, data: &DataSummary, device: Device) -> Result<()> {
         records::write(self.path(), records::DATA, data)?;
-        records::write(self.path(), records::ENVIRONMENT, &Environment::here())
+        records::write(self.path(), records::ENVIRONMENT, &Environment::of(device))
     }
 
     /// Writes which picture is in which part: `split.csv`.
