@@ -37,6 +37,7 @@ use outcome::{Kind, Outcome};
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
+    args.device.choose()?;
     let entries = file::entries(&args.file)?;
     // All are read first: a mistake in the last one is told before the first one has run for days.
     let mut plans: Vec<(Plan, Part)> = entries
@@ -54,7 +55,6 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
             return Err(Usage(format!("{one} and {other} {text}")).into());
         }
     }
-    args.device.choose()?;
     let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let bench = Bench {
         places: Places {
