@@ -24,7 +24,7 @@ fn what_cannot_be_used_is_refused_before_any_work() {
         "evaluate --data nowhere --weights nothing",
         "predict nowhere --weights nothing",
         "reconstruct nowhere --weights nothing --out OUT",
-        "diversity --data nowhere --weights nothing --out OUT",
+        "diversity --data nowhere --weights nothing",
         "experiment nothing.toml --out OUT",
         "bench --work load --data nowhere",
     ] {
