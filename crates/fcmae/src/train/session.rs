@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fcmae_data::{Batch, ImageFolder, Loader, Skipped, Split};
+use fcmae_data::{Batch, ImageFolder, Loader, Skipped};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -12,7 +12,8 @@ use image::RgbImage;
 use serde::Serialize;
 use serde_json::json;
 
-use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
+use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+use super::pictures::Pictures;
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
@@ -400,15 +401,34 @@ impl<'a> Session<'a> {
         self.run.path()
     }
 
-    /// Writes what the run is made of and on: `data.json` and `environment.json`.
-    pub(super) fn describe(&self, data: &DataSummary) -> Result<()> {
-        records::write(self.path(), records::DATA, data)?;
-        records::write(self.path(), records::ENVIRONMENT, &Environment::here())
+    /// Writes what the run is made of and on (`data.json`, `environment.json`), lists pictures that
+    /// cannot be read, and tells that training begins.
+    pub(super) fn start<M>(
+        &mut self,
+        learner: &Learner<M>,
+        resumed: bool,
+        pictures: &Pictures,
+    ) -> Result<()> {
+        records::write(self.path(), records::DATA, &DataSummary::of(pictures))?;
+        records::write(self.path(), records::ENVIRONMENT, &Environment::here())?;
+        self.list_skipped(pictures.all.skipped.clone())?;
+        let Pictures { training, held_out, .. } = pictures;
+        self.tell(Event::Started(&Started {
+            steps: self.plan.steps(),
+            steps_per_epoch: self.plan.steps_per_epoch,
+            epochs: self.plan.epochs,
+            resumed_at: resumed.then_some(learner.updates()),
+            parameters: learner.network().layout().count(),
+            pictures: training.len(),
+            held_out: held_out.as_ref().map_or(0, |set| set.len()),
+            classes: training.classes.clone(),
+        }));
+        Ok(())
     }
 
     /// Writes which picture is in which part: `split.csv`.
-    pub(super) fn record_split(&self, split: &Split) -> Result<()> {
-        Ok(split.write(&self.path().join(records::SPLIT))?)
+    pub(super) fn record_split(&self, pictures: &Pictures) -> Result<()> {
+        Ok(pictures.split()?.write(&self.path().join(records::SPLIT))?)
     }
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
