@@ -110,12 +110,14 @@ pub fn finetune(
     let frozen = config.model.depths.iter().take(options.freeze).sum();
     let targets = Targets::new(&config, training);
     let about = about(&config, start, training.len());
-    let set = pictures.held_out.clone();
-    let set =
-        set.map(|set| EvaluationSet::new(set, &description, config.optim.batch)).transpose()?;
-    let so_far = restored.unwrap_or_default();
-    let mut held_out =
-        HeldOut { set, so_far, patience: options.patience, about: &about, last: None };
+    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch);
+    let mut held_out = HeldOut {
+        set: pictures.held_out.clone().map(evaluated).transpose()?,
+        so_far: restored.unwrap_or_default(),
+        patience: options.patience,
+        about: &about,
+        last: None,
+    };
     if held_out.so_far.due && held_out.evaluate(&mut session, &learner)? {
         session.save(&learner, held_out.so_far)?;
     }

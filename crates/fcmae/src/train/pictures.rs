@@ -29,13 +29,10 @@ impl Pictures {
     pub(super) fn labelled(data: &[PathBuf], config: &FinetuneConfig) -> Result<Self, DataError> {
         let all = Arc::new(ImageFolder::open_all(data, Labels::Required)?);
         let share = config.finetune.held_out;
-        let (training, held_out) = if share > 0.0 {
-            let (training, held_out) = all.split(share, config.seed)?;
-            (training, Some(Arc::new(held_out)))
-        } else {
-            (ImageFolder::clone(&all), None)
-        };
-        let training = Arc::new(training.take_labels(config.labels(), config.seed)?);
+        let parts = (share > 0.0).then(|| all.split(share, config.seed)).transpose()?;
+        let others = parts.as_ref().map_or(&*all, |(others, _)| others);
+        let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
+        let held_out = parts.map(|(_, held_out)| Arc::new(held_out));
         Ok(Self { all, training, held_out })
     }
 

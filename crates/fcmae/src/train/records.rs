@@ -46,7 +46,7 @@ struct ClassSummary {
 }
 
 impl DataSummary {
-    /// Of these.
+    /// What each picture is for.
     pub(super) fn of(Pictures { all, training, held_out }: &Pictures) -> Self {
         let in_training = training.class_counts();
         let held_out = held_out.as_deref();
