@@ -68,7 +68,6 @@ pub fn finetune(
     };
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
-
     memory::check(&config)?;
     let pictures = Pictures::labelled(data, &config)?;
     let training = &pictures.training;
