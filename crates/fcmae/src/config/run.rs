@@ -614,6 +614,14 @@ impl Settings for PretrainConfig {
     fn device(&self) -> Result<Device, ConfigError> {
         Device::choose(&self.device)
     }
+
+    fn optim(&self) -> &OptimConfig {
+        &self.optim
+    }
+
+    fn save(&self) -> &SaveConfig {
+        &self.save
+    }
 }
 
 impl Settings for FinetuneConfig {
@@ -697,5 +705,13 @@ impl Settings for FinetuneConfig {
 
     fn device(&self) -> Result<Device, ConfigError> {
         Device::choose(&self.device)
+    }
+
+    fn optim(&self) -> &OptimConfig {
+        &self.optim
+    }
+
+    fn save(&self) -> &SaveConfig {
+        &self.save
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::run::{OptimConfig, SaveConfig};
 use crate::device::Device;
 use crate::error::ConfigError;
 
@@ -21,6 +22,12 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// # Errors
     /// As [`Device::choose`].
     fn device(&self) -> Result<Device, ConfigError>;
+
+    /// How the weights are changed.
+    fn optim(&self) -> &OptimConfig;
+
+    /// What is kept of the run while it goes on.
+    fn save(&self) -> &SaveConfig;
 
     /// The settings as TOML, every key present.
     fn to_toml(&self) -> String {

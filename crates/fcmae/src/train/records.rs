@@ -9,6 +9,7 @@ use fcmae_data::source::printable;
 use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::pictures::Pictures;
 use crate::device::Device;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
@@ -46,13 +47,10 @@ struct ClassSummary {
 }
 
 impl DataSummary {
-    /// Of a set and the parts that are used.
-    pub(super) fn of(
-        all: &ImageFolder,
-        training: &ImageFolder,
-        held_out: Option<&ImageFolder>,
-    ) -> Self {
+    /// What each picture is for.
+    pub(super) fn of(Pictures { all, training, held_out }: &Pictures) -> Self {
         let in_training = training.class_counts();
+        let held_out = held_out.as_deref();
         let kept_aside = held_out.map_or(vec![0; in_training.len()], ImageFolder::class_counts);
         let counts = in_training.into_iter().zip(kept_aside);
         let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| {
