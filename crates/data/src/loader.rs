@@ -108,8 +108,8 @@ impl Batch {
     }
 }
 
-/// Batches of a folder, or of other [`Samples`], in order: an iterator, endless when shuffled or balanced (on across
-/// epochs), one epoch long when sequential. After an error it ends.
+/// Batches of a folder, or of other [`Samples`], in order: an iterator, endless when shuffled or
+/// balanced (on across epochs), one epoch long when sequential. After an error it ends.
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.

@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod finetune;
+mod pictures;
 pub mod plan;
 pub mod pretrain;
 pub mod preview;

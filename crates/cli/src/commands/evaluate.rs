@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use fcmae::device::Device;
 use fcmae::evaluate::{Evaluation, Evaluator, Mistake, keep_in_run};
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
@@ -23,7 +22,7 @@ const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
-    let evaluator = Evaluator::open(weights, Device::Cpu)?;
+    let evaluator = Evaluator::open(weights, args.device.told()?)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;

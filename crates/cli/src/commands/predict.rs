@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use fcmae::device::Device;
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
 use fcmae_report::csv_field;
@@ -16,8 +15,9 @@ use crate::pictures;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
+    let device = args.device.told()?;
     let files = pictures::files(&args.images)?;
-    let predictor = Predictor::open(&args.weights.weights, Device::Cpu)?;
+    let predictor = Predictor::open(&args.weights.weights, device)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(files.clone(), args.top.get())?;
