@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod finetune;
+mod pictures;
 pub mod plan;
 pub mod pretrain;
 pub mod preview;
@@ -18,6 +19,5 @@ pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub(crate) use records::record_evaluation;
-pub(crate) use session::images;
 pub use step::Learner;
 pub(crate) use step::plan as step_plan;

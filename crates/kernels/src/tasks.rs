@@ -54,11 +54,51 @@ pub(crate) fn cells_in(values: &mut [f32]) -> &mut [Cell] {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<Piece>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Kept> = const { RefCell::new(Kept { pieces: Vec::new(), requests: 0 }) };
 }
 
 /// Scratch memories a thread keeps: as many as a block's backward pass uses at once.
-const KEPT: usize = 6;
+const MOST_KEPT: usize = 6;
+
+/// Requests of a thread after which a memory that met none of them goes back to the system, so that a
+/// program that goes on with smaller work does not hold what the largest took. Memory that is needed more
+/// rarely comes anew so rarely that it costs nothing.
+const PATIENCE: u64 = 2048;
+
+/// The scratch memories that a thread keeps for the next time.
+struct Kept {
+    /// Each with the number of the request that it last met.
+    pieces: Vec<(Piece, u64)>,
+    /// So far.
+    requests: u64,
+}
+
+impl Kept {
+    /// The smallest memory of at least `len` values, or else the largest.
+    fn take(&mut self, len: usize) -> Option<Piece> {
+        self.requests += 1;
+        if self.requests.is_multiple_of(PATIENCE / 8) {
+            let oldest = self.requests.saturating_sub(PATIENCE);
+            self.pieces.retain(|(_, met)| *met >= oldest);
+        }
+        let fit = |memory: &Piece| match memory.len() {
+            found if found >= len => (0, found),
+            found => (1, usize::MAX - found),
+        };
+        let best = (0..self.pieces.len()).min_by_key(|&index| fit(&self.pieces[index].0))?;
+        Some(self.pieces.swap_remove(best).0)
+    }
+
+    fn give_back(&mut self, memory: Piece) {
+        self.pieces.push((memory, self.requests));
+        if self.pieces.len() > MOST_KEPT
+            && let Some(smallest) =
+                (0..self.pieces.len()).min_by_key(|&index| self.pieces[index].0.len())
+        {
+            self.pieces.swap_remove(smallest);
+        }
+    }
+}
 
 /// Scratch memory, whose contents are left over from earlier work. The thread that drops it keeps it
 /// for the next time: memory from the system would come page by page, each of them zeroed.
@@ -73,7 +113,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Of `len` cells.
     pub(crate) fn new(len: usize) -> Self {
-        let fitting = SCRATCH.with_borrow_mut(|free| take_fitting(free, len * LANES));
+        let fitting = SCRATCH.with_borrow_mut(|kept| kept.take(len * LANES));
         let memory = match fitting {
             Some(memory) if memory.len() >= len * LANES => memory,
             // The old one goes first, and the new one is no longer than it must be.
@@ -109,31 +149,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let Some(memory) = self.memory.take().filter(|_| !self.owned) else { return };
         // A thread that ends keeps nothing.
-        let _ = SCRATCH.try_with(|free| {
-            let mut free = free.borrow_mut();
-            free.push(memory);
-            if free.len() > KEPT
-                && let Some(smallest) = (0..free.len()).min_by_key(|&index| free[index].len())
-            {
-                free.swap_remove(smallest);
-            }
-        });
+        let _ = SCRATCH.try_with(|kept| kept.borrow_mut().give_back(memory));
     }
 }
 
 /// Runs `work` with [`Scratch`] of `len` cells. It may ask for more, and may wait for tasks that do.
 pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Cell]) -> T) -> T {
     work(&mut Scratch::new(len))
-}
-
-/// The smallest memory of at least `len` values, or else the largest.
-fn take_fitting(free: &mut Vec<Piece>, len: usize) -> Option<Piece> {
-    let fit = |memory: &Piece| match memory.len() {
-        found if found >= len => (0, found),
-        found => (1, usize::MAX - found),
-    };
-    let best = (0..free.len()).min_by_key(|&index| fit(&free[index]))?;
-    Some(free.swap_remove(best))
 }
 
 /// Adds `parts` (a whole number of slices as long as `sum`) to `sum`, in their order.
@@ -150,4 +172,53 @@ pub(crate) fn add_parts(parts: &[f32], sum: &mut [f32]) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths of what this thread keeps, in cells, ascending.
+    fn kept() -> Vec<usize> {
+        let length = |(piece, _): &(Piece, u64)| piece.len() / LANES;
+        let mut lengths: Vec<usize> =
+            SCRATCH.with_borrow(|kept| kept.pieces.iter().map(length).collect());
+        lengths.sort_unstable();
+        lengths
+    }
+
+    /// As a thread that has kept nothing yet.
+    fn forget() {
+        SCRATCH.with_borrow_mut(|kept| kept.pieces.clear());
+    }
+
+    fn ask(len: usize) {
+        with_scratch(len, |cells| assert_eq!(cells.len(), len));
+    }
+
+    #[test]
+    fn what_no_work_needs_any_more_is_given_back() {
+        forget();
+        with_scratch(10, |_| ask(1_000_000));
+        assert_eq!(kept(), [10, 1_000_000]);
+        for _ in 0..2 * PATIENCE {
+            ask(10);
+        }
+        assert_eq!(kept(), [10]);
+    }
+
+    #[test]
+    fn what_is_needed_now_and_then_is_kept() {
+        forget();
+        let place = |len| with_scratch(len, |cells| cells.as_ptr().addr());
+        let first = with_scratch(10, |_| place(1_000_000));
+        for request in 1..4 * PATIENCE {
+            if request.is_multiple_of(PATIENCE / 4) {
+                assert_eq!(place(1_000_000), first);
+            } else {
+                ask(10);
+            }
+        }
+        assert_eq!(kept(), [10, 1_000_000]);
+    }
 }

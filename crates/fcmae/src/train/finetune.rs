@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions, Normalization, PixelFormat, Split};
+use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
 use fcmae_store::ExportName;
 
-use super::events::{EvaluationReport, Event, Started, Work};
+use super::events::{EvaluationReport, Work};
+use super::pictures::Pictures;
 use super::plan::Plan;
-use super::records::DataSummary;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
-use crate::config::{DataConfig, FinetuneConfig, GrnChange};
+use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
 use crate::loss;
@@ -62,27 +62,19 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
+    let device = config.device()?;
     let pretrained = match start {
         Start::Scratch => None,
         Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
     };
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
-
     memory::check(&config)?;
-    let folder = ImageFolder::open_all(data, Labels::Required)?;
-    let unreadable = folder.skipped.clone();
-    let fingerprint = folder.fingerprint();
-    let (training, held_out) = if options.held_out > 0.0 {
-        let (training, held_out) = folder.split(options.held_out, config.seed)?;
-        (training, Some(Arc::new(held_out)))
-    } else {
-        (folder.clone(), None)
-    };
-    let training = Arc::new(training.take_labels(config.labels(), config.seed)?);
+    let pictures = Pictures::labelled(data, &config)?;
+    let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let mut batches = Loader::new(
-        Arc::clone(&training),
+        Arc::clone(training),
         config.train_transform()?,
         config.data.normalization(),
         &LoaderOptions {
@@ -96,78 +88,41 @@ pub fn finetune(
     let course = Course {
         kind: "finetune",
         config: &config,
-        save: &config.save,
-        on_nan: config.optim.on_nan,
-        fingerprint,
+        device,
+        fingerprint: pictures.all.fingerprint(),
         plan,
         description: description.clone(),
     };
     let mut session = Session::open(out, resume, course, observer)?;
-    for note in pretrained.iter().flat_map(|weights| &weights.notes) {
-        session.note(note)?;
-    }
-
-    let classes = training.classes.len();
-    let mut network = Network::new(|names| Classifier::new(names, &config.model, classes));
-    init::initialize(network.weights_mut(), config.seed, options.head_std);
-    if let Some(weights) = &pretrained {
-        let note = weights.fill_classifier(&mut network, &training.classes)?;
-        note.map_or(Ok(()), |note| session.note(&note))?;
-    }
+    let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     let mut learner = Learner::new(network, &config.optim)
         .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
     if options.ema > 0.0 {
         learner = learner.averaging(options.ema);
     }
     let restored = if resume { session.restore(&mut learner)? } else { None };
-    let resumed = restored.is_some();
-    let mut evaluations = restored.unwrap_or_default();
-    session.describe(&DataSummary::of(&folder, &training, held_out.as_deref()))?;
-    session.record_split(&Split::new(&folder, &training, held_out.as_deref())?)?;
-    session.list_skipped(unreadable)?;
-    session.tell(Event::Started(&Started {
-        steps: plan.steps(),
-        steps_per_epoch: plan.steps_per_epoch,
-        epochs: plan.epochs,
-        resumed_at: resumed.then_some(learner.updates()),
-        parameters: learner.network().layout().count(),
-        pictures: training.len(),
-        held_out: held_out.as_ref().map_or(0, |folder| folder.len()),
-        classes: training.classes.clone(),
-    }));
+    session.record_split(&pictures)?;
+    session.start(&learner, restored.is_some(), &pictures)?;
 
     let layers = LayerDecay::new(options.layer_decay, &config.model);
     let blocks = config.model.total_depth();
     let frozen = config.model.depths.iter().take(options.freeze).sum();
-    let mix = config.mix();
-    let weights = options.class_weights.weights(&training.class_counts());
-    let about = format!(
-        "Classifier {} on {} pictures for {} epochs.",
-        if pretrained.is_some() { "fine-tuned" } else { "trained from scratch" },
-        training.len(),
-        plan.epochs
-    );
+    let targets = Targets::new(&config, training);
+    let about = about(&config, start, training.len());
+    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch);
+    let mut held_out = HeldOut {
+        set: pictures.held_out.clone().map(evaluated).transpose()?,
+        so_far: restored.unwrap_or_default(),
+        patience: options.patience,
+        about: &about,
+        last: None,
+    };
+    if held_out.so_far.due && held_out.evaluate(&mut session, &learner)? {
+        session.save(&learner, held_out.so_far)?;
+    }
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
-    let mut held_out = held_out
-        .map(|folder| EvaluationSet::new(folder, &description, config.optim.batch))
-        .transpose()?;
-    let mut last = None;
-    let gave_up = |so_far: &Evaluations| {
-        options.patience > 0 && so_far.since_best >= options.patience && !so_far.due
-    };
-    if evaluations.due
-        && let Some(held_out) = &mut held_out
-    {
-        last = evaluate(&mut session, &learner, held_out, &mut evaluations, &about)?;
-        if last.is_some() {
-            session.save(&learner, evaluations)?;
-        }
-    }
-    'training: while learner.updates() < plan.steps()
-        && !session.stopped()
-        && !gave_up(&evaluations)
-    {
+    'training: while learner.updates() < plan.steps() && !session.stopped() && !held_out.gave_up() {
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
@@ -178,10 +133,7 @@ pub fn finetune(
             let drop =
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
             let drop = drop.map(|drop| drop.sparing(frozen));
-            let mut targets = mix.apply(&mut batch, classes, config.seed)?;
-            if let Some(weights) = &weights {
-                loss::weigh(&mut targets, weights);
-            }
+            let targets = targets.of(&mut batch)?;
             images += batch.len();
             let pixels = session::images(batch);
             learner.learn(plan.accumulation, |network, pass| {
@@ -198,53 +150,125 @@ pub fn finetune(
         session.report(step, outcome, images, since)?;
         session.list_skipped(batches.skipped())?;
 
-        if let Some(held_out) = &mut held_out
-            && plan.is_due(step, options.evaluate_every)
-        {
-            evaluations.due = true;
-            last = evaluate(&mut session, &learner, held_out, &mut evaluations, &about)?.or(last);
+        if plan.is_due(step, options.evaluate_every) {
+            held_out.so_far.due = held_out.set.is_some();
+            held_out.evaluate(&mut session, &learner)?;
         }
-        let due = plan.is_due(step, config.save.every_epochs);
-        if due || gave_up(&evaluations) {
-            session.save(&learner, evaluations)?;
+        if plan.is_due(step, config.save.every_epochs) || held_out.gave_up() {
+            session.save(&learner, held_out.so_far)?;
         }
     }
-    session.save_if_asked(&learner, evaluations)?;
+    session.save_if_asked(&learner, held_out.so_far)?;
 
-    let over = learner.updates() == plan.steps() || gave_up(&evaluations);
-    let finished = over && !evaluations.due;
-    if learner.updates() < plan.steps() && finished {
-        session.note(&format!(
-            "no better top-1 in {} evaluations: training ends; export/best has the best weights",
-            evaluations.since_best
-        ))?;
-    }
+    let complete = learner.updates() == plan.steps();
+    let finished = (complete || held_out.gave_up()) && !held_out.so_far.due;
     if finished {
+        if !complete {
+            session.note(&format!(
+                "no better top-1 in {} evaluations: training ends; export/best has the best weights",
+                held_out.so_far.since_best
+            ))?;
+        }
         session.export(ExportName::Last, &learner.averaged().to_named(), &about)?;
     }
-    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1: evaluations.best })
+    let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
+    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
 }
 
-/// Makes the evaluation that is due, unless the run is asked to stop before it is done.
-fn evaluate(
+/// What the weights of a run are.
+fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
+    let how = match start {
+        Start::Weights(_) => "fine-tuned",
+        Start::Scratch => "trained from scratch",
+    };
+    format!("Classifier {how} on {pictures} pictures for {} epochs.", config.optim.epochs)
+}
+
+/// What the network is to say of a batch.
+struct Targets {
+    mix: Mix,
+    /// Of each class, where they are not all the same.
+    weights: Option<Vec<f64>>,
+    classes: usize,
+    seed: u64,
+}
+
+impl Targets {
+    fn new(config: &FinetuneConfig, training: &ImageFolder) -> Self {
+        Self {
+            mix: config.mix(),
+            weights: config.finetune.class_weights.weights(&training.class_counts()),
+            classes: training.classes.len(),
+            seed: config.seed,
+        }
+    }
+
+    /// Mixes the batch's images, where the settings say so, and gives the targets of them,
+    /// `[N, classes]`.
+    fn of(&self, batch: &mut Batch) -> Result<Vec<f32>> {
+        let mut targets = self.mix.apply(batch, self.classes, self.seed)?;
+        if let Some(weights) = &self.weights {
+            loss::weigh(&mut targets, weights);
+        }
+        Ok(targets)
+    }
+}
+
+/// The classifier before its first update.
+fn initialized(
+    config: &FinetuneConfig,
+    classes: &[String],
+    pretrained: Option<&Weights>,
     session: &mut Session<'_>,
-    learner: &Learner<Classifier>,
-    held_out: &mut EvaluationSet,
-    evaluations: &mut Evaluations,
-    about: &str,
-) -> Result<Option<EvaluationReport>> {
-    if session.stopped() {
-        return Ok(None);
+) -> Result<Network<Classifier>> {
+    let mut network = Network::new(|names| Classifier::new(names, &config.model, classes.len()));
+    init::initialize(network.weights_mut(), config.seed, config.finetune.head_std);
+    if let Some(weights) = pretrained {
+        let note = weights.fill_classifier(&mut network, classes)?;
+        for note in weights.notes.iter().chain(&note) {
+            session.note(note)?;
+        }
     }
-    let network = learner.averaged();
-    let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
-    let Some(found) = held_out.evaluate(&network, go_on)? else { return Ok(None) };
-    session.list_skipped(found.skipped.clone())?;
-    let report = session.evaluated(learner.updates(), &found, held_out.folder())?;
-    if evaluations.take(report.top1) {
-        session.export(ExportName::Best, &network.to_named(), about)?;
+    Ok(network)
+}
+
+/// The pictures kept aside, and how the network has done on them.
+struct HeldOut<'a> {
+    /// `None` where all pictures are trained on.
+    set: Option<EvaluationSet>,
+    so_far: Evaluations,
+    /// Training ends after as many evaluations of which none was better than one before; 0: it does not.
+    patience: u64,
+    /// What the exported weights are.
+    about: &'a str,
+    last: Option<EvaluationReport>,
+}
+
+impl HeldOut<'_> {
+    /// Whether training ends because nothing gets better.
+    fn gave_up(&self) -> bool {
+        self.patience > 0 && self.so_far.since_best >= self.patience && !self.so_far.due
     }
-    Ok(Some(report))
+
+    /// Makes the evaluation that is due, unless the run is asked to stop before it is done; whether it
+    /// was made. Exports the weights where they are the best so far.
+    fn evaluate(
+        &mut self,
+        session: &mut Session<'_>,
+        learner: &Learner<Classifier>,
+    ) -> Result<bool> {
+        let Some(set) = self.set.as_mut().filter(|_| !session.stopped()) else { return Ok(false) };
+        let network = learner.averaged();
+        let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
+        let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
+        session.list_skipped(found.skipped.clone())?;
+        let report = session.evaluated(learner.updates(), &found, set.folder())?;
+        if self.so_far.take(report.top1) {
+            session.export(ExportName::Best, &network.to_named(), self.about)?;
+        }
+        self.last = Some(report);
+        Ok(true)
+    }
 }
 
 /// The settings with what follows from the weights filled in.

@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::{ImageFolder, Labels, Loader};
+use fcmae_data::{ImageFolder, Loader};
 use fcmae_store::ExportName;
 use image::RgbImage;
 
-use super::events::{Event, Started};
+use super::pictures::Pictures;
 use super::plan::Plan;
-use super::records::DataSummary;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
 use crate::autoencoder::Autoencoder;
-use crate::config::PretrainConfig;
+use crate::config::{PretrainConfig, Settings};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::memory;
@@ -47,13 +46,15 @@ pub fn pretrain(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
+    let device = config.device()?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
     memory::check(config)?;
-    let folder = Arc::new(ImageFolder::open_all(data, Labels::Ignored)?);
-    let plan = Plan::new(folder.len(), &config.optim)?;
+    let pictures = Pictures::unlabelled(data)?;
+    let set = &pictures.training;
+    let plan = Plan::new(set.len(), &config.optim)?;
     let mut batches = Loader::new(
-        Arc::clone(&folder),
+        Arc::clone(set),
         config.data.train_transform(),
         config.data.normalization(),
         &config.data.train_options(config.optim.batch, config.seed),
@@ -64,33 +65,16 @@ pub fn pretrain(
     let course = Course {
         kind: "pretrain",
         config,
-        save: &config.save,
-        on_nan: config.optim.on_nan,
-        fingerprint: folder.fingerprint(),
+        device,
+        fingerprint: set.fingerprint(),
         plan,
         description: description.clone(),
     };
     let mut session = Session::open(out, resume, course, observer)?;
 
-    let mut network = Network::new(|names| {
-        let network = Autoencoder::new(names, &config.model, &config.decoder);
-        network.encoding(config.mask.encoder)
-    });
-    init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
-    let mut learner = Learner::new(network, &config.optim);
+    let mut learner = Learner::new(initialized(config), &config.optim);
     let resumed = resume && session.restore(&mut learner)?.is_some();
-    session.describe(&DataSummary::of(&folder, &folder, None))?;
-    session.list_skipped(folder.skipped.clone())?;
-    session.tell(Event::Started(&Started {
-        steps: plan.steps(),
-        steps_per_epoch: plan.steps_per_epoch,
-        epochs: plan.epochs,
-        resumed_at: resumed.then_some(learner.updates()),
-        parameters: learner.network().layout().count(),
-        pictures: folder.len(),
-        held_out: 0,
-        classes: Vec::new(),
-    }));
+    session.start(&learner, resumed, &pictures)?;
 
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
@@ -122,7 +106,7 @@ pub fn pretrain(
         session.report(step, outcome, images, since)?;
         session.list_skipped(batches.skipped())?;
         if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
-            let sheet = reconstructions(learner.averaged(), config, &description, &folder)?;
+            let sheet = reconstructions(learner.averaged(), config, &description, set)?;
             let name = format!("reconstruction-step-{step:08}");
             session.figure(&name, "reconstructions", step, &sheet)?;
         }
@@ -137,13 +121,23 @@ pub fn pretrain(
         let about = format!(
             "Masked autoencoder (encoder and decoder), pre-trained for {} epochs on {} pictures.",
             plan.epochs,
-            folder.len()
+            set.len()
         );
         session.export(ExportName::Last, &learner.network().to_named(), &about)?;
     }
     let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
     let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
     Ok(PretrainOutcome { step: learner.updates(), finished, loss })
+}
+
+/// The autoencoder before its first update.
+fn initialized(config: &PretrainConfig) -> Network<Autoencoder> {
+    let mut network = Network::new(|names| {
+        let network = Autoencoder::new(names, &config.model, &config.decoder);
+        network.encoding(config.mask.encoder)
+    });
+    init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
+    network
 }
 
 /// What the network makes of a few pictures of the set, always the same ones with the same masks.

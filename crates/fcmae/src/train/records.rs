@@ -9,11 +9,13 @@ use fcmae_data::source::printable;
 use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::pictures::Pictures;
+use crate::device::Device;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
+use crate::infer::Preparation;
 use crate::machine::{self, Machine};
 use crate::picture;
-use crate::predict::Preparation;
 use crate::weights::Description;
 
 pub(super) const DATA: &str = "data.json";
@@ -45,13 +47,10 @@ struct ClassSummary {
 }
 
 impl DataSummary {
-    /// Of a set and the parts that are used.
-    pub(super) fn of(
-        all: &ImageFolder,
-        training: &ImageFolder,
-        held_out: Option<&ImageFolder>,
-    ) -> Self {
+    /// What each picture is for.
+    pub(super) fn of(Pictures { all, training, held_out }: &Pictures) -> Self {
         let in_training = training.class_counts();
+        let held_out = held_out.as_deref();
         let kept_aside = held_out.map_or(vec![0; in_training.len()], ImageFolder::class_counts);
         let counts = in_training.into_iter().zip(kept_aside);
         let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| {
@@ -79,17 +78,20 @@ pub(super) struct Environment {
     command: String,
     #[serde(flatten)]
     machine: Machine,
+    device: Device,
     memory_bytes: Option<u64>,
 }
 
 impl Environment {
-    pub(super) fn here() -> Self {
+    /// This machine, of which `device` computes.
+    pub(super) fn of(device: Device) -> Self {
         let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: arguments.collect::<Vec<_>>().join(" "),
             machine: Machine::here(rayon::current_num_threads()),
+            device,
             memory_bytes: machine::total_memory(),
         }
     }
