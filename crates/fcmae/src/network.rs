@@ -158,14 +158,28 @@ pub(crate) fn plan<M>(
     plan.clone()
 }
 
+/// The most rows for which the layout of a layer's weights is kept for the next pass: laying them out
+/// costs as much as some hundred rows.
+const KEEP_PREPARED_UP_TO: usize = 8192;
+
 /// Weights as the device's kernels want them, made when they are first needed. Once made they are only
 /// read, by any number of threads.
 pub(crate) struct Prepared {
     /// At the number of a block's first parameter.
     blocks: Box<[OnceLock<PreparedBlock>]>,
-    /// At the number of a weight: of a linear layer `[O, I]`, or of a convolution whose windows are rows
-    /// `[O, I, k, k]`; their shapes tell them apart.
-    linears: Box<[OnceLock<linear::Prepared>]>,
+    /// At the number of a matrix's weight.
+    matrices: Box<[OnceLock<(Matrix, linear::Prepared)>]>,
+}
+
+/// The matrix of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    /// `[O, ..]`
+    pub(crate) weight: Parameter,
+    /// Whether a window's values lie in the order of its sites, and not as in the weight.
+    pub(crate) windows: bool,
+    /// What its rows are multiplied with.
+    pub(crate) scale: Option<Parameter>,
 }
 
 struct PreparedBlock {
@@ -175,13 +189,18 @@ struct PreparedBlock {
 
 impl Prepared {
     fn new(layout: &Layout) -> Self {
-        Self { blocks: places(layout), linears: places(layout) }
+        Self { blocks: places(layout), matrices: places(layout) }
+    }
+
+    /// Itself where a layer of so many rows should keep its layout.
+    pub(crate) fn of_rows(&self, rows: usize) -> Option<&Self> {
+        (rows <= KEEP_PREPARED_UP_TO).then_some(self)
     }
 
     /// Drops all layouts.
     fn clear(&mut self) {
         self.blocks.iter_mut().for_each(|place| drop(place.take()));
-        self.linears.iter_mut().for_each(|place| drop(place.take()));
+        self.matrices.iter_mut().for_each(|place| drop(place.take()));
     }
 
     /// The layout of a block's weights; `None` where that of another block lies in its place, which
@@ -201,19 +220,20 @@ impl Prepared {
         (found.weights == *weights).then_some(&found.layout)
     }
 
-    /// The layout of a linear layer's weight, without layer scale, in the one order that its layer reads
-    /// it in.
-    pub(crate) fn linear(
+    /// The layout of a matrix; `None` where that of another one lies in its place, which has the same
+    /// weight.
+    pub(crate) fn matrix(
         &self,
-        weight: Parameter,
+        matrix: Matrix,
         prepare: impl FnOnce() -> linear::Prepared,
-    ) -> &linear::Prepared {
-        let place = &self.linears[weight.number()];
-        place.get().unwrap_or_else(|| {
+    ) -> Option<&linear::Prepared> {
+        let place = &self.matrices[matrix.weight.number()];
+        let (found, layout) = place.get().unwrap_or_else(|| {
             // As a block's.
-            let made = prepare().kept();
+            let made = (matrix, prepare().kept());
             place.get_or_init(|| made)
-        })
+        });
+        (*found == matrix).then_some(layout)
     }
 }
 

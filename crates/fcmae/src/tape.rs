@@ -90,9 +90,9 @@ impl<'a> Pass<'a> {
         Self { weights, prepared: None, workspace, tape: Some(tape) }
     }
 
-    /// Layouts of weights that are kept from pass to pass, where they are.
-    pub(crate) fn prepared(&self) -> Option<&'a Prepared> {
-        self.prepared
+    /// Where the layout of the weights of a layer of so many rows is kept from pass to pass, if it is.
+    pub(crate) fn prepared(&self, rows: usize) -> Option<&'a Prepared> {
+        self.prepared.and_then(|prepared| prepared.of_rows(rows))
     }
 
     /// Puts a result on the tape, where a gradient is wanted of an operand or a parameter of it.

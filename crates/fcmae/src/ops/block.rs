@@ -14,10 +14,6 @@ use crate::tensor::Tensor;
 /// A block's weights.
 pub type BlockWeights = PerWeight<Parameter>;
 
-/// The most rows, N · S, of a block for which the layout of its weights is kept for the next pass:
-/// laying them out costs as much as some hundred rows.
-const KEEP_PREPARED_UP_TO: usize = 8192;
-
 /// What a block is computed on.
 #[derive(Clone, Debug)]
 pub struct BlockSetting {
@@ -60,7 +56,7 @@ pub fn block(
 ) -> Tensor {
     let [images, sites, channels] = x.dims();
     if !pass.is_recorded() {
-        let kept = pass.prepared().filter(|_| images * sites <= KEEP_PREPARED_UP_TO);
+        let kept = pass.prepared(images * sites);
         return pass.fill(Operation::Block, x.shape(), |values, out| {
             let kept = kept.and_then(|kept| kept.block(&weights, || prepare(values, &weights)));
             let made;
