@@ -91,7 +91,10 @@ impl<M> Network<M> {
     ///
     /// # Panics
     /// Where `forward` keeps a tensor from inside the pass, or computes something else the second time.
-    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> Tensor {
+    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync) -> Tensor
+    where
+        M: Sync,
+    {
         let [result] = self.infer_all(|module, pass| [forward(module, pass)]);
         result
     }
@@ -99,16 +102,22 @@ impl<M> Network<M> {
     /// As [`infer`](Self::infer), for several results.
     pub fn infer_all<const T: usize>(
         &self,
-        forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T],
-    ) -> [Tensor; T] {
+        forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T] + Sync,
+    ) -> [Tensor; T]
+    where
+        M: Sync,
+    {
         let mut workspace = self.workspaces().pop().unwrap_or_default();
-        let results = workspace.planned(
-            |workspace| {
-                let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
-                forward(&self.module, &mut pass)
-            },
-            |results| results.map(|result| result.detached()),
-        );
+        // By a thread of the pool: any other would fall asleep and be woken for each operation.
+        let results = rayon::scope(|_| {
+            workspace.planned(
+                |workspace| {
+                    let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
+                    forward(&self.module, &mut pass)
+                },
+                |results| results.map(|result| result.detached()),
+            )
+        });
         let mut idle = self.workspaces();
         if idle.len() < MOST_IDLE {
             idle.push(workspace);

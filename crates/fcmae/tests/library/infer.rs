@@ -121,7 +121,7 @@ fn a_picture_that_cannot_be_used_is_named_in_its_place_and_stops_nothing() {
 }
 
 #[test]
-fn threads_share_a_network() {
+fn eight_threads_share_a_network() {
     fn shared<T: Send + Sync>(shared: T) -> T {
         shared
     }
@@ -131,7 +131,7 @@ fn threads_share_a_network() {
     let expected = alone(&classifier, &files);
     std::thread::scope(|scope| {
         let ask = || logits(&classifier, files.clone());
-        let threads = [(); 3].map(|()| scope.spawn(ask));
+        let threads = [(); 8].map(|()| scope.spawn(ask));
         for thread in threads {
             assert_eq!(thread.join().unwrap(), expected);
         }
