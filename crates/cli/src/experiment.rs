@@ -37,6 +37,7 @@ use outcome::{Kind, Outcome};
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
+    args.device.choose()?;
     let entries = file::entries(&args.file)?;
     // All are read first: a mistake in the last one is told before the first one has run for days.
     let mut plans: Vec<(Plan, Part)> = entries
@@ -56,7 +57,11 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
     }
     let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let bench = Bench {
-        places: Places { runs: args.out.join("runs"), data: args.data.clone().unwrap_or(beside) },
+        places: Places {
+            runs: args.out.join("runs"),
+            data: args.data.clone().unwrap_or(beside),
+            device: args.device.device.clone(),
+        },
         results: args.results.clone().unwrap_or_else(|| args.out.join("results")),
         again: again(args),
     };
@@ -101,7 +106,7 @@ fn again(args: &Experiment) -> String {
             command += &format!(" {option} {}", output::quoted(path));
         }
     }
-    command
+    command + &args.device.again()
 }
 
 /// Where experiments are made.

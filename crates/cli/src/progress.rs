@@ -228,7 +228,7 @@ pub(crate) fn draws_a_bar() -> bool {
 }
 
 fn describe_start(started: &Started) -> String {
-    let Started { pictures, held_out, classes, parameters, epochs, steps, .. } = started;
+    let Started { device, pictures, held_out, classes, parameters, epochs, steps, .. } = started;
     let mut text = format!("{pictures} pictures");
     if !classes.is_empty() {
         text.push_str(&format!(" of {} classes", classes.len()));
@@ -236,7 +236,8 @@ fn describe_start(started: &Started) -> String {
     if *held_out > 0 {
         text.push_str(&format!(" ({held_out} more kept aside)"));
     }
-    text + &format!(", {} parameters, {epochs} epochs, {steps} steps", grouped(*parameters))
+    let parameters = grouped(*parameters);
+    text + &format!(", {parameters} parameters, {epochs} epochs, {steps} steps, on {device}")
 }
 
 fn describe_batch(report: &BatchReport) -> String {

@@ -22,7 +22,7 @@ const CONFUSIONS_SHOWN: usize = 20;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
-    let evaluator = Evaluator::open(weights)?;
+    let evaluator = Evaluator::open(weights, args.device.told()?)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
     if args.report {
-        keep_in_run(weights, &evaluation, &set, &evaluator.description)?;
+        keep_in_run(weights, &evaluation, &set, evaluator.description())?;
         if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }

@@ -13,7 +13,7 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
-use crate::config::{DataConfig, FinetuneConfig, GrnChange};
+use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
 use crate::loss;
@@ -62,6 +62,7 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
+    let device = config.device()?;
     let pretrained = match start {
         Start::Scratch => None,
         Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
@@ -87,8 +88,7 @@ pub fn finetune(
     let course = Course {
         kind: "finetune",
         config: &config,
-        save: &config.save,
-        on_nan: config.optim.on_nan,
+        device,
         fingerprint: pictures.all.fingerprint(),
         plan,
         description: description.clone(),
