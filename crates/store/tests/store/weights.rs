@@ -1,5 +1,4 @@
 //! What a weights argument may be.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

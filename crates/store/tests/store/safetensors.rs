@@ -1,5 +1,4 @@
 //! Files as other programs write them, and files that are wrong in every way known.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
