@@ -155,8 +155,8 @@ impl AdamW {
         state
     }
 
-    /// Takes the moments up from a checkpoint after `updates` updates. A parameter that was never updated
-    /// has none.
+    /// Takes the moments up from a checkpoint after `updates` updates, in place of its own. A parameter that
+    /// was never updated has none. Updates are made again where one that could not be made stopped them.
     ///
     /// # Errors
     /// Moments of unknown parameters, of another length, or one without the other: nothing is taken then.
@@ -177,6 +177,13 @@ impl AdamW {
         if !mismatch.is_empty() {
             return Err(mismatch);
         }
+        for (_, parameter) in layout.parameters() {
+            if std::mem::take(&mut self.known[parameter.number()]) {
+                for moment in [&mut self.first, &mut self.second] {
+                    moment.get_mut(parameter).fill(0.0);
+                }
+            }
+        }
         for (of, parameter) in known {
             self.known[parameter.number()] = true;
             for (order, moment) in ORDERS.iter().zip([&mut self.first, &mut self.second]) {
@@ -186,6 +193,7 @@ impl AdamW {
             }
         }
         self.updates = updates;
+        self.held = false;
         Ok(())
     }
 }
