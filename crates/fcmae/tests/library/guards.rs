@@ -1,8 +1,28 @@
 //! What the engine refuses, and what a refusal leaves behind.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
 use fcmae::config::PretrainConfig;
+use fcmae::network::Network;
+use fcmae::ops;
 use fcmae::optim::{AdamW, Gradients};
 use fcmae::parameters::{Arena, Layout};
+use fcmae::tensor::Tensor;
+
+/// Why `work` is refused.
+fn refusal<T>(work: impl FnOnce() -> T) -> String {
+    let Err(refused) = catch_unwind(AssertUnwindSafe(work)) else { panic!("nothing is refused") };
+    match refused.downcast::<String>() {
+        Ok(said) => *said,
+        Err(refused) => (*refused.downcast::<&str>().unwrap()).to_owned(),
+    }
+}
+
+/// As many values as the shape has, none of them 0.
+fn tensor<const D: usize>(shape: [usize; D]) -> Tensor {
+    Tensor::new(vec![1.5; shape.iter().product()], shape)
+}
 
 /// An optimizer goes on from a checkpoint as a fresh one does, whatever it did before.
 #[test]
@@ -31,4 +51,28 @@ fn a_used_optimizer_takes_up_a_checkpoint_as_a_fresh_one() {
     });
     let [used, fresh] = weights.each_mut().map(|weights| weights.get(b).to_vec());
     assert_eq!(used, fresh, "the old moments of b are gone");
+}
+
+/// The values would be enough, but not for these shapes.
+#[test]
+fn operands_of_other_shapes_are_refused() {
+    let empty = Network::new(|_| ());
+    let residual = |branch: Tensor, scale: &[f32]| {
+        let scale: Arc<[f32]> = scale.into();
+        empty.infer(|(), pass| {
+            ops::residual(pass, tensor([4, 1, 2]), branch.clone(), Some(Arc::clone(&scale)))
+        })
+    };
+    assert_eq!(residual(tensor([4, 1, 2]), &[1.0; 4]).values(), [3.0; 8]);
+    for scales in [0, 1, 2, 8] {
+        let said = refusal(|| residual(tensor([4, 1, 2]), &vec![1.0; scales]));
+        assert!(said.contains(&format!("{scales} scales for 4 images")), "{said}");
+    }
+    let said = refusal(|| residual(tensor([4, 2, 1]), &[1.0; 4]));
+    assert!(said.contains("[4, 2, 1]"), "{said}");
+    let said = refusal(|| {
+        let [a, b] = [tensor([2, 3]), tensor([3, 2])];
+        empty.infer(|(), pass| ops::mean_squared_difference(pass, a.clone(), b.clone()))
+    });
+    assert!(said.contains("[3, 2]"), "{said}");
 }
