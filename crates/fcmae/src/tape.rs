@@ -279,11 +279,14 @@ impl Back<'_> {
             numbers.iter().zip(trained).for_each(|(&number, trained)| written[number] |= trained);
         }
         if first {
-            let gradients = gradients.first(parameters, trained, workspace.is_tracing());
-            return fill(workspace, operation, shapes, |outs| match gradients {
-                Some(gradients) => kernel(weights, outs, gradients),
-                None => Ok(()),
+            // No kernel runs in a pass that is only traced.
+            let tensors = fill(workspace, operation, shapes, |outs| {
+                kernel(weights, outs, gradients.places(parameters))
             });
+            if !workspace.is_tracing() {
+                gradients.wrote(parameters, trained);
+            }
+            return tensors;
         }
         // Another part of the update has written them: this one's are added.
         let mut more = parameters.map(|parameter| workspace.room(parameter.shape().count()));

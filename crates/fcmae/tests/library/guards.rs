@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use fcmae::config::PretrainConfig;
 use fcmae::network::Network;
-use fcmae::ops;
+use fcmae::ops::{self, Affine};
 use fcmae::optim::{AdamW, Gradients};
 use fcmae::parameters::{Arena, Layout};
 use fcmae::tensor::Tensor;
+use fcmae::train::Learner;
 
 /// Why `work` is refused.
 fn refusal<T>(work: impl FnOnce() -> T) -> String {
@@ -75,4 +76,22 @@ fn operands_of_other_shapes_are_refused() {
         empty.infer(|(), pass| ops::mean_squared_difference(pass, a.clone(), b.clone()))
     });
     assert!(said.contains("[3, 2]"), "{said}");
+}
+
+/// A layer whose weight is its bias, so that its gradients would have one place.
+#[test]
+fn a_gradient_that_was_not_written_is_none() {
+    let network = Network::new(|names| names.starting_at("w", [1], 1.0));
+    let w = *network.module();
+    let mut learner = Learner::new(network, &PretrainConfig::default().optim);
+    let said = refusal(|| {
+        learner.learn(1, |_, pass| {
+            let x = ops::parameter(pass, w).reshape([1, 1]);
+            let affine = Affine { weight: w, bias: w, scale: None };
+            let x = ops::linear(pass, x, affine);
+            ops::mean_squared_difference(pass, x, tensor([1, 1]))
+        })
+    });
+    assert!(said.contains("overlap"), "{said}");
+    assert!(learner.gradients().get(w).is_none(), "the kernel did not run");
 }
