@@ -62,10 +62,11 @@ impl<M> Learner<M> {
         self
     }
 
-    /// Leaves the parameters as they are whose names `is_frozen` takes.
+    /// Leaves the parameters as they are whose names `is_frozen` takes, and those of earlier calls.
     pub fn freezing(mut self, is_frozen: impl Fn(&str) -> bool) -> Self {
-        let parameters = self.network.layout().parameters();
-        self.trained = parameters.map(|(name, _)| !is_frozen(name)).collect();
+        let parameters = self.network.layout().parameters().zip(&*self.trained);
+        self.trained =
+            parameters.map(|((name, _), &trained)| trained && !is_frozen(name)).collect();
         self
     }
 

@@ -7,7 +7,8 @@ use fcmae::config::PretrainConfig;
 use fcmae::network::Network;
 use fcmae::ops::{self, Affine};
 use fcmae::optim::{AdamW, Gradients};
-use fcmae::parameters::{Arena, Layout};
+use fcmae::parameters::{Arena, Layout, Parameter};
+use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
 
@@ -94,4 +95,26 @@ fn a_gradient_that_was_not_written_is_none() {
     });
     assert!(said.contains("overlap"), "{said}");
     assert!(learner.gradients().get(w).is_none(), "the kernel did not run");
+}
+
+/// A loss of both parameters.
+fn pair() -> Network<[Parameter; 2]> {
+    Network::new(|names| ["a", "b"].map(|name| names.parameter(name, [2, 3])))
+}
+
+fn loss_of_pair(places: &[Parameter; 2], pass: &mut Pass<'_>) -> Tensor {
+    let [a, b] = places.map(|place| ops::parameter(pass, place));
+    let sum = ops::residual(pass, a.reshape([1, 2, 3]), b.reshape([1, 2, 3]), None);
+    ops::mean_squared_difference(pass, sum, tensor([1, 2, 3]))
+}
+
+#[test]
+fn what_is_frozen_adds_up() {
+    let config = PretrainConfig::default().optim;
+    let mut learner =
+        Learner::new(pair(), &config).freezing(|name| name == "a").freezing(|name| name == "b");
+    learner.learn(1, loss_of_pair);
+    for place in *learner.network().module() {
+        assert!(learner.gradients().get(place).is_none(), "{place:?} is trained");
+    }
 }
