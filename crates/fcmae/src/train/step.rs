@@ -80,7 +80,11 @@ impl<M> Learner<M> {
     ///
     /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
     /// in one of the losses of [`ops`](crate::ops), `[1]`.
+    ///
+    /// # Panics
+    /// With 0 `parts`.
     pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
+        assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;
         let (module, weights) = (network.module(), network.weights());
         let found = workspace.planned(

@@ -118,3 +118,11 @@ fn what_is_frozen_adds_up() {
         assert!(learner.gradients().get(place).is_none(), "{place:?} is trained");
     }
 }
+
+#[test]
+fn a_part_of_no_parts_is_refused() {
+    let mut learner = Learner::new(pair(), &PretrainConfig::default().optim);
+    let said = refusal(|| learner.learn(0, loss_of_pair));
+    assert!(said.contains("1 part at least, not 0"), "{said}");
+    assert!(learner.gradients().get(learner.network().module()[0]).is_none());
+}
