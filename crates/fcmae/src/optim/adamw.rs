@@ -30,7 +30,7 @@ pub struct AdamW {
 /// What became of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Mean loss over the update's images.
+    /// Mean loss over the update's batches.
     pub loss: f32,
     /// The norm of all gradients together.
     pub norm: f64,

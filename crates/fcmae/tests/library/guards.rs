@@ -126,3 +126,20 @@ fn a_part_of_no_parts_is_refused() {
     assert!(said.contains("1 part at least, not 0"), "{said}");
     assert!(learner.gradients().get(learner.network().module()[0]).is_none());
 }
+
+/// As in training, where a batch of which no picture can be read is passed over.
+#[test]
+fn the_loss_of_an_update_is_that_of_the_batches_it_got() {
+    let config = PretrainConfig::default().optim;
+    for (parts, learned) in [(1, 1), (3, 3), (4, 3), (4, 1), (2, 4), (1000, 1000), (5, 0)] {
+        let mut learner = Learner::new(pair(), &config);
+        let losses: Vec<f32> = (0..learned).map(|_| learner.learn(parts, loss_of_pair)).collect();
+        let shares = losses.iter().map(|loss| loss / parts as f32);
+        let (sum, found) = (shares.sum::<f32>(), learner.update(0.1, |_| 1.0).loss);
+        if parts == learned {
+            assert_eq!(found, sum, "{parts} parts: the same bits as ever");
+        }
+        let expected = losses.first().copied().unwrap_or(0.0);
+        assert!((found - expected).abs() < 1e-4, "{learned} of {parts}: {found}, not {expected}");
+    }
+}
