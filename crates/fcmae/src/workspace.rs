@@ -104,6 +104,9 @@ impl MemoryPlan {
     }
 }
 
+/// Why a pass is refused whose results outlive it.
+const HELD: &str = "a result is held beyond its pass; copy it with `to_vec`";
+
 /// Where a pass's results go.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -133,6 +136,9 @@ impl Workspace {
 
     /// Runs `pass` twice: for its shapes, and by the plan that follows from them. `take` copies what is
     /// wanted out of what the second came to, as the next pass uses the memory again.
+    ///
+    /// # Panics
+    /// Where a result of either outlives it.
     pub(crate) fn planned<T, R>(
         &mut self,
         mut pass: impl FnMut(&mut Self) -> T,
@@ -153,7 +159,11 @@ impl Workspace {
         self.mode = Mode::Planned(0);
         let result = pass(self);
         self.mode = Mode::Heap;
-        take(result)
+        let taken = take(result);
+        // Whoever kept one would find the next pass's values in it, or its place on another tape.
+        let held = self.memory.as_ref().is_some_and(|memory| memory.live_pieces() > 0);
+        assert!(!held, "{HELD}");
+        taken
     }
 
     /// What `pass` would take.
@@ -165,7 +175,7 @@ impl Workspace {
         let Trace { lifetimes, operations, .. } = std::mem::take(&mut *lock(&trace));
         self.operations = operations;
         let held = lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
-        assert!(!held, "a result is held beyond its pass; copy it with `to_vec`");
+        assert!(!held, "{HELD}");
         if lifetimes != self.plan.lifetimes {
             self.plan = MemoryPlan::new(lifetimes);
         }

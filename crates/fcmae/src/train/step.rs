@@ -86,10 +86,12 @@ impl<M> Learner<M> {
     /// `1 / parts` in the update, even where the others do not come.
     ///
     /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
-    /// in one of the losses of [`ops`](crate::ops), `[1]`.
+    /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
+    /// with [`Tensor::to_vec`].
     ///
     /// # Panics
-    /// With 0 `parts`.
+    /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
+    /// second time.
     pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
         assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;

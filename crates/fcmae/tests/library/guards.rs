@@ -1,5 +1,6 @@
 //! What the engine refuses, and what a refusal leaves behind.
 
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -142,4 +143,35 @@ fn the_loss_of_an_update_is_that_of_the_batches_it_got() {
         let expected = losses.first().copied().unwrap_or(0.0);
         assert!((found - expected).abs() < 1e-4, "{learned} of {parts}: {found}, not {expected}");
     }
+}
+
+/// In the second pass, since what is kept of the first, which is only traced, has no values.
+#[test]
+fn a_result_that_is_held_beyond_its_pass_is_refused_at_once() {
+    let mut learner = Learner::new(pair(), &PretrainConfig::default().optim);
+    let (passes, held) = (Cell::new(0), RefCell::new(None));
+    let keep = |tensor: &Tensor| {
+        if passes.replace(passes.get() + 1) == 1 {
+            held.replace(Some(tensor.clone()));
+        }
+    };
+    let said = refusal(|| {
+        learner.learn(1, |places, pass| {
+            keep(&ops::parameter(pass, places[0]));
+            loss_of_pair(places, pass)
+        })
+    });
+    assert!(said.contains("held beyond its pass"), "{said}");
+    held.replace(None);
+    assert!(learner.learn(1, loss_of_pair) > 0.0, "once it is dropped, all is well");
+
+    passes.set(0);
+    let said = refusal(|| {
+        pair().infer(|places, pass| {
+            let values = ops::parameter(pass, places[0]);
+            keep(&values);
+            values
+        })
+    });
+    assert!(said.contains("held beyond its pass"), "{said}");
 }
