@@ -104,8 +104,9 @@ impl<'a> Pass<'a> {
         backward: impl FnOnce() -> Box<dyn Backward>,
     ) -> Tensor {
         let Some(tape) = &mut self.tape else { return result };
+        let trains = |&parameter| tape.trained[self.weights.layout().number(parameter)];
         let wanted = operands.iter().any(|operand| operand.node().is_some())
-            || parameters.iter().any(|parameter| tape.trains(*parameter));
+            || parameters.iter().any(trains);
         if !wanted {
             return result;
         }
@@ -176,10 +177,6 @@ impl Tape {
     /// what is recorded counts in the update.
     pub(crate) fn new(trained: Arc<[bool]>, share: f32) -> Self {
         Self { records: Vec::new(), starts: Vec::new(), trained, share }
-    }
-
-    fn trains(&self, parameter: Parameter) -> bool {
-        self.trained[parameter.number()]
     }
 
     /// Adds the gradients of all parameters to `gradients`.
@@ -254,7 +251,8 @@ impl Back<'_> {
         parameters: [Parameter; P],
         kernel: impl FnOnce(&Arena, [&mut [f32]; P]) -> Result<(), KernelError>,
     ) {
-        if parameters.iter().any(|parameter| self.trained[parameter.number()]) {
+        let layout = self.weights.layout();
+        if parameters.iter().any(|&parameter| self.trained[layout.number(parameter)]) {
             self.fill_and_parameters(operation, [], parameters, |weights, [], gradients| {
                 kernel(weights, gradients)
             });
@@ -270,8 +268,8 @@ impl Back<'_> {
         kernel: impl FnOnce(&Arena, [&mut [f32]; T], [&mut [f32]; P]) -> Result<(), KernelError>,
     ) -> [Tensor; T] {
         let Self { weights, workspace, gradients, written, trained, .. } = self;
-        let trained = parameters.map(|parameter| trained[parameter.number()]);
-        let numbers = parameters.map(|parameter| parameter.number());
+        let numbers = parameters.map(|parameter| weights.layout().number(parameter));
+        let trained = numbers.map(|number| trained[number]);
         let known: &[bool] = written.as_ref().map_or(gradients.written(), |written| written);
         let first = numbers.iter().all(|&number| !known[number]);
         if let Some(written) = written {

@@ -62,7 +62,9 @@ pub fn block(
     if !pass.is_recorded() {
         let kept = pass.prepared().filter(|_| images * sites <= KEEP_PREPARED_UP_TO);
         return pass.fill(Operation::Block, x.shape(), |values, out| {
-            let kept = kept.and_then(|kept| kept.block(&weights, || prepare(values, &weights)));
+            let first = values.layout().number(weights.depthwise);
+            let kept =
+                kept.and_then(|kept| kept.block(first, &weights, || prepare(values, &weights)));
             let made;
             let prepared = match kept {
                 Some(kept) => kept,

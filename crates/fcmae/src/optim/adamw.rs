@@ -116,7 +116,7 @@ impl AdamW {
                 }
                 continue;
             };
-            self.known[parameter.number()] = true;
+            self.known[self.first.layout().number(parameter)] = true;
             let settings = kernel::AdamW {
                 lr: lr * scale(name),
                 beta1: self.beta1,
@@ -143,7 +143,7 @@ impl AdamW {
     pub fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::default();
         for (name, parameter) in self.first.layout().parameters() {
-            if !self.known[parameter.number()] {
+            if !self.known[self.first.layout().number(parameter)] {
                 continue;
             }
             for (order, moment) in ORDERS.iter().zip([&self.first, &self.second]) {
@@ -178,14 +178,14 @@ impl AdamW {
             return Err(mismatch);
         }
         for (_, parameter) in layout.parameters() {
-            if std::mem::take(&mut self.known[parameter.number()]) {
+            if std::mem::take(&mut self.known[layout.number(parameter)]) {
                 for moment in [&mut self.first, &mut self.second] {
                     moment.get_mut(parameter).fill(0.0);
                 }
             }
         }
         for (of, parameter) in known {
-            self.known[parameter.number()] = true;
+            self.known[layout.number(parameter)] = true;
             for (order, moment) in ORDERS.iter().zip([&mut self.first, &mut self.second]) {
                 if let Some(saved) = state.get(&name(order, of)) {
                     moment.get_mut(parameter).copy_from_slice(&saved.data);

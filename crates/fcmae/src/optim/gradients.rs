@@ -30,8 +30,11 @@ impl Gradients {
     }
 
     /// The gradient by a parameter; `None` where it had no part, or is not trained.
+    ///
+    /// # Panics
+    /// For a parameter of another network.
     pub fn get(&self, parameter: Parameter) -> Option<&[f32]> {
-        self.written[parameter.number()].then(|| self.arena.get(parameter))
+        self.written[self.arena.layout().number(parameter)].then(|| self.arena.get(parameter))
     }
 
     /// The norm of all gradients together.
@@ -71,16 +74,16 @@ impl Gradients {
         trained: [bool; P],
     ) {
         for (parameter, trained) in parameters.iter().zip(trained) {
-            self.written[parameter.number()] |= trained;
+            self.written[self.arena.layout().number(*parameter)] |= trained;
         }
     }
 
     /// Adds to the gradient by a parameter.
     ///
     /// # Panics
-    /// With another number of values than the parameter has.
+    /// With another number of values than the parameter has, or for a parameter of another network.
     pub fn add(&mut self, parameter: Parameter, more: &[f32]) {
-        let written = &mut self.written[parameter.number()];
+        let written = &mut self.written[self.arena.layout().number(parameter)];
         let sum = self.arena.get_mut(parameter);
         if *written {
             adamw::accumulate(sum, more).expect("gradients of one parameter");

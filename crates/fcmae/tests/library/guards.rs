@@ -8,7 +8,7 @@ use fcmae::config::PretrainConfig;
 use fcmae::network::Network;
 use fcmae::ops::{self, Affine};
 use fcmae::optim::{AdamW, Gradients};
-use fcmae::parameters::{Arena, Layout, Parameter};
+use fcmae::parameters::{Arena, Layout, Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
@@ -174,4 +174,37 @@ fn a_result_that_is_held_beyond_its_pass_is_refused_at_once() {
         })
     });
     assert!(said.contains("held beyond its pass"), "{said}");
+}
+
+/// By shape alone they could be anybody's.
+#[test]
+fn parameters_of_other_networks_are_refused() {
+    let shape = [2, 3];
+    let ([foreign, beyond], _) =
+        Layout::of(|names| ["x", "y"].map(|name| names.parameter(name, shape)));
+    let (own, layout) = Layout::of(|names| names.parameter("w", shape));
+    let build = |names: &mut Names| names.parameter("w", shape);
+    let refuse = |what: &str, work: &dyn Fn(Parameter)| {
+        work(own);
+        for other in [foreign, beyond] {
+            let said = refusal(|| work(other));
+            assert!(said.contains("a parameter of another network"), "{what}: {said}");
+        }
+    };
+    refuse("reading", &|place| drop(Arena::zeros(&layout).get(place).to_vec()));
+    refuse("writing", &|place| Arena::zeros(&layout).get_mut(place).fill(1.0));
+    refuse("its gradient", &|place| drop(Gradients::new(&layout).get(place).map(<[f32]>::to_vec)));
+    refuse("adding to it", &|place| Gradients::new(&layout).add(place, &[1.0; 6]));
+    refuse("inferring", &|place| {
+        drop(Network::new(build).infer(|_, pass| ops::parameter(pass, place)));
+    });
+    refuse("training", &|place| {
+        let mut learner = Learner::new(Network::new(build), &PretrainConfig::default().optim);
+        learner.learn(1, |_, pass| {
+            let x = ops::parameter(pass, place);
+            ops::mean_squared_difference(pass, x, tensor(shape))
+        });
+    });
+    // A network made once more in the same way has the same parameters.
+    assert_eq!(Some(own), Layout::of(build).1.get("w"));
 }
