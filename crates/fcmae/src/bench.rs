@@ -18,7 +18,9 @@ use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, PretrainConfig, Size};
+use crate::config::{
+    DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, PretrainConfig, Size, range,
+};
 use crate::error::{ConfigError, Error, Result};
 use crate::loss::smoothed;
 use crate::mask::{Mask, visible_count};
@@ -107,13 +109,18 @@ pub struct Job {
 }
 
 impl Job {
-    /// Checks image size and mask ratio.
+    /// Checks image size, batch and mask ratio.
     ///
     /// # Errors
-    /// An image that cannot be cut into patches, a ratio that leaves none visible or none masked.
+    /// An image that cannot be cut into patches, a batch of no images, a ratio that leaves no patch visible
+    /// or none masked.
     pub fn check(&self) -> Result<(), ConfigError> {
         // Pictures are loaded at any size.
-        if self.work == Work::Load { Ok(()) } else { self.visible().map(|_| ()) }
+        if self.work == Work::Load {
+            return Ok(());
+        }
+        range("batch", self.batch > 0, self.batch, "at least 1")?;
+        self.visible().map(|_| ())
     }
 
     /// Patches that the encoder sees, and patches in an image.

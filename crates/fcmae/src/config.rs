@@ -9,4 +9,5 @@ pub use run::{
     ClassWeights, DataConfig, DecoderConfig, FiguresConfig, FinetuneConfig, FinetuneOptions,
     GrnChange, MaskConfig, MaskedEncoder, OnNan, OptimConfig, PretrainConfig, SaveConfig,
 };
+pub(crate) use run::range;
 pub use settings::{Settings, from_recipe};

@@ -36,7 +36,7 @@ impl Mask {
     /// The masks of the samples `indices` in `epoch`: a function of seed, epoch and sample alone.
     ///
     /// # Errors
-    /// As [`visible_count`].
+    /// As [`visible_count`]; no `indices`.
     pub fn random(
         grid: [usize; 2],
         ratio: f64,
@@ -61,19 +61,22 @@ impl Mask {
     /// A mask from given patches: `per_image` ascending row-major indices for each image in turn.
     ///
     /// # Errors
-    /// Indices outside the grid or not ascending, or a number that is not a multiple of
+    /// No image, indices outside the grid or not ascending, or a number that is not a multiple of
     /// `per_image`.
     pub fn new(grid: [usize; 2], per_image: usize, visible: Vec<u32>) -> Result<Self, ConfigError> {
         let [rows, cols] = grid;
         let visible: Arc<[u32]> = visible.into();
+        let refused = |reason: String| ConfigError::Value {
+            key: "mask".to_owned(),
+            value: format!("{rows}×{cols}, {per_image} visible"),
+            reason,
+        };
         // The constructor of the sites holds the rules; a side of 1 is the grid itself.
-        Patches::new(rows, cols, 1, per_image, Arc::clone(&visible)).map_err(|error| {
-            ConfigError::Value {
-                key: "mask".to_owned(),
-                value: format!("{rows}×{cols}, {per_image} visible"),
-                reason: error.to_string(),
-            }
-        })?;
+        let patches = Patches::new(rows, cols, 1, per_image, Arc::clone(&visible))
+            .map_err(|error| refused(error.to_string()))?;
+        if patches.images() == 0 {
+            return Err(refused("it is of 0 images; a batch has 1 at least".to_owned()));
+        }
         let masked = visible
             .chunks(per_image)
             .flat_map(|seen| (0..(rows * cols) as u32).filter(|p| seen.binary_search(p).is_err()))

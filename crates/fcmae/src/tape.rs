@@ -15,10 +15,12 @@ use crate::parameters::{Arena, Parameter};
 use crate::tensor::{Node, Shape, Tensor};
 use crate::workspace::Workspace;
 
-/// Shapes are fixed by the network's structure and image sizes are checked where pictures enter,
-/// so a kernel that refuses its arguments means a defect of this crate.
+/// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that
+/// a kernel refuses operands only where an operation is called directly, with others than it documents.
 fn sound(result: Result<(), KernelError>) {
-    result.expect("operands of the shapes that the operation's documentation names");
+    if let Err(error) = result {
+        panic!("an operation was given operands of other shapes than it documents, or empty ones: {error}");
+    }
 }
 
 /// What forward and backward passes share: results are written by kernels that read the weights.
@@ -310,6 +312,9 @@ fn fill<const T: usize>(
     kernel: impl FnOnce([&mut [f32]; T]) -> Result<(), KernelError>,
 ) -> [Tensor; T] {
     workspace.uses(operation);
+    for shape in shapes {
+        assert!(shape.count() > 0, "a result {shape:?} has no values: a batch has 1 image at least");
+    }
     let mut rooms = shapes.map(|shape| (workspace.room(shape.count()), shape));
     if !workspace.is_tracing() {
         sound(kernel(rooms.each_mut().map(|(room, _)| room.values_mut().unwrap_or_default())));

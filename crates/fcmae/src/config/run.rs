@@ -428,7 +428,7 @@ impl Default for FinetuneConfig {
     }
 }
 
-fn range(
+pub(crate) fn range(
     key: &'static str,
     ok: bool,
     value: impl ToString,

@@ -53,9 +53,9 @@ fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -
         ..data.train_options(SHOWN.min(set.len()), seed)
     };
     let mut batches = Loader::new(Arc::new(set), transform, data.normalization(), &options)?;
-    match batches.next() {
-        Some(batch) => Ok(batch?),
-        None => Err(Error::Unusable("there is no picture to show".to_owned())),
+    match batches.next().transpose()? {
+        Some(batch) if !batch.is_empty() => Ok(batch),
+        _ => Err(Error::Unusable("there is no picture to show".to_owned())),
     }
 }
 

@@ -4,7 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use fcmae::config::PretrainConfig;
+use fcmae::autoencoder::Autoencoder;
+use fcmae::bench::{Job, Work};
+use fcmae::config::{DecoderConfig, ModelConfig, PretrainConfig, Size};
+use fcmae::loss::log_softmax;
+use fcmae::mask::Mask;
+use fcmae::model::Classifier;
 use fcmae::network::Network;
 use fcmae::ops::{self, Affine};
 use fcmae::optim::{AdamW, Gradients};
@@ -207,4 +212,38 @@ fn parameters_of_other_networks_are_refused() {
     });
     // A network made once more in the same way has the same parameters.
     assert_eq!(Some(own), Layout::of(build).1.get("w"));
+}
+
+/// It is whoever gives it that is told, not the engine that is blamed.
+#[test]
+fn a_batch_of_no_images_is_refused_by_its_name() {
+    let model = ModelConfig { stem_stride: 1, ..ModelConfig::custom([1; 4], [8; 4]) };
+    let decoder = DecoderConfig { width: 8, depth: 1 };
+    let none = || Tensor::new(Vec::new(), [0, 16, 16, 3]);
+    let classifier = Network::new(|names| Classifier::new(names, &model, 2));
+    let said = refusal(|| classifier.logits(&none()));
+    assert!(said.contains("0 images: it has 1 at least"), "{said}");
+    let said = refusal(|| classifier.embed(&none()));
+    assert!(said.contains("0 images: it has 1 at least"), "{said}");
+
+    let said = Mask::random([2, 2], 0.5, 0, 0, &[]).unwrap_err().to_string();
+    assert!(said.contains("0 images; a batch has 1 at least"), "{said}");
+    let autoencoder = Network::new(|names| Autoencoder::new(names, &model, &decoder));
+    let mask = Mask::random([2, 2], 0.5, 0, 0, &[7]).unwrap();
+    let said = refusal(|| autoencoder.infer(|net, pass| net.loss(pass, none(), &mask, true)));
+    assert!(said.contains("a batch has 1 image at least"), "{said}");
+
+    // Operations that are called directly.
+    let empty = Network::new(|_| ());
+    let said = refusal(|| empty.infer(|(), pass| ops::pool(pass, Tensor::new(vec![], [0, 4, 3]))));
+    assert!(said.contains("a batch has 1 image at least"), "{said}");
+    let logits = || Tensor::new(Vec::new(), [0, 3]);
+    let said = refusal(|| empty.infer(|(), pass| ops::cross_entropy(pass, logits(), &[])));
+    assert!(said.contains("operands of other shapes than it documents, or empty ones"), "{said}");
+    assert!(log_softmax(&logits()).is_empty());
+
+    let job =
+        Job { work: Work::Predict, size: Size::Atto, image: 32, batch: 0, mask_ratio: 0.6 };
+    let said = job.check().unwrap_err().to_string();
+    assert!(said.contains("`batch` is 0"), "{said}");
 }
