@@ -19,7 +19,8 @@ use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
 use crate::config::{
-    DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, PretrainConfig, Size, range,
+    DecoderConfig, FinetuneConfig, MOST, MaskConfig, ModelConfig, PretrainConfig, Size,
+    check_image, range,
 };
 use crate::error::{ConfigError, Error, Result};
 use crate::loss::smoothed;
@@ -112,14 +113,14 @@ impl Job {
     /// Checks image size, batch and mask ratio.
     ///
     /// # Errors
-    /// An image that cannot be cut into patches, a batch of no images, a ratio that leaves no patch visible
-    /// or none masked.
+    /// An image that is too large or cannot be cut into patches, a batch of no images, a ratio that leaves no
+    /// patch visible or none masked.
     pub fn check(&self) -> Result<(), ConfigError> {
-        // Pictures are loaded at any size.
         if self.work == Work::Load {
-            return Ok(());
+            return check_image([self.image; 2]);
         }
-        range("batch", self.batch > 0, self.batch, "at least 1")?;
+        let batch = (1..=MOST).contains(&(self.batch as u64));
+        range("batch", batch, self.batch, "1 to 1000000000")?;
         self.visible().map(|_| ())
     }
 
@@ -234,8 +235,9 @@ impl Bench {
     /// as many `workers`, to `image × image` pixels. What is decoded is not kept.
     ///
     /// # Errors
-    /// Pictures that cannot be used.
+    /// Pictures that cannot be used, an image that is too large.
     pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
+        check_image([image; 2])?;
         let mut folder = ImageFolder::open(folder, Labels::Ignored)?;
         let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
         folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();

@@ -122,7 +122,7 @@ impl Layout {
 
     /// Bytes of an arena of this layout.
     pub fn bytes(&self) -> u64 {
-        self.values as u64 * size_of::<f32>() as u64
+        (self.values as u64).saturating_mul(size_of::<f32>() as u64)
     }
 }
 
@@ -147,7 +147,7 @@ impl Names {
     /// A parameter that starts at 0.
     ///
     /// # Panics
-    /// Where another has the same name.
+    /// Where another has the same name, or memory cannot address as many values.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Parameter {
         self.starting_at(name, shape, 0.0)
     }
@@ -161,7 +161,10 @@ impl Names {
         let name = format!("{}{name}", self.prefix);
         let parameter = Parameter::new(number, shape, &name);
         let first = self.layout.values;
-        let range = first..first + shape.count();
+        let Some(end) = first.checked_add(shape.count()) else {
+            panic!("{name} {shape:?}: the network has more values than memory can address");
+        };
+        let range = first..end;
         self.layout.values = padded(range.end);
         let before = self.layout.by_name.insert(name.clone(), number);
         assert!(before.is_none(), "two parameters are called {name}");

@@ -19,7 +19,9 @@ use crate::workspace::Workspace;
 /// a kernel refuses operands only where an operation is called directly, with others than it documents.
 fn sound(result: Result<(), KernelError>) {
     if let Err(error) = result {
-        panic!("an operation was given operands of other shapes than it documents, or empty ones: {error}");
+        panic!(
+            "an operation was given operands of other shapes than it documents, or empty ones: {error}"
+        );
     }
 }
 
@@ -313,7 +315,10 @@ fn fill<const T: usize>(
 ) -> [Tensor; T] {
     workspace.uses(operation);
     for shape in shapes {
-        assert!(shape.count() > 0, "a result {shape:?} has no values: a batch has 1 image at least");
+        assert!(
+            shape.count() > 0,
+            "a result {shape:?} has no values: a batch has 1 image at least"
+        );
     }
     let mut rooms = shapes.map(|shape| (workspace.room(shape.count()), shape));
     if !workspace.is_tracing() {

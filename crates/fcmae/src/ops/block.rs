@@ -77,7 +77,7 @@ pub fn block(
         });
     }
     let width = kernel::hidden_width(channels);
-    let shapes = [x.shape(), x.shape(), [images * sites * width].into(), [images * width].into()];
+    let shapes = [x.shape(), x.shape(), [images, sites, width].into(), [images, width].into()];
     let forward = |values: &Arena, [out, convolved, expanded, squares]: [&mut [f32]; 4]| {
         let kept = Kept { convolved, expanded, squares };
         let prepared = prepare(values, &weights);

@@ -59,20 +59,13 @@ impl Gradients {
     ///
     /// # Panics
     /// Where a parameter is there twice.
-    pub(crate) fn places<const P: usize>(
-        &mut self,
-        parameters: [Parameter; P],
-    ) -> [&mut [f32]; P] {
+    pub(crate) fn places<const P: usize>(&mut self, parameters: [Parameter; P]) -> [&mut [f32]; P] {
         self.arena.many_mut(parameters)
     }
 
     /// Notes that the first gradients by these parameters are there, of which those count that are
     /// `trained`.
-    pub(crate) fn wrote<const P: usize>(
-        &mut self,
-        parameters: [Parameter; P],
-        trained: [bool; P],
-    ) {
+    pub(crate) fn wrote<const P: usize>(&mut self, parameters: [Parameter; P], trained: [bool; P]) {
         for (parameter, trained) in parameters.iter().zip(trained) {
             self.written[self.arena.layout().number(*parameter)] |= trained;
         }

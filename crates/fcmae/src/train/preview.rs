@@ -20,10 +20,10 @@ const COLUMNS: usize = 6;
 /// # Errors
 /// Pictures or settings that cannot be used.
 pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
-    let set = ImageFolder::open_all(data, Labels::Ignored)?;
-    let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
+    let set = ImageFolder::open_all(data, Labels::Ignored)?;
+    let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
     let per_image = mask.masked().len() / batch.len().max(1);

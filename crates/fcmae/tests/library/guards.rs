@@ -2,11 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
+use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::bench::{Job, Work};
-use fcmae::config::{DecoderConfig, ModelConfig, PretrainConfig, Size};
+use fcmae::config::{
+    DecoderConfig, FinetuneConfig, ModelConfig, PretrainConfig, Size, from_recipe,
+};
+use fcmae::error::ConfigError;
 use fcmae::loss::log_softmax;
 use fcmae::mask::Mask;
 use fcmae::model::Classifier;
@@ -16,7 +21,7 @@ use fcmae::optim::{AdamW, Gradients};
 use fcmae::parameters::{Arena, Layout, Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
+use fcmae::train::{Flow, Learner, pretrain};
 
 /// Why `work` is refused.
 fn refusal<T>(work: impl FnOnce() -> T) -> String {
@@ -35,8 +40,7 @@ fn tensor<const D: usize>(shape: [usize; D]) -> Tensor {
 /// An optimizer goes on from a checkpoint as a fresh one does, whatever it did before.
 #[test]
 fn a_used_optimizer_takes_up_a_checkpoint_as_a_fresh_one() {
-    let ([a, b], layout) =
-        Layout::of(|names| ["a", "b"].map(|name| names.parameter(name, [2, 3])));
+    let ([a, b], layout) = Layout::of(|names| ["a", "b"].map(|name| names.parameter(name, [2, 3])));
     let config = PretrainConfig::default().optim;
     let step = |optimizer: &mut AdamW, weights: &mut Arena, of, loss| {
         let mut gradients = Gradients::new(&layout);
@@ -242,8 +246,68 @@ fn a_batch_of_no_images_is_refused_by_its_name() {
     assert!(said.contains("operands of other shapes than it documents, or empty ones"), "{said}");
     assert!(log_softmax(&logits()).is_empty());
 
-    let job =
-        Job { work: Work::Predict, size: Size::Atto, image: 32, batch: 0, mask_ratio: 0.6 };
+    let job = Job { work: Work::Predict, size: Size::Atto, image: 32, batch: 0, mask_ratio: 0.6 };
     let said = job.check().unwrap_err().to_string();
     assert!(said.contains("`batch` is 0"), "{said}");
+}
+
+#[test]
+fn settings_whose_product_overflows_are_refused_by_their_names() {
+    let resolve = |setting: &str| from_recipe::<PretrainConfig>(None, &[setting.to_owned()]);
+    for (setting, says) in [
+        ("data.image_size=[4294967296,4294967296]", "4294967296×4294967296 pixels is too large"),
+        ("data.image_size=[65536,65536]", "at most 16384 pixels"),
+        ("data.image_size=[32,1099511627776]", "at most 16384 pixels"),
+        ("data.image_size=[16384,8192]", "at most 67108864 (`data.image_size`)"),
+        ("optim.batch=4611686018427387904", "`optim.batch` is 4611686018427387904"),
+        ("optim.accumulation=4611686018427387904", "`optim.accumulation` is 46116860184273879"),
+        ("optim.epochs=9223372036854775807", "must be 1 to 1000000000"),
+        ("model.channels=4294967299", "model.channels"),
+        ("decoder.width=4294967296", "`decoder.width` is 4294967296"),
+    ] {
+        let said = resolve(setting).unwrap_err().to_string();
+        assert!(said.contains(says), "{setting}: {said}");
+    }
+    assert!(resolve("data.image_size=[8192,8192]").is_ok());
+    for (setting, says) in [
+        ("data.image_size=[65536,65536]", "at most 16384 pixels"),
+        ("finetune.channels=4294967299", "`finetune.channels` is 4294967299"),
+    ] {
+        let said = from_recipe::<FinetuneConfig>(None, &[setting.to_owned()]).unwrap_err();
+        assert!(said.to_string().contains(says), "{setting}: {said}");
+    }
+
+    // Settings that nobody has checked, as a program may give them.
+    let mut config =
+        PretrainConfig { model: ModelConfig::published(Size::Atto), ..resolve("seed=1").unwrap() };
+    (config.optim.batch, config.optim.accumulation) = (1 << 40, 1 << 40);
+    config.save.every_epochs = u64::MAX;
+    let train = |config: &PretrainConfig| {
+        let folder = Path::new("no such folder");
+        pretrain(config, &[folder.to_owned()], folder, false, &mut |_| Flow::Continue)
+    };
+    assert!(matches!(train(&config), Err(Error::Memory { .. } | Error::Data(_))));
+    config.data.image_size = [1 << 32; 2];
+    assert!(matches!(train(&config), Err(Error::Config(ConfigError::LargeImage { .. }))));
+    let job = Job { work: Work::Load, size: Size::Atto, image: 1 << 32, batch: 1, mask_ratio: 0.6 };
+    assert!(matches!(job.check(), Err(ConfigError::LargeImage { .. })));
+    for grid in [[1 << 32; 2], [1 << 16, (1 << 16) - 1]] {
+        let said = Mask::random(grid, 0.5, 0, 0, &[0, 1]).unwrap_err().to_string();
+        assert!(said.contains("optim.batch"), "{said}");
+    }
+}
+
+#[test]
+fn more_values_than_memory_can_address_are_told() {
+    const HALF: usize = 1 << 32;
+    let says =
+        |said: String| assert!(said.contains("more values than memory can address"), "{said}");
+    says(refusal(|| Tensor::new(Vec::new(), [HALF, HALF])));
+    says(refusal(|| tensor([4]).reshape([HALF, HALF, 4])));
+    says(refusal(|| Layout::of(|names| names.parameter("w", [HALF, HALF]))));
+    says(refusal(|| {
+        Layout::of(|names| ["a", "b"].map(|name| names.parameter(name, [HALF, HALF - 1])))
+    }));
+    let (_, layout) = Layout::of(|names| names.parameter("w", [HALF, HALF - 1]));
+    assert_eq!(layout.bytes(), u64::MAX);
 }
