@@ -22,6 +22,9 @@ use fcmae::parameters::{Arena, Layout, Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::{Flow, Learner, pretrain};
+use rayon::prelude::*;
+
+use crate::fill;
 
 /// Why `work` is refused.
 fn refusal<T>(work: impl FnOnce() -> T) -> String {
@@ -310,4 +313,27 @@ fn more_values_than_memory_can_address_are_told() {
     }));
     let (_, layout) = Layout::of(|names| names.parameter("w", [HALF, HALF - 1]));
     assert_eq!(layout.bytes(), u64::MAX);
+}
+
+/// A task that waits for others may take up a further picture, on the same thread.
+#[test]
+fn pictures_of_one_pool_are_as_each_alone() {
+    let model = ModelConfig { stem_stride: 1, ..ModelConfig::custom([1; 4], [8; 4]) };
+    let network = fill::network(|names| Classifier::new(names, &model, 3));
+    let images: Vec<Tensor> = (0..64)
+        .map(|n| {
+            let sides = [1 + n % 3, 8 * (1 + n % 4), 16, 3];
+            let values = fill::uniform(&format!("picture {n}"), sides.iter().product());
+            Tensor::new(values.into_iter().map(|value| value as f32).collect(), sides)
+        })
+        .collect();
+    let alone: Vec<_> = images.iter().map(|images| network.logits(images).to_vec()).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    for _ in 0..4 {
+        // Nothing is laid out when they start.
+        let fresh = network.clone();
+        let together: Vec<_> = pool
+            .install(|| images.par_iter().map(|images| fresh.logits(images).to_vec()).collect());
+        assert!(together == alone, "other bits where threads share a network");
+    }
 }
