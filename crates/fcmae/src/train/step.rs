@@ -166,6 +166,8 @@ impl<M> Learner<M> {
         of: impl Fn(&str) -> crate::error::Result<&'a NamedTensors>,
     ) -> Result<(), Restore> {
         let of = |name| of(name).map_err(Restore::Missing);
+        self.gradients.clear();
+        (self.loss, self.share) = (0.0, 0.0);
         self.network.weights_mut().load(of("model")?).map_err(Restore::Mismatch)?;
         self.optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
         if let Some(Average { weights, .. }) = &mut self.average {
