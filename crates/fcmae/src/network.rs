@@ -213,13 +213,14 @@ impl Prepared {
     }
 
     /// The layout of a block's weights; `None` where that of another block lies in its place, which
-    /// shares the first parameter.
+    /// shares the first parameter, the one of this `number`.
     pub(crate) fn block(
         &self,
+        number: usize,
         weights: &BlockWeights,
         prepare: impl FnOnce() -> block::Prepared,
     ) -> Option<&block::Prepared> {
-        let place = &self.blocks[weights.depthwise.number()];
+        let place = &self.blocks[number];
         let found = place.get().unwrap_or_else(|| {
             // Laid out before the place is asked for: threads share that work, and one that waits may
             // take up another pass, which comes to the same place.

@@ -58,7 +58,9 @@ pub fn block(
     if !pass.is_recorded() {
         let kept = pass.prepared(images * sites);
         return pass.fill(Operation::Block, x.shape(), |values, out| {
-            let kept = kept.and_then(|kept| kept.block(&weights, || prepare(values, &weights)));
+            let first = values.layout().number(weights.depthwise);
+            let kept =
+                kept.and_then(|kept| kept.block(first, &weights, || prepare(values, &weights)));
             let made;
             let prepared = match kept {
                 Some(kept) => kept,
@@ -71,7 +73,7 @@ pub fn block(
         });
     }
     let width = kernel::hidden_width(channels);
-    let shapes = [x.shape(), x.shape(), [images * sites * width].into(), [images * width].into()];
+    let shapes = [x.shape(), x.shape(), [images, sites, width].into(), [images, width].into()];
     let forward = |values: &Arena, [out, convolved, expanded, squares]: [&mut [f32]; 4]| {
         let kept = Kept { convolved, expanded, squares };
         let prepared = prepare(values, &weights);

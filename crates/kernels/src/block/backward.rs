@@ -46,21 +46,28 @@ impl Gradients<'_> {
     }
 }
 
-/// How many values [`backward`] needs to work in, for a block of `channels`.
+/// How many values [`backward`] needs to work in, for a block of `channels`; `usize::MAX` for more.
 #[must_use]
 pub fn backward_scratch(setting: &Setting<'_>, channels: usize) -> usize {
     let Room { matrices, vectors, convolved } = Room::new(setting, channels);
     // One more, as the values need not begin where a vector does.
-    (matrices + vectors + convolved + 1) * LANES
+    sum(&[matrices, vectors, convolved, 1]).saturating_mul(LANES)
 }
 
 /// How many values each thread keeps to work in for [`backward`] on `images` images of `sites` sites and
-/// `channels` channels, beside what it is given.
+/// `channels` channels, beside what it is given; `usize::MAX` for more.
 #[must_use]
 pub fn thread_scratch(images: usize, sites: usize, channels: usize) -> usize {
-    let rows = Cut::new(images, sites).group.min(images) * sites;
-    let (strips, hidden) = (strip_cells(rows, channels), rows * hidden_width(channels) / LANES);
-    (2 * strips + 3 * hidden + (rows * channels).div_ceil(LANES)) * LANES
+    let rows = Cut::new(images, sites).group.min(images).saturating_mul(sites);
+    let (strips, width) = (strip_cells(rows, channels), hidden_width(channels));
+    let hidden = rows.saturating_mul(width) / LANES;
+    let scaled = rows.saturating_mul(channels).div_ceil(LANES);
+    sum(&[strips, strips, hidden, hidden, hidden, scaled]).saturating_mul(LANES)
+}
+
+/// The sum of `counts`; `usize::MAX` for more.
+fn sum(counts: &[usize]) -> usize {
+    counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
 }
 
 /// The gradients of the block, from the gradient `grad` with respect to its output. `scratch` has
@@ -212,9 +219,13 @@ impl Room {
         let (sites, width) = (setting.sites.sites_per_image(), hidden_width(channels));
         let parts = setting.images.div_ceil(Cut::new(setting.images, sites).part);
         Self {
-            matrices: parts * Sums::matrix(channels, width),
-            vectors: (parts * Sums::vectors(channels, width)).div_ceil(LANES),
-            convolved: (setting.images * sites * channels).div_ceil(LANES),
+            matrices: Sums::matrix(channels, width).saturating_mul(parts),
+            vectors: Sums::vectors(channels, width).saturating_mul(parts).div_ceil(LANES),
+            convolved: setting
+                .images
+                .saturating_mul(sites)
+                .saturating_mul(channels)
+                .div_ceil(LANES),
         }
     }
 }
@@ -237,11 +248,11 @@ struct Sums<'a> {
 
 impl<'a> Sums<'a> {
     fn matrix(channels: usize, width: usize) -> usize {
-        2 * channels * width / LANES
+        channels.saturating_mul(2).saturating_mul(width) / LANES
     }
 
     fn vectors(channels: usize, width: usize) -> usize {
-        3 * width + 3 * channels
+        width.saturating_add(channels).saturating_mul(3)
     }
 
     fn new(channels: usize, width: usize, matrices: &'a mut [Cell], rest: &'a mut [f32]) -> Self {
