@@ -38,6 +38,9 @@ use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     let entries = file::entries(&args.file)?;
+    if let Some(data) = &args.data {
+        output::refuse_missing(data, "folder")?;
+    }
     // All are read first: a mistake in the last one is told before the first one has run for days.
     let mut plans: Vec<(Plan, Part)> = entries
         .iter()

@@ -23,9 +23,10 @@ pub(super) fn tell<T: Settings + Footprint>(
     train: impl FnOnce(&Path, &mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<()>,
 ) -> Result<()> {
     let picture = beside(out);
+    // Nothing is left of what fails.
+    let trial = Trial::of(train)?;
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
-    let trial = Trial::of(train)?;
     output::print(&text(&trial, config, &picture)?)
 }
 

@@ -19,13 +19,18 @@ const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
 const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
+/// In a fine-tuning run: which pictures it kept aside.
+const SPLIT: &str = "split.csv";
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
+    if let Some(other) = &args.held_out_of {
+        output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
+    }
     let evaluator = Evaluator::open(weights)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
-        set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
+        set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
     }
     let set = Arc::new(set);
     let mut batches = Batches::new("evaluate");

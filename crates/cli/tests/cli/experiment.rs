@@ -230,6 +230,9 @@ fn a_mistake_in_a_file_is_told_before_anything_is_made() {
     }
     let missing = bench.at("missing.toml");
     fcmae!("experiment", missing, "--out", bench.at("out")).refused(2, &["missing.toml"]);
+    let (file, sets, out) = (bench.at("does-it-help.toml"), bench.at("nosets"), bench.at("out"));
+    fcmae!("experiment", file, "--data", sets, "--out", out, "--dry-run")
+        .refused(2, &["nosets", "check the path"]);
 }
 
 /// Weights that hold no numbers are no classifier, whatever their answers are taken for.
