@@ -25,6 +25,7 @@ pub(super) fn tell<T: Settings + Footprint>(
     let picture = beside(out);
     // Nothing is left of what fails.
     let trial = Trial::of(train)?;
+    trial.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
     output::print(&text(&trial, config, &picture)?)

@@ -186,3 +186,33 @@ fn statistics_are_a_recipe_for_pictures_of_any_depth() {
             == 2
     );
 }
+
+/// Four patches cannot be hidden by 60 %, and five epochs of a warm-up of ten do not warm up.
+#[test]
+fn settings_that_do_not_do_what_they_say_are_told_once() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, out) = (trained.pictures(), folder.path().join("run"));
+    let call = |more: &[&str]| {
+        let recipe = trained.recipe("pretrain");
+        let mut call =
+            crate::command::command(&[&"pretrain", &"--data", &pictures, &"--out", &out]);
+        call.arg("--config").arg(recipe).args(more);
+        crate::command::Ran::of(call).done().stderr
+    };
+    let small = ["--set", "data.image_size=[16,16]", "--set", "optim.warmup_epochs=10"];
+    let says =
+        ["hiding 3 of 4 patches, 75 %", "asks for 60 %", "all 2 epochs", "warmup_epochs=0.2"];
+    for said in [call(&[&small[..], &["--dry-run"]].concat()), call(&small)] {
+        for part in says {
+            assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
+        }
+    }
+    let log = fs::read_to_string(out.join("log.txt")).unwrap();
+    assert!(says.iter().all(|part| log.contains(part)), "{log}");
+    let resumed = call(&[&small[..], &["--resume"]].concat());
+    assert!(resumed.contains("going on after step") && !resumed.contains("hiding"), "{resumed}");
+    fs::remove_dir_all(&out).unwrap();
+    let usual = call(&[]);
+    assert!(!usual.contains("hiding") && !usual.contains("warmup_epochs"), "{usual}");
+}
