@@ -273,6 +273,21 @@ pub(crate) fn grouped(number: usize) -> String {
     text
 }
 
+/// `1 picture`, `2,761 pictures`: a number and what is counted.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number))
+}
+
+/// A share of `pictures` that were named right, with what it may be on many others like them (Wilson):
+/// `85.00% (95% interval 64.0 to 94.8%)`.
+pub(crate) fn with_interval(share: f64, pictures: usize) -> String {
+    let right = (share * pictures as f64).round() as u64;
+    let [low, high] = fcmae_report::interval(right, pictures as u64);
+    let [share, low, high] = [share, low, high].map(|share| 100.0 * share);
+    format!("{share:.2}% (95% interval {low:.1} to {high:.1}%)")
+}
+
 /// `1h 02m`, `3m 20s` or `12s`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
@@ -287,6 +302,13 @@ pub(crate) fn duration(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    /// statsmodels' proportion_confint(17, 20, method="wilson").
+    #[test]
+    fn shares_are_told_with_what_they_may_be() {
+        assert_eq!(with_interval(0.85, 20), "85.00% (95% interval 64.0 to 94.8%)");
+        assert_eq!(with_interval(1.0, 6), "100.00% (95% interval 61.0 to 100.0%)");
+    }
+
     #[test]
     fn the_bar_has_a_template() {
         assert!(ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}").is_ok());
@@ -299,6 +321,9 @@ mod tests {
             [(0.4, "0s"), (59.6, "1m 00s"), (200.0, "3m 20s"), (3725.0, "1h 02m")]
         {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+        for (number, text) in [(0, "0 pictures"), (1, "1 picture"), (2761, "2,761 pictures")] {
+            assert_eq!(counted(number, "picture"), text);
         }
         for (number, text) in [(7, "7"), (999, "999"), (1000, "1,000"), (3_708_400, "3,708,400")] {
             assert_eq!(grouped(number), text);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::report::Reporter;
 use crate::args::Evaluate;
 use crate::output;
-use crate::progress::{Batches, grouped};
+use crate::progress::{Batches, counted, with_interval};
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
@@ -119,11 +119,11 @@ fn text(evaluation: &Evaluation) -> String {
         ]);
     }
     let mut text = format!(
-        "top-1  {:.2}%\ntop-5  {:.2}%\nloss   {:.4}\n{} pictures, {} classes\n\n{}\n",
-        100.0 * evaluation.top1,
+        "top-1  {}\ntop-5  {:.2}%\nloss   {:.4}\n{}, {} classes\n\n{}\n",
+        with_interval(evaluation.top1, evaluation.images),
         100.0 * evaluation.top5,
         evaluation.loss,
-        grouped(evaluation.images),
+        counted(evaluation.images, "picture"),
         classes.len(),
         table.text(),
     );

@@ -120,7 +120,7 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
         "--held-out-of",
         other.path()
     );
-    assert_ne!(missing.code, Some(0));
+    missing.refused(2, &["split.csv", "no such record"]);
 }
 
 #[test]

@@ -303,6 +303,7 @@ impl<'a> Session<'a> {
         let report = EvaluationReport {
             step,
             epoch: step / self.plan.steps_per_epoch,
+            pictures: found.images,
             top1: found.top1,
             top5: found.top5,
             loss: found.loss,
