@@ -258,13 +258,18 @@ pub(crate) struct Diversity {
 #[command(after_help = "\
 Examples:
   fcmae inspect runs/fine
+  fcmae inspect runs/fine --all
   fcmae inspect model.safetensors --json")]
 pub(crate) struct Inspect {
     /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 
-    /// Print one JSON object instead of a table
+    /// List every tensor, not only the sums of each part
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+
+    /// Print one JSON object, with every tensor, instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -165,7 +165,27 @@ fn inspect_tells_the_net_and_its_parameters() {
     assert_eq!(found["parameters"], sizes.sum::<u64>());
 
     let text = fcmae!("inspect", trained.pretrained()).done().stdout;
-    for part in ["masked autoencoder", "[8, 12, 16, 24]", "parameters", "decoder"] {
+    for part in ["masked autoencoder", "[8, 12, 16, 24]", "parameters", "decoder", "1 block,"] {
         assert!(text.contains(part), "{part} in {text}");
+    }
+
+    // The parts' sums are those of the list of all tensors.
+    let all = fcmae!("inspect", trained.finetuned(), "--all").done().stdout;
+    let tensors = found["tensors"].as_object().unwrap();
+    assert!(tensors.keys().all(|name| all.contains(&format!("\n{name} "))), "{all}");
+    let summary = fcmae!("inspect", trained.finetuned()).done().stdout;
+    assert!(!tensors.keys().any(|name| summary.contains(name.as_str())), "{summary}");
+    let parts = found["parts"].as_array().unwrap();
+    let names: Vec<_> = parts.iter().flat_map(|part| part["name"].as_str()).collect();
+    assert_eq!(names, ["stem", "stages.0", "stages.1", "stages.2", "stages.3", "head"]);
+    for part in parts {
+        let prefix = format!("{}.", part["name"].as_str().unwrap());
+        let of_part: Vec<u64> = tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .map(|(_, shape)| shape.as_array().unwrap().iter().flat_map(Value::as_u64).product())
+            .collect();
+        assert_eq!(part["tensors"], of_part.len());
+        assert_eq!(part["parameters"], of_part.iter().sum::<u64>());
     }
 }
