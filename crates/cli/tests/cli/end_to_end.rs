@@ -146,7 +146,20 @@ fn diversity_measures_every_block_of_every_net() {
             line.rsplit(',').take(3).map(|value| value.parse().unwrap()).collect();
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{line}");
     }
-    fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out).done();
+    let ran =
+        fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out)
+            .done();
+    // Each stage has one block, whose numbers are the table's.
+    for (number, line) in csv.lines().skip(1).take(4).enumerate() {
+        let [grn, gelu] = [0, 1].map(|back| line.rsplit(',').nth(back).unwrap().parse().unwrap());
+        let row: Vec<&str> = ran
+            .stdout
+            .lines()
+            .find_map(|row| row.split_once(&format!("  stages.{number} ")))
+            .map_or(Vec::new(), |(_, values)| values.split_whitespace().collect());
+        let values = [gelu, grn].map(|value: f64| format!("{value:.3}"));
+        assert_eq!(row, values, "stage {number} in {}", ran.stdout);
+    }
     assert!(fs::read_to_string(out.join("diversity.svg")).unwrap().starts_with("<svg"));
     assert!(fs::read_to_string(out.join("diversity.csv")).unwrap().lines().count() == 5);
 }
