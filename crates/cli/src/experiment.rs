@@ -154,9 +154,10 @@ impl Bench {
         let other = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
         if other > 0 {
             output::note(&format!(
-                "{}: {other} results are of other settings or pictures than there are now; they are kept, and \
-                 not counted",
-                plan.experiment.name
+                "{}: {} {} of other settings or pictures than there are now: kept, and not counted",
+                plan.experiment.name,
+                counted(other, "result"),
+                if other == 1 { "is" } else { "are" },
             ));
         }
         Ok(outcomes)
@@ -316,9 +317,10 @@ impl Bench {
             false => "no training".to_owned(),
         };
         output::print(&format!(
-            "{name}: {}\n{time} left for {} of {all_seeds} seeds\n\n{table}\n",
+            "{name}: {}\n{time} left for {} of {}\n\n{table}\n",
             plan.experiment.title,
-            part.seeds.min(all_seeds)
+            part.seeds.min(all_seeds),
+            counted(all_seeds, "seed"),
         ))?;
         planned.extend(jobs.iter().map(planned_as));
         Ok(left)

@@ -229,14 +229,15 @@ pub(crate) fn draws_a_bar() -> bool {
 
 fn describe_start(started: &Started) -> String {
     let Started { pictures, held_out, classes, parameters, epochs, steps, .. } = started;
-    let mut text = format!("{pictures} pictures");
+    let mut text = counted(*pictures, "picture");
     if !classes.is_empty() {
         text.push_str(&format!(" of {} classes", classes.len()));
     }
     if *held_out > 0 {
         text.push_str(&format!(" ({held_out} more kept aside)"));
     }
-    text + &format!(", {} parameters, {epochs} epochs, {steps} steps", grouped(*parameters))
+    let (epochs, steps) = (counted(*epochs as usize, "epoch"), counted(*steps as usize, "step"));
+    text + &format!(", {}, {epochs}, {steps}", counted(*parameters, "parameter"))
 }
 
 fn describe_batch(report: &BatchReport) -> String {
@@ -275,8 +276,7 @@ pub(crate) fn grouped(number: usize) -> String {
 
 /// `1 picture`, `2,761 pictures`: a number and what is counted.
 pub(crate) fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(number))
+    fcmae_data::source::counted(grouped(number), what)
 }
 
 /// A share of `pictures` that were named right, with what it may be on many others like them (Wilson):

@@ -13,6 +13,7 @@ use fcmae_data::source::printable;
 use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
 use crate::output;
+use crate::progress::counted;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
@@ -86,7 +87,9 @@ fn fit(settings: &mut impl Footprint) -> Result<()> {
     let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
     (optim.batch, optim.accumulation) = (batch, accumulation);
     output::note(&format!(
-        "batch  {batch} pictures at a time, {accumulation} times an update: about {} MiB of {} free",
+        "batch  {} at a time, {} an update: about {} MiB of {} free",
+        counted(batch, "picture"),
+        counted(accumulation, "time"),
         memory.with(batch) >> 20,
         free >> 20
     ));

@@ -10,7 +10,7 @@ use fcmae::machine::{self, Machine};
 
 use crate::args::Doctor;
 use crate::output;
-use crate::progress::{duration, grouped};
+use crate::progress::{counted, duration, grouped};
 use crate::table::{Align, Table};
 
 /// Of each measurement, after a step that warms up.
@@ -51,11 +51,11 @@ fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
 fn machine_text(machine: &Machine) -> Result<String> {
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let mut text = format!(
-        "fcmae       {}\nsystem      {}\nprocessor   {}, {} threads, {}\n",
+        "fcmae       {}\nsystem      {}\nprocessor   {}, {}, {}\n",
         env!("CARGO_PKG_VERSION"),
         machine.os,
         machine.cpu,
-        machine.threads,
+        counted(machine.threads, "thread"),
         machine.simd,
     );
     if machine.simd == "scalar" {

@@ -12,7 +12,7 @@ use fcmae_data::source::printable;
 use image::RgbImage;
 
 use crate::output;
-use crate::progress::{duration, grouped};
+use crate::progress::{counted, duration, grouped};
 use crate::trial::Trial;
 
 /// Tries `train`, which gets a folder for its run and an observer, and tells what it found.
@@ -64,13 +64,14 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
                 }
             },
         ),
-        ("an update", format!("{} pictures × {}", optim.batch, optim.accumulation)),
+        ("an update", format!("{} × {}", counted(optim.batch, "picture"), optim.accumulation)),
         (
             "the run",
             format!(
-                "{epochs} epochs of {} steps, {} steps",
-                grouped(steps_per_epoch as usize),
-                grouped(steps as usize)
+                "{} of {}, {}",
+                counted(epochs as usize, "epoch"),
+                counted(steps_per_epoch as usize, "step"),
+                counted(steps as usize, "step")
             ),
         ),
         (
@@ -103,7 +104,11 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
         let all = Duration::from_secs_f64(step * steps as f64);
         lines.push((
             "time",
-            format!("about {} from {} steps, without evaluations", duration(all), trial.timed),
+            format!(
+                "about {} from {}, without evaluations",
+                duration(all),
+                counted(trial.timed as usize, "step")
+            ),
         ));
     }
     lines.push(("first batch", printable(picture)));

@@ -52,7 +52,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         let resume = format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
-    let mut text = format!("done  {} steps\n", outcome.step);
+    let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
         let top1 = |share| with_interval(share, last.pictures);
         text.push_str(&format!(

@@ -9,7 +9,7 @@ use super::report::Reporter;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, counted};
 use crate::recipes;
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
@@ -38,7 +38,8 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         let resume = format!("{} pretrain --data {data} --out {run} --resume", output::program());
         return Err(Stopped { step: outcome.step, resume }.into());
     }
-    output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
+    let steps = counted(outcome.step as usize, "step");
+    output::print(&format!("loss {:.4} after {steps}\nrun  {run}\n", outcome.loss))?;
     if let Some(report) = report {
         output::print(&format!("report  {}\n", printable(&report)))?;
     }

@@ -201,8 +201,12 @@ fn settings_that_do_not_do_what_they_say_are_told_once() {
         crate::command::Ran::of(call).done().stderr
     };
     let small = ["--set", "data.image_size=[16,16]", "--set", "optim.warmup_epochs=10"];
-    let says =
-        ["hiding 3 of 4 patches, 75 %", "asks for 60 %", "all 2 epochs", "warmup_epochs=0.2"];
+    let says = [
+        "hiding 3 of 4 patches, 75 %",
+        "asks for 60 %",
+        "the whole run, 2 epochs, lies",
+        "warmup_epochs=0.2",
+    ];
     for said in [call(&[&small[..], &["--dry-run"]].concat()), call(&small)] {
         for part in says {
             assert_eq!(said.matches(part).count(), 1, "{part} in {said}");

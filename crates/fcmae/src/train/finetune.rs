@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
+use fcmae_data::source::counted;
 use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
 use fcmae_store::ExportName;
 
@@ -165,8 +166,8 @@ pub fn finetune(
     if finished {
         if !complete {
             session.note(&format!(
-                "no better top-1 in {} evaluations: training ends; export/best has the best weights",
-                held_out.so_far.since_best
+                "no better top-1 in {}: training ends; export/best has the best weights",
+                counted(held_out.so_far.since_best, "evaluation")
             ))?;
         }
         session.export(ExportName::Last, &learner.averaged().to_named(), &about)?;
@@ -181,7 +182,8 @@ fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
         Start::Weights(_) => "fine-tuned",
         Start::Scratch => "trained from scratch",
     };
-    format!("Classifier {how} on {pictures} pictures for {} epochs.", config.optim.epochs)
+    let (pictures, epochs) = (counted(pictures, "picture"), counted(config.optim.epochs, "epoch"));
+    format!("Classifier {how} on {pictures} for {epochs}.")
 }
 
 /// What the network is to say of a batch.

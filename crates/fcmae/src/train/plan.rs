@@ -1,6 +1,7 @@
 //! How many epochs and steps a run has, and which batch follows a step.
 
 use fcmae_data::DataError;
+use fcmae_data::source::counted;
 
 use crate::config::OptimConfig;
 use crate::optim::Schedule;
@@ -64,8 +65,9 @@ impl Plan {
         if warmup >= epochs {
             let most = self.lr(self.steps() - 1);
             return Some(format!(
-                "all {epochs} epochs lie within the warm-up of {warmup} (`optim.warmup_epochs`): the \
-                 learning rate gets to {most:.1e}, not to {peak:.1e}; {mend}"
+                "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the \
+                 learning rate gets to {most:.1e}, not to {peak:.1e}; {mend}",
+                counted(epochs, "epoch")
             ));
         }
         (warmup > epochs / 2.0).then(|| {
@@ -124,8 +126,11 @@ mod tests {
         assert!(most.contains("10 of 15 epochs") && most.contains("=1.5`"), "{most}");
         // The last of ten updates is made at 4.5 of 10 epochs, with 0.45 of 0.001.
         let all = caveat(5, 10.0).unwrap();
-        assert!(all.contains("all 5 epochs") && all.contains("4.5e-4, not to 1.0e-3"), "{all}");
+        assert!(
+            all.contains("whole run, 5 epochs, lies") && all.contains("4.5e-4, not to 1.0e-3"),
+            "{all}"
+        );
         assert!(all.contains("`optim.warmup_epochs=0.5`"), "{all}");
-        assert!(caveat(10, 10.0).unwrap().contains("all 10 epochs"));
+        assert!(caveat(1, 1.0).unwrap().contains("whole run, 1 epoch, lies"));
     }
 }
