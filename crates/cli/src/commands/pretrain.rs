@@ -43,10 +43,11 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     if let Some(report) = report {
         output::print(&format!("report  {}\n", printable(&report)))?;
     }
-    let fcmae = output::program();
+    let (fcmae, run) = (output::program(), output::quoted(out));
+    let options = recipes::finetuning(&config, args.settings.config.as_deref())?;
     output::note(&format!(
         "next: {fcmae} reconstruct IMAGE --weights {run} --out grid.png\n\
-         next: {fcmae} finetune --data LABELLED --from {run} --out RUN"
+         next: {fcmae} finetune {options} --data LABELLED --from {run} --out RUN"
     ));
     Ok(())
 }

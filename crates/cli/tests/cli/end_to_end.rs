@@ -27,6 +27,24 @@ fn runs_leave_settings_metrics_checkpoints_and_exports() {
     assert!(trained.finetuned().join("export/best/model.safetensors").is_file());
 }
 
+/// The command that a pre-training ends with takes its images and its network.
+#[test]
+fn what_is_told_to_come_next_can_be_done() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (run, fine) = (folder.path().join("run"), folder.path().join("fine"));
+    let (pictures, recipe) = (trained.pictures(), trained.recipe("pretrain"));
+    let ran = fcmae!("pretrain", "--data", pictures, "--out", run, "--config", recipe).done();
+    let next = ran.stderr.lines().find_map(|line| line.split_once(" finetune ")).unwrap().1;
+    let next = next.replace('\'', "").replace("LABELLED", pictures.to_str().unwrap());
+    let next = next.replace(" RUN", &format!(" {}", fine.display()));
+    let mut call = crate::command::command(&[&"finetune"]);
+    call.args(next.split(' ')).args(["--set", "optim.epochs=1"]);
+    crate::command::Ran::of(call).done();
+    let found = json(&fcmae!("inspect", fine, "--json").done().stdout);
+    assert_eq!(found["description"]["image_size"], json("[32, 32]"));
+}
+
 #[test]
 fn evaluate_counts_every_picture_once() {
     let trained = Trained::get();
