@@ -322,8 +322,14 @@ mod tests {
         {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
         }
-        for (number, text) in [(0, "0 pictures"), (1, "1 picture"), (2761, "2,761 pictures")] {
-            assert_eq!(counted(number, "picture"), text);
+        for (number, what, text) in [
+            (0, "picture", "0 pictures"),
+            (1, "patch", "1 patch"),
+            (9, "patch", "9 patches"),
+            (3, "class", "3 classes"),
+            (2761, "epoch", "2,761 epochs"),
+        ] {
+            assert_eq!(counted(number, what), text);
         }
         for (number, text) in [(7, "7"), (999, "999"), (1000, "1,000"), (3_708_400, "3,708,400")] {
             assert_eq!(grouped(number), text);

@@ -223,7 +223,7 @@ pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
     let number = number.to_string();
     let plural = match number.as_str() {
         "1" => "",
-        _ if what.ends_with("ss") || what.ends_with("ch") => "es",
+        _ if what.ends_with("ss") || what.ends_with("tch") => "es",
         _ => "s",
     };
     format!("{number} {what}{plural}")

@@ -30,6 +30,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         _ => Start::Scratch,
     };
     if args.run.dry_run {
+        let config = fcmae::train::settled(&config, start)?;
         let sheet = fcmae::train::preview_finetuning(&config, data)?;
         return dry_run::tell(&config, out, &sheet, |trial, observer| {
             fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)

@@ -25,6 +25,25 @@ fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
         assert!(sheet.width() > 6 * 160, "{command}: {}", sheet.width());
         fs::remove_file(&left[0]).unwrap();
     }
+    // Without a recipe, network and image size are those of the weights, of 32 pixels.
+    let batch = "optim.batch=8";
+    let from = trained.pretrained();
+    fcmae!(
+        "finetune",
+        "--data",
+        pictures,
+        "--from",
+        from,
+        "--out",
+        out,
+        "--set",
+        batch,
+        "--dry-run"
+    )
+    .done();
+    let sheet = image::open(folder.path().join("run-first-batch.png")).unwrap();
+    assert!(sheet.width() < 6 * 224, "{}", sheet.width());
+    fs::remove_file(folder.path().join("run-first-batch.png")).unwrap();
     let missing = folder.path().join("missing");
     fcmae!("pretrain", "--data", missing, "--out", out, "--dry-run").refused(2, &["missing"]);
     assert!(contents(folder.path()).is_empty(), "nothing is left of what failed");

@@ -34,6 +34,16 @@ pub enum Start<'a> {
     Weights(&'a Path),
 }
 
+impl Start<'_> {
+    /// The weights, with what the settings change about their blocks.
+    fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
+        match self {
+            Start::Scratch => Ok(None),
+            Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
+        }
+    }
+}
+
 /// How a fine-tuning ended.
 #[derive(Clone, Copy, Debug)]
 pub struct FinetuneOutcome {
@@ -63,10 +73,7 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
-    let pretrained = match start {
-        Start::Scratch => None,
-        Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
-    };
+    let pretrained = start.open(config)?;
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
     memory::check(&config)?;
@@ -271,6 +278,15 @@ impl HeldOut<'_> {
         self.last = Some(report);
         Ok(true)
     }
+}
+
+/// The settings that [`finetune`] runs by: with the network, image size, channels, mean and deviation of
+/// the weights where the settings leave them to these.
+///
+/// # Errors
+/// Weights that cannot be used, or settings that do not fit them.
+pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
+    settle(config, start.open(config)?.as_ref())
 }
 
 /// The settings with what follows from the weights filled in.
