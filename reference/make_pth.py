@@ -1,4 +1,4 @@
-"""Makes the fixtures of crates/store/tests/pth.rs: files of torch.save, and twins in safetensors.
+"""Makes the fixtures of crates/store/tests/store/pth.rs: files of torch.save, and twins in safetensors.
 
     python reference/make_pth.py
 

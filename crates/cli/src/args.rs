@@ -9,6 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fcmae::bench::Work;
 use fcmae::config::Size;
+use fcmae::device::Device;
+use fcmae::error::ConfigError;
+
+use crate::output;
 
 const EXIT_CODES: &str = "\
 Results go to standard output, progress and notes to standard error.
@@ -64,6 +68,9 @@ pub(crate) struct Demo {
     /// The first of these seeds, and the seed of the pre-training: another one is another demo
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) first_seed: u32,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 
     /// Only see that everything runs: far too few epochs for numbers that mean anything
     #[arg(long)]
@@ -145,6 +152,9 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     pub(crate) weights: WeightsArg,
 
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
     /// Pictures that are computed at a time
     #[arg(long, value_name = "N", default_value = "64")]
     pub(crate) batch: NonZeroUsize,
@@ -175,6 +185,9 @@ pub(crate) struct Predict {
 
     #[command(flatten)]
     pub(crate) weights: WeightsArg,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 
     /// Classes to name for each picture, most probable first
     #[arg(long, value_name = "N", default_value = "5")]
@@ -210,6 +223,9 @@ pub(crate) struct Reconstruct {
     #[arg(long, value_name = "RUN")]
     pub(crate) weights: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
     /// The picture to write, a PNG
     #[arg(long, value_name = "FILE.png")]
     pub(crate) out: PathBuf,
@@ -240,6 +256,9 @@ pub(crate) struct Diversity {
     /// One or several runs, export folders or weights files
     #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
     pub(crate) weights: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 
     /// Pictures to average over, evenly spaced through the folder
     #[arg(long, value_name = "N", default_value = "1000")]
@@ -365,6 +384,9 @@ pub(crate) struct Experiment {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) results: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
     /// Only try a few steps of each kind of run, and say what all would take on this machine
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -479,6 +501,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "SECONDS", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: u32,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 
     /// Threads that compute; without it, one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -595,9 +620,53 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "N|auto", conflicts_with = "resume")]
     pub(crate) batch: Option<Batch>,
 
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
     /// Print all settings as they would be used, as TOML, and do nothing else
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+/// What networks are computed on, for every command that computes with one.
+#[derive(Args)]
+pub(crate) struct DeviceArg {
+    /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that can be
+    /// used, as without it where no recipe says otherwise
+    #[arg(long, value_name = "cpu|auto|cuda[:N]")]
+    pub(crate) device: Option<String>,
+}
+
+impl DeviceArg {
+    /// The device that was asked for, or the best where none was.
+    ///
+    /// # Errors
+    /// As [`Device::choose`].
+    pub(crate) fn choose(&self) -> Result<Device, ConfigError> {
+        Device::choose(self.device.as_deref().unwrap_or("auto"))
+    }
+
+    /// The same, told on standard error.
+    ///
+    /// # Errors
+    /// As [`Device::choose`].
+    pub(crate) fn told(&self) -> Result<Device, ConfigError> {
+        let device = self.choose()?;
+        output::note(&format!("device  {device}"));
+        Ok(device)
+    }
+
+    /// As `--set` takes it; none where nothing was asked for.
+    pub(crate) fn setting(&self) -> Option<String> {
+        // Quoted, so that it is text whatever it looks like.
+        self.device.as_ref().map(|name| format!("device={name:?}"))
+    }
+
+    /// What to add to a command that goes on with the work, with a space before it.
+    pub(crate) fn again(&self) -> String {
+        let quoted = |name: &String| format!(" --device {}", output::quoted(Path::new(name)));
+        self.device.as_ref().map_or(String::new(), quoted)
+    }
 }
 
 /// How many pictures are computed at a time.
@@ -669,6 +738,32 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_computes_takes_a_device() {
+        let mut without = Vec::new();
+        for command in Arguments::command().get_subcommands() {
+            match command.get_arguments().find(|argument| argument.get_id() == "device") {
+                Some(device) => {
+                    assert_eq!(device.get_value_names().unwrap(), ["cpu|auto|cuda[:N]"]);
+                }
+                None => without.push(command.get_name().to_owned()),
+            }
+        }
+        // The doctor lists all devices.
+        let others = ["inspect", "stats", "report", "export", "doctor", "completions", "man"];
+        assert_eq!(without, others);
+    }
+
+    #[test]
+    fn a_device_is_text_as_a_setting_and_the_best_where_none_is_named() {
+        let arg = |name: Option<&str>| DeviceArg { device: name.map(str::to_owned) };
+        assert_eq!(arg(Some("cuda:1")).setting().unwrap(), "device=\"cuda:1\"");
+        assert_eq!(arg(Some("cuda:1")).again(), " --device cuda:1");
+        assert_eq!((arg(None).setting(), arg(None).again()), (None, String::new()));
+        assert_eq!(arg(None).choose().unwrap(), Device::choose("auto").unwrap());
+        assert!(arg(Some("1")).choose().is_err());
     }
 
     #[test]

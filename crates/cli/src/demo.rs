@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::plots::Chart;
 use fcmae::reconstruct::sheet;
@@ -18,7 +19,7 @@ use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::{Report as Page, Trials};
 
-use crate::args::Demo;
+use crate::args::{Demo, DeviceArg};
 use crate::output;
 use crate::progress::{Progress, duration};
 use report::{Comparison, Curve, Findings, Labelled};
@@ -91,6 +92,7 @@ const SCRATCH: &[&str] = &["optim.base_lr=1e-2"];
 const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
 
 pub(crate) fn run(args: &Demo) -> Result<()> {
+    let device = args.device.choose()?;
     output::new_folder(&args.out)?;
     let began = Instant::now();
     let files = Files::under(&args.out);
@@ -98,13 +100,13 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     let (train, test) = emoji::write_emoji(&files.pictures, HELD_OUT, SPLIT_SEED)?.pictures();
     output::note(&format!("pictures  {train} emoji to train on, {test} held out"));
     let pretraining = pretrain(&files, args)?;
-    reconstruct(&files)?;
+    reconstruct(&files, device)?;
     let mut comparisons = Vec::new();
     for seed in args.seeds() {
         comparisons.push(Comparison {
             seed,
-            pretrained: classify(&files, Some(&files.pretraining), seed, args.quick)?,
-            scratch: classify(&files, None, seed, args.quick)?,
+            pretrained: classify(&files, Some(&files.pretraining), seed, args)?,
+            scratch: classify(&files, None, seed, args)?,
         });
     }
     let findings = Findings::new(comparisons, args.quick);
@@ -216,8 +218,9 @@ impl Files {
     }
 }
 
-fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
-    let overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
+fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]], device: &DeviceArg) -> Result<T> {
+    let mut overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
+    overrides.extend(device.setting());
     Ok(from_recipe(Some(("the demo's recipe", recipe)), &overrides)?)
 }
 
@@ -225,7 +228,7 @@ fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]]) -> Result<T> {
 fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
     let quick = if args.quick { QUICK } else { &[] };
     let seed = format!("seed={}", args.first_seed());
-    let config: PretrainConfig = settings(PRETRAIN, &[quick, &[seed.as_str()]])?;
+    let config: PretrainConfig = settings(PRETRAIN, &[quick, &[seed.as_str()]], &args.device)?;
     std::fs::create_dir_all(&files.runs)
         .with_context(|| format!("cannot create {}", printable(&files.runs)))?;
     let mut progress = Progress::new("pretrain");
@@ -243,21 +246,22 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
 }
 
 /// Draws some held-out emoji, evenly spaced over the groups.
-fn reconstruct(files: &Files) -> Result<()> {
+fn reconstruct(files: &Files, device: Device) -> Result<()> {
     let test = ImageFolder::open(&files.test, Labels::Ignored)?;
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count))).collect();
-    let sheet = sheet(&fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED)?)?;
-    output::write_png(&files.reconstruction, &sheet)
+    let shown = fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED, device)?;
+    output::write_png(&files.reconstruction, &sheet(&shown)?)
 }
 
 /// Trains a classifier with few labels, then tests it on the held-out emoji.
-fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Result<Labelled> {
+fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Result<Labelled> {
     let own = if weights.is_some() { &[] } else { SCRATCH };
-    let quick = if quick { QUICK } else { &[] };
+    let quick = if args.quick { QUICK } else { &[] };
     let seed_setting = format!("seed={seed}");
-    let config: FinetuneConfig = settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]])?;
+    let config: FinetuneConfig =
+        settings(FINETUNE, &[own, quick, &[seed_setting.as_str()]], &args.device)?;
     let start = weights.map_or(Start::Scratch, Start::Weights);
     let run = files.classifier(weights.is_some(), seed);
     let label = if weights.is_some() { "finetune" } else { "scratch " };
@@ -275,10 +279,10 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, quick: bool) -> Re
     });
     progress.finish();
     outcome?;
-    let evaluator = Evaluator::open(&run)?;
+    let evaluator = Evaluator::open(&run, config.device()?)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
-    keep_in_run(&run, &evaluation, &test, &evaluator.description)?;
+    keep_in_run(&run, &evaluation, &test, evaluator.description())?;
     let right = evaluation.right(&test);
     Ok(Labelled { curve, pictures, evaluation, right })
 }
@@ -290,11 +294,13 @@ mod tests {
 
     #[test]
     fn the_recipes_are_settings_of_one_net() {
+        let device = DeviceArg { device: Some("cpu".to_owned()) };
         for quick in [false, true] {
             let pretrain: PretrainConfig =
-                settings(PRETRAIN, &[if quick { QUICK } else { &[] }]).unwrap();
+                settings(PRETRAIN, &[if quick { QUICK } else { &[] }], &device).unwrap();
             let finetune: FinetuneConfig =
-                settings(FINETUNE, &[SCRATCH, if quick { QUICK } else { &[] }]).unwrap();
+                settings(FINETUNE, &[SCRATCH, if quick { QUICK } else { &[] }], &device).unwrap();
+            assert_eq!((pretrain.device.as_str(), finetune.device.as_str()), ("cpu", "cpu"));
             assert_eq!(pretrain.model, finetune.model);
             assert_eq!(pretrain.data.image_size, finetune.data.image_size);
         }

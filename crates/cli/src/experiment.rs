@@ -37,6 +37,7 @@ use outcome::{Kind, Outcome};
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
+    args.device.choose()?;
     let entries = file::entries(&args.file)?;
     if let Some(data) = &args.data {
         output::refuse_missing(data, "folder")?;
@@ -59,7 +60,11 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
     }
     let beside = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let bench = Bench {
-        places: Places { runs: args.out.join("runs"), data: args.data.clone().unwrap_or(beside) },
+        places: Places {
+            runs: args.out.join("runs"),
+            data: args.data.clone().unwrap_or(beside),
+            device: args.device.device.clone(),
+        },
         results: args.results.clone().unwrap_or_else(|| args.out.join("results")),
         again: again(args),
     };
@@ -104,7 +109,7 @@ fn again(args: &Experiment) -> String {
             command += &format!(" {option} {}", output::quoted(path));
         }
     }
-    command
+    command + &args.device.again()
 }
 
 /// Where experiments are made.

@@ -228,7 +228,7 @@ pub(crate) fn draws_a_bar() -> bool {
 }
 
 fn describe_start(started: &Started) -> String {
-    let Started { pictures, held_out, classes, parameters, epochs, steps, .. } = started;
+    let Started { device, pictures, held_out, classes, parameters, epochs, steps, .. } = started;
     let mut text = counted(*pictures, "picture");
     if !classes.is_empty() {
         text.push_str(&format!(" of {} classes", classes.len()));
@@ -237,7 +237,7 @@ fn describe_start(started: &Started) -> String {
         text.push_str(&format!(" ({held_out} more kept aside)"));
     }
     let (epochs, steps) = (counted(*epochs as usize, "epoch"), counted(*steps as usize, "step"));
-    text + &format!(", {}, {epochs}, {steps}", counted(*parameters, "parameter"))
+    text + &format!(", {}, {epochs}, {steps}, on {device}", counted(*parameters, "parameter"))
 }
 
 fn describe_batch(report: &BatchReport) -> String {

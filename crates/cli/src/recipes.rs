@@ -65,6 +65,7 @@ pub(crate) fn settings<T: Settings + Footprint>(
     if let Some(Batch::Of(batch)) = given.batch {
         set.push(format!("optim.batch={batch}"));
     }
+    set.extend(given.device.setting());
     set.extend_from_slice(own);
     let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
     if given.batch == Some(Batch::Auto) {
@@ -74,6 +75,8 @@ pub(crate) fn settings<T: Settings + Footprint>(
         output::print(&settings.to_toml())?;
         return Ok(None);
     }
+    // Before pictures are looked at, which may take long.
+    settings.device()?;
     Ok(Some(settings))
 }
 

@@ -173,10 +173,11 @@ pub enum DataError {
     /// Labels are needed and there are not two classes.
     #[error(
         "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
-         into a sub-folder of its own, or name their labels in a list (pictures outside \
-         of any class: {outside})",
+         into a sub-folder of its own, or name their labels in a list ({} outside \
+         of any class)",
         printable(.path),
-        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) }
+        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
+        counted(.outside, "picture")
     )]
     TooFewClasses {
         /// The folder.

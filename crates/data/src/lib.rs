@@ -6,6 +6,7 @@
 //! - [`random`]: every random choice as a function of (seed, purpose, epoch, sample);
 //! - [`sampler`]: which samples stand in which batch;
 //! - [`decode`]: one file becomes one [`Picture`];
+//! - [`input`]: pictures by path, as bytes, decoded, or of a set, under one type;
 //! - [`augment`]: one picture becomes one input of the network;
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
 //! - [`statistics`]: what the values of a set are, for its normalization;
@@ -18,6 +19,7 @@ pub mod augment;
 mod cache;
 pub mod decode;
 pub mod error;
+pub mod input;
 pub mod loader;
 pub mod mix;
 mod picture;
@@ -32,6 +34,7 @@ pub use augment::{
 };
 pub use decode::Limits;
 pub use error::{DataError, DecodeError};
+pub use input::{Input, Inputs, Samples};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};

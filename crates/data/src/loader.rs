@@ -12,6 +12,7 @@ use crate::augment::{Normalization, Transform};
 use crate::cache::Cache;
 use crate::decode::{self, Limits};
 use crate::error::{DataError, DecodeError};
+use crate::input::Samples;
 use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 use crate::sampler::{Order, Sampler};
@@ -107,29 +108,30 @@ impl Batch {
     }
 }
 
-/// Batches of a folder, in order: an iterator, endless when shuffled or balanced (on across
-/// epochs), one epoch long when sequential. After an error it ends.
+/// Batches of a folder, or of other [`Samples`], in order: an iterator, endless when shuffled or
+/// balanced (on across epochs), one epoch long when sequential. After an error it ends.
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
-pub struct Loader {
-    shared: Arc<Shared>,
+pub struct Loader<S: Samples = ImageFolder> {
+    shared: Arc<Shared<S>>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
     batches_per_epoch: u64,
     skipped: BTreeMap<u32, String>,
+    failed: Vec<(u32, DecodeError)>,
     max_bad_fraction: f64,
     ended: bool,
 }
 
-impl Loader {
+impl<S: Samples> Loader<S> {
     /// A loader at the first batch of epoch 0. Threads start when the first batch is asked for.
     ///
     /// # Errors
     /// Settings out of range, or that do not fit the pictures' depth and channels; shuffled, a batch
     /// larger than the set.
     pub fn new(
-        folder: Arc<ImageFolder>,
+        folder: Arc<S>,
         transform: Transform,
         normalization: Normalization,
         options: &LoaderOptions,
@@ -145,17 +147,18 @@ impl Loader {
                 mend: "use 0 to 1, such as 0.1".to_owned(),
             });
         }
-        let labels: Vec<_> = folder.samples.iter().map(|sample| sample.label).collect();
+        let labels: Vec<_> = (0..folder.count()).map(|index| folder.label(index)).collect();
         let sampler = Sampler::new(&labels, options.batch, options.order, options.seed)?;
         Ok(Self {
             batches_per_epoch: sampler.batches_per_epoch(),
             threads: Vec::new(),
             workers: options.workers,
             skipped: BTreeMap::new(),
+            failed: Vec::new(),
             max_bad_fraction: options.max_bad_fraction,
             ended: false,
             shared: Arc::new(Shared {
-                cache: Cache::new(options.cache_bytes, folder.len()),
+                cache: Cache::new(options.cache_bytes, folder.count()),
                 folder,
                 least_side: transform.least_side().filter(|_| options.reduced_decode),
                 transform,
@@ -176,8 +179,8 @@ impl Loader {
         self.batches_per_epoch
     }
 
-    /// The folder whose samples [`Batch::indices`] point to.
-    pub fn folder(&self) -> &Arc<ImageFolder> {
+    /// The samples that [`Batch::indices`] point to.
+    pub fn folder(&self) -> &Arc<S> {
         &self.shared.folder
     }
 
@@ -203,10 +206,15 @@ impl Loader {
         self.skipped
             .iter()
             .map(|(&index, reason)| Skipped {
-                path: self.shared.folder.path(index as usize),
+                path: self.shared.folder.name(index as usize),
                 reason: reason.clone(),
             })
             .collect()
+    }
+
+    /// Takes the files left out of the batch delivered last, in the order of the samples.
+    pub fn take_failed(&mut self) -> Vec<(u32, DecodeError)> {
+        std::mem::take(&mut self.failed)
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch>, DataError> {
@@ -214,8 +222,9 @@ impl Loader {
         let Some(Loaded { batch, bad }) = done else { return Ok(None) };
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
         // batch for any number of workers.
-        self.skipped.extend(bad);
-        let (bad, set) = (self.skipped.len(), self.shared.folder.len());
+        self.skipped.extend(bad.iter().map(|(index, reason)| (*index, reason.to_string())));
+        self.failed = bad;
+        let (bad, set) = (self.skipped.len(), self.shared.folder.count());
         if bad as f64 > self.max_bad_fraction * set as f64 {
             const SHOWN: usize = 5;
             let shown = self.skipped().into_iter().take(SHOWN);
@@ -265,7 +274,7 @@ impl Loader {
     }
 }
 
-impl Iterator for Loader {
+impl<S: Samples> Iterator for Loader<S> {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -278,7 +287,7 @@ impl Iterator for Loader {
     }
 }
 
-impl Drop for Loader {
+impl<S: Samples> Drop for Loader<S> {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.work.notify_all();
@@ -289,19 +298,18 @@ impl Drop for Loader {
     }
 }
 
-impl std::fmt::Debug for Loader {
+impl<S: Samples> std::fmt::Debug for Loader<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("roots", &self.shared.folder.roots)
-            .field("set", &self.shared.folder.len())
+            .field("set", &self.shared.folder.count())
             .field("workers", &self.workers)
             .finish_non_exhaustive()
     }
 }
 
 /// What the threads and the loader share.
-struct Shared {
-    folder: Arc<ImageFolder>,
+struct Shared<S> {
+    folder: Arc<S>,
     transform: Transform,
     normalization: Normalization,
     format: PixelFormat,
@@ -349,7 +357,7 @@ struct Pending {
 /// A complete batch, and the positions and reasons of the files left out of it.
 struct Loaded {
     batch: Batch,
-    bad: Vec<(u32, String)>,
+    bad: Vec<(u32, DecodeError)>,
 }
 
 /// One sample to load.
@@ -415,7 +423,7 @@ impl Queue {
     }
 }
 
-impl Shared {
+impl<S: Samples> Shared<S> {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // No code that holds this lock leaves the queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -477,17 +485,16 @@ impl Shared {
     /// One sample: decoded, or from the cache, and augmented.
     fn load(&self, task: Task) -> Result<Picture, DecodeError> {
         decode::caught(|| {
+            let index = task.index as usize;
             let picture = match self.cache.get(task.index) {
                 Some(picture) => {
                     // Whether a file that is gone is skipped must not depend on the cache.
-                    self.folder.check_unchanged(task.index as usize)?;
+                    self.folder.check_unchanged(index)?;
                     picture
                 }
                 None => {
-                    let bytes = self.folder.read(task.index as usize, &self.limits)?;
                     let picture =
-                        decode::decode_checked(&bytes, self.format, &self.limits, self.least_side)?;
-                    let picture = Arc::new(picture);
+                        self.folder.picture(index, self.format, &self.limits, self.least_side)?;
                     self.cache.put(task.index, &picture);
                     picture
                 }
@@ -533,11 +540,11 @@ impl Shared {
                         erasing.apply(&mut batch.images[start..], height, width, rng)?;
                     }
                     batch.indices.push(index);
-                    if let Some(label) = self.folder.samples[index as usize].label {
+                    if let Some(label) = self.folder.label(index as usize) {
                         batch.labels.push(label as u32);
                     }
                 }
-                Err(reason) => bad.push((index, reason.to_string())),
+                Err(reason) => bad.push((index, reason)),
             }
         }
         Ok(Loaded { batch, bad })
@@ -545,9 +552,9 @@ impl Shared {
 }
 
 /// Tells the loader when its thread ends by a panic.
-struct Fall<'a>(&'a Shared);
+struct Fall<'a, S: Samples>(&'a Shared<S>);
 
-impl Drop for Fall<'_> {
+impl<S: Samples> Drop for Fall<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.lock().failed = Some("it panicked; please report it".to_owned());

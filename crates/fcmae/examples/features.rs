@@ -9,10 +9,11 @@
 
 use std::path::{Path, PathBuf};
 
+use fcmae::data::Inputs;
 use fcmae::embed::Backbone;
+use fcmae::infer::Preparation;
 use fcmae::model::Classifier;
 use fcmae::network::Network;
-use fcmae::predict::Preparation;
 use fcmae::tensor::Tensor;
 use fcmae::weights::Weights;
 use fcmae_store::{HostTensor, NamedTensors, safetensors};
@@ -102,10 +103,10 @@ fn images(inputs: &[PathBuf], weights: &Weights) -> Result<Tensor> {
         return Ok(Tensor::new(images.data, shape));
     }
     let preparation = Preparation::new(&weights.description);
-    let pictures: fcmae::Result<Vec<_>> =
-        inputs.iter().map(|path| preparation.input(path)).collect();
-    let pictures = pictures?;
-    let [_, height, width, channels] = pictures.first().ok_or("name at least one picture")?.dims();
-    let values = pictures.iter().flat_map(|picture| picture.values()).copied().collect();
-    Ok(Tensor::new(values, [pictures.len(), height, width, channels]))
+    let pictures = preparation.pictures(Inputs::from(inputs.to_vec()), inputs.len().max(1))?.next();
+    let pictures = pictures.ok_or("name at least one picture")??;
+    match pictures.failed.into_iter().next() {
+        Some((_, error)) => Err(error.into()),
+        None => Ok(pictures.images),
+    }
 }

@@ -8,6 +8,9 @@ use serde::{Serialize, Serializer};
 use crate::error::ConfigError;
 use crate::machine;
 
+/// The name by which the best device that can be used is chosen.
+const AUTO: &str = "auto";
+
 /// Why no CUDA device can be used.
 const NO_CUDA: &str = "this program is built without CUDA";
 
@@ -28,7 +31,7 @@ impl Device {
     /// # Errors
     /// No name of a device, or a device that cannot be used, with the reason.
     pub fn choose(name: &str) -> Result<Self, ConfigError> {
-        if name == "auto" {
+        if name == AUTO {
             // Nothing better than the CPU can be used yet.
             return Ok(Self::Cpu);
         }
@@ -37,6 +40,19 @@ impl Device {
             None => Ok(device),
             Some(reason) => Err(refused(name, format!("{reason}; say `cpu` or `auto`"))),
         }
+    }
+
+    /// Whether [`choose`](Self::choose) knows the name, wherever the device is: a recipe may be for another
+    /// machine.
+    pub(crate) fn check_name(name: &str) -> Result<(), ConfigError> {
+        if name == AUTO { Ok(()) } else { name.parse::<Self>().map(drop) }
+    }
+
+    /// The setting `device` as it is by default: `auto`. One recipe then goes everywhere, with a GPU where
+    /// there is one, and nothing fails for want of it. What was chosen is never silent: a run tells it when it
+    /// starts and records it, commands note it.
+    pub(crate) fn default_name() -> String {
+        AUTO.to_owned()
     }
 
     /// Every device that the program could name, the usable ones first. A kind that cannot be used at all

@@ -8,14 +8,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{Amount, ImageFolder, Labels, Loader, Transform};
+use fcmae_data::{Amount, ImageFolder, Labels};
 use serde::Serialize;
 
+use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::infer::{Inference, Prepared};
+use crate::model::Encoder;
 use crate::plots::{Chart, Series};
 use crate::tensor::Tensor;
-use crate::train::images;
 use crate::weights::Weights;
+
+/// Pictures at a time: all features of a batch are there at once.
+const BATCH: usize = 8;
 
 /// The feature distance of one block.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,31 +39,31 @@ pub struct LayerDistance {
 /// `data`, always the same ones.
 ///
 /// # Errors
-/// Weights or pictures that cannot be used.
-pub fn diversity(weights: &Path, data: &Path, count: usize) -> Result<Vec<LayerDistance>> {
-    let weights = Weights::open(weights)?;
-    let description = &weights.description;
-    let network = weights.encoder()?;
+/// Weights, pictures or a device that cannot be used.
+pub fn diversity(
+    weights: &Path,
+    data: &Path,
+    count: usize,
+    device: Device,
+) -> Result<Vec<LayerDistance>> {
+    let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, device)?;
+    let description = encoder.description();
     let folder = ImageFolder::open(data, Labels::Ignored)?;
     let count = count.clamp(1, folder.len());
     let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
-    let transform = Transform::Eval(description.transform());
-    let options = description.loading(8);
-    let batches = Loader::new(folder, transform, description.normalization(), &options)?;
 
     let blocks = description.model.total_depth();
     let mut sums = vec![[0.0f64; 2]; blocks];
     let mut seen = 0;
-    for batch in batches {
-        let batch = batch?;
-        if batch.is_empty() {
+    for batch in encoder.preparation().pictures(folder, BATCH)? {
+        let Prepared { images, indices, .. } = batch?;
+        if indices.is_empty() {
             continue;
         }
-        seen += batch.len();
-        let pixels = images(batch);
-        network.observe(|encoder, pass| {
-            let sites = encoder.grid(&pixels);
-            encoder.forward_hidden(pass, pixels, sites, |block, hidden| {
+        seen += indices.len();
+        encoder.network().observe(|encoder, pass| {
+            let sites = encoder.grid(&images);
+            encoder.forward_hidden(pass, images, sites, |block, hidden| {
                 sums[block][0] += distances(&hidden.gelu).iter().sum::<f64>();
                 sums[block][1] += distances(&hidden.grn).iter().sum::<f64>();
             });

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Loader, Skipped, Transform};
+use fcmae_data::{ImageFolder, Labels, Skipped};
 use fcmae_store::Record;
 use serde::Serialize;
 
+use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::infer::{Inference, Pictures, Preparation, Prepared};
 use crate::loss::log_softmax;
 use crate::model::Classifier;
 use crate::network::Network;
-use crate::train::{self, images};
+use crate::train;
 use crate::weights::{Description, Weights};
 
 /// What an evaluation found.
@@ -74,24 +76,31 @@ const MOST_MISTAKES: usize = 24;
 ///
 /// # Errors
 /// Weights without a head, classes the weights don't know, pictures that cannot be used.
-pub fn evaluate(weights: &Path, data: &[PathBuf], batch: usize) -> Result<Evaluation> {
-    let evaluator = Evaluator::open(weights)?;
+pub fn evaluate(
+    weights: &Path,
+    data: &[PathBuf],
+    batch: usize,
+    device: Device,
+) -> Result<Evaluation> {
+    let evaluator = Evaluator::open(weights, device)?;
     evaluator.evaluate(&Arc::new(evaluator.labelled(data)?), batch)
 }
 
 /// A classifier ready to be evaluated.
 pub struct Evaluator {
-    network: Network<Classifier>,
-    /// What the weights are of.
-    pub description: Description,
+    classifier: Inference<Classifier>,
 }
 
 impl Evaluator {
     /// # Errors
-    /// Weights that cannot be used, or have no head.
-    pub fn open(weights: &Path) -> Result<Self> {
-        let weights = Weights::open(weights)?;
-        Ok(Self { network: weights.classifier()?, description: weights.description })
+    /// Weights that cannot be used, or have no head; a device that cannot be used.
+    pub fn open(weights: &Path, device: Device) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, device)? })
+    }
+
+    /// What the weights are of.
+    pub fn description(&self) -> &Description {
+        self.classifier.description()
     }
 
     /// Pictures with the classifier's classes as labels, from folders, archives or lists.
@@ -99,7 +108,7 @@ impl Evaluator {
     /// # Errors
     /// Pictures that cannot be used, classes that the classifier doesn't know.
     pub fn labelled(&self, data: &[PathBuf]) -> Result<ImageFolder> {
-        Ok(ImageFolder::open_all(data, Labels::Classes(&self.description.classes))?)
+        Ok(ImageFolder::open_all(data, Labels::Classes(&self.description().classes))?)
     }
 
     /// Evaluates it on a set from [`labelled`](Self::labelled), or a part of one.
@@ -121,8 +130,8 @@ impl Evaluator {
         batch: usize,
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
-        let mut pictures = EvaluationSet::new(Arc::clone(set), &self.description, batch)?;
-        let found = pictures.evaluate(&self.network, |done, all| {
+        let mut pictures = EvaluationSet::new(Arc::clone(set), self.description(), batch)?;
+        let found = pictures.evaluate(self.classifier.network(), |done, all| {
             told(done, all);
             true
         })?;
@@ -153,7 +162,7 @@ pub fn keep_in_run(
 pub struct EvaluationSet {
     folder: Arc<ImageFolder>,
     classes: Vec<String>,
-    batches: Loader,
+    pictures: Pictures,
 }
 
 impl EvaluationSet {
@@ -163,10 +172,8 @@ impl EvaluationSet {
     /// # Errors
     /// Pictures that do not fit the network.
     pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
-        let transform = Transform::Eval(description.transform());
-        let (normalization, options) = (description.normalization(), description.loading(batch));
         Ok(Self {
-            batches: Loader::new(Arc::clone(&folder), transform, normalization, &options)?,
+            pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
             folder,
             classes: description.classes.clone(),
         })
@@ -192,17 +199,14 @@ impl EvaluationSet {
         let mut answers = vec![None; self.folder.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
-        let all = self.batches.batches_per_epoch();
-        self.batches.seek(0, 0);
-        for batch in self.batches.by_ref() {
-            let batch = batch?;
-            let done = batch.number + 1;
-            if !batch.is_empty() {
-                let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
-                let likelihoods = log_softmax(&network.logits(&images(batch)));
-                let rows = likelihoods.chunks_exact(classes).zip(&labels).zip(&indices);
-                for ((scores, &label), &index) in rows {
-                    let label = label as usize;
+        let all = self.pictures.batches();
+        self.pictures.rewind();
+        for (batch, done) in self.pictures.by_ref().zip(1..) {
+            let Prepared { images, indices, .. } = batch?;
+            if !indices.is_empty() {
+                let likelihoods = log_softmax(&network.logits(&images));
+                for (scores, &index) in likelihoods.chunks_exact(classes).zip(&indices) {
+                    let Some(label) = self.folder.samples[index as usize].label else { continue };
                     if scores.iter().any(|score| score.is_nan()) {
                         let picture = printable(&self.folder.path(index as usize));
                         return Err(Error::NoNumbers { picture });
@@ -244,7 +248,7 @@ impl EvaluationSet {
             confusion,
             answers,
             mistakes: mistakes.into_iter().map(mistake).collect(),
-            skipped: self.batches.skipped(),
+            skipped: self.pictures.skipped(),
         }))
     }
 }

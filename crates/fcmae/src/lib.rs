@@ -9,10 +9,11 @@
 //! ```no_run
 //! use std::path::Path;
 //!
+//! use fcmae::device::Device;
 //! use fcmae::predict::Predictor;
 //!
 //! // A run, an export, or weights of timm, the authors or transformers.
-//! let predictor = Predictor::open(Path::new("runs/finetuned"))?;
+//! let predictor = Predictor::open(Path::new("runs/finetuned"), Device::Cpu)?;
 //! for guess in predictor.predict(Path::new("picture.jpg"), 5)? {
 //!     println!("{:5.1} %  {}", 100.0 * guess.probability, guess.class);
 //! }
@@ -23,17 +24,20 @@
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use fcmae::network::Network;
-//! use fcmae::predict::Preparation;
+//! use fcmae::data::{Input, Inputs};
+//! use fcmae::device::Device;
+//! use fcmae::embed::Backbone;
+//! use fcmae::infer::Inference;
 //! use fcmae::weights::Weights;
 //!
 //! let weights = Weights::open(Path::new("runs/pretrained"))?;
-//! let preparation = Preparation::new(&weights.description);
-//! let network = Network::open(&weights)?;
-//! for picture in ["first.jpg", "second.jpg"] {
-//!     let embedding = network.embed(&preparation.input(Path::new(picture))?);
-//!     let [_, features] = embedding.dims();
-//!     println!("{picture}: {features} features, {:?}", embedding.values());
+//! let backbone = Inference::<Backbone>::open(&weights, Device::Cpu)?;
+//! // Decoded ahead and computed in batches. A `data::ImageFolder` will do as well.
+//! let pictures = ["first.jpg", "second.jpg"];
+//! let inputs: Inputs = pictures.iter().map(Input::from).collect();
+//! for (picture, embedding) in pictures.iter().zip(backbone.embeddings(inputs)?) {
+//!     let embedding = embedding?;
+//!     println!("{picture}: {} features, {embedding:?}", embedding.len());
 //! }
 //! # Ok::<(), fcmae::Error>(())
 //! ```
@@ -87,6 +91,7 @@
 //! - [`train`]: the training step and the training loops;
 //! - [`weights`]: what is read, by whatever names it has; [`export`], [`onnx`]: what is written for
 //!   other programs;
+//! - [`infer`]: pictures through a network, for all of the following;
 //! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
 //!   networks do, and what they have become;
 //! - [`bench`](mod@bench), [`memory`], [`machine`]: how fast it is, what it takes, and of what;
@@ -110,6 +115,7 @@ pub mod embed;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod infer;
 pub mod inspect;
 pub mod loss;
 pub mod machine;

@@ -5,7 +5,8 @@ use fcmae_kernels::block;
 
 use crate::autoencoder::Autoencoder;
 use crate::config::{
-    DataConfig, DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig, PretrainConfig,
+    DataConfig, DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig,
+    PretrainConfig, Settings,
 };
 use crate::error::{ConfigError, Error, Result};
 use crate::machine;
@@ -161,7 +162,7 @@ pub(crate) fn prediction(
 }
 
 /// Settings whose memory can be told beforehand.
-pub trait Footprint {
+pub trait Footprint: Settings {
     /// What training with these settings takes, without the loader's kept pictures.
     ///
     /// # Errors
@@ -171,10 +172,7 @@ pub trait Footprint {
     /// How pictures are loaded.
     fn data(&self) -> &DataConfig;
 
-    /// The optimizer's settings.
-    fn optim(&self) -> &OptimConfig;
-
-    /// The same, to change them.
+    /// The optimizer's settings, to change them.
     fn optim_mut(&mut self) -> &mut OptimConfig;
 }
 
@@ -186,10 +184,6 @@ impl Footprint for PretrainConfig {
 
     fn data(&self) -> &DataConfig {
         &self.data
-    }
-
-    fn optim(&self) -> &OptimConfig {
-        &self.optim
     }
 
     fn optim_mut(&mut self) -> &mut OptimConfig {
@@ -205,10 +199,6 @@ impl Footprint for FinetuneConfig {
 
     fn data(&self) -> &DataConfig {
         &self.data
-    }
-
-    fn optim(&self) -> &OptimConfig {
-        &self.optim
     }
 
     fn optim_mut(&mut self) -> &mut OptimConfig {

@@ -7,13 +7,14 @@ use image::RgbImage;
 
 use crate::autoencoder::Autoencoder;
 use crate::config::MaskConfig;
+use crate::device::Device;
 use crate::error::Result;
+use crate::infer::Inference;
 use crate::loss;
 use crate::mask::Mask;
 use crate::network::Network;
 use crate::ops;
 use crate::picture::{self, Sheet};
-use crate::predict::Preparation;
 use crate::tensor::Tensor;
 use crate::weights::{Description, Weights};
 
@@ -35,22 +36,22 @@ pub struct Reconstruction {
 /// Where the network was trained on normalized patches (`norm_pix_loss`), it predicts each patch up
 /// to its mean and contrast; those are taken from the original, as the authors do.
 pub struct Reconstructor {
-    network: Network<Autoencoder>,
+    autoencoder: Inference<Autoencoder>,
     masking: MaskConfig,
-    description: Description,
     grid: [usize; 2],
-    preparation: Preparation,
 }
 
 impl Reconstructor {
     /// Of weights that have a decoder.
     ///
     /// # Errors
-    /// Weights without one.
-    pub fn open(weights: &Path) -> Result<Self> {
+    /// Weights without one; a device that cannot be used.
+    pub fn open(weights: &Path, device: Device) -> Result<Self> {
         let weights = Weights::open(weights)?;
-        let (network, masking) = weights.autoencoder()?;
-        Self::new(network, masking, weights.description)
+        let autoencoder = Inference::open(&weights, device)?;
+        // Weights that make an autoencoder say how it was masked.
+        let masking = weights.description.decoder.map(|(_, masking)| masking).unwrap_or_default();
+        Self::of(autoencoder, masking)
     }
 
     /// Of a network.
@@ -62,10 +63,13 @@ impl Reconstructor {
         masking: MaskConfig,
         description: Description,
     ) -> Result<Self> {
-        let [height, width] = description.image_size;
-        let grid = description.model.patch_grid(height, width)?;
-        let preparation = Preparation::new(&description);
-        Ok(Self { network, masking, description, grid, preparation })
+        Self::of(Inference::new(network, description), masking)
+    }
+
+    fn of(autoencoder: Inference<Autoencoder>, masking: MaskConfig) -> Result<Self> {
+        let Description { image_size: [height, width], model, .. } = autoencoder.description();
+        let grid = model.patch_grid(*height, *width)?;
+        Ok(Self { autoencoder, masking, grid })
     }
 
     /// Hides patches of a picture file, chosen by `seed` and `number`, and fills them in.
@@ -73,7 +77,7 @@ impl Reconstructor {
     /// # Errors
     /// A file that is no picture.
     pub fn file(&self, path: &Path, number: usize, seed: u64) -> Result<Reconstruction> {
-        self.image(self.preparation.input(path)?, number, seed)
+        self.image(&self.autoencoder.preparation().input(path)?, number, seed)
     }
 
     /// The same for one picture of a set, from wherever it lies.
@@ -81,22 +85,24 @@ impl Reconstructor {
     /// # Errors
     /// A sample that is no picture.
     pub fn sample(&self, set: &ImageFolder, index: usize, seed: u64) -> Result<Reconstruction> {
-        self.image(self.preparation.sample_input(set, index)?, index, seed)
+        self.image(&self.autoencoder.preparation().sample(set, index)?, index, seed)
     }
 
     /// Of an input `[1, H, W, channels]`.
-    fn image(&self, input: Tensor, number: usize, seed: u64) -> Result<Reconstruction> {
-        let Self { network, masking, description, grid, .. } = self;
-        let (patch, channels) = (description.model.patch(), description.model.channels);
+    fn image(&self, input: &Tensor, number: usize, seed: u64) -> Result<Reconstruction> {
+        let Self { autoencoder, masking, grid } = self;
+        let model = &autoencoder.description().model;
+        let (patch, channels) = (model.patch(), model.channels);
         let mask = Mask::random(*grid, masking.ratio, seed, 0, &[number as u32])?;
-        let [patches, hidden, predicted, error] = network.infer_all(|module, pass| {
-            let patches = loss::patchify(pass, input.clone(), patch);
-            let hidden = loss::targets(pass, patches.clone(), &mask, false);
-            let targets = loss::targets(pass, patches.clone(), &mask, masking.norm_pix_loss);
-            let predicted = module.predict(pass, patches.clone(), &mask);
-            let error = ops::mean_squared_difference(pass, predicted.clone(), targets);
-            [patches, hidden, predicted, error]
-        });
+        let [patches, hidden, predicted, error] =
+            autoencoder.network().infer_all(|module, pass| {
+                let patches = loss::patchify(pass, input.clone(), patch);
+                let hidden = loss::targets(pass, patches.clone(), &mask, false);
+                let targets = loss::targets(pass, patches.clone(), &mask, masking.norm_pix_loss);
+                let predicted = module.predict(pass, patches.clone(), &mask);
+                let error = ops::mean_squared_difference(pass, predicted.clone(), targets);
+                [patches, hidden, predicted, error]
+            });
 
         let values = patch * patch * channels;
         let mut predicted = predicted.to_vec();
@@ -121,12 +127,13 @@ impl Reconstructor {
 
     /// Patches, row after row, as a picture.
     fn picture(&self, patches: Tensor) -> Result<RgbImage> {
-        let Description { model, image_size, depth, .. } = &self.description;
+        let description = self.autoencoder.description();
+        let Description { model, image_size, depth, .. } = description;
         let (patch, [rows, cols]) = (model.patch(), self.grid);
         let windows = patches.reshape([1, rows, cols, patch * patch * model.channels]);
-        let pixels =
-            self.network.infer(|_, pass| ops::depth_to_space(pass, windows.clone(), patch));
-        let tones = picture::tones(self.description.normalization(), *depth);
+        let network = self.autoencoder.network();
+        let pixels = network.infer(|_, pass| ops::depth_to_space(pass, windows.clone(), patch));
+        let tones = picture::tones(description.normalization(), *depth);
         picture::denormalize(pixels.values(), *image_size, &tones)
     }
 }
@@ -136,8 +143,13 @@ impl Reconstructor {
 ///
 /// # Errors
 /// Weights without a decoder, or files that are no pictures.
-pub fn reconstruct(weights: &Path, images: &[PathBuf], seed: u64) -> Result<Vec<Reconstruction>> {
-    let reconstructor = Reconstructor::open(weights)?;
+pub fn reconstruct(
+    weights: &Path,
+    images: &[PathBuf],
+    seed: u64,
+    device: Device,
+) -> Result<Vec<Reconstruction>> {
+    let reconstructor = Reconstructor::open(weights, device)?;
     let rows = images.iter().enumerate();
     rows.map(|(number, path)| reconstructor.file(path, number, seed)).collect()
 }

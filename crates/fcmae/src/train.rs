@@ -19,6 +19,5 @@ pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub(crate) use records::record_evaluation;
-pub(crate) use session::images;
 pub use step::Learner;
 pub(crate) use step::plan as step_plan;

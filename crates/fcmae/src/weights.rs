@@ -12,7 +12,7 @@ pub mod names;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fcmae_data::{Depth, EvalResize, EvalTransform, LoaderOptions, Normalization, PixelFormat};
+use fcmae_data::{Depth, EvalResize, EvalTransform, Normalization, PixelFormat};
 use fcmae_store::file::Format;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 use serde::{Deserialize, Serialize, Serializer};
@@ -86,11 +86,6 @@ impl Description {
     /// What its pictures are decoded to.
     pub fn format(&self) -> PixelFormat {
         PixelFormat { channels: self.model.channels as u32, depth: self.depth }
-    }
-
-    /// How pictures are loaded to be looked at once, in batches: in order, however many are bad.
-    pub(crate) fn loading(&self, batch: usize) -> LoaderOptions {
-        LoaderOptions { depth: self.depth, max_bad_fraction: 1.0, ..LoaderOptions::eval(batch) }
     }
 
     /// The same for pictures of another number of channels: the averages for one, else the channels'

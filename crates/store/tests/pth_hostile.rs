@@ -362,9 +362,25 @@ fn a_zip_bomb_is_refused() {
     let in_storage = zip(&[stored("a/data.pkl", &pickle), compressed("a/data/0")]).0;
     let claimed = |size| Entry { name: "a/data/0", data: &[0; 256], method: 0, size: Some(size) };
     let size_lies = zip(&[stored("a/data.pkl", &pickle), claimed(u32::MAX - 1)]).0;
+    let large_pickle = archive(&vec![b'N'; pth::MAX_PICKLE_BYTES + 1]);
+    check(&[
+        ("compressed pickle", in_pickle, "its entry `a/data.pkl` is compressed or encrypted"),
+        ("compressed values", in_storage, "its entry `a/data/0` is compressed or encrypted"),
+        ("two sizes", size_lies, "its entry `a/data/0` claims 4294967294 bytes and stores 256"),
+        ("a large pickle", large_pickle, "more bytes of a pickle than the 8388608 that are read"),
+    ]);
 
+    // A directory of real length, with more entries than are read.
+    let names: Vec<_> = (0..60_000).map(|i| format!("a/{}{i}", "n".repeat(30))).collect();
+    let entries: Vec<_> = names.iter().map(|name| stored(name, b"")).collect();
+    check(&[("many entries", zip(&entries).0, "bytes of a zip's directory than the 4194304")]);
+}
+
+/// Fault 17: a zip whose directory lies about its entries.
+#[test]
+fn entries_that_are_not_what_the_directory_says_are_refused() {
+    let pickle = good();
     let (good, directory) = zip(&[stored("a/data.pkl", &pickle), stored("a/data/0", &[0; 256])]);
-    let end = good.len() - 22;
     let second = directory + 46 + "a/data.pkl".len();
     let first_size = 30 + "a/data.pkl".len() + pickle.len();
     // Both sizes of the second entry, and of the first: its contents then lie over the second.
@@ -379,6 +395,24 @@ fn a_zip_bomb_is_refused() {
     let elsewhere = patched(good.clone(), second + 42, &(first_size as u32 + 1).to_le_bytes());
     let encrypted = patched(good.clone(), second + 8, &[1]);
     let own_method = patched(good.clone(), first_size + 8, &[8]);
+
+    let entry = "its entry `a/data/0` is not where or what the directory says";
+    check(&[
+        ("over each other", over, entry),
+        ("beyond the file", beyond, entry),
+        ("64-bit sizes missing", wide, "an entry's 64-bit sizes are missing"),
+        ("two at one place", same_place, "is not where or what the directory says"),
+        ("in the middle of another", elsewhere, entry),
+        ("encrypted", encrypted, "its entry `a/data/0` is compressed or encrypted"),
+        ("its own header differs", own_method, entry),
+    ]);
+}
+
+/// Fault 17: a zip whose end lies about its directory.
+#[test]
+fn directories_that_are_not_what_the_end_says_are_refused() {
+    let (good, directory) = zip(&[stored("a/data.pkl", &good()), stored("a/data/0", &[0; 256])]);
+    let end = good.len() - 22;
     let more_entries = patched(good.clone(), end + 8, &[7, 0, 7, 0]);
     let fewer_entries = patched(good.clone(), end + 8, &[1, 0, 1, 0]);
     let long_directory = patched(good.clone(), end + 12, &u32::to_le_bytes(1 << 30));
@@ -389,19 +423,8 @@ fn a_zip_bomb_is_refused() {
     // Of 2^40 entries.
     let wide_directory = |start, bytes, at| with_wide_end(&good, [1 << 40, bytes, start], at);
     let (start, at) = (directory as u64, end as u64);
-
-    let entry = "its entry `a/data/0` is not where or what the directory says";
+    let unfound = "64-bit directory cannot be found";
     check(&[
-        ("compressed pickle", in_pickle, "its entry `a/data.pkl` is compressed or encrypted"),
-        ("compressed values", in_storage, "its entry `a/data/0` is compressed or encrypted"),
-        ("two sizes", size_lies, "its entry `a/data/0` claims 4294967294 bytes and stores 256"),
-        ("over each other", over, entry),
-        ("beyond the file", beyond, entry),
-        ("64-bit sizes missing", wide, "an entry's 64-bit sizes are missing"),
-        ("two at one place", same_place, "is not where or what the directory says"),
-        ("in the middle of another", elsewhere, entry),
-        ("encrypted", encrypted, "its entry `a/data/0` is compressed or encrypted"),
-        ("its own header differs", own_method, entry),
         ("too many entries", more_entries, "another number of entries than it says"),
         ("too few entries", fewer_entries, "another number of entries than it says"),
         ("a directory too long", long_directory, "its directory reaches beyond the file"),
@@ -411,54 +434,37 @@ fn a_zip_bomb_is_refused() {
         ("64 bits, beyond the file", wide_directory(start, 1 << 50, at), "reaches beyond the file"),
         ("64 bits, overflowing", wide_directory(u64::MAX, 2, at), "reaches beyond the file"),
         ("64 bits, entries", wide_directory(start, at - start, at), "another number of entries"),
-        (
-            "64 bits, elsewhere",
-            wide_directory(start, 2, at + 1),
-            "64-bit directory cannot be found",
-        ),
-        ("64 bits, far", wide_directory(start, 2, u64::MAX), "64-bit directory cannot be found"),
-        (
-            "one name twice",
-            zip(&[stored("a/data.pkl", &pickle), stored("a/data.pkl", &pickle)]).0,
-            "`a/data.pkl` is there twice",
-        ),
-        (
-            "two pickles",
-            zip(&[stored("a/data.pkl", b"1"), stored("b/data.pkl", b"2")]).0,
-            "it holds several pickles",
-        ),
-        ("no pickle", zip(&[stored("a/x", b"1")]).0, "it holds no pickle of torch.save"),
-        ("empty", zip(&[]).0, "it holds no pickle of torch.save"),
-        (
-            "a large pickle",
-            archive(&vec![b'N'; pth::MAX_PICKLE_BYTES + 1]),
-            "more bytes of a pickle than the 8388608 that are read",
-        ),
+        ("64 bits, elsewhere", wide_directory(start, 2, at + 1), unfound),
+        ("64 bits, far", wide_directory(start, 2, u64::MAX), unfound),
+    ]);
+}
+
+/// Sound zips that `torch.save` did not write, or wrote elsewhere.
+#[test]
+fn zips_of_something_else_are_refused() {
+    let pickle = good();
+    let of = |entries: &[Entry]| zip(entries).0;
+    let with = |name, data| of(&[stored("a/data.pkl", &pickle), stored(name, data)]);
+    let big_endian_legacy = {
+        let bytes = legacy(b"\x80\x02}.");
+        let at = bytes.windows(2).position(|at| at == b"\x88s").unwrap();
+        patched(bytes, at, b"\x89")
+    };
+    let several = of(&[stored("a/data.pkl", b"1"), stored("b/data.pkl", b"2")]);
+    let big_endian = "it was written on a big-endian machine";
+    check(&[
+        ("one name twice", with("a/data.pkl", &pickle), "`a/data.pkl` is there twice"),
+        ("two pickles", several, "it holds several pickles"),
+        ("no pickle", of(&[stored("a/x", b"1")]), "it holds no pickle of torch.save"),
+        ("empty", of(&[]), "it holds no pickle of torch.save"),
         (
             "a long byte order",
-            zip(&[stored("a/data.pkl", &pickle), stored("a/byteorder", &[b' '; 99])]).0,
+            with("a/byteorder", &[b' '; 99]),
             "record of the byte order is too long",
         ),
-        (
-            "big-endian",
-            zip(&[stored("a/data.pkl", &pickle), stored("a/byteorder", b"big")]).0,
-            "it was written on a big-endian machine",
-        ),
-        (
-            "big-endian in the older form",
-            {
-                let bytes = legacy(b"\x80\x02}.");
-                let at = bytes.windows(2).position(|at| at == b"\x88s").unwrap();
-                patched(bytes, at, b"\x89")
-            },
-            "it was written on a big-endian machine",
-        ),
+        ("big-endian", with("a/byteorder", b"big"), big_endian),
+        ("big-endian in the older form", big_endian_legacy, big_endian),
     ]);
-
-    // A directory of real length, with more entries than are read.
-    let names: Vec<_> = (0..60_000).map(|i| format!("a/{}{i}", "n".repeat(30))).collect();
-    let entries: Vec<_> = names.iter().map(|name| stored(name, b"")).collect();
-    check(&[("many entries", zip(&entries).0, "bytes of a zip's directory than the 4194304")]);
 }
 
 /// Fault 17: names that lead out of the folder.

@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
+use fcmae::device::Device;
 use fcmae::machine;
 use fcmae_data::{ImageFolder, Labels};
 use indicatif::ProgressBar;
@@ -41,6 +42,7 @@ pub(super) fn run(args: &Bench) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .context("cannot start the threads that compute")?;
+    let device = args.device.choose()?;
     let jobs = jobs(args)?;
     if let Some(folder) = &args.data {
         ImageFolder::open(folder, Labels::Ignored)?;
@@ -53,7 +55,7 @@ pub(super) fn run(args: &Bench) -> Result<()> {
         output::refuse_existing(file, args.overwrite, "--json")?;
     }
 
-    let report = Measurement { args, threads, began: Instant::now() }.measure(&jobs)?;
+    let report = Measurement { args, device, threads, began: Instant::now() }.measure(&jobs)?;
     if let Some(file) = file {
         output::create_parent(file)?;
         output::write_file(file, output::json(&report.numbers())?.as_bytes())?;
@@ -92,6 +94,7 @@ fn jobs(args: &Bench) -> Result<Vec<Job>> {
 /// All rows while they are measured.
 struct Measurement<'a> {
     args: &'a Bench,
+    device: Device,
     threads: usize,
     began: Instant,
 }
@@ -104,7 +107,7 @@ impl Measurement<'_> {
             false => None,
         };
         let bar = progress::draws_a_bar().then(|| progress::bar("bench", jobs.len() as u64));
-        let mut report = Report::new(self.args, self.threads);
+        let mut report = Report::new(self.args, self.device, self.threads);
         for (index, job) in jobs.iter().enumerate() {
             self.tell(bar.as_ref(), index, jobs.len(), &report::title(job));
             let row = match self.fit(&jobs[index..], &rates)? {
@@ -186,7 +189,7 @@ impl Measurement<'_> {
     /// Measures one row in a process of its own.
     fn row(&self, job: &Job, seconds: f64, pictures: Option<&Path>) -> Result<Row> {
         let began = Instant::now();
-        let mut worker = Worker::start(job, self.threads, pictures)?;
+        let mut worker = Worker::start(job, self.device, self.threads, pictures)?;
         let has_network = job.work != Work::Load;
         let before = if has_network { Some(worker.matrix()?) } else { None };
 

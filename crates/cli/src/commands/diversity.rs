@@ -16,11 +16,12 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for file in &files {
         output::refuse_existing(file, args.overwrite, "--out")?;
     }
+    let device = args.device.told()?;
     let mut nets = Vec::new();
     for weights in &args.weights {
         let name = printable(weights);
         output::note(&format!("diversity  {name}"));
-        nets.push((name, diversity(weights, &args.data, args.images.get())?));
+        nets.push((name, diversity(weights, &args.data, args.images.get(), device)?));
     }
     if files.is_empty() {
         return output::print(&to_csv(&nets));

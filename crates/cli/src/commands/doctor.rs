@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
 use fcmae::config::Size;
+use fcmae::device::{Device, DeviceReport};
 use fcmae::machine::{self, Machine};
 
 use crate::args::Doctor;
@@ -49,7 +50,6 @@ fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
 }
 
 fn machine_text(machine: &Machine) -> Result<String> {
-    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     let mut text = format!(
         "fcmae       {}\nsystem      {}\nprocessor   {}, {}, {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -61,7 +61,7 @@ fn machine_text(machine: &Machine) -> Result<String> {
     if machine.simd == "scalar" {
         text.push_str("            ! no AVX2 and no NEON: several times slower than it could be\n");
     }
-    text.push_str("computes    on the processor; no other device is built in\n");
+    text.push_str(&devices());
     if let (Some(total), Some(free)) = (machine::total_memory(), machine::available_memory()) {
         text.push_str(&format!("memory      {}, {} free\n", gib(total), gib(free)));
         if free < LITTLE_MEMORY {
@@ -82,6 +82,29 @@ fn machine_text(machine: &Machine) -> Result<String> {
         text.push_str(&format!("            ! runs cannot be written here: {error}\n"));
     }
     Ok(text)
+}
+
+/// The devices that networks can be computed on, and why not on others; which of them `auto` is.
+fn devices() -> String {
+    let best = Device::choose("auto").ok();
+    let mut text = String::new();
+    for DeviceReport { device, name, total_memory, free_memory, unusable } in Device::all() {
+        let mut facts = vec![device.to_string()];
+        if best == Some(device) {
+            facts[0].push_str(" (auto)");
+        }
+        facts.extend(name);
+        let free = |bytes| format!(", {} free", gib(bytes));
+        facts.extend(total_memory.map(|all| gib(all) + &free_memory.map_or(String::new(), free)));
+        facts.extend(unusable.map(|reason| format!("cannot be used: {reason}")));
+        let label = if text.is_empty() { "devices" } else { "" };
+        text.push_str(&format!("{label:10}  {}\n", facts.join(", ")));
+    }
+    text
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
 /// Pictures a second that are decoded, cropped and normalized.

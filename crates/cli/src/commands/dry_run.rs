@@ -40,51 +40,24 @@ fn beside(out: &Path) -> PathBuf {
 
 /// What the trial found, a line each.
 fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> Result<String> {
-    let Some(Started { steps, steps_per_epoch, epochs, parameters, pictures, held_out, .. }) =
-        trial.started
-    else {
-        return Ok("nothing was tried\n".to_owned());
-    };
+    let Some(started) = &trial.started else { return Ok("nothing was tried\n".to_owned()) };
+    let Started { device, steps, steps_per_epoch, epochs, parameters, .. } = started;
     let optim = config.optim();
-    let memory = config.memory().map_err(fcmae::Error::from)?.with(optim.batch);
-    let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
     let mut lines = vec![
-        ("network", format!("{} parameters", grouped(parameters))),
-        (
-            "pictures",
-            match (held_out, trial.skipped) {
-                (0, 0) => grouped(pictures),
-                (0, bad) => format!("{}, {bad} skipped so far", grouped(pictures)),
-                (aside, bad) => {
-                    format!(
-                        "{}, {} more kept aside, {bad} skipped so far",
-                        grouped(pictures),
-                        grouped(aside)
-                    )
-                }
-            },
-        ),
+        ("device", device.to_string()),
+        ("network", format!("{} parameters", grouped(*parameters))),
+        ("pictures", pictures(started, trial.skipped)),
         ("an update", format!("{} × {}", counted(optim.batch, "picture"), optim.accumulation)),
         (
             "the run",
             format!(
                 "{} of {}, {}",
-                counted(epochs as usize, "epoch"),
-                counted(steps_per_epoch as usize, "step"),
-                counted(steps as usize, "step")
+                counted(*epochs as usize, "epoch"),
+                counted(*steps_per_epoch as usize, "step"),
+                counted(*steps as usize, "step")
             ),
         ),
-        (
-            "memory",
-            format!(
-                "about {}{}{}",
-                mib(memory),
-                machine::peak_memory()
-                    .map_or(String::new(), |peak| format!("; the trial took {}", mib(peak))),
-                machine::available_memory()
-                    .map_or(String::new(), |free| format!("; {} are free", mib(free))),
-            ),
-        ),
+        ("memory", memory(config)?),
     ];
     let kept = config.data().cache_mib;
     if kept > 0 {
@@ -101,7 +74,7 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
                 100.0 * trial.waited / trial.seconds
             ),
         ));
-        let all = Duration::from_secs_f64(step * steps as f64);
+        let all = Duration::from_secs_f64(step * *steps as f64);
         lines.push((
             "time",
             format!(
@@ -114,4 +87,30 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
     lines.push(("first batch", printable(picture)));
     let lines = lines.into_iter().map(|(what, text)| format!("{what:11}  {text}\n"));
     Ok(lines.collect())
+}
+
+/// How many there are, kept aside and bad so far.
+fn pictures(Started { pictures, held_out, .. }: &Started, skipped: usize) -> String {
+    let pictures = grouped(*pictures);
+    match (*held_out, skipped) {
+        (0, 0) => pictures,
+        (0, bad) => format!("{pictures}, {bad} skipped so far"),
+        (aside, bad) => {
+            format!("{pictures}, {} more kept aside, {bad} skipped so far", grouped(aside))
+        }
+    }
+}
+
+/// As planned, as the trial took it, and what is free.
+fn memory(config: &impl Footprint) -> Result<String> {
+    let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
+    let planned = config.memory().map_err(fcmae::Error::from)?.with(config.optim().batch);
+    let took = |peak| format!("; the trial took {}", mib(peak));
+    let left = |free| format!("; {} are free", mib(free));
+    Ok(format!(
+        "about {}{}{}",
+        mib(planned),
+        machine::peak_memory().map_or(String::new(), took),
+        machine::available_memory().map_or(String::new(), left),
+    ))
 }

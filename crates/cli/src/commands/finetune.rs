@@ -50,7 +50,9 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     if !outcome.finished {
         let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
         let (fcmae, data) = (output::program(), output::arguments(data));
-        let resume = format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume");
+        let device = args.settings.device.again();
+        let resume =
+            format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume{device}");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
     let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));

@@ -16,13 +16,14 @@ use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
+    let device = args.device.told()?;
     let files = pictures::files(&args.images)?;
-    let predictor = Predictor::open(&args.weights.weights)?;
+    let predictor = Predictor::open(&args.weights.weights, device)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
-    for file in &files {
-        let guesses =
-            predictor.predict(file, args.top.get()).map_err(|error| joined(&error.into()));
+    let predictions = predictor.predict_all(files.clone(), args.top.get())?;
+    for (file, guesses) in files.iter().zip(predictions) {
+        let guesses = guesses.map_err(|error| joined(&error.into()));
         output::print(&answers.next(file, &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;

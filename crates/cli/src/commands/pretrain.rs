@@ -35,7 +35,8 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     let run = printable(out);
     if !outcome.finished {
         let data = output::arguments(data);
-        let resume = format!("{} pretrain --data {data} --out {run} --resume", output::program());
+        let (fcmae, device) = (output::program(), args.settings.device.again());
+        let resume = format!("{fcmae} pretrain --data {data} --out {run} --resume{device}");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
     let steps = counted(outcome.step as usize, "step");

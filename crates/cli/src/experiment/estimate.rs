@@ -100,7 +100,7 @@ impl Speeds {
         {
             Work::Diversity { .. } => return Ok((0, 0.0)),
             Work::Pretrain(config) => {
-                let alike = alike_pretraining(config);
+                let alike = alike_pretraining(&places.pretraining(config));
                 let class = format!("pretrain {data:?}\n{}", alike.to_toml());
                 let trial = move || {
                     Trial::of(|run, observer| {
@@ -110,7 +110,7 @@ impl Speeds {
                 (class, config.optim.epochs, Box::new(trial))
             }
             Work::Finetune { config, from } => {
-                let mut alike = alike_finetuning(config);
+                let mut alike = alike_finetuning(&places.finetuning(config));
                 // Random weights take as long as trained ones of the same network.
                 let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
                 if let Some(Job { work: Work::Pretrain(start), .. }) = start {

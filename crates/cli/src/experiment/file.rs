@@ -239,23 +239,37 @@ impl Experiment {
 
     fn check(&self) -> Result<(), String> {
         distinct("seeds", &self.seeds)?;
-        let names: Vec<_> = self.variants.iter().map(|variant| &variant.name).collect();
-        distinct("variants", &names)?;
+        distinct("variants", &self.variants.iter().map(|v| &v.name).collect::<Vec<_>>())?;
         distinct("budgets", &self.budgets.iter().map(|budget| &budget.name).collect::<Vec<_>>())?;
-        let known = || names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         if self.variant(&self.baseline).is_none() {
-            return Err(format!(
-                "baseline = {:?} is none of the variants; they are {}",
-                self.baseline,
-                known()
-            ));
+            let baseline = &self.baseline;
+            return Err(format!("baseline = {baseline:?} is {}", self.none_of_the_variants()));
         }
-        for (what, sets) in [("train", &self.data.train), ("test", &self.data.test)] {
+        self.check_data()?;
+        self.check_settings()?;
+        self.check_search()?;
+        if self.diversity > 0 && self.data.test.len() > 1 {
+            return Err("diversity is measured on one set, and data.test names several".to_owned());
+        }
+        self.variants.iter().try_for_each(|variant| {
+            self.check_variant(variant).map_err(|flaw| format!("variant {:?}{flaw}", variant.name))
+        })
+    }
+
+    /// To follow the name of a variant that does not exist.
+    fn none_of_the_variants(&self) -> String {
+        let names: Vec<_> = self.variants.iter().map(|v| format!("{:?}", v.name)).collect();
+        format!("none of the variants; they are {}", names.join(", "))
+    }
+
+    /// There is something to train on and something to test on, and no picture is in two parts.
+    fn check_data(&self) -> Result<(), String> {
+        let data = &self.data;
+        for (what, sets) in [("train", &data.train), ("test", &data.test)] {
             if sets.is_empty() {
                 return Err(format!("data.{what} is empty; name a folder, an archive or a list"));
             }
         }
-        let data = &self.data;
         for (one, sets, other, others) in [
             ("train", &data.train, "test", &data.test),
             ("train", &data.train, "validation", &data.validation),
@@ -267,63 +281,49 @@ impl Experiment {
                 ));
             }
         }
-        self.check_settings()?;
-        if let Some(search) = &self.search {
-            distinct("search.seeds", &search.seeds)?;
-            distinct("search.candidates", &search.candidates)?;
-            if let Some(seed) = search.seeds.iter().find(|seed| self.seeds.contains(seed)) {
-                return Err(format!(
-                    "search.seeds has {seed}, which is reported too; choose settings with other seeds"
-                ));
-            }
-            if self.data.validation.is_empty() {
-                return Err(
-                    "search chooses settings on data.validation, which is missing".to_owned()
-                );
-            }
+        Ok(())
+    }
+
+    /// Settings are chosen on pictures and with seeds of which nothing is reported.
+    fn check_search(&self) -> Result<(), String> {
+        let Some(search) = &self.search else { return Ok(()) };
+        distinct("search.seeds", &search.seeds)?;
+        distinct("search.candidates", &search.candidates)?;
+        if let Some(seed) = search.seeds.iter().find(|seed| self.seeds.contains(seed)) {
+            return Err(format!(
+                "search.seeds has {seed}, which is reported too; choose settings with other seeds"
+            ));
         }
-        if self.diversity > 0 && self.data.test.len() > 1 {
-            return Err("diversity is measured on one set, and data.test names several".to_owned());
-        }
-        for variant in &self.variants {
-            let name = &variant.name;
-            if !(1..=1000).contains(&variant.times_epochs) {
-                let times = variant.times_epochs;
-                return Err(format!("variant {name:?}: times_epochs = {times}; it is 1 to 1000"));
-            }
-            match (variant.start, &self.pretrain) {
-                (Start::Pretrained, None) => {
-                    return Err(format!(
-                        "variant {name:?} starts pre-trained and there is no [pretrain]; add it, or say \
-                         start = \"scratch\""
-                    ));
-                }
-                (Start::Scratch, _) if !variant.pretrain.is_empty() => {
-                    return Err(format!(
-                        "variant {name:?} starts from scratch and has settings for pre-training; drop one"
-                    ));
-                }
-                _ => {}
-            }
-            if let Some(other) = &variant.chosen_for {
-                let found = self.variant(other).map(|other| &self.variants[other]);
-                match found {
-                    Some(other) if other.chosen_for.is_none() && self.search.is_some() => {}
-                    Some(_) => {
-                        return Err(format!(
-                            "variant {name:?}: chosen_for = {other:?}, for which nothing is searched"
-                        ));
-                    }
-                    None => {
-                        return Err(format!(
-                            "variant {name:?}: chosen_for = {other:?} is none of the variants; they are {}",
-                            known()
-                        ));
-                    }
-                }
-            }
+        if self.data.validation.is_empty() {
+            return Err("search chooses settings on data.validation, which is missing".to_owned());
         }
         Ok(())
+    }
+
+    /// The flaw of a variant, to follow its name.
+    fn check_variant(&self, variant: &Variant) -> Result<(), String> {
+        if !(1..=1000).contains(&variant.times_epochs) {
+            let times = variant.times_epochs;
+            return Err(format!(": times_epochs = {times}; it is 1 to 1000"));
+        }
+        match (variant.start, &self.pretrain) {
+            (Start::Pretrained, None) => {
+                return Err(" starts pre-trained and there is no [pretrain]; add it, or say start = \"scratch\""
+                    .to_owned());
+            }
+            (Start::Scratch, _) if !variant.pretrain.is_empty() => {
+                return Err(
+                    " starts from scratch and has settings for pre-training; drop one".to_owned()
+                );
+            }
+            _ => {}
+        }
+        let Some(other) = &variant.chosen_for else { return Ok(()) };
+        match self.variant(other).map(|place| &self.variants[place]) {
+            Some(found) if found.chosen_for.is_none() && self.search.is_some() => Ok(()),
+            Some(_) => Err(format!(": chosen_for = {other:?}, for which nothing is searched")),
+            None => Err(format!(": chosen_for = {other:?} is {}", self.none_of_the_variants())),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::config::OptimConfig;
+use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings};
+use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::machine::Machine;
 use fcmae::train::{Event, Flow, Start};
@@ -28,6 +29,8 @@ pub(super) struct Places {
     pub(super) runs: PathBuf,
     /// Folder of the pictures.
     pub(super) data: PathBuf,
+    /// What computes, over what recipes say. It is no part of what a job is: devices differ by rounding.
+    pub(super) device: Option<String>,
 }
 
 /// How a job ended.
@@ -40,6 +43,18 @@ pub(super) enum Ended {
 }
 
 impl Places {
+    /// A pre-training's settings, with the device.
+    pub(super) fn pretraining(&self, config: &PretrainConfig) -> PretrainConfig {
+        let device = self.device.as_ref().unwrap_or(&config.device).clone();
+        PretrainConfig { device, ..config.clone() }
+    }
+
+    /// A fine-tuning's settings, with the device.
+    pub(super) fn finetuning(&self, config: &FinetuneConfig) -> FinetuneConfig {
+        let device = self.device.as_ref().unwrap_or(&config.device).clone();
+        FinetuneConfig { device, ..config.clone() }
+    }
+
     /// The folder of a job's run.
     pub(super) fn run(&self, kind: Kind, key: &str) -> PathBuf {
         let kind = match kind {
@@ -81,7 +96,8 @@ impl Places {
         let mut outcome = Outcome::of(job);
         match &job.work {
             Work::Pretrain(config) => {
-                let ended = fcmae::train::pretrain(config, &data, &run, resumes(&run)?, observer);
+                let config = self.pretraining(config);
+                let ended = fcmae::train::pretrain(&config, &data, &run, resumes(&run)?, observer);
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {}
                     Training::Stopped(step) => return Ok(Ended::Stopped { step }),
@@ -90,14 +106,16 @@ impl Places {
                 outcome.measure(&run, &config.optim)?;
             }
             Work::Finetune { config, from } => {
+                let config = self.finetuning(config);
                 let start = from.as_ref().map(|key| self.run(Kind::Pretrain, key));
                 let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
                 let ended =
-                    fcmae::train::finetune(config, &data, start, &run, resumes(&run)?, observer);
+                    fcmae::train::finetune(&config, &data, start, &run, resumes(&run)?, observer);
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {
                         let pictures = self.pictures(&job.tested_on);
-                        match test(&run, &pictures, config.data.max_bad_fraction) {
+                        let device = config.device()?;
+                        match test(&run, &pictures, config.data.max_bad_fraction, device) {
                             Ok(test) => outcome.test = Some(test),
                             Err(error) if is_diverged(&error) => {
                                 outcome.failed = Some(error.to_string());
@@ -114,7 +132,8 @@ impl Places {
                 let since = Instant::now();
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
-                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures)?;
+                let device = Device::choose(self.device.as_deref().unwrap_or("auto"))?;
+                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures, device)?;
                 let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
                 if all.into_iter().any(|distance| !distance.is_finite()) {
                     outcome.failed = Some("the network's features are no numbers".to_owned());
@@ -204,8 +223,8 @@ fn resumes(run: &Path) -> Result<bool> {
 }
 
 /// Tests a finished fine-tuning, and keeps what was found in its run.
-fn test(run: &Path, pictures: &[PathBuf], max_bad: f64) -> Result<Test> {
-    let evaluator = Evaluator::open(run)?;
+fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, device: Device) -> Result<Test> {
+    let evaluator = Evaluator::open(run, device)?;
     let set = Arc::new(evaluator.labelled(pictures)?);
     let found = evaluator.evaluate(&set, BATCH)?;
     for skipped in &found.skipped {
@@ -220,7 +239,7 @@ fn test(run: &Path, pictures: &[PathBuf], max_bad: f64) -> Result<Test> {
             found.images + bad
         );
     }
-    keep_in_run(run, &found, &set, &evaluator.description)?;
+    keep_in_run(run, &found, &set, evaluator.description())?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {

@@ -46,6 +46,7 @@ fn every_kind_of_work_is_measured() {
     let numbers: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(numbers["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(numbers["machine"]["threads"], 2);
+    assert_eq!(numbers["device"], "cpu");
     for name in ["cpu", "simd", "os"] {
         assert!(numbers["machine"][name].as_str().is_some_and(|text| !text.is_empty()), "{name}");
     }

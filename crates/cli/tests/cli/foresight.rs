@@ -111,6 +111,10 @@ fn the_doctor_tells_what_this_machine_can_do() {
     {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
+    // Without CUDA it is the processor that `auto` stands for.
+    for part in ["devices     cpu (auto), ", " GiB free\n", "cuda:0, cannot be used: "] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bad_input;
 mod bench;
 mod command;
 mod demo;
+mod device;
 mod end_to_end;
 #[cfg(unix)]
 mod experiment;

@@ -17,7 +17,7 @@ impl ImageFolder {
     /// # Panics
     /// When there is no sample at `index`.
     pub fn read(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
-        self.check_unchanged(index)?;
+        self.check_file(index)?;
         let sample = &self.samples[index];
         let base = &self.bases[sample.base as usize];
         if base.archive.is_none() {
@@ -41,7 +41,7 @@ impl ImageFolder {
     }
 
     /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
-    pub(crate) fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
+    pub(crate) fn check_file(&self, index: usize) -> Result<(), DecodeError> {
         let sample = &self.samples[index];
         let base = &self.bases[sample.base as usize];
         let (meta, bytes): (Metadata, u64) = match base.archive {

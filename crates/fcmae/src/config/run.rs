@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::ModelConfig;
 use super::settings::Settings;
+use crate::device::Device;
 use crate::error::ConfigError;
 use crate::mask;
 
@@ -222,6 +223,9 @@ impl Default for FiguresConfig {
 pub struct PretrainConfig {
     /// All randomness of the run follows from it.
     pub seed: u64,
+    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
+    /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
+    pub device: String,
     /// The encoder.
     pub model: ModelConfig,
     /// The decoder.
@@ -242,6 +246,7 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            device: Device::default_name(),
             model: ModelConfig::default(),
             decoder: DecoderConfig::default(),
             mask: MaskConfig::default(),
@@ -272,6 +277,9 @@ impl Default for PretrainConfig {
 pub struct FinetuneConfig {
     /// All randomness of the run follows from it.
     pub seed: u64,
+    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
+    /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
+    pub device: String,
     /// The network; with pre-trained weights it is theirs.
     pub model: ModelConfig,
     /// Pictures.
@@ -399,6 +407,7 @@ impl Default for FinetuneConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            device: Device::default_name(),
             model: ModelConfig::default(),
             data: DataConfig {
                 image_size: [0, 0],
@@ -598,6 +607,7 @@ impl SaveConfig {
 
 impl Settings for PretrainConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
+        Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
         self.data.check(self.model.channels)?;
         self.optim.check()?;
@@ -616,10 +626,23 @@ impl Settings for PretrainConfig {
         mask::visible_count(rows * cols, self.mask.ratio)?;
         Ok(self)
     }
+
+    fn device(&self) -> Result<Device, ConfigError> {
+        Device::choose(&self.device)
+    }
+
+    fn optim(&self) -> &OptimConfig {
+        &self.optim
+    }
+
+    fn save(&self) -> &SaveConfig {
+        &self.save
+    }
 }
 
 impl Settings for FinetuneConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
+        Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
         self.data.check(self.channels())?;
         self.optim.check()?;
@@ -694,5 +717,17 @@ impl Settings for FinetuneConfig {
             "at least 1",
         )?;
         Ok(self)
+    }
+
+    fn device(&self) -> Result<Device, ConfigError> {
+        Device::choose(&self.device)
+    }
+
+    fn optim(&self) -> &OptimConfig {
+        &self.optim
+    }
+
+    fn save(&self) -> &SaveConfig {
+        &self.save
     }
 }

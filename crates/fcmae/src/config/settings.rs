@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::run::{OptimConfig, SaveConfig};
+use crate::device::Device;
 use crate::error::ConfigError;
 
 /// Settings of one kind of run: all keys exist in the default's TOML form, so that an unknown one
@@ -14,6 +16,18 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// # Errors
     /// A value that cannot be run, with the mend.
     fn resolve(self) -> Result<Self, ConfigError>;
+
+    /// The device that the settings ask for, which must be there.
+    ///
+    /// # Errors
+    /// As [`Device::choose`].
+    fn device(&self) -> Result<Device, ConfigError>;
+
+    /// How the weights are changed.
+    fn optim(&self) -> &OptimConfig;
+
+    /// What is kept of the run while it goes on.
+    fn save(&self) -> &SaveConfig;
 
     /// The settings as TOML, every key present.
     fn to_toml(&self) -> String {
@@ -159,7 +173,7 @@ mod tests {
         let error = settings("", &["mask.ratoi=0.5"]).unwrap_err().to_string();
         assert!(error.contains("`mask.ratio`"), "{error}");
         let error = settings("", &["zzzz=0.5"]).unwrap_err().to_string();
-        assert!(error.contains("known here: seed, model"), "{error}");
+        assert!(error.contains("known here: seed, device, model"), "{error}");
         let error = settings("", &["optim.epochs.x=1"]).unwrap_err().to_string();
         assert!(error.contains("`optim.epochs` is a value"), "{error}");
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::device::Device;
+
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -41,6 +43,8 @@ pub enum Event<'a> {
 /// What is about to be trained.
 #[derive(Clone, Debug)]
 pub struct Started {
+    /// What computes.
+    pub device: Device,
     /// Updates in the whole run.
     pub steps: u64,
     /// Updates in an epoch.

@@ -14,7 +14,7 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
-use crate::config::{DataConfig, FinetuneConfig, GrnChange};
+use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
 use crate::loss;
@@ -73,6 +73,7 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
+    let device = config.device()?;
     let pretrained = start.open(config)?;
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
@@ -95,8 +96,7 @@ pub fn finetune(
     let course = Course {
         kind: "finetune",
         config: &config,
-        save: &config.save,
-        on_nan: config.optim.on_nan,
+        device,
         fingerprint: pictures.all.fingerprint(),
         plan,
         description: description.clone(),

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
 use crate::autoencoder::Autoencoder;
-use crate::config::PretrainConfig;
+use crate::config::{PretrainConfig, Settings};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::memory;
@@ -47,6 +47,7 @@ pub fn pretrain(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
+    let device = config.device()?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
     memory::check(config)?;
@@ -65,8 +66,7 @@ pub fn pretrain(
     let course = Course {
         kind: "pretrain",
         config,
-        save: &config.save,
-        on_nan: config.optim.on_nan,
+        device,
         fingerprint: set.fingerprint(),
         plan,
         description: description.clone(),

@@ -10,11 +10,12 @@ use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
 
 use super::pictures::Pictures;
+use crate::device::Device;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
+use crate::infer::Preparation;
 use crate::machine::{self, Machine};
 use crate::picture;
-use crate::predict::Preparation;
 use crate::weights::Description;
 
 pub(super) const DATA: &str = "data.json";
@@ -77,17 +78,20 @@ pub(super) struct Environment {
     command: String,
     #[serde(flatten)]
     machine: Machine,
+    device: Device,
     memory_bytes: Option<u64>,
 }
 
 impl Environment {
-    pub(super) fn here() -> Self {
+    /// This machine, of which `device` computes.
+    pub(super) fn of(device: Device) -> Self {
         let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: arguments.collect::<Vec<_>>().join(" "),
             machine: Machine::here(rayon::current_num_threads()),
+            device,
             memory_bytes: machine::total_memory(),
         }
     }

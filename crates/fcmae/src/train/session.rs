@@ -17,7 +17,8 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
-use crate::config::{OnNan, SaveConfig, Settings, from_recipe};
+use crate::config::{OnNan, Settings, from_recipe};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
@@ -29,9 +30,11 @@ use crate::weights::Description;
 /// Whoever is told what happens, and may stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 
-/// Settings that may change between the parts of a resumed run: they change no number of it.
-const MAY_DIFFER: [&str; 5] = [
+/// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
+/// version and another device do, its last bits.
+const MAY_DIFFER: [&str; 6] = [
     "run.version",
+    "config.device",
     "config.data.workers",
     "config.data.cache_mib",
     "config.save",
@@ -45,6 +48,7 @@ pub(super) struct Session<'a> {
     observer: Observer<'a>,
     plan: Plan,
     description: Description,
+    device: Device,
     on_nan: OnNan,
     skipped: BTreeSet<PathBuf>,
     /// Updates passed over since the last one that was made.
@@ -98,8 +102,7 @@ pub(super) struct Course<'a, T> {
     /// `pretrain` or `finetune`.
     pub(super) kind: &'static str,
     pub(super) config: &'a T,
-    pub(super) save: &'a SaveConfig,
-    pub(super) on_nan: OnNan,
+    pub(super) device: Device,
     /// Of the pictures.
     pub(super) fingerprint: String,
     pub(super) plan: Plan,
@@ -114,7 +117,7 @@ impl<'a> Session<'a> {
         course: Course<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let Course { kind, config, save, on_nan, fingerprint, plan, description } = course;
+        let Course { kind, config, device, fingerprint, plan, description } = course;
         let facts = json!({
             "kind": kind,
             "version": env!("CARGO_PKG_VERSION"),
@@ -128,14 +131,15 @@ impl<'a> Session<'a> {
         } else {
             Run::create(out, &record)?
         };
-        let checkpoints = run.checkpoints().keep(save.keep);
+        let checkpoints = run.checkpoints().keep(config.save().keep);
         Ok(Self {
             run,
             checkpoints,
             observer,
             plan,
             description,
-            on_nan,
+            device,
+            on_nan: config.optim().on_nan,
             skipped: BTreeSet::new(),
             passed_over: 0,
             waited: Duration::ZERO,
@@ -411,10 +415,11 @@ impl<'a> Session<'a> {
         pictures: &Pictures,
     ) -> Result<()> {
         records::write(self.path(), records::DATA, &DataSummary::of(pictures))?;
-        records::write(self.path(), records::ENVIRONMENT, &Environment::here())?;
+        records::write(self.path(), records::ENVIRONMENT, &Environment::of(self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
+            device: self.device,
             steps: self.plan.steps(),
             steps_per_epoch: self.plan.steps_per_epoch,
             epochs: self.plan.epochs,
@@ -506,7 +511,7 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
 }
 
 /// A batch's images as a tensor `[N, H, W, channels]`.
-pub(crate) fn images(batch: Batch) -> Tensor {
+pub(super) fn images(batch: Batch) -> Tensor {
     let shape = [batch.indices.len(), batch.height, batch.width, batch.channels];
     Tensor::new(batch.images, shape)
 }

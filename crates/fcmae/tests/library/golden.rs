@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::device::Device;
 use fcmae::evaluate::evaluate;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use serde_json::Value;
@@ -98,8 +99,12 @@ fn runs_of_earlier_versions_go_on() {
                 assert!(near, "{version}, {kind}: {found} for {expected}");
             }
         }
-        let found =
-            evaluate(&folder.path().join(version).join("finetune"), slice::from_ref(&data), 8);
+        let found = evaluate(
+            &folder.path().join(version).join("finetune"),
+            slice::from_ref(&data),
+            8,
+            Device::Cpu,
+        );
         assert_eq!(found.unwrap().images, 30);
     }
 }

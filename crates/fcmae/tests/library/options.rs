@@ -6,6 +6,7 @@ use std::slice;
 use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
+use fcmae::device::Device;
 use fcmae::loss::weigh;
 use fcmae::network::Network;
 use fcmae::ops;
@@ -214,7 +215,7 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
         pretrain(&config, slice::from_ref(&data), &run, false, &mut |_| Flow::Continue).unwrap();
         let picture = data.join("lying/001.png");
         let loss = |reconstructor: Reconstructor| reconstructor.file(&picture, 0, 3).unwrap().loss;
-        let of_the_run = loss(Reconstructor::open(&run).unwrap());
+        let of_the_run = loss(Reconstructor::open(&run, Device::Cpu).unwrap());
         for other in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
             let weights = Weights::open(&run).unwrap();
             let (_, masking) = weights.autoencoder().unwrap();

@@ -103,6 +103,7 @@ pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> Fine
     let defaults = FinetuneConfig::default();
     FinetuneConfig {
         seed: 7,
+        device: defaults.device,
         model: model(),
         data: data(),
         optim: OptimConfig {

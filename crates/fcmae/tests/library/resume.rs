@@ -8,6 +8,7 @@ use fcmae::Error;
 use fcmae::config::{
     BlockKind, FinetuneConfig, GrnChange, MaskedEncoder, PretrainConfig, from_recipe,
 };
+use fcmae::device::Device;
 use fcmae::train::{Event, Flow, Start, Work, finetune, pretrain};
 use fcmae::weights::Weights;
 use serde_json::Value;
@@ -178,6 +179,59 @@ fn pretraining_with_the_dense_encoder_resumes_bit_for_bit() {
     let sparse = folder.path().join("sparse");
     pretrain_in_parts(&pretraining(), &data, &sparse, &[Stop::Never]);
     assert_ne!(outcome(&sparse, PRETRAIN_STEPS)["metrics"], outcomes[0]["metrics"]);
+}
+
+/// A run that was begun on a GPU goes on without it, and says so. Here the first part was on the processor too,
+/// so that it comes to the same bits.
+#[test]
+fn a_run_goes_on_with_another_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let straight = folder.path().join("straight");
+    pretrain_in_parts(&pretraining(), &data, &straight, &[Stop::Never]);
+
+    let run = folder.path().join("run");
+    pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(7)]);
+    let (recorded, environment) = (run.join("config.toml"), run.join("environment.json"));
+    let text = std::fs::read_to_string(&recorded).unwrap();
+    let elsewhere = text.replace("device = \"auto\"", "device = \"cuda:1\"");
+    assert_ne!(elsewhere, text);
+    std::fs::write(&recorded, &elsewhere).unwrap();
+    std::fs::remove_file(&environment).unwrap();
+
+    let resume = |device: &str| {
+        let mut config: PretrainConfig =
+            from_recipe(Some(("config.toml", &elsewhere)), &[]).unwrap();
+        config.device = device.to_owned();
+        pretrain(&config, slice::from_ref(&data), &run, true, &mut |event| {
+            if let Event::Started(started) = &event {
+                assert_eq!((started.device, started.resumed_at), (Device::Cpu, Some(7)));
+            }
+            Flow::Continue
+        })
+    };
+    let error = resume("cuda:1").unwrap_err();
+    assert!(matches!(&error, Error::Config(_)), "{error}");
+    assert!(error.to_string().contains("built without CUDA"), "{error}");
+    assert!(!environment.exists(), "a run that was refused was described");
+    assert!(resume("cpu").unwrap().finished);
+    assert_same("on cpu", &outcome(&run, PRETRAIN_STEPS), &outcome(&straight, PRETRAIN_STEPS));
+    let environment: Value = serde_json::from_slice(&std::fs::read(environment).unwrap()).unwrap();
+    assert_eq!(environment["device"], "cpu");
+}
+
+/// The device is asked for before weights and pictures are.
+#[test]
+fn a_device_that_is_not_there_is_refused_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nowhere, run) = (folder.path().join("nowhere"), folder.path().join("run"));
+    let mut config = finetuning();
+    config.device = "cuda".to_owned();
+    let start = Start::Weights(&nowhere);
+    let refused =
+        finetune(&config, slice::from_ref(&nowhere), start, &run, false, &mut |_| Flow::Continue);
+    assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
+    assert!(!run.exists());
 }
 
 #[test]

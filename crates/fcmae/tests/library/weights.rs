@@ -216,7 +216,9 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     weights.autoencoder().unwrap();
 
     // Weights without a head say what to do.
-    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4).unwrap_err().to_string();
+    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4, fcmae::device::Device::Cpu)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("no classification head") && error.contains("fcmae finetune"),
         "{error}"

@@ -6,38 +6,54 @@ use crate::compare::*;
 use crate::depthwise::{Case, random_patches};
 use crate::grn_variants::variants;
 
-/// Everything the kernels write for some features, as bits.
-fn everything(case: &Case) -> Vec<u32> {
-    let Case { sites, images, channels, x, grad, weight, bias } = case;
-    let (images, channels) = (*images, *channels);
-    let mut results = Vec::new();
-    let mut run = |len: usize, kernel: &dyn Fn(&mut [f32])| {
+/// What kernels wrote, as bits.
+#[derive(Default, PartialEq)]
+struct Bits(Vec<u32>);
+
+impl Bits {
+    /// Adds what `kernel` makes of `len` values that are no numbers.
+    fn of(&mut self, len: usize, kernel: impl Fn(&mut [f32])) {
         let mut out = vec![f32::NAN; len];
         kernel(&mut out);
-        results.extend(out.into_iter().map(f32::to_bits));
-    };
-    let len = x.len();
-    run(len, &|out| {
+        self.0.extend(out.into_iter().map(f32::to_bits));
+    }
+}
+
+/// Everything the kernels write for some features.
+fn everything(case: &Case) -> Bits {
+    let mut bits = Bits::default();
+    of_layers(case, &mut bits);
+    of_rows_and_losses(case, &mut bits);
+    of_grn_variants(case, &mut bits);
+    of_updates(case, &mut bits);
+    assert!(!bits.0.contains(&f32::NAN.to_bits()), "all is written");
+    bits
+}
+
+fn of_layers(case: &Case, bits: &mut Bits) {
+    let Case { sites, images, channels, x, grad, weight, bias } = case;
+    let (images, channels, len) = (*images, *channels, x.len());
+    bits.of(len, |out| {
         depthwise::forward(x, weight, Some(bias), sites, images, channels, out).unwrap();
     });
-    run(len, &|out| {
+    bits.of(len, |out| {
         depthwise::backward_input(grad, weight, sites, images, channels, out).unwrap();
     });
-    run(weight.len() + channels, &|out| {
+    bits.of(weight.len() + channels, |out| {
         let (dw, db) = out.split_at_mut(weight.len());
         depthwise::backward_weight(x, grad, sites, images, channels, dw, Some(db)).unwrap();
     });
-    run(len, &|out| layer_norm::forward(x, bias, bias, 1e-6, out).unwrap());
-    run(len + 2 * channels, &|out| {
+    bits.of(len, |out| layer_norm::forward(x, bias, bias, 1e-6, out).unwrap());
+    bits.of(len + 2 * channels, |out| {
         let (dx, rest) = out.split_at_mut(len);
         let (gamma, beta) = rest.split_at_mut(channels);
         let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
         layer_norm::backward(x, bias, grad, 1e-6, gradients).unwrap();
     });
-    run(len, &|out| gelu::forward(x, out).unwrap());
-    run(len, &|out| gelu::backward(x, grad, out).unwrap());
-    run(len, &|out| grn::gelu_grn(x, bias, bias, images, 1e-6, out).unwrap());
-    run(len + 2 * channels, &|out| {
+    bits.of(len, |out| gelu::forward(x, out).unwrap());
+    bits.of(len, |out| gelu::backward(x, grad, out).unwrap());
+    bits.of(len, |out| grn::gelu_grn(x, bias, bias, images, 1e-6, out).unwrap());
+    bits.of(len + 2 * channels, |out| {
         let (dx, rest) = out.split_at_mut(len);
         let (gamma, beta) = rest.split_at_mut(channels);
         let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
@@ -45,14 +61,60 @@ fn everything(case: &Case) -> Vec<u32> {
     });
     // 49 outputs.
     let rows = len / channels;
-    run(rows * 49, &|out| linear::forward(x, weight, None, channels, out).unwrap());
-    run(rows * 49, &|out| linear::backward_input(x, weight, 49, out).unwrap());
-    run(channels * channels + channels, &|out| {
+    bits.of(rows * 49, |out| linear::forward(x, weight, None, channels, out).unwrap());
+    bits.of(rows * 49, |out| linear::backward_input(x, weight, 49, out).unwrap());
+    bits.of(channels * channels + channels, |out| {
         let (dw, db) = out.split_at_mut(channels * channels);
         linear::backward_weight(x, grad, channels, dw, Some(db)).unwrap();
     });
-    run(len, &|out| residual::forward(x, grad, &vec![0.5; images], out).unwrap());
-    run(4 * len, &|out| {
+    bits.of(len, |out| residual::forward(x, grad, &vec![0.5; images], out).unwrap());
+}
+
+fn of_rows_and_losses(case: &Case, bits: &mut Bits) {
+    let Case { images, channels, x, grad, bias, .. } = case;
+    let (images, channels, len) = (*images, *channels, x.len());
+    let rows = len / channels;
+    // Every third row is the filler.
+    let chosen: Vec<u32> =
+        (0..rows).map(|row| if row % 3 == 0 { rows } else { row } as u32).collect();
+    bits.of(len, |out| rows::select(x, channels, &chosen, Some(bias), out).unwrap());
+    bits.of(len + channels, |out| {
+        let (out, filler) = out.split_at_mut(len);
+        rows::select_backward(grad, channels, &chosen, out, Some(filler)).unwrap();
+    });
+    bits.of(len, |out| rows::scale(x, channels, &grad[..rows], out).unwrap());
+    bits.of(len + rows, |out| {
+        let (dx, dscale) = out.split_at_mut(len);
+        rows::scale_backward(x, channels, &grad[..rows], grad, dx, dscale).unwrap();
+    });
+    bits.of(images * channels, |out| pool::forward(x, images, channels, out).unwrap());
+    bits.of(len, |out| {
+        pool::backward(&grad[..images * channels], images, channels, out).unwrap();
+    });
+    bits.of(len, |out| cross_entropy::log_softmax(x, channels, out).unwrap());
+    bits.of(len + 1, |out| {
+        let (loss, out) = out.split_at_mut(1);
+        loss[0] = cross_entropy::cross_entropy(x, grad, channels, 2.0, Some(out)).unwrap();
+    });
+}
+
+fn of_grn_variants(case: &Case, bits: &mut Bits) {
+    let Case { images, channels, x, grad, bias, .. } = case;
+    let (images, channels, len) = (*images, *channels, x.len());
+    for kind in variants() {
+        bits.of(len, |out| grn::variant(x, bias, bias, images, &kind, 1e-6, out).unwrap());
+        bits.of(len + 2 * channels, |out| {
+            let (dx, rest) = out.split_at_mut(len);
+            let (gamma, beta) = rest.split_at_mut(channels);
+            let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
+            grn::variant_backward(x, bias, grad, images, &kind, 1e-6, gradients).unwrap();
+        });
+    }
+}
+
+fn of_updates(Case { x, grad, .. }: &Case, bits: &mut Bits) {
+    let len = x.len();
+    bits.of(4 * len, |out| {
         out.fill(0.25);
         let (param, rest) = out.split_at_mut(len);
         let (first, rest) = rest.split_at_mut(len);
@@ -70,46 +132,13 @@ fn everything(case: &Case) -> Vec<u32> {
         let state = adamw::State { param, first, second, average: Some(average) };
         adamw::adamw(state, grad, &settings).unwrap();
     });
-    run(len, &|out| {
+    bits.of(len, |out| {
         out.copy_from_slice(x);
         adamw::average(out, grad, 0.9).unwrap();
         adamw::accumulate(out, grad).unwrap();
     });
-    // Every third row is the filler.
-    let chosen: Vec<u32> =
-        (0..rows).map(|row| if row % 3 == 0 { rows } else { row } as u32).collect();
-    run(len, &|out| rows::select(x, channels, &chosen, Some(bias), out).unwrap());
-    run(len + channels, &|out| {
-        let (out, filler) = out.split_at_mut(len);
-        rows::select_backward(grad, channels, &chosen, out, Some(filler)).unwrap();
-    });
-    run(len, &|out| rows::scale(x, channels, &grad[..rows], out).unwrap());
-    run(len + rows, &|out| {
-        let (dx, dscale) = out.split_at_mut(len);
-        rows::scale_backward(x, channels, &grad[..rows], grad, dx, dscale).unwrap();
-    });
-    run(images * channels, &|out| pool::forward(x, images, channels, out).unwrap());
-    run(len, &|out| {
-        pool::backward(&grad[..images * channels], images, channels, out).unwrap();
-    });
-    run(len, &|out| cross_entropy::log_softmax(x, channels, out).unwrap());
-    run(len + 1, &|out| {
-        let (loss, out) = out.split_at_mut(1);
-        loss[0] = cross_entropy::cross_entropy(x, grad, channels, 2.0, Some(out)).unwrap();
-    });
-    for kind in variants() {
-        run(len, &|out| grn::variant(x, bias, bias, images, &kind, 1e-6, out).unwrap());
-        run(len + 2 * channels, &|out| {
-            let (dx, rest) = out.split_at_mut(len);
-            let (gamma, beta) = rest.split_at_mut(channels);
-            let gradients = fcmae_kernels::Gradients { x: dx, gamma, beta };
-            grn::variant_backward(x, bias, grad, images, &kind, 1e-6, gradients).unwrap();
-        });
-    }
     let squares = adamw::sum_of_squares(x).to_bits();
-    results.extend([squares as u32, (squares >> 32) as u32]);
-    assert!(!results.contains(&f32::NAN.to_bits()), "all is written");
-    results
+    bits.0.extend([squares as u32, (squares >> 32) as u32]);
 }
 
 #[test]

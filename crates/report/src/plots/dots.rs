@@ -90,21 +90,42 @@ impl Dots {
     }
 
     fn draw(&self, look: Look, label: &str) -> String {
-        let rows = || self.groups.iter().flat_map(|group| &group.rows);
+        let place = self.place(look);
+        let bars = self.rows().filter_map(Row::mean).flat_map(|(mean, std)| {
+            let std = std.unwrap_or_default();
+            [mean - std, mean + std]
+        });
+        let ticks = Ticks::new(None, self.rows().flat_map(Row::values).chain(bars));
+        let mut svg = Svg::new();
+        self.open(&mut svg, look, label, &place);
+        self.draw_axis(&mut svg, look, &ticks, &place);
+        self.draw_groups(&mut svg, look, &ticks, &place);
+        svg.line(format_args!("</svg>"));
+        svg.into_string()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.groups.iter().flat_map(|group| &group.rows)
+    }
+
+    /// Room for the names to the left, for the numbers to the right, and for every row.
+    fn place(&self, look: Look) -> Place {
         let width_of = |text: &str| text.chars().count() as f64 * SIZE * LETTER;
         let widest = |texts: &mut dyn Iterator<Item = f64>| texts.fold(0.0, f64::max);
-        let left = 20.0 + widest(&mut rows().map(|row| width_of(&row.name))).max(60.0);
+        let left = 20.0 + widest(&mut self.rows().map(|row| width_of(&row.name))).max(60.0);
         let right = left + PLOT_WIDTH;
-        let width = right + 24.0 + widest(&mut rows().map(|row| width_of(&row.in_words())));
+        let width = right + 24.0 + widest(&mut self.rows().map(|row| width_of(&row.in_words())));
         let top = if look == Look::Document { TOP } else { 8.0 };
         let height_of = |group: &Group| {
             let header = if group.name.is_empty() { 0.0 } else { GROUP };
             header + ROW * group.rows.len() as f64
         };
         let bottom = top + self.groups.iter().map(height_of).sum::<f64>() + 6.0;
-        let height = bottom + AXIS;
+        Place { left, right, top, bottom, width, height: bottom + AXIS }
+    }
 
-        let mut svg = Svg::new();
+    /// What comes before the drawing.
+    fn open(&self, svg: &mut Svg, look: Look, label: &str, &Place { width, height, .. }: &Place) {
         match look {
             Look::Document => {
                 svg.line(format_args!(
@@ -122,16 +143,13 @@ impl Dots {
                 Escaped(label)
             )),
         }
+    }
 
-        let bars = rows().filter_map(Row::mean).flat_map(|(mean, std)| {
-            let std = std.unwrap_or_default();
-            [mean - std, mean + std]
-        });
-        let ticks = Ticks::new(None, rows().flat_map(Row::values).chain(bars));
-        let across = |value: f64| left + PLOT_WIDTH * ticks.fraction(value);
+    fn draw_axis(&self, svg: &mut Svg, look: Look, ticks: &Ticks, place: &Place) {
+        let &Place { left, right, top, bottom, .. } = place;
         let (grid, axis) = (look.grid(), look.axis());
         for (value, text) in ticks.labelled() {
-            let at = across(value);
+            let at = place.across(ticks, value);
             svg.line(format_args!(
                 r#"<path d="M{at:.2} {top}V{bottom}" {grid}/><text x="{at:.2}" y="{}" text-anchor="middle">{text}</text>"#,
                 bottom + 18.0
@@ -144,8 +162,12 @@ impl Dots {
             bottom + 38.0,
             Escaped(&self.label)
         ));
+    }
 
-        let mut y = top;
+    fn draw_groups(&self, svg: &mut Svg, look: Look, ticks: &Ticks, place: &Place) {
+        let across = |value: f64| place.across(ticks, value);
+        let axis = look.axis();
+        let mut y = place.top;
         for group in &self.groups {
             if !group.name.is_empty() {
                 svg.line(format_args!(
@@ -163,14 +185,30 @@ impl Dots {
                     ROW * group.rows.len() as f64
                 ));
             }
-            for (place, row) in group.rows.iter().enumerate() {
-                let colour = usize::from(place != group.baseline);
-                draw_row(&mut svg, look, row, y + ROW / 2.0, colour, [left, right], &across);
+            for (number, row) in group.rows.iter().enumerate() {
+                let colour = usize::from(number != group.baseline);
+                let sides = [place.left, place.right];
+                draw_row(svg, look, row, y + ROW / 2.0, colour, sides, &across);
                 y += ROW;
             }
         }
-        svg.line(format_args!("</svg>"));
-        svg.into_string()
+    }
+}
+
+/// Where things lie, in pixels: the dots' field, and the whole.
+struct Place {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+    width: f64,
+    height: f64,
+}
+
+impl Place {
+    /// How far to the right a value lies.
+    fn across(&self, ticks: &Ticks, value: f64) -> f64 {
+        self.left + PLOT_WIDTH * ticks.fraction(value)
     }
 }
 

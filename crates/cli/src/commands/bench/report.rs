@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use fcmae::bench::{Job, Work};
+use fcmae::device::Device;
 use fcmae::machine::Machine;
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::table::{Align, Table};
 /// All rows, in the order in which they were asked for.
 pub(super) struct Report {
     machine: Machine,
+    device: Device,
     image: usize,
     pub(super) rows: Vec<Result<Row, Skipped>>,
 }
@@ -22,6 +24,8 @@ pub(super) struct Report {
 #[derive(Serialize)]
 pub(super) struct Numbers<'a> {
     machine: &'a Machine,
+    /// What computed.
+    device: Device,
     version: &'static str,
     pub(super) results: Vec<&'a Row>,
     /// Rows that could not be measured, and why.
@@ -64,13 +68,15 @@ pub(super) struct Skipped {
 }
 
 impl Report {
-    pub(super) fn new(args: &Bench, threads: usize) -> Self {
-        Self { machine: Machine::here(threads), image: args.image as usize, rows: Vec::new() }
+    pub(super) fn new(args: &Bench, device: Device, threads: usize) -> Self {
+        let (machine, image) = (Machine::here(threads), args.image as usize);
+        Self { machine, device, image, rows: Vec::new() }
     }
 
     pub(super) fn numbers(&self) -> Numbers<'_> {
         Numbers {
             machine: &self.machine,
+            device: self.device,
             version: env!("CARGO_PKG_VERSION"),
             results: self.rows.iter().filter_map(|row| row.as_ref().ok()).collect(),
             skipped: self.rows.iter().filter_map(|row| row.as_ref().err()).collect(),
@@ -79,10 +85,10 @@ impl Report {
 
     /// For reading.
     pub(super) fn text(&self) -> String {
-        let Numbers { machine, version, results, skipped } = self.numbers();
+        let Numbers { machine, device, version, results, skipped } = self.numbers();
         let Machine { cpu, threads, simd, os, .. } = machine;
         let threads = counted(*threads, "thread");
-        let mut text = format!("{cpu}, {threads}, {simd}, {os}; fcmae {version}\n");
+        let mut text = format!("{cpu}, {threads}, {simd}, {os}; on {device}; fcmae {version}\n");
         let mut rates: Vec<f64> = results.iter().filter_map(|row| row.matrix_gflops).collect();
         if !rates.is_empty() {
             let rate = median(&mut rates);

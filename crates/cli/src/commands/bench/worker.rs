@@ -13,6 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
+use fcmae::device::Device;
 use fcmae::machine;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(job: &Job, threads: usize, data: Option<&Path>) -> Result<Self> {
+    pub(super) fn start(
+        job: &Job,
+        device: Device,
+        threads: usize,
+        data: Option<&Path>,
+    ) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(program);
         command.args(["bench", "--worker", "--work", job.work.name(), "--size", job.size.name()]);
@@ -106,6 +112,7 @@ impl Worker {
             ("--image", job.image.to_string()),
             ("--batch", job.batch.to_string()),
             ("--mask-ratio", job.mask_ratio.to_string()),
+            ("--device", device.to_string()),
             ("--threads", threads.to_string()),
         ] {
             command.args([option, &value]);

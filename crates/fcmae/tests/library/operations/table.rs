@@ -232,105 +232,116 @@ fn residual() -> Vec<Case> {
     [None, Some([1.25, 0.5, 1.0])].map(case).into()
 }
 
+/// Where a block is computed, for how many images of how many channels, and what its residual is scaled by.
+type BlockCase = (Sites, usize, usize, Option<[f32; 3]>);
+
 /// V2's block in one, and V1's.
 fn block() -> Vec<Case> {
-    let cases = [
+    let cases: [BlockCase; 3] = [
         (grid(3, 5), 1, 6, None),
         (grid(2, 2), 3, 8, Some([1.25, 0.0, 0.5])),
         (patches([3, 4], 0.6, 2, &[0, 1, 2]), 3, 5, Some([1.0, 2.0, 0.25])),
     ];
-    let case = |(sites, images, c, scale): (Sites, usize, usize, Option<[f32; 3]>)| {
-        let at = oracle_sites(&sites, images);
-        let of_oracle = wide(scale.as_ref().map(|scale| &scale[..]));
-        let x = || x([images, sites.sites_per_image(), c], 2.0);
-        let filter = || Operand::filled("depthwise", [c, 1, 7, 7], 0.3);
-        let expand = || Operand::filled("expand", [4 * c, c], 0.5);
-        let contract = || Operand::filled("contract", [c, 4 * c], 0.5);
-        let setting = BlockSetting {
-            sites: sites.clone(),
-            scale: scale.map(Into::into),
-            norm_eps: EPS as f32,
-            grn_eps: EPS as f32,
-        };
-        let (v1_at, v1_scale) = (at.clone(), of_oracle.clone());
-        let v2 = Case::new(
-            format!("block of {c} channels at {sites:?} with {scale:?}"),
-            (
-                [x()],
-                [
-                    filter(),
-                    vector("depthwise_bias", c),
-                    vector("norm_gamma", c),
-                    vector("norm_beta", c),
-                    expand(),
-                    vector("expand_bias", 4 * c),
-                    vector("grn_gamma", 4 * c),
-                    vector("grn_beta", 4 * c),
-                    contract(),
-                    vector("contract_bias", c),
-                ],
-            ),
-            move |pass, [x], weights| {
-                ops::block(pass, x, BlockWeights::from_array(weights), setting.clone())
-            },
-            move |[x], weights: [&Var; 10]| {
-                let pair = |i: usize| [weights[i].clone(), weights[i + 1].clone()];
-                let block = oracle::Block {
-                    depthwise: pair(0),
-                    norm: pair(2),
-                    expand: pair(4),
-                    grn: Some((oracle::Grn::PUBLISHED, pair(6))),
-                    contract: pair(8),
-                    layer_scale: None,
-                };
-                block.forward(x, &at, of_oracle.as_deref(), [EPS, EPS])
-            },
-        );
-        let v1 = Case::new(
-            format!("V1's block of {c} channels at {sites:?} with {scale:?}"),
-            (
-                [x()],
-                [
-                    filter(),
-                    vector("depthwise_bias", c),
-                    vector("norm_gamma", c),
-                    vector("norm_beta", c),
-                    expand(),
-                    vector("expand_bias", 4 * c),
-                    contract(),
-                    vector("contract_bias", c),
-                    vector("layer_scale", c),
-                ],
-            ),
-            move |pass, [x], [filter, filter_bias, gamma, beta, w1, b1, w2, b2, layer_scale]| {
-                let block = Block {
-                    conv_dw: Depthwise { weight: filter, bias: filter_bias },
-                    norm: LayerNorm { weight: gamma, bias: beta },
-                    mlp: Mlp {
-                        fc1: Linear { weight: w1, bias: b1 },
-                        grn: None,
-                        fc2: Linear { weight: w2, bias: b2 },
-                    },
-                    gamma: Some(layer_scale),
-                };
-                block.forward(pass, x, &sites, scale.map(Into::into))
-            },
-            move |[x], weights: [&Var; 9]| {
-                let pair = |i: usize| [weights[i].clone(), weights[i + 1].clone()];
-                let block = oracle::Block {
-                    depthwise: pair(0),
-                    norm: pair(2),
-                    expand: pair(4),
-                    grn: None,
-                    contract: pair(6),
-                    layer_scale: Some(weights[8].clone()),
-                };
-                block.forward(x, &v1_at, v1_scale.as_deref(), [EPS, EPS])
-            },
-        );
-        [v2, v1]
+    cases.into_iter().flat_map(|case| [v2_block(case.clone()), v1_block(case)]).collect()
+}
+
+fn matrix(name: &str, rows: usize, columns: usize) -> Operand {
+    Operand::filled(name, [rows, columns], 0.5)
+}
+
+fn filter(c: usize) -> Operand {
+    Operand::filled("depthwise", [c, 1, 7, 7], 0.3)
+}
+
+fn v2_block((sites, images, c, scale): BlockCase) -> Case {
+    let at = oracle_sites(&sites, images);
+    let of_oracle = wide(scale.as_ref().map(|scale| &scale[..]));
+    let setting = BlockSetting {
+        sites: sites.clone(),
+        scale: scale.map(Into::into),
+        norm_eps: EPS as f32,
+        grn_eps: EPS as f32,
     };
-    cases.into_iter().flat_map(case).collect()
+    Case::new(
+        format!("block of {c} channels at {sites:?} with {scale:?}"),
+        (
+            [x([images, sites.sites_per_image(), c], 2.0)],
+            [
+                filter(c),
+                vector("depthwise_bias", c),
+                vector("norm_gamma", c),
+                vector("norm_beta", c),
+                matrix("expand", 4 * c, c),
+                vector("expand_bias", 4 * c),
+                vector("grn_gamma", 4 * c),
+                vector("grn_beta", 4 * c),
+                matrix("contract", c, 4 * c),
+                vector("contract_bias", c),
+            ],
+        ),
+        move |pass, [x], weights| {
+            ops::block(pass, x, BlockWeights::from_array(weights), setting.clone())
+        },
+        move |[x], weights: [&Var; 10]| {
+            let pair = |i: usize| [weights[i].clone(), weights[i + 1].clone()];
+            let block = oracle::Block {
+                depthwise: pair(0),
+                norm: pair(2),
+                expand: pair(4),
+                grn: Some((oracle::Grn::PUBLISHED, pair(6))),
+                contract: pair(8),
+                layer_scale: None,
+            };
+            block.forward(x, &at, of_oracle.as_deref(), [EPS, EPS])
+        },
+    )
+}
+
+fn v1_block((sites, images, c, scale): BlockCase) -> Case {
+    let at = oracle_sites(&sites, images);
+    let of_oracle = wide(scale.as_ref().map(|scale| &scale[..]));
+    Case::new(
+        format!("V1's block of {c} channels at {sites:?} with {scale:?}"),
+        (
+            [x([images, sites.sites_per_image(), c], 2.0)],
+            [
+                filter(c),
+                vector("depthwise_bias", c),
+                vector("norm_gamma", c),
+                vector("norm_beta", c),
+                matrix("expand", 4 * c, c),
+                vector("expand_bias", 4 * c),
+                matrix("contract", c, 4 * c),
+                vector("contract_bias", c),
+                vector("layer_scale", c),
+            ],
+        ),
+        move |pass, [x], [filter, filter_bias, gamma, beta, w1, b1, w2, b2, layer_scale]| {
+            let block = Block {
+                conv_dw: Depthwise { weight: filter, bias: filter_bias },
+                norm: LayerNorm { weight: gamma, bias: beta },
+                mlp: Mlp {
+                    fc1: Linear { weight: w1, bias: b1 },
+                    grn: None,
+                    fc2: Linear { weight: w2, bias: b2 },
+                },
+                gamma: Some(layer_scale),
+            };
+            block.forward(pass, x, &sites, scale.map(Into::into))
+        },
+        move |[x], weights: [&Var; 9]| {
+            let pair = |i: usize| [weights[i].clone(), weights[i + 1].clone()];
+            let block = oracle::Block {
+                depthwise: pair(0),
+                norm: pair(2),
+                expand: pair(4),
+                grn: None,
+                contract: pair(6),
+                layer_scale: Some(weights[8].clone()),
+            };
+            block.forward(x, &at, of_oracle.as_deref(), [EPS, EPS])
+        },
+    )
 }
 
 /// Sides of `[P, H, W, C]`, and of windows.

@@ -1,6 +1,5 @@
 //! Checkpoints that earlier versions wrote load forever. Each format has its folder under
 //! `tests/golden`; none is ever written anew.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

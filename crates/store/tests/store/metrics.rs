@@ -1,6 +1,5 @@
 //! Metrics as tables and as TensorBoard's event files, over all lives of a run. Event files are read by a
 //! small reader that shares nothing with the writer.
-#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fcmae_store::{Error, Record, Run};
 use serde_json::{Value, json};
 
-const PNG: &[u8] = include_bytes!("fixtures/picture.png");
+const PNG: &[u8] = include_bytes!("../fixtures/picture.png");
 const CONFIG: &str = "[model]\nsize = \"atto\"\n";
 /// For `reference/check_tensorboard.py`: where the run that was killed is to lie.
 const CHECK: &str = "FCMAE_TENSORBOARD_CHECK";

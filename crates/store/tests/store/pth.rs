@@ -1,5 +1,4 @@
 //! Files of torch.save as PyTorch writes them, and files that must be refused.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! A run's folder: what is refused before it starts, the lock, what is checked on resume, the logs.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -220,10 +219,10 @@ fn hold(path: &Path) -> ! {
     }
 }
 
-/// A test that begins with [`hold_in_a_child`], as a process of its own.
+/// A test of this file that begins with [`hold_in_a_child`], as a process of its own.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]);
+    command.args(["--exact", &format!("run::{test}"), "--nocapture"]);
     command.env(CHILD, path).stdout(Stdio::piped());
     command
 }

@@ -1,5 +1,4 @@
 //! A process that saves without pause is killed at random moments; the next takes up where it was.
-#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -65,7 +64,7 @@ fn every_kill_is_survived() {
     let (mut total, mut most) = (0, KEPT);
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "every_kill_is_survived", "--nocapture"])
+            .args(["--exact", "killed::every_kill_is_survived", "--nocapture"])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()

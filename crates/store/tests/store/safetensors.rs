@@ -1,5 +1,4 @@
 //! Files as other programs write them, and files that are wrong in every way known.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
@@ -86,110 +85,116 @@ fn half_and_double_precision_become_float32() {
     assert_eq!(tensors.get("b").unwrap().data, [1.0, -2.0, 3.140625]);
 }
 
-/// Fault 18: malformed files, each named after its flaw.
-#[test]
-fn malformed_files_are_refused_with_their_flaw() {
-    let f32s = |name: &str, start: u64, end: u64| {
-        format!(
-            r#""{name}":{{"dtype":"F32","shape":[{}],"data_offsets":[{start},{end}]}}"#,
-            (end - start) / 4
-        )
-    };
-    let pair = |a: String, b: String| format!("{{{a},{b}}}");
-    let good = file(&pair(f32s("a", 0, 8), f32s("b", 8, 16)), &[0; 16]);
-    assert!(read(&good).is_ok());
+/// A file with a flaw: what it is, the file, and what is said of it.
+type Malformed = (&'static str, Vec<u8>, &'static str);
 
+/// A tensor in the header: values from one byte to another.
+fn f32s(name: &str, start: u64, end: u64) -> String {
+    let count = (end - start) / 4;
+    format!(r#""{name}":{{"dtype":"F32","shape":[{count}],"data_offsets":[{start},{end}]}}"#)
+}
+
+/// A file of two tensors.
+fn pair(a: String, b: String, bytes: usize) -> Vec<u8> {
+    file(&format!("{{{a},{b}}}"), &vec![0; bytes])
+}
+
+/// A file of a tensor `a`, described by `entry`.
+fn one(entry: &str, bytes: usize) -> Vec<u8> {
+    file(&format!(r#"{{"a":{entry}}}"#), &vec![0; bytes])
+}
+
+fn sound() -> Vec<u8> {
+    pair(f32s("a", 0, 8), f32s("b", 8, 16), 16)
+}
+
+/// The header as a whole, and the file's length.
+fn in_the_frame() -> Vec<Malformed> {
+    let good = sound();
     let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let mut not_utf8 = good.clone();
     not_utf8[10] = 0xff;
-    let mut header_cut = good.clone();
-    header_cut[..8].copy_from_slice(&(good.len() as u64).to_le_bytes());
-    let mut header_huge = good.clone();
-    header_huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-
-    let one = |entry: &str, bytes: usize| file(&format!(r#"{{"a":{entry}}}"#), &vec![0; bytes]);
-    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+    let claiming = |length: u64| [&length.to_le_bytes(), &good[8..]].concat();
+    vec![
         ("empty file", vec![], "0 bytes long"),
         ("shorter than the length", vec![1, 2, 3], "3 bytes long"),
-        ("header beyond the file", header_cut, "are left in the file"),
-        ("header of 2^64 bytes", header_huge, "at most"),
+        ("header beyond the file", claiming(good.len() as u64), "are left in the file"),
+        ("header of 2^64 bytes", claiming(u64::MAX), "at most"),
         ("header of no bytes", file("", &[]), "EOF"),
         ("header not UTF-8", not_utf8, "not UTF-8"),
         ("header not JSON", file("{'a': 1}", &[]), "header is wrong"),
         ("header a list", file("[1, 2]", &[]), "header is wrong"),
         ("header nested deeply", file(&deep, &[]), "recursion"),
         ("text after the header's object", file("{} {}", &[]), "trailing"),
-        ("overlap", file(&pair(f32s("a", 0, 8), f32s("b", 4, 12)), &[0; 12]), "offset"),
-        ("gap", file(&pair(f32s("a", 0, 8), f32s("b", 12, 20)), &[0; 20]), "offset"),
-        ("same range twice", file(&pair(f32s("a", 0, 8), f32s("b", 0, 8)), &[0; 8]), "offset"),
-        ("does not begin at 0", file(&format!("{{{}}}", f32s("a", 4, 8)), &[0; 8]), "offset"),
-        (
-            "range backwards",
-            one(r#"{"dtype":"F32","shape":[0],"data_offsets":[4,0]}"#, 4),
-            "offset",
-        ),
-        (
-            "duplicate name",
-            file(&pair(f32s("a", 0, 8), f32s("a", 0, 8)), &[0; 8]),
-            "duplicate key `a`",
-        ),
-        (
-            "duplicate string",
-            file(r#"{"__metadata__":{"x":"1","x":"2"}}"#, &[]),
-            "duplicate key `x`",
-        ),
-        (
-            "duplicate field",
-            one(r#"{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}"#, 4),
-            "duplicate key `shape`",
-        ),
         ("metadata not strings", file(r#"{"__metadata__":{"x":1}}"#, &[]), "header is wrong"),
+        ("values cut short", good[..good.len() - 1].to_vec(), "holds 15"),
+        ("bytes after the values", [&good[..], &[0]].concat(), "holds 17"),
+    ]
+}
+
+/// Names and fields that are there twice, and ranges that do not lie one after the other.
+fn in_the_order() -> Vec<Malformed> {
+    let twice = r#"{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}"#;
+    let backwards = r#"{"dtype":"F32","shape":[0],"data_offsets":[4,0]}"#;
+    let strings = r#"{"__metadata__":{"x":"1","x":"2"}}"#;
+    vec![
+        ("overlap", pair(f32s("a", 0, 8), f32s("b", 4, 12), 12), "offset"),
+        ("gap", pair(f32s("a", 0, 8), f32s("b", 12, 20), 20), "offset"),
+        ("same range twice", pair(f32s("a", 0, 8), f32s("b", 0, 8), 8), "offset"),
+        ("does not begin at 0", file(&format!("{{{}}}", f32s("a", 4, 8)), &[0; 8]), "offset"),
+        ("range backwards", one(backwards, 4), "offset"),
+        ("duplicate name", pair(f32s("a", 0, 8), f32s("a", 0, 8), 8), "duplicate key `a`"),
+        ("duplicate string", file(strings, &[]), "duplicate key `x`"),
+        ("duplicate field", one(twice, 4), "duplicate key `shape`"),
+    ]
+}
+
+/// A single tensor's description.
+fn in_an_entry() -> Vec<Malformed> {
+    let tebibyte = format!(r#"{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}"#, 1u64 << 40);
+    [
         (
             "shape overflows",
-            one(r#"{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}"#, 0),
+            r#"{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}"#,
+            0,
             "overflow",
         ),
         (
             "bytes overflow",
-            one(r#"{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}"#, 0),
+            r#"{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}"#,
+            0,
             "overflow",
         ),
         (
             "range overflows",
-            one(r#"{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551616]}"#, 4),
+            r#"{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551616]}"#,
+            4,
             "header is wrong",
         ),
-        (
-            "a tebibyte claimed",
-            one(
-                &format!(r#"{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}"#, 1u64 << 40),
-                4,
-            ),
-            "bytes of values",
-        ),
+        ("a tebibyte claimed", tebibyte.as_str(), 4, "bytes of values"),
         (
             "negative shape",
-            one(r#"{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}"#, 4),
+            r#"{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}"#,
+            4,
             "header is wrong",
         ),
-        (
-            "shape against range",
-            one(r#"{"dtype":"F32","shape":[3],"data_offsets":[0,8]}"#, 8),
-            "shape",
-        ),
-        (
-            "unknown element type",
-            one(r#"{"dtype":"F33","shape":[1],"data_offsets":[0,4]}"#, 4),
-            "F33",
-        ),
-        ("integers", one(r#"{"dtype":"I64","shape":[1],"data_offsets":[0,8]}"#, 8), "`a` is I64"),
-        ("field missing", one(r#"{"dtype":"F32","shape":[1]}"#, 4), "data_offsets"),
-        ("values cut short", good[..good.len() - 1].to_vec(), "holds 15"),
-        ("bytes after the values", [&good[..], &[0]].concat(), "holds 17"),
-    ];
+        ("shape against range", r#"{"dtype":"F32","shape":[3],"data_offsets":[0,8]}"#, 8, "shape"),
+        ("unknown element type", r#"{"dtype":"F33","shape":[1],"data_offsets":[0,4]}"#, 4, "F33"),
+        ("integers", r#"{"dtype":"I64","shape":[1],"data_offsets":[0,8]}"#, 8, "`a` is I64"),
+        ("field missing", r#"{"dtype":"F32","shape":[1]}"#, 4, "data_offsets"),
+    ]
+    .map(|(name, entry, bytes, flaw)| (name, one(entry, bytes), flaw))
+    .into()
+}
+
+/// Fault 18: malformed files, each named after its flaw.
+#[test]
+fn malformed_files_are_refused_with_their_flaw() {
+    let good = sound();
+    assert!(read(&good).is_ok());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    for (name, bytes, flaw) in cases {
+    for (name, bytes, flaw) in [in_the_frame(), in_the_order(), in_an_entry()].concat() {
         fs::write(&path, &bytes).unwrap();
         let from_file = fcmae_store::file::load(&path).map(|_| ()).expect_err(name).to_string();
         let from_file = from_file.replace(&path.display().to_string(), "weights.safetensors");

@@ -1,0 +1,219 @@
+//! Pictures by any of the ways in which a program has them, for a [`Loader`](crate::Loader).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::decode::{self, Limits};
+use crate::error::DecodeError;
+use crate::picture::{Picture, PixelFormat};
+use crate::source::ImageFolder;
+
+/// One picture to be looked at.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A picture file.
+    File(PathBuf),
+    /// The bytes of a picture file.
+    Bytes {
+        /// What errors call it.
+        name: PathBuf,
+        /// The whole file.
+        bytes: Vec<u8>,
+    },
+    /// A decoded picture, of the channels and depth that are asked for.
+    Picture {
+        /// What errors call it.
+        name: PathBuf,
+        /// The picture.
+        picture: Arc<Picture>,
+    },
+}
+
+impl Input {
+    /// The file, or what errors call the picture.
+    pub fn name(&self) -> &Path {
+        match self {
+            Self::File(name) | Self::Bytes { name, .. } | Self::Picture { name, .. } => name,
+        }
+    }
+
+    fn decoded(
+        &self,
+        format: PixelFormat,
+        limits: &Limits,
+        least_side: Option<u32>,
+    ) -> Result<Arc<Picture>, DecodeError> {
+        let decoded =
+            |bytes: &[u8]| decode::decode_checked(bytes, format, limits, least_side).map(Arc::new);
+        match self {
+            Self::File(path) => decoded(&decode::read_file(path, limits)?),
+            Self::Bytes { bytes, .. } => decoded(bytes),
+            Self::Picture { picture, .. } if picture.channels() != format.channels => {
+                let (found, wanted) = (picture.channels(), format.channels);
+                Err(DecodeError::Channels { found, wanted })
+            }
+            Self::Picture { picture, .. } if picture.depth() != format.depth => {
+                let text = "8-bit and deep pictures do not stand for each other; make it the other";
+                Err(DecodeError::Unsupported(text.to_owned()))
+            }
+            Self::Picture { picture, .. } => Ok(Arc::clone(picture)),
+        }
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Input {
+    fn from(path: &P) -> Self {
+        Self::File(path.as_ref().to_owned())
+    }
+}
+
+impl From<PathBuf> for Input {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+/// Pictures in an order: those of a set, or a list.
+#[derive(Clone, Debug)]
+pub enum Inputs {
+    /// A set's samples.
+    Set(Arc<ImageFolder>),
+    /// One after the other.
+    List(Vec<Input>),
+}
+
+impl From<Arc<ImageFolder>> for Inputs {
+    fn from(set: Arc<ImageFolder>) -> Self {
+        Self::Set(set)
+    }
+}
+
+impl From<Vec<Input>> for Inputs {
+    fn from(inputs: Vec<Input>) -> Self {
+        Self::List(inputs)
+    }
+}
+
+impl From<Vec<PathBuf>> for Inputs {
+    fn from(files: Vec<PathBuf>) -> Self {
+        files.into_iter().map(Input::File).collect()
+    }
+}
+
+impl From<Input> for Inputs {
+    fn from(input: Input) -> Self {
+        Self::List(vec![input])
+    }
+}
+
+impl FromIterator<Input> for Inputs {
+    fn from_iter<I: IntoIterator<Item = Input>>(inputs: I) -> Self {
+        Self::List(inputs.into_iter().collect())
+    }
+}
+
+/// Numbered pictures, which a [`Loader`](crate::Loader) decodes from several threads.
+///
+/// # Panics
+/// The methods that take an index, where there is no picture of that number.
+pub trait Samples: Send + Sync + 'static {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The file, or what errors call the picture.
+    fn name(&self, index: usize) -> PathBuf;
+
+    /// The position of its class, where it has one.
+    fn label(&self, index: usize) -> Option<usize>;
+
+    /// Refuses a picture that is no longer the one it was when the samples were listed.
+    ///
+    /// # Errors
+    /// A file that has gone or changed.
+    fn check_unchanged(&self, index: usize) -> Result<(), DecodeError>;
+
+    /// Decodes it; with `least_side` a reduced copy will do, as in
+    /// [`decode_reduced`](crate::decode::decode_reduced).
+    ///
+    /// # Errors
+    /// What cannot be read or is no picture.
+    fn picture(
+        &self,
+        index: usize,
+        format: PixelFormat,
+        limits: &Limits,
+        least_side: Option<u32>,
+    ) -> Result<Arc<Picture>, DecodeError>;
+}
+
+impl Samples for ImageFolder {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn name(&self, index: usize) -> PathBuf {
+        self.path(index)
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        self.samples[index].label
+    }
+
+    fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
+        self.check_file(index)
+    }
+
+    fn picture(
+        &self,
+        index: usize,
+        format: PixelFormat,
+        limits: &Limits,
+        least_side: Option<u32>,
+    ) -> Result<Arc<Picture>, DecodeError> {
+        let bytes = self.read(index, limits)?;
+        decode::decode_checked(&bytes, format, limits, least_side).map(Arc::new)
+    }
+}
+
+impl Samples for Inputs {
+    fn count(&self) -> usize {
+        match self {
+            Self::Set(set) => set.len(),
+            Self::List(inputs) => inputs.len(),
+        }
+    }
+
+    fn name(&self, index: usize) -> PathBuf {
+        match self {
+            Self::Set(set) => set.path(index),
+            Self::List(inputs) => inputs[index].name().to_owned(),
+        }
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        match self {
+            Self::Set(set) => Samples::label(&**set, index),
+            Self::List(_) => None,
+        }
+    }
+
+    fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
+        match self {
+            Self::Set(set) => set.check_file(index),
+            Self::List(_) => Ok(()),
+        }
+    }
+
+    fn picture(
+        &self,
+        index: usize,
+        format: PixelFormat,
+        limits: &Limits,
+        least_side: Option<u32>,
+    ) -> Result<Arc<Picture>, DecodeError> {
+        match self {
+            Self::Set(set) => set.picture(index, format, limits, least_side),
+            Self::List(inputs) => inputs[index].decoded(format, limits, least_side),
+        }
+    }
+}

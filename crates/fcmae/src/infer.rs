@@ -1,0 +1,415 @@
+//! Pictures through a network without gradients: the way that prediction, evaluation, embedding,
+//! reconstruction and figures take.
+//!
+//! - [`Preparation`]: how pictures become the input of the network that a [`Description`] is of;
+//! - [`Pictures`]: pictures prepared so, in batches, decoded ahead by other threads;
+//! - [`Inference`]: a network with its preparation, on a device.
+//!
+//! What comes out for a picture does not depend on the batch that it is in, nor on threads.
+
+use std::sync::Arc;
+
+use fcmae_data::{
+    DataError, ImageFolder, Input, Inputs, Limits, Loader, LoaderOptions, Normalization, Samples,
+    Skipped, Transform,
+};
+use image::RgbImage;
+
+use crate::autoencoder::Autoencoder;
+use crate::device::Device;
+use crate::embed::Backbone;
+use crate::error::{Error, Result};
+use crate::loss::log_softmax;
+use crate::memory;
+use crate::model::{Classifier, Encoder};
+use crate::network::Network;
+use crate::picture;
+use crate::tensor::Tensor;
+use crate::weights::{Description, Weights};
+
+/// The most pictures that go through a network at a time where nobody asks for another number. More are
+/// no faster.
+const MOST_AT_ONCE: usize = 16;
+/// Memory for the results of a batch that is chosen here. A picture that takes more goes alone.
+const MODEST: u64 = 512 << 20;
+
+/// A module that weights can fill.
+pub trait FromWeights: Sized {
+    /// The network with these weights.
+    ///
+    /// # Errors
+    /// Weights that lack a part of it, or are of another network.
+    fn from_weights(weights: &Weights) -> Result<Network<Self>>;
+}
+
+impl FromWeights for Classifier {
+    fn from_weights(weights: &Weights) -> Result<Network<Self>> {
+        weights.classifier()
+    }
+}
+
+impl FromWeights for Autoencoder {
+    fn from_weights(weights: &Weights) -> Result<Network<Self>> {
+        Ok(weights.autoencoder()?.0)
+    }
+}
+
+impl FromWeights for Encoder {
+    fn from_weights(weights: &Weights) -> Result<Network<Self>> {
+        weights.encoder()
+    }
+}
+
+impl FromWeights for Backbone {
+    fn from_weights(weights: &Weights) -> Result<Network<Self>> {
+        Network::open(weights)
+    }
+}
+
+/// A network, what it is of, and how pictures become its input. Any number of threads may use one.
+#[derive(Debug)]
+pub struct Inference<M> {
+    network: Network<M>,
+    description: Description,
+    preparation: Preparation,
+    device: Device,
+}
+
+impl<M> Inference<M> {
+    /// The network with these weights.
+    ///
+    /// # Errors
+    /// Weights that lack a part of it, a device that cannot be used.
+    pub fn open(weights: &Weights, device: Device) -> Result<Self>
+    where
+        M: FromWeights,
+    {
+        // Whoever chose the device may have done so without looking whether it is there.
+        let device = Device::choose(&device.to_string())?;
+        let network = M::from_weights(weights)?;
+        Ok(Self { device, ..Self::new(network, weights.description.clone()) })
+    }
+
+    /// Of a network, which lies on the CPU.
+    pub fn new(network: Network<M>, description: Description) -> Self {
+        let preparation = Preparation::new(&description);
+        Self { network, description, preparation, device: Device::Cpu }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network<M> {
+        &self.network
+    }
+
+    /// What the weights are of.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// How pictures become the network's input.
+    pub fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+
+    /// Where the network is computed.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What `forward` makes of pictures: exactly one result for each of `inputs`, in their order, as they
+    /// come. A picture that cannot be used has an error for a result, which names it, and stops nothing.
+    ///
+    /// `forward` is given the network and images `[N, H, W, channels]` and returns N results. N is chosen
+    /// so that a batch takes little memory, 16 at most; a few batches are decoded ahead.
+    ///
+    /// # Errors
+    /// A description of inputs that cannot be.
+    pub fn answers<T>(
+        &self,
+        inputs: impl Into<Inputs>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+    ) -> Result<impl Iterator<Item = Result<T>>> {
+        let inputs = inputs.into();
+        let batch = if inputs.count() > 1 { self.batch() } else { 1 };
+        Ok(Answers {
+            total: inputs.count(),
+            pictures: self.preparation.pictures(inputs, batch)?,
+            network: &self.network,
+            forward,
+            given: 0,
+            ready: Vec::new().into_iter(),
+            broken: None,
+        })
+    }
+
+    /// Pictures at a time.
+    fn batch(&self) -> usize {
+        let Description { model, image_size, .. } = &self.description;
+        // Without a head, one class makes no difference to memory.
+        let classes = self.description.classes.len().max(1);
+        memory::prediction(model, classes, *image_size).map_or(1, |memory| {
+            (MODEST / memory.per_image.max(1)).clamp(1, MOST_AT_ONCE as u64) as usize
+        })
+    }
+}
+
+impl Inference<Classifier> {
+    /// A logit a class for each picture. See [`answers`](Self::answers).
+    ///
+    /// # Errors
+    /// A description of inputs that cannot be.
+    pub fn logits(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        self.answers(inputs, |network, images| rows(&network.logits(images)))
+    }
+
+    /// The probability of every class for each picture: the softmax of its logits.
+    ///
+    /// # Errors
+    /// A description of inputs that cannot be.
+    pub fn probabilities(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        self.answers(inputs, |network, images| {
+            let logits = network.logits(images);
+            let [_, classes] = logits.dims();
+            let likelihoods = log_softmax(&logits);
+            let exponential = |row: &[f32]| row.iter().map(|value| value.exp()).collect();
+            likelihoods.chunks_exact(classes).map(exponential).collect()
+        })
+    }
+}
+
+impl Inference<Backbone> {
+    /// One vector for each picture: see [`Backbone::forward`].
+    ///
+    /// # Errors
+    /// A description of inputs that cannot be.
+    pub fn embeddings(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        self.answers(inputs, |network, images| rows(&network.embed(images)))
+    }
+
+    /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
+    ///
+    /// # Errors
+    /// A description of inputs that cannot be.
+    pub fn maps(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<[Tensor; 4]>>> {
+        self.answers(inputs, |network, images| {
+            let maps = network.maps(images);
+            let [count, ..] = images.dims::<4>();
+            (0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect()
+        })
+    }
+}
+
+/// The rows of `[N, C]`.
+fn rows(values: &Tensor) -> Vec<Vec<f32>> {
+    let [_, columns] = values.dims();
+    values.values().chunks_exact(columns).map(<[f32]>::to_vec).collect()
+}
+
+/// One image of `[N, H, W, C]`, as `[1, H, W, C]`.
+fn single(images: &Tensor, image: usize) -> Tensor {
+    let [_, height, width, channels] = images.dims();
+    let size = height * width * channels;
+    Tensor::new(images.values()[image * size..][..size].to_vec(), [1, height, width, channels])
+}
+
+/// Batches through a network, one result after the other.
+struct Answers<'a, M, T, F> {
+    pictures: Pictures,
+    network: &'a Network<M>,
+    forward: F,
+    /// Inputs, and how many of them are done with.
+    total: usize,
+    given: usize,
+    ready: std::vec::IntoIter<Result<T>>,
+    /// Why nothing is loaded any more.
+    broken: Option<String>,
+}
+
+impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Answers<'_, M, T, F> {
+    fn batch(&mut self, batch: Prepared) -> Vec<Result<T>> {
+        let found = if batch.indices.is_empty() {
+            Vec::new()
+        } else {
+            (self.forward)(self.network, &batch.images)
+        };
+        let good = batch.indices.into_iter().zip(found.into_iter().map(Ok));
+        let mut all: Vec<_> =
+            good.chain(batch.failed.into_iter().map(|(index, why)| (index, Err(why)))).collect();
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Iterator for Answers<'_, M, T, F> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.given < self.total {
+            if let Some(why) = &self.broken {
+                self.given += 1;
+                return Some(Err(Error::Unusable(why.clone())));
+            }
+            if let Some(result) = self.ready.next() {
+                self.given += 1;
+                return Some(result);
+            }
+            match self.pictures.next() {
+                Some(Ok(batch)) => self.ready = self.batch(batch).into_iter(),
+                Some(Err(error)) => self.broken = Some(error.to_string()),
+                None => return None,
+            }
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.total - self.given;
+        (left, Some(left))
+    }
+}
+
+/// From pictures to a network's input, as in evaluation.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    transform: Transform,
+    normalization: Normalization,
+    /// For batches of one, in the calling thread.
+    options: LoaderOptions,
+}
+
+impl Preparation {
+    /// As the weights were evaluated.
+    pub fn new(description: &Description) -> Self {
+        Self {
+            transform: Transform::Eval(description.transform()),
+            normalization: description.normalization(),
+            options: LoaderOptions {
+                depth: description.depth,
+                // Each bad one is told of.
+                max_bad_fraction: 1.0,
+                workers: 0,
+                ..LoaderOptions::eval(1)
+            },
+        }
+    }
+
+    /// Pictures as the network's input, `batch` at a time, in their order.
+    ///
+    /// # Errors
+    /// A batch of none; settings of the description that cannot be.
+    pub fn pictures(&self, inputs: impl Into<Inputs>, batch: usize) -> Result<Pictures> {
+        let inputs = Arc::new(inputs.into());
+        // A single picture is not worth a thread.
+        let workers = match inputs.count() {
+            0 | 1 => 0,
+            count => LoaderOptions::eval(batch).workers.min(count),
+        };
+        let options = LoaderOptions { batch, workers, ..self.options.clone() };
+        let (transform, normalization) = (self.transform.clone(), self.normalization.clone());
+        Ok(Pictures { batches: Loader::new(inputs, transform, normalization, &options)? })
+    }
+
+    /// One picture as the network's input, `[1, H, W, channels]`.
+    ///
+    /// # Errors
+    /// What is no picture.
+    pub fn input(&self, input: impl Into<Input>) -> Result<Tensor> {
+        let mut pictures = self.pictures(input.into(), 1)?;
+        let Prepared { images, mut failed, .. } =
+            pictures.next().expect("one picture is one batch")?;
+        failed.pop().map_or(Ok(images), |(_, error)| Err(error))
+    }
+
+    /// One of a set as the network's input, `[1, H, W, channels]`.
+    ///
+    /// # Errors
+    /// A sample that is no picture.
+    pub fn sample(&self, set: &ImageFolder, index: usize) -> Result<Tensor> {
+        let name = set.path(index);
+        match set.read(index, &Limits::default()) {
+            Ok(bytes) => self.input(Input::Bytes { name, bytes }),
+            Err(source) => Err(DataError::Picture { path: name, source }.into()),
+        }
+    }
+
+    /// The same for people to look at.
+    ///
+    /// # Errors
+    /// A sample that is no picture.
+    pub fn shown(&self, set: &ImageFolder, index: usize) -> Result<RgbImage> {
+        let input = self.sample(set, index)?;
+        let [_, height, width, _] = input.dims();
+        let tones = picture::tones(self.normalization.clone(), self.options.depth);
+        picture::denormalize(input.values(), [height, width], &tones)
+    }
+}
+
+/// Prepared pictures, in batches: an iterator, and after [`rewind`](Self::rewind) once more. The threads
+/// that load ahead stay until it is dropped.
+#[derive(Debug)]
+pub struct Pictures {
+    batches: Loader<Inputs>,
+}
+
+/// A batch of prepared pictures.
+#[derive(Debug)]
+pub struct Prepared {
+    /// `[N, H, W, channels]`, normalized. N is 0 where none can be used.
+    pub images: Tensor,
+    /// The numbers of the N inputs, ascending.
+    pub indices: Vec<u32>,
+    /// The inputs that cannot be used, and why; the errors name them.
+    pub failed: Vec<(u32, Error)>,
+}
+
+impl Pictures {
+    /// Batches in all.
+    pub fn batches(&self) -> u64 {
+        self.batches.batches_per_epoch()
+    }
+
+    /// The pictures left out of the batches so far, and why.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.batches.skipped()
+    }
+
+    /// Goes back to the first batch.
+    pub fn rewind(&mut self) {
+        self.batches.seek(0, 0);
+    }
+}
+
+impl Iterator for Pictures {
+    /// An error is one of loading itself, and the last that comes.
+    type Item = Result<Prepared>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.batches.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let failed = self.batches.take_failed().into_iter().map(|(index, source)| {
+            let path = self.batches.folder().name(index as usize);
+            (index, DataError::Picture { path, source }.into())
+        });
+        let failed = failed.collect();
+        let shape = [batch.len(), batch.height, batch.width, batch.channels];
+        Some(Ok(Prepared {
+            images: Tensor::new(batch.images, shape),
+            indices: batch.indices,
+            failed,
+        }))
+    }
+}

@@ -1,0 +1,190 @@
+//! The one way to infer: an answer belongs to its picture alone, however it is asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fcmae::config::{DataConfig, ModelConfig};
+use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
+use fcmae::device::Device;
+use fcmae::embed::Backbone;
+use fcmae::infer::Inference;
+use fcmae::model::Classifier;
+use fcmae::network::Network;
+use fcmae::tensor::Tensor;
+use fcmae::weights::{Description, Weights};
+use fcmae_store::safetensors;
+
+use crate::{fill, pictures};
+
+/// More than go through a network at a time.
+const PER_CLASS: usize = 7;
+
+/// Wide enough that passes of few rows and of many take different ways through the kernels.
+fn model() -> ModelConfig {
+    ModelConfig::custom([1, 1, 2, 1], [40, 80, 160, 320])
+}
+
+fn description() -> Description {
+    let data = DataConfig { image_size: [64, 64], ..DataConfig::default() };
+    let classes = pictures::CLASSES.map(str::to_owned).to_vec();
+    Description { classes, ..Description::new(&model(), &data) }
+}
+
+fn network() -> Network<Classifier> {
+    fill::network(|names| Classifier::new(names, &model(), pictures::CLASSES.len()))
+}
+
+fn classifier() -> Inference<Classifier> {
+    Inference::new(network(), description())
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    pictures::write(folder, PER_CLASS);
+    let set = ImageFolder::open(folder, Labels::Ignored).unwrap();
+    (0..set.len()).map(|index| set.path(index)).collect()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Each picture's logits, computed alone.
+fn alone(classifier: &Inference<Classifier>, files: &[PathBuf]) -> Vec<Vec<u32>> {
+    let logits = |file: &PathBuf| {
+        let image = classifier.preparation().input(file).unwrap();
+        bits(classifier.network().logits(&image).values())
+    };
+    files.iter().map(logits).collect()
+}
+
+fn logits(classifier: &Inference<Classifier>, inputs: impl Into<Inputs>) -> Vec<Vec<u32>> {
+    classifier.logits(inputs).unwrap().map(|row| bits(&row.unwrap())).collect()
+}
+
+#[test]
+fn a_picture_has_the_same_logits_alone_in_a_batch_and_by_every_way_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let classifier = classifier();
+    let expected = alone(&classifier, &files);
+    assert_ne!(expected[0], expected[1], "pictures differ");
+
+    assert_eq!(logits(&classifier, files.clone()), expected, "files");
+    let bytes = |file: &PathBuf| std::fs::read(file).unwrap();
+    let encoded: Inputs =
+        files.iter().map(|file| Input::Bytes { name: file.clone(), bytes: bytes(file) }).collect();
+    assert_eq!(logits(&classifier, encoded), expected, "bytes");
+    let decoded: Inputs = files
+        .iter()
+        .map(|file| {
+            let picture = decode::decode(&bytes(file), 3, &Limits::default()).unwrap();
+            Input::Picture { name: file.clone(), picture: Arc::new(picture) }
+        })
+        .collect();
+    assert_eq!(logits(&classifier, decoded), expected, "decoded pictures");
+    let set = ImageFolder::open(folder.path(), Labels::Ignored).unwrap();
+    assert_eq!(logits(&classifier, Arc::new(set)), expected, "a set");
+    assert!(logits(&classifier, Vec::<PathBuf>::new()).is_empty());
+}
+
+#[test]
+fn a_picture_that_cannot_be_used_is_named_in_its_place_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let classifier = classifier();
+    let good = alone(&classifier, &files);
+    let grey = Arc::new(Picture::new(2, 2, 1, vec![0; 4]).unwrap());
+    let bad = |place: usize| match place {
+        2 => Some(Input::Bytes { name: "cut.png".into(), bytes: vec![137, 80, 78, 71] }),
+        3 => Some(Input::from(&folder.path().join("gone.png"))),
+        17 => Some(Input::Picture { name: "grey.png".into(), picture: Arc::clone(&grey) }),
+        _ => None,
+    };
+    let inputs: Inputs = files
+        .iter()
+        .enumerate()
+        .map(|(place, file)| bad(place).unwrap_or_else(|| Input::from(file)))
+        .collect();
+    let answers: Vec<_> = classifier.logits(inputs).unwrap().collect();
+    assert_eq!(answers.len(), files.len());
+    for (place, answer) in answers.into_iter().enumerate() {
+        match (place, answer) {
+            (2 | 3 | 17, Ok(_)) => panic!("picture {place} cannot have an answer"),
+            (2, Err(error)) => assert!(error.to_string().starts_with("cut.png: "), "{error}"),
+            (3, Err(error)) => assert!(error.to_string().contains("gone.png: cannot"), "{error}"),
+            (17, Err(error)) => assert!(error.to_string().contains("1 channels"), "{error}"),
+            (_, answer) => assert_eq!(bits(&answer.unwrap()), good[place], "picture {place}"),
+        }
+    }
+    let none: Inputs = [bad(2).unwrap(), bad(3).unwrap()].into_iter().collect();
+    assert!(classifier.logits(none).unwrap().all(|answer| answer.is_err()), "nothing but bad ones");
+}
+
+#[test]
+fn threads_share_a_network() {
+    fn shared<T: Send + Sync>(shared: T) -> T {
+        shared
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let classifier = shared(classifier());
+    let expected = alone(&classifier, &files);
+    std::thread::scope(|scope| {
+        let ask = || logits(&classifier, files.clone());
+        let threads = [(); 3].map(|()| scope.spawn(ask));
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn probabilities_sum_to_one_and_follow_the_logits() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let classifier = classifier();
+    let logits = classifier.logits(files.clone()).unwrap();
+    for (row, logits) in classifier.probabilities(files.clone()).unwrap().zip(logits) {
+        let (row, logits) = (row.unwrap(), logits.unwrap());
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
+        let ratio = (row[0] / row[1]).ln();
+        assert!((ratio - (logits[0] - logits[1])).abs() < 1e-4, "{row:?}, {logits:?}");
+    }
+}
+
+#[test]
+fn embeddings_and_maps_are_those_of_each_picture_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let file = folder.path().join("model.safetensors");
+    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    let weights = Weights::open(&file).unwrap();
+    let backbone = Inference::<Backbone>::open(&weights, Device::Cpu).unwrap();
+    let embeddings = backbone.embeddings(files.clone()).unwrap();
+    let maps = backbone.maps(files.clone()).unwrap();
+    let mut seen = 0;
+    for ((file, embedding), maps) in files.iter().zip(embeddings).zip(maps) {
+        let image = backbone.preparation().input(file).unwrap();
+        let (network, maps) = (backbone.network(), maps.unwrap());
+        assert_eq!(bits(&embedding.unwrap()), bits(network.embed(&image).values()));
+        let expected = network.maps(&image);
+        assert_eq!(maps.each_ref().map(shape), expected.each_ref().map(shape));
+        assert_eq!(maps.map(|map| bits(map.values())), expected.map(|map| bits(map.values())));
+        seen += 1;
+    }
+    assert_eq!(seen, files.len());
+}
+
+fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.shape().to_vec()
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    let weights = Weights::open(&file).unwrap();
+    let error = Inference::<Classifier>::open(&weights, Device::Cuda(7)).unwrap_err().to_string();
+    assert!(error.contains("cuda:7") && error.contains("cpu"), "{error}");
+}
