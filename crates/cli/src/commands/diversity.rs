@@ -59,8 +59,11 @@ fn summary(nets: &[(String, Vec<LayerDistance>)]) -> String {
         }
         row("all", layers);
     }
-    let about = "mean cosine distance of channels: 0 where all carry the same map, 0.5 where they have nothing in common";
-    format!("{about}\n\n{}\n", table.text())
+    format!(
+        "mean cosine distance of channels: 0 where all carry the same map, 0.5 where they have nothing in \
+         common\n\n{}\n",
+        table.text()
+    )
 }
 
 /// The files that `--out` means: itself, or two in a folder.
