@@ -242,7 +242,8 @@ pub(crate) struct Reconstruct {
 /// Measure feature collapse: how unlike a layer's channels are, before and after GRN
 #[derive(Args)]
 #[command(after_help = "\
-A low distance means that many channels carry the same map. Without --out the numbers are printed as CSV.
+A low distance means that many channels carry the same map. Without --out the numbers of every block are
+printed as CSV, with it the means of each stage.
 
 Examples:
   fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity
@@ -277,13 +278,18 @@ pub(crate) struct Diversity {
 #[command(after_help = "\
 Examples:
   fcmae inspect runs/fine
+  fcmae inspect runs/fine --all
   fcmae inspect model.safetensors --json")]
 pub(crate) struct Inspect {
     /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 
-    /// Print one JSON object instead of a table
+    /// List every tensor, not only the sums of each part
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+
+    /// Print one JSON object, with every tensor, instead of a table
     #[arg(long)]
     pub(crate) json: bool,
 }

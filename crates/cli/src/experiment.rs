@@ -28,7 +28,7 @@ use crate::args::Experiment;
 use crate::failure::{Usage, joined};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
-use crate::progress::{Progress, duration};
+use crate::progress::{Progress, counted, duration};
 use crate::table::{Align, Table};
 use estimate::Speeds;
 use file::Part;
@@ -39,6 +39,9 @@ use plan::{Job, Outcomes, Plan};
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     args.device.choose()?;
     let entries = file::entries(&args.file)?;
+    if let Some(data) = &args.data {
+        output::refuse_missing(data, "folder")?;
+    }
     // All are read first: a mistake in the last one is told before the first one has run for days.
     let mut plans: Vec<(Plan, Part)> = entries
         .iter()
@@ -156,9 +159,10 @@ impl Bench {
         let other = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
         if other > 0 {
             output::note(&format!(
-                "{}: {other} results are of other settings or pictures than there are now; they are kept, and \
-                 not counted",
-                plan.experiment.name
+                "{}: {} {} of other settings or pictures than there are now: kept, and not counted",
+                plan.experiment.name,
+                counted(other, "result"),
+                if other == 1 { "is" } else { "are" },
             ));
         }
         Ok(outcomes)
@@ -276,13 +280,18 @@ impl Bench {
                 }
             }
         }
-        output::print(&format!(
-            "about {} in all, without evaluations, while nothing else runs on this machine\n",
-            duration(Duration::from_secs_f64(all))
-        ))?;
+        let some = if failed > 0 { " for those that can be run" } else { "" };
+        output::print(&match (all > 0.0, failed == plans.len()) {
+            (true, _) => format!(
+                "about {} in all{some}, without evaluations, while nothing else runs on this machine\n",
+                duration(Duration::from_secs_f64(all))
+            ),
+            (false, true) => "nothing was measured\n".to_owned(),
+            (false, false) => format!("no training is left{some}\n"),
+        })?;
         match failed {
             0 => Ok(()),
-            _ => Err(anyhow!("{failed} of {} experiments cannot be run", plans.len())),
+            _ => Err(anyhow!("{failed} of {} cannot be run", counted(plans.len(), "experiment"))),
         }
     }
 
@@ -308,11 +317,15 @@ impl Bench {
         let known = |job: &Job| !job.undecided && outcomes.contains_key(&job.key);
         let done = |job: &Job| known(job) || planned.contains(&planned_as(job));
         let (table, left) = speeds.table(plan, &jobs, &done, &self.places)?;
+        let time = match left > 0.0 {
+            true => format!("about {}", duration(Duration::from_secs_f64(left))),
+            false => "no training".to_owned(),
+        };
         output::print(&format!(
-            "{name}: {}\nabout {} left for {} of {all_seeds} seeds\n\n{table}\n",
+            "{name}: {}\n{time} left for {} of {}\n\n{table}\n",
             plan.experiment.title,
-            duration(Duration::from_secs_f64(left)),
-            part.seeds.min(all_seeds)
+            part.seeds.min(all_seeds),
+            counted(all_seeds, "seed"),
         ))?;
         planned.extend(jobs.iter().map(planned_as));
         Ok(left)

@@ -123,6 +123,7 @@ fn code(error: &anyhow::Error) -> u8 {
                 | StoreError::NotAFolder { .. }
                 | StoreError::NotARun { .. }
                 | StoreError::OtherSettings { .. }
+                | StoreError::Missing { .. }
                 | StoreError::NoWeights { .. }
         ),
     });

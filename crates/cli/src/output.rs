@@ -63,6 +63,14 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
     Ok(())
 }
 
+/// Refuses a path that is not there. `what` is what it was to be.
+pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
+    match path.exists() {
+        true => Ok(()),
+        false => Err(Usage(format!("{}: no such {what}; check the path", printable(path))).into()),
+    }
+}
+
 /// Creates the folders above a file.
 pub(crate) fn create_parent(file: &Path) -> Result<()> {
     match file.parent() {

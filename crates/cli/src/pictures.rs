@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 
-use crate::failure::Usage;
+use crate::output;
 
 /// The files that the arguments mean, in their order. A file is taken as it is, so that a damaged
 /// one is reported where it is read, beside the others' answers.
@@ -16,10 +15,9 @@ pub(crate) fn files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
         if path.is_dir() {
             let folder = ImageFolder::open(path, Labels::Ignored)?;
             files.extend((0..folder.len()).map(|index| folder.path(index)));
-        } else if path.exists() {
-            files.push(path.clone());
         } else {
-            return Err(Usage(format!("{}: no such file; check the path", printable(path))).into());
+            output::refuse_missing(path, "file")?;
+            files.push(path.clone());
         }
     }
     Ok(files)

@@ -229,15 +229,15 @@ pub(crate) fn draws_a_bar() -> bool {
 
 fn describe_start(started: &Started) -> String {
     let Started { device, pictures, held_out, classes, parameters, epochs, steps, .. } = started;
-    let mut text = format!("{pictures} pictures");
+    let mut text = counted(*pictures, "picture");
     if !classes.is_empty() {
         text.push_str(&format!(" of {} classes", classes.len()));
     }
     if *held_out > 0 {
         text.push_str(&format!(" ({held_out} more kept aside)"));
     }
-    let parameters = grouped(*parameters);
-    text + &format!(", {parameters} parameters, {epochs} epochs, {steps} steps, on {device}")
+    let (epochs, steps) = (counted(*epochs as usize, "epoch"), counted(*steps as usize, "step"));
+    text + &format!(", {}, {epochs}, {steps}, on {device}", counted(*parameters, "parameter"))
 }
 
 fn describe_batch(report: &BatchReport) -> String {
@@ -274,6 +274,20 @@ pub(crate) fn grouped(number: usize) -> String {
     text
 }
 
+/// `1 picture`, `2,761 pictures`: a number and what is counted.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    fcmae_data::source::counted(grouped(number), what)
+}
+
+/// A share of `pictures` that were named right, with what it may be on many others like them (Wilson):
+/// `85.00% (95% interval 64.0 to 94.8%)`.
+pub(crate) fn with_interval(share: f64, pictures: usize) -> String {
+    let right = (share * pictures as f64).round() as u64;
+    let [low, high] = fcmae_report::interval(right, pictures as u64);
+    let [share, low, high] = [share, low, high].map(|share| 100.0 * share);
+    format!("{share:.2}% (95% interval {low:.1} to {high:.1}%)")
+}
+
 /// `1h 02m`, `3m 20s` or `12s`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
@@ -288,6 +302,13 @@ pub(crate) fn duration(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    /// statsmodels' proportion_confint(17, 20, method="wilson").
+    #[test]
+    fn shares_are_told_with_what_they_may_be() {
+        assert_eq!(with_interval(0.85, 20), "85.00% (95% interval 64.0 to 94.8%)");
+        assert_eq!(with_interval(1.0, 6), "100.00% (95% interval 61.0 to 100.0%)");
+    }
+
     #[test]
     fn the_bar_has_a_template() {
         assert!(ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}").is_ok());
@@ -300,6 +321,15 @@ mod tests {
             [(0.4, "0s"), (59.6, "1m 00s"), (200.0, "3m 20s"), (3725.0, "1h 02m")]
         {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+        for (number, what, text) in [
+            (0, "picture", "0 pictures"),
+            (1, "patch", "1 patch"),
+            (9, "patch", "9 patches"),
+            (3, "class", "3 classes"),
+            (2761, "epoch", "2,761 epochs"),
+        ] {
+            assert_eq!(counted(number, what), text);
         }
         for (number, text) in [(7, "7"), (999, "999"), (1000, "1,000"), (3_708_400, "3,708,400")] {
             assert_eq!(grouped(number), text);

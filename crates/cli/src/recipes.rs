@@ -4,15 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fcmae::config::{Settings, from_recipe};
+use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::error::ConfigError;
 use fcmae::machine;
 use fcmae::memory::Footprint;
+use fcmae_data::Depth;
 use fcmae_data::source::printable;
 
 use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
 use crate::output;
+use crate::progress::counted;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
@@ -89,7 +91,9 @@ fn fit(settings: &mut impl Footprint) -> Result<()> {
     let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
     (optim.batch, optim.accumulation) = (batch, accumulation);
     output::note(&format!(
-        "batch  {batch} pictures at a time, {accumulation} times an update: about {} MiB of {} free",
+        "batch  {} at a time, {} an update: about {} MiB of {} free",
+        counted(batch, "picture"),
+        counted(accumulation, "time"),
         memory.with(batch) >> 20,
         free >> 20
     ));
@@ -121,6 +125,35 @@ fn find(option: &str, config: &Path) -> Result<(String, String)> {
     Err(Usage(text).into())
 }
 
+/// The options of `fcmae finetune` that suit weights which these settings pre-trained: a recipe, and what it
+/// would have otherwise. `recipe`: what `--config` named.
+pub(crate) fn finetuning(pretrained: &PretrainConfig, recipe: Option<&Path>) -> Result<String> {
+    let PretrainConfig { model, data, .. } = pretrained;
+    let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name);
+    let of = |(name, text): &(&str, &str)| from_recipe::<FinetuneConfig>(Some((*name, *text)), &[]);
+    let published = built_in(&format!("finetune-{}", model.size))
+        .filter(|_| recipe == Some(Path::new("pretrain-published")) && data.depth == Depth::Eight);
+    let tiles = built_in("finetune-tiles").filter(|tiles| {
+        of(tiles).is_ok_and(|tiles| {
+            tiles.model.widths == model.widths && tiles.model.depths == model.depths
+        })
+    });
+    let small = built_in("finetune-small").context("it is built in")?;
+    let chosen = published.or(tiles).unwrap_or(small);
+    let usual = of(chosen)?.data;
+    let mut options = format!("--config {}", chosen.0);
+    let [height, width] = data.image_size;
+    for (differs, setting) in [
+        (usual.image_size != data.image_size, format!("data.image_size=[{height},{width}]")),
+        (usual.flip != data.flip, format!("data.flip={}", data.flip)),
+    ] {
+        if differs {
+            options += &format!(" --set {}", output::quoted(Path::new(&setting)));
+        }
+    }
+    Ok(options)
+}
+
 fn read(file: &Path) -> Result<(String, String)> {
     let name = printable(file);
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
@@ -143,7 +176,27 @@ fn at(error: ConfigError, recipe: Option<(&str, &str)>, set: &[String]) -> anyho
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use fcmae::config::{FinetuneConfig, PretrainConfig};
+
+    #[test]
+    fn fine_tuning_takes_up_what_pre_training_was_of() {
+        let after = |recipe: &str, set: &[&str]| {
+            let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == recipe).unwrap();
+            let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
+            let config = from_recipe(Some((recipe, text)), &set).unwrap();
+            finetuning(&config, Some(Path::new(recipe))).unwrap()
+        };
+        assert_eq!(after("pretrain-small", &[]), "--config finetune-small");
+        assert_eq!(after("pretrain-few", &[]), "--config finetune-small");
+        assert_eq!(
+            after("pretrain-tiles", &["data.flip=0"]),
+            "--config finetune-tiles --set data.flip=0"
+        );
+        assert_eq!(after("pretrain-published", &["model.size=tiny"]), "--config finetune-tiny");
+        assert_eq!(
+            after("pretrain-small", &["data.image_size=[64,96]", "model.stem_stride=2"]),
+            "--config finetune-small --set 'data.image_size=[64,96]'"
+        );
+    }
 
     #[test]
     fn built_in_recipes_are_settings() {

@@ -22,6 +22,8 @@ pub(crate) struct Trial {
     pub(crate) waited: f64,
     pub(crate) seconds: f64,
     pub(crate) skipped: usize,
+    /// What else was told.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Trial {
@@ -50,6 +52,7 @@ impl Trial {
         match event {
             Event::Started(started) => self.started = Some((*started).clone()),
             Event::Skipped(_) => self.skipped += 1,
+            Event::Note(note) => self.notes.push((*note).to_owned()),
             Event::Step(report) => return self.step(report),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::source::printable;
+use crate::source::{counted, printable};
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
 /// wrapped into [`DataError::Picture`], which names the file.
@@ -38,7 +38,11 @@ pub enum DecodeError {
     #[error("unsupported: {0}")]
     Unsupported(String),
     /// Not as many channels as asked for, and none that could become them.
-    #[error("the file has {found} channels, {wanted} are asked for; set model.channels to {found}")]
+    #[error(
+        "the file has {}, and {wanted} asked for; set model.channels to {found}",
+        counted(.found, "channel"),
+        wanted = if *.wanted == 1 { "1 is".to_owned() } else { format!("{} are", .wanted) }
+    )]
     Channels {
         /// Channels of the file.
         found: u32,
@@ -151,9 +155,10 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it (looked for files ending in {extensions}, passed over {passed_over} other files, \
-         skipped {skipped}); give the folder that holds the pictures, or convert them",
-        printable(.path)
+        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped {skipped}); give the \
+         folder that holds the pictures, or convert them",
+        printable(.path),
+        counted(.passed_over, "other file")
     )]
     NoPictures {
         /// The folder.
@@ -168,10 +173,11 @@ pub enum DataError {
     /// Labels are needed and there are not two classes.
     #[error(
         "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
-         into a sub-folder of its own, or name their labels in a list ({outside} pictures lie \
-         outside of any class)",
+         into a sub-folder of its own, or name their labels in a list ({} outside \
+         of any class)",
         printable(.path),
-        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) }
+        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
+        counted(.outside, "picture")
     )]
     TooFewClasses {
         /// The folder.
@@ -217,7 +223,8 @@ pub enum DataError {
     },
     /// One batch needs more pictures than there are.
     #[error(
-        "batch size {batch} is larger than the set of {set} pictures; use a batch size of {set} or less"
+        "batch size {batch} is larger than the set of {}; use a batch size of {set} or less",
+        counted(.set, "picture")
     )]
     BatchLargerThanSet {
         /// Pictures a batch.
@@ -227,8 +234,9 @@ pub enum DataError {
     },
     /// Too large a share of the set cannot be decoded.
     #[error(
-        "{bad} of {set} pictures could not be used, more than the allowed share of {limit}: {first}; \
-         repair or remove them, or raise the allowed share of bad files"
+        "{bad} of {} could not be used, more than the allowed share of {limit}: {first}; \
+         repair or remove them, or raise the allowed share of bad files",
+        counted(.set, "picture")
     )]
     TooManyBad {
         /// Bad files so far.

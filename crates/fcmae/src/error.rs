@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fcmae_data::source::counted;
 use thiserror::Error;
 
 /// A configuration that cannot be run.
@@ -61,9 +62,10 @@ pub enum ConfigError {
     },
     /// A mask ratio that leaves nothing visible, or nothing masked.
     #[error(
-        "a mask ratio of {ratio} on {patches} patches leaves {visible} visible and {masked} masked; \
-         both must be at least 1: change `mask.ratio`, use larger images (`data.image_size`) or a \
-         smaller `model.stem_stride`"
+        "a mask ratio of {ratio} on {} leaves {visible} visible and {masked} masked; both must be at \
+         least 1: change `mask.ratio`, use larger images (`data.image_size`) or a smaller \
+         `model.stem_stride`",
+        counted(.patches, "patch")
     )]
     Mask {
         /// The ratio asked for.

@@ -38,12 +38,25 @@ pub struct Inspection {
     pub dtypes: BTreeMap<String, usize>,
     /// Names and shapes.
     pub tensors: BTreeMap<String, Vec<usize>>,
+    /// The network's parts, from the pixels on.
+    pub parts: Vec<Part>,
     /// What the weights can be used for, and what they lack for it.
     pub uses: Vec<Use>,
     /// Tensors that belong to nothing that is known here, by the file's names.
     pub unknown: Vec<String>,
     /// Anything the user should know.
     pub notes: Vec<String>,
+}
+
+/// A part of a network.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// `stem`, `stages.0` to `stages.3`, `head`, `decoder`, or `others` for what is not known here.
+    pub name: String,
+    /// Its tensors.
+    pub tensors: usize,
+    /// Their parameters.
+    pub parameters: usize,
 }
 
 /// A use of weights.
@@ -69,6 +82,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     let (bytes, blake3) = checksum(&weights.path)
         .map_err(|error| Error::File { path: weights.path.clone(), reason: error.to_string() })?;
     let (uses, unknown) = uses(&weights);
+    let parts = parts(&weights);
     let kind = match (&weights.description.decoder, weights.description.classes.len()) {
         (Some(_), _) => "masked autoencoder (encoder and decoder)",
         (None, 0) => "encoder (features only)",
@@ -85,11 +99,31 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         parameters: header.entries.iter().map(|e| e.shape.iter().product::<usize>()).sum(),
         dtypes,
         tensors: header.entries.into_iter().map(|e| (e.name, e.shape)).collect(),
+        parts,
         uses,
         unknown,
         description: weights.description,
         notes: weights.notes,
     })
+}
+
+/// What the weights consist of, by timm's names, whatever the file's are.
+fn parts(weights: &Weights) -> Vec<Part> {
+    const OTHERS: &str = "others";
+    let stages = (0..4).map(|stage| format!("stages.{stage}"));
+    let names = std::iter::once("stem".to_owned()).chain(stages);
+    let names = names.chain(["head", "decoder", OTHERS].map(str::to_owned));
+    let empty = |name| Part { name, tensors: 0, parameters: 0 };
+    let mut parts: Vec<Part> = names.map(empty).collect();
+    for (name, tensor) in weights.tensors.iter() {
+        let of =
+            |part: &Part| name.strip_prefix(&part.name).is_some_and(|rest| rest.starts_with('.'));
+        let place = parts.iter().position(of).unwrap_or(parts.len() - 1);
+        parts[place].tensors += 1;
+        parts[place].parameters += tensor.data.len();
+    }
+    parts.retain(|part| part.tensors > 0);
+    parts
 }
 
 /// What the weights can be used for, and the tensors that no use wants.

@@ -14,7 +14,7 @@ mod session;
 mod step;
 
 pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
-pub use finetune::{FinetuneOutcome, Start, finetune};
+pub use finetune::{FinetuneOutcome, Start, finetune, settled};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain};
 pub use preview::{preview_finetuning, preview_pretraining};

@@ -125,7 +125,7 @@ impl Evaluation {
 }
 
 /// Wilson's 95 % interval of a share, `right` of `all`; sensible for few and for all right too.
-pub(crate) fn interval(right: u64, all: u64) -> [f64; 2] {
+pub fn interval(right: u64, all: u64) -> [f64; 2] {
     if all == 0 {
         return [0.0, 1.0];
     }

@@ -40,6 +40,7 @@ pub fn csv_field(text: &str) -> String {
 }
 
 pub use error::ReportError;
+pub use evaluation::interval;
 pub use experiment::Experiment;
 pub use page::{Trials, compare};
 pub use paired::Paired;

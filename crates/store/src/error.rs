@@ -192,6 +192,16 @@ pub enum Error {
         /// Lines `- config.a.b = 1` and `+ config.a.b = 2`.
         diff: Vec<String>,
     },
+    /// A weights argument that names nothing.
+    #[error(
+        "{}: no such run, folder or file of weights; check the path (weights on the Hugging Face Hub are \
+         named hf:OWNER/NAME)",
+        path.display()
+    )]
+    Missing {
+        /// The argument.
+        path: PathBuf,
+    },
     /// Nothing under a weights argument holds weights.
     #[error("no weights in {}; looked for:{}", path.display(), list(looked_for))]
     NoWeights {

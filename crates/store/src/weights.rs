@@ -49,11 +49,14 @@ pub struct Resolved {
 /// - a file whose name ends in `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.pkl`.
 ///
 /// # Errors
-/// [`Error::NoWeights`] with what was looked for; [`Error::Sharded`] where a folder has weights in
-/// several files; [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself
+/// [`Error::Missing`] where nothing is there; [`Error::NoWeights`] with what was looked for;
+/// [`Error::Sharded`] where a folder has weights in several files; [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself
 /// cannot be read.
 pub fn resolve(path: &Path) -> Result<Resolved, Error> {
-    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    let about = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },
+        _ => Error::io("read", path)(error),
+    })?;
     if !about.is_dir() {
         if path.extension().is_some_and(|given| ENDINGS.iter().any(|ending| given == *ending)) {
             return Ok(found(path.to_owned(), WeightsKind::File));

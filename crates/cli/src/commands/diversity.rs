@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use fcmae::diversity::{diversity, to_csv, to_svg};
+use fcmae::diversity::{LayerDistance, diversity, to_csv, to_svg};
 use fcmae_data::source::printable;
 
 use crate::args::Diversity;
 use crate::failure::Usage;
 use crate::output;
+use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Diversity) -> Result<()> {
     let files = args.out.as_deref().map(files).transpose()?.unwrap_or_default();
@@ -25,6 +26,7 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     if files.is_empty() {
         return output::print(&to_csv(&nets));
     }
+    output::print(&summary(&nets))?;
     for file in files {
         output::create_parent(&file)?;
         let text = if has_extension(&file, "svg") { to_svg(&nets) } else { to_csv(&nets) };
@@ -32,6 +34,36 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
         output::print(&format!("{}\n", printable(&file)))?;
     }
     Ok(())
+}
+
+/// The mean distance of each stage's blocks, and of all; the files have those of every block.
+fn summary(nets: &[(String, Vec<LayerDistance>)]) -> String {
+    let mut table = Table::new([
+        ("weights", Align::Left),
+        ("stage", Align::Left),
+        ("after GELU", Align::Right),
+        ("after GRN", Align::Right),
+    ]);
+    for (weights, layers) in nets {
+        let stage = |layer: &LayerDistance| layer.name.split(".blocks").next().map(str::to_owned);
+        let mut row = |name: &str, layers: &[LayerDistance]| {
+            let mean = |value: fn(&LayerDistance) -> f64| {
+                let sum: f64 = layers.iter().map(value).sum();
+                format!("{:.3}", sum / layers.len() as f64)
+            };
+            let (gelu, grn) = (mean(|layer| layer.after_gelu), mean(|layer| layer.after_grn));
+            table.row([weights.clone(), name.to_owned(), gelu, grn]);
+        };
+        for of_stage in layers.chunk_by(|one, next| stage(one) == stage(next)) {
+            row(&stage(&of_stage[0]).unwrap_or_default(), of_stage);
+        }
+        row("all", layers);
+    }
+    format!(
+        "mean cosine distance of channels: 0 where all carry the same map, 0.5 where they have nothing in \
+         common\n\n{}\n",
+        table.text()
+    )
 }
 
 /// The files that `--out` means: itself, or two in a folder.

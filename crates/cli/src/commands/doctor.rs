@@ -11,7 +11,7 @@ use fcmae::machine::{self, Machine};
 
 use crate::args::Doctor;
 use crate::output;
-use crate::progress::{duration, grouped};
+use crate::progress::{counted, duration, grouped};
 use crate::table::{Align, Table};
 
 /// Of each measurement, after a step that warms up.
@@ -51,11 +51,11 @@ fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
 
 fn machine_text(machine: &Machine) -> Result<String> {
     let mut text = format!(
-        "fcmae       {}\nsystem      {}\nprocessor   {}, {} threads, {}\n",
+        "fcmae       {}\nsystem      {}\nprocessor   {}, {}, {}\n",
         env!("CARGO_PKG_VERSION"),
         machine.os,
         machine.cpu,
-        machine.threads,
+        counted(machine.threads, "thread"),
         machine.simd,
     );
     if machine.simd == "scalar" {
@@ -150,8 +150,6 @@ fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
         let [pretrain, finetune, predict] = speeds[..] else { continue };
         let pretraining = job(Work::Pretrain, size, args, USUAL_BATCH);
         let time = |rate: f64| long(Duration::from_secs_f64(images / rate));
-        let speed =
-            |rate: f64| if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") };
         table.row([
             size.name().to_owned(),
             grouped(pretraining.parameters()),
@@ -173,8 +171,47 @@ fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
     ))
 }
 
-/// Days where hours would be many.
+/// Images a second, to two digits at least.
+fn speed(rate: f64) -> String {
+    let decimals = match rate {
+        10.0.. => 0,
+        1.0.. => 1,
+        0.1.. => 2,
+        _ => 3,
+    };
+    if rate < 0.001 { "under 0.001/s".to_owned() } else { format!("{rate:.decimals$}/s") }
+}
+
+/// Days where hours would be many, and years where days would be.
 fn long(time: Duration) -> String {
-    let hours = time.as_secs_f64() / 3600.0;
-    if hours < 48.0 { duration(time) } else { format!("{:.1} days", hours / 24.0) }
+    let days = time.as_secs_f64() / (24.0 * 3600.0);
+    match days {
+        0.0..2.0 => duration(time),
+        2.0..100.0 => format!("{days:.1} days"),
+        100.0..1000.0 => format!("{days:.0} days"),
+        _ => format!("{:.0} years", days / 365.25),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_networks_have_readable_rows() {
+        for (rate, text) in [
+            (134.4, "134/s"),
+            (9.44, "9.4/s"),
+            (0.444, "0.44/s"),
+            (0.0234, "0.023/s"),
+            (0.0003, "under 0.001/s"),
+        ] {
+            assert_eq!(speed(rate), text);
+        }
+        for (days, text) in
+            [(1.5, "36h 00m"), (2.54, "2.5 days"), (302.6, "303 days"), (3000.0, "8 years")]
+        {
+            assert_eq!(long(Duration::from_secs_f64(days * 86_400.0)), text);
+        }
+    }
 }

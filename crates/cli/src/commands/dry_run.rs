@@ -12,7 +12,7 @@ use fcmae_data::source::printable;
 use image::RgbImage;
 
 use crate::output;
-use crate::progress::{duration, grouped};
+use crate::progress::{counted, duration, grouped};
 use crate::trial::Trial;
 
 /// Tries `train`, which gets a folder for its run and an observer, and tells what it found.
@@ -23,9 +23,11 @@ pub(super) fn tell<T: Settings + Footprint>(
     train: impl FnOnce(&Path, &mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<()>,
 ) -> Result<()> {
     let picture = beside(out);
+    // Nothing is left of what fails.
+    let trial = Trial::of(train)?;
+    trial.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
-    let trial = Trial::of(train)?;
     output::print(&text(&trial, config, &picture)?)
 }
 
@@ -45,13 +47,14 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
         ("device", device.to_string()),
         ("network", format!("{} parameters", grouped(*parameters))),
         ("pictures", pictures(started, trial.skipped)),
-        ("an update", format!("{} pictures × {}", optim.batch, optim.accumulation)),
+        ("an update", format!("{} × {}", counted(optim.batch, "picture"), optim.accumulation)),
         (
             "the run",
             format!(
-                "{epochs} epochs of {} steps, {} steps",
-                grouped(*steps_per_epoch as usize),
-                grouped(*steps as usize)
+                "{} of {}, {}",
+                counted(*epochs as usize, "epoch"),
+                counted(*steps_per_epoch as usize, "step"),
+                counted(*steps as usize, "step")
             ),
         ),
         ("memory", memory(config)?),
@@ -74,7 +77,11 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
         let all = Duration::from_secs_f64(step * *steps as f64);
         lines.push((
             "time",
-            format!("about {} from {} steps, without evaluations", duration(all), trial.timed),
+            format!(
+                "about {} from {}, without evaluations",
+                duration(all),
+                counted(trial.timed as usize, "step")
+            ),
         ));
     }
     lines.push(("first batch", printable(picture)));

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::report::Reporter;
 use crate::args::Evaluate;
 use crate::output;
-use crate::progress::{Batches, grouped};
+use crate::progress::{Batches, counted, with_interval};
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
@@ -19,13 +19,18 @@ const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
 const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
+/// In a fine-tuning run: which pictures it kept aside.
+const SPLIT: &str = "split.csv";
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
+    if let Some(other) = &args.held_out_of {
+        output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
+    }
     let evaluator = Evaluator::open(weights, args.device.told()?)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
-        set = set.select(&Split::read(&other.join("split.csv"))?, Part::HeldOut)?;
+        set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
     }
     let set = Arc::new(set);
     let mut batches = Batches::new("evaluate");
@@ -114,11 +119,11 @@ fn text(evaluation: &Evaluation) -> String {
         ]);
     }
     let mut text = format!(
-        "top-1  {:.2}%\ntop-5  {:.2}%\nloss   {:.4}\n{} pictures, {} classes\n\n{}\n",
-        100.0 * evaluation.top1,
+        "top-1  {}\ntop-5  {:.2}%\nloss   {:.4}\n{}, {} classes\n\n{}\n",
+        with_interval(evaluation.top1, evaluation.images),
         100.0 * evaluation.top5,
         evaluation.loss,
-        grouped(evaluation.images),
+        counted(evaluation.images, "picture"),
         classes.len(),
         table.text(),
     );

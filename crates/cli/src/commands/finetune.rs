@@ -12,7 +12,7 @@ use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, counted, with_interval};
 use crate::recipes;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.
@@ -30,6 +30,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         _ => Start::Scratch,
     };
     if args.run.dry_run {
+        let config = fcmae::train::settled(&config, start)?;
         let sheet = fcmae::train::preview_finetuning(&config, data)?;
         return dry_run::tell(&config, out, &sheet, |trial, observer| {
             fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
@@ -54,11 +55,16 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume{device}");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
-    let mut text = format!("done  {} steps\n", outcome.step);
+    let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
-        let (top1, top5, best) = (100.0 * last.top1, 100.0 * last.top5, 100.0 * best);
+        let top1 = |share| with_interval(share, last.pictures);
         text.push_str(&format!(
-            "kept aside  top-1 {top1:.2}%, top-5 {top5:.2}%, best top-1 {best:.2}%\n"
+            "kept aside  {}: top-1 {}, top-5 {:.2}%\n\
+             best        top-1 {}, which flatters a little: it was chosen on these pictures\n",
+            counted(last.pictures, "picture"),
+            top1(last.top1),
+            100.0 * last.top5,
+            top1(best),
         ));
     }
     if let Some(report) = report {

@@ -7,15 +7,24 @@ use fcmae_data::source::printable;
 
 use crate::args::Inspect;
 use crate::output;
-use crate::progress::grouped;
+use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
     let inspection = fcmae::inspect::inspect(&args.weights)?;
-    output::print(&if args.json { output::json(&inspection)? } else { text(&inspection) })
+    output::print(&if args.json { output::json(&inspection)? } else { text(&inspection, args.all) })
 }
 
-fn text(inspection: &Inspection) -> String {
+fn text(inspection: &Inspection, all: bool) -> String {
+    let mut text = String::new();
+    for (name, value) in facts(inspection) {
+        text.push_str(&format!("{name:11}  {value}\n"));
+    }
+    text + "\n" + &if all { tensors(inspection) } else { parts(inspection) }
+}
+
+/// What is said of the weights, a line each.
+fn facts(inspection: &Inspection) -> Vec<(&'static str, String)> {
     let description = &inspection.description;
     let model = &description.model;
     let [height, width] = description.image_size;
@@ -32,7 +41,7 @@ fn text(inspection: &Inspection) -> String {
         ("depths", format!("{:?}", model.depths)),
         ("widths", format!("{:?}", model.widths)),
         ("stem stride", format!("{} (patches of {} pixels)", model.stem_stride, model.patch())),
-        ("image", format!("{height}×{width}, {} channels", model.channels)),
+        ("image", format!("{height}×{width}, {}", counted(model.channels, "channel"))),
         ("parameters", grouped(inspection.parameters)),
         ("tensors", dtypes.join(", ")),
     ];
@@ -42,8 +51,10 @@ fn text(inspection: &Inspection) -> String {
             MaskedEncoder::Dense => ", dense encoder",
         };
         let text = format!(
-            "width {}, {} blocks, mask ratio {}{encoder}",
-            decoder.width, decoder.depth, mask.ratio
+            "width {}, {}, mask ratio {}{encoder}",
+            decoder.width,
+            counted(decoder.depth, "block"),
+            mask.ratio
         );
         facts.push(("decoder", text));
     }
@@ -54,25 +65,44 @@ fn text(inspection: &Inspection) -> String {
     for Use { what, missing } in &inspection.uses {
         let state = match missing.len() {
             0 => "ready".to_owned(),
-            count => format!("lacks {count} tensors: {}", shortened(missing)),
+            count => format!("lacks {}: {}", counted(count, "tensor"), shortened(missing)),
         };
         facts.push(("use", format!("{what}: {state}")));
     }
     if !inspection.unknown.is_empty() {
         let unknown = &inspection.unknown;
-        let text = format!("{} tensors: {}", unknown.len(), shortened(unknown));
+        let text = format!("{}: {}", counted(unknown.len(), "tensor"), shortened(unknown));
         facts.push(("unknown", text));
     }
     facts.extend(inspection.notes.iter().map(|note| ("note", note.clone())));
-    let mut text = String::new();
-    for (name, value) in facts {
-        text.push_str(&format!("{name:11}  {value}\n"));
+    facts
+}
+
+/// How the parameters are shared out.
+fn parts(inspection: &Inspection) -> String {
+    let mut table = Table::new([
+        ("part", Align::Left),
+        ("tensors", Align::Right),
+        ("parameters", Align::Right),
+    ]);
+    for part in &inspection.parts {
+        table.row([part.name.clone(), part.tensors.to_string(), grouped(part.parameters)]);
     }
-    let mut tensors = Table::new([("tensor", Align::Left), ("shape", Align::Left)]);
+    table.row([
+        "all".to_owned(),
+        inspection.parts.iter().map(|part| part.tensors).sum::<usize>().to_string(),
+        grouped(inspection.parts.iter().map(|part| part.parameters).sum()),
+    ]);
+    table.text() + "\n--all lists every tensor with its shape\n"
+}
+
+/// Every tensor by its name in the file.
+fn tensors(inspection: &Inspection) -> String {
+    let mut table = Table::new([("tensor", Align::Left), ("shape", Align::Left)]);
     for (name, shape) in &inspection.tensors {
-        tensors.row([name.clone(), format!("{shape:?}")]);
+        table.row([name.clone(), format!("{shape:?}")]);
     }
-    text + "\n" + &tensors.text()
+    table.text()
 }
 
 /// The first few of a list; the whole is in the JSON.

@@ -12,6 +12,7 @@ use crate::args::{Format, Predict};
 use crate::failure::joined;
 use crate::output;
 use crate::pictures;
+use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
@@ -31,7 +32,7 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     }
     output::print(answers.end())?;
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be used", files.len());
+        bail!("{failed} of {} could not be used", counted(files.len(), "picture"));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::report::Reporter;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, counted};
 use crate::recipes;
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
@@ -39,14 +39,16 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         let resume = format!("{fcmae} pretrain --data {data} --out {run} --resume{device}");
         return Err(Stopped { step: outcome.step, resume }.into());
     }
-    output::print(&format!("loss {:.4} after {} steps\nrun  {run}\n", outcome.loss, outcome.step))?;
+    let steps = counted(outcome.step as usize, "step");
+    output::print(&format!("loss {:.4} after {steps}\nrun  {run}\n", outcome.loss))?;
     if let Some(report) = report {
         output::print(&format!("report  {}\n", printable(&report)))?;
     }
-    let fcmae = output::program();
+    let (fcmae, run) = (output::program(), output::quoted(out));
+    let options = recipes::finetuning(&config, args.settings.config.as_deref())?;
     output::note(&format!(
         "next: {fcmae} reconstruct IMAGE --weights {run} --out grid.png\n\
-         next: {fcmae} finetune --data LABELLED --from {run} --out RUN"
+         next: {fcmae} finetune {options} --data LABELLED --from {run} --out RUN"
     ));
     Ok(())
 }

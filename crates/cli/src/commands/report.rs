@@ -16,7 +16,11 @@ use crate::output;
 const EVERY: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &Report) -> Result<()> {
-    let pages = args.runs.iter().map(|run| Ok(Page::read(run)?)).collect::<Result<Vec<_>>>()?;
+    let page = |run: &PathBuf| {
+        output::refuse_missing(run, "run")?;
+        Ok(Page::read(run)?)
+    };
+    let pages = args.runs.iter().map(page).collect::<Result<Vec<_>>>()?;
     let (out, html) = match (&args.out, &pages[..], &args.runs[..]) {
         (None, [page], [run]) => {
             let path = page.write(run)?;

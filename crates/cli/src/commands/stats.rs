@@ -7,7 +7,7 @@ use fcmae_data::{Depth, ImageFolder, Labels, Limits, PixelFormat};
 
 use crate::args::Stats;
 use crate::output;
-use crate::progress::grouped;
+use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 /// Skipped files that are named; the rest is counted.
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
 }
 
 fn text(found: &Statistics, format: PixelFormat) -> String {
-    let mut text = format!("{} pictures", grouped(found.set));
+    let mut text = counted(found.set, "picture");
     if found.looked_at < found.set {
         text.push_str(&format!(", {} looked at", grouped(found.looked_at)));
     }

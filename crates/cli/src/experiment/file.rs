@@ -9,6 +9,7 @@ use fcmae_data::source::printable;
 use serde::Deserialize;
 
 use crate::failure::Usage;
+use crate::output;
 
 /// Variants of a training, each with several seeds, tested on the same pictures.
 #[derive(Debug, Deserialize)]
@@ -343,9 +344,7 @@ fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), St
 }
 
 fn text(file: &Path) -> Result<String> {
-    if !file.is_file() {
-        return Err(Usage(format!("{}: there is no such file", printable(file))).into());
-    }
+    output::refuse_missing(file, "file")?;
     fs::read_to_string(file).with_context(|| format!("cannot read {}", printable(file)))
 }
 

@@ -15,7 +15,7 @@ use super::file::{Experiment, Part, Start};
 use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use crate::failure::Usage;
-use crate::progress::duration;
+use crate::progress::{counted, duration};
 use crate::recipes;
 
 /// An experiment with its recipes at hand.
@@ -516,7 +516,9 @@ impl Plan {
         }
         facts.push(("Tested on".to_owned(), data.test.join(" ")));
         if !done.is_empty() {
-            let cpus = done.iter().map(|o| format!("{} ({} threads)", o.made.cpu, o.made.threads));
+            let cpus = done
+                .iter()
+                .map(|o| format!("{} ({})", o.made.cpu, counted(o.made.threads, "thread")));
             facts.push(("Processor".to_owned(), several(cpus.collect())));
             let program = |o: &&Outcome| match &o.made.commit {
                 Some(commit) => format!("{} ({commit})", o.made.version),

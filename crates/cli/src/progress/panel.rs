@@ -172,8 +172,14 @@ mod tests {
     #[test]
     fn the_lines_fit_a_narrow_terminal() {
         let mut panel = Panel::default();
-        let evaluation =
-            |epoch, top1| EvaluationReport { step: 1, epoch, top1, top5: 1.0, loss: 0.5 };
+        let evaluation = |epoch, top1| EvaluationReport {
+            step: 1,
+            epoch,
+            pictures: 40,
+            top1,
+            top5: 1.0,
+            loss: 0.5,
+        };
         panel.evaluated(&evaluation(5, 0.5));
         panel.evaluated(&evaluation(10, 0.4));
         (1..2000).for_each(|number| panel.step(&step(number, 1.0)));

@@ -198,7 +198,6 @@ fn weights_that_are_not_the_networks() {
         .refused(1, &["no classification head", "finetune"]);
     fcmae!("reconstruct", picture, "--weights", trained.finetuned(), "--out", out)
         .refused(1, &["no decoder", "pre-training"]);
-    fcmae!("predict", picture, "--weights", folder.path().join("none")).refused(1, &["none"]);
     fcmae!("predict", picture, "--weights", folder.path()).refused(2, &["no weights in"]);
     fcmae!("predict", folder.path().join("no.png"), "--weights", trained.finetuned())
         .refused(2, &["no.png", "no such file"]);
@@ -235,4 +234,48 @@ fn weights_that_are_not_the_networks() {
     draw(&others, &["disc", "hexagon"], 2);
     fcmae!("evaluate", "--data", others, "--weights", trained.finetuned())
         .refused(1, &["hexagon", "disc, square"]);
+}
+
+/// Whatever option names it, a path that is not there is wrong usage, and the error says which it is.
+#[test]
+fn paths_that_are_not_there() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, out) = (folder.path().join("missing"), folder.path().join("out"));
+    let (nowhere, out) = (text(&missing), text(&out));
+    let (pictures, picture) = (trained.pictures(), trained.picture());
+    let (weights, recipe) = (trained.finetuned(), trained.recipe("pretrain"));
+    let (pictures, picture) = (text(&pictures), text(&picture));
+    let (weights, recipe) = (text(&weights), text(&recipe));
+    let finetune = ["finetune", "--data", pictures, "--from", nowhere, "--out", out];
+    for call in [
+        &["pretrain", "--data", pictures, nowhere, "--out", out, "--config", recipe][..],
+        &["pretrain", "--data", pictures, "--config", nowhere, "--out", out],
+        &finetune,
+        &[&finetune[..], &["--dry-run"]].concat(),
+        &["evaluate", "--data", nowhere, "--weights", weights],
+        &["evaluate", "--data", pictures, "--weights", nowhere],
+        &["evaluate", "--data", pictures, "--weights", weights, "--held-out-of", nowhere],
+        &["predict", picture, "--weights", nowhere],
+        &["predict", nowhere, "--weights", weights],
+        &["reconstruct", picture, "--weights", nowhere, "--out", out],
+        &["reconstruct", nowhere, "--weights", weights, "--out", out],
+        &["diversity", "--data", pictures, "--weights", nowhere],
+        &["diversity", "--data", nowhere, "--weights", weights],
+        &["inspect", nowhere],
+        &["stats", "--data", nowhere],
+        &["report", weights, nowhere, "--out", out],
+        &["experiment", nowhere, "--out", out],
+        &["export", nowhere, "--format", "timm", "--out", out],
+        &["bench", "--work", "load", "--data", nowhere],
+    ] {
+        let arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            call.iter().map(|argument| argument as _).collect();
+        let ran =
+            crate::command::Ran::of(crate::command::command(&arguments)).refused(2, &[nowhere]);
+        let mend =
+            ["check the path", "built-in ones are"].iter().any(|mend| ran.stderr.contains(mend));
+        assert!(mend, "{call:?}: {}", ran.stderr);
+        assert!(contents(folder.path()).is_empty(), "{call:?} left something behind");
+    }
 }

@@ -115,7 +115,7 @@ fn nonsense_is_wrong_usage() {
     fcmae!("bench", "--work", "fly").refused(2, &["fly", "pretrain, finetune, predict, load"]);
     fcmae!("bench", "--image", "100").refused(2, &["--image 100", "100×100", "multiples of 32"]);
     fcmae!("bench", "--mask-ratio", "1").refused(2, &["--mask-ratio 1", "0 visible"]);
-    fcmae!("bench", "--work", "pretrain", "--image", "32").refused(2, &["--image 32", "1 patches"]);
+    fcmae!("bench", "--work", "pretrain", "--image", "32").refused(2, &["--image 32", " 1 patch "]);
     for option in ["--batch", "--steps", "--threads", "--seconds", "--image"] {
         fcmae!("bench", option, "0").refused(2, &[option]);
     }

@@ -27,6 +27,24 @@ fn runs_leave_settings_metrics_checkpoints_and_exports() {
     assert!(trained.finetuned().join("export/best/model.safetensors").is_file());
 }
 
+/// The command that a pre-training ends with takes its images and its network.
+#[test]
+fn what_is_told_to_come_next_can_be_done() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (run, fine) = (folder.path().join("run"), folder.path().join("fine"));
+    let (pictures, recipe) = (trained.pictures(), trained.recipe("pretrain"));
+    let ran = fcmae!("pretrain", "--data", pictures, "--out", run, "--config", recipe).done();
+    let next = ran.stderr.lines().find_map(|line| line.split_once(" finetune ")).unwrap().1;
+    let next = next.replace('\'', "").replace("LABELLED", pictures.to_str().unwrap());
+    let next = next.replace(" RUN", &format!(" {}", fine.display()));
+    let mut call = crate::command::command(&[&"finetune"]);
+    call.args(next.split(' ')).args(["--set", "optim.epochs=1"]);
+    crate::command::Ran::of(call).done();
+    let found = json(&fcmae!("inspect", fine, "--json").done().stdout);
+    assert_eq!(found["description"]["image_size"], json("[32, 32]"));
+}
+
 #[test]
 fn evaluate_counts_every_picture_once() {
     let trained = Trained::get();
@@ -146,7 +164,20 @@ fn diversity_measures_every_block_of_every_net() {
             line.rsplit(',').take(3).map(|value| value.parse().unwrap()).collect();
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{line}");
     }
-    fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out).done();
+    let ran =
+        fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out)
+            .done();
+    // Each stage has one block, whose numbers are the table's.
+    for (number, line) in csv.lines().skip(1).take(4).enumerate() {
+        let [grn, gelu] = [0, 1].map(|back| line.rsplit(',').nth(back).unwrap().parse().unwrap());
+        let row: Vec<&str> = ran
+            .stdout
+            .lines()
+            .find_map(|row| row.split_once(&format!("  stages.{number} ")))
+            .map_or(Vec::new(), |(_, values)| values.split_whitespace().collect());
+        let values = [gelu, grn].map(|value: f64| format!("{value:.3}"));
+        assert_eq!(row, values, "stage {number} in {}", ran.stdout);
+    }
     assert!(fs::read_to_string(out.join("diversity.svg")).unwrap().starts_with("<svg"));
     assert!(fs::read_to_string(out.join("diversity.csv")).unwrap().lines().count() == 5);
 }
@@ -165,7 +196,27 @@ fn inspect_tells_the_net_and_its_parameters() {
     assert_eq!(found["parameters"], sizes.sum::<u64>());
 
     let text = fcmae!("inspect", trained.pretrained()).done().stdout;
-    for part in ["masked autoencoder", "[8, 12, 16, 24]", "parameters", "decoder"] {
+    for part in ["masked autoencoder", "[8, 12, 16, 24]", "parameters", "decoder", "1 block,"] {
         assert!(text.contains(part), "{part} in {text}");
+    }
+
+    // The parts' sums are those of the list of all tensors.
+    let all = fcmae!("inspect", trained.finetuned(), "--all").done().stdout;
+    let tensors = found["tensors"].as_object().unwrap();
+    assert!(tensors.keys().all(|name| all.contains(&format!("\n{name} "))), "{all}");
+    let summary = fcmae!("inspect", trained.finetuned()).done().stdout;
+    assert!(!tensors.keys().any(|name| summary.contains(name.as_str())), "{summary}");
+    let parts = found["parts"].as_array().unwrap();
+    let names: Vec<_> = parts.iter().flat_map(|part| part["name"].as_str()).collect();
+    assert_eq!(names, ["stem", "stages.0", "stages.1", "stages.2", "stages.3", "head"]);
+    for part in parts {
+        let prefix = format!("{}.", part["name"].as_str().unwrap());
+        let of_part: Vec<u64> = tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .map(|(_, shape)| shape.as_array().unwrap().iter().flat_map(Value::as_u64).product())
+            .collect();
+        assert_eq!(part["tensors"], of_part.len());
+        assert_eq!(part["parameters"], of_part.iter().sum::<u64>());
     }
 }

@@ -203,6 +203,11 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
         tried.contains("left for 1 of 2 seeds") && tried.contains("pre-train pre-trained"),
         "{tried}"
     );
+    assert!(tried.contains(" in all for those that can be run, "), "{tried}");
+    let mut trial = bench.experiment("nowhere.toml", "out");
+    trial.arg("--dry-run");
+    let tried = Ran::of(trial).refused(1, &["1 of 1 experiment cannot"]).stdout;
+    assert!(tried.ends_with("\nnothing was measured\n"), "{tried}");
     assert!(!bench.at("out").exists(), "a dry run leaves nothing");
     let said = Ran::of(bench.experiment("queue.toml", "out")).refused(1, &["nowhere"]).stderr;
     assert!(said.contains("nowhere cannot go on"), "{said}");
@@ -230,6 +235,9 @@ fn a_mistake_in_a_file_is_told_before_anything_is_made() {
     }
     let missing = bench.at("missing.toml");
     fcmae!("experiment", missing, "--out", bench.at("out")).refused(2, &["missing.toml"]);
+    let (file, sets, out) = (bench.at("does-it-help.toml"), bench.at("nosets"), bench.at("out"));
+    fcmae!("experiment", file, "--data", sets, "--out", out, "--dry-run")
+        .refused(2, &["nosets", "check the path"]);
 }
 
 /// Weights that hold no numbers are no classifier, whatever their answers are taken for.
@@ -265,6 +273,11 @@ fn results_of_other_settings_are_kept() {
     fs::write(bench.at("does-it-help.toml"), EXPERIMENT).unwrap();
     Ran::of(bench.experiment("does-it-help.toml", "out")).done();
     assert_eq!(results(&bench.at("out")), before, "nothing was made again");
+    let mut trial = bench.experiment("does-it-help.toml", "out");
+    trial.arg("--dry-run");
+    let tried = Ran::of(trial).done().stdout;
+    assert!(tried.contains("no training left for 2 of 2 seeds"), "{tried}");
+    assert!(tried.ends_with("\nno training is left\n"), "{tried}");
 }
 
 #[test]

@@ -97,5 +97,5 @@ fn a_head_for_other_classes_is_started_anew_and_said() {
     // Grey pictures for a network of colour pictures.
     finetune(&trained.pictures(), "grey", "finetune.channels=1");
     let shown = fcmae!("inspect", folder.path().join("grey")).done().stdout;
-    assert!(shown.contains("32×32, 1 channels"), "{shown}");
+    assert!(shown.contains("32×32, 1 channel\n"), "{shown}");
 }

@@ -25,6 +25,25 @@ fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
         assert!(sheet.width() > 6 * 160, "{command}: {}", sheet.width());
         fs::remove_file(&left[0]).unwrap();
     }
+    // Without a recipe, network and image size are those of the weights, of 32 pixels.
+    let batch = "optim.batch=8";
+    let from = trained.pretrained();
+    fcmae!(
+        "finetune",
+        "--data",
+        pictures,
+        "--from",
+        from,
+        "--out",
+        out,
+        "--set",
+        batch,
+        "--dry-run"
+    )
+    .done();
+    let sheet = image::open(folder.path().join("run-first-batch.png")).unwrap();
+    assert!(sheet.width() < 6 * 224, "{}", sheet.width());
+    fs::remove_file(folder.path().join("run-first-batch.png")).unwrap();
     let missing = folder.path().join("missing");
     fcmae!("pretrain", "--data", missing, "--out", out, "--dry-run").refused(2, &["missing"]);
     assert!(contents(folder.path()).is_empty(), "nothing is left of what failed");
@@ -124,7 +143,7 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
         "--held-out-of",
         other.path()
     );
-    assert_ne!(missing.code, Some(0));
+    missing.refused(2, &["split.csv", "no such record"]);
 }
 
 #[test]
@@ -189,4 +208,38 @@ fn statistics_are_a_recipe_for_pictures_of_any_depth() {
         text.lines().filter(|line| line.starts_with("mean") || line.starts_with("std")).count()
             == 2
     );
+}
+
+/// Four patches cannot be hidden by 60 %, and five epochs of a warm-up of ten do not warm up.
+#[test]
+fn settings_that_do_not_do_what_they_say_are_told_once() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, out) = (trained.pictures(), folder.path().join("run"));
+    let call = |more: &[&str]| {
+        let recipe = trained.recipe("pretrain");
+        let mut call =
+            crate::command::command(&[&"pretrain", &"--data", &pictures, &"--out", &out]);
+        call.arg("--config").arg(recipe).args(more);
+        crate::command::Ran::of(call).done().stderr
+    };
+    let small = ["--set", "data.image_size=[16,16]", "--set", "optim.warmup_epochs=10"];
+    let says = [
+        "hiding 3 of 4 patches, 75 %",
+        "asks for 60 %",
+        "the whole run, 2 epochs, lies",
+        "warmup_epochs=0.2",
+    ];
+    for said in [call(&[&small[..], &["--dry-run"]].concat()), call(&small)] {
+        for part in says {
+            assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
+        }
+    }
+    let log = fs::read_to_string(out.join("log.txt")).unwrap();
+    assert!(says.iter().all(|part| log.contains(part)), "{log}");
+    let resumed = call(&[&small[..], &["--resume"]].concat());
+    assert!(resumed.contains("going on after step") && !resumed.contains("hiding"), "{resumed}");
+    fs::remove_dir_all(&out).unwrap();
+    let usual = call(&[]);
+    assert!(!usual.contains("hiding") && !usual.contains("warmup_epochs"), "{usual}");
 }

@@ -67,6 +67,10 @@ fn progress_goes_to_stderr_in_plain_lines() {
     )
     .done();
     assert!(ran.stdout.contains(&format!("run  {}\n", out.display())), "{}", ran.stdout);
+    // A fifth of twelve of each of three classes.
+    for part in ["\nkept aside  6 pictures: top-1 ", "\nbest        top-1 ", "% (95% interval "] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
     assert!(!ran.stdout.contains("images/s"), "{}", ran.stdout);
     assert!(!ran.stderr.contains('\x1b') && !ran.stderr.contains('\r'), "{:?}", ran.stderr);
     let last = ran.stderr.lines().find(|line| line.contains("epoch 2.00/2")).unwrap_or_default();

@@ -69,6 +69,24 @@ fn built_in_recipes_go_by_name() {
     fcmae!("finetune", "--print-config", "--set", "mask.ratio=0.5").refused(2, &["mask"]);
 }
 
+/// What the README and the guide show of the library is what its documentation compiles.
+#[test]
+fn examples_of_the_library_are_compiled_ones() {
+    let read = |file: &str| {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+        fs::read_to_string(file).unwrap()
+    };
+    let library = read("crates/fcmae/src/lib.rs").replace("//! ", "").replace("//!", "");
+    let compiled: Vec<&str> = library.split("```no_run\n").skip(1).collect();
+    for file in ["README.md", "GUIDE.md"] {
+        let text = read(file);
+        let shown: Vec<&str> = text.split("```rust\n").skip(1).collect();
+        assert_eq!(shown.len(), 1, "{file}");
+        let example = shown[0].split("```").next().unwrap();
+        assert!(compiled.iter().any(|code| code.starts_with(example)), "{file}: {example}");
+    }
+}
+
 #[test]
 fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

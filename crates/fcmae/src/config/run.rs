@@ -48,6 +48,22 @@ impl Default for MaskConfig {
 }
 
 impl MaskConfig {
+    /// What to say where the share of an image's `patches` that is hidden is another than the one asked
+    /// for, by more than five hundredths: patches are hidden whole.
+    ///
+    /// # Errors
+    /// As [`mask::visible_count`].
+    pub(crate) fn caveat(&self, patches: usize) -> Result<Option<String>, ConfigError> {
+        let hidden = patches - mask::visible_count(patches, self.ratio)?;
+        let [asked, share] = [self.ratio, hidden as f64 / patches as f64].map(|s| 100.0 * s);
+        Ok(((share - asked).abs() > 5.0).then(|| {
+            format!(
+                "hiding {hidden} of {patches} patches, {share:.0} % where `mask.ratio` asks for {asked:.0} %: \
+                 larger images (`data.image_size`) or a smaller `model.stem_stride` have more patches"
+            )
+        }))
+    }
+
     /// How many of an image's `patches` the encoder computes.
     ///
     /// # Errors

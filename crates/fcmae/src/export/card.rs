@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use fcmae_data::source::counted;
+
 use super::ExportFormat;
 use crate::weights::Description;
 
@@ -26,7 +28,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
     );
     let _ = write!(
         text,
-        "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {} channels\n\
+        "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {}\n\
          - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n{usage}\n\
          Made by [fcmae](https://crates.io/crates/fcmae), which uses it too: \
          `fcmae inspect .`, `fcmae finetune --from . …`{}\n",
@@ -34,7 +36,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         model.depths,
         model.widths,
         model.stem_stride,
-        model.channels,
+        counted(model.channels, "channel"),
         description.mean,
         description.std,
         if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" },

@@ -111,6 +111,8 @@ pub struct EvaluationReport {
     pub step: u64,
     /// Epochs done before it.
     pub epoch: u64,
+    /// Pictures kept aside that could be read.
+    pub pictures: usize,
     /// Share of pictures whose class was the most likely one.
     pub top1: f64,
     /// Share of pictures whose class was among the five most likely ones.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
+use fcmae_data::source::counted;
 use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
 use fcmae_store::ExportName;
 
@@ -31,6 +32,16 @@ pub enum Start<'a> {
     Scratch,
     /// A run folder, an export folder or a file.
     Weights(&'a Path),
+}
+
+impl Start<'_> {
+    /// The weights, with what the settings change about their blocks.
+    fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
+        match self {
+            Start::Scratch => Ok(None),
+            Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
+        }
+    }
 }
 
 /// How a fine-tuning ended.
@@ -63,10 +74,7 @@ pub fn finetune(
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
     let device = config.device()?;
-    let pretrained = match start {
-        Start::Scratch => None,
-        Start::Weights(path) => Some(Weights::open(path)?.with_grn(config.finetune.grn)?),
-    };
+    let pretrained = start.open(config)?;
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
     memory::check(&config)?;
@@ -165,8 +173,8 @@ pub fn finetune(
     if finished {
         if !complete {
             session.note(&format!(
-                "no better top-1 in {} evaluations: training ends; export/best has the best weights",
-                held_out.so_far.since_best
+                "no better top-1 in {}: training ends; export/best has the best weights",
+                counted(held_out.so_far.since_best, "evaluation")
             ))?;
         }
         session.export(ExportName::Last, &learner.averaged().to_named(), &about)?;
@@ -181,7 +189,8 @@ fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
         Start::Weights(_) => "fine-tuned",
         Start::Scratch => "trained from scratch",
     };
-    format!("Classifier {how} on {pictures} pictures for {} epochs.", config.optim.epochs)
+    let (pictures, epochs) = (counted(pictures, "picture"), counted(config.optim.epochs, "epoch"));
+    format!("Classifier {how} on {pictures} for {epochs}.")
 }
 
 /// What the network is to say of a batch.
@@ -269,6 +278,15 @@ impl HeldOut<'_> {
         self.last = Some(report);
         Ok(true)
     }
+}
+
+/// The settings that [`finetune`] runs by: with the network, image size, channels, mean and deviation of
+/// the weights where the settings leave them to these.
+///
+/// # Errors
+/// Weights that cannot be used, or settings that do not fit them.
+pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
+    settle(config, start.open(config)?.as_ref())
 }
 
 /// The settings with what follows from the weights filled in.

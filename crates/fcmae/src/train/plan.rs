@@ -1,6 +1,7 @@
 //! How many epochs and steps a run has, and which batch follows a step.
 
 use fcmae_data::DataError;
+use fcmae_data::source::counted;
 
 use crate::config::OptimConfig;
 use crate::optim::Schedule;
@@ -57,6 +58,26 @@ impl Plan {
         self.schedule.at(self.epoch(step))
     }
 
+    /// What to say where more than half of the run lies within the warm-up.
+    pub(super) fn caveat(&self) -> Option<String> {
+        let Schedule { peak, warmup, epochs, .. } = self.schedule;
+        let mend = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);
+        if warmup >= epochs {
+            let most = self.lr(self.steps() - 1);
+            return Some(format!(
+                "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the \
+                 learning rate gets to {most:.1e}, not to {peak:.1e}; {mend}",
+                counted(epochs, "epoch")
+            ));
+        }
+        (warmup > epochs / 2.0).then(|| {
+            format!(
+                "{warmup} of {epochs} epochs are warm-up (`optim.warmup_epochs`), which leaves few at a full \
+                 learning rate; {mend}"
+            )
+        })
+    }
+
     /// Epoch, and number in it, of the batch that follows `step` updates.
     pub fn next_batch(&self, step: u64) -> (u64, u64) {
         (step / self.steps_per_epoch, step % self.steps_per_epoch * self.accumulation)
@@ -91,5 +112,25 @@ mod tests {
         assert!(plan.uses(5) && !plan.uses(6), "the seventh batch is left out");
         assert!(plan.is_due(3, 1) && !plan.is_due(4, 1) && plan.is_due(9, 2));
         assert!(Plan::new(7, &optim).is_err());
+    }
+
+    #[test]
+    fn a_warm_up_of_most_of_the_run_is_told() {
+        let caveat = |epochs, warmup_epochs| {
+            let optim = PretrainConfig::default().optim;
+            let optim = OptimConfig { batch: 4, epochs, warmup_epochs, base_lr: 0.064, ..optim };
+            Plan::new(8, &optim).unwrap().caveat()
+        };
+        assert_eq!((caveat(20, 10.0), caveat(2, 0.0)), (None, None));
+        let most = caveat(15, 10.0).unwrap();
+        assert!(most.contains("10 of 15 epochs") && most.contains("=1.5`"), "{most}");
+        // The last of ten updates is made at 4.5 of 10 epochs, with 0.45 of 0.001.
+        let all = caveat(5, 10.0).unwrap();
+        assert!(
+            all.contains("whole run, 5 epochs, lies") && all.contains("4.5e-4, not to 1.0e-3"),
+            "{all}"
+        );
+        assert!(all.contains("`optim.warmup_epochs=0.5`"), "{all}");
+        assert!(caveat(1, 1.0).unwrap().contains("whole run, 1 epoch, lies"));
     }
 }

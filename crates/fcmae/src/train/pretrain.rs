@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use fcmae_data::source::counted;
 use fcmae_data::{ImageFolder, Loader};
 use fcmae_store::ExportName;
 use image::RgbImage;
@@ -119,9 +120,9 @@ pub fn pretrain(
     let finished = learner.updates() == plan.steps();
     if finished {
         let about = format!(
-            "Masked autoencoder (encoder and decoder), pre-trained for {} epochs on {} pictures.",
-            plan.epochs,
-            set.len()
+            "Masked autoencoder (encoder and decoder), pre-trained for {} on {}.",
+            counted(plan.epochs, "epoch"),
+            counted(set.len(), "picture")
         );
         session.export(ExportName::Last, &learner.network().to_named(), &about)?;
     }

@@ -36,7 +36,8 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
     sheet(pairs.collect())
 }
 
-/// The first pictures of a fine-tuning as the network gets them, before they are mixed in pairs.
+/// The first pictures of a fine-tuning as the network gets them, before they are mixed in pairs. The settings
+/// are [`settled`](super::settled) ones.
 ///
 /// # Errors
 /// Pictures or settings that cannot be used.

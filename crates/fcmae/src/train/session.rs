@@ -307,6 +307,7 @@ impl<'a> Session<'a> {
         let report = EvaluationReport {
             step,
             epoch: step / self.plan.steps_per_epoch,
+            pictures: found.images,
             top1: found.top1,
             top5: found.top5,
             loss: found.loss,
@@ -406,7 +407,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes what the run is made of and on (`data.json`, `environment.json`), lists pictures that
-    /// cannot be read, and tells that training begins.
+    /// cannot be read, and tells that training begins, and once what is unusual about it.
     pub(super) fn start<M>(
         &mut self,
         learner: &Learner<M>,
@@ -428,7 +429,20 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
-        Ok(())
+        if resumed { Ok(()) } else { self.note_caveats() }
+    }
+
+    /// Notes settings that do not do what they seem to.
+    fn note_caveats(&mut self) -> Result<()> {
+        let Description { model, decoder, image_size: [height, width], .. } = &self.description;
+        let hidden = match decoder {
+            Some((_, mask)) => {
+                let [rows, cols] = model.patch_grid(*height, *width)?;
+                mask.caveat(rows * cols)?
+            }
+            None => None,
+        };
+        hidden.into_iter().chain(self.plan.caveat()).try_for_each(|text| self.note(&text))
     }
 
     /// Writes which picture is in which part: `split.csv`.

@@ -22,7 +22,8 @@ use crate::{fill, pictures};
 fn hopeless(epochs: u64, on_nan: OnNan) -> PretrainConfig {
     let mut config = pictures::pretraining(epochs, 4, 1);
     config.data.std = vec![1e-38; 3];
-    config.optim.on_nan = on_nan;
+    // A run that is all warm-up would be told of as well.
+    (config.optim.on_nan, config.optim.warmup_epochs) = (on_nan, 0.0);
     config
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::curves::grid;
-use super::words::{number, points, signed};
+use super::words::{count, number, points, signed};
 use super::{document, scrolling, section};
 use crate::experiment::{Budget, Experiment};
 use crate::paired::Paired;
@@ -139,7 +139,7 @@ impl Experiment {
     fn in_words(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(pictures) = self.test_pictures() {
-            sentences.push(format!("Tested on {} pictures.", number(pictures as f64)));
+            sentences.push(format!("Tested on {}.", count(pictures as u64, "picture", "pictures")));
         }
         let mut unclear = 0;
         for budget in &self.budgets {

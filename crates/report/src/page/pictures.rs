@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::words::{number, percent};
+use super::words::{count, number, percent};
 use crate::pictures::{Picture, Reconstruction};
 use crate::report::{Kind, Report};
 
@@ -47,7 +47,11 @@ pub(super) fn after(report: &Report, reconstruction: &Reconstruction) -> String 
     let step = reconstruction.step as f64;
     let epoch =
         report.metrics.steps_per_epoch().map(|steps| format!(" (epoch {})", number(step / steps)));
-    format!("after {} updates{}", number(step), epoch.unwrap_or_default())
+    format!(
+        "after {}{}",
+        count(reconstruction.step, "update", "updates"),
+        epoch.unwrap_or_default()
+    )
 }
 
 /// A picture in its own size, or smaller where the page is.

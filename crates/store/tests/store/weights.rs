@@ -78,7 +78,7 @@ fn an_export_folder_and_a_file_stand_for_themselves() {
     fs::write(&other, "").unwrap();
     let error = resolve(&other).unwrap_err().to_string();
     assert!(error.contains("a name that ends in .safetensors, .pth, .pt, .bin"), "{error}");
-    assert!(matches!(resolve(&folder.path().join("gone")), Err(Error::Io { .. })));
+    assert!(matches!(resolve(&folder.path().join("gone")), Err(Error::Missing { .. })));
 }
 
 #[test]

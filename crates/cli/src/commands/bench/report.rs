@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::plan::Cost;
 use super::worker::Timed;
 use crate::args::Bench;
+use crate::progress::counted;
 use crate::table::{Align, Table};
 
 /// All rows, in the order in which they were asked for.
@@ -86,10 +87,8 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let Numbers { machine, device, version, results, skipped } = self.numbers();
         let Machine { cpu, threads, simd, os, .. } = machine;
-        let plural = if *threads == 1 { "" } else { "s" };
-        let mut text = format!(
-            "{cpu}, {threads} thread{plural}, {simd}, {os}; on {device}; fcmae {version}\n"
-        );
+        let threads = counted(*threads, "thread");
+        let mut text = format!("{cpu}, {threads}, {simd}, {os}; on {device}; fcmae {version}\n");
         let mut rates: Vec<f64> = results.iter().filter_map(|row| row.matrix_gflops).collect();
         if !rates.is_empty() {
             let rate = median(&mut rates);
