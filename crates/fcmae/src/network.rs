@@ -231,13 +231,14 @@ impl Prepared {
     }
 
     /// The layout of a matrix; `None` where that of another one lies in its place, which has the same
-    /// weight.
+    /// weight, the one of this `number`.
     pub(crate) fn matrix(
         &self,
+        number: usize,
         matrix: Matrix,
         prepare: impl FnOnce() -> linear::Prepared,
     ) -> Option<&linear::Prepared> {
-        let place = &self.matrices[matrix.weight.number()];
+        let place = &self.matrices[number];
         let (found, layout) = place.get().unwrap_or_else(|| {
             // As a block's.
             let made = (matrix, prepare().kept());

@@ -32,7 +32,7 @@ pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
             let prepare = || prepare(&affine.scaled(weights, affine.weight), inputs);
             let Affine { weight, scale, .. } = affine;
             let matrix = Matrix { weight, windows: false, scale };
-            forward_kept(kept, matrix, prepare, x.values(), &bias, out)
+            forward_kept(kept, weights, matrix, prepare, x.values(), &bias, out)
         });
     }
     let scaled = affine
@@ -69,13 +69,14 @@ pub(super) fn prepare(weight: &[f32], inputs: usize) -> kernel::Prepared {
 /// `x·Wᵀ + bias` with a layout that is kept, if there is a place for it.
 pub(super) fn forward_kept(
     kept: &Prepared,
+    weights: &Arena,
     matrix: Matrix,
     prepare: impl Fn() -> kernel::Prepared,
     x: &[f32],
     bias: &[f32],
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    match kept.matrix(matrix, &prepare) {
+    match kept.matrix(weights.layout().number(matrix.weight), matrix, &prepare) {
         Some(layout) => kernel::forward_prepared(x, layout, Some(bias), out),
         None => kernel::forward_prepared(x, &prepare(), Some(bias), out),
     }

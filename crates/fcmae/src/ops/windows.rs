@@ -96,7 +96,15 @@ pub fn window_convolution(
         return pass.fill(Operation::Linear, shape, |weights, out| {
             let prepare = || layer::prepare(&window.laid_out(weights), window.row());
             let matrix = Matrix { weight, windows: true, scale: None };
-            layer::forward_kept(kept, matrix, prepare, windows.values(), weights.get(bias), out)
+            layer::forward_kept(
+                kept,
+                weights,
+                matrix,
+                prepare,
+                windows.values(),
+                weights.get(bias),
+                out,
+            )
         });
     }
     let matrix = window.matrix(pass);

@@ -92,23 +92,17 @@ impl<M> Learner<M> {
     /// # Panics
     /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
     /// second time.
-    pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync) -> f32
-    where
-        M: Sync,
-    {
+    pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
         assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;
         let (module, weights) = (network.module(), network.weights());
-        // By a thread of the pool, as in inference.
-        let found = rayon::scope(|_| {
-            workspace.planned(
-                |workspace| {
-                    let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
-                    forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
-                },
-                |loss| loss.values()[0],
-            )
-        });
+        let found = workspace.planned(
+            |workspace| {
+                let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
+                forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
+            },
+            |loss| loss.values()[0],
+        );
         self.loss += found / parts as f32;
         self.share += 1.0 / parts as f64;
         found

@@ -1,9 +1,9 @@
 //! What the engine refuses, and what a refusal leaves behind.
 
-use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
@@ -161,10 +161,10 @@ fn the_loss_of_an_update_is_that_of_the_batches_it_got() {
 #[test]
 fn a_result_that_is_held_beyond_its_pass_is_refused_at_once() {
     let mut learner = Learner::new(pair(), &PretrainConfig::default().optim);
-    let (passes, held) = (Cell::new(0), RefCell::new(None));
+    let (passes, held) = (AtomicUsize::new(0), Mutex::new(None));
     let keep = |tensor: &Tensor| {
-        if passes.replace(passes.get() + 1) == 1 {
-            held.replace(Some(tensor.clone()));
+        if passes.fetch_add(1, Ordering::Relaxed) == 1 {
+            *held.lock().unwrap() = Some(tensor.clone());
         }
     };
     let said = refusal(|| {
@@ -174,10 +174,10 @@ fn a_result_that_is_held_beyond_its_pass_is_refused_at_once() {
         })
     });
     assert!(said.contains("held beyond its pass"), "{said}");
-    held.replace(None);
+    *held.lock().unwrap() = None;
     assert!(learner.learn(1, loss_of_pair) > 0.0, "once it is dropped, all is well");
 
-    passes.set(0);
+    passes.store(0, Ordering::Relaxed);
     let said = refusal(|| {
         pair().infer(|places, pass| {
             let values = ops::parameter(pass, places[0]);

@@ -13,7 +13,7 @@ use fcmae::config::{
 };
 use fcmae::loss::smoothed;
 use fcmae::mask::Mask;
-use fcmae::model::{Classifier, DropPath, Encoder};
+use fcmae::model::{Classifier, DropPath};
 use fcmae::network::Network;
 use fcmae::ops::{self, Affine, Operation};
 use fcmae::parameters::{Names, Parameter};
