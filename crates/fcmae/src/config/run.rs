@@ -650,14 +650,9 @@ impl Settings for PretrainConfig {
     }
 }
 
-impl Settings for FinetuneConfig {
-    fn resolve(mut self) -> Result<Self, ConfigError> {
-        Device::check_name(&self.device)?;
-        self.model = self.model.resolve()?;
-        self.data.check(self.channels())?;
-        self.optim.check()?;
-        self.save.check()?;
-        let options = &self.finetune;
+impl FinetuneOptions {
+    fn check(&self) -> Result<(), ConfigError> {
+        let options = self;
         range(
             "finetune.held_out",
             (0.0..1.0).contains(&options.held_out),
@@ -714,6 +709,24 @@ impl Settings for FinetuneConfig {
             options.erasing,
             "0 to 1",
         )?;
+        range(
+            "finetune.evaluate_every",
+            options.evaluate_every > 0,
+            options.evaluate_every,
+            "at least 1",
+        )
+    }
+}
+
+impl Settings for FinetuneConfig {
+    fn resolve(mut self) -> Result<Self, ConfigError> {
+        Device::check_name(&self.device)?;
+        self.model = self.model.resolve()?;
+        self.data.check(self.channels())?;
+        self.optim.check()?;
+        self.save.check()?;
+        let options = &self.finetune;
+        options.check()?;
         // The rest is checked where it is defined.
         let refused = |key: &str, value: String, error: DataError| ConfigError::Value {
             key: key.to_owned(),
@@ -726,12 +739,6 @@ impl Settings for FinetuneConfig {
         if let Err(error) = self.rand_augment() {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
         }
-        range(
-            "finetune.evaluate_every",
-            options.evaluate_every > 0,
-            options.evaluate_every,
-            "at least 1",
-        )?;
         Ok(self)
     }
 

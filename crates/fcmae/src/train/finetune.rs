@@ -65,6 +65,7 @@ pub struct FinetuneOutcome {
 ///
 /// # Errors
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
+#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
 pub fn finetune(
     config: &FinetuneConfig,
     data: &[PathBuf],

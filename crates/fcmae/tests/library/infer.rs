@@ -180,6 +180,17 @@ fn shape(tensor: &Tensor) -> Vec<usize> {
 }
 
 #[test]
+fn an_image_size_that_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    let mut weights = Weights::open(&file).unwrap();
+    weights.description.image_size = [64, 70];
+    let error = Inference::<Classifier>::open(&weights, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors") && error.contains("64×70"), "{error}");
+}
+
+#[test]
 fn a_device_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.safetensors");

@@ -97,10 +97,8 @@ pub fn backward(
     let parts = setting.images.div_ceil(cut.part);
     let prepared = Prepared::new(weights, channels, parts);
     let width = prepared.width;
-    let level = simd::level();
     let (image, hidden) = (sites * channels, sites * width);
-    let matrix = Sums::matrix(channels, width);
-    let vectors = Sums::vectors(channels, width);
+    let (matrix, vectors) = (Sums::matrix(channels, width), Sums::vectors(channels, width));
     let room = Room::new(setting, channels);
     let (matrices, cells) = cells_in(scratch).split_at_mut(room.matrices);
     let (rest, convolved_grad) = cells.split_at_mut(room.vectors);
@@ -134,19 +132,10 @@ pub fn backward(
                     expanded: &kept.expanded[first * hidden..last * hidden],
                     squares: &kept.squares[first * width..last * width],
                     grad: &grad[first * image..last * image],
-                    level,
+                    level: simd::level(),
                 };
                 group.run(convolved_grad, &mut sums);
-                let convolution = Convolution {
-                    filter: &prepared.filter,
-                    sites: setting.sites,
-                    first,
-                    channels,
-                    add: Some(group.grad),
-                    level,
-                    beside: parts,
-                };
-                convolution.run(convolved_grad, x_grad);
+                group.convolve(convolved_grad, x_grad);
             }
         });
 
@@ -355,6 +344,15 @@ impl Group<'_> {
         });
     }
 
+    /// Back through the convolution, and along the shortcut.
+    fn convolve(&self, convolved_grad: &[f32], x_grad: &mut [f32]) {
+        let Prepared { parts, channels, ref filter, .. } = *self.prepared;
+        let Self { setting, first, grad, level, .. } = *self;
+        let (sites, add) = (setting.sites, Some(grad));
+        Convolution { filter, sites, first, channels, add, level, beside: parts }
+            .run(convolved_grad, x_grad);
+    }
+
     /// The gradient times the scale of each image.
     fn scaled<'a>(&'a self, memory: &'a mut [f32]) -> &'a [f32] {
         let Some(scale) = self.setting.scale else { return self.grad };
@@ -453,7 +451,6 @@ impl Group<'_> {
         sums: &mut Sums<'_>,
     ) {
         let Prepared { channels, width, .. } = *self.prepared;
-        let level = self.level;
         let mut site_sums = vec![0.0; tiles.len() * 3 * channels];
         let mut tasks = Vec::with_capacity(tiles.len());
         let mut strips = &mut *features.normal;
