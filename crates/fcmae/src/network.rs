@@ -108,8 +108,7 @@ impl<M> Network<M> {
         M: Sync,
     {
         let mut workspace = self.workspaces().pop().unwrap_or_default();
-        // By a thread of the pool: any other would fall asleep and be woken for each operation.
-        let results = rayon::scope(|_| {
+        let results = fcmae_kernels::by_a_worker(|| {
             workspace.planned(
                 |workspace| {
                     let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);

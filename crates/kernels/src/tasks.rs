@@ -8,6 +8,12 @@ use rayon::prelude::*;
 use crate::memory::Piece;
 use crate::simd::{LANES, Lanes};
 
+/// Runs `work` by one of the threads that kernels share their work among, and waits for it. Any other
+/// thread falls asleep and is woken again for each kernel that it calls.
+pub fn by_a_worker<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
 /// Values that one task should handle: some tens of microseconds of work, well above the cost of
 /// handing it to another thread, and a block that stays in the second-level cache.
 pub(crate) const TASK_VALUES: usize = 32 * 1024;
@@ -194,6 +200,16 @@ mod tests {
 
     fn ask(len: usize) {
         with_scratch(len, |cells| assert_eq!(cells.len(), len));
+    }
+
+    #[test]
+    fn a_worker_of_the_present_pool_does_the_work() {
+        let here = || rayon::current_thread_index();
+        assert!(here().is_none() && by_a_worker(here).is_some());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let thread = || std::thread::current().id();
+        let [outside, within] = pool.install(|| [thread(), by_a_worker(thread)]);
+        assert_eq!(outside, within);
     }
 
     #[test]
