@@ -203,16 +203,6 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_of_the_present_pool_does_the_work() {
-        let here = || rayon::current_thread_index();
-        assert!(here().is_none() && by_a_worker(here).is_some());
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let thread = || std::thread::current().id();
-        let [outside, within] = pool.install(|| [thread(), by_a_worker(thread)]);
-        assert_eq!(outside, within);
-    }
-
-    #[test]
     fn what_no_work_needs_any_more_is_given_back() {
         forget();
         with_scratch(10, |_| ask(1_000_000));
