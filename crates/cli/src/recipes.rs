@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::error::ConfigError;
 use fcmae::machine;
-use fcmae::memory::Footprint;
+use fcmae::memory::{Footprint, Memory};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
 
@@ -45,11 +45,13 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 /// The settings of a run, or nothing where they were only to be printed, which is then done.
 ///
 /// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
-/// values from a command's own options, over all others.
+/// values from a command's own options, over all others. `whole` fills in what is not known before
+/// weights are read, for memory to be reckoned.
 pub(crate) fn settings<T: Settings + Footprint>(
     run: &RunArgs,
     given: &SettingsArgs,
     own: &[String],
+    whole: impl FnOnce(&T) -> fcmae::Result<T>,
 ) -> Result<Option<T>> {
     let recipe = match (&given.config, &run.out) {
         (Some(config), _) => Some(find("--config", config)?),
@@ -69,7 +71,8 @@ pub(crate) fn settings<T: Settings + Footprint>(
     set.extend_from_slice(own);
     let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
     if given.batch == Some(Batch::Auto) {
-        fit(&mut settings)?;
+        let memory = whole(&settings)?.memory().map_err(fcmae::Error::from)?;
+        fit(settings.optim_mut(), memory)?;
     }
     if given.print_config {
         output::print(&settings.to_toml())?;
@@ -81,13 +84,11 @@ pub(crate) fn settings<T: Settings + Footprint>(
 }
 
 /// Makes the batch as large as memory holds, and the updates what they were.
-fn fit(settings: &mut impl Footprint) -> Result<()> {
-    let memory = settings.memory().map_err(fcmae::Error::from)?;
+fn fit(optim: &mut OptimConfig, memory: Memory) -> Result<()> {
     let Some(free) = machine::available_memory() else {
         let text = "--batch auto: this system does not tell how much memory is free; give a number";
         return Err(Usage(text.to_owned()).into());
     };
-    let optim = settings.optim_mut();
     let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
     (optim.batch, optim.accumulation) = (batch, accumulation);
     output::note(&format!(

@@ -18,7 +18,10 @@ use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
-use crate::config::{DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, PretrainConfig, Size};
+use crate::config::{
+    DecoderConfig, FinetuneConfig, MOST, MaskConfig, ModelConfig, PretrainConfig, Size,
+    check_image, range,
+};
 use crate::error::{ConfigError, Error, Result};
 use crate::loss::smoothed;
 use crate::mask::{Mask, visible_count};
@@ -107,13 +110,18 @@ pub struct Job {
 }
 
 impl Job {
-    /// Checks image size and mask ratio.
+    /// Checks image size, batch and mask ratio.
     ///
     /// # Errors
-    /// An image that cannot be cut into patches, a ratio that leaves none visible or none masked.
+    /// An image that is too large or cannot be cut into patches, a batch of no images, a ratio that leaves no
+    /// patch visible or none masked.
     pub fn check(&self) -> Result<(), ConfigError> {
-        // Pictures are loaded at any size.
-        if self.work == Work::Load { Ok(()) } else { self.visible().map(|_| ()) }
+        if self.work == Work::Load {
+            return check_image([self.image; 2]);
+        }
+        let batch = (1..=MOST).contains(&(self.batch as u64));
+        range("batch", batch, self.batch, "1 to 1000000000")?;
+        self.visible().map(|_| ())
     }
 
     /// Patches that the encoder sees, and patches in an image.
@@ -227,8 +235,9 @@ impl Bench {
     /// as many `workers`, to `image × image` pixels. What is decoded is not kept.
     ///
     /// # Errors
-    /// Pictures that cannot be used.
+    /// Pictures that cannot be used, an image that is too large.
     pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
+        check_image([image; 2])?;
         let mut folder = ImageFolder::open(folder, Labels::Ignored)?;
         let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
         folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();

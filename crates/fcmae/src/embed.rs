@@ -57,11 +57,17 @@ impl Network<Backbone> {
 
     /// The four stages' features of images `[N, H, W, channels]`, each `[N, H/s, W/s, C]` with the
     /// strides `s` of 4, 8, 16 and 32 pixels (for the published stem stride of 4), before any norm.
+    ///
+    /// # Panics
+    /// As [`Encoder::grid`].
     pub fn maps(&self, images: &Tensor) -> [Tensor; 4] {
         self.infer_all(|backbone, pass| backbone.encoder.maps(pass, images.clone()))
     }
 
     /// One vector an image: see [`Backbone::forward`].
+    ///
+    /// # Panics
+    /// As [`Encoder::grid`].
     pub fn embed(&self, images: &Tensor) -> Tensor {
         self.infer(|backbone, pass| backbone.forward(pass, images.clone()))
     }

@@ -45,6 +45,21 @@ pub enum ConfigError {
         /// The stem stride that gives this patch side.
         stem_stride: usize,
     },
+    /// An image of more pixels than a network is given.
+    #[error(
+        "an image of {height}×{width} pixels is too large: make its sides at most {longest} pixels, and its \
+         area at most {most} (`data.image_size`)"
+    )]
+    LargeImage {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+        /// The longest side in pixels.
+        longest: usize,
+        /// The most pixels in all.
+        most: usize,
+    },
     /// A mask ratio that leaves nothing visible, or nothing masked.
     #[error(
         "a mask ratio of {ratio} on {} leaves {visible} visible and {masked} masked; both must be at \

@@ -79,7 +79,8 @@ impl<M> Inference<M> {
     /// The network with these weights.
     ///
     /// # Errors
-    /// Weights that lack a part of it, a device that cannot be used.
+    /// Weights that lack a part of it, or whose images cannot be cut into patches; a device that cannot
+    /// be used.
     pub fn open(weights: &Weights, device: Device) -> Result<Self>
     where
         M: FromWeights,
@@ -87,6 +88,11 @@ impl<M> Inference<M> {
         // Whoever chose the device may have done so without looking whether it is there.
         let device = Device::choose(&device.to_string())?;
         let network = M::from_weights(weights)?;
+        let Description { model, image_size: [height, width], .. } = &weights.description;
+        model.patch_grid(*height, *width).map_err(|error| Error::File {
+            path: weights.path.clone(),
+            reason: format!("the image size recorded here cannot be: {error}"),
+        })?;
         Ok(Self { device, ..Self::new(network, weights.description.clone()) })
     }
 

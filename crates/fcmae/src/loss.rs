@@ -41,6 +41,9 @@ pub fn patch_statistics(patches: &[f32], values: usize) -> Vec<[f32; 2]> {
 /// The logarithms of the softmax of logits `[N, K]`, of each row.
 pub fn log_softmax(logits: &Tensor) -> Vec<f32> {
     let mut likelihoods = logits.to_vec();
+    if likelihoods.is_empty() {
+        return likelihoods;
+    }
     let result = kernel::log_softmax(logits.values(), logits.shape().last(), &mut likelihoods);
     result.expect("rows of as many values");
     likelihoods

@@ -32,11 +32,28 @@ pub fn visible_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
     Ok(visible)
 }
 
+/// How many patches an image has, where those of all `images` can be counted in 32 bits.
+fn counted([rows, cols]: [usize; 2], images: usize) -> Result<usize, ConfigError> {
+    let patches = rows.checked_mul(cols);
+    let all = patches.and_then(|patches| patches.checked_mul(images));
+    match patches.zip(all.and_then(|all| u32::try_from(all).ok())) {
+        Some((patches, _)) => Ok(patches),
+        None => Err(ConfigError::Value {
+            key: "mask".to_owned(),
+            value: format!("{images} images of {rows}×{cols} patches"),
+            reason: format!(
+                "a batch has {} patches at most: choose a smaller `optim.batch`",
+                u32::MAX
+            ),
+        }),
+    }
+}
+
 impl Mask {
     /// The masks of the samples `indices` in `epoch`: a function of seed, epoch and sample alone.
     ///
     /// # Errors
-    /// As [`visible_count`].
+    /// As [`visible_count`]; no `indices`, or more than 4294967295 patches in all.
     pub fn random(
         grid: [usize; 2],
         ratio: f64,
@@ -44,8 +61,7 @@ impl Mask {
         epoch: u64,
         indices: &[u32],
     ) -> Result<Self, ConfigError> {
-        let [rows, cols] = grid;
-        let patches = rows * cols;
+        let patches = counted(grid, indices.len())?;
         let per_image = visible_count(patches, ratio)?;
         let visible = indices.iter().flat_map(|&sample| {
             let mut order: Vec<u32> = (0..patches as u32).collect();
@@ -61,19 +77,23 @@ impl Mask {
     /// A mask from given patches: `per_image` ascending row-major indices for each image in turn.
     ///
     /// # Errors
-    /// Indices outside the grid or not ascending, or a number that is not a multiple of
-    /// `per_image`.
+    /// No image, more than 4294967295 patches in all, indices outside the grid or not ascending, or a number
+    /// that is not a multiple of `per_image`.
     pub fn new(grid: [usize; 2], per_image: usize, visible: Vec<u32>) -> Result<Self, ConfigError> {
         let [rows, cols] = grid;
         let visible: Arc<[u32]> = visible.into();
+        let refused = |reason: String| ConfigError::Value {
+            key: "mask".to_owned(),
+            value: format!("{rows}×{cols}, {per_image} visible"),
+            reason,
+        };
         // The constructor of the sites holds the rules; a side of 1 is the grid itself.
-        Patches::new(rows, cols, 1, per_image, Arc::clone(&visible)).map_err(|error| {
-            ConfigError::Value {
-                key: "mask".to_owned(),
-                value: format!("{rows}×{cols}, {per_image} visible"),
-                reason: error.to_string(),
-            }
-        })?;
+        let patches = Patches::new(rows, cols, 1, per_image, Arc::clone(&visible))
+            .map_err(|error| refused(error.to_string()))?;
+        if patches.images() == 0 {
+            return Err(refused("it is of 0 images; a batch has 1 at least".to_owned()));
+        }
+        counted(grid, patches.images())?;
         let masked = visible
             .chunks(per_image)
             .flat_map(|seen| (0..(rows * cols) as u32).filter(|p| seen.binary_search(p).is_err()))

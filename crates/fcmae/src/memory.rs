@@ -58,8 +58,11 @@ impl Memory {
     ) -> Result<Self, ConfigError> {
         // What a plan adds for each image is the same from a few images on, but for rounding.
         let (few, more) = (results(FEW)?, results(2 * FEW)?);
-        let per_image = (more - few).div_ceil(FEW as u64);
-        let fixed = PROCESS + arenas * layout.bytes() + few.saturating_sub(FEW as u64 * per_image);
+        let per_image = more.saturating_sub(few).div_ceil(FEW as u64);
+        let fixed = arenas
+            .saturating_mul(layout.bytes())
+            .saturating_add(PROCESS)
+            .saturating_add(few.saturating_sub((FEW as u64).saturating_mul(per_image)));
         Ok(Self { fixed, per_image })
     }
 
@@ -68,11 +71,12 @@ impl Memory {
     fn in_training(self, blocks: impl Iterator<Item = [usize; 2]>) -> Self {
         let threads = rayon::current_num_threads();
         let values = |[sites, channels]: [usize; 2]| {
-            let weights = 2 * channels * block::hidden_width(channels);
-            threads * block::thread_scratch(FEW * threads, sites, channels) + weights
+            let weights = block::hidden_width(channels).saturating_mul(2 * channels);
+            let scratch = block::thread_scratch(FEW * threads, sites, channels);
+            scratch.saturating_mul(threads).saturating_add(weights)
         };
-        let scratch = blocks.map(values).max().unwrap_or(0) * size_of::<f32>();
-        Self { fixed: self.fixed + scratch as u64, ..self }
+        let scratch = blocks.map(values).max().unwrap_or(0).saturating_mul(size_of::<f32>());
+        Self { fixed: self.fixed.saturating_add(scratch as u64), ..self }
     }
 }
 
@@ -216,7 +220,7 @@ pub(crate) fn check(config: &impl Footprint) -> Result<()> {
     let needed = memory.with(optim.batch);
     match machine::available_memory() {
         Some(free) if needed > free => {
-            let update = optim.batch * optim.accumulation;
+            let update = optim.batch.saturating_mul(optim.accumulation);
             let (batch, accumulation) = memory.fitting_batch(update, free);
             Err(Error::Memory { needed, free, batch, accumulation })
         }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use fcmae_kernels::block;
+use fcmae_kernels::{block, linear};
 use fcmae_store::{Mismatch, NamedTensors};
 
 use crate::ops::BlockWeights;
-use crate::parameters::{Arena, Layout, Names};
+use crate::parameters::{Arena, Layout, Names, Parameter};
 use crate::tape::Pass;
 use crate::tensor::{Shape, Tensor};
 use crate::workspace::{MemoryPlan, Workspace};
@@ -91,7 +91,10 @@ impl<M> Network<M> {
     ///
     /// # Panics
     /// Where `forward` keeps a tensor from inside the pass, or computes something else the second time.
-    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> Tensor {
+    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync) -> Tensor
+    where
+        M: Sync,
+    {
         let [result] = self.infer_all(|module, pass| [forward(module, pass)]);
         result
     }
@@ -99,16 +102,21 @@ impl<M> Network<M> {
     /// As [`infer`](Self::infer), for several results.
     pub fn infer_all<const T: usize>(
         &self,
-        forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T],
-    ) -> [Tensor; T] {
+        forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T] + Sync,
+    ) -> [Tensor; T]
+    where
+        M: Sync,
+    {
         let mut workspace = self.workspaces().pop().unwrap_or_default();
-        let results = workspace.planned(
-            |workspace| {
-                let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
-                forward(&self.module, &mut pass)
-            },
-            |results| results.map(|result| result.detached()),
-        );
+        let results = fcmae_kernels::by_a_worker(|| {
+            workspace.planned(
+                |workspace| {
+                    let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
+                    forward(&self.module, &mut pass)
+                },
+                |results| results.map(|result| result.detached()),
+            )
+        });
         let mut idle = self.workspaces();
         if idle.len() < MOST_IDLE {
             idle.push(workspace);
@@ -158,11 +166,28 @@ pub(crate) fn plan<M>(
     plan.clone()
 }
 
+/// The most rows for which the layout of a layer's weights is kept for the next pass: laying them out
+/// costs as much as some hundred rows.
+const KEEP_PREPARED_UP_TO: usize = 8192;
+
 /// Weights as the device's kernels want them, made when they are first needed. Once made they are only
 /// read, by any number of threads.
 pub(crate) struct Prepared {
     /// At the number of a block's first parameter.
     blocks: Box<[OnceLock<PreparedBlock>]>,
+    /// At the number of a matrix's weight.
+    matrices: Box<[OnceLock<(Matrix, linear::Prepared)>]>,
+}
+
+/// The matrix of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    /// `[O, ..]`
+    pub(crate) weight: Parameter,
+    /// Whether a window's values lie in the order of its sites, and not as in the weight.
+    pub(crate) windows: bool,
+    /// What its rows are multiplied with.
+    pub(crate) scale: Option<Parameter>,
 }
 
 struct PreparedBlock {
@@ -172,22 +197,29 @@ struct PreparedBlock {
 
 impl Prepared {
     fn new(layout: &Layout) -> Self {
-        Self { blocks: (0..layout.len()).map(|_| OnceLock::new()).collect() }
+        Self { blocks: places(layout), matrices: places(layout) }
+    }
+
+    /// Itself where a layer of so many rows should keep its layout.
+    pub(crate) fn of_rows(&self, rows: usize) -> Option<&Self> {
+        (rows <= KEEP_PREPARED_UP_TO).then_some(self)
     }
 
     /// Drops all layouts.
     fn clear(&mut self) {
         self.blocks.iter_mut().for_each(|place| drop(place.take()));
+        self.matrices.iter_mut().for_each(|place| drop(place.take()));
     }
 
     /// The layout of a block's weights; `None` where that of another block lies in its place, which
-    /// shares the first parameter.
+    /// shares the first parameter, the one of this `number`.
     pub(crate) fn block(
         &self,
+        number: usize,
         weights: &BlockWeights,
         prepare: impl FnOnce() -> block::Prepared,
     ) -> Option<&block::Prepared> {
-        let place = &self.blocks[weights.depthwise.number()];
+        let place = &self.blocks[number];
         let found = place.get().unwrap_or_else(|| {
             // Laid out before the place is asked for: threads share that work, and one that waits may
             // take up another pass, which comes to the same place.
@@ -196,6 +228,28 @@ impl Prepared {
         });
         (found.weights == *weights).then_some(&found.layout)
     }
+
+    /// The layout of a matrix; `None` where that of another one lies in its place, which has the same
+    /// weight, the one of this `number`.
+    pub(crate) fn matrix(
+        &self,
+        number: usize,
+        matrix: Matrix,
+        prepare: impl FnOnce() -> linear::Prepared,
+    ) -> Option<&linear::Prepared> {
+        let place = &self.matrices[number];
+        let (found, layout) = place.get().unwrap_or_else(|| {
+            // As a block's.
+            let made = (matrix, prepare().kept());
+            place.get_or_init(|| made)
+        });
+        (*found == matrix).then_some(layout)
+    }
+}
+
+/// An empty place for each parameter.
+fn places<T>(layout: &Layout) -> Box<[OnceLock<T>]> {
+    (0..layout.len()).map(|_| OnceLock::new()).collect()
 }
 
 impl fmt::Debug for Prepared {

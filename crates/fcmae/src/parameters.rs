@@ -5,6 +5,7 @@
 //! backward passes and updates write to them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,21 +14,28 @@ use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
 use crate::tensor::{Shape, padded};
 
-/// One parameter of a network: its number in the [`Layout`], and its shape.
+/// One parameter of a network: its number in the [`Layout`], its shape, and of what name it is.
+///
+/// It stands for the parameter of this number, shape and name in any layout, so that networks of one kind
+/// share their structs. A layout that has another there refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
     number: usize,
     shape: Shape,
+    /// The hash of its name.
+    name: u64,
 }
 
 impl Parameter {
+    fn new(number: usize, shape: Shape, name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self { number, shape, name: hasher.finish() }
+    }
+
     /// The sides.
     pub fn shape(&self) -> Shape {
         self.shape
-    }
-
-    pub(crate) fn number(&self) -> usize {
-        self.number
     }
 }
 
@@ -35,7 +43,7 @@ impl Parameter {
 #[derive(Clone, Debug)]
 struct Entry {
     name: String,
-    shape: Shape,
+    parameter: Parameter,
     range: Range<usize>,
     /// Its values before anything is loaded or initialized.
     start: f32,
@@ -59,33 +67,28 @@ impl Layout {
 
     /// How many parameters there are, by their values.
     pub fn count(&self) -> usize {
-        self.entries.iter().map(|entry| entry.shape.count()).sum()
+        self.entries.iter().map(|entry| entry.range.len()).sum()
     }
 
     /// Names and shapes, in the order of the network's parts.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        self.entries.iter().map(|entry| (entry.name.clone(), entry.shape.to_vec())).collect()
+        let shape = |entry: &Entry| (entry.name.clone(), entry.parameter.shape.to_vec());
+        self.entries.iter().map(shape).collect()
     }
 
     /// Every parameter's name with itself, in the order of the network's parts.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Parameter)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .map(|(number, entry)| (entry.name.as_str(), Parameter { number, shape: entry.shape }))
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.parameter))
     }
 
     /// As [`parameters`](Self::parameters), in the order of their names.
     pub fn by_name(&self) -> impl Iterator<Item = (&str, Parameter)> {
-        self.by_name.iter().map(|(name, &number)| {
-            (name.as_str(), Parameter { number, shape: self.entries[number].shape })
-        })
+        self.by_name.iter().map(|(name, &number)| (name.as_str(), self.entries[number].parameter))
     }
 
     /// The parameter of this name.
     pub fn get(&self, name: &str) -> Option<Parameter> {
-        let &number = self.by_name.get(name)?;
-        Some(Parameter { number, shape: self.entries[number].shape })
+        self.by_name.get(name).map(|&number| self.entries[number].parameter)
     }
 
     /// How many parameters there are, by their names.
@@ -94,14 +97,32 @@ impl Layout {
     }
 
     fn range(&self, parameter: Parameter) -> Range<usize> {
-        let Entry { name, shape, range, .. } = &self.entries[parameter.number];
-        assert_eq!(*shape, parameter.shape, "{name} is a parameter of another network");
-        range.clone()
+        self.entries[self.number(parameter)].range.clone()
+    }
+
+    /// The parameter's number.
+    ///
+    /// # Panics
+    /// For a parameter of another network.
+    pub(crate) fn number(&self, parameter: Parameter) -> usize {
+        let Parameter { number, shape, .. } = parameter;
+        match self.entries.get(number) {
+            Some(entry) if entry.parameter == parameter => number,
+            Some(Entry { name, parameter: own, .. }) => panic!(
+                "a parameter of another network: number {number} is `{name}` {:?} here, not {shape:?} by \
+                 another name",
+                own.shape
+            ),
+            None => panic!(
+                "a parameter of another network: number {number}, of {} here",
+                self.entries.len()
+            ),
+        }
     }
 
     /// Bytes of an arena of this layout.
     pub fn bytes(&self) -> u64 {
-        self.values as u64 * size_of::<f32>() as u64
+        (self.values as u64).saturating_mul(size_of::<f32>() as u64)
     }
 }
 
@@ -126,7 +147,7 @@ impl Names {
     /// A parameter that starts at 0.
     ///
     /// # Panics
-    /// Where another has the same name.
+    /// Where another has the same name, or memory cannot address as many values.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>) -> Parameter {
         self.starting_at(name, shape, 0.0)
     }
@@ -138,13 +159,17 @@ impl Names {
     pub fn starting_at(&mut self, name: &str, shape: impl Into<Shape>, start: f32) -> Parameter {
         let (number, shape) = (self.layout.entries.len(), shape.into());
         let name = format!("{}{name}", self.prefix);
+        let parameter = Parameter::new(number, shape, &name);
         let first = self.layout.values;
-        let range = first..first + shape.count();
+        let Some(end) = first.checked_add(shape.count()) else {
+            panic!("{name} {shape:?}: the network has more values than memory can address");
+        };
+        let range = first..end;
         self.layout.values = padded(range.end);
         let before = self.layout.by_name.insert(name.clone(), number);
         assert!(before.is_none(), "two parameters are called {name}");
-        self.layout.entries.push(Entry { name, shape, range, start });
-        Parameter { number, shape }
+        self.layout.entries.push(Entry { name, parameter, range, start });
+        parameter
     }
 }
 
@@ -181,11 +206,17 @@ impl Arena {
     }
 
     /// The values of one parameter.
+    ///
+    /// # Panics
+    /// For a parameter of another network.
     pub fn get(&self, parameter: Parameter) -> &[f32] {
         &self.values[self.layout.range(parameter)]
     }
 
     /// The values of one parameter, to write.
+    ///
+    /// # Panics
+    /// For a parameter of another network.
     pub fn get_mut(&mut self, parameter: Parameter) -> &mut [f32] {
         let range = self.layout.range(parameter);
         &mut self.values[range]

@@ -15,10 +15,14 @@ use crate::parameters::{Arena, Parameter};
 use crate::tensor::{Node, Shape, Tensor};
 use crate::workspace::Workspace;
 
-/// Shapes are fixed by the network's structure and image sizes are checked where pictures enter,
-/// so a kernel that refuses its arguments means a defect of this crate.
+/// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that
+/// a kernel refuses operands only where an operation is called directly, with others than it documents.
 fn sound(result: Result<(), KernelError>) {
-    result.expect("operands of the shapes that the operation's documentation names");
+    if let Err(error) = result {
+        panic!(
+            "an operation was given operands of other shapes than it documents, or empty ones: {error}"
+        );
+    }
 }
 
 /// What forward and backward passes share: results are written by kernels that read the weights.
@@ -90,9 +94,9 @@ impl<'a> Pass<'a> {
         Self { weights, prepared: None, workspace, tape: Some(tape) }
     }
 
-    /// Layouts of weights that are kept from pass to pass, where they are.
-    pub(crate) fn prepared(&self) -> Option<&'a Prepared> {
-        self.prepared
+    /// Where the layout of the weights of a layer of so many rows is kept from pass to pass, if it is.
+    pub(crate) fn prepared(&self, rows: usize) -> Option<&'a Prepared> {
+        self.prepared.and_then(|prepared| prepared.of_rows(rows))
     }
 
     /// Puts a result on the tape, where a gradient is wanted of an operand or a parameter of it.
@@ -104,8 +108,9 @@ impl<'a> Pass<'a> {
         backward: impl FnOnce() -> Box<dyn Backward>,
     ) -> Tensor {
         let Some(tape) = &mut self.tape else { return result };
+        let trains = |&parameter| tape.trained[self.weights.layout().number(parameter)];
         let wanted = operands.iter().any(|operand| operand.node().is_some())
-            || parameters.iter().any(|parameter| tape.trains(*parameter));
+            || parameters.iter().any(trains);
         if !wanted {
             return result;
         }
@@ -176,10 +181,6 @@ impl Tape {
     /// what is recorded counts in the update.
     pub(crate) fn new(trained: Arc<[bool]>, share: f32) -> Self {
         Self { records: Vec::new(), starts: Vec::new(), trained, share }
-    }
-
-    fn trains(&self, parameter: Parameter) -> bool {
-        self.trained[parameter.number()]
     }
 
     /// Adds the gradients of all parameters to `gradients`.
@@ -254,7 +255,8 @@ impl Back<'_> {
         parameters: [Parameter; P],
         kernel: impl FnOnce(&Arena, [&mut [f32]; P]) -> Result<(), KernelError>,
     ) {
-        if parameters.iter().any(|parameter| self.trained[parameter.number()]) {
+        let layout = self.weights.layout();
+        if parameters.iter().any(|&parameter| self.trained[layout.number(parameter)]) {
             self.fill_and_parameters(operation, [], parameters, |weights, [], gradients| {
                 kernel(weights, gradients)
             });
@@ -270,8 +272,8 @@ impl Back<'_> {
         kernel: impl FnOnce(&Arena, [&mut [f32]; T], [&mut [f32]; P]) -> Result<(), KernelError>,
     ) -> [Tensor; T] {
         let Self { weights, workspace, gradients, written, trained, .. } = self;
-        let trained = parameters.map(|parameter| trained[parameter.number()]);
-        let numbers = parameters.map(|parameter| parameter.number());
+        let numbers = parameters.map(|parameter| weights.layout().number(parameter));
+        let trained = numbers.map(|number| trained[number]);
         let known: &[bool] = written.as_ref().map_or(gradients.written(), |written| written);
         let first = numbers.iter().all(|&number| !known[number]);
         if let Some(written) = written {
@@ -279,11 +281,14 @@ impl Back<'_> {
             numbers.iter().zip(trained).for_each(|(&number, trained)| written[number] |= trained);
         }
         if first {
-            let gradients = gradients.first(parameters, trained, workspace.is_tracing());
-            return fill(workspace, operation, shapes, |outs| match gradients {
-                Some(gradients) => kernel(weights, outs, gradients),
-                None => Ok(()),
+            // No kernel runs in a pass that is only traced.
+            let tensors = fill(workspace, operation, shapes, |outs| {
+                kernel(weights, outs, gradients.places(parameters))
             });
+            if !workspace.is_tracing() {
+                gradients.wrote(parameters, trained);
+            }
+            return tensors;
         }
         // Another part of the update has written them: this one's are added.
         let mut more = parameters.map(|parameter| workspace.room(parameter.shape().count()));
@@ -309,6 +314,12 @@ fn fill<const T: usize>(
     kernel: impl FnOnce([&mut [f32]; T]) -> Result<(), KernelError>,
 ) -> [Tensor; T] {
     workspace.uses(operation);
+    for shape in shapes {
+        assert!(
+            shape.count() > 0,
+            "a result {shape:?} has no values: a batch has 1 image at least"
+        );
+    }
     let mut rooms = shapes.map(|shape| (workspace.room(shape.count()), shape));
     if !workspace.is_tracing() {
         sound(kernel(rooms.each_mut().map(|(room, _)| room.values_mut().unwrap_or_default())));

@@ -14,8 +14,9 @@ use crate::workspace::Room;
 const MOST_DIMENSIONS: usize = 4;
 
 /// `values` and what follows them to the end of their last cache line, so that what comes next shares none.
+/// More than memory can address stay as many.
 pub(crate) fn padded(values: usize) -> usize {
-    values.next_multiple_of(16)
+    values.checked_next_multiple_of(16).unwrap_or(usize::MAX)
 }
 
 /// The sides of a tensor, the last varying fastest.
@@ -27,8 +28,14 @@ pub struct Shape {
 
 impl Shape {
     /// How many values there are.
+    ///
+    /// # Panics
+    /// Where they are more than memory can address.
     pub fn count(&self) -> usize {
-        self.iter().product()
+        match self.iter().try_fold(1usize, |count, &side| count.checked_mul(side)) {
+            Some(count) => count,
+            None => panic!("{self:?} has more values than memory can address"),
+        }
     }
 
     /// The last side: channels.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use self::names::{STEM, Scheme};
 use crate::autoencoder::Autoencoder;
-use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig};
+use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, check_image};
 use crate::error::{Error, Result};
 use crate::model::{Classifier, Encoder};
 use crate::network::Network;
@@ -185,6 +185,7 @@ impl Weights {
                 description
             }
         };
+        check_image(description.image_size).map_err(|error| file(error.to_string()))?;
         Ok(Self {
             path: resolved.model,
             tensors: named.tensors,

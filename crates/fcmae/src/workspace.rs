@@ -66,6 +66,8 @@ impl MemoryPlan {
     /// Places for results of these lifetimes: the largest first, each in the lowest gap between those
     /// that live at the same time.
     fn new(lifetimes: Vec<Lifetime>) -> Self {
+        // More than memory can address stay as many: no block of so many is given.
+        let end = |start: usize, values| start.saturating_add(padded(values));
         let mut order: Vec<usize> = (0..lifetimes.len()).collect();
         order.sort_by_key(|&result| std::cmp::Reverse(lifetimes[result].values));
         let mut starts = vec![0; lifetimes.len()];
@@ -81,18 +83,18 @@ impl MemoryPlan {
                     .filter(|&&other| {
                         lifetimes[other].made < dropped && made < lifetimes[other].dropped
                     })
-                    .map(|&other| [starts[other], starts[other] + padded(lifetimes[other].values)]),
+                    .map(|&other| [starts[other], end(starts[other], lifetimes[other].values)]),
             );
             beside.sort_unstable();
             let mut start = 0;
-            for &[first, end] in &beside {
-                if first >= start + padded(values) {
+            for &[first, last] in &beside {
+                if first >= end(start, values) {
                     break;
                 }
-                start = start.max(end);
+                start = start.max(last);
             }
             starts[result] = start;
-            all = all.max(start + padded(values));
+            all = all.max(end(start, values));
             placed.push(result);
         }
         Self { lifetimes, starts, values: all }
@@ -100,9 +102,12 @@ impl MemoryPlan {
 
     /// Bytes of the block that holds all results.
     pub fn bytes(&self) -> u64 {
-        self.values as u64 * size_of::<f32>() as u64
+        (self.values as u64).saturating_mul(size_of::<f32>() as u64)
     }
 }
+
+/// Why a pass is refused whose results outlive it.
+const HELD: &str = "a result is held beyond its pass; copy it with `to_vec`";
 
 /// Where a pass's results go.
 #[derive(Debug, Default)]
@@ -133,6 +138,9 @@ impl Workspace {
 
     /// Runs `pass` twice: for its shapes, and by the plan that follows from them. `take` copies what is
     /// wanted out of what the second came to, as the next pass uses the memory again.
+    ///
+    /// # Panics
+    /// Where a result of either outlives it.
     pub(crate) fn planned<T, R>(
         &mut self,
         mut pass: impl FnMut(&mut Self) -> T,
@@ -153,7 +161,11 @@ impl Workspace {
         self.mode = Mode::Planned(0);
         let result = pass(self);
         self.mode = Mode::Heap;
-        take(result)
+        let taken = take(result);
+        // Whoever kept one would find the next pass's values in it, or its place on another tape.
+        let held = self.memory.as_ref().is_some_and(|memory| memory.live_pieces() > 0);
+        assert!(!held, "{HELD}");
+        taken
     }
 
     /// What `pass` would take.
@@ -165,7 +177,7 @@ impl Workspace {
         let Trace { lifetimes, operations, .. } = std::mem::take(&mut *lock(&trace));
         self.operations = operations;
         let held = lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
-        assert!(!held, "a result is held beyond its pass; copy it with `to_vec`");
+        assert!(!held, "{HELD}");
         if lifetimes != self.plan.lifetimes {
             self.plan = MemoryPlan::new(lifetimes);
         }
@@ -290,6 +302,15 @@ mod tests {
         let plan = plan(&[[64, 1, 3], [32, 2, 4], [64, 5, 6]]);
         assert_eq!(plan.starts, [0, 64, 0]);
         assert_eq!(plan.bytes(), 96 * 4);
+    }
+
+    #[test]
+    fn more_than_memory_can_address_is_no_small_plan() {
+        assert_eq!(plan(&[[usize::MAX - 3, 1, 3]]).bytes(), u64::MAX);
+        assert_eq!(
+            plan(&[[usize::MAX / 2, 1, 4], [usize::MAX / 2, 2, 3], [64, 1, 4]]).bytes(),
+            u64::MAX
+        );
     }
 
     #[test]

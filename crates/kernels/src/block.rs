@@ -169,10 +169,14 @@ impl Setting<'_> {
     }
 }
 
-/// Values of a site in the 4C features as a block keeps them: 4C up to whole panels.
+/// Values of a site in the 4C features as a block keeps them: 4C up to whole panels. More than memory can
+/// address stay as many.
 #[must_use]
 pub fn hidden_width(channels: usize) -> usize {
-    (4 * channels).next_multiple_of(2 * LANES)
+    channels
+        .checked_mul(4)
+        .and_then(|hidden| hidden.checked_next_multiple_of(2 * LANES))
+        .unwrap_or(usize::MAX)
 }
 
 /// A block's weights laid out for the forward pass. Worth keeping where they don't change.

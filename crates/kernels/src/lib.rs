@@ -37,3 +37,4 @@ pub use buffer::buffer;
 pub use error::KernelError;
 pub use gradients::Gradients;
 pub use sites::{Patches, Sites};
+pub use tasks::by_a_worker;

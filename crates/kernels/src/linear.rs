@@ -29,16 +29,86 @@ pub fn forward(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     let operation = "linear::forward";
+    let rows = check(operation, x, weight.len(), bias, inputs, out)?;
+    let outputs = weight.len() / inputs;
+    if rows * outputs > 0 {
+        let panels = Panels::transposed(weight, inputs, outputs.div_ceil(LANES));
+        product(x, inputs, &panels, bias, outputs, out);
+    }
+    Ok(())
+}
+
+/// Checks the lengths; returns M.
+fn check(
+    operation: &'static str,
+    x: &[f32],
+    weight: usize,
+    bias: Option<&[f32]>,
+    inputs: usize,
+    out: &[f32],
+) -> Result<usize, KernelError> {
     check_positive(operation, "inputs", inputs)?;
-    let outputs = check_multiple(operation, "weight", weight.len(), inputs)?;
+    let outputs = check_multiple(operation, "weight", weight, inputs)?;
     let rows = check_multiple(operation, "x", x.len(), inputs)?;
     if let Some(bias) = bias {
         check_length(operation, "bias", bias.len(), outputs)?;
     }
     check_length(operation, "out", out.len(), crate::error::product(operation, &[rows, outputs])?)?;
-    if rows * outputs > 0 {
-        let panels = Panels::transposed(weight, inputs, outputs.div_ceil(LANES));
-        product(x, inputs, &panels, bias, outputs, out);
+    Ok(rows)
+}
+
+/// A weight `[outputs, inputs]` laid out for [`forward_prepared`]. Worth keeping where it doesn't
+/// change.
+pub struct Prepared {
+    panels: Panels,
+    outputs: usize,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let inputs = self.panels.depth();
+        f.debug_struct("Prepared")
+            .field("inputs", &inputs)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// Lays `weight` out. The number of outputs follows from its length.
+    ///
+    /// # Errors
+    /// Where it has no values or a row is not whole.
+    pub fn new(weight: &[f32], inputs: usize) -> Result<Self, KernelError> {
+        let operation = "linear::Prepared";
+        check_positive(operation, "inputs", inputs)?;
+        let outputs = check_multiple(operation, "weight", weight.len(), inputs)?;
+        check_positive(operation, "outputs", outputs)?;
+        Ok(Self { panels: Panels::transposed(weight, inputs, outputs.div_ceil(LANES)), outputs })
+    }
+
+    /// The same to be kept for long, in no more memory than it must take.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self { panels: self.panels.owned(), ..self }
+    }
+}
+
+/// As [`forward`], to the bit, with a weight that is laid out already.
+///
+/// # Errors
+/// Where lengths don't fit.
+pub fn forward_prepared(
+    x: &[f32],
+    weight: &Prepared,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let Prepared { panels, outputs } = weight;
+    let inputs = panels.depth();
+    let rows = check("linear::forward_prepared", x, inputs * outputs, bias, inputs, out)?;
+    if rows > 0 {
+        product(x, inputs, panels, bias, *outputs, out);
     }
     Ok(())
 }

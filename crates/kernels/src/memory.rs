@@ -111,6 +111,12 @@ impl Memory {
         self.len() == 0
     }
 
+    /// How many pieces of at least one value are alive.
+    #[must_use]
+    pub fn live_pieces(&self) -> usize {
+        self.shared.live().len()
+    }
+
     /// The values `start..start + len`, for the caller alone until the piece is dropped.
     ///
     /// # Errors

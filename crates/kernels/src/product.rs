@@ -152,7 +152,7 @@ impl Kernel for Multiply<'_> {
 /// Cells of the transpose of `rows` rows of `columns` values, for products over those rows: strips of
 /// up to [`TALLEST`] columns, each row by row, eight values a row.
 pub(crate) fn strip_cells(rows: usize, columns: usize) -> usize {
-    columns.div_ceil(TALLEST) * rows
+    columns.div_ceil(TALLEST).saturating_mul(rows)
 }
 
 /// Lays rows of `columns` values out as strips.

@@ -56,12 +56,14 @@ impl Sites {
         Patches::new(rows, cols, side, per_image, visible).map(Self::Patches)
     }
 
-    /// Sites of one image, S.
+    /// Sites of one image, S; `usize::MAX` for more.
     #[must_use]
     pub fn sites_per_image(&self) -> usize {
         match self {
-            Self::Grid { height, width } => height * width,
-            Self::Patches(patches) => patches.per_image * patches.side * patches.side,
+            Self::Grid { height, width } => height.saturating_mul(*width),
+            Self::Patches(patches) => {
+                patches.per_image.saturating_mul(patches.side).saturating_mul(patches.side)
+            }
         }
     }
 

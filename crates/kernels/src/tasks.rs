@@ -8,6 +8,12 @@ use rayon::prelude::*;
 use crate::memory::Piece;
 use crate::simd::{LANES, Lanes};
 
+/// Runs `work` by one of the threads that kernels share their work among, and waits for it. Any other
+/// thread falls asleep and is woken again for each kernel that it calls.
+pub fn by_a_worker<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
 /// Values that one task should handle: some tens of microseconds of work, well above the cost of
 /// handing it to another thread, and a block that stays in the second-level cache.
 pub(crate) const TASK_VALUES: usize = 32 * 1024;

@@ -21,14 +21,15 @@ const SCRATCH: &str = "scratch";
 pub(super) fn run(args: &Finetune) -> Result<()> {
     let labels = args.labels.map(|amount| format!("finetune.labels={:?}", amount.0));
     let own = labels.as_slice();
-    let Some(config) = recipes::settings::<FinetuneConfig>(&args.run, &args.settings, own)? else {
-        return Ok(());
-    };
-    let (data, out) = args.run.folders();
     let start = match args.from.as_deref() {
         Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
         _ => Start::Scratch,
     };
+    let whole = |config: &FinetuneConfig| fcmae::train::settled(config, start);
+    let Some(config) = recipes::settings(&args.run, &args.settings, own, whole)? else {
+        return Ok(());
+    };
+    let (data, out) = args.run.folders();
     if args.run.dry_run {
         let config = fcmae::train::settled(&config, start)?;
         let sheet = fcmae::train::preview_finetuning(&config, data)?;

@@ -13,7 +13,8 @@ use crate::progress::{Progress, counted};
 use crate::recipes;
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
-    let Some(config) = recipes::settings::<PretrainConfig>(&args.run, &args.settings, &[])? else {
+    let whole = |config: &PretrainConfig| Ok(config.clone());
+    let Some(config) = recipes::settings(&args.run, &args.settings, &[], whole)? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();

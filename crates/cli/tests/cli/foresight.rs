@@ -76,6 +76,19 @@ fn a_batch_that_memory_holds_keeps_the_updates() {
         .refused(2, &["--resume", "--batch"]);
 }
 
+/// A recipe may leave network and image size to the weights.
+#[test]
+fn memory_of_a_fine_tuning_is_reckoned_with_its_weights() {
+    let weights = Trained::get().pretrained();
+    let [batch, accumulation] = ["optim.batch=2", "optim.accumulation=2"];
+    let command = ["finetune", "--print-config", "--batch", "auto", "--from"];
+    let [finetune, print, option, auto, from] = command;
+    let ran =
+        fcmae!(finetune, print, option, auto, from, weights, "--set", batch, "--set", accumulation)
+            .done();
+    assert!(ran.stdout.contains("\nbatch = 4\naccumulation = 1\n"), "{}", ran.stdout);
+}
+
 #[test]
 fn several_sets_and_few_labels_are_asked_for_on_the_command_line() {
     let trained = Trained::get();

@@ -6,7 +6,7 @@ use fcmae_data::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::model::ModelConfig;
+use super::model::{ModelConfig, check_image};
 use super::settings::Settings;
 use crate::device::Device;
 use crate::error::ConfigError;
@@ -93,8 +93,9 @@ pub enum MaskedEncoder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Height and width in pixels that the network sees. In fine-tuning `[0, 0]` stands for the size
-    /// that the weights were trained at, or 224 × 224 from scratch.
+    /// Height and width in pixels that the network sees, each 16384 at most, and 67108864 pixels (8192 ×
+    /// 8192) together. In fine-tuning `[0, 0]` stands for the size that the weights were trained at, or
+    /// 224 × 224 from scratch.
     pub image_size: [usize; 2],
     /// Random resized crop: smallest and largest share of the picture's area.
     pub crop_scale: [f64; 2],
@@ -139,13 +140,13 @@ impl Default for DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimConfig {
-    /// Passes over the pictures.
+    /// Passes over the pictures, 1000000000 at most.
     pub epochs: u64,
     /// Epochs of linear warm-up from 0.
     pub warmup_epochs: f64,
-    /// Images in one forward and backward pass.
+    /// Images in one forward and backward pass, 1000000000 at most.
     pub batch: usize,
-    /// Passes whose gradients are averaged for one update.
+    /// Passes whose gradients are averaged for one update, 1000000000 at most.
     pub accumulation: usize,
     /// Learning rate for 256 images an update; the actual one is `base_lr · batch · accumulation /
     /// 256`.
@@ -181,7 +182,7 @@ pub enum OnNan {
 impl OptimConfig {
     /// The learning rate at the top of the schedule.
     pub fn peak_lr(&self) -> f64 {
-        self.base_lr * (self.batch * self.accumulation) as f64 / 256.0
+        self.base_lr * self.batch.saturating_mul(self.accumulation) as f64 / 256.0
     }
 }
 
@@ -453,7 +454,7 @@ impl Default for FinetuneConfig {
     }
 }
 
-fn range(
+pub(crate) fn range(
     key: &'static str,
     ok: bool,
     value: impl ToString,
@@ -489,7 +490,7 @@ impl DataConfig {
             workers: self.workers,
             depth: self.depth,
             reduced_decode: self.reduced_decode,
-            cache_bytes: self.cache_mib << 20,
+            cache_bytes: self.cache_mib.saturating_mul(1 << 20),
             max_bad_fraction: self.max_bad_fraction,
             ..LoaderOptions::train(batch, seed)
         }
@@ -502,6 +503,7 @@ impl DataConfig {
     }
 
     fn check(&self, channels: usize) -> Result<(), ConfigError> {
+        check_image(self.image_size)?;
         let [low, high] = self.crop_scale;
         range(
             "data.crop_scale",
@@ -581,11 +583,19 @@ impl FinetuneConfig {
     }
 }
 
+/// The most epochs, and images and passes of an update: their products fit 64 bits.
+pub(crate) const MOST: u64 = 1_000_000_000;
+
 impl OptimConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        range("optim.epochs", self.epochs > 0, self.epochs, "at least 1")?;
-        range("optim.batch", self.batch > 0, self.batch, "at least 1")?;
-        range("optim.accumulation", self.accumulation > 0, self.accumulation, "at least 1")?;
+        let counts = [
+            ("optim.epochs", self.epochs),
+            ("optim.batch", self.batch as u64),
+            ("optim.accumulation", self.accumulation as u64),
+        ];
+        for (key, count) in counts {
+            range(key, (1..=MOST).contains(&count), count, "1 to 1000000000")?;
+        }
         range("optim.warmup_epochs", self.warmup_epochs >= 0.0, self.warmup_epochs, "0 or more")?;
         let rate = self.base_lr > 0.0 && self.base_lr.is_finite();
         range("optim.base_lr", rate, self.base_lr, "a positive number")?;
@@ -640,14 +650,9 @@ impl Settings for PretrainConfig {
     }
 }
 
-impl Settings for FinetuneConfig {
-    fn resolve(mut self) -> Result<Self, ConfigError> {
-        Device::check_name(&self.device)?;
-        self.model = self.model.resolve()?;
-        self.data.check(self.channels())?;
-        self.optim.check()?;
-        self.save.check()?;
-        let options = &self.finetune;
+impl FinetuneOptions {
+    fn check(&self) -> Result<(), ConfigError> {
+        let options = self;
         range(
             "finetune.held_out",
             (0.0..1.0).contains(&options.held_out),
@@ -679,6 +684,12 @@ impl Settings for FinetuneConfig {
             "above 0, to 1",
         )?;
         range(
+            "finetune.channels",
+            options.channels <= 64,
+            options.channels,
+            "0 (those of the weights) to 64",
+        )?;
+        range(
             "finetune.freeze",
             options.freeze <= 4,
             options.freeze,
@@ -698,6 +709,24 @@ impl Settings for FinetuneConfig {
             options.erasing,
             "0 to 1",
         )?;
+        range(
+            "finetune.evaluate_every",
+            options.evaluate_every > 0,
+            options.evaluate_every,
+            "at least 1",
+        )
+    }
+}
+
+impl Settings for FinetuneConfig {
+    fn resolve(mut self) -> Result<Self, ConfigError> {
+        Device::check_name(&self.device)?;
+        self.model = self.model.resolve()?;
+        self.data.check(self.channels())?;
+        self.optim.check()?;
+        self.save.check()?;
+        let options = &self.finetune;
+        options.check()?;
         // The rest is checked where it is defined.
         let refused = |key: &str, value: String, error: DataError| ConfigError::Value {
             key: key.to_owned(),
@@ -710,12 +739,6 @@ impl Settings for FinetuneConfig {
         if let Err(error) = self.rand_augment() {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
         }
-        range(
-            "finetune.evaluate_every",
-            options.evaluate_every > 0,
-            options.evaluate_every,
-            "at least 1",
-        )?;
         Ok(self)
     }
 

@@ -63,12 +63,15 @@ impl Network<Classifier> {
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
     ///
     /// # Panics
-    /// For images that are not of the network's channels, or whose sides are not whole patches.
+    /// For no images, or such as are not of the network's channels or whose sides are not whole patches.
     pub fn logits(&self, images: &Tensor) -> Tensor {
         self.infer(|module, pass| module.forward(pass, images.clone(), None))
     }
 
     /// One vector an image, `[N, H, W, channels]` to `[N, C]`: what the head's linear layer sees.
+    ///
+    /// # Panics
+    /// As [`logits`](Self::logits).
     pub fn embed(&self, images: &Tensor) -> Tensor {
         self.infer(|module, pass| module.head_input(pass, images.clone(), None))
     }

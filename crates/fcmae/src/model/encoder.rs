@@ -117,9 +117,10 @@ impl Encoder {
     /// The sites of the first stage for whole images `[N, H, W, channels]`.
     ///
     /// # Panics
-    /// For images that are not of the network's channels, or whose sides are not whole patches.
+    /// For no images, or such as are not of the network's channels or whose sides are not whole patches.
     pub fn grid(&self, images: &Tensor) -> Sites {
-        let [_, height, width, channels] = images.dims();
+        let [count, height, width, channels] = images.dims();
+        assert!(count > 0, "a batch of 0 images: it has 1 at least");
         let (stride, expected) = (self.stem.conv.stride(), self.stem.conv.inputs());
         assert_eq!(channels, expected, "images of {channels} channels, a network of {expected}");
         let patch = 8 * stride;

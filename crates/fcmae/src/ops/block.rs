@@ -14,10 +14,6 @@ use crate::tensor::Tensor;
 /// A block's weights.
 pub type BlockWeights = PerWeight<Parameter>;
 
-/// The most rows, N · S, of a block for which the layout of its weights is kept for the next pass:
-/// laying them out costs as much as some hundred rows.
-const KEEP_PREPARED_UP_TO: usize = 8192;
-
 /// What a block is computed on.
 #[derive(Clone, Debug)]
 pub struct BlockSetting {
@@ -60,9 +56,11 @@ pub fn block(
 ) -> Tensor {
     let [images, sites, channels] = x.dims();
     if !pass.is_recorded() {
-        let kept = pass.prepared().filter(|_| images * sites <= KEEP_PREPARED_UP_TO);
+        let kept = pass.prepared(images * sites);
         return pass.fill(Operation::Block, x.shape(), |values, out| {
-            let kept = kept.and_then(|kept| kept.block(&weights, || prepare(values, &weights)));
+            let first = values.layout().number(weights.depthwise);
+            let kept =
+                kept.and_then(|kept| kept.block(first, &weights, || prepare(values, &weights)));
             let made;
             let prepared = match kept {
                 Some(kept) => kept,
@@ -75,7 +73,7 @@ pub fn block(
         });
     }
     let width = kernel::hidden_width(channels);
-    let shapes = [x.shape(), x.shape(), [images * sites * width].into(), [images * width].into()];
+    let shapes = [x.shape(), x.shape(), [images, sites, width].into(), [images, width].into()];
     let forward = |values: &Arena, [out, convolved, expanded, squares]: [&mut [f32]; 4]| {
         let kept = Kept { convolved, expanded, squares };
         let prepared = prepare(values, &weights);

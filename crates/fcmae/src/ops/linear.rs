@@ -1,10 +1,13 @@
 //! A linear layer, `x·Wᵀ + b`; with V1's layer scale, `scale · (x·Wᵀ + b)`, computed as
 //! `x·(scale·W)ᵀ + scale·b`, which spares a pass over the features.
 
-use fcmae_kernels::{adamw, linear as kernel, rows};
+use std::borrow::Cow;
+
+use fcmae_kernels::{KernelError, adamw, linear as kernel, rows};
 
 use super::Operation;
-use crate::parameters::Parameter;
+use crate::network::{Matrix, Prepared};
+use crate::parameters::{Arena, Parameter};
 use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::Tensor;
 
@@ -23,6 +26,15 @@ pub struct Affine {
 pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
     let (inputs, outputs) = (x.shape().last(), affine.bias.shape().last());
     let operation = Operation::Linear;
+    if let Some(kept) = pass.prepared(x.shape().count() / inputs) {
+        return pass.fill(operation, x.shape().with_last(outputs), |weights, out| {
+            let bias = affine.scaled(weights, affine.bias);
+            let prepare = || prepare(&affine.scaled(weights, affine.weight), inputs);
+            let Affine { weight, scale, .. } = affine;
+            let matrix = Matrix { weight, windows: false, scale };
+            forward_kept(kept, weights, matrix, prepare, x.values(), &bias, out)
+        });
+    }
     let scaled = affine
         .scale
         .map(|scale| [affine.weight, affine.bias].map(|of| scaled(pass, operation, of, scale)));
@@ -35,6 +47,39 @@ pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
     });
     let parameters = [affine.weight, affine.bias, affine.scale.unwrap_or(affine.bias)];
     pass.record(out, &[&x], &parameters, || Box::new(Linear { x: x.clone(), affine }))
+}
+
+impl Affine {
+    /// One of its parameters, times its layer scale where it has one.
+    fn scaled<'a>(&self, weights: &'a Arena, of: Parameter) -> Cow<'a, [f32]> {
+        let values = weights.get(of);
+        let Some(scale) = self.scale.map(|scale| weights.get(scale)) else { return values.into() };
+        let mut scaled = vec![0.0; values.len()];
+        rows::scale(values, values.len() / scale.len(), scale, &mut scaled)
+            .expect("a factor for each row");
+        scaled.into()
+    }
+}
+
+/// The layout of a layer's weight `[O, I]`.
+pub(super) fn prepare(weight: &[f32], inputs: usize) -> kernel::Prepared {
+    kernel::Prepared::new(weight, inputs).expect("the weight of a layer")
+}
+
+/// `x·Wᵀ + bias` with a layout that is kept, if there is a place for it.
+pub(super) fn forward_kept(
+    kept: &Prepared,
+    weights: &Arena,
+    matrix: Matrix,
+    prepare: impl Fn() -> kernel::Prepared,
+    x: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    match kept.matrix(weights.layout().number(matrix.weight), matrix, &prepare) {
+        Some(layout) => kernel::forward_prepared(x, layout, Some(bias), out),
+        None => kernel::forward_prepared(x, &prepare(), Some(bias), out),
+    }
 }
 
 /// A row of `parameter [O, ..]` for each value of `scale [O]`, times it.

@@ -10,12 +10,20 @@ use crate::tensor::{Node, Tensor};
 
 /// `shortcut` and `branch` `[N, S, C]` to the same. The scale of an image is 0 where drop path drops
 /// its branch, and 1 for all images where `scale` is `None`.
+///
+/// # Panics
+/// Where the shapes differ, or there is not one scale an image.
 pub fn residual(
     pass: &mut Pass<'_>,
     shortcut: Tensor,
     branch: Tensor,
     scale: Option<Arc<[f32]>>,
 ) -> Tensor {
+    assert_eq!(branch.shape(), shortcut.shape(), "shortcut and branch have one shape");
+    if let Some(scale) = &scale {
+        let (scales, images) = (scale.len(), shortcut.shape()[0]);
+        assert_eq!(scales, images, "{scales} scales for {images} images: there is one for each");
+    }
     let factors = scale.clone().unwrap_or_else(|| [1.0].into());
     let out = pass.fill(Operation::Residual, shortcut.shape(), |_, out| {
         kernel::forward(shortcut.values(), branch.values(), &factors, out)

@@ -8,7 +8,11 @@ use crate::tensor::Tensor;
 
 /// `a` and `b` of one shape to `[1]`. On a tape it starts the backward pass at `a`; there is no
 /// gradient by `b`.
+///
+/// # Panics
+/// Where the shapes differ.
 pub fn mean_squared_difference(pass: &mut Pass<'_>, a: Tensor, b: Tensor) -> Tensor {
+    assert_eq!(a.shape(), b.shape(), "what is compared has one shape");
     let loss = pass.fill(Operation::SquaredDifference, [1], |_, out| {
         out[0] = kernel::mean_squared_difference(a.values(), b.values())?;
         Ok(())

@@ -4,7 +4,8 @@
 use fcmae_kernels::space_to_depth::{self as kernel, Plane};
 use fcmae_kernels::{Gradients, KernelError, layer_norm, linear};
 
-use super::Operation;
+use super::{Operation, linear as layer};
+use crate::network::Matrix;
 use crate::parameters::{Arena, Parameter};
 use crate::tape::{Back, Backward, Fill, Pass};
 use crate::tensor::{Node, Shape, Tensor};
@@ -90,8 +91,23 @@ pub fn window_convolution(
     let (outputs, k) = (shape[0], shape[3]);
     let window = Window { norm, weight, outputs, k, plane: Plane { height, width, channels } };
     let windows = window.cut(pass, &x);
-    let matrix = window.matrix(pass);
     let shape = windows.shape().with_last(outputs);
+    if let Some(kept) = pass.prepared(shape.count() / outputs) {
+        return pass.fill(Operation::Linear, shape, |weights, out| {
+            let prepare = || layer::prepare(&window.laid_out(weights), window.row());
+            let matrix = Matrix { weight, windows: true, scale: None };
+            layer::forward_kept(
+                kept,
+                weights,
+                matrix,
+                prepare,
+                windows.values(),
+                weights.get(bias),
+                out,
+            )
+        });
+    }
+    let matrix = window.matrix(pass);
     let out = pass.fill(Operation::Linear, shape, |weights, out| {
         let (matrix, bias) = (matrix.values(), Some(weights.get(bias)));
         linear::forward(windows.values(), matrix, bias, window.row(), out)
@@ -132,6 +148,15 @@ impl Window {
 
     fn matrix_shape(&self) -> Shape {
         [self.outputs, self.row()].into()
+    }
+
+    /// The weight as a matrix, `[O, k·k·I]`, for a layout that is kept.
+    fn laid_out(&self, weights: &Arena) -> Vec<f32> {
+        let mut matrix = vec![0.0; self.matrix_shape().count()];
+        let taps = self.k * self.k;
+        kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, &mut matrix)
+            .expect("a weight as long as its matrix");
+        matrix
     }
 
     /// The weight as a matrix, `[O, k·k·I]`.

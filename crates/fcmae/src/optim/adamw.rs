@@ -30,7 +30,7 @@ pub struct AdamW {
 /// What became of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Mean loss over the update's images.
+    /// Mean loss over the update's batches.
     pub loss: f32,
     /// The norm of all gradients together.
     pub norm: f64,
@@ -116,7 +116,7 @@ impl AdamW {
                 }
                 continue;
             };
-            self.known[parameter.number()] = true;
+            self.known[self.first.layout().number(parameter)] = true;
             let settings = kernel::AdamW {
                 lr: lr * scale(name),
                 beta1: self.beta1,
@@ -143,7 +143,7 @@ impl AdamW {
     pub fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::default();
         for (name, parameter) in self.first.layout().parameters() {
-            if !self.known[parameter.number()] {
+            if !self.known[self.first.layout().number(parameter)] {
                 continue;
             }
             for (order, moment) in ORDERS.iter().zip([&self.first, &self.second]) {
@@ -155,8 +155,8 @@ impl AdamW {
         state
     }
 
-    /// Takes the moments up from a checkpoint after `updates` updates. A parameter that was never updated
-    /// has none.
+    /// Takes the moments up from a checkpoint after `updates` updates, in place of its own. A parameter that
+    /// was never updated has none. Updates are made again where one that could not be made stopped them.
     ///
     /// # Errors
     /// Moments of unknown parameters, of another length, or one without the other: nothing is taken then.
@@ -177,8 +177,15 @@ impl AdamW {
         if !mismatch.is_empty() {
             return Err(mismatch);
         }
+        for (_, parameter) in layout.parameters() {
+            if std::mem::take(&mut self.known[layout.number(parameter)]) {
+                for moment in [&mut self.first, &mut self.second] {
+                    moment.get_mut(parameter).fill(0.0);
+                }
+            }
+        }
         for (of, parameter) in known {
-            self.known[parameter.number()] = true;
+            self.known[layout.number(parameter)] = true;
             for (order, moment) in ORDERS.iter().zip([&mut self.first, &mut self.second]) {
                 if let Some(saved) = state.get(&name(order, of)) {
                     moment.get_mut(parameter).copy_from_slice(&saved.data);
@@ -186,6 +193,7 @@ impl AdamW {
             }
         }
         self.updates = updates;
+        self.held = false;
         Ok(())
     }
 }

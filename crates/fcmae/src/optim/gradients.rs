@@ -30,8 +30,11 @@ impl Gradients {
     }
 
     /// The gradient by a parameter; `None` where it had no part, or is not trained.
+    ///
+    /// # Panics
+    /// For a parameter of another network.
     pub fn get(&self, parameter: Parameter) -> Option<&[f32]> {
-        self.written[parameter.number()].then(|| self.arena.get(parameter))
+        self.written[self.arena.layout().number(parameter)].then(|| self.arena.get(parameter))
     }
 
     /// The norm of all gradients together.
@@ -52,34 +55,34 @@ impl Gradients {
         &self.written
     }
 
-    /// Where the first gradients by these parameters go, of which those count that are `trained`;
-    /// nowhere where a pass is only traced.
-    pub(crate) fn first<const P: usize>(
-        &mut self,
-        parameters: [Parameter; P],
-        trained: [bool; P],
-        tracing: bool,
-    ) -> Option<[&mut [f32]; P]> {
-        if tracing {
-            return None;
-        }
+    /// Where the first gradients by these parameters go.
+    ///
+    /// # Panics
+    /// Where a parameter is there twice.
+    pub(crate) fn places<const P: usize>(&mut self, parameters: [Parameter; P]) -> [&mut [f32]; P] {
+        self.arena.many_mut(parameters)
+    }
+
+    /// Notes that the first gradients by these parameters are there, of which those count that are
+    /// `trained`.
+    pub(crate) fn wrote<const P: usize>(&mut self, parameters: [Parameter; P], trained: [bool; P]) {
         for (parameter, trained) in parameters.iter().zip(trained) {
-            self.written[parameter.number()] |= trained;
+            self.written[self.arena.layout().number(*parameter)] |= trained;
         }
-        Some(self.arena.many_mut(parameters))
     }
 
     /// Adds to the gradient by a parameter.
     ///
     /// # Panics
-    /// With another number of values than the parameter has.
+    /// With another number of values than the parameter has, or for a parameter of another network.
     pub fn add(&mut self, parameter: Parameter, more: &[f32]) {
-        let written = &mut self.written[parameter.number()];
+        let written = &mut self.written[self.arena.layout().number(parameter)];
         let sum = self.arena.get_mut(parameter);
-        if std::mem::replace(written, true) {
+        if *written {
             adamw::accumulate(sum, more).expect("gradients of one parameter");
         } else {
             sum.copy_from_slice(more);
+            *written = true;
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct FinetuneOutcome {
 ///
 /// # Errors
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
+#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
 pub fn finetune(
     config: &FinetuneConfig,
     data: &[PathBuf],
@@ -296,21 +297,16 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
     if let Some(weights) = pretrained {
         let description = &weights.description;
         config.model = description.model.clone();
-        let Normalization { mean, std } = match config.finetune.channels {
-            0 => {
-                config.data.depth = description.depth;
-                description.normalization()
-            }
-            channels => {
-                config.model.channels = channels;
-                description.normalization_for(channels)
-            }
+        let (channels, depth) = match config.finetune.channels {
+            0 => (description.model.channels, description.depth),
+            channels => (channels, config.data.depth),
         };
+        PixelFormat { channels: u32::try_from(channels).unwrap_or(u32::MAX), depth }.check()?;
+        (config.model.channels, config.data.depth) = (channels, depth);
+        let Normalization { mean, std } = description.normalization_for(channels);
         if !config.data.has_own_normalization() || config.data.mean.len() != mean.len() {
             (config.data.mean, config.data.std) = (mean, std);
         }
-        let channels = config.model.channels as u32;
-        PixelFormat { channels, depth: config.data.depth }.check()?;
         size = description.image_size;
     } else if config.finetune.grn != GrnChange::Keep {
         let reason = "there are no weights to change; from scratch `model.block` says it: `v2` with GRN, \

@@ -25,8 +25,8 @@ impl Plan {
     /// # Errors
     /// Fewer pictures than one update takes.
     pub fn new(pictures: usize, config: &OptimConfig) -> Result<Self, DataError> {
-        let update = config.batch * config.accumulation;
-        let steps_per_epoch = (pictures / config.batch / config.accumulation) as u64;
+        let update = config.batch.saturating_mul(config.accumulation);
+        let steps_per_epoch = pictures.checked_div(update).unwrap_or(0) as u64;
         if steps_per_epoch == 0 {
             return Err(DataError::BatchLargerThanSet { batch: update, set: pictures });
         }
@@ -45,7 +45,7 @@ impl Plan {
 
     /// Updates in all.
     pub fn steps(&self) -> u64 {
-        self.epochs * self.steps_per_epoch
+        self.epochs.saturating_mul(self.steps_per_epoch)
     }
 
     /// Epochs done after `step` updates.
@@ -90,7 +90,7 @@ impl Plan {
 
     /// Whether `step` updates end an epoch whose count is a multiple of `every`, or the run.
     pub fn is_due(&self, step: u64, every: u64) -> bool {
-        step == self.steps() || step.is_multiple_of(self.steps_per_epoch * every)
+        step == self.steps() || step.is_multiple_of(self.steps_per_epoch.saturating_mul(every))
     }
 }
 

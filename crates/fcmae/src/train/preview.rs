@@ -20,10 +20,10 @@ const COLUMNS: usize = 6;
 /// # Errors
 /// Pictures or settings that cannot be used.
 pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
-    let set = ImageFolder::open_all(data, Labels::Ignored)?;
-    let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
+    let set = ImageFolder::open_all(data, Labels::Ignored)?;
+    let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
     let per_image = mask.masked().len() / batch.len().max(1);
@@ -54,9 +54,9 @@ fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -
         ..data.train_options(SHOWN.min(set.len()), seed)
     };
     let mut batches = Loader::new(Arc::new(set), transform, data.normalization(), &options)?;
-    match batches.next() {
-        Some(batch) => Ok(batch?),
-        None => Err(Error::Unusable("there is no picture to show".to_owned())),
+    match batches.next().transpose()? {
+        Some(batch) if !batch.is_empty() => Ok(batch),
+        _ => Err(Error::Unusable("there is no picture to show".to_owned())),
     }
 }
 

@@ -24,9 +24,14 @@ pub struct Learner<M> {
     average: Option<Average>,
     trained: Arc<[bool]>,
     workspace: Workspace,
-    /// Of the batches since the last update.
+    /// Of the batches since the last update, each times its share.
     loss: f32,
+    /// The shares of these batches in the update, together: 1 where all parts were learned.
+    share: f64,
 }
+
+/// How far the sum of all parts' shares may be from 1.
+const ROUNDING: f64 = 1e-9;
 
 /// The moving average of the weights.
 #[derive(Debug)]
@@ -52,6 +57,7 @@ impl<M> Learner<M> {
             trained: vec![true; layout.len()].into(),
             workspace: Workspace::default(),
             loss: 0.0,
+            share: 0.0,
             network,
         }
     }
@@ -62,10 +68,11 @@ impl<M> Learner<M> {
         self
     }
 
-    /// Leaves the parameters as they are whose names `is_frozen` takes.
+    /// Leaves the parameters as they are whose names `is_frozen` takes, and those of earlier calls.
     pub fn freezing(mut self, is_frozen: impl Fn(&str) -> bool) -> Self {
-        let parameters = self.network.layout().parameters();
-        self.trained = parameters.map(|(name, _)| !is_frozen(name)).collect();
+        let parameters = self.network.layout().parameters().zip(&*self.trained);
+        self.trained =
+            parameters.map(|((name, _), &trained)| trained && !is_frozen(name)).collect();
         self
     }
 
@@ -75,11 +82,18 @@ impl<M> Learner<M> {
         self
     }
 
-    /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss.
+    /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss. A batch counts
+    /// `1 / parts` in the update, even where the others do not come.
     ///
     /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
-    /// in one of the losses of [`ops`](crate::ops), `[1]`.
+    /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
+    /// with [`Tensor::to_vec`].
+    ///
+    /// # Panics
+    /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
+    /// second time.
     pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
+        assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;
         let (module, weights) = (network.module(), network.weights());
         let found = workspace.planned(
@@ -90,17 +104,24 @@ impl<M> Learner<M> {
             |loss| loss.values()[0],
         );
         self.loss += found / parts as f32;
+        self.share += 1.0 / parts as f64;
         found
     }
 
     /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
+    ///
+    /// The outcome's loss is the mean over the batches that were learned, however many parts the update
+    /// was to have; 0 where none was.
     pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Outcome {
         let averaging = self
             .average
             .as_mut()
             .map(|Average { weights, decay }| Averaging { average: weights, decay: *decay });
         let (weights, gradients) = (self.network.weights_mut(), &self.gradients);
-        let loss = std::mem::take(&mut self.loss);
+        let (loss, share) = (std::mem::take(&mut self.loss), std::mem::take(&mut self.share));
+        // All parts' shares are 1 but for rounding; dividing by that would change the loss.
+        let whole = share == 0.0 || (share - 1.0).abs() < ROUNDING;
+        let loss = if whole { loss } else { (f64::from(loss) / share) as f32 };
         let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging);
         self.gradients.clear();
         outcome
@@ -145,6 +166,8 @@ impl<M> Learner<M> {
         of: impl Fn(&str) -> crate::error::Result<&'a NamedTensors>,
     ) -> Result<(), Restore> {
         let of = |name| of(name).map_err(Restore::Missing);
+        self.gradients.clear();
+        (self.loss, self.share) = (0.0, 0.0);
         self.network.weights_mut().load(of("model")?).map_err(Restore::Mismatch)?;
         self.optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
         if let Some(Average { weights, .. }) = &mut self.average {

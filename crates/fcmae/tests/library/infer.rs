@@ -121,7 +121,7 @@ fn a_picture_that_cannot_be_used_is_named_in_its_place_and_stops_nothing() {
 }
 
 #[test]
-fn threads_share_a_network() {
+fn eight_threads_share_a_network() {
     fn shared<T: Send + Sync>(shared: T) -> T {
         shared
     }
@@ -131,7 +131,7 @@ fn threads_share_a_network() {
     let expected = alone(&classifier, &files);
     std::thread::scope(|scope| {
         let ask = || logits(&classifier, files.clone());
-        let threads = [(); 3].map(|()| scope.spawn(ask));
+        let threads = [(); 8].map(|()| scope.spawn(ask));
         for thread in threads {
             assert_eq!(thread.join().unwrap(), expected);
         }
@@ -177,6 +177,17 @@ fn embeddings_and_maps_are_those_of_each_picture_alone() {
 
 fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.shape().to_vec()
+}
+
+#[test]
+fn an_image_size_that_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    let mut weights = Weights::open(&file).unwrap();
+    weights.description.image_size = [64, 70];
+    let error = Inference::<Classifier>::open(&weights, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors") && error.contains("64×70"), "{error}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod fcmae_step;
 mod golden;
 mod grn_change;
 mod grn_variants;
+mod guards;
 mod infer;
 mod loss;
 mod masked_dense;

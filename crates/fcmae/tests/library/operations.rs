@@ -13,10 +13,10 @@ use fcmae::config::{
 };
 use fcmae::loss::smoothed;
 use fcmae::mask::Mask;
-use fcmae::model::{Classifier, DropPath, Encoder};
+use fcmae::model::{Classifier, DropPath};
 use fcmae::network::Network;
-use fcmae::ops::{self, Operation};
-use fcmae::parameters::Names;
+use fcmae::ops::{self, Affine, Operation};
+use fcmae::parameters::{Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
@@ -211,23 +211,59 @@ fn a_frozen_parameter_has_no_gradient_and_stays() {
 }
 
 #[test]
-fn a_block_follows_its_weights() {
-    let config = ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]);
+fn layouts_that_are_kept_follow_their_weights() {
     let images = fill::images([1, 32, 64, 3]);
-    let features = |network: &Network<Encoder>| {
-        network.infer(|encoder, pass| encoder.forward_grid(pass, images.clone(), None)).to_vec()
-    };
-    let first = fill::network(|names| Encoder::new(names, &config));
-    let found = features(&first);
-    assert_eq!(found, features(&first), "the layout of the weights is used again");
-    // A copy, whose weights are others from then on.
-    let mut second = first.clone();
-    assert_eq!(features(&second), found);
-    for (_, parameter) in first.layout().parameters() {
-        second.weights_mut().get_mut(parameter).iter_mut().for_each(|value| *value *= 0.75);
+    for block in [BlockKind::V2, BlockKind::V1] {
+        let config = ModelConfig { block, ..ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]) };
+        let logits = |network: &Network<Classifier>| network.logits(&images).to_vec();
+        let first = fill::network(|names| Classifier::new(names, &config, 5));
+        let found = logits(&first);
+        assert_eq!(found, logits(&first), "{block:?}: the layout of the weights is used again");
+        // A copy, whose weights are others from then on.
+        let mut second = first.clone();
+        assert_eq!(logits(&second), found);
+        for (_, parameter) in first.layout().parameters() {
+            second.weights_mut().get_mut(parameter).iter_mut().for_each(|value| *value *= 0.75);
+        }
+        let build = |names: &mut Names| Classifier::new(names, &config, 5);
+        let anew = Network::load(build, &second.to_named()).unwrap();
+        assert_eq!(logits(&second), logits(&anew));
+        assert_ne!(logits(&second), found);
+        assert_eq!(logits(&first), found);
     }
-    let anew = Network::load(|names| Encoder::new(names, &config), &second.to_named()).unwrap();
-    assert_eq!(features(&second), features(&anew));
-    assert_ne!(features(&second), found);
-    assert_eq!(features(&first), found);
+}
+
+/// Each layer's layout is its own where layers share a weight.
+#[test]
+fn a_weight_may_be_read_as_a_layer_and_in_windows_with_a_scale_or_without() {
+    let network = fill::network(|names| {
+        ["weight", "bias", "scale"].map(|name| {
+            if name == "weight" {
+                names.parameter(name, [5, 3, 2, 2])
+            } else {
+                names.parameter(name, [5])
+            }
+        })
+    });
+    let images = fill::images([1, 2, 2, 3]);
+    let layers = |network: &Network<[Parameter; 3]>, which: usize| {
+        let out = network.infer(|&[weight, bias, scale], pass| match which {
+            0 => ops::window_convolution(pass, images.clone(), None, weight, bias),
+            1 => {
+                let affine = Affine { weight, bias, scale: None };
+                ops::linear(pass, images.clone().reshape([1, 12]), affine)
+            }
+            _ => {
+                let affine = Affine { weight, bias, scale: Some(scale) };
+                ops::linear(pass, images.clone().reshape([1, 12]), affine)
+            }
+        });
+        out.to_vec()
+    };
+    let alone: Vec<_> = (0..3).map(|which| layers(&network.clone(), which)).collect();
+    assert!(alone[0] != alone[1] && alone[1] != alone[2]);
+    for _ in 0..2 {
+        let shared: Vec<_> = (0..3).map(|which| layers(&network, which)).collect();
+        assert_eq!(shared, alone);
+    }
 }

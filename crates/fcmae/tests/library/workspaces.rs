@@ -1,7 +1,6 @@
 //! Memory for results: nothing reads what is dead, and threads keep apart.
 
-use std::cell::RefCell;
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex};
 
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{
@@ -245,10 +244,10 @@ fn predictions_with_two_losses_are_not_written_over() {
 #[should_panic(expected = "held beyond its pass")]
 fn a_result_that_is_held_beyond_its_pass_is_told() {
     let network = fill::network(|names| Classifier::new(names, &small(), 3));
-    let held = RefCell::new(None);
+    let held = Mutex::new(None);
     network.infer(|module, pass| {
         let logits = module.forward(pass, images(0), None);
-        held.replace(Some(logits.clone()));
+        held.lock().unwrap().replace(logits.clone());
         logits
     });
 }

@@ -46,21 +46,28 @@ impl Gradients<'_> {
     }
 }
 
-/// How many values [`backward`] needs to work in, for a block of `channels`.
+/// How many values [`backward`] needs to work in, for a block of `channels`; `usize::MAX` for more.
 #[must_use]
 pub fn backward_scratch(setting: &Setting<'_>, channels: usize) -> usize {
     let Room { matrices, vectors, convolved } = Room::new(setting, channels);
     // One more, as the values need not begin where a vector does.
-    (matrices + vectors + convolved + 1) * LANES
+    sum(&[matrices, vectors, convolved, 1]).saturating_mul(LANES)
 }
 
 /// How many values each thread keeps to work in for [`backward`] on `images` images of `sites` sites and
-/// `channels` channels, beside what it is given.
+/// `channels` channels, beside what it is given; `usize::MAX` for more.
 #[must_use]
 pub fn thread_scratch(images: usize, sites: usize, channels: usize) -> usize {
-    let rows = Cut::new(images, sites).group.min(images) * sites;
-    let (strips, hidden) = (strip_cells(rows, channels), rows * hidden_width(channels) / LANES);
-    (2 * strips + 3 * hidden + (rows * channels).div_ceil(LANES)) * LANES
+    let rows = Cut::new(images, sites).group.min(images).saturating_mul(sites);
+    let (strips, width) = (strip_cells(rows, channels), hidden_width(channels));
+    let hidden = rows.saturating_mul(width) / LANES;
+    let scaled = rows.saturating_mul(channels).div_ceil(LANES);
+    sum(&[strips, strips, hidden, hidden, hidden, scaled]).saturating_mul(LANES)
+}
+
+/// The sum of `counts`; `usize::MAX` for more.
+fn sum(counts: &[usize]) -> usize {
+    counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
 }
 
 /// The gradients of the block, from the gradient `grad` with respect to its output. `scratch` has
@@ -83,27 +90,16 @@ pub fn backward(
     check_length(operation, "grad", grad.len(), x.len())?;
     kept.check(operation, x.len(), channels, setting.images)?;
     gradients.check(operation, x.len(), channels)?;
-
-    let width = hidden_width(channels);
-    let cut = Cut::new(setting.images, setting.sites.sites_per_image());
-    let parts = setting.images.div_ceil(cut.part);
-    let prepared = Prepared {
-        parts,
-        channels,
-        width,
-        filter: Filter::turned(weights.depthwise, channels),
-        contract: Panels::new(weights.contract, 4 * channels, width / LANES),
-        expand: Panels::new(weights.expand, channels, channels.div_ceil(LANES)),
-        grn_gamma: padded(weights.grn_gamma, width),
-        grn_beta: padded(weights.grn_beta, width),
-    };
-    let sites = setting.sites.sites_per_image();
-    let level = simd::level();
-    let (image, hidden) = (sites * channels, sites * width);
-    let matrix = Sums::matrix(channels, width);
-    let vectors = Sums::vectors(channels, width);
-    let room = Room::new(setting, channels);
     check_length(operation, "scratch", scratch.len(), backward_scratch(setting, channels))?;
+
+    let sites = setting.sites.sites_per_image();
+    let cut = Cut::new(setting.images, sites);
+    let parts = setting.images.div_ceil(cut.part);
+    let prepared = Prepared::new(weights, channels, parts);
+    let width = prepared.width;
+    let (image, hidden) = (sites * channels, sites * width);
+    let (matrix, vectors) = (Sums::matrix(channels, width), Sums::vectors(channels, width));
+    let room = Room::new(setting, channels);
     let (matrices, cells) = cells_in(scratch).split_at_mut(room.matrices);
     let (rest, convolved_grad) = cells.split_at_mut(room.vectors);
     let rest = &mut values_mut(rest)[..parts * vectors];
@@ -136,19 +132,10 @@ pub fn backward(
                     expanded: &kept.expanded[first * hidden..last * hidden],
                     squares: &kept.squares[first * width..last * width],
                     grad: &grad[first * image..last * image],
-                    level,
+                    level: simd::level(),
                 };
                 group.run(convolved_grad, &mut sums);
-                let convolution = Convolution {
-                    filter: &prepared.filter,
-                    sites: setting.sites,
-                    first,
-                    channels,
-                    add: Some(group.grad),
-                    level,
-                    beside: parts,
-                };
-                convolution.run(convolved_grad, x_grad);
+                group.convolve(convolved_grad, x_grad);
             }
         });
 
@@ -165,16 +152,7 @@ pub fn backward(
     add_parts(values(others), values_mut(matrices_sum));
     let (rest_sum, others) = rest.split_at_mut(vectors);
     add_parts(others, rest_sum);
-    let sums = Sums::new(channels, width, matrices_sum, rest_sum);
-    from_panels(values(sums.contract), channels, gradients.weights.contract);
-    transposed_from_panels(values(sums.expand), channels, gradients.weights.expand);
-    gradients.weights.expand_bias.copy_from_slice(&sums.expand_bias[..4 * channels]);
-    gradients.weights.grn_gamma.copy_from_slice(&sums.grn_gamma[..4 * channels]);
-    gradients.weights.grn_beta.copy_from_slice(&sums.grn_beta[..4 * channels]);
-    let (contract_bias, norm) = sums.sites.split_at(channels);
-    gradients.weights.contract_bias.copy_from_slice(contract_bias);
-    gradients.weights.norm_gamma.copy_from_slice(&norm[..channels]);
-    gradients.weights.norm_beta.copy_from_slice(&norm[channels..]);
+    Sums::new(channels, width, matrices_sum, rest_sum).write(channels, gradients.weights);
     Ok(())
 }
 
@@ -197,6 +175,22 @@ struct Prepared {
     grn_beta: Vec<f32>,
 }
 
+impl Prepared {
+    fn new(weights: &Weights<'_>, channels: usize, parts: usize) -> Self {
+        let width = hidden_width(channels);
+        Self {
+            parts,
+            channels,
+            width,
+            filter: Filter::turned(weights.depthwise, channels),
+            contract: Panels::new(weights.contract, 4 * channels, width / LANES),
+            expand: Panels::new(weights.expand, channels, channels.div_ceil(LANES)),
+            grn_gamma: padded(weights.grn_gamma, width),
+            grn_beta: padded(weights.grn_beta, width),
+        }
+    }
+}
+
 /// Cells that the backward pass works in.
 struct Room {
     /// Gradients of the matrices, summed over each part.
@@ -212,9 +206,13 @@ impl Room {
         let (sites, width) = (setting.sites.sites_per_image(), hidden_width(channels));
         let parts = setting.images.div_ceil(Cut::new(setting.images, sites).part);
         Self {
-            matrices: parts * Sums::matrix(channels, width),
-            vectors: (parts * Sums::vectors(channels, width)).div_ceil(LANES),
-            convolved: (setting.images * sites * channels).div_ceil(LANES),
+            matrices: Sums::matrix(channels, width).saturating_mul(parts),
+            vectors: Sums::vectors(channels, width).saturating_mul(parts).div_ceil(LANES),
+            convolved: setting
+                .images
+                .saturating_mul(sites)
+                .saturating_mul(channels)
+                .div_ceil(LANES),
         }
     }
 }
@@ -237,11 +235,11 @@ struct Sums<'a> {
 
 impl<'a> Sums<'a> {
     fn matrix(channels: usize, width: usize) -> usize {
-        2 * channels * width / LANES
+        channels.saturating_mul(2).saturating_mul(width) / LANES
     }
 
     fn vectors(channels: usize, width: usize) -> usize {
-        3 * width + 3 * channels
+        width.saturating_add(channels).saturating_mul(3)
     }
 
     fn new(channels: usize, width: usize, matrices: &'a mut [Cell], rest: &'a mut [f32]) -> Self {
@@ -250,6 +248,19 @@ impl<'a> Sums<'a> {
         let (grn_gamma, rest) = rest.split_at_mut(width);
         let (grn_beta, sites) = rest.split_at_mut(width);
         Self { contract, expand, expand_bias, grn_gamma, grn_beta, sites }
+    }
+
+    /// Copies the sums to the gradients in the order of the weights, but for the convolution's.
+    fn write(&self, channels: usize, to: PerWeight<&mut [f32]>) {
+        from_panels(values(self.contract), channels, to.contract);
+        transposed_from_panels(values(self.expand), channels, to.expand);
+        to.expand_bias.copy_from_slice(&self.expand_bias[..4 * channels]);
+        to.grn_gamma.copy_from_slice(&self.grn_gamma[..4 * channels]);
+        to.grn_beta.copy_from_slice(&self.grn_beta[..4 * channels]);
+        let (contract_bias, norm) = self.sites.split_at(channels);
+        to.contract_bias.copy_from_slice(contract_bias);
+        to.norm_gamma.copy_from_slice(&norm[..channels]);
+        to.norm_beta.copy_from_slice(&norm[channels..]);
     }
 }
 
@@ -295,6 +306,20 @@ struct Features<'a> {
     slope: &'a mut [Cell],
 }
 
+/// A tile's rows of C values.
+struct TileRows<'a> {
+    /// The convolution's result.
+    convolved: &'a [f32],
+    /// The gradient, times the image's scale.
+    grad: &'a [f32],
+    /// Where the result of layer norm goes, by strips.
+    normal: &'a mut [Cell],
+    /// Where the gradient with respect to `convolved` goes.
+    out: &'a mut [f32],
+    /// `[3, C]`, as in [`Sums::sites`].
+    sums: &'a mut [f32],
+}
+
 impl Group<'_> {
     /// Adds the gradients of the weights to `sums` and writes the gradient with respect to the
     /// convolution's result.
@@ -317,6 +342,15 @@ impl Group<'_> {
             self.expand(&tiles, scaled, &mut features, &along, convolved_grad, sums);
             self.weights(&tiles, &features, sums);
         });
+    }
+
+    /// Back through the convolution, and along the shortcut.
+    fn convolve(&self, convolved_grad: &[f32], x_grad: &mut [f32]) {
+        let Prepared { parts, channels, ref filter, .. } = *self.prepared;
+        let Self { setting, first, grad, level, .. } = *self;
+        let (sites, add) = (setting.sites, Some(grad));
+        Convolution { filter, sites, first, channels, add, level, beside: parts }
+            .run(convolved_grad, x_grad);
     }
 
     /// The gradient times the scale of each image.
@@ -417,7 +451,6 @@ impl Group<'_> {
         sums: &mut Sums<'_>,
     ) {
         let Prepared { channels, width, .. } = *self.prepared;
-        let level = self.level;
         let mut site_sums = vec![0.0; tiles.len() * 3 * channels];
         let mut tasks = Vec::with_capacity(tiles.len());
         let mut strips = &mut *features.normal;
@@ -428,79 +461,91 @@ impl Group<'_> {
             let (tile_slope, rest) = slope.split_at(cells);
             slope = rest;
             let panels = (take(&mut hidden_grad, cells), take(&mut hidden, cells), tile_slope);
-            let strips = take(&mut strips, strip_cells(tile.len(), channels));
-            tasks.push((tile, panels, strips, take(&mut out, tile.len() * channels), site_sums));
-        }
-        tasks.into_par_iter().for_each(|(tile, panels, strips, out, site_sums)| {
-            let (hidden_grad, hidden, slope) = panels;
-            let (count, images) = (tile.len(), tile.images.len());
-            let image = tile.images.start * width..tile.images.end * width;
-            let response = &along.response[image.clone()];
-            let along = &along.along[image];
-            let chunk = panels_per_task(width / PANEL, tiles.len());
-            hidden_grad
-                .par_chunks_mut(chunk * 2 * count)
-                .zip(hidden.par_chunks_mut(chunk * 2 * count))
-                .zip(slope.par_chunks(chunk * 2 * count))
-                .enumerate()
-                .for_each(|(index, ((grad, hidden), slope))| {
-                    let (beta, first) = (&self.prepared.grn_beta, index * chunk * PANEL);
-                    let each = count / images;
-                    dispatch(
-                        level,
-                        Unrespond {
-                            each,
-                            images,
-                            slope,
-                            response,
-                            along,
-                            beta,
-                            first,
-                            grad,
-                            hidden,
-                        },
-                    );
-                });
             let range = tile.rows.start * channels..tile.rows.end * channels;
-            let x = &self.convolved[range.clone()];
-            let grad = &grad[range];
-            let left = Left::panels(values(hidden_grad), count);
-            let expand = &self.prepared.expand;
-            let product = count * expand.vectors();
-            let rows = x.len().div_ceil(LANES);
-            with_scratch(product + 2 * rows, |cells| {
-                let (product, cells) = cells.split_at_mut(product);
-                let (rows, normal) = cells.split_at_mut(rows);
-                let rows = &mut values_mut(rows)[..x.len()];
-                let normal = &mut values_mut(normal)[..x.len()];
-                multiply_all(level, left, tile, expand, tiles.len(), product);
-                dispatch(level, Gather { panels: product, channels, out: rows });
-                let (bias, norm) = site_sums.split_at_mut(channels);
-                let (dgamma, dbeta) = norm.split_at_mut(channels);
-                let task = layer_norm::Backward {
-                    x,
-                    gamma: self.weights.norm_gamma,
-                    grad: rows,
-                    eps: self.setting.norm_eps,
-                    dx: out,
-                    dgamma,
-                    dbeta,
-                    again: Some((self.weights.norm_beta, &mut *normal)),
-                };
-                dispatch(level, task);
-                dispatch(level, Strip { values: normal, columns: channels, out: strips });
-                for row in grad.chunks_exact(channels) {
-                    for (sum, value) in bias.iter_mut().zip(row) {
-                        *sum += value;
-                    }
-                }
-            });
+            let rows = TileRows {
+                convolved: &self.convolved[range.clone()],
+                grad: &grad[range],
+                normal: take(&mut strips, strip_cells(tile.len(), channels)),
+                out: take(&mut out, tile.len() * channels),
+                sums: site_sums,
+            };
+            tasks.push((tile, panels, rows));
+        }
+        tasks.into_par_iter().for_each(|(tile, (hidden_grad, hidden, slope), rows)| {
+            self.unrespond(tile, tiles.len(), along, &mut *hidden_grad, hidden, slope);
+            self.unnormalize(tile, tiles.len(), hidden_grad, rows);
         });
         for part in site_sums.chunks_exact(3 * channels) {
             for (sum, value) in sums.sites.iter_mut().zip(part) {
                 *sum += value;
             }
         }
+    }
+
+    /// Back through GRN and GELU of one of `tiles` tiles.
+    fn unrespond(
+        &self,
+        tile: &Tile,
+        tiles: usize,
+        along: &Along,
+        hidden_grad: &mut [Cell],
+        hidden: &mut [Cell],
+        slope: &[Cell],
+    ) {
+        let Prepared { width, grn_beta: ref beta, .. } = *self.prepared;
+        let (count, images) = (tile.len(), tile.images.len());
+        let image = tile.images.start * width..tile.images.end * width;
+        let response = &along.response[image.clone()];
+        let along = &along.along[image];
+        let chunk = panels_per_task(width / PANEL, tiles);
+        hidden_grad
+            .par_chunks_mut(chunk * 2 * count)
+            .zip(hidden.par_chunks_mut(chunk * 2 * count))
+            .zip(slope.par_chunks(chunk * 2 * count))
+            .enumerate()
+            .for_each(|(index, ((grad, hidden), slope))| {
+                let (each, first) = (count / images, index * chunk * PANEL);
+                let task =
+                    Unrespond { each, images, slope, response, along, beta, first, grad, hidden };
+                dispatch(self.level, task);
+            });
+    }
+
+    /// Back through the first linear layer and layer norm of one of `tiles` tiles.
+    fn unnormalize(&self, tile: &Tile, tiles: usize, hidden_grad: &[Cell], to: TileRows<'_>) {
+        let Prepared { channels, ref expand, .. } = *self.prepared;
+        let level = self.level;
+        let TileRows { convolved: x, grad, normal: strips, out, sums } = to;
+        let left = Left::panels(values(hidden_grad), tile.len());
+        let product = tile.len() * expand.vectors();
+        let rows = x.len().div_ceil(LANES);
+        with_scratch(product + 2 * rows, |cells| {
+            let (product, cells) = cells.split_at_mut(product);
+            let (rows, normal) = cells.split_at_mut(rows);
+            let rows = &mut values_mut(rows)[..x.len()];
+            let normal = &mut values_mut(normal)[..x.len()];
+            multiply_all(level, left, tile, expand, tiles, product);
+            dispatch(level, Gather { panels: product, channels, out: rows });
+            let (bias, norm) = sums.split_at_mut(channels);
+            let (dgamma, dbeta) = norm.split_at_mut(channels);
+            let task = layer_norm::Backward {
+                x,
+                gamma: self.weights.norm_gamma,
+                grad: rows,
+                eps: self.setting.norm_eps,
+                dx: out,
+                dgamma,
+                dbeta,
+                again: Some((self.weights.norm_beta, &mut *normal)),
+            };
+            dispatch(level, task);
+            dispatch(level, Strip { values: normal, columns: channels, out: strips });
+            for row in grad.chunks_exact(channels) {
+                for (sum, value) in bias.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        });
     }
 
     /// The gradients of the linear layers' weights, and of the first one's bias.

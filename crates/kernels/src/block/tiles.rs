@@ -71,7 +71,7 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn new(images: usize, sites: usize) -> Self {
-        let group = GROUP_ROWS.div_ceil(sites).min(images).max(1);
+        let group = GROUP_ROWS.div_ceil(sites.max(1)).min(images).max(1);
         let part = images.div_ceil(group).div_ceil(PARTS) * group;
         Self { group, part }
     }

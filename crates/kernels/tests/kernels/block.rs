@@ -260,3 +260,23 @@ fn wrong_lengths_are_refused() {
     let error = block::forward(&case.x, &prepared, &setting, &mut out).unwrap_err();
     assert!(error.to_string().contains("scale"), "{error}");
 }
+
+/// Estimates of sizes that no memory has are as large, not small by overflow.
+#[test]
+fn estimates_of_too_large_sizes_stay_large() {
+    for [images, sites, channels] in [
+        [usize::MAX, usize::MAX, usize::MAX],
+        [2, usize::MAX, 8],
+        [2, 1 << 32, 1 << 32],
+        [2, 16, usize::MAX / 4 + 2],
+    ] {
+        let scratch = block::thread_scratch(images, sites, channels);
+        assert!(scratch > 1 << 60, "{images}, {sites}, {channels}: {scratch}");
+    }
+    assert!(block::thread_scratch(2, 0, 8) < 1 << 20, "no sites are no division by zero");
+    assert_eq!(block::hidden_width(usize::MAX / 4 + 2), usize::MAX);
+    let sites = Sites::Grid { height: 1 << 32, width: 1 << 32 };
+    assert_eq!(sites.sites_per_image(), usize::MAX);
+    let setting = Setting { sites: &sites, images: 2, scale: None, norm_eps: 1e-6, grn_eps: 1e-6 };
+    assert_eq!(block::backward_scratch(&setting, 8), usize::MAX);
+}

@@ -41,6 +41,23 @@ fn forward_equals_the_reference() {
 }
 
 #[test]
+fn a_layout_made_before_gives_the_same_bits() {
+    let rng = &mut generator(34);
+    for (rows, inputs, outputs) in SHAPES {
+        let x = random(rng, rows * inputs, 1.0);
+        let (weight, bias) = (random(rng, inputs * outputs, 1.0), random(rng, outputs, 1.0));
+        let (mut expected, mut found) = (vec![0.0; rows * outputs], vec![0.0; rows * outputs]);
+        linear::forward(&x, &weight, Some(&bias), inputs, &mut expected).unwrap();
+        let layout = linear::Prepared::new(&weight, inputs).unwrap().kept();
+        for _ in 0..2 {
+            found.fill(f32::NAN);
+            linear::forward_prepared(&x, &layout, Some(&bias), &mut found).unwrap();
+            assert_eq!(found, expected, "[{rows}, {inputs}] to {outputs}");
+        }
+    }
+}
+
+#[test]
 fn backward_equals_the_reference() {
     let rng = &mut generator(32);
     for (rows, inputs, outputs) in SHAPES {
@@ -100,6 +117,14 @@ fn refuses_wrong_lengths() {
     assert!(linear::forward(&[0.0; 6], &[0.0; 6], None, 0, &mut out).is_err());
     assert!(linear::forward(&[0.0; 6], &[0.0; 6], Some(&[0.0; 3]), 3, &mut out).is_err());
     assert!(linear::forward(&[0.0; 9], &[0.0; 6], None, 3, &mut out).is_err());
+    assert!(linear::Prepared::new(&[0.0; 6], 4).is_err());
+    assert!(linear::Prepared::new(&[0.0; 6], 0).is_err());
+    assert!(linear::Prepared::new(&[], 3).is_err());
+    let layout = linear::Prepared::new(&[0.0; 6], 3).unwrap();
+    assert!(linear::forward_prepared(&[0.0; 6], &layout, None, &mut out).is_ok());
+    assert!(linear::forward_prepared(&[0.0; 5], &layout, None, &mut out).is_err());
+    assert!(linear::forward_prepared(&[0.0; 9], &layout, None, &mut out).is_err());
+    assert!(linear::forward_prepared(&[0.0; 6], &layout, Some(&[0.0; 3]), &mut out).is_err());
     assert!(linear::backward_input(&[0.0; 4], &[0.0; 6], 3, &mut out).is_err());
     assert!(linear::backward_weight(&[0.0; 5], &[0.0; 4], 2, &mut out, None).is_err());
 }

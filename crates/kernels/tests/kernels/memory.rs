@@ -21,7 +21,9 @@ fn pieces_lie_side_by_side_and_start_as_zeros() {
     for (value, piece) in [1.0, 2.0, 3.0].iter().zip(&mut pieces) {
         piece.fill(*value);
     }
+    assert_eq!(memory.live_pieces(), 3);
     drop(pieces);
+    assert_eq!(memory.live_pieces(), 0);
     let all = memory.take(0, 100).unwrap();
     let expected = [vec![1.0; 40], vec![2.0; 1], vec![3.0; 59]].concat();
     assert_eq!(*all, expected, "what was written stays, each piece in its place");

@@ -1,5 +1,6 @@
 use fcmae_kernels::{
-    Sites, adamw, cross_entropy, depthwise, gelu, grn, layer_norm, linear, pool, residual, rows,
+    Sites, adamw, by_a_worker, cross_entropy, depthwise, gelu, grn, layer_norm, linear, pool,
+    residual, rows,
 };
 
 use crate::compare::*;
@@ -164,4 +165,14 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         assert!(one == two, "one and two threads differ on {:?}", case.sites);
         assert!(one == three, "one and three threads differ on {:?}", case.sites);
     }
+}
+
+#[test]
+fn a_worker_of_the_present_pool_does_the_work() {
+    let here = || rayon::current_thread_index();
+    assert!(here().is_none() && by_a_worker(here).is_some());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let thread = || std::thread::current().id();
+    let [outside, within] = pool.install(|| [thread(), by_a_worker(thread)]);
+    assert_eq!(outside, within);
 }

@@ -62,6 +62,7 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    #[expect(clippy::too_many_lines, reason = "one arm an opcode")]
     fn run(&mut self) -> Result<(), Flaw> {
         loop {
             let at = self.at;

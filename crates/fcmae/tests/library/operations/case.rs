@@ -22,7 +22,7 @@ pub(super) fn grn([gamma, beta]: [Parameter; 2], config: GrnConfig) -> Grn {
     Grn { gamma, beta, config, eps: EPS as f32 }
 }
 
-type Apply = dyn Fn(&mut Pass<'_>, Vec<Tensor>, &[Parameter]) -> Tensor;
+type Apply = dyn Fn(&mut Pass<'_>, Vec<Tensor>, &[Parameter]) -> Tensor + Sync;
 type Formula = dyn Fn(&[Var]) -> Var;
 
 /// An operation on some operands, and its formula.
@@ -55,7 +55,7 @@ impl Case {
     pub(super) fn new<const T: usize, const P: usize>(
         about: impl Into<String>,
         (tensors, parameters): ([Operand; T], [Operand; P]),
-        apply: impl Fn(&mut Pass<'_>, [Tensor; T], [Parameter; P]) -> Tensor + 'static,
+        apply: impl Fn(&mut Pass<'_>, [Tensor; T], [Parameter; P]) -> Tensor + Sync + 'static,
         formula: impl Fn([&Var; T], [&Var; P]) -> Var + 'static,
     ) -> Self {
         Self {
@@ -102,8 +102,8 @@ impl Case {
 
     /// On tensors that are nobody's parameters, without gradients.
     fn infer(&self, network: &Network<Vec<Parameter>>, tensors: &[Tensor]) -> Vec<f32> {
-        let result = network
-            .infer(|places, pass| (self.apply)(pass, tensors.to_vec(), &places[self.tensors..]));
+        let (apply, first) = (&self.apply, self.tensors);
+        let result = network.infer(|places, pass| apply(pass, tensors.to_vec(), &places[first..]));
         result.to_vec()
     }
 
