@@ -1,5 +1,5 @@
-//! Pictures through a network without gradients: the way that prediction, evaluation, embedding,
-//! reconstruction and figures take.
+//! Pictures through a network without gradients: prediction, evaluation, embedding, reconstruction and
+//! figures are all computed here.
 //!
 //! - [`Preparation`]: how pictures become the input of the network that a [`Description`] is of;
 //! - [`Pictures`]: pictures prepared so, in batches, decoded ahead by other threads;
@@ -27,7 +27,7 @@ use crate::picture;
 use crate::tensor::Tensor;
 use crate::weights::{Description, Weights};
 
-/// The most pictures that go through a network at a time where nobody asks for another number. More are
+/// The most pictures that go through a network at a time unless another number is asked for. More are
 /// no faster.
 const MOST_AT_ONCE: usize = 16;
 /// Memory for the results of a batch that is chosen here. A picture that takes more goes alone.
@@ -85,7 +85,7 @@ impl<M> Inference<M> {
     where
         M: FromWeights,
     {
-        // Whoever chose the device may have done so without looking whether it is there.
+        // A `Device` can be named without being there.
         let device = Device::choose(&device.to_string())?;
         let network = M::from_weights(weights)?;
         let Description { model, image_size: [height, width], .. } = &weights.description;
@@ -96,7 +96,7 @@ impl<M> Inference<M> {
         Ok(Self { device, ..Self::new(network, weights.description.clone()) })
     }
 
-    /// Of a network, which lies on the CPU.
+    /// Of a network in memory, computed on the CPU.
     pub fn new(network: Network<M>, description: Description) -> Self {
         let preparation = Preparation::new(&description);
         Self { network, description, preparation, device: Device::Cpu }
@@ -123,13 +123,13 @@ impl<M> Inference<M> {
     }
 
     /// What `forward` makes of pictures: exactly one result for each of `inputs`, in their order, as they
-    /// come. A picture that cannot be used has an error for a result, which names it, and stops nothing.
+    /// come. The result of a picture that cannot be used is an error that names it; the others go on.
     ///
     /// `forward` is given the network and images `[N, H, W, channels]` and returns N results. N is chosen
     /// so that a batch takes little memory, 16 at most; a few batches are decoded ahead.
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn answers<T>(
         &self,
         inputs: impl Into<Inputs>,
@@ -163,7 +163,7 @@ impl Inference<Classifier> {
     /// A logit a class for each picture. See [`answers`](Self::answers).
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn logits(
         &self,
         inputs: impl Into<Inputs>,
@@ -174,7 +174,7 @@ impl Inference<Classifier> {
     /// The probability of every class for each picture: the softmax of its logits.
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn probabilities(
         &self,
         inputs: impl Into<Inputs>,
@@ -193,7 +193,7 @@ impl Inference<Backbone> {
     /// One vector for each picture: see [`Backbone::forward`].
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn embeddings(
         &self,
         inputs: impl Into<Inputs>,
@@ -204,7 +204,7 @@ impl Inference<Backbone> {
     /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn maps(
         &self,
         inputs: impl Into<Inputs>,
@@ -235,7 +235,7 @@ struct Answers<'a, M, T, F> {
     pictures: Pictures,
     network: &'a Network<M>,
     forward: F,
-    /// Inputs, and how many of them are done with.
+    /// All inputs, and how many of them have been answered.
     total: usize,
     given: usize,
     ready: std::vec::IntoIter<Result<T>>,
@@ -303,7 +303,7 @@ impl Preparation {
             normalization: description.normalization(),
             options: LoaderOptions {
                 depth: description.depth,
-                // Each bad one is told of.
+                // Each bad one is reported by its own error.
                 max_bad_fraction: 1.0,
                 workers: 0,
                 ..LoaderOptions::eval(1)
@@ -314,7 +314,7 @@ impl Preparation {
     /// Pictures as the network's input, `batch` at a time, in their order.
     ///
     /// # Errors
-    /// A batch of none; settings of the description that cannot be.
+    /// A `batch` of 0; a description whose settings of transform or normalization are not valid.
     pub fn pictures(&self, inputs: impl Into<Inputs>, batch: usize) -> Result<Pictures> {
         let inputs = Arc::new(inputs.into());
         // A single picture is not worth a thread.

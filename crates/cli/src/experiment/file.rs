@@ -193,7 +193,7 @@ impl Experiment {
     /// Reads and checks an experiment.
     ///
     /// # Errors
-    /// A file that cannot be read, is no experiment, or contradicts itself, with the mend.
+    /// A file that cannot be read, is no experiment, or contradicts itself, with the remedy.
     pub(super) fn read(file: &Path) -> Result<Self> {
         let mut experiment: Self = parse(file, &text(file)?)?;
         experiment.path = file.to_owned();

@@ -221,7 +221,7 @@ fn parameters_of_other_networks_are_refused() {
     assert_eq!(Some(own), Layout::of(build).1.get("w"));
 }
 
-/// It is whoever gives it that is told, not the engine that is blamed.
+/// The error names the batch that was given, not a defect of the engine.
 #[test]
 fn a_batch_of_no_images_is_refused_by_its_name() {
     let model = ModelConfig { stem_stride: 1, ..ModelConfig::custom([1; 4], [8; 4]) };
