@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
-use crate::picture::{Picture, PixelFormat};
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::source::ImageFolder;
 
 /// One picture to be looked at.
@@ -53,7 +53,10 @@ impl Input {
                 Err(DecodeError::Channels { found, wanted })
             }
             Self::Picture { picture, .. } if picture.depth() != format.depth => {
-                let text = "8-bit and deep pictures do not stand for each other; make it the other";
+                let text = match format.depth {
+                    Depth::Eight => "a deep picture, where the network takes 8-bit ones",
+                    Depth::Deep => "an 8-bit picture, where the network takes deep ones",
+                };
                 Err(DecodeError::Unsupported(text.to_owned()))
             }
             Self::Picture { picture, .. } => Ok(Arc::clone(picture)),

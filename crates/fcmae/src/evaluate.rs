@@ -142,7 +142,7 @@ impl Evaluator {
 }
 
 /// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
-/// the surest mistakes' pictures from `set`.
+/// the most confident mistakes' pictures from `set`.
 ///
 /// # Errors
 /// A `run` that is no run's folder, or cannot be written to.
@@ -170,8 +170,12 @@ impl EvaluationSet {
     /// it describes takes them.
     ///
     /// # Errors
-    /// Pictures that do not fit the network.
+    /// Pictures that do not fit the network, or none with a label.
     pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
+        if folder.samples.iter().all(|sample| sample.label.is_none()) {
+            let text = "no picture has a label to compare with; open the folder with its classes";
+            return Err(Error::Unusable(text.to_owned()));
+        }
         Ok(Self {
             pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
             folder,

@@ -128,6 +128,9 @@ impl<M> Inference<M> {
     /// `forward` is given the network and images `[N, H, W, channels]` and returns N results. N is chosen
     /// so that a batch takes little memory, 16 at most; a few batches are decoded ahead.
     ///
+    /// # Panics
+    /// While the iterator is read, where `forward` returns another number of results.
+    ///
     /// # Errors
     /// A description whose settings of transform or normalization are not valid.
     pub fn answers<T>(
@@ -250,6 +253,11 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Answers<'_, M, T, F> {
         } else {
             (self.forward)(self.network, &batch.images)
         };
+        let (count, results) = (batch.indices.len(), found.len());
+        assert_eq!(
+            results, count,
+            "{results} results of {count} pictures; there must be one of each"
+        );
         let good = batch.indices.into_iter().zip(found.into_iter().map(Ok));
         let mut all: Vec<_> =
             good.chain(batch.failed.into_iter().map(|(index, why)| (index, Err(why)))).collect();

@@ -7,6 +7,7 @@ use fcmae::config::{DataConfig, ModelConfig};
 use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
 use fcmae::device::Device;
 use fcmae::embed::Backbone;
+use fcmae::evaluate::EvaluationSet;
 use fcmae::infer::Inference;
 use fcmae::model::Classifier;
 use fcmae::network::Network;
@@ -136,6 +137,25 @@ fn eight_threads_share_a_network() {
             assert_eq!(thread.join().unwrap(), expected);
         }
     });
+}
+
+#[test]
+#[should_panic(expected = "15 results of 16 pictures")]
+fn a_forward_pass_that_leaves_a_picture_out_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = classifier();
+    let answers =
+        classifier.answers(files(folder.path()), |_, images| vec![(); images.dims::<4>()[0] - 1]);
+    answers.unwrap().for_each(drop);
+}
+
+#[test]
+fn pictures_without_labels_cannot_be_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(folder.path(), 1);
+    let set = ImageFolder::open(folder.path(), Labels::Ignored).unwrap();
+    let error = EvaluationSet::new(Arc::new(set), &description(), 4).err().unwrap().to_string();
+    assert!(error.contains("no picture has a label"), "{error}");
 }
 
 #[test]
