@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fcmae_data::Skipped;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
 use image::RgbImage;
@@ -68,6 +69,13 @@ pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     match path.exists() {
         true => Ok(()),
         false => Err(Usage(format!("{}: no such {what}; check the path", printable(path))).into()),
+    }
+}
+
+/// Notes the files that were left out, and why.
+pub(crate) fn note_skipped(skipped: &[Skipped]) {
+    for Skipped { path, reason } in skipped {
+        note(&format!("skipped {}: {reason}", printable(path)));
     }
 }
 

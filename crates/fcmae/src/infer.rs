@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use fcmae_data::source::printable;
 use fcmae_data::{
     DataError, ImageFolder, Input, Inputs, Limits, Loader, LoaderOptions, Normalization, Samples,
     Skipped, Transform,
@@ -138,17 +139,41 @@ impl<M> Inference<M> {
         inputs: impl Into<Inputs>,
         forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
     ) -> Result<impl Iterator<Item = Result<T>>> {
-        let inputs = inputs.into();
+        self.answers_of(Arc::new(inputs.into()), forward)
+    }
+
+    fn answers_of<T>(
+        &self,
+        inputs: Arc<Inputs>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+    ) -> Result<impl Iterator<Item = Result<T>>> {
         let batch = if inputs.count() > 1 { self.batch() } else { 1 };
         Ok(Answers {
             total: inputs.count(),
-            pictures: self.preparation.pictures(inputs, batch)?,
+            pictures: self.preparation.load(inputs, batch)?,
             network: &self.network,
             forward,
             given: 0,
             ready: Vec::new().into_iter(),
             broken: None,
         })
+    }
+
+    /// As [`answers`](Self::answers), where values that are no numbers are an error of their picture.
+    fn numbers<T: Numbers>(
+        &self,
+        inputs: impl Into<Inputs>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+    ) -> Result<impl Iterator<Item = Result<T>>> {
+        let inputs = Arc::new(inputs.into());
+        let answers = self.answers_of(Arc::clone(&inputs), forward)?;
+        Ok(answers.enumerate().map(move |(index, answer)| {
+            let answer = answer?;
+            if answer.are_numbers() {
+                return Ok(answer);
+            }
+            Err(Error::NoNumbers { picture: printable(&inputs.name(index)) })
+        }))
     }
 
     /// Pictures at a time.
@@ -171,7 +196,7 @@ impl Inference<Classifier> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| rows(&network.logits(images)))
+        self.numbers(inputs, |network, images| rows(&network.logits(images)))
     }
 
     /// The probability of every class for each picture: the softmax of its logits.
@@ -182,7 +207,7 @@ impl Inference<Classifier> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| {
+        self.numbers(inputs, |network, images| {
             let logits = network.logits(images);
             let [_, classes] = logits.dims();
             let likelihoods = log_softmax(&logits);
@@ -201,7 +226,7 @@ impl Inference<Backbone> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| rows(&network.embed(images)))
+        self.numbers(inputs, |network, images| rows(&network.embed(images)))
     }
 
     /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
@@ -212,11 +237,29 @@ impl Inference<Backbone> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<[Tensor; 4]>>> {
-        self.answers(inputs, |network, images| {
+        self.numbers(inputs, |network, images| {
             let maps = network.maps(images);
             let [count, ..] = images.dims::<4>();
             (0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect()
         })
+    }
+}
+
+/// What a network says of a picture.
+trait Numbers {
+    /// Whether all values are finite.
+    fn are_numbers(&self) -> bool;
+}
+
+impl Numbers for Vec<f32> {
+    fn are_numbers(&self) -> bool {
+        self.iter().all(|value| value.is_finite())
+    }
+}
+
+impl Numbers for [Tensor; 4] {
+    fn are_numbers(&self) -> bool {
+        self.iter().all(|map| map.values().iter().all(|value| value.is_finite()))
     }
 }
 
@@ -280,7 +323,12 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Iterator for Answers<'_, M,
                 return Some(result);
             }
             match self.pictures.next() {
-                Some(Ok(batch)) => self.ready = self.batch(batch).into_iter(),
+                Some(Ok(batch)) => {
+                    // Where `forward` panics and somebody goes on, nobody has an answer that is another's.
+                    self.broken = Some("what computes the pictures has panicked".to_owned());
+                    self.ready = self.batch(batch).into_iter();
+                    self.broken = None;
+                }
                 Some(Err(error)) => self.broken = Some(error.to_string()),
                 None => return None,
             }
@@ -324,7 +372,10 @@ impl Preparation {
     /// # Errors
     /// A `batch` of 0; a description whose settings of transform or normalization are not valid.
     pub fn pictures(&self, inputs: impl Into<Inputs>, batch: usize) -> Result<Pictures> {
-        let inputs = Arc::new(inputs.into());
+        self.load(Arc::new(inputs.into()), batch)
+    }
+
+    fn load(&self, inputs: Arc<Inputs>, batch: usize) -> Result<Pictures> {
         // A single picture is not worth a thread.
         let workers = match inputs.count() {
             0 | 1 => 0,

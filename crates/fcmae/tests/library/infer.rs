@@ -1,9 +1,12 @@
 //! The one way to infer: an answer belongs to its picture alone, however it is asked for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fcmae::Error;
 use fcmae::config::{DataConfig, ModelConfig};
+use fcmae::data::source::printable;
 use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
 use fcmae::device::Device;
 use fcmae::embed::Backbone;
@@ -147,6 +150,40 @@ fn a_forward_pass_that_leaves_a_picture_out_is_told() {
     let answers =
         classifier.answers(files(folder.path()), |_, images| vec![(); images.dims::<4>()[0] - 1]);
     answers.unwrap().for_each(drop);
+}
+
+#[test]
+fn after_a_panic_no_answer_is_another_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, files) = (classifier(), files(folder.path()));
+    let mut batches = 0;
+    let mut answers = classifier
+        .answers(files.clone(), |_, images| {
+            batches += 1;
+            assert!(batches > 1, "the first batch fails");
+            vec![(); images.dims::<4>()[0]]
+        })
+        .unwrap();
+    let first = catch_unwind(AssertUnwindSafe(|| answers.next()));
+    assert!(first.is_err());
+    let rest: Vec<_> = answers.collect();
+    assert!(rest.len() == files.len() && rest.iter().all(Result::is_err));
+}
+
+#[test]
+fn answers_that_are_no_numbers_are_an_error_of_their_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let mut network = network();
+    let bias = network.layout().get("head.fc.bias").unwrap();
+    network.weights_mut().get_mut(bias)[0] = f32::NAN;
+    let classifier = Inference::new(network, description());
+    for error in classifier.probabilities(files.clone()).unwrap().zip(&files) {
+        let (answer, file) = error;
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::NoNumbers { .. }), "{error}");
+        assert!(error.to_string().contains(&printable(file)), "{error}");
+    }
 }
 
 #[test]
