@@ -57,6 +57,11 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
     if file.is_dir() {
         return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
     }
+    // A device or a pipe would be replaced by a file.
+    if file.exists() && !file.is_file() {
+        let text = format!("{} is no regular file; give another {option}", printable(file));
+        return Err(Usage(text).into());
+    }
     if !overwrite && file.symlink_metadata().is_ok() {
         let text = format!("exists; choose another {option}, or replace it with --overwrite");
         return Err(Usage(format!("{} {text}", printable(file))).into());

@@ -139,6 +139,13 @@ fn what_is_left_out_is_told() {
     let ran = fcmae!("diversity", "--data", mixed, "--weights", trained.pretrained()).done();
     assert!(ran.stderr.contains("text.png") && ran.stderr.contains("link.png"), "{}", ran.stderr);
 
+    // What is no file stays what it is.
+    let fifo = folder.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let weights = trained.pretrained();
+    fcmae!("diversity", "--data", mixed, "--weights", weights, "--out", fifo, "--overwrite")
+        .refused(2, &["fifo.csv", "no regular file"]);
+
     for class in CLASSES {
         fs::write(mixed.join(class).join("00.png"), "no picture").unwrap();
     }
