@@ -242,8 +242,8 @@ pub(crate) struct Reconstruct {
 /// Measure feature collapse: how unlike a layer's channels are, before and after GRN
 #[derive(Args)]
 #[command(after_help = "\
-A low distance means that many channels carry the same map. Without --out the numbers of every block are
-printed as CSV, with it the means of each stage.
+A low distance means that many channels carry the same map. Without --out the numbers of every
+block are printed as CSV, with it the means of each stage.
 
 Examples:
   fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity

@@ -250,7 +250,7 @@ fn reconstruct(files: &Files, device: Device) -> Result<()> {
     let test = ImageFolder::open(&files.test, Labels::Ignored)?;
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
-        (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count))).collect();
+        (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count)).into()).collect();
     let shown = fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED, device)?;
     output::write_png(&files.reconstruction, &sheet(&shown)?)
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use fcmae_data::Skipped;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
 use image::RgbImage;
@@ -56,6 +57,11 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
     if file.is_dir() {
         return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
     }
+    // A device or a pipe would be replaced by a file.
+    if file.exists() && !file.is_file() {
+        let text = format!("{} is no regular file; give another {option}", printable(file));
+        return Err(Usage(text).into());
+    }
     if !overwrite && file.symlink_metadata().is_ok() {
         let text = format!("exists; choose another {option}, or replace it with --overwrite");
         return Err(Usage(format!("{} {text}", printable(file))).into());
@@ -68,6 +74,13 @@ pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     match path.exists() {
         true => Ok(()),
         false => Err(Usage(format!("{}: no such {what}; check the path", printable(path))).into()),
+    }
+}
+
+/// Notes the files that were left out, and why.
+pub(crate) fn note_skipped(skipped: &[Skipped]) {
+    for Skipped { path, reason } in skipped {
+        note(&format!("skipped {}: {reason}", printable(path)));
     }
 }
 

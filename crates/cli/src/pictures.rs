@@ -1,24 +1,27 @@
 //! Picture arguments: files, and folders that stand for the pictures in them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{ImageFolder, Input, Labels};
 
 use crate::output;
 
-/// The files that the arguments mean, in their order. A file is taken as it is, so that a damaged
-/// one is reported where it is read, beside the others' answers.
-pub(crate) fn files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The pictures that the arguments mean, in their order. A file is taken as it is, so that a damaged
+/// one is reported where it is read, beside the others' answers; what is left out of a folder is told.
+pub(crate) fn inputs(arguments: &[PathBuf]) -> Result<Vec<Input>> {
+    let mut inputs = Vec::new();
     for path in arguments {
         if path.is_dir() {
-            let folder = ImageFolder::open(path, Labels::Ignored)?;
-            files.extend((0..folder.len()).map(|index| folder.path(index)));
+            let set = Arc::new(ImageFolder::open(path, Labels::Ignored)?);
+            output::note_skipped(&set.skipped);
+            let sample = |index| Input::Sample { set: Arc::clone(&set), index };
+            inputs.extend((0..set.len()).map(sample));
         } else {
             output::refuse_missing(path, "file")?;
-            files.push(path.clone());
+            inputs.push(Input::from(path));
         }
     }
-    Ok(files)
+    Ok(inputs)
 }

@@ -46,7 +46,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 ///
 /// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
 /// values from a command's own options, over all others. `whole` fills in what is not known before
-/// weights are read, for memory to be reckoned.
+/// weights are read, so that memory can be planned.
 pub(crate) fn settings<T: Settings + Footprint>(
     run: &RunArgs,
     given: &SettingsArgs,
@@ -126,8 +126,8 @@ fn find(option: &str, config: &Path) -> Result<(String, String)> {
     Err(Usage(text).into())
 }
 
-/// The options of `fcmae finetune` that suit weights which these settings pre-trained: a recipe, and what it
-/// would have otherwise. `recipe`: what `--config` named.
+/// The options of `fcmae finetune` that suit weights pre-trained with these settings: a recipe, and the settings
+/// in which it differs. `recipe`: what `--config` named.
 pub(crate) fn finetuning(pretrained: &PretrainConfig, recipe: Option<&Path>) -> Result<String> {
     let PretrainConfig { model, data, .. } = pretrained;
     let built_in = |name: &str| BUILT_IN.iter().find(|(known, _)| *known == name);

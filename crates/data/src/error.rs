@@ -1,4 +1,4 @@
-//! Errors of this crate: each names the file or value, and the mend.
+//! Errors of this crate: each names the file or value, and the remedy.
 
 use std::path::PathBuf;
 
@@ -98,7 +98,7 @@ pub enum DataError {
     Archive {
         /// The archive.
         path: PathBuf,
-        /// The reason, and the mend.
+        /// The reason, and the remedy.
         reason: String,
     },
     /// A Parquet file, or a folder of them, of which nothing can be used.
@@ -106,7 +106,7 @@ pub enum DataError {
     Parquet {
         /// The file or folder.
         path: PathBuf,
-        /// The reason, and the mend.
+        /// The reason, and the remedy.
         reason: String,
     },
     /// A list of which nothing can be used.
@@ -114,7 +114,7 @@ pub enum DataError {
     List {
         /// The list.
         path: PathBuf,
-        /// The reason, and the mend.
+        /// The reason, and the remedy.
         reason: String,
     },
     /// A recorded split that cannot be used.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
-use crate::picture::{Picture, PixelFormat};
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::source::ImageFolder;
 
 /// One picture to be looked at.
@@ -20,6 +20,13 @@ pub enum Input {
         /// The whole file.
         bytes: Vec<u8>,
     },
+    /// One of a set, from wherever it lies.
+    Sample {
+        /// The set.
+        set: Arc<ImageFolder>,
+        /// Its number.
+        index: usize,
+    },
     /// A decoded picture, of the channels and depth that are asked for.
     Picture {
         /// What errors call it.
@@ -31,9 +38,12 @@ pub enum Input {
 
 impl Input {
     /// The file, or what errors call the picture.
-    pub fn name(&self) -> &Path {
+    pub fn name(&self) -> PathBuf {
         match self {
-            Self::File(name) | Self::Bytes { name, .. } | Self::Picture { name, .. } => name,
+            Self::File(name) | Self::Bytes { name, .. } | Self::Picture { name, .. } => {
+                name.clone()
+            }
+            Self::Sample { set, index } => set.path(*index),
         }
     }
 
@@ -48,12 +58,16 @@ impl Input {
         match self {
             Self::File(path) => decoded(&decode::read_file(path, limits)?),
             Self::Bytes { bytes, .. } => decoded(bytes),
+            Self::Sample { set, index } => set.picture(*index, format, limits, least_side),
             Self::Picture { picture, .. } if picture.channels() != format.channels => {
                 let (found, wanted) = (picture.channels(), format.channels);
                 Err(DecodeError::Channels { found, wanted })
             }
             Self::Picture { picture, .. } if picture.depth() != format.depth => {
-                let text = "8-bit and deep pictures do not stand for each other; make it the other";
+                let text = match format.depth {
+                    Depth::Eight => "a deep picture, where the network takes 8-bit ones",
+                    Depth::Deep => "an 8-bit picture, where the network takes deep ones",
+                };
                 Err(DecodeError::Unsupported(text.to_owned()))
             }
             Self::Picture { picture, .. } => Ok(Arc::clone(picture)),
@@ -186,7 +200,7 @@ impl Samples for Inputs {
     fn name(&self, index: usize) -> PathBuf {
         match self {
             Self::Set(set) => set.path(index),
-            Self::List(inputs) => inputs[index].name().to_owned(),
+            Self::List(inputs) => inputs[index].name(),
         }
     }
 
@@ -200,7 +214,10 @@ impl Samples for Inputs {
     fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
         match self {
             Self::Set(set) => set.check_file(index),
-            Self::List(_) => Ok(()),
+            Self::List(inputs) => match &inputs[index] {
+                Input::Sample { set, index } => set.check_file(*index),
+                Input::File(_) | Input::Bytes { .. } | Input::Picture { .. } => Ok(()),
+            },
         }
     }
 

@@ -11,7 +11,7 @@
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
 //! - [`statistics`]: what the values of a set are, for its normalization;
 //! - [`mix`]: pictures of a batch are mixed in pairs, and labels with them;
-//! - [`error`]: what can go wrong, with its mend.
+//! - [`error`]: what can go wrong, with its remedy.
 
 #![forbid(unsafe_code)]
 

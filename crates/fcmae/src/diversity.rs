@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{Amount, ImageFolder, Labels};
+use fcmae_data::{Amount, ImageFolder, Labels, Skipped};
 use serde::Serialize;
 
 use crate::device::Device;
@@ -35,17 +35,23 @@ pub struct LayerDistance {
     pub after_grn: f64,
 }
 
+/// What [`diversity`] found.
+#[derive(Clone, Debug)]
+pub struct Diversity {
+    /// Every block, from the first to the last.
+    pub layers: Vec<LayerDistance>,
+    /// Pictures that were averaged over.
+    pub images: usize,
+    /// The others of those chosen, which could not be read, and files in the folder that are no pictures.
+    pub skipped: Vec<Skipped>,
+}
+
 /// The feature distance of every block, averaged over `count` pictures below
 /// `data`, always the same ones.
 ///
 /// # Errors
 /// Weights, pictures or a device that cannot be used.
-pub fn diversity(
-    weights: &Path,
-    data: &Path,
-    count: usize,
-    device: Device,
-) -> Result<Vec<LayerDistance>> {
+pub fn diversity(weights: &Path, data: &Path, count: usize, device: Device) -> Result<Diversity> {
     let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, device)?;
     let description = encoder.description();
     let folder = ImageFolder::open(data, Labels::Ignored)?;
@@ -55,7 +61,9 @@ pub fn diversity(
     let blocks = description.model.total_depth();
     let mut sums = vec![[0.0f64; 2]; blocks];
     let mut seen = 0;
-    for batch in encoder.preparation().pictures(folder, BATCH)? {
+    let mut skipped = folder.skipped.clone();
+    let mut pictures = encoder.preparation().pictures(folder, BATCH)?;
+    for batch in pictures.by_ref() {
         let Prepared { images, indices, .. } = batch?;
         if indices.is_empty() {
             continue;
@@ -77,7 +85,8 @@ pub fn diversity(
     }
     let names = description.model.depths.iter().enumerate();
     let names = names.flat_map(|(stage, &depth)| (0..depth).map(move |b| (stage, b)));
-    Ok(names
+    skipped.extend(pictures.skipped());
+    let layers = names
         .zip(sums)
         .enumerate()
         .map(|(position, ((stage, block), [gelu, grn]))| LayerDistance {
@@ -86,7 +95,8 @@ pub fn diversity(
             after_gelu: gelu / seen as f64,
             after_grn: grn / seen as f64,
         })
-        .collect())
+        .collect();
+    Ok(Diversity { layers, images: seen, skipped })
 }
 
 /// The feature distance of each image of `[N, S, C]`.

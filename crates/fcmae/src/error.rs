@@ -1,4 +1,4 @@
-//! What can go wrong in the library, each with the value at fault and the mend.
+//! What can go wrong in the library, each with the value at fault and the remedy.
 
 use std::path::PathBuf;
 

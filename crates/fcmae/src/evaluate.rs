@@ -142,7 +142,7 @@ impl Evaluator {
 }
 
 /// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
-/// the surest mistakes' pictures from `set`.
+/// the most confident mistakes' pictures from `set`.
 ///
 /// # Errors
 /// A `run` that is no run's folder, or cannot be written to.
@@ -170,8 +170,12 @@ impl EvaluationSet {
     /// it describes takes them.
     ///
     /// # Errors
-    /// Pictures that do not fit the network.
+    /// Pictures that do not fit the network, or none with a label.
     pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
+        if folder.samples.iter().all(|sample| sample.label.is_none()) {
+            let text = "no picture has a label to compare with; open the folder with its classes";
+            return Err(Error::Unusable(text.to_owned()));
+        }
         Ok(Self {
             pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
             folder,
@@ -188,7 +192,7 @@ impl EvaluationSet {
     /// are; `None` where it did not want to go on.
     ///
     /// # Errors
-    /// Pictures that cannot be used; [`Error::NoNumbers`].
+    /// Where none of the pictures can be read; [`Error::NoNumbers`].
     pub fn evaluate(
         &mut self,
         network: &Network<Classifier>,
@@ -230,6 +234,13 @@ impl EvaluationSet {
                 return Ok(None);
             }
         }
+        if count == 0 {
+            let first = self.pictures.skipped().into_iter().next();
+            let why = first.map_or(String::new(), |Skipped { path, reason }| {
+                format!("; the first one, {}: {reason}", printable(&path))
+            });
+            return Err(Error::Unusable(format!("none of the pictures can be read{why}")));
+        }
         let name = |class: usize| self.classes[class].clone();
         let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
             index,
@@ -238,13 +249,13 @@ impl EvaluationSet {
             predicted: name(predicted),
             probability: likelihood.exp(),
         };
-        let share = |hits: usize| hits as f64 / count.max(1) as f64;
+        let share = |hits: usize| hits as f64 / count as f64;
         Ok(Some(Evaluation {
             classes: self.classes.clone(),
             images: count,
             top1: share(right),
             top5: share(among_five),
-            loss: loss / count.max(1) as f64,
+            loss: loss / count as f64,
             confusion,
             answers,
             mistakes: mistakes.into_iter().map(mistake).collect(),

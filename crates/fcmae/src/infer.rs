@@ -1,5 +1,5 @@
-//! Pictures through a network without gradients: the way that prediction, evaluation, embedding,
-//! reconstruction and figures take.
+//! Pictures through a network without gradients: prediction, evaluation, embedding, reconstruction and
+//! figures are all computed here.
 //!
 //! - [`Preparation`]: how pictures become the input of the network that a [`Description`] is of;
 //! - [`Pictures`]: pictures prepared so, in batches, decoded ahead by other threads;
@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use fcmae_data::source::printable;
 use fcmae_data::{
     DataError, ImageFolder, Input, Inputs, Limits, Loader, LoaderOptions, Normalization, Samples,
     Skipped, Transform,
@@ -27,7 +28,7 @@ use crate::picture;
 use crate::tensor::Tensor;
 use crate::weights::{Description, Weights};
 
-/// The most pictures that go through a network at a time where nobody asks for another number. More are
+/// The most pictures that go through a network at a time unless another number is asked for. More are
 /// no faster.
 const MOST_AT_ONCE: usize = 16;
 /// Memory for the results of a batch that is chosen here. A picture that takes more goes alone.
@@ -85,7 +86,7 @@ impl<M> Inference<M> {
     where
         M: FromWeights,
     {
-        // Whoever chose the device may have done so without looking whether it is there.
+        // A `Device` can be named without being there.
         let device = Device::choose(&device.to_string())?;
         let network = M::from_weights(weights)?;
         let Description { model, image_size: [height, width], .. } = &weights.description;
@@ -96,7 +97,7 @@ impl<M> Inference<M> {
         Ok(Self { device, ..Self::new(network, weights.description.clone()) })
     }
 
-    /// Of a network, which lies on the CPU.
+    /// Of a network in memory, computed on the CPU.
     pub fn new(network: Network<M>, description: Description) -> Self {
         let preparation = Preparation::new(&description);
         Self { network, description, preparation, device: Device::Cpu }
@@ -123,29 +124,56 @@ impl<M> Inference<M> {
     }
 
     /// What `forward` makes of pictures: exactly one result for each of `inputs`, in their order, as they
-    /// come. A picture that cannot be used has an error for a result, which names it, and stops nothing.
+    /// come. The result of a picture that cannot be used is an error that names it; the others go on.
     ///
     /// `forward` is given the network and images `[N, H, W, channels]` and returns N results. N is chosen
     /// so that a batch takes little memory, 16 at most; a few batches are decoded ahead.
     ///
+    /// # Panics
+    /// While the iterator is read, where `forward` returns another number of results.
+    ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn answers<T>(
         &self,
         inputs: impl Into<Inputs>,
         forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
     ) -> Result<impl Iterator<Item = Result<T>>> {
-        let inputs = inputs.into();
+        self.answers_of(Arc::new(inputs.into()), forward)
+    }
+
+    fn answers_of<T>(
+        &self,
+        inputs: Arc<Inputs>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+    ) -> Result<impl Iterator<Item = Result<T>>> {
         let batch = if inputs.count() > 1 { self.batch() } else { 1 };
         Ok(Answers {
             total: inputs.count(),
-            pictures: self.preparation.pictures(inputs, batch)?,
+            pictures: self.preparation.load(inputs, batch)?,
             network: &self.network,
             forward,
             given: 0,
             ready: Vec::new().into_iter(),
             broken: None,
         })
+    }
+
+    /// As [`answers`](Self::answers), where values that are no numbers are an error of their picture.
+    fn numbers<T: Numbers>(
+        &self,
+        inputs: impl Into<Inputs>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+    ) -> Result<impl Iterator<Item = Result<T>>> {
+        let inputs = Arc::new(inputs.into());
+        let answers = self.answers_of(Arc::clone(&inputs), forward)?;
+        Ok(answers.enumerate().map(move |(index, answer)| {
+            let answer = answer?;
+            if answer.are_numbers() {
+                return Ok(answer);
+            }
+            Err(Error::NoNumbers { picture: printable(&inputs.name(index)) })
+        }))
     }
 
     /// Pictures at a time.
@@ -163,23 +191,23 @@ impl Inference<Classifier> {
     /// A logit a class for each picture. See [`answers`](Self::answers).
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn logits(
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| rows(&network.logits(images)))
+        self.numbers(inputs, |network, images| rows(&network.logits(images)))
     }
 
     /// The probability of every class for each picture: the softmax of its logits.
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn probabilities(
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| {
+        self.numbers(inputs, |network, images| {
             let logits = network.logits(images);
             let [_, classes] = logits.dims();
             let likelihoods = log_softmax(&logits);
@@ -193,27 +221,45 @@ impl Inference<Backbone> {
     /// One vector for each picture: see [`Backbone::forward`].
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn embeddings(
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.answers(inputs, |network, images| rows(&network.embed(images)))
+        self.numbers(inputs, |network, images| rows(&network.embed(images)))
     }
 
     /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn maps(
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<[Tensor; 4]>>> {
-        self.answers(inputs, |network, images| {
+        self.numbers(inputs, |network, images| {
             let maps = network.maps(images);
             let [count, ..] = images.dims::<4>();
             (0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect()
         })
+    }
+}
+
+/// What a network says of a picture.
+trait Numbers {
+    /// Whether all values are finite.
+    fn are_numbers(&self) -> bool;
+}
+
+impl Numbers for Vec<f32> {
+    fn are_numbers(&self) -> bool {
+        self.iter().all(|value| value.is_finite())
+    }
+}
+
+impl Numbers for [Tensor; 4] {
+    fn are_numbers(&self) -> bool {
+        self.iter().all(|map| map.values().iter().all(|value| value.is_finite()))
     }
 }
 
@@ -235,7 +281,7 @@ struct Answers<'a, M, T, F> {
     pictures: Pictures,
     network: &'a Network<M>,
     forward: F,
-    /// Inputs, and how many of them are done with.
+    /// All inputs, and how many of them have been answered.
     total: usize,
     given: usize,
     ready: std::vec::IntoIter<Result<T>>,
@@ -250,6 +296,11 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Answers<'_, M, T, F> {
         } else {
             (self.forward)(self.network, &batch.images)
         };
+        let (count, results) = (batch.indices.len(), found.len());
+        assert_eq!(
+            results, count,
+            "{results} results of {count} pictures; there must be one of each"
+        );
         let good = batch.indices.into_iter().zip(found.into_iter().map(Ok));
         let mut all: Vec<_> =
             good.chain(batch.failed.into_iter().map(|(index, why)| (index, Err(why)))).collect();
@@ -272,7 +323,12 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Iterator for Answers<'_, M,
                 return Some(result);
             }
             match self.pictures.next() {
-                Some(Ok(batch)) => self.ready = self.batch(batch).into_iter(),
+                Some(Ok(batch)) => {
+                    // Where `forward` panics and somebody goes on, nobody has an answer that is another's.
+                    self.broken = Some("what computes the pictures has panicked".to_owned());
+                    self.ready = self.batch(batch).into_iter();
+                    self.broken = None;
+                }
                 Some(Err(error)) => self.broken = Some(error.to_string()),
                 None => return None,
             }
@@ -303,7 +359,7 @@ impl Preparation {
             normalization: description.normalization(),
             options: LoaderOptions {
                 depth: description.depth,
-                // Each bad one is told of.
+                // Each bad one is reported by its own error.
                 max_bad_fraction: 1.0,
                 workers: 0,
                 ..LoaderOptions::eval(1)
@@ -314,9 +370,12 @@ impl Preparation {
     /// Pictures as the network's input, `batch` at a time, in their order.
     ///
     /// # Errors
-    /// A batch of none; settings of the description that cannot be.
+    /// A `batch` of 0; a description whose settings of transform or normalization are not valid.
     pub fn pictures(&self, inputs: impl Into<Inputs>, batch: usize) -> Result<Pictures> {
-        let inputs = Arc::new(inputs.into());
+        self.load(Arc::new(inputs.into()), batch)
+    }
+
+    fn load(&self, inputs: Arc<Inputs>, batch: usize) -> Result<Pictures> {
         // A single picture is not worth a thread.
         let workers = match inputs.count() {
             0 | 1 => 0,

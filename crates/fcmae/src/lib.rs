@@ -13,7 +13,7 @@
 //! use fcmae::predict::Predictor;
 //!
 //! // A run, an export, or weights of timm, the authors or transformers.
-//! let predictor = Predictor::open(Path::new("runs/finetuned"), Device::Cpu)?;
+//! let predictor = Predictor::open(Path::new("runs/finetune"), Device::Cpu)?;
 //! for guess in predictor.predict(Path::new("picture.jpg"), 5)? {
 //!     println!("{:5.1} %  {}", 100.0 * guess.probability, guess.class);
 //! }
@@ -30,9 +30,9 @@
 //! use fcmae::infer::Inference;
 //! use fcmae::weights::Weights;
 //!
-//! let weights = Weights::open(Path::new("runs/pretrained"))?;
+//! let weights = Weights::open(Path::new("runs/pretrain"))?;
 //! let backbone = Inference::<Backbone>::open(&weights, Device::Cpu)?;
-//! // Decoded ahead and computed in batches. A `data::ImageFolder` will do as well.
+//! // Decoded ahead and computed in batches. An `Arc<data::ImageFolder>` will do as well.
 //! let pictures = ["first.jpg", "second.jpg"];
 //! let inputs: Inputs = pictures.iter().map(Input::from).collect();
 //! for (picture, embedding) in pictures.iter().zip(backbone.embeddings(inputs)?) {
@@ -59,7 +59,7 @@
 //! let outcome = pretrain(
 //!     &config,
 //!     &["pictures".into()],
-//!     Path::new("runs/pretrained"),
+//!     Path::new("runs/pretrain"),
 //!     false,
 //!     &mut |event| match event {
 //!         Event::Step(report) => {

@@ -155,7 +155,7 @@ pub(crate) fn prediction(
 ) -> Result<Memory, ConfigError> {
     model.patch_grid(height, width)?;
     let build = |names: &mut _| Classifier::new(names, model, classes);
-    // Weights, and those of blocks once more in the order of the kernels.
+    // Weights, and their matrices once more in the order of the kernels.
     Memory::of(&Layout::of(build).1, 2, |batch| {
         let images = [batch, height, width, model.channels];
         let plan = network::plan(build, images, |network, pass, images| {

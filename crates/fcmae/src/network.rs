@@ -89,6 +89,8 @@ impl<M> Network<M> {
     /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when
     /// no tensor has values (see [`workspace`](crate::workspace)).
     ///
+    /// While it waits for other threads, the thread may take up a further pass: `forward` must hold no lock.
+    ///
     /// # Panics
     /// Where `forward` keeps a tensor from inside the pass, or computes something else the second time.
     pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync) -> Tensor

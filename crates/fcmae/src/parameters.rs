@@ -109,8 +109,7 @@ impl Layout {
         match self.entries.get(number) {
             Some(entry) if entry.parameter == parameter => number,
             Some(Entry { name, parameter: own, .. }) => panic!(
-                "a parameter of another network: number {number} is `{name}` {:?} here, not {shape:?} by \
-                 another name",
+                "a parameter of another network, {shape:?}: number {number} is `{name}`, {:?}, here",
                 own.shape
             ),
             None => panic!(

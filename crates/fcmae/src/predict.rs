@@ -46,10 +46,10 @@ impl Predictor {
     }
 
     /// The same for many pictures, in batches and decoded ahead: one result for each, in their order, as
-    /// they come. A picture that cannot be used has an error, which names it, and stops nothing.
+    /// they come. The result of a picture that cannot be used is an error that names it; the others go on.
     ///
     /// # Errors
-    /// A description of inputs that cannot be.
+    /// A description whose settings of transform or normalization are not valid.
     pub fn predict_all(
         &self,
         pictures: impl Into<Inputs>,

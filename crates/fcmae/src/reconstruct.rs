@@ -1,8 +1,8 @@
 //! What a pre-trained network makes of hidden patches, as a picture.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fcmae_data::ImageFolder;
+use fcmae_data::{ImageFolder, Input};
 use image::RgbImage;
 
 use crate::autoencoder::Autoencoder;
@@ -72,12 +72,17 @@ impl Reconstructor {
         Ok(Self { autoencoder, masking, grid })
     }
 
-    /// Hides patches of a picture file, chosen by `seed` and `number`, and fills them in.
+    /// Hides patches of a picture, chosen by `seed` and `number`, and fills them in.
     ///
     /// # Errors
-    /// A file that is no picture.
-    pub fn file(&self, path: &Path, number: usize, seed: u64) -> Result<Reconstruction> {
-        self.image(&self.autoencoder.preparation().input(path)?, number, seed)
+    /// What is no picture.
+    pub fn reconstruct(
+        &self,
+        picture: impl Into<Input>,
+        number: usize,
+        seed: u64,
+    ) -> Result<Reconstruction> {
+        self.image(&self.autoencoder.preparation().input(picture)?, number, seed)
     }
 
     /// The same for one picture of a set, from wherever it lies.
@@ -145,13 +150,13 @@ impl Reconstructor {
 /// Weights without a decoder, or files that are no pictures.
 pub fn reconstruct(
     weights: &Path,
-    images: &[PathBuf],
+    images: &[Input],
     seed: u64,
     device: Device,
 ) -> Result<Vec<Reconstruction>> {
     let reconstructor = Reconstructor::open(weights, device)?;
     let rows = images.iter().enumerate();
-    rows.map(|(number, path)| reconstructor.file(path, number, seed)).collect()
+    rows.map(|(number, input)| reconstructor.reconstruct(input.clone(), number, seed)).collect()
 }
 
 /// A row for each picture: original, masked, reconstruction.

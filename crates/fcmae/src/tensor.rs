@@ -14,7 +14,7 @@ use crate::workspace::Room;
 const MOST_DIMENSIONS: usize = 4;
 
 /// `values` and what follows them to the end of their last cache line, so that what comes next shares none.
-/// More than memory can address stay as many.
+/// Saturates at `usize::MAX`.
 pub(crate) fn padded(values: usize) -> usize {
     values.checked_next_multiple_of(16).unwrap_or(usize::MAX)
 }

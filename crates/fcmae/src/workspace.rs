@@ -66,7 +66,7 @@ impl MemoryPlan {
     /// Places for results of these lifetimes: the largest first, each in the lowest gap between those
     /// that live at the same time.
     fn new(lifetimes: Vec<Lifetime>) -> Self {
-        // More than memory can address stay as many: no block of so many is given.
+        // Saturates beyond what memory can address; no block of that size is ever allocated.
         let end = |start: usize, values| start.saturating_add(padded(values));
         let mut order: Vec<usize> = (0..lifetimes.len()).collect();
         order.sort_by_key(|&result| std::cmp::Reverse(lifetimes[result].values));
@@ -162,7 +162,7 @@ impl Workspace {
         let result = pass(self);
         self.mode = Mode::Heap;
         let taken = take(result);
-        // Whoever kept one would find the next pass's values in it, or its place on another tape.
+        // A result that was kept would hold the next pass's values, or a place on another tape.
         let held = self.memory.as_ref().is_some_and(|memory| memory.live_pieces() > 0);
         assert!(!held, "{HELD}");
         taken

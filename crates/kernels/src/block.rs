@@ -169,8 +169,8 @@ impl Setting<'_> {
     }
 }
 
-/// Values of a site in the 4C features as a block keeps them: 4C up to whole panels. More than memory can
-/// address stay as many.
+/// Values of a site in the 4C features as a block keeps them: 4C up to whole panels, saturating at
+/// `usize::MAX`.
 #[must_use]
 pub fn hidden_width(channels: usize) -> usize {
     channels

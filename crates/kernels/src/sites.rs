@@ -56,7 +56,7 @@ impl Sites {
         Patches::new(rows, cols, side, per_image, visible).map(Self::Patches)
     }
 
-    /// Sites of one image, S; `usize::MAX` for more.
+    /// Sites of one image, S, saturating at `usize::MAX`.
     #[must_use]
     pub fn sites_per_image(&self) -> usize {
         match self {

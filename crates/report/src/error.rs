@@ -1,4 +1,4 @@
-//! What can go wrong, with the file, the value and the mend.
+//! What can go wrong, with the file, the value and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What to look at in a run: rules over its numbers, in words and each with a mend.
+//! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
 use crate::evaluation::standard_error;
 use crate::page::words::{count, list, number, percent};

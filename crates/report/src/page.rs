@@ -47,7 +47,7 @@ pub(crate) fn of_one(report: &Report) -> String {
         section("reconstructions", "Reconstructions", pictures::reconstructions(report)),
         section("classes", "Class by class", classes::results(report)),
         section("confusions", "What is taken for what", classes::confusions(report)),
-        section("mistakes", "Surest mistakes", pictures::mistakes(report)),
+        section("mistakes", "Most confident mistakes", pictures::mistakes(report)),
         section("data", "Pictures", data::pictures(report)),
         section("skipped", "Pictures left out", data::skipped(report)),
         section("run", "How it was run", Some(data::how_it_was_run(report))),

@@ -1,4 +1,4 @@
-//! What can go wrong, with the file, the value and the mend.
+//! What can go wrong, with the file, the value and the remedy.
 
 use std::fmt::Write as _;
 use std::io;
@@ -56,7 +56,7 @@ pub enum Error {
     NotWeights {
         /// The file.
         path: PathBuf,
-        /// What it is, and the mend.
+        /// What it is, and the remedy.
         found: String,
     },
     /// Weights that are in several files.

@@ -20,7 +20,7 @@
 //! - [`export`]: a folder of weights for other programs;
 //! - [`run`]: one training run's folder, lock, record and logs;
 //! - [`weights`]: which file a weights argument means;
-//! - [`error`]: what can go wrong, with the file, the value and the mend.
+//! - [`error`]: what can go wrong, with the file, the value and the remedy.
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;

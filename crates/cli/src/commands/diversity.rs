@@ -9,6 +9,7 @@ use fcmae_data::source::printable;
 use crate::args::Diversity;
 use crate::failure::Usage;
 use crate::output;
+use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Diversity) -> Result<()> {
@@ -21,7 +22,14 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for weights in &args.weights {
         let name = printable(weights);
         output::note(&format!("diversity  {name}"));
-        nets.push((name, diversity(weights, &args.data, args.images.get(), device)?));
+        let found = diversity(weights, &args.data, args.images.get(), device)?;
+        if nets.is_empty() {
+            output::note_skipped(&found.skipped);
+            if !found.skipped.is_empty() {
+                output::note(&format!("averaged over {}", counted(found.images, "picture")));
+            }
+        }
+        nets.push((name, found.layers));
     }
     if files.is_empty() {
         return output::print(&to_csv(&nets));

@@ -43,9 +43,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
             output::note(&format!("report  {}", printable(&report)));
         }
     }
-    for skipped in &evaluation.skipped {
-        output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
-    }
+    output::note_skipped(&evaluation.skipped);
     if args.json {
         output::print(&output::json(&report(&evaluation))?)
     } else {

@@ -17,14 +17,14 @@ use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let device = args.device.told()?;
-    let files = pictures::files(&args.images)?;
+    let inputs = pictures::inputs(&args.images)?;
     let predictor = Predictor::open(&args.weights.weights, device)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
-    let predictions = predictor.predict_all(files.clone(), args.top.get())?;
-    for (file, guesses) in files.iter().zip(predictions) {
+    let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
+    for (input, guesses) in inputs.iter().zip(predictions) {
         let guesses = guesses.map_err(|error| joined(&error.into()));
-        output::print(&answers.next(file, &guesses)?)?;
+        output::print(&answers.next(&input.name(), &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;
             output::note(&format!("no answer: {why}"));
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     }
     output::print(answers.end())?;
     if failed > 0 {
-        bail!("{failed} of {} could not be used", counted(files.len(), "picture"));
+        bail!("{failed} of {} could not be used", counted(inputs.len(), "picture"));
     }
     Ok(())
 }

@@ -193,7 +193,7 @@ impl Experiment {
     /// Reads and checks an experiment.
     ///
     /// # Errors
-    /// A file that cannot be read, is no experiment, or contradicts itself, with the mend.
+    /// A file that cannot be read, is no experiment, or contradicts itself, with the remedy.
     pub(super) fn read(file: &Path) -> Result<Self> {
         let mut experiment: Self = parse(file, &text(file)?)?;
         experiment.path = file.to_owned();
@@ -345,6 +345,10 @@ fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), St
 
 fn text(file: &Path) -> Result<String> {
     output::refuse_missing(file, "file")?;
+    if file.is_dir() {
+        let text = format!("{}: a folder; name a file of an experiment in it", printable(file));
+        return Err(Usage(text).into());
+    }
     fs::read_to_string(file).with_context(|| format!("cannot read {}", printable(file)))
 }
 

@@ -133,7 +133,8 @@ impl Places {
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
                 let device = Device::choose(self.device.as_deref().unwrap_or("auto"))?;
-                let layers = fcmae::diversity::diversity(&weights, &on[0], *pictures, device)?;
+                let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, device)?;
+                let layers = found.layers;
                 let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
                 if all.into_iter().any(|distance| !distance.is_finite()) {
                     outcome.failed = Some("the network's features are no numbers".to_owned());

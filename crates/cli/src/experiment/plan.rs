@@ -377,8 +377,8 @@ impl Plan {
             Some(fingerprint) => vec![fingerprint.clone()],
             None => sets.to_vec(),
         };
-        // What changes no number names nothing.
-        let idle = ["save.", "figures.", "data.workers", "data.cache_mib"];
+        // What changes no number, or its last bits alone, names nothing.
+        let idle = ["save.", "figures.", "data.workers", "data.cache_mib", "device"];
         let settings: BTreeMap<_, _> = settings
             .iter()
             .filter(|(name, _)| !idle.iter().any(|idle| name.starts_with(idle)))

@@ -1,4 +1,4 @@
-//! What cannot be used is refused with the file, the value and the mend, and loses nothing.
+//! What cannot be used is refused with the file, the value and the remedy, and loses nothing.
 
 use std::fs;
 use std::path::Path;

@@ -6,10 +6,10 @@ use std::fs;
 use crate::command::{Ran, command, fcmae};
 use crate::trained::Trained;
 
-/// What is said of a GPU that this program cannot use, and the mend.
+/// What is said of a GPU that this program cannot use, and the remedy.
 const REFUSED: &[&str] = &["`device` cannot be `cuda:7`", "without CUDA", "`cpu` or `auto`"];
 
-/// None of the paths exists: whoever looked at one before the device would say so.
+/// None of the paths exists, so that a path looked at before the device would show in the error.
 #[test]
 fn what_cannot_be_used_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();

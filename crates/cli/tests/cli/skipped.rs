@@ -109,3 +109,47 @@ fn the_list_of_a_run_is_exact() {
     assert!(found.len() > 10 + 9, "{found:?}");
     assert!(found.iter().all(|path| bad.contains(path)), "{found:?}");
 }
+
+/// What is left out is told by every command that looks at pictures, and nothing is made of nothing.
+#[test]
+fn what_is_left_out_is_told() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (mixed, packed) = (folder.path().join("mixed"), folder.path().join("packed"));
+    draw(&mixed, &CLASSES, 1);
+    fs::write(mixed.join(CLASSES[0]).join("text.png"), "no picture").unwrap();
+    symlink("gone.png", mixed.join(CLASSES[0]).join("link.png")).unwrap();
+    fs::create_dir(&packed).unwrap();
+    let tar = packed.join("pictures.tar");
+    let packs = Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&mixed).arg(".").status();
+    assert!(packs.unwrap().success());
+
+    for (data, unusable) in [(&mixed, 1), (&packed, 1)] {
+        let weights = trained.finetuned();
+        let ran = fcmae!("predict", data, "--weights", weights, "--format", "csv", "--top", "1");
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert_eq!(ran.stdout.lines().count(), 1 + CLASSES.len(), "{}", ran.stdout);
+        assert_eq!(ran.stderr.matches("no answer: ").count(), unusable, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("skipped ") && ran.stderr.contains("link.png"),
+            "{}",
+            ran.stderr
+        );
+    }
+    let ran = fcmae!("diversity", "--data", mixed, "--weights", trained.pretrained()).done();
+    assert!(ran.stderr.contains("text.png") && ran.stderr.contains("link.png"), "{}", ran.stderr);
+
+    // What is no file stays what it is.
+    let fifo = folder.path().join("fifo.csv");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let weights = trained.pretrained();
+    fcmae!("diversity", "--data", mixed, "--weights", weights, "--out", fifo, "--overwrite")
+        .refused(2, &["fifo.csv", "no regular file"]);
+
+    for class in CLASSES {
+        fs::write(mixed.join(class).join("00.png"), "no picture").unwrap();
+    }
+    let weights = trained.finetuned();
+    fcmae!("evaluate", "--data", mixed, "--weights", weights)
+        .refused(1, &["none of the pictures can be read", "00.png"]);
+}

@@ -48,8 +48,8 @@ impl Default for MaskConfig {
 }
 
 impl MaskConfig {
-    /// What to say where the share of an image's `patches` that is hidden is another than the one asked
-    /// for, by more than five hundredths: patches are hidden whole.
+    /// A warning if the share of an image's `patches` that is hidden differs by more than 0.05 from the
+    /// ratio asked for, since patches are hidden whole.
     ///
     /// # Errors
     /// As [`mask::visible_count`].

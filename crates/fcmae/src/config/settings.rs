@@ -14,7 +14,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// Checks values against each other and fills in what follows from others.
     ///
     /// # Errors
-    /// A value that cannot be run, with the mend.
+    /// A value that cannot be run, with the remedy.
     fn resolve(self) -> Result<Self, ConfigError>;
 
     /// The device that the settings ask for, which must be there.

@@ -63,7 +63,7 @@ impl Network<Classifier> {
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
     ///
     /// # Panics
-    /// For no images, or such as are not of the network's channels or whose sides are not whole patches.
+    /// For an empty batch, or images of other channels than the network's or with sides that are not whole patches.
     pub fn logits(&self, images: &Tensor) -> Tensor {
         self.infer(|module, pass| module.forward(pass, images.clone(), None))
     }

@@ -117,7 +117,7 @@ impl Encoder {
     /// The sites of the first stage for whole images `[N, H, W, channels]`.
     ///
     /// # Panics
-    /// For no images, or such as are not of the network's channels or whose sides are not whole patches.
+    /// For an empty batch, or images of other channels than the network's or with sides that are not whole patches.
     pub fn grid(&self, images: &Tensor) -> Sites {
         let [count, height, width, channels] = images.dims();
         assert!(count > 0, "a batch of 0 images: it has 1 at least");

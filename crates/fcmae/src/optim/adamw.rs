@@ -156,7 +156,7 @@ impl AdamW {
     }
 
     /// Takes the moments up from a checkpoint after `updates` updates, in place of its own. A parameter that
-    /// was never updated has none. Updates are made again where one that could not be made stopped them.
+    /// was never updated has none. If an update that could not be made had stopped it, it makes updates again.
     ///
     /// # Errors
     /// Moments of unknown parameters, of another length, or one without the other: nothing is taken then.

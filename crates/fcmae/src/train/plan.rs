@@ -58,7 +58,7 @@ impl Plan {
         self.schedule.at(self.epoch(step))
     }
 
-    /// What to say where more than half of the run lies within the warm-up.
+    /// A warning if more than half of the run lies within the warm-up.
     pub(super) fn caveat(&self) -> Option<String> {
         let Schedule { peak, warmup, epochs, .. } = self.schedule;
         let mend = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);

@@ -407,7 +407,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes what the run is made of and on (`data.json`, `environment.json`), lists pictures that
-    /// cannot be read, and tells that training begins, and once what is unusual about it.
+    /// cannot be read, reports that training begins and, unless it is resumed, what is unusual about it.
     pub(super) fn start<M>(
         &mut self,
         learner: &Learner<M>,
@@ -432,7 +432,7 @@ impl<'a> Session<'a> {
         if resumed { Ok(()) } else { self.note_caveats() }
     }
 
-    /// Notes settings that do not do what they seem to.
+    /// Notes settings whose effect is not the one they name.
     fn note_caveats(&mut self) -> Result<()> {
         let Description { model, decoder, image_size: [height, width], .. } = &self.description;
         let hidden = match decoder {

@@ -68,7 +68,7 @@ impl<M> Learner<M> {
         self
     }
 
-    /// Leaves the parameters as they are whose names `is_frozen` takes, and those of earlier calls.
+    /// Freezes the parameters whose names `is_frozen` accepts, besides those that earlier calls froze.
     pub fn freezing(mut self, is_frozen: impl Fn(&str) -> bool) -> Self {
         let parameters = self.network.layout().parameters().zip(&*self.trained);
         self.trained =
@@ -83,7 +83,7 @@ impl<M> Learner<M> {
     }
 
     /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss. A batch counts
-    /// `1 / parts` in the update, even where the others do not come.
+    /// `1 / parts` in the update, even if fewer than `parts` are learned.
     ///
     /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
     /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
@@ -110,8 +110,8 @@ impl<M> Learner<M> {
 
     /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
     ///
-    /// The outcome's loss is the mean over the batches that were learned, however many parts the update
-    /// was to have; 0 where none was.
+    /// The outcome's loss is the mean over the batches that were learned, even if they are fewer than
+    /// `parts`; 0 if there was none.
     pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Outcome {
         let averaging = self
             .average

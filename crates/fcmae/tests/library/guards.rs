@@ -9,8 +9,9 @@ use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
 use fcmae::bench::{Job, Work};
 use fcmae::config::{
-    DecoderConfig, FinetuneConfig, ModelConfig, PretrainConfig, Size, from_recipe,
+    DecoderConfig, FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig, Size, from_recipe,
 };
+use fcmae::data::DataError;
 use fcmae::error::ConfigError;
 use fcmae::loss::log_softmax;
 use fcmae::mask::Mask;
@@ -21,7 +22,7 @@ use fcmae::optim::{AdamW, Gradients};
 use fcmae::parameters::{Arena, Layout, Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
-use fcmae::train::{Flow, Learner, pretrain};
+use fcmae::train::{Flow, Learner, Plan, pretrain};
 use rayon::prelude::*;
 
 use crate::fill;
@@ -221,7 +222,7 @@ fn parameters_of_other_networks_are_refused() {
     assert_eq!(Some(own), Layout::of(build).1.get("w"));
 }
 
-/// It is whoever gives it that is told, not the engine that is blamed.
+/// The error names the batch that was given, not a defect of the engine.
 #[test]
 fn a_batch_of_no_images_is_refused_by_its_name() {
     let model = ModelConfig { stem_stride: 1, ..ModelConfig::custom([1; 4], [8; 4]) };
@@ -283,13 +284,15 @@ fn settings_whose_product_overflows_are_refused_by_their_names() {
     // Settings that nobody has checked, as a program may give them.
     let mut config =
         PretrainConfig { model: ModelConfig::published(Size::Atto), ..resolve("seed=1").unwrap() };
-    (config.optim.batch, config.optim.accumulation) = (1 << 40, 1 << 40);
-    config.save.every_epochs = u64::MAX;
+    // Products that would wrap to 2.
+    (config.optim.batch, config.optim.accumulation) = ((1 << 63) + 1, 2);
+    assert!(matches!(Plan::new(30, &config.optim), Err(DataError::BatchLargerThanSet { .. })));
+    let three = OptimConfig { batch: 10, accumulation: 1, ..config.optim.clone() };
+    assert!(!Plan::new(30, &three).unwrap().is_due(4, u64::MAX / 3 + 1));
     let train = |config: &PretrainConfig| {
         let folder = Path::new("no such folder");
         pretrain(config, &[folder.to_owned()], folder, false, &mut |_| Flow::Continue)
     };
-    assert!(matches!(train(&config), Err(Error::Memory { .. } | Error::Data(_))));
     config.data.image_size = [1 << 32; 2];
     assert!(matches!(train(&config), Err(Error::Config(ConfigError::LargeImage { .. }))));
     let job = Job { work: Work::Load, size: Size::Atto, image: 1 << 32, batch: 1, mask_ratio: 0.6 };

@@ -1,12 +1,16 @@
 //! The one way to infer: an answer belongs to its picture alone, however it is asked for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fcmae::Error;
 use fcmae::config::{DataConfig, ModelConfig};
+use fcmae::data::source::printable;
 use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
 use fcmae::device::Device;
 use fcmae::embed::Backbone;
+use fcmae::evaluate::EvaluationSet;
 use fcmae::infer::Inference;
 use fcmae::model::Classifier;
 use fcmae::network::Network;
@@ -136,6 +140,59 @@ fn eight_threads_share_a_network() {
             assert_eq!(thread.join().unwrap(), expected);
         }
     });
+}
+
+#[test]
+#[should_panic(expected = "15 results of 16 pictures")]
+fn a_forward_pass_that_leaves_a_picture_out_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = classifier();
+    let answers =
+        classifier.answers(files(folder.path()), |_, images| vec![(); images.dims::<4>()[0] - 1]);
+    answers.unwrap().for_each(drop);
+}
+
+#[test]
+fn after_a_panic_no_answer_is_another_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, files) = (classifier(), files(folder.path()));
+    let mut batches = 0;
+    let mut answers = classifier
+        .answers(files.clone(), |_, images| {
+            batches += 1;
+            assert!(batches > 1, "the first batch fails");
+            vec![(); images.dims::<4>()[0]]
+        })
+        .unwrap();
+    let first = catch_unwind(AssertUnwindSafe(|| answers.next()));
+    assert!(first.is_err());
+    let rest: Vec<_> = answers.collect();
+    assert!(rest.len() == files.len() && rest.iter().all(Result::is_err));
+}
+
+#[test]
+fn answers_that_are_no_numbers_are_an_error_of_their_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let mut network = network();
+    let bias = network.layout().get("head.fc.bias").unwrap();
+    network.weights_mut().get_mut(bias)[0] = f32::NAN;
+    let classifier = Inference::new(network, description());
+    for error in classifier.probabilities(files.clone()).unwrap().zip(&files) {
+        let (answer, file) = error;
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::NoNumbers { .. }), "{error}");
+        assert!(error.to_string().contains(&printable(file)), "{error}");
+    }
+}
+
+#[test]
+fn pictures_without_labels_cannot_be_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(folder.path(), 1);
+    let set = ImageFolder::open(folder.path(), Labels::Ignored).unwrap();
+    let error = EvaluationSet::new(Arc::new(set), &description(), 4).err().unwrap().to_string();
+    assert!(error.contains("no picture has a label"), "{error}");
 }
 
 #[test]

@@ -214,7 +214,8 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
         let run = folder.path().join(format!("{encoder:?}"));
         pretrain(&config, slice::from_ref(&data), &run, false, &mut |_| Flow::Continue).unwrap();
         let picture = data.join("lying/001.png");
-        let loss = |reconstructor: Reconstructor| reconstructor.file(&picture, 0, 3).unwrap().loss;
+        let loss =
+            |reconstructor: Reconstructor| reconstructor.reconstruct(&picture, 0, 3).unwrap().loss;
         let of_the_run = loss(Reconstructor::open(&run, Device::Cpu).unwrap());
         for other in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
             let weights = Weights::open(&run).unwrap();

@@ -5,8 +5,7 @@ use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fcmae::config::{FinetuneConfig, PretrainConfig};
-use fcmae::data::ImageFolder;
-use fcmae::data::Labels;
+use fcmae::data::{ImageFolder, Input, Labels};
 use fcmae::device::Device;
 use fcmae::diversity::diversity;
 use fcmae::evaluate::evaluate;
@@ -81,6 +80,10 @@ fn trained() -> Arc<Trained> {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let folder = ImageFolder::open(folder, Labels::Required).unwrap();
     (0..folder.len()).map(|i| folder.path(i)).collect()
+}
+
+fn inputs(folder: &Path) -> Vec<Input> {
+    files(folder).into_iter().map(Input::from).collect()
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn classes_that_the_weights_do_not_know_are_refused() {
 #[test]
 fn reconstruction_keeps_visible_patches_and_fills_the_others() {
     let Trained { unseen, pretrained, .. } = &*trained();
-    let files = &files(unseen)[..6];
+    let files = &inputs(unseen)[..6];
     let found = reconstruct(pretrained, files, 3, Device::Cpu).unwrap();
     assert_eq!(found.len(), files.len());
     let mut masks = Vec::new();
@@ -211,7 +214,7 @@ fn reconstruction_keeps_visible_patches_and_fills_the_others() {
 fn reconstruction_without_a_decoder_is_refused() {
     let Trained { unseen, finetuned, .. } = &*trained();
     let error =
-        reconstruct(finetuned, &files(unseen)[..1], 0, Device::Cpu).unwrap_err().to_string();
+        reconstruct(finetuned, &inputs(unseen)[..1], 0, Device::Cpu).unwrap_err().to_string();
     assert!(error.contains("no decoder"), "{error}");
 }
 
@@ -219,7 +222,9 @@ fn reconstruction_without_a_decoder_is_refused() {
 fn diversity_looks_at_every_block() {
     let Trained { unseen, pretrained, finetuned, .. } = &*trained();
     for weights in [pretrained, finetuned] {
-        let layers = diversity(weights, unseen, 12, Device::Cpu).unwrap();
+        let found = diversity(weights, unseen, 12, Device::Cpu).unwrap();
+        assert_eq!((found.images, found.skipped.len()), (12, 0));
+        let layers = found.layers;
         let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
         let expected = [0, 1, 2, 3].map(|stage| format!("stages.{stage}.blocks.0"));
         assert_eq!(names, expected);
@@ -229,7 +234,7 @@ fn diversity_looks_at_every_block() {
             assert!((0.0..0.5).contains(&layer.after_grn), "{layer:?}");
         }
         assert_eq!(
-            diversity(weights, unseen, 12, Device::Cpu).unwrap(),
+            diversity(weights, unseen, 12, Device::Cpu).unwrap().layers,
             layers,
             "always the same pictures"
         );

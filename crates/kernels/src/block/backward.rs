@@ -46,7 +46,7 @@ impl Gradients<'_> {
     }
 }
 
-/// How many values [`backward`] needs to work in, for a block of `channels`; `usize::MAX` for more.
+/// How many values [`backward`] needs to work in, for a block of `channels`, saturating at `usize::MAX`.
 #[must_use]
 pub fn backward_scratch(setting: &Setting<'_>, channels: usize) -> usize {
     let Room { matrices, vectors, convolved } = Room::new(setting, channels);
@@ -55,7 +55,7 @@ pub fn backward_scratch(setting: &Setting<'_>, channels: usize) -> usize {
 }
 
 /// How many values each thread keeps to work in for [`backward`] on `images` images of `sites` sites and
-/// `channels` channels, beside what it is given; `usize::MAX` for more.
+/// `channels` channels, beside what it is given, saturating at `usize::MAX`.
 #[must_use]
 pub fn thread_scratch(images: usize, sites: usize, channels: usize) -> usize {
     let rows = Cut::new(images, sites).group.min(images).saturating_mul(sites);
@@ -65,7 +65,7 @@ pub fn thread_scratch(images: usize, sites: usize, channels: usize) -> usize {
     sum(&[strips, strips, hidden, hidden, hidden, scaled]).saturating_mul(LANES)
 }
 
-/// The sum of `counts`; `usize::MAX` for more.
+/// The sum of `counts`, saturating at `usize::MAX`.
 fn sum(counts: &[usize]) -> usize {
     counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
 }

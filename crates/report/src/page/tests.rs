@@ -119,7 +119,7 @@ fn a_page_has_all_that_the_run_has() {
         "Reconstructions",
         "Class by class",
         "What is taken for what",
-        "Surest mistakes",
+        "Most confident mistakes",
         "Pictures",
         "Pictures left out",
         "How it was run",

@@ -1,4 +1,4 @@
-//! What can be wrong with a file, and the mend.
+//! What can be wrong with a file, and the remedy.
 
 use ::safetensors::tensor::Dtype;
 

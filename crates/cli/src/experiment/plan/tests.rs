@@ -108,6 +108,9 @@ fn a_job_is_named_by_what_its_result_follows_from_alone() {
     assert_eq!(keys(&WHOLE.replace("\"sparse\"", "\"dense\"").replace("Sparse or", "Is")), usual);
     let said = "recipe = \"pretrain-tiles\"\nset = [\"mask.ratio=0.6\"]";
     assert_eq!(keys(&WHOLE.replace("recipe = \"pretrain-tiles\"", said)), usual);
+    // Nor is where it is computed.
+    let cpu = "recipe = \"pretrain-tiles\"\nset = [\"device=cpu\"]";
+    assert_eq!(keys(&WHOLE.replace("recipe = \"pretrain-tiles\"", cpu)), usual);
     // A setting of the pre-training is part of what starts from it, and of nothing else.
     let other = keys(&WHOLE.replace("recipe = \"pretrain-tiles\"", &said.replace("0.6", "0.5")));
     for ((job, key), other) in jobs(WHOLE).iter().zip(&usual).zip(&other) {

@@ -24,7 +24,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Chooses columns. `Err` says which there are, and the mend.
+    /// Chooses columns. `Err` says which there are, and the remedy.
     pub(super) fn new(footer: &Footer, labelled: bool) -> Result<Self, String> {
         let features = match &footer.features {
             Some(text) => features(text)?,
