@@ -79,7 +79,9 @@ fn a_batch_that_memory_holds_keeps_the_updates() {
 /// A recipe may leave network and image size to the weights.
 #[test]
 fn memory_of_a_fine_tuning_is_reckoned_with_its_weights() {
-    let weights = Trained::get().pretrained();
+    // Held, as its folder goes with the last who does.
+    let trained = Trained::get();
+    let weights = trained.pretrained();
     let [batch, accumulation] = ["optim.batch=2", "optim.accumulation=2"];
     let command = ["finetune", "--print-config", "--batch", "auto", "--from"];
     let [finetune, print, option, auto, from] = command;
