@@ -176,9 +176,9 @@ const KEEP_PREPARED_UP_TO: usize = 8192;
 /// read, by any number of threads.
 pub(crate) struct Prepared {
     /// At the number of a block's first parameter.
-    blocks: Box<[OnceLock<PreparedBlock>]>,
+    blocks: Places<BlockWeights, block::Prepared>,
     /// At the number of a matrix's weight.
-    matrices: Box<[OnceLock<(Matrix, linear::Prepared)>]>,
+    matrices: Places<Matrix, linear::Prepared>,
 }
 
 /// The matrix of a linear layer.
@@ -192,14 +192,9 @@ pub(crate) struct Matrix {
     pub(crate) scale: Option<Parameter>,
 }
 
-struct PreparedBlock {
-    weights: BlockWeights,
-    layout: block::Prepared,
-}
-
 impl Prepared {
     fn new(layout: &Layout) -> Self {
-        Self { blocks: places(layout), matrices: places(layout) }
+        Self { blocks: Places::new(layout), matrices: Places::new(layout) }
     }
 
     /// Itself where a layer of so many rows should keep its layout.
@@ -209,49 +204,56 @@ impl Prepared {
 
     /// Drops all layouts.
     fn clear(&mut self) {
-        self.blocks.iter_mut().for_each(|place| drop(place.take()));
-        self.matrices.iter_mut().for_each(|place| drop(place.take()));
+        self.blocks.clear();
+        self.matrices.clear();
     }
 
-    /// The layout of a block's weights; `None` where that of another block lies in its place, which
-    /// shares the first parameter, the one of this `number`.
+    /// The layout of a block's weights, of which the first has this `number`: see [`Places::get`].
     pub(crate) fn block(
         &self,
         number: usize,
         weights: &BlockWeights,
         prepare: impl FnOnce() -> block::Prepared,
     ) -> Option<&block::Prepared> {
-        let place = &self.blocks[number];
-        let found = place.get().unwrap_or_else(|| {
-            // Laid out before the place is asked for: threads share that work, and one that waits may
-            // take up another pass, which comes to the same place.
-            let made = PreparedBlock { weights: *weights, layout: prepare().kept() };
-            place.get_or_init(|| made)
-        });
-        (found.weights == *weights).then_some(&found.layout)
+        self.blocks.get(number, weights, || prepare().kept())
     }
 
-    /// The layout of a matrix; `None` where that of another one lies in its place, which has the same
-    /// weight, the one of this `number`.
+    /// The layout of a matrix, whose weight has this `number`: see [`Places::get`].
     pub(crate) fn matrix(
         &self,
         number: usize,
-        matrix: Matrix,
+        matrix: &Matrix,
         prepare: impl FnOnce() -> linear::Prepared,
     ) -> Option<&linear::Prepared> {
-        let place = &self.matrices[number];
-        let (found, layout) = place.get().unwrap_or_else(|| {
-            // As a block's.
-            let made = (matrix, prepare().kept());
-            place.get_or_init(|| made)
-        });
-        (*found == matrix).then_some(layout)
+        self.matrices.get(number, matrix, || prepare().kept())
     }
 }
 
-/// An empty place for each parameter.
-fn places<T>(layout: &Layout) -> Box<[OnceLock<T>]> {
-    (0..layout.len()).map(|_| OnceLock::new()).collect()
+/// A place for the layout of each parameter, with what it is the layout of.
+struct Places<K, L>(Box<[OnceLock<(K, L)>]>);
+
+impl<K: Clone + PartialEq, L> Places<K, L> {
+    /// Empty ones.
+    fn new(layout: &Layout) -> Self {
+        Self((0..layout.len()).map(|_| OnceLock::new()).collect())
+    }
+
+    fn clear(&mut self) {
+        self.0.iter_mut().for_each(|place| drop(place.take()));
+    }
+
+    /// The layout of `of`, made where its place is empty; `None` where that of something else lies there,
+    /// which has the same parameter.
+    fn get(&self, number: usize, of: &K, make: impl FnOnce() -> L) -> Option<&L> {
+        let place = &self.0[number];
+        let (found, layout) = place.get().unwrap_or_else(|| {
+            // Laid out before the place is asked for: threads share that work, and one that waits may
+            // take up another pass, which comes to the same place.
+            let made = (of.clone(), make());
+            place.get_or_init(|| made)
+        });
+        (found == of).then_some(layout)
+    }
 }
 
 impl fmt::Debug for Prepared {

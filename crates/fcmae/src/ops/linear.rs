@@ -52,11 +52,9 @@ pub fn linear(pass: &mut Pass<'_>, x: Tensor, affine: Affine) -> Tensor {
 impl Affine {
     /// One of its parameters, times its layer scale where it has one.
     fn scaled<'a>(&self, weights: &'a Arena, of: Parameter) -> Cow<'a, [f32]> {
-        let values = weights.get(of);
-        let Some(scale) = self.scale.map(|scale| weights.get(scale)) else { return values.into() };
-        let mut scaled = vec![0.0; values.len()];
-        rows::scale(values, values.len() / scale.len(), scale, &mut scaled)
-            .expect("a factor for each row");
+        let Some(scale) = self.scale else { return weights.get(of).into() };
+        let mut scaled = vec![0.0; of.shape().count()];
+        scale_rows(weights, of, scale, &mut scaled).expect("a factor for each row");
         scaled.into()
     }
 }
@@ -76,22 +74,32 @@ pub(super) fn forward_kept(
     bias: &[f32],
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    match kept.matrix(weights.layout().number(matrix.weight), matrix, &prepare) {
+    match kept.matrix(weights.layout().number(matrix.weight), &matrix, &prepare) {
         Some(layout) => kernel::forward_prepared(x, layout, Some(bias), out),
         None => kernel::forward_prepared(x, &prepare(), Some(bias), out),
     }
 }
 
 /// A row of `parameter [O, ..]` for each value of `scale [O]`, times it.
+fn scale_rows(
+    weights: &Arena,
+    parameter: Parameter,
+    scale: Parameter,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let width = parameter.shape().count() / scale.shape().count();
+    rows::scale(weights.get(parameter), width, weights.get(scale), out)
+}
+
+/// The same as a tensor.
 fn scaled(
     pass: &mut impl Fill,
     operation: Operation,
     parameter: Parameter,
     scale: Parameter,
 ) -> Tensor {
-    let width = parameter.shape().count() / scale.shape().count();
     pass.fill(operation, parameter.shape(), |weights, out| {
-        rows::scale(weights.get(parameter), width, weights.get(scale), out)
+        scale_rows(weights, parameter, scale, out)
     })
 }
 

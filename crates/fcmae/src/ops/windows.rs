@@ -150,20 +150,23 @@ impl Window {
         [self.outputs, self.row()].into()
     }
 
-    /// The weight as a matrix, `[O, k·k·I]`, for a layout that is kept.
+    /// Writes the weight as a matrix, `[O, k·k·I]`.
+    fn write_matrix(&self, weights: &Arena, out: &mut [f32]) -> Result<(), KernelError> {
+        let taps = self.k * self.k;
+        kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, out)
+    }
+
+    /// The matrix for a layout that is kept.
     fn laid_out(&self, weights: &Arena) -> Vec<f32> {
         let mut matrix = vec![0.0; self.matrix_shape().count()];
-        let taps = self.k * self.k;
-        kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, &mut matrix)
-            .expect("a weight as long as its matrix");
+        self.write_matrix(weights, &mut matrix).expect("a weight as long as its matrix");
         matrix
     }
 
-    /// The weight as a matrix, `[O, k·k·I]`.
+    /// The matrix as a tensor.
     fn matrix(&self, pass: &mut impl Fill) -> Tensor {
         pass.fill(Operation::WindowWeight, self.matrix_shape(), |weights, out| {
-            let taps = self.k * self.k;
-            kernel::window_weight(weights.get(self.weight), self.plane.channels, taps, out)
+            self.write_matrix(weights, out)
         })
     }
 
