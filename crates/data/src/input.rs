@@ -1,5 +1,6 @@
 //! Pictures by any of the ways in which a program has them, for a [`Loader`](crate::Loader).
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,6 +190,15 @@ impl Samples for ImageFolder {
     }
 }
 
+impl Inputs {
+    fn at(&self, index: usize) -> Cow<'_, Input> {
+        match self {
+            Self::Set(set) => Cow::Owned(Input::Sample { set: Arc::clone(set), index }),
+            Self::List(inputs) => Cow::Borrowed(&inputs[index]),
+        }
+    }
+}
+
 impl Samples for Inputs {
     fn count(&self) -> usize {
         match self {
@@ -198,10 +208,7 @@ impl Samples for Inputs {
     }
 
     fn name(&self, index: usize) -> PathBuf {
-        match self {
-            Self::Set(set) => set.path(index),
-            Self::List(inputs) => inputs[index].name(),
-        }
+        self.at(index).name()
     }
 
     fn label(&self, index: usize) -> Option<usize> {
@@ -212,12 +219,9 @@ impl Samples for Inputs {
     }
 
     fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
-        match self {
-            Self::Set(set) => set.check_file(index),
-            Self::List(inputs) => match &inputs[index] {
-                Input::Sample { set, index } => set.check_file(*index),
-                Input::File(_) | Input::Bytes { .. } | Input::Picture { .. } => Ok(()),
-            },
+        match &*self.at(index) {
+            Input::Sample { set, index } => set.check_file(*index),
+            Input::File(_) | Input::Bytes { .. } | Input::Picture { .. } => Ok(()),
         }
     }
 
@@ -228,9 +232,6 @@ impl Samples for Inputs {
         limits: &Limits,
         least_side: Option<u32>,
     ) -> Result<Arc<Picture>, DecodeError> {
-        match self {
-            Self::Set(set) => set.picture(index, format, limits, least_side),
-            Self::List(inputs) => inputs[index].decoded(format, limits, least_side),
-        }
+        self.at(index).decoded(format, limits, least_side)
     }
 }

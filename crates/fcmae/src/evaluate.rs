@@ -44,7 +44,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
-    pub fn right(&self, set: &ImageFolder) -> Vec<bool> {
+    pub fn right(&self, set: &Arc<ImageFolder>) -> Vec<bool> {
         let right = |(answer, label): (&Option<u32>, Option<usize>)| {
             answer.is_some_and(|class| label == Some(class as usize))
         };
@@ -149,7 +149,7 @@ impl Evaluator {
 pub fn keep_in_run(
     run: &Path,
     evaluation: &Evaluation,
-    set: &ImageFolder,
+    set: &Arc<ImageFolder>,
     description: &Description,
 ) -> Result<()> {
     Record::read(run)?;

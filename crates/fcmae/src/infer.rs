@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use fcmae_data::source::printable;
 use fcmae_data::{
-    DataError, ImageFolder, Input, Inputs, Limits, Loader, LoaderOptions, Normalization, Samples,
-    Skipped, Transform,
+    DataError, ImageFolder, Input, Inputs, Loader, LoaderOptions, Normalization, Samples, Skipped,
+    Transform,
 };
 use image::RgbImage;
 
@@ -401,19 +401,15 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample(&self, set: &ImageFolder, index: usize) -> Result<Tensor> {
-        let name = set.path(index);
-        match set.read(index, &Limits::default()) {
-            Ok(bytes) => self.input(Input::Bytes { name, bytes }),
-            Err(source) => Err(DataError::Picture { path: name, source }.into()),
-        }
+    pub fn sample(&self, set: &Arc<ImageFolder>, index: usize) -> Result<Tensor> {
+        self.input(Input::Sample { set: Arc::clone(set), index })
     }
 
     /// The same for people to look at.
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn shown(&self, set: &ImageFolder, index: usize) -> Result<RgbImage> {
+    pub fn shown(&self, set: &Arc<ImageFolder>, index: usize) -> Result<RgbImage> {
         let input = self.sample(set, index)?;
         let [_, height, width, _] = input.dims();
         let tones = picture::tones(self.normalization.clone(), self.options.depth);

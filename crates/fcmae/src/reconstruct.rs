@@ -1,6 +1,7 @@
 //! What a pre-trained network makes of hidden patches, as a picture.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fcmae_data::{ImageFolder, Input};
 use image::RgbImage;
@@ -89,7 +90,12 @@ impl Reconstructor {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample(&self, set: &ImageFolder, index: usize, seed: u64) -> Result<Reconstruction> {
+    pub fn sample(
+        &self,
+        set: &Arc<ImageFolder>,
+        index: usize,
+        seed: u64,
+    ) -> Result<Reconstruction> {
         self.image(&self.autoencoder.preparation().sample(set, index)?, index, seed)
     }
 

@@ -31,9 +31,8 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     if args.json {
         return output::print(&output::json(&found)?);
     }
-    for skipped in found.skipped.iter().take(SKIPPED_SHOWN) {
-        output::note(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
-    }
+    let shown = found.skipped.len().min(SKIPPED_SHOWN);
+    output::note_skipped(&found.skipped[..shown]);
     output::print(&text(&found, format))
 }
 

@@ -146,7 +146,7 @@ fn reconstructions(
     network: Network<Autoencoder>,
     config: &PretrainConfig,
     description: &Description,
-    set: &ImageFolder,
+    set: &Arc<ImageFolder>,
 ) -> Result<RgbImage> {
     let reconstructor = Reconstructor::new(network, config.mask.clone(), description.clone())?;
     let count = config.figures.pictures.min(set.len());

@@ -2,6 +2,7 @@
 //! ran on, the last evaluation with its worst mistakes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fcmae_data::ImageFolder;
@@ -124,7 +125,7 @@ pub(super) fn evaluation(
     run: &Path,
     (step, epoch): (u64, u64),
     found: &Evaluation,
-    set: &ImageFolder,
+    set: &Arc<ImageFolder>,
     description: &Description,
 ) -> Result<()> {
     let preparation = Preparation::new(description);
@@ -159,7 +160,7 @@ pub(super) fn evaluation(
 pub(crate) fn record_evaluation(
     run: &Path,
     found: &Evaluation,
-    set: &ImageFolder,
+    set: &Arc<ImageFolder>,
     description: &Description,
 ) -> Result<()> {
     #[derive(Default, Deserialize)]

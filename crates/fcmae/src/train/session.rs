@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::{Batch, ImageFolder, Loader, Skipped};
@@ -302,7 +303,7 @@ impl<'a> Session<'a> {
         &mut self,
         step: u64,
         found: &Evaluation,
-        set: &ImageFolder,
+        set: &Arc<ImageFolder>,
     ) -> Result<EvaluationReport> {
         let report = EvaluationReport {
             step,
