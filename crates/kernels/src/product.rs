@@ -61,6 +61,19 @@ impl<'a> Left<'a> {
     pub(crate) fn panels(values: &'a [f32], rows: usize) -> Self {
         Self { values, stride: 16, block: 16 * rows }
     }
+
+    /// Panics where the first `rows` rows don't have all of `depth`, or it doesn't start at a multiple of
+    /// eight.
+    #[inline(always)]
+    fn check(&self, rows: usize, depth: &Range<usize>) {
+        let last = depth.end.saturating_sub(1);
+        let end = (rows - 1) * self.stride + last / 16 * self.block + last % 16;
+        let within = depth.is_empty() || end < self.values.len();
+        assert!(
+            within && depth.start.is_multiple_of(LANES),
+            "rows of as many values as the right-hand matrix has rows"
+        );
+    }
 }
 
 /// Rows K of the right-hand matrix worked on at a time, so that a panel of it stays in the
@@ -220,4 +233,29 @@ pub(crate) fn from_panels(panels: &[f32], rows: usize, out: &mut [f32]) {
             out.copy_from_slice(&panel[row * PANEL..][..out.len()]);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_end_where_their_values_do() {
+        let values = [0.0; 2 * 40];
+        Left::row_major(&values, 40).check(2, &(0..40));
+        Left::panels(&values[..3 * 16], 3).check(3, &(0..16));
+        Left::panels(&values, 2).check(2, &(16..32));
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of as many values")]
+    fn a_missing_value_is_noticed() {
+        Left::row_major(&[0.0; 2 * 40 - 1], 40).check(2, &(0..40));
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of as many values")]
+    fn a_missing_panel_is_noticed() {
+        Left::panels(&[0.0; 4 * 16], 2).check(2, &(0..33));
+    }
 }

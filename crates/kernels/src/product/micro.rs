@@ -101,13 +101,14 @@ fn by_pairs<S: Simd, const R: usize, const P: usize>(
         }
     }
     let whole = depth.len() / LANES * LANES;
+    left.check(R, &depth);
     for start in (0..whole).step_by(LANES) {
         let k = depth.start + start;
         let at = k / 16 * left.block + k % 16;
         let left: [&Lanes; R] = std::array::from_fn(|row| {
-            left.values[row * left.stride + at..]
-                .first_chunk()
-                .expect("rows of as many values as the right-hand matrix has rows")
+            // SAFETY: `check` found R rows' whole depth within `values`, and eight values from a multiple
+            // of eight on are within it and follow each other.
+            unsafe { &*left.values.as_ptr().add(row * left.stride + at).cast() }
         });
         let cells: [&[[Cell; 2]; LANES]; P] = std::array::from_fn(|p| {
             cells[p][start..].first_chunk().expect("panels of as many rows as the depth")
@@ -170,14 +171,15 @@ fn by_rows<S: Simd, const R: usize, const V: usize>(
     let mut sums =
         if depth.start == 0 { [[simd.splat(0.0); V]; R] } else { load::<S, R, V>(simd, out) };
     let whole = depth.len() / LANES * LANES;
+    left.check(R, &depth);
     let (eights, rest) = cells[..depth.len() * V].split_at(whole * V);
     for (eight, cells) in eights.chunks_exact(LANES * V).enumerate() {
         let k = depth.start + eight * LANES;
         let at = k / 16 * left.block + k % 16;
         let left: [&Lanes; R] = std::array::from_fn(|row| {
-            left.values[row * left.stride + at..]
-                .first_chunk()
-                .expect("rows of as many values as the right-hand matrix has rows")
+            // SAFETY: `check` found R rows' whole depth within `values`, and eight values from a multiple
+            // of eight on are within it and follow each other.
+            unsafe { &*left.values.as_ptr().add(row * left.stride + at).cast() }
         });
         for k in 0..LANES {
             let right: [S::Vector; V] = std::array::from_fn(|v| simd.load(&cells[k * V + v].0));
