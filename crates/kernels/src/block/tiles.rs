@@ -40,7 +40,8 @@ impl Tile {
                 })
                 .collect()
         } else {
-            let parts = sites.div_ceil(ROWS);
+            // An even number, so that two threads that share one image have equally much to do.
+            let parts = sites.div_ceil(ROWS).next_multiple_of(2);
             let cut = |part: usize| part * sites / parts;
             (0..images)
                 .flat_map(|image| (0..parts).map(move |part| (image, part)))
