@@ -1,0 +1,209 @@
+// The threads of a block as fibers, and how a launch takes them through a kernel.
+#include "emulated.h"
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace emulated {
+namespace {
+
+constexpr std::size_t STACK = 256 * 1024;
+constexpr unsigned WARP = 32;
+
+Entry*& entries() {
+    static Entry* first = nullptr;
+    return first;
+}
+
+enum class State { Ready, AtBarrier, InShuffle, Done };
+
+struct Fiber {
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+    Place place;
+    State state;
+    // Which of the two rows of `lanes` the next shuffle uses.
+    unsigned turn;
+    // Of the thread in its block.
+    unsigned number;
+};
+
+struct Warp {
+    u32 lanes[2][WARP];
+};
+
+// What one thread of the system is launching.
+struct Launch {
+    ucontext_t scheduler;
+    std::vector<std::unique_ptr<Fiber>> fibers;
+    std::vector<Warp> warps;
+    Fiber* current = nullptr;
+    const Entry* entry = nullptr;
+    void* const* arguments = nullptr;
+    std::string failure;
+};
+
+thread_local Launch launch;
+
+void wait(State state) {
+    Fiber& fiber = *launch.current;
+    fiber.state = state;
+    swapcontext(&fiber.context, &launch.scheduler);
+    if (!launch.failure.empty()) throw std::runtime_error("another thread has failed");
+}
+
+void run_thread() {
+    try {
+        launch.entry->invoke(launch.entry->kernel, launch.arguments);
+    } catch (const std::exception& error) {
+        if (launch.failure.empty()) launch.failure = error.what();
+    }
+    launch.current->state = State::Done;
+    // Back to the scheduler, which never comes here again.
+    setcontext(&launch.scheduler);
+}
+
+void start(Fiber& fiber) {
+    if (!fiber.stack) fiber.stack.reset(new char[STACK]);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = STACK;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, run_thread, 0);
+    fiber.state = State::Ready;
+    fiber.turn = 0;
+}
+
+std::string named(const Fiber& fiber) {
+    const Index &b = fiber.place.block, &t = fiber.place.thread;
+    return "block (" + std::to_string(b.x) + ", " + std::to_string(b.y) + ", " + std::to_string(b.z) + "), thread (" +
+           std::to_string(t.x) + ", " + std::to_string(t.y) + ", " + std::to_string(t.z) + ")";
+}
+
+// Lets those of `fibers` go on that wait in `state`, where all of them do. Whether any did.
+bool release(std::size_t first, std::size_t last, State state) {
+    std::size_t waiting = 0, done = 0;
+    for (std::size_t f = first; f < last; ++f) {
+        waiting += launch.fibers[f]->state == state;
+        done += launch.fibers[f]->state == State::Done;
+    }
+    if (waiting == 0) return false;
+    if (done > 0) {
+        for (std::size_t f = first; f < last; ++f) {
+            if (launch.fibers[f]->state == State::Done) {
+                fail(named(*launch.fibers[f]) + " has ended while others wait for it");
+            }
+        }
+    }
+    if (waiting < last - first) return false;
+    for (std::size_t f = first; f < last; ++f) launch.fibers[f]->state = State::Ready;
+    return true;
+}
+
+// Takes all threads of a block to their ends. `backwards` runs them in the opposite order.
+void run_block(unsigned threads, bool backwards) {
+    for (;;) {
+        bool any = false, done = true;
+        for (unsigned place = 0; place < threads; ++place) {
+            Fiber& fiber = *launch.fibers[backwards ? threads - 1 - place : place];
+            if (fiber.state == State::Ready) {
+                launch.current = &fiber;
+                swapcontext(&launch.scheduler, &fiber.context);
+                any = true;
+                if (!launch.failure.empty()) {
+                    launch.failure = named(fiber) + ": " + launch.failure;
+                    return;
+                }
+            }
+            done = done && fiber.state == State::Done;
+        }
+        if (done) return;
+        if (any) continue;
+        bool released = false;
+        for (unsigned first = 0; first < threads; first += WARP) {
+            released = release(first, std::min(first + WARP, threads), State::InShuffle) || released;
+        }
+        if (!released && !release(0, threads, State::AtBarrier)) {
+            fail("the threads of " + named(*launch.fibers[0]) + " wait for different things");
+        }
+    }
+}
+
+}  // namespace
+
+const Place& here() { return launch.current->place; }
+
+void meet() { wait(State::AtBarrier); }
+
+u32 exchange(u32 mask, u32 value, int distance) {
+    Fiber& fiber = *launch.current;
+    if (mask != 0xffffffffu) fail("a shuffle of some lanes only");
+    const unsigned lane = fiber.number % WARP, turn = fiber.turn;
+    u32* lanes = launch.warps[fiber.number / WARP].lanes[turn];
+    lanes[lane] = value;
+    // The other row is free again: all lanes have read it before any came here.
+    fiber.turn = 1 - turn;
+    wait(State::InShuffle);
+    return lanes[lane ^ unsigned(distance)];
+}
+
+void fail(const std::string& what) { throw std::runtime_error(what); }
+
+Entry::Entry(const char* name, void (*kernel)()) : name(name), kernel(kernel), next(entries()) { entries() = this; }
+
+}  // namespace emulated
+
+using namespace emulated;
+
+// The kernel after `entry`, the first after nothing; nothing after the last.
+extern "C" const Entry* fcmae_emulated_next(const Entry* entry) { return entry ? entry->next : entries(); }
+
+extern "C" const char* fcmae_emulated_name(const Entry* entry) { return entry->name; }
+
+// Runs a kernel. `sizes` are the arguments' bytes. Returns whether it went well, else says why in `message`.
+extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, const unsigned* block,
+                                      void* const* arguments, const std::size_t* sizes, std::size_t count,
+                                      bool backwards, char* message, std::size_t length) {
+    launch.failure.clear();
+    try {
+        if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+        for (std::size_t a = 0; a < count; ++a) {
+            if (sizes[a] != entry->sizes[a]) {
+                fail("argument " + std::to_string(a) + " has " + std::to_string(sizes[a]) + " bytes and not " +
+                     std::to_string(entry->sizes[a]));
+            }
+        }
+        launch.entry = entry;
+        launch.arguments = arguments;
+        const unsigned threads = block[0] * block[1] * block[2];
+        if (threads == 0 || threads > 1024) fail("a block of " + std::to_string(threads) + " threads");
+        while (launch.fibers.size() < threads) launch.fibers.push_back(std::make_unique<Fiber>());
+        launch.warps.resize((threads + WARP - 1) / WARP);
+        const u64 blocks = u64(grid[0]) * grid[1] * grid[2];
+        for (u64 step = 0; step < blocks && launch.failure.empty(); ++step) {
+            const u64 b = backwards ? blocks - 1 - step : step;
+            for (unsigned t = 0; t < threads; ++t) {
+                Fiber& fiber = *launch.fibers[t];
+                fiber.number = t;
+                fiber.place = {
+                    {t % block[0], t / block[0] % block[1], t / block[0] / block[1]},
+                    {unsigned(b % grid[0]), unsigned(b / grid[0] % grid[1]), unsigned(b / grid[0] / grid[1])},
+                    {block[0], block[1], block[2]},
+                    {grid[0], grid[1], grid[2]},
+                };
+                start(fiber);
+            }
+            run_block(threads, backwards);
+        }
+    } catch (const std::exception& error) {
+        if (launch.failure.empty()) launch.failure = error.what();
+    }
+    if (launch.failure.empty()) return true;
+    const std::size_t end = std::min(launch.failure.size(), length - 1);
+    std::memcpy(message, launch.failure.data(), end);
+    message[end] = 0;
+    return false;
+}

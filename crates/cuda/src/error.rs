@@ -1,0 +1,65 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why nothing can be computed on a card.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CudaError {
+    /// A library of CUDA is not there.
+    #[error(
+        "{library} is not there: install NVIDIA's CUDA libraries ({wheel} has it for Python), or name the folder \
+         that has it with FCMAE_CUDA_LIBRARIES"
+    )]
+    Missing {
+        /// Its name.
+        library: &'static str,
+        /// The Python package that brings it.
+        wheel: &'static str,
+    },
+    /// The folder that was named has no such library.
+    #[error("FCMAE_CUDA_LIBRARIES is {}, which has no {library}: name the folder that holds it", folder.display())]
+    Folder {
+        /// Its name.
+        library: &'static str,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A library of CUDA that is too old.
+    #[error("{library} {found} is too old: {needed} is the first that can be used")]
+    Old {
+        /// Its name.
+        library: &'static str,
+        /// The version that is there.
+        found: String,
+        /// The first that can be used.
+        needed: &'static str,
+    },
+    /// The compiler knows no such architecture.
+    #[error(
+        "NVRTC {version} compiles for architectures up to {newest} and not for {architecture}: a newer one is \
+         needed for this card"
+    )]
+    Architecture {
+        /// NVRTC's version.
+        version: String,
+        /// The card's architecture, 90 for compute capability 9.0.
+        architecture: u32,
+        /// The newest that it knows.
+        newest: u32,
+    },
+    /// A call of the compiler failed.
+    #[error("compiling {file} for architecture {architecture}: {call} says {reason}\n{log}")]
+    Compile {
+        /// The source.
+        file: &'static str,
+        /// The card's architecture.
+        architecture: u32,
+        /// What was called.
+        call: &'static str,
+        /// What it answered.
+        reason: String,
+        /// What the compiler has to say.
+        log: String,
+    },
+}

@@ -1,0 +1,86 @@
+//! All kernels, compiled for all architectures. It takes a minute and wants NVRTC, so it is asked for by name:
+//!
+//! ```text
+//! pip install nvidia-cuda-nvrtc
+//! FCMAE_CUDA_LIBRARIES=…/nvidia/…/lib cargo test --release -p fcmae-cuda -- --ignored
+//! ```
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
+
+use fcmae_cuda::CudaError;
+use fcmae_cuda::compiler::Compiler;
+use fcmae_cuda::sources::SOURCES;
+
+/// Architectures, and the shared memory that a block may have there, in bytes.
+const ARCHITECTURES: [(u32, u32); 7] = [
+    (75, 64 << 10),
+    (80, 163 << 10),
+    (86, 99 << 10),
+    (89, 99 << 10),
+    (90, 227 << 10),
+    (100, 227 << 10),
+    (120, 99 << 10),
+];
+
+/// What a program gets without asking for more.
+const UNASKED: u32 = 48 << 10;
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("FCMAE_CUDA_LIBRARIES").map(PathBuf::from)
+}
+
+#[test]
+#[ignore = "wants NVRTC"]
+fn every_kernel_compiles_for_every_architecture_and_spills_nothing() {
+    let compiler = Compiler::open(folder().as_deref()).unwrap();
+    // The longest first.
+    let mut work: Vec<_> = SOURCES
+        .iter()
+        .flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture)))
+        .collect();
+    work.sort_by_key(|(source, _)| source.file == "depthwise.cu");
+    let (work, threads) = (Mutex::new(work), thread::available_parallelism().unwrap().get());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some((source, (architecture, most))) = work.lock().unwrap().pop() else {
+                        break;
+                    };
+                    let compiled = compiler.compile(source, architecture).unwrap();
+                    let what = format!("{} for {architecture}", source.file);
+                    assert_eq!(compiled.kernels.len(), source.kernels().len(), "{what}");
+                    assert!(compiled.code.starts_with(b"\x7fELF"), "{what}");
+                    for (kernel, lowered) in &compiled.kernels {
+                        let found = compiled.resources.iter().find(|of| of.kernel == *lowered);
+                        let of = found.unwrap_or_else(|| panic!("{what}: no report of {kernel}"));
+                        assert_eq!(of.spilled, 0, "{what}: {kernel} spills");
+                        assert!(
+                            of.registers > 0 && of.shared <= most.min(UNASKED),
+                            "{what}: {of:?}"
+                        );
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+#[ignore = "wants NVRTC"]
+fn an_architecture_that_nobody_makes_is_refused() {
+    let compiler = Compiler::open(folder().as_deref()).unwrap();
+    let error = compiler.compile(&SOURCES[0], 999).unwrap_err();
+    assert!(matches!(error, CudaError::Architecture { architecture: 999, .. }), "{error}");
+}
+
+#[test]
+fn a_folder_without_the_library_is_told() {
+    let folder = std::env::temp_dir();
+    let error = Compiler::open(Some(&folder)).unwrap_err().to_string();
+    let start = format!("FCMAE_CUDA_LIBRARIES is {}, which has no libnvrtc", folder.display());
+    assert!(error.starts_with(&start), "{error}");
+}
