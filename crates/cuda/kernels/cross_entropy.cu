@@ -1,7 +1,7 @@
 // Softmax cross entropy against probabilities. Twin: fcmae_kernels::cross_entropy.
 //
-// logits, targets, grad [N, classes]; the loss is −factor · Σ targets · log softmax(logits) / N, its gradient
-// factor · (softmax · (Σ of the row's targets) − targets) / N. A warp has a row. Where a logit is no finite number
+// logits, targets, grad [N, classes]; the loss is −factor · Σ targets · log softmax(logits), its gradient
+// factor · (softmax · (Σ of the row's targets) − targets); `factor` has the 1/N of a mean. A warp has a row. Where a logit is no finite number
 // the row's loss and gradient are NaN.
 #include "device.h"
 
@@ -12,7 +12,7 @@ inline __device__ float warp_max(float value) {
     return value;
 }
 
-// parts [N]: each row's loss times `factor`, which has the 1/N.
+// parts [N]: each row's part of the loss.
 template <class T>
 __global__ void cross_entropy(Span<const T> logits, Span<const float> targets, Span<double> parts, Span<T> grad,
                               int rows, int classes, float factor) {

@@ -116,7 +116,7 @@ __global__ void depthwise(Span<const T> x, Span<const float> weight, Span<const 
         for (int column = 0; column < WIDE; ++column) sums[row][column] = start;
     }
     // The taps that the tile's rows have for a line of inputs: each row those of the row above for the line before.
-    // Zeros where a line is none of a row's.
+    // Zeros where a line is none of a row's: what is no number there reaches both rows of the tile.
     float taps[TALL][TAPS] = {};
     // Not unrolled: the code would be eight times as long, and all taps would be in registers.
 #pragma unroll 1
@@ -194,7 +194,7 @@ __global__ void depthwise_weight(Span<const T> x, Span<const T> grad, Span<float
     parts[part + u64(TAPS * TAPS) * channels] = bias;
 }
 
-// weight [C, 49] and bias [C] = or += the sums over chunks of parts [chunks, 50, C].
+// weight [C, 49] and bias [C] = the sums over chunks of parts [chunks, 50, C]; with `add` plus what is there.
 __global__ void depthwise_gradients(Span<const float> parts, Span<float> weight, Span<float> bias, int chunks,
                                            int channels, int add) {
     const int index = blockIdx.x * blockDim.x + threadIdx.x;

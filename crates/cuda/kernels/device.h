@@ -17,6 +17,8 @@ struct Span {
     T* start;
 
     __device__ T& operator[](u64 index) const { return start[index]; }
+    // The place of `count` values that begin at a multiple of 16 bytes.
+    __device__ T* pack(u64 index, int count) const { return start + index; }
     __device__ bool is_empty() const { return start == nullptr; }
 };
 
@@ -51,7 +53,8 @@ inline __device__ bf16 rounded<bf16>(float value) {
     return bf16{u16((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 
-// Sixteen bytes, which one instruction loads: four float32 values or eight of bfloat16.
+// Sixteen bytes, which one instruction loads: four float32 values or eight of bfloat16. Kernels that load packs want
+// rows of a multiple of their length, unless they say otherwise.
 template <class T>
 struct alignas(16) Pack {
     static constexpr int N = 16 / int(sizeof(T));
@@ -61,12 +64,12 @@ struct alignas(16) Pack {
 // The pack of `values` at `index`, a multiple of its length.
 template <class T>
 __device__ Pack<T> loaded(Span<const T> values, u64 index) {
-    return *reinterpret_cast<const Pack<T>*>(&values[index]);
+    return *reinterpret_cast<const Pack<T>*>(values.pack(index, Pack<T>::N));
 }
 
 template <class T>
 __device__ void store(const Pack<T>& pack, Span<T> values, u64 index) {
-    *reinterpret_cast<Pack<T>*>(&values[index]) = pack;
+    *reinterpret_cast<Pack<T>*>(values.pack(index, Pack<T>::N)) = pack;
 }
 
 inline __device__ float infinity() { return __uint_as_float(0x7f800000u); }

@@ -71,7 +71,8 @@ __global__ void standardize_rows(Span<const float> x, Span<float> out, int width
     for (int c = threadIdx.x; c < width; c += blockDim.x) out[start + c] = (x[start + c] - mean) * scale;
 }
 
-// parts [blocks]: the sums of (a − b)² of each block's values; grad = factor · (a − b), where it is wanted.
+// parts [blocks]: the sums of (a − b)² of each block's values; grad = factor · (a − b), where it is
+// wanted: 2 / values for that of the mean.
 template <class T>
 __global__ void squared_difference(Span<const T> a, Span<const float> b, Span<double> parts, Span<T> grad,
                                    u64 values, float factor) {

@@ -3,22 +3,30 @@
 #include "device.h"
 #include "columns.h"
 
-// parts [chunks, C]: the sums of x [R, C] over the rows of each chunk. The gradient by a bias.
+// parts [chunks, C]: the sums of x [R, C] over the rows of each chunk. The gradient by a bias. N values to a thread:
+// a pack, or 1 where C is no multiple of one, such as a number of classes.
 // Twin: fcmae_kernels::linear::backward_weight.
-template <class T>
+template <class T, int N>
 __global__ void column_sums(Span<const T> x, Span<float> parts, int rows, int channels, int rows_per_chunk) {
-    const Columns columns(rows, channels, rows_per_chunk, Pack<T>::N);
-    float sums[1][Pack<T>::N] = {};
+    static_assert(N == 1 || N == Pack<T>::N, "single values or packs");
+    const Columns columns(rows, channels, rows_per_chunk, N);
+    float sums[1][N] = {};
     if (columns.inside) {
         for (int row = columns.first; row < columns.last; row += ROWS) {
-            const Pack<T> pack = loaded<T>(x, u64(row) * channels + columns.channel);
-            for (int n = 0; n < Pack<T>::N; ++n) sums[0][n] += widened(pack.values[n]);
+            const u64 at = u64(row) * channels + columns.channel;
+            if constexpr (N == 1) {
+                sums[0][0] += widened(x[at]);
+            } else {
+                const Pack<T> pack = loaded<T>(x, at);
+                for (int n = 0; n < N; ++n) sums[0][n] += widened(pack.values[n]);
+            }
         }
     }
     write_sums(columns, sums, parts, 0);
 }
 
-// out [values] = or += the sum over chunks of parts [chunks, values], in the order of the chunks.
+// out [values] = the sum over chunks of parts [chunks, values], in the order of the chunks; with `add` after what is
+// there.
 __global__ void sum_parts(Span<const float> parts, Span<float> out, int chunks, int values, int add) {
     const int value = blockIdx.x * blockDim.x + threadIdx.x;
     if (value >= values) return;
@@ -27,6 +35,8 @@ __global__ void sum_parts(Span<const float> parts, Span<float> out, int chunks, 
     out[value] = sum;
 }
 
-KERNEL(column_sums<float>)
-KERNEL(column_sums<bf16>)
+KERNEL(column_sums<float, 1>)
+KERNEL(column_sums<float, 4>)
+KERNEL(column_sums<bf16, 1>)
+KERNEL(column_sums<bf16, 8>)
 KERNEL(sum_parts)

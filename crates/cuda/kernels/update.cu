@@ -59,12 +59,11 @@ struct Factors {
 
 // The numbers that all groups share.
 struct Decays {
-    float beta1, rest1, beta2, rest2, root, eps, average, rest;
+    float beta1, rest1, beta2, rest2, root, eps, kept, rest;
 };
 
 // p ← p · keep; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − rate · m / (√v · root + eps);
-// average ← kept · average + rest · p. `groups` [values / 16] has the group of each 16 values; parameters begin at
-// multiples of 16.
+// average ← average · kept + rest · p. `groups` has the group of each 16 values; parameters begin at multiples of 16.
 __global__ void adamw(Span<float> param, Span<float> first, Span<float> second, Span<float> average,
                              Span<const float> grad, Span<const u16> groups, Span<const Factors> factors,
                              Span<const Decays> decays, Span<const Verdict> verdict, u64 values) {
@@ -79,7 +78,7 @@ __global__ void adamw(Span<float> param, Span<float> first, Span<float> second, 
     first[at] = m;
     second[at] = v;
     param[at] = p;
-    if (!average.is_empty()) average[at] = of.average * average[at] + of.rest * p;
+    if (!average.is_empty()) average[at] = of.kept * average[at] + of.rest * p;
 }
 
 // sum ← sum + more

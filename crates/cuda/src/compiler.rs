@@ -12,7 +12,7 @@ use crate::sources::{HEADERS, Source};
 const LIBRARY: &str = "libnvrtc";
 const WHEEL: &str = "nvidia-cuda-nvrtc";
 
-/// The first version that compiles for architectures by name and gives a card's own code for them.
+/// The oldest version that this is meant for.
 const OLDEST: (i32, i32) = (12, 0);
 
 /// The library by which kernels are compiled.
@@ -42,7 +42,7 @@ pub struct Resources {
     pub registers: u32,
     /// Shared memory of a block in bytes.
     pub shared: u32,
-    /// What does not fit the registers, in bytes written of each thread.
+    /// Bytes that each thread writes to memory because they don't fit its registers.
     pub spilled: u32,
 }
 
@@ -52,12 +52,16 @@ impl Compiler {
     /// # Errors
     /// Where it is not there, or too old.
     pub fn open(folder: Option<&Path>) -> Result<Self, CudaError> {
-        if let Some(folder) = folder {
-            open_within(folder)?;
-        }
+        let named = folder.map(open_within).transpose()?;
         // SAFETY: opening NVRTC runs its initializers, which have no demands.
         if !unsafe { sys::is_culib_present() } {
             return Err(CudaError::Missing { library: LIBRARY, wheel: WHEEL });
+        }
+        if let (Some(named), Some(folder)) = (named, folder)
+            && named != place_of_version(loaded())
+        {
+            let folder = folder.to_owned();
+            return Err(CudaError::Another { library: LIBRARY, folder });
         }
         let (mut major, mut minor) = (0, 0);
         // SAFETY: the library is there; both places are a C int to write.
@@ -116,8 +120,21 @@ impl Compiler {
     }
 }
 
-/// Opens the library of `folder`, so that later look-ups by its name find that one.
-fn open_within(folder: &Path) -> Result<(), CudaError> {
+/// The library whose symbols are used.
+fn loaded() -> &'static libloading::Library {
+    // SAFETY: it is there, and opening it runs its initializers, which have no demands.
+    unsafe { sys::culib() }
+}
+
+/// Where a library has one of its functions: which library it is.
+fn place_of_version(library: &libloading::Library) -> usize {
+    // SAFETY: the symbol is a function; it is not called, its address alone is taken.
+    let symbol = unsafe { library.get::<unsafe extern "C" fn()>(b"nvrtcVersion\0") };
+    symbol.map_or(0, |symbol| *symbol as usize)
+}
+
+/// Opens the library of `folder`, so that later look-ups by its name find that one, and says where it is.
+fn open_within(folder: &Path) -> Result<usize, CudaError> {
     for name in ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"] {
         let path = folder.join(name);
         if !path.is_file() {
@@ -125,9 +142,10 @@ fn open_within(folder: &Path) -> Result<(), CudaError> {
         }
         // SAFETY: opening NVRTC runs its initializers, which have no demands.
         if let Ok(library) = unsafe { libloading::Library::new(&path) } {
+            let place = place_of_version(&library);
             // It stays open until the program ends.
             std::mem::forget(library);
-            return Ok(());
+            return Ok(place);
         }
     }
     Err(CudaError::Folder { library: LIBRARY, folder: folder.to_owned() })

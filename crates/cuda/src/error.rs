@@ -25,6 +25,17 @@ pub enum CudaError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Another library is found before that of the folder that was named.
+    #[error(
+        "another {library} is found before that in {}: take it out of the system's search path (LD_LIBRARY_PATH), or \
+         name its folder with FCMAE_CUDA_LIBRARIES", folder.display()
+    )]
+    Another {
+        /// Its name.
+        library: &'static str,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A library of CUDA that is too old.
     #[error("{library} {found} is too old: {needed} is the first that can be used")]
     Old {

@@ -14,18 +14,9 @@ use fcmae_cuda::CudaError;
 use fcmae_cuda::compiler::Compiler;
 use fcmae_cuda::sources::SOURCES;
 
-/// Architectures, and the shared memory that a block may have there, in bytes.
-const ARCHITECTURES: [(u32, u32); 7] = [
-    (75, 64 << 10),
-    (80, 163 << 10),
-    (86, 99 << 10),
-    (89, 99 << 10),
-    (90, 227 << 10),
-    (100, 227 << 10),
-    (120, 99 << 10),
-];
+const ARCHITECTURES: [u32; 7] = [75, 80, 86, 89, 90, 100, 120];
 
-/// What a program gets without asking for more.
+/// Shared memory in bytes that every block may have without asking for more.
 const UNASKED: u32 = 48 << 10;
 
 fn folder() -> Option<PathBuf> {
@@ -47,7 +38,7 @@ fn every_kernel_compiles_for_every_architecture_and_spills_nothing() {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
-                    let Some((source, (architecture, most))) = work.lock().unwrap().pop() else {
+                    let Some((source, architecture)) = work.lock().unwrap().pop() else {
                         break;
                     };
                     let compiled = compiler.compile(source, architecture).unwrap();
@@ -58,10 +49,7 @@ fn every_kernel_compiles_for_every_architecture_and_spills_nothing() {
                         let found = compiled.resources.iter().find(|of| of.kernel == *lowered);
                         let of = found.unwrap_or_else(|| panic!("{what}: no report of {kernel}"));
                         assert_eq!(of.spilled, 0, "{what}: {kernel} spills");
-                        assert!(
-                            of.registers > 0 && of.shared <= most.min(UNASKED),
-                            "{what}: {of:?}"
-                        );
+                        assert!(of.registers > 0 && of.shared <= UNASKED, "{what}: {of:?}");
                     }
                 }
             });

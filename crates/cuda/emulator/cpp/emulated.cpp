@@ -40,6 +40,8 @@ struct Launch {
     ucontext_t scheduler;
     std::vector<std::unique_ptr<Fiber>> fibers;
     std::vector<Warp> warps;
+    // Of a block.
+    unsigned threads = 0;
     Fiber* current = nullptr;
     const Entry* entry = nullptr;
     void* const* arguments = nullptr;
@@ -52,7 +54,6 @@ void wait(State state) {
     Fiber& fiber = *launch.current;
     fiber.state = state;
     swapcontext(&fiber.context, &launch.scheduler);
-    if (!launch.failure.empty()) throw std::runtime_error("another thread has failed");
 }
 
 void run_thread() {
@@ -142,6 +143,7 @@ u32 exchange(u32 mask, u32 value, int distance) {
     Fiber& fiber = *launch.current;
     if (mask != 0xffffffffu) fail("a shuffle of some lanes only");
     const unsigned lane = fiber.number % WARP, turn = fiber.turn;
+    if ((fiber.number / WARP + 1) * WARP > launch.threads) fail("a shuffle in a warp that is not whole");
     u32* lanes = launch.warps[fiber.number / WARP].lanes[turn];
     lanes[lane] = value;
     // The other row is free again: all lanes have read it before any came here.
@@ -163,24 +165,48 @@ extern "C" const Entry* fcmae_emulated_next(const Entry* entry) { return entry ?
 
 extern "C" const char* fcmae_emulated_name(const Entry* entry) { return entry->name; }
 
-// Runs a kernel. `sizes` are the arguments' bytes. Returns whether it went well, else says why in `message`.
+// An argument: `kind` is 0 for a number, 1 for values to read, 2 for values to write.
+struct Argument {
+    const void* place;
+    std::size_t size;
+    int kind;
+};
+
+static void check(const Argument& argument, const Parameter& parameter, const std::string& name) {
+    if (argument.size != parameter.size) {
+        fail(name + " has " + std::to_string(argument.size) + " bytes and not " + std::to_string(parameter.size));
+    }
+    if ((argument.kind != 0) != parameter.is_span) fail(name + " is values where a number is wanted, or the reverse");
+    if (!parameter.is_span) return;
+    if (parameter.is_written && argument.kind != 2) fail(name + " is written, and was given to read");
+    const auto& span = *static_cast<const Span<const char>*>(argument.place);
+    if (reinterpret_cast<std::uintptr_t>(span.start) % parameter.alignment != 0 || span.bytes % parameter.value != 0) {
+        fail(name + " is not of values of " + std::to_string(parameter.value) + " bytes");
+    }
+}
+
+// Runs a kernel. Returns whether it went well, else says why in `message`.
 extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, const unsigned* block,
-                                      void* const* arguments, const std::size_t* sizes, std::size_t count,
+                                      const Argument* arguments, std::size_t count,
                                       bool backwards, char* message, std::size_t length) {
     launch.failure.clear();
     try {
         if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+        std::vector<void*> places;
         for (std::size_t a = 0; a < count; ++a) {
-            if (sizes[a] != entry->sizes[a]) {
-                fail("argument " + std::to_string(a) + " has " + std::to_string(sizes[a]) + " bytes and not " +
-                     std::to_string(entry->sizes[a]));
-            }
+            check(arguments[a], entry->parameters[a], "argument " + std::to_string(a));
+            places.push_back(const_cast<void*>(arguments[a].place));
         }
         launch.entry = entry;
-        launch.arguments = arguments;
+        launch.arguments = places.data();
         const unsigned threads = block[0] * block[1] * block[2];
-        if (threads == 0 || threads > 1024) fail("a block of " + std::to_string(threads) + " threads");
+        if (threads == 0 || threads > 1024 || block[2] > 64) fail("a block that no card takes");
+        if (grid[0] == 0 || grid[0] > 0x7fffffffu || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 ||
+            grid[2] > 65535) {
+            fail("a grid that no card takes");
+        }
         while (launch.fibers.size() < threads) launch.fibers.push_back(std::make_unique<Fiber>());
+        launch.threads = threads;
         launch.warps.resize((threads + WARP - 1) / WARP);
         const u64 blocks = u64(grid[0]) * grid[1] * grid[2];
         for (u64 step = 0; step < blocks && launch.failure.empty(); ++step) {

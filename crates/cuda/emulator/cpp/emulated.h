@@ -10,6 +10,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 typedef std::uint32_t u32;
@@ -40,19 +41,32 @@ u32 exchange(u32 mask, u32 value, int distance);
 
 [[noreturn]] void fail(const std::string& what);
 
+// What a kernel asks of an argument.
+struct Parameter {
+    std::size_t size;
+    // Of the values that a span is of; 1 for numbers.
+    std::size_t value, alignment;
+    bool is_span, is_written;
+};
+
+template <class A>
+struct ParameterOf {
+    static constexpr Parameter value{sizeof(A), 1, 1, false, false};
+};
+
 // A kernel that can be launched by its name.
 struct Entry {
     const char* name;
     void (*kernel)();
     void (*invoke)(void (*kernel)(), void* const* arguments);
-    const std::size_t* sizes;
+    const Parameter* parameters;
     std::size_t count;
     Entry* next;
 
     template <class... A>
     Entry(const char* name, void (*kernel)(A...)) : Entry(name, reinterpret_cast<void (*)()>(kernel)) {
-        static const std::size_t list[] = {sizeof(A)...};
-        sizes = list;
+        static const Parameter list[] = {ParameterOf<A>::value...};
+        parameters = list;
         count = sizeof...(A);
         invoke = [](void (*kernel)(), void* const* arguments) {
             call(reinterpret_cast<void (*)(A...)>(kernel), arguments, std::index_sequence_for<A...>());
@@ -81,8 +95,27 @@ struct Span {
         }
         return start[index];
     }
+    T* pack(u64 index, int count) const {
+        if (index + count > bytes / sizeof(T)) {
+            emulated::fail("values " + std::to_string(index) + " to " + std::to_string(index + count - 1) + " of " +
+                           std::to_string(bytes / sizeof(T)));
+        }
+        if (reinterpret_cast<std::uintptr_t>(start + index) % 16 != 0) {
+            emulated::fail("value " + std::to_string(index) + " is at no multiple of 16 bytes");
+        }
+        return start + index;
+    }
     bool is_empty() const { return start == nullptr; }
 };
+
+namespace emulated {
+
+template <class T>
+struct ParameterOf<Span<T>> {
+    static constexpr Parameter value{sizeof(Span<T>), sizeof(T), alignof(T), true, !std::is_const<T>::value};
+};
+
+}  // namespace emulated
 
 #define KERNEL_NAMED(number, ...) static emulated::Entry entry_##number(#__VA_ARGS__, &__VA_ARGS__);
 #define KERNEL_COUNTED(number, ...) KERNEL_NAMED(number, __VA_ARGS__)

@@ -13,9 +13,23 @@ use std::marker::PhantomData;
 /// What a kernel is given.
 #[derive(Clone, Copy)]
 pub struct Argument<'a> {
-    bytes: [u8; 16],
+    value: Value,
     len: usize,
+    kind: Kind,
     borrowed: PhantomData<&'a mut ()>,
+}
+
+/// A number, or where values are and how many bytes they have; aligned for either.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+struct Value([u8; 16]);
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+enum Kind {
+    Number,
+    Read,
+    Write,
 }
 
 /// Types whose values are plain bits, the same in both languages.
@@ -46,29 +60,31 @@ impl<'a> Argument<'a> {
         unsafe {
             std::ptr::copy_nonoverlapping((&raw const value).cast(), bytes.as_mut_ptr(), len)
         };
-        Self { bytes, len, borrowed: PhantomData }
+        Self { value: Value(bytes), len, kind: Kind::Number, borrowed: PhantomData }
     }
 
     /// Values that the kernel reads.
     pub fn read<T: Plain>(values: &'a [T]) -> Self {
-        Self::span(values.as_ptr().addr(), size_of_val(values), PhantomData)
+        let start = values.as_ptr().expose_provenance();
+        Self::span(Kind::Read, start, size_of_val(values), PhantomData)
     }
 
     /// Values that the kernel may read and write.
     pub fn write<T: Plain>(values: &'a mut [T]) -> Self {
-        Self::span(values.as_mut_ptr().expose_provenance(), size_of_val(values), PhantomData)
+        let start = values.as_mut_ptr().expose_provenance();
+        Self::span(Kind::Write, start, size_of_val(values), PhantomData)
     }
 
     /// In place of values that a kernel can do without.
     pub fn none() -> Self {
-        Self::span(0, 0, PhantomData)
+        Self::span(Kind::Write, 0, 0, PhantomData)
     }
 
-    fn span(start: usize, len: usize, borrowed: PhantomData<&'a mut ()>) -> Self {
+    fn span(kind: Kind, start: usize, len: usize, borrowed: PhantomData<&'a mut ()>) -> Self {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(start as u64).to_ne_bytes());
         bytes[8..].copy_from_slice(&(len as u64).to_ne_bytes());
-        Self { bytes, len: 16, borrowed }
+        Self { value: Value(bytes), len: 16, kind, borrowed }
     }
 }
 
@@ -107,21 +123,26 @@ pub fn launch(
     let Some((_, entry)) = entries().find(|(name, _)| name == kernel) else {
         return Err(format!("there is no kernel `{kernel}`; there are {}", kernels().join(", ")));
     };
-    let places: Vec<*const c_void> =
-        arguments.iter().map(|argument| argument.bytes.as_ptr().cast()).collect();
-    let sizes: Vec<usize> = arguments.iter().map(|argument| argument.len).collect();
+    let arguments: Vec<Given> = arguments
+        .iter()
+        .map(|argument| Given {
+            place: (&raw const argument.value).cast(),
+            size: argument.len,
+            kind: argument.kind,
+        })
+        .collect();
     let mut message = [0u8; 512];
-    // SAFETY: the lists are as long as told and live through the call, and each place has as many bytes as its
-    // size says, which is compared with the kernel's own parameter. A kernel reaches memory through its spans
-    // alone; each access is checked against the span's length, and the borrows in `arguments` last as long.
+    // SAFETY: the list is as long as told and lives through the call. Each place is aligned and has as many bytes
+    // as its size says, which is compared with the kernel's own parameter, as are whether it may be written and how
+    // its values are aligned. A kernel reaches memory through its spans alone; each access is checked against the
+    // span's length, and the borrows in the arguments last as long.
     let done = unsafe {
         fcmae_emulated_launch(
             entry,
             grid.as_ptr(),
             block.as_ptr(),
-            places.as_ptr(),
-            sizes.as_ptr(),
-            places.len(),
+            arguments.as_ptr(),
+            arguments.len(),
             backwards,
             message.as_mut_ptr().cast(),
             message.len(),
@@ -132,6 +153,14 @@ pub fn launch(
     }
     let text = CStr::from_bytes_until_nul(&message).unwrap_or_default().to_string_lossy();
     Err(format!("{kernel}: {text}"))
+}
+
+/// An argument as C++ is given it.
+#[repr(C)]
+struct Given {
+    place: *const c_void,
+    size: usize,
+    kind: Kind,
 }
 
 #[repr(C)]
@@ -146,8 +175,7 @@ unsafe extern "C" {
         entry: *const Entry,
         grid: *const u32,
         block: *const u32,
-        arguments: *const *const c_void,
-        sizes: *const usize,
+        arguments: *const Given,
         count: usize,
         backwards: bool,
         message: *mut c_char,

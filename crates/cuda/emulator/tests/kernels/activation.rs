@@ -219,6 +219,14 @@ fn the_end_of_a_block_and_its_gradient_are_the_cpus() {
                 ]
             });
         close(&out.values(), &expected, of.bound(), "residual");
+        let out =
+            run(&format!("residual_forward<{}>", of.name()), grid, block, &unwritten, |out, _| {
+                let [values, image] = lengths;
+                let none = Argument::none();
+                vec![shortcut.read(), shortcut.read(), none, out.write(), values, image]
+            });
+        let twice: Vec<f32> = shortcut.values().iter().map(|value| 2.0 * value).collect();
+        assert_eq!(out.values(), twice);
         residual::backward(&shortcut.values(), &scale, &mut expected).unwrap();
         let out =
             run(&format!("residual_backward<{}>", of.name()), grid, block, &unwritten, |out, _| {

@@ -37,8 +37,8 @@ impl Type {
     pub(crate) fn bound(self) -> f32 {
         match self {
             Self::F32 => 1e-5,
-            // Half the distance of two neighbours, 2⁻⁹, once for the result; sums of rounded operands agree
-            // better, since both sides are given the same.
+            // Half the distance of two neighbours, 2⁻⁸ of the value, for the result alone: both sides are given
+            // the same rounded operands.
             Self::Bf16 => 4.5e-3,
         }
     }

@@ -5,7 +5,7 @@ use fcmae_cuda_emulator::Argument;
 use crate::card::*;
 
 #[test]
-fn normalized_pixels_have_the_bits_of_the_cpus() {
+fn normalized_pixels_have_the_bits_of_the_formula() {
     let pixels: Vec<u8> = (0..=255).flat_map(|value| [value, 255 - value, value]).collect();
     let (mean, std) = ([0.485f32, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
     let expected: Vec<f32> = pixels
@@ -56,4 +56,18 @@ fn values_are_rounded_to_the_nearest_of_two_the_even_one() {
     });
     assert_eq!(out, nearest);
     assert_eq!(values.iter().map(|&value| rounded(value)).collect::<Vec<_>>(), nearest);
+}
+
+#[test]
+fn values_are_widened_exactly() {
+    let values: Vec<u16> = (0..=u16::MAX).step_by(7).collect();
+    let count = Argument::of(values.len() as u64);
+    let grid = [blocks(values.len(), 256), 1, 1];
+    let start = vec![1.0f32; values.len()];
+    let out = run("converted<bf16, float>", grid, [256, 1, 1], &start, |out, _| {
+        vec![Argument::read(&values), Argument::write(out), count]
+    });
+    for (out, bits) in out.iter().zip(values) {
+        assert_eq!(out.to_bits(), u32::from(bits) << 16);
+    }
 }

@@ -18,8 +18,9 @@ pub(crate) fn summed(parts: &[f32], chunks: usize) -> Vec<f32> {
 
 #[test]
 fn the_gradient_by_a_bias_is_the_cpus() {
-    for of in TYPES {
-        let (count, channels, each) = (83, 40, 16usize);
+    let cases = TYPES.into_iter().flat_map(|of| [(of, of.pack(), 40), (of, 1, 10)]);
+    for (of, values, channels) in cases {
+        let (count, each) = (83, 16usize);
         let grad = Features::new(of, &random(1, count * channels, 1.0));
         let (mut weight, mut expected) = (vec![0.0; channels], vec![0.0; channels]);
         let x = vec![0.0; count];
@@ -27,8 +28,8 @@ fn the_gradient_by_a_bias_is_the_cpus() {
             .unwrap();
         let chunks = count.div_ceil(each);
         let parts = run(
-            &format!("column_sums<{}>", of.name()),
-            [blocks(channels, 32 * of.pack()), chunks as u32, 1],
+            &format!("column_sums<{}, {values}>", of.name()),
+            [blocks(channels, 32 * values), chunks as u32, 1],
             [32, 8, 1],
             &vec![f32::NAN; chunks * channels],
             |parts, _| {
@@ -181,4 +182,18 @@ fn a_weight_in_the_order_of_windows_is_the_cpus() {
     let turned = turn(&weight, inputs, taps);
     assert_eq!(turned, expected);
     assert_eq!(turn(&turned, taps, inputs), weight);
+}
+
+#[test]
+fn a_weight_is_rounded_as_it_is_turned() {
+    let weight = random(1, 6 * 8, 1.0);
+    let start = vec![0u16; weight.len()];
+    let out = run("transposed<float, bf16>", [1, 1, 1], [64, 1, 1], &start, |out, _| {
+        let [rows, columns] = [6i32, 8].map(Argument::of);
+        let values = Argument::of(weight.len() as u64);
+        vec![Argument::read(&weight), Argument::write(out), rows, columns, values]
+    });
+    for (at, &value) in out.iter().enumerate() {
+        assert_eq!(value, rounded(weight[at % 6 * 8 + at / 6]));
+    }
 }

@@ -6,12 +6,12 @@ use fcmae_kernels::adamw::{self, AdamW, State};
 use crate::card::*;
 
 /// What `verdict` writes: squares, norm, scale, skip.
-fn verdict(grad: &[f32], losses: &[f32], clip: f32, before: Option<&[u32; 6]>) -> [u32; 6] {
+fn verdict(grad: &[f32], losses: &[f32], clip: f32, before: Option<&[u64; 3]>) -> [u64; 3] {
     let parts = run("sum_of_squares", [3, 1, 1], [64, 1, 1], &vec![f64::NAN; 3], |parts, _| {
         let values = Argument::of(grad.len() as u64);
         vec![Argument::read(grad), Argument::write(parts), values]
     });
-    let start = before.copied().unwrap_or([0; 6]);
+    let start = before.copied().unwrap_or([0; 3]);
     run("verdict", [1, 1, 1], [1, 1, 1], &start, |out, _| {
         let read = vec![Argument::read(&parts), Argument::read(losses)];
         let counts = [3, losses.len() as i32].map(Argument::of);
@@ -21,12 +21,12 @@ fn verdict(grad: &[f32], losses: &[f32], clip: f32, before: Option<&[u32; 6]>) -
     })
 }
 
-fn scale(verdict: &[u32; 6]) -> f32 {
-    f32::from_bits(verdict[3])
+fn scale(verdict: &[u64; 3]) -> f32 {
+    f32::from_bits((verdict[1] >> 32) as u32)
 }
 
-fn skipped(verdict: &[u32; 6]) -> bool {
-    verdict[4] == 1
+fn skipped(verdict: &[u64; 3]) -> bool {
+    verdict[2] as u32 == 1
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_norm_is_that_of_all_gradients() {
     let norm = grad.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
     let free = verdict(&grad, &[1.0], 0.0, None);
     assert_eq!((scale(&free), skipped(&free)), (1.0, false));
-    close(&[f32::from_bits(free[2])], &[norm as f32], 1e-6, "norm");
+    close(&[f32::from_bits(free[1] as u32)], &[norm as f32], 1e-6, "norm");
     let clipped = verdict(&grad, &[1.0, 2.0], 3.0, None);
     close(&[scale(&clipped)], &[3.0 / (norm as f32 + 1e-6)], 1e-6, "scale");
     assert_eq!(scale(&verdict(&grad, &[1.0], 1e6, None)), 1.0);
@@ -72,7 +72,7 @@ fn settings() -> AdamW {
     }
 }
 
-fn update(arenas: &Arenas, grad: &[f32], verdict: &[u32; 6]) -> Arenas {
+fn update(arenas: &Arenas, grad: &[f32], verdict: &[u64; 3]) -> Arenas {
     let AdamW { lr, beta1, beta2, eps, weight_decay, step, average_decay, .. } = settings();
     let correction = |beta: f64| 1.0 - beta.powf(step as f64);
     // The second group's rate is half of the first's.
@@ -127,4 +127,15 @@ fn nothing_changes_by_a_bit_where_an_update_is_skipped() {
     let before: Arenas = [2, 3, 4, 5].map(|seed| random(seed, 100, 1.0));
     let skip = verdict(&grad, &[f32::NAN], 0.0, None);
     assert_eq!(update(&before, &grad, &skip), before);
+}
+
+#[test]
+fn gradients_are_added() {
+    let (sum, more) = (random(1, 70, 1.0), random(2, 70, 1.0));
+    let out = run("accumulate", [3, 1, 1], [32, 1, 1], &sum, |sum, _| {
+        vec![Argument::write(sum), Argument::read(&more), Argument::of(70u64)]
+    });
+    for ((out, sum), more) in out.iter().zip(&sum).zip(&more) {
+        assert_eq!(*out, sum + more);
+    }
 }
