@@ -46,31 +46,25 @@ __global__ void gelu_squares(Span<const T> x, Span<float> parts, int sites, int 
     constexpr int N = Pack<T>::N;
     const Columns columns(sites, channels, rows_per_chunk, N);
     float sums[1][N] = {};
-    if (columns.inside) {
-        for (int row = columns.first; row < columns.last; row += ROWS) {
-            const u64 at = (u64(blockIdx.z) * sites + row) * channels + columns.channel;
-            const Pack<T> pack = loaded<T>(x, at);
-            for (int n = 0; n < N; ++n) {
-                const float h = gelu(widened(pack.values[n]));
-                sums[0][n] += h * h;
-            }
+    columns.each([&](int, u64 at) {
+        const Pack<T> pack = loaded<T>(x, at);
+        for (int n = 0; n < N; ++n) {
+            const float h = gelu(widened(pack.values[n]));
+            sums[0][n] += h * h;
         }
-    }
-    write_sums(columns, sums, parts, blockIdx.z * gridDim.y);
+    });
+    write_sums(columns, sums, parts);
 }
 
 // The sum over the parts [chunks] of one channel of an image, `sum` of `sums` each has.
 inline __device__ float image_sum(Span<const float> parts, int chunks, int channels, int c, int sum, int sums) {
-    float total = 0.0f;
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-        total += parts[((u64(blockIdx.x) * chunks + chunk) * sums + sum) * channels + c];
-    }
-    return total;
+    const u64 first = (u64(blockIdx.x) * chunks * sums + sum) * channels + c;
+    return sum_of_chunks(parts, chunks, first, u64(sums) * channels);
 }
 
 // squares [N, H] and response [N, H], 1 + gamma · N, from the parts of `gelu_squares`. A block has an image.
 __global__ void grn_response(Span<const float> parts, Span<const float> gamma, Span<float> squares,
-                                    Span<float> response, int chunks, int channels, float eps) {
+                             Span<float> response, int chunks, int channels, float eps) {
     const u64 image = u64(blockIdx.x) * channels;
     float sum = 0.0f;
     for (int c = threadIdx.x; c < channels; c += blockDim.x) {
@@ -89,10 +83,9 @@ template <class T>
 __global__ void grn_respond(Span<const T> x, Span<const float> response, Span<const float> beta, Span<T> out,
                             int rows, int sites, int channels) {
     constexpr int N = Pack<T>::N;
-    const u64 packs = u64(channels / N), index = u64(blockIdx.x) * blockDim.x + threadIdx.x;
-    const u64 row = index / packs;
+    const auto [row, c] = row_place<N>(channels);
     if (row >= u64(rows)) return;
-    const u64 c = index % packs * N, image = row / sites * channels;
+    const u64 image = row / sites * channels;
     Pack<T> pack = loaded<T>(x, row * channels + c);
     for (int n = 0; n < N; ++n) {
         const float h = gelu(widened(pack.values[n]));
@@ -108,18 +101,15 @@ __global__ void grn_sums(Span<const T> x, Span<const T> grad, Span<float> parts,
     constexpr int N = Pack<T>::N;
     const Columns columns(sites, channels, rows_per_chunk, N);
     float sums[2][N] = {};
-    if (columns.inside) {
-        for (int row = columns.first; row < columns.last; row += ROWS) {
-            const u64 at = (u64(blockIdx.z) * sites + row) * channels + columns.channel;
-            const Pack<T> values = loaded<T>(x, at), grads = loaded<T>(grad, at);
-            for (int n = 0; n < N; ++n) {
-                const float g = widened(grads.values[n]);
-                sums[0][n] += g * gelu(widened(values.values[n]));
-                sums[1][n] += g;
-            }
+    columns.each([&](int, u64 at) {
+        const Pack<T> values = loaded<T>(x, at), grads = loaded<T>(grad, at);
+        for (int n = 0; n < N; ++n) {
+            const float g = widened(grads.values[n]);
+            sums[0][n] += g * gelu(widened(values.values[n]));
+            sums[1][n] += g;
         }
-    }
-    write_sums(columns, sums, parts, blockIdx.z * gridDim.y);
+    });
+    write_sums(columns, sums, parts);
 }
 
 // Of each image, from the parts of `grn_sums`: response and along [N, H], what grad and h are multiplied with in
@@ -128,8 +118,8 @@ __global__ void grn_sums(Span<const T> x, Span<const T> grad, Span<float> parts,
 // along = dG / G with dG_c = gamma_c · D_c / m − (Σ over channels of gamma · D · N) / (H · m), m = mean of G + eps;
 // where a channel is zero at all sites, the norm's subgradient 0 is taken.
 __global__ void grn_along(Span<const float> parts, Span<const float> squares, Span<const float> gamma,
-                                 Span<float> response, Span<float> along, Span<float> by_weights, int chunks,
-                                 int channels, float eps) {
+                          Span<float> response, Span<float> along, Span<float> by_weights, int chunks, int channels,
+                          float eps) {
     const u64 image = u64(blockIdx.x) * channels;
     float sum = 0.0f;
     for (int c = threadIdx.x; c < channels; c += blockDim.x) sum += sqrtf(squares[image + c]);
@@ -157,10 +147,9 @@ template <class T>
 __global__ void grn_input(Span<const T> x, Span<const T> grad, Span<const float> response, Span<const float> along,
                           Span<T> dx, int rows, int sites, int channels) {
     constexpr int N = Pack<T>::N;
-    const u64 packs = u64(channels / N), index = u64(blockIdx.x) * blockDim.x + threadIdx.x;
-    const u64 row = index / packs;
+    const auto [row, c] = row_place<N>(channels);
     if (row >= u64(rows)) return;
-    const u64 c = index % packs * N, image = row / sites * channels;
+    const u64 image = row / sites * channels;
     const Pack<T> values = loaded<T>(x, row * channels + c), grads = loaded<T>(grad, row * channels + c);
     Pack<T> out;
     for (int n = 0; n < N; ++n) {

@@ -1,8 +1,8 @@
 // Softmax cross entropy against probabilities. Twin: fcmae_kernels::cross_entropy.
 //
 // logits, targets, grad [N, classes]; the loss is −factor · Σ targets · log softmax(logits), its gradient
-// factor · (softmax · (Σ of the row's targets) − targets); `factor` has the 1/N of a mean. A warp has a row. Where a logit is no finite number
-// the row's loss and gradient are NaN.
+// factor · (softmax · (Σ of the row's targets) − targets); `factor` has the 1/N of a mean. A warp has a row. Where a
+// logit is no finite number, the row's loss and gradient are NaN.
 #include "device.h"
 
 inline __device__ float warp_max(float value) {

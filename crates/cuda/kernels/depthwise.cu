@@ -4,6 +4,7 @@
 // Neither padding nor shared memory: a thread has one channel of a tile of TALL × WIDE outputs, the 32 of a warp
 // have neighbouring channels, and each input that is loaded meets all its taps of all the tile's rows while it is
 // in a register: 14 · WIDE products for WIDE + 6 inputs and 7 taps of a line, with tiles two rows tall.
+#include "columns.h"
 #include "device.h"
 
 constexpr int PAD = 3, TAPS = 7;
@@ -25,10 +26,12 @@ struct Map {
     // The row of the features that has the site (y, x) of an image; -1 outside of it, or where it is hidden.
     __device__ int site(int image, int y, int x) const {
         if (y < 0 || x < 0 || y >= height() || x >= width()) return -1;
-        if (SIDE == 0) return image * sites + y * columns + x;
-        constexpr int side = SIDE == 0 ? 1 : SIDE;
-        const int slot = slots[image * rows * columns + y / side * columns + x / side];
-        return slot < 0 ? -1 : image * sites + (slot * side + y % side) * side + x % side;
+        if constexpr (SIDE == 0) {
+            return image * sites + y * columns + x;
+        } else {
+            const int slot = slots[(image * rows + y / SIDE) * columns + x / SIDE];
+            return slot < 0 ? -1 : image * sites + (slot * SIDE + y % SIDE) * SIDE + x % SIDE;
+        }
     }
 };
 
@@ -54,7 +57,6 @@ __device__ void load_line(const Map<SIDE>& map, Span<const T> x, int channels, i
     } else {
         // Patches to either side that a window reaches.
         constexpr int REACH = (PAD + SIDE - 1) / SIDE;
-        static_assert(WIDE == SIDE, "a tile is as wide as a patch");
         u64 lines[2 * REACH + 1];
         bool there[2 * REACH + 1];
 #pragma unroll
@@ -81,17 +83,17 @@ struct Tile {
 
 template <int SIDE, int TALL, int WIDE>
 __device__ Tile tile_of(const Map<SIDE>& map, Span<const int> visible, int index) {
-    if (SIDE == 0) {
+    if constexpr (SIDE == 0) {
         const int across = (map.columns + WIDE - 1) / WIDE, down = (map.rows + TALL - 1) / TALL;
         const int image = index / (across * down), place = index % (across * down);
         return {image, place / across * TALL, place % across * WIDE};
+    } else {
+        static_assert(WIDE == SIDE && SIDE % TALL == 0, "tiles are as wide as a patch and fill it");
+        constexpr int down = SIDE / TALL;
+        const int patch = index / down, number = visible[patch];
+        const int image = patch / (map.sites / (SIDE * SIDE));
+        return {image, number / map.columns * SIDE + index % down * TALL, number % map.columns * SIDE};
     }
-    constexpr int side = SIDE == 0 ? 1 : SIDE;
-    constexpr int across = side / WIDE < 1 ? 1 : side / WIDE, down = side / TALL < 1 ? 1 : side / TALL;
-    const int patch = index / (across * down), place = index % (across * down);
-    const int image = patch / (map.sites / (side * side)), number = visible[patch];
-    return {image, number / map.columns * side + place / across * TALL,
-            number % map.columns * side + place % across * WIDE};
 }
 
 // out = convolution of x, plus bias and `add` where they are there. With the taps in the opposite order, `turned`, it
@@ -196,14 +198,11 @@ __global__ void depthwise_weight(Span<const T> x, Span<const T> grad, Span<float
 
 // weight [C, 49] and bias [C] = the sums over chunks of parts [chunks, 50, C]; with `add` plus what is there.
 __global__ void depthwise_gradients(Span<const float> parts, Span<float> weight, Span<float> bias, int chunks,
-                                           int channels, int add) {
+                                    int channels, int add) {
     const int index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (TAPS * TAPS + 1) * channels) return;
     const int tap = index / channels, channel = index % channels;
-    float sum = 0.0f;
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-        sum += parts[u64(chunk) * (TAPS * TAPS + 1) * channels + index];
-    }
+    const float sum = sum_of_chunks(parts, chunks, index, u64(TAPS * TAPS + 1) * channels);
     const bool of_bias = tap == TAPS * TAPS;
     const u64 at = of_bias ? u64(channel) : u64(channel) * TAPS * TAPS + tap;
     const Span<float>& out = of_bias ? bias : weight;

@@ -61,6 +61,18 @@ struct alignas(16) Pack {
     T values[N];
 };
 
+// Where the pack begins that a thread has, one pack of N values for each thread of the grid: in which row of `width`
+// values, at which of them.
+struct RowPlace {
+    u64 row, c;
+};
+
+template <int N>
+__device__ RowPlace row_place(int width) {
+    const u64 packs = u64(width / N), index = u64(blockIdx.x) * blockDim.x + threadIdx.x;
+    return {index / packs, index % packs * N};
+}
+
 // The pack of `values` at `index`, a multiple of its length.
 template <class T>
 __device__ Pack<T> loaded(Span<const T> values, u64 index) {

@@ -94,19 +94,16 @@ __global__ void layer_norm_weights(Span<const T> x, Span<const T> grad, Span<con
     constexpr int N = Pack<T>::N;
     const Columns columns(rows, channels, rows_per_chunk, N);
     float sums[2][N] = {};
-    if (columns.inside) {
-        for (int row = columns.first; row < columns.last; row += ROWS) {
-            const u64 at = u64(row) * channels + columns.channel;
-            const float mean = moments_of_rows[2 * u64(row)], scale = moments_of_rows[2 * u64(row) + 1];
-            const Pack<T> values = loaded<T>(x, at), grads = loaded<T>(grad, at);
-            for (int n = 0; n < N; ++n) {
-                const float g = widened(grads.values[n]);
-                sums[0][n] += g * (widened(values.values[n]) - mean) * scale;
-                sums[1][n] += g;
-            }
+    columns.each([&](int row, u64 at) {
+        const float mean = moments_of_rows[2 * u64(row)], scale = moments_of_rows[2 * u64(row) + 1];
+        const Pack<T> values = loaded<T>(x, at), grads = loaded<T>(grad, at);
+        for (int n = 0; n < N; ++n) {
+            const float g = widened(grads.values[n]);
+            sums[0][n] += g * (widened(values.values[n]) - mean) * scale;
+            sums[1][n] += g;
         }
-    }
-    write_sums(columns, sums, parts, 0);
+    });
+    write_sums(columns, sums, parts);
 }
 
 KERNEL(layer_norm<float>)

@@ -7,10 +7,8 @@ template <class T>
 __global__ void select_rows(Span<const T> x, Span<const int> chosen, Span<const float> filler, Span<T> out, int rows,
                             int count, int width) {
     constexpr int N = Pack<T>::N;
-    const u64 packs = u64(width / N), index = u64(blockIdx.x) * blockDim.x + threadIdx.x;
-    const u64 k = index / packs;
+    const auto [k, c] = row_place<N>(width);
     if (k >= u64(count)) return;
-    const u64 c = index % packs * N;
     const int row = chosen[k];
     Pack<T> pack;
     if (row < rows) {
@@ -27,10 +25,8 @@ template <class T>
 __global__ void select_rows_backward(Span<const T> grad, Span<const int> starts, Span<const int> sources, Span<T> out,
                                      int rows, int width) {
     constexpr int N = Pack<T>::N;
-    const u64 packs = u64(width / N), index = u64(blockIdx.x) * blockDim.x + threadIdx.x;
-    const u64 row = index / packs;
+    const auto [row, c] = row_place<N>(width);
     if (row >= u64(rows)) return;
-    const u64 c = index % packs * N;
     float sums[N] = {};
     for (int place = starts[row]; place < starts[row + 1]; ++place) {
         const Pack<T> pack = loaded<T>(grad, u64(sources[place]) * width + c);

@@ -83,7 +83,7 @@ fn pooled_means_and_their_gradients_are_the_cpus() {
             let chunks = sites.div_ceil(each);
             let int = |value: usize| Argument::of(value as i32);
             let parts = run(
-                &format!("pool_sums<{}>", of.name()),
+                &format!("column_sums<{}, {}>", of.name(), of.pack()),
                 [blocks(channels, 32 * of.pack()), chunks as u32, images as u32],
                 [32, 8, 1],
                 &vec![f32::NAN; images * chunks * channels],
