@@ -73,4 +73,25 @@ pub enum CudaError {
         /// What the compiler has to say.
         log: String,
     },
+    /// The card has too little memory.
+    #[error(
+        "the card has not enough memory: {wanted} bytes were asked for and {} are free; make batches smaller \
+         (`--batch`), or end other programs that use the card", free.map_or_else(|| "too few".to_owned(), |free| free.to_string())
+    )]
+    Memory {
+        /// Bytes that were asked for.
+        wanted: u64,
+        /// Bytes that are free, where that is known.
+        free: Option<u64>,
+    },
+    /// A call failed.
+    #[error("{call} failed on {device}: {reason}")]
+    Call {
+        /// What was called.
+        call: &'static str,
+        /// Which card.
+        device: String,
+        /// What the driver says, with what to do about it where that is known.
+        reason: String,
+    },
 }

@@ -5,7 +5,9 @@
 //! the processor, which is how their results are tested.
 
 pub mod compiler;
+pub mod driver;
 mod error;
 pub mod sources;
+pub mod work;
 
 pub use error::CudaError;
