@@ -22,12 +22,12 @@ __global__ void column_sums(Span<const T> x, Span<float> parts, int rows, int ch
     write_sums(columns, sums, parts);
 }
 
-// out [values] = the sum over chunks of parts [chunks, values], in the order of the chunks; with `add` after what is
-// there.
-__global__ void sum_parts(Span<const float> parts, Span<float> out, int chunks, int values, int add) {
+// out [values] = the sum over chunks of what begins at multiples of `stride` in parts, in the order of the chunks; with
+// `add` after what is there.
+__global__ void sum_parts(Span<const float> parts, Span<float> out, int chunks, int values, int stride, int add) {
     const int value = blockIdx.x * blockDim.x + threadIdx.x;
     if (value >= values) return;
-    out[value] = sum_of_chunks(parts, chunks, value, values, add ? out[value] : 0.0f);
+    out[value] = sum_of_chunks(parts, chunks, value, stride, add ? out[value] : 0.0f);
 }
 
 KERNEL(column_sums<float, 1>)

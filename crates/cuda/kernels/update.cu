@@ -47,7 +47,7 @@ __global__ void verdict(Span<const double> parts, Span<const float> losses, Span
     const int held = hold ? verdict.skip : 0;
     verdict.squares = squares;
     verdict.norm = norm;
-    verdict.scale = clip > 0.0f && norm > clip ? clip / (norm + 1e-6f) : 1.0f;
+    verdict.scale = clip > 0.0f && norm > clip ? clip / norm : 1.0f;
     verdict.skip = held || !sound;
 }
 
@@ -55,6 +55,8 @@ __global__ void verdict(Span<const double> parts, Span<const float> losses, Span
 struct Factors {
     // What is kept of the parameter, 1 − rate · decay; rate / (1 − β₁ᵗ).
     float keep, rate;
+    // 1 where there is no gradient: parameters and moments stay as they are, and the average moves on.
+    int still;
 };
 
 // The numbers that all groups share.
@@ -71,13 +73,16 @@ __global__ void adamw(Span<float> param, Span<float> first, Span<float> second, 
     if (at >= values || verdict[0].skip) return;
     const Decays of = decays[0];
     const Factors own = factors[groups[at / 16]];
-    const float g = grad[at] * verdict[0].scale;
-    const float m = of.beta1 * first[at] + of.rest1 * g;
-    const float v = of.beta2 * second[at] + of.rest2 * (g * g);
-    const float p = own.keep * param[at] - own.rate * m / (sqrtf(v) * of.root + of.eps);
-    first[at] = m;
-    second[at] = v;
-    param[at] = p;
+    float p = param[at];
+    if (!own.still) {
+        const float g = grad[at] * verdict[0].scale;
+        const float m = of.beta1 * first[at] + of.rest1 * g;
+        const float v = of.beta2 * second[at] + of.rest2 * (g * g);
+        p = own.keep * p - own.rate * m / (sqrtf(v) * of.root + of.eps);
+        first[at] = m;
+        second[at] = v;
+        param[at] = p;
+    }
     if (!average.is_empty()) average[at] = of.kept * average[at] + of.rest * p;
 }
 

@@ -4,9 +4,11 @@
 //! they run ([`compiler`]). Nothing of CUDA is needed to build this crate. `emulator/` compiles the same sources for
 //! the processor, which is how their results are tested.
 
+pub mod card;
 pub mod compiler;
 pub mod driver;
 mod error;
+pub mod operations;
 pub mod sources;
 pub mod work;
 

@@ -16,12 +16,13 @@ macro_rules! sources {
 }
 
 /// All files that have kernels.
-pub const SOURCES: [Source; 11] = sources![
+pub const SOURCES: [Source; 12] = sources![
     "activation.cu",
     "cross_entropy.cu",
     "depthwise.cu",
     "images.cu",
     "layer_norm.cu",
+    "layer_scale.cu",
     "pool.cu",
     "residual.cu",
     "rows.cu",

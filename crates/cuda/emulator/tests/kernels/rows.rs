@@ -9,10 +9,9 @@ use crate::card::*;
 /// The sums of parts [chunks, values].
 pub(crate) fn summed(parts: &[f32], chunks: usize) -> Vec<f32> {
     let values = parts.len() / chunks;
-    let sizes = [chunks, values, 0].map(|size| Argument::of(size as i32));
+    let sizes = [chunks, values, values, 0].map(|size| Argument::of(size as i32));
     run("sum_parts", [blocks(values, 64), 1, 1], [64, 1, 1], &vec![f32::NAN; values], |out, _| {
-        let [chunks, values, add] = sizes;
-        vec![Argument::read(parts), Argument::write(out), chunks, values, add]
+        [vec![Argument::read(parts), Argument::write(out)], sizes.to_vec()].concat()
     })
 }
 
@@ -46,10 +45,9 @@ fn the_gradient_by_a_bias_is_the_cpus() {
 fn sums_are_added_to_what_is_there_where_that_is_asked() {
     let parts = random(1, 3 * 70, 1.0);
     let before = random(2, 70, 1.0);
-    let sizes = [3, 70, 1].map(Argument::of::<i32>);
+    let sizes = [3, 70, 70, 1].map(Argument::of::<i32>);
     let out = run("sum_parts", [2, 1, 1], [64, 1, 1], &before, |out, _| {
-        let [chunks, values, add] = sizes;
-        vec![Argument::read(&parts), Argument::write(out), chunks, values, add]
+        [vec![Argument::read(&parts), Argument::write(out)], sizes.to_vec()].concat()
     });
     for (value, out) in out.iter().enumerate() {
         let sum = ((before[value] + parts[value]) + parts[70 + value]) + parts[140 + value];

@@ -1,0 +1,320 @@
+//! A card and the memory of passes on it.
+//!
+//! A pass is recorded first: commands on values that lie in memory of their own, in rooms that a plan places, or among
+//! the inputs that the host gives it. Then [`Space`] finds the addresses and hands the work over. A pass that comes
+//! again, with other inputs, is handed over as one graph.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::driver::{Address, Driver, Given, GivenMatrix, GivenProduct, Graph, Stream, Work};
+use crate::error::CudaError;
+use crate::work::{Argument, Command, Element, Factor, Home, Launch, Memory, Product, Values};
+
+/// Where inputs begin: what products like best.
+const ALIGNMENT: usize = 256;
+/// The most passes that are kept as graphs. Batches of many sizes would else keep taking memory.
+const MOST_GRAPHS: usize = 16;
+
+/// A card on which networks are computed.
+pub struct Card {
+    driver: Arc<dyn Driver>,
+    features: Element,
+    turn: Mutex<()>,
+}
+
+impl Card {
+    /// With features and the operands of products in `features`: float32 or bfloat16.
+    ///
+    /// # Panics
+    /// For another element.
+    pub fn new(driver: Arc<dyn Driver>, features: Element) -> Arc<Self> {
+        assert!(matches!(features, Element::F32 | Element::Bf16), "features of {features:?}");
+        Arc::new(Self { driver, features, turn: Mutex::default() })
+    }
+
+    /// What drives it.
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.driver
+    }
+
+    /// Of what features are.
+    pub fn features(&self) -> Element {
+        self.features
+    }
+
+    /// Does work whose operands have memory of their own.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Panics
+    /// Where an operand has none.
+    pub fn run(&self, commands: &[Command]) -> Result<(), CudaError> {
+        let _turn = self.turn();
+        let work: Vec<_> = commands.iter().map(|command| Addresses::OWN.work(command)).collect();
+        self.driver.run(&work)
+    }
+
+    /// Copies bytes to values with memory of their own.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Panics
+    /// With another number of bytes.
+    pub fn upload(&self, bytes: &[u8], to: &Values) -> Result<(), CudaError> {
+        assert_eq!(bytes.len(), to.bytes(), "as many bytes as the values have");
+        let _turn = self.turn();
+        self.driver.upload(Stream::Work, bytes, Addresses::OWN.of(to))
+    }
+
+    /// The bytes of values with memory of their own.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn download(&self, from: &Values) -> Result<Vec<u8>, CudaError> {
+        let _turn = self.turn();
+        self.bytes(Addresses::OWN.of(from), from.bytes())
+    }
+
+    /// The same as float32 values; of features or float32.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn read(&self, from: &Values) -> Result<Vec<f32>, CudaError> {
+        Ok(floats(&self.download(from)?, from.element()))
+    }
+
+    fn bytes(&self, from: Address, count: usize) -> Result<Vec<u8>, CudaError> {
+        let mut bytes = vec![0; count];
+        self.driver.download(from, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Keeps other threads' work out until the guard is dropped.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {:?}", self.driver.facts().name, self.features)
+    }
+}
+
+/// Values of `element` as float32.
+fn floats(bytes: &[u8], element: Element) -> Vec<f32> {
+    match element {
+        Element::Bf16 => {
+            let value = |half: &[u8; 2]| f32::from_bits(u32::from(u16::from_ne_bytes(*half)) << 16);
+            bytes.as_chunks().0.iter().map(value).collect()
+        }
+        _ => bytes.as_chunks().0.iter().map(|four| f32::from_ne_bytes(*four)).collect(),
+    }
+}
+
+/// What the host gives to a pass, one after the other.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    bytes: Vec<u8>,
+}
+
+impl Inputs {
+    /// Adds values, whose bytes these are.
+    pub fn add(&mut self, bytes: &[u8], element: Element) -> Values {
+        let start = self.bytes.len().next_multiple_of(ALIGNMENT);
+        self.bytes.resize(start, 0);
+        self.bytes.extend_from_slice(bytes);
+        Values::new(Home::Inputs, start, bytes.len() / element.bytes(), element)
+    }
+
+    /// How many bytes there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// A pass as commands.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// In their order.
+    pub commands: Vec<Command>,
+    /// What they read of the host.
+    pub inputs: Inputs,
+}
+
+/// Memory for passes that follow each other, each planned as it likes, and the graphs of those that came twice.
+#[derive(Debug)]
+pub struct Space {
+    card: Arc<Card>,
+    rooms: Option<Arc<Memory>>,
+    inputs: Option<Arc<Memory>>,
+    known: Vec<Known>,
+}
+
+/// A pass that was run.
+#[derive(Debug)]
+struct Known {
+    commands: Vec<Command>,
+    starts: Vec<usize>,
+    /// From its second time on.
+    graph: Option<Graph>,
+}
+
+impl Space {
+    /// Without any memory yet.
+    pub fn new(card: &Arc<Card>) -> Self {
+        Self { card: Arc::clone(card), rooms: None, inputs: None, known: Vec::new() }
+    }
+
+    /// Does the work of a pass whose rooms begin at `starts` of `bytes` bytes, and returns `wanted`.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`] where there is not enough; what the driver says.
+    pub fn run(
+        &mut self,
+        recording: Recording,
+        starts: &[usize],
+        bytes: usize,
+        wanted: &[Values],
+    ) -> Result<Vec<Vec<f32>>, CudaError> {
+        let card = Arc::clone(&self.card);
+        let _turn = card.turn();
+        let Recording { commands, inputs } = recording;
+        self.make_room(bytes, inputs.bytes())?;
+        let base =
+            |memory: &Option<Arc<Memory>>| memory.as_ref().map_or(0, |memory| memory.address());
+        let places = Addresses { rooms: base(&self.rooms), starts, inputs: base(&self.inputs) };
+        if inputs.bytes() > 0 {
+            card.driver.upload(Stream::Work, &inputs.bytes, places.inputs)?;
+        }
+        let same = |known: &Known| known.commands == commands && known.starts == starts;
+        match self.known.iter_mut().find(|known| same(known)) {
+            Some(Known { graph: Some(graph), .. }) => card.driver.replay(*graph)?,
+            Some(Known { graph, .. }) => {
+                let made = card.driver.record(&places.all(&commands))?;
+                *graph = Some(made);
+                card.driver.replay(made)?;
+            }
+            None => {
+                card.driver.run(&places.all(&commands))?;
+                if self.known.len() < MOST_GRAPHS {
+                    let starts = starts.to_vec();
+                    self.known.push(Known { commands, starts, graph: None });
+                }
+            }
+        }
+        let read = |values: &Values| {
+            Ok(floats(&card.bytes(places.of(values), values.bytes())?, values.element()))
+        };
+        wanted.iter().map(read).collect()
+    }
+
+    /// Memory of at least these sizes. What was recorded for smaller memory is dropped.
+    fn make_room(&mut self, rooms: usize, inputs: usize) -> Result<(), CudaError> {
+        let large = |memory: &Option<Arc<Memory>>, bytes: usize| {
+            bytes == 0 || memory.as_ref().is_some_and(|memory| memory.bytes() >= bytes)
+        };
+        if large(&self.rooms, rooms) && large(&self.inputs, inputs) {
+            return Ok(());
+        }
+        self.forget();
+        for (memory, bytes) in [(&mut self.rooms, rooms), (&mut self.inputs, inputs)] {
+            if !large(memory, bytes) {
+                // The old block goes before the new one comes.
+                *memory = None;
+                *memory = Some(Memory::new(&self.card.driver, bytes)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        for graph in self.known.drain(..).filter_map(|known| known.graph) {
+            self.card.driver.forget(graph);
+        }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// Where the homes of values are.
+struct Addresses<'a> {
+    rooms: Address,
+    starts: &'a [usize],
+    inputs: Address,
+}
+
+impl Addresses<'_> {
+    /// For values with memory of their own.
+    const OWN: Self = Self { rooms: 0, starts: &[], inputs: 0 };
+
+    fn of(&self, values: &Values) -> Address {
+        let home = match values.home() {
+            Home::Memory(memory) => memory.address(),
+            Home::Room(room) => self.rooms + self.starts[*room] as u64,
+            Home::Inputs => self.inputs,
+        };
+        home + values.start() as u64
+    }
+
+    fn all<'c>(&self, commands: &'c [Command]) -> Vec<Work<'c>> {
+        commands.iter().map(|command| self.work(command)).collect()
+    }
+
+    fn work<'c>(&self, command: &'c Command) -> Work<'c> {
+        match command {
+            Command::Launch(Launch { kernel, grid, block, arguments }) => Work::Launch {
+                kernel,
+                grid: *grid,
+                block: *block,
+                arguments: arguments.iter().map(|argument| self.given(argument)).collect(),
+            },
+            Command::Product(product) => Work::Product(self.product(product)),
+            Command::Copy { from, to } => {
+                Work::Copy { from: self.of(from), to: self.of(to), bytes: from.bytes() }
+            }
+            Command::Clear(values) => Work::Clear { at: self.of(values), bytes: values.bytes() },
+        }
+    }
+
+    fn given(&self, argument: &Argument) -> Given {
+        let span = |values: &Values, written| Given::Span {
+            at: self.of(values),
+            bytes: values.bytes(),
+            written,
+        };
+        match argument {
+            Argument::Number(bytes, count) => Given::Number(*bytes, *count),
+            Argument::Read(values) => span(values, false),
+            Argument::Write(values) => span(values, true),
+            Argument::Nothing => Given::Nothing,
+        }
+    }
+
+    fn product(&self, product: &Product) -> GivenProduct {
+        let Product { rows, columns, depth, a, b, bias, out, adds } = product;
+        let matrix = |Factor { values, turned }: &Factor| GivenMatrix {
+            at: self.of(values),
+            element: values.element(),
+            turned: *turned,
+        };
+        let out = GivenMatrix { at: self.of(out), element: out.element(), turned: false };
+        GivenProduct {
+            rows: *rows,
+            columns: *columns,
+            depth: *depth,
+            a: matrix(a),
+            b: matrix(b),
+            bias: bias.as_ref().map(|bias| self.of(bias)),
+            out,
+            adds: *adds,
+        }
+    }
+}
