@@ -18,7 +18,7 @@ mod sums;
 pub mod update;
 pub mod windows;
 
-use crate::work::{Argument, Command, Element, Launch, Record, Values, int};
+use crate::work::{Argument, Command, Element, Launch, Values, int, long};
 
 /// Threads of a block where each has values of its own.
 const THREADS: usize = 256;
@@ -93,12 +93,10 @@ fn flag(set: bool) -> Argument {
 }
 
 /// `x` in the type of `out`, of as many values.
-pub fn convert(record: &mut dyn Record, x: &Values, out: &Values) {
+pub fn converted(x: &Values, out: &Values) -> Command {
     if x.element() == out.element() {
-        record.push(Command::Copy { from: x.clone(), to: out.clone() });
-        return;
+        return Command::Copy { from: x.clone(), to: out.clone() };
     }
     let kernel = format!("converted<{}, {}>", x.element().name(), out.element().name());
-    let count = crate::work::long(x.len());
-    record.push(threads(kernel, x.len(), vec![read(x), write(out), count]));
+    threads(kernel, x.len(), vec![read(x), write(out), long(x.len())])
 }

@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     let image = height * width * channels;
     for batch in images.values().chunks(BATCH * image) {
         let batch = Tensor::new(batch.to_vec(), [batch.len() / image, height, width, channels]);
-        for (place, (name, shape, values)) in network.features(&batch).into_iter().enumerate() {
+        for (place, (name, shape, values)) in network.features(&batch)?.into_iter().enumerate() {
             if place == columns.len() {
                 columns.push((name, vec![0; shape.len()], Vec::new()));
             }
@@ -72,22 +72,22 @@ enum Kind {
 }
 
 impl Kind {
-    fn features(&self, images: &Tensor) -> Vec<Column> {
+    fn features(&self, images: &Tensor) -> Result<Vec<Column>> {
         let mut found = vec![column("images", images)];
         let (maps, embedding, logits) = match self {
             Self::Classifier(network) => {
                 let maps =
-                    network.infer_all(|model, pass| model.encoder.maps(pass, images.clone()));
-                (maps, network.embed(images), Some(network.logits(images)))
+                    network.infer_all(|model, pass| model.encoder.maps(pass, images.clone()))?;
+                (maps, network.embed(images)?, Some(network.logits(images)?))
             }
-            Self::Backbone(network) => (network.maps(images), network.embed(images), None),
+            Self::Backbone(network) => (network.maps(images)?, network.embed(images)?, None),
         };
         for (stage, map) in maps.iter().enumerate() {
             found.push(column(&format!("stage{}", stage + 1), map));
         }
         found.push(column("embedding", &embedding));
         found.extend(logits.map(|logits| column("logits", &logits)));
-        found
+        Ok(found)
     }
 }
 

@@ -34,8 +34,11 @@ impl Trainer {
     fn step(&mut self, pixels: &Tensor, epoch: u64, indices: &[u32]) {
         let mask = Mask::random(self.grid, 0.6, 0, epoch, indices).unwrap();
         let normalized = self.norm_pix_loss;
-        self.learner.learn(1, |model, pass| model.loss(pass, pixels.clone(), &mask, normalized));
-        assert!(self.learner.update(1e-5, |_| 1.0).made);
+        let loss = |model: &Autoencoder, pass: &mut Pass<'_>| {
+            model.loss(pass, pixels.clone(), &mask, normalized)
+        };
+        self.learner.learn(1, loss).expect("nothing fails on the processor");
+        assert!(self.learner.update(1e-5, |_| 1.0).expect("nothing fails on the processor").made);
     }
 }
 

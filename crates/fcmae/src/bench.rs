@@ -300,8 +300,8 @@ fn pretrain(job: &Job) -> Result<Box<dyn FnMut() -> Result<()>>> {
         epoch += 1;
         let loss = learner.learn(1, |network, pass| {
             network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
-        });
-        learner.update(LEARNING_RATE, |_| 1.0);
+        })?;
+        learner.update(LEARNING_RATE, |_| 1.0)?;
         finite(loss)
     }))
 }
@@ -319,8 +319,8 @@ fn finetune(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
         let loss = learner.learn(1, |network, pass| {
             let logits = network.forward(pass, pixels.clone(), None);
             ops::cross_entropy(pass, logits, &targets)
-        });
-        learner.update(LEARNING_RATE, |name| layers.scale(name));
+        })?;
+        learner.update(LEARNING_RATE, |name| layers.scale(name))?;
         finite(loss)
     })
 }
@@ -329,7 +329,7 @@ fn predict(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
     let pixels = random_images(job);
     let network = quickly_initialized(|names| job.classifier(names));
     Box::new(move || {
-        std::hint::black_box(network.logits(&pixels).to_vec());
+        std::hint::black_box(network.logits(&pixels)?.to_vec());
         Ok(())
     })
 }

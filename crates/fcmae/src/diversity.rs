@@ -75,7 +75,7 @@ pub fn diversity(weights: &Path, data: &Path, count: usize, device: Device) -> R
                 sums[block][0] += distances(&hidden.gelu).iter().sum::<f64>();
                 sums[block][1] += distances(&hidden.grn).iter().sum::<f64>();
             });
-        });
+        })?;
     }
     if seen == 0 {
         return Err(Error::Unusable(format!(

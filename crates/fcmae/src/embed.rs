@@ -1,5 +1,7 @@
 //! Features of whole pictures: one vector each, or the maps of every stage for a network on top.
 
+use fcmae_cuda::CudaError;
+
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::model::Encoder;
@@ -58,17 +60,23 @@ impl Network<Backbone> {
     /// The four stages' features of images `[N, H, W, channels]`, each `[N, H/s, W/s, C]` with the
     /// strides `s` of 4, 8, 16 and 32 pixels (for the published stem stride of 4), before any norm.
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// As [`Encoder::grid`].
-    pub fn maps(&self, images: &Tensor) -> [Tensor; 4] {
+    pub fn maps(&self, images: &Tensor) -> Result<[Tensor; 4], CudaError> {
         self.infer_all(|backbone, pass| backbone.encoder.maps(pass, images.clone()))
     }
 
     /// One vector an image: see [`Backbone::forward`].
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// As [`Encoder::grid`].
-    pub fn embed(&self, images: &Tensor) -> Tensor {
+    pub fn embed(&self, images: &Tensor) -> Result<Tensor, CudaError> {
         self.infer(|backbone, pass| backbone.forward(pass, images.clone()))
     }
 }

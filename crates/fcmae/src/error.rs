@@ -118,6 +118,9 @@ pub enum Error {
         /// The first picture of which that was seen.
         picture: String,
     },
+    /// A graphics card that cannot compute, or no longer.
+    #[error(transparent)]
+    Cuda(#[from] fcmae_cuda::CudaError),
     /// A configuration that cannot be run.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -208,7 +208,7 @@ impl EvaluationSet {
         for (batch, done) in self.pictures.by_ref().zip(1..) {
             let Prepared { images, indices, .. } = batch?;
             if !indices.is_empty() {
-                let likelihoods = log_softmax(&network.logits(&images));
+                let likelihoods = log_softmax(&network.logits(&images)?);
                 for (scores, &index) in likelihoods.chunks_exact(classes).zip(&indices) {
                     let Some(label) = self.folder.samples[index as usize].label else { continue };
                     if scores.iter().any(|score| score.is_nan()) {

@@ -137,7 +137,7 @@ impl<M> Inference<M> {
     pub fn answers<T>(
         &self,
         inputs: impl Into<Inputs>,
-        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>,
     ) -> Result<impl Iterator<Item = Result<T>>> {
         self.answers_of(Arc::new(inputs.into()), forward)
     }
@@ -145,7 +145,7 @@ impl<M> Inference<M> {
     fn answers_of<T>(
         &self,
         inputs: Arc<Inputs>,
-        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>,
     ) -> Result<impl Iterator<Item = Result<T>>> {
         let batch = if inputs.count() > 1 { self.batch() } else { 1 };
         Ok(Answers {
@@ -163,7 +163,7 @@ impl<M> Inference<M> {
     fn numbers<T: Numbers>(
         &self,
         inputs: impl Into<Inputs>,
-        forward: impl FnMut(&Network<M>, &Tensor) -> Vec<T>,
+        forward: impl FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>,
     ) -> Result<impl Iterator<Item = Result<T>>> {
         let inputs = Arc::new(inputs.into());
         let answers = self.answers_of(Arc::clone(&inputs), forward)?;
@@ -196,7 +196,7 @@ impl Inference<Classifier> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.numbers(inputs, |network, images| rows(&network.logits(images)))
+        self.numbers(inputs, |network, images| Ok(rows(&network.logits(images)?)))
     }
 
     /// The probability of every class for each picture: the softmax of its logits.
@@ -208,11 +208,11 @@ impl Inference<Classifier> {
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
         self.numbers(inputs, |network, images| {
-            let logits = network.logits(images);
+            let logits = network.logits(images)?;
             let [_, classes] = logits.dims();
             let likelihoods = log_softmax(&logits);
             let exponential = |row: &[f32]| row.iter().map(|value| value.exp()).collect();
-            likelihoods.chunks_exact(classes).map(exponential).collect()
+            Ok(likelihoods.chunks_exact(classes).map(exponential).collect())
         })
     }
 }
@@ -226,7 +226,7 @@ impl Inference<Backbone> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
-        self.numbers(inputs, |network, images| rows(&network.embed(images)))
+        self.numbers(inputs, |network, images| Ok(rows(&network.embed(images)?)))
     }
 
     /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
@@ -238,9 +238,9 @@ impl Inference<Backbone> {
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<[Tensor; 4]>>> {
         self.numbers(inputs, |network, images| {
-            let maps = network.maps(images);
+            let maps = network.maps(images)?;
             let [count, ..] = images.dims::<4>();
-            (0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect()
+            Ok((0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect())
         })
     }
 }
@@ -289,12 +289,12 @@ struct Answers<'a, M, T, F> {
     broken: Option<String>,
 }
 
-impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Answers<'_, M, T, F> {
-    fn batch(&mut self, batch: Prepared) -> Vec<Result<T>> {
+impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>> Answers<'_, M, T, F> {
+    fn batch(&mut self, batch: Prepared) -> Result<Vec<Result<T>>> {
         let found = if batch.indices.is_empty() {
             Vec::new()
         } else {
-            (self.forward)(self.network, &batch.images)
+            (self.forward)(self.network, &batch.images)?
         };
         let (count, results) = (batch.indices.len(), found.len());
         assert_eq!(
@@ -305,11 +305,11 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Answers<'_, M, T, F> {
         let mut all: Vec<_> =
             good.chain(batch.failed.into_iter().map(|(index, why)| (index, Err(why)))).collect();
         all.sort_by_key(|(index, _)| *index);
-        all.into_iter().map(|(_, result)| result).collect()
+        Ok(all.into_iter().map(|(_, result)| result).collect())
     }
 }
 
-impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Iterator for Answers<'_, M, T, F> {
+impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>> Iterator for Answers<'_, M, T, F> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -326,8 +326,13 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Vec<T>> Iterator for Answers<'_, M,
                 Some(Ok(batch)) => {
                     // Where `forward` panics and somebody goes on, nobody has an answer that is another's.
                     self.broken = Some("what computes the pictures has panicked".to_owned());
-                    self.ready = self.batch(batch).into_iter();
-                    self.broken = None;
+                    self.broken = match self.batch(batch) {
+                        Ok(results) => {
+                            self.ready = results.into_iter();
+                            None
+                        }
+                        Err(error) => Some(error.to_string()),
+                    };
                 }
                 Some(Err(error)) => self.broken = Some(error.to_string()),
                 None => return None,

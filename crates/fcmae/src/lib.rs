@@ -106,6 +106,7 @@ pub use fcmae_data as data;
 pub use fcmae_report::plots;
 
 pub mod autoencoder;
+pub mod backend;
 pub mod bench;
 pub mod config;
 pub mod decoder;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use fcmae_cuda::CudaError;
 use fcmae_kernels::{block, linear};
 use fcmae_store::{Mismatch, NamedTensors};
 
+use crate::backend::Backend;
 use crate::ops::BlockWeights;
 use crate::parameters::{Arena, Layout, Names, Parameter};
 use crate::tape::Pass;
@@ -23,6 +25,7 @@ const MOST_IDLE: usize = 4;
 pub struct Network<M> {
     module: M,
     weights: Arena,
+    backend: Backend,
     prepared: Prepared,
     workspaces: Mutex<Vec<Workspace>>,
 }
@@ -37,7 +40,22 @@ impl<M> Network<M> {
     /// With these weights, whose layout is that of the module.
     pub(crate) fn with_weights(module: M, weights: Arena) -> Self {
         let prepared = Prepared::new(weights.layout());
-        Self { module, weights, prepared, workspaces: Mutex::default() }
+        Self { module, weights, backend: Backend::Cpu, prepared, workspaces: Mutex::default() }
+    }
+
+    /// The same computed by `backend`, with the weights in its memory.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
+        let mut weights = self.weights.on(backend)?;
+        weights.round()?;
+        Ok(Self { backend: backend.clone(), ..Self::with_weights(self.module, weights) })
+    }
+
+    /// What computes it.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// With all parameters from `tensors`, which must hold exactly these.
@@ -82,8 +100,11 @@ impl<M> Network<M> {
     }
 
     /// A copy of the weights by name.
-    pub fn to_named(&self) -> NamedTensors {
-        self.weights.to_named()
+    ///
+    /// # Errors
+    /// What a card says, where they are on one.
+    pub fn to_named(&self) -> Result<NamedTensors, CudaError> {
+        Ok(self.weights.on(&Backend::Cpu)?.to_named())
     }
 
     /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when
@@ -91,33 +112,40 @@ impl<M> Network<M> {
     ///
     /// While it waits for other threads, the thread may take up a further pass: `forward` must hold no lock.
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// Where `forward` keeps a tensor from inside the pass, or computes something else the second time.
-    pub fn infer(&self, forward: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync) -> Tensor
+    pub fn infer(
+        &self,
+        forward: impl Fn(&M, &mut Pass<'_>) -> Tensor + Sync,
+    ) -> Result<Tensor, CudaError>
     where
         M: Sync,
     {
-        let [result] = self.infer_all(|module, pass| [forward(module, pass)]);
-        result
+        let [result] = self.infer_all(|module, pass| [forward(module, pass)])?;
+        Ok(result)
     }
 
     /// As [`infer`](Self::infer), for several results.
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer).
     pub fn infer_all<const T: usize>(
         &self,
         forward: impl Fn(&M, &mut Pass<'_>) -> [Tensor; T] + Sync,
-    ) -> [Tensor; T]
+    ) -> Result<[Tensor; T], CudaError>
     where
         M: Sync,
     {
-        let mut workspace = self.workspaces().pop().unwrap_or_default();
+        let idle = self.workspaces().pop();
+        let mut workspace = idle.unwrap_or_else(|| Workspace::on(&self.backend));
         let results = fcmae_kernels::by_a_worker(|| {
-            workspace.planned(
-                |workspace| {
-                    let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
-                    forward(&self.module, &mut pass)
-                },
-                |results| results.map(|result| result.detached()),
-            )
+            workspace.planned(|workspace| {
+                let mut pass = Pass::inference(&self.weights, &self.prepared, workspace);
+                forward(&self.module, &mut pass)
+            })
         });
         let mut idle = self.workspaces();
         if idle.len() < MOST_IDLE {
@@ -129,9 +157,14 @@ impl<M> Network<M> {
 
     /// As [`infer`](Self::infer), called once, each result in memory of its own: for whoever looks at
     /// results while they come.
-    pub fn observe<T>(&self, forward: impl FnOnce(&M, &mut Pass<'_>) -> T) -> T {
-        let mut workspace = Workspace::default();
-        forward(&self.module, &mut Pass::inference(&self.weights, &self.prepared, &mut workspace))
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer); what was observed is no result then.
+    pub fn observe<T>(&self, forward: impl FnOnce(&M, &mut Pass<'_>) -> T) -> Result<T, CudaError> {
+        let mut workspace = Workspace::on(&self.backend);
+        let mut pass = Pass::inference(&self.weights, &self.prepared, &mut workspace);
+        let observed = forward(&self.module, &mut pass);
+        workspace.failure().map_or(Ok(observed), Err)
     }
 
     fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
@@ -142,7 +175,8 @@ impl<M> Network<M> {
 impl<M: Clone> Clone for Network<M> {
     /// A copy of the weights.
     fn clone(&self) -> Self {
-        Self::with_weights(self.module.clone(), self.weights.clone())
+        let network = Self::with_weights(self.module.clone(), self.weights.clone());
+        Self { backend: self.backend.clone(), ..network }
     }
 }
 

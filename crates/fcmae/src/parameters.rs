@@ -9,9 +9,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
+use fcmae_cuda::CudaError;
+use fcmae_cuda::card::Card;
+use fcmae_cuda::operations::update::GROUP;
+use fcmae_cuda::work::{Command, Element, Home, Values};
 use fcmae_kernels::memory::Piece;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
+use crate::backend::Backend;
 use crate::tensor::{Shape, padded};
 
 /// One parameter of a network: its number in the [`Layout`], its shape, and of what name it is.
@@ -100,6 +105,19 @@ impl Layout {
         self.entries[self.number(parameter)].range.clone()
     }
 
+    /// The number of the parameter that each 16 values belong to: parameters begin at multiples of 16.
+    ///
+    /// # Panics
+    /// With more than 2¹⁶ parameters.
+    pub(crate) fn groups(&self) -> Vec<u16> {
+        let mut groups = vec![0; self.values / GROUP];
+        for (number, Entry { range, .. }) in self.entries.iter().enumerate() {
+            let number = u16::try_from(number).expect("a network of fewer parameters");
+            groups[range.start / GROUP..range.end.div_ceil(GROUP)].fill(number);
+        }
+        groups
+    }
+
     /// The parameter's number.
     ///
     /// # Panics
@@ -172,29 +190,53 @@ impl Names {
     }
 }
 
-/// A value for each value of all parameters.
+/// A value for each value of all parameters. On a card, clones share their values until one is changed.
 #[derive(Clone, Debug)]
 pub struct Arena {
     layout: Arc<Layout>,
-    values: Piece,
+    values: Store,
 }
+
+/// Where an arena's values are.
+#[derive(Clone, Debug)]
+enum Store {
+    Host(Piece),
+    Card(Arc<OnCard>),
+}
+
+/// Values on a card.
+#[derive(Debug)]
+struct OnCard {
+    card: Arc<Card>,
+    /// Float32, one after the other as in the layout.
+    values: Values,
+    /// The same in the type of features, where products need them so.
+    rounded: Option<Values>,
+}
+
+/// Why an arena is refused where its values are to be read or written one by one.
+const ELSEWHERE: &str = "the values are on a card: `on` with the processor copies them from there";
 
 impl Arena {
     /// All zero. Memory is taken where it is first written.
     pub fn zeros(layout: &Arc<Layout>) -> Self {
-        Self { layout: Arc::clone(layout), values: Piece::zeros(layout.values) }
+        Self::of(layout, Piece::zeros(layout.values))
     }
 
     /// Shapes alone, for a pass that is only traced.
     pub(crate) fn shapes(layout: &Arc<Layout>) -> Self {
-        Self { layout: Arc::clone(layout), values: Piece::zeros(0) }
+        Self::of(layout, Piece::zeros(0))
+    }
+
+    fn of(layout: &Arc<Layout>, values: Piece) -> Self {
+        Self { layout: Arc::clone(layout), values: Store::Host(values) }
     }
 
     /// Every parameter at its start: norms' weights 1, V1's layer scale 1e-6, all others 0.
     pub fn starts(layout: &Arc<Layout>) -> Self {
         let mut arena = Self::zeros(layout);
         for entry in layout.entries.iter().filter(|entry| entry.start != 0.0) {
-            arena.values[entry.range.clone()].fill(entry.start);
+            arena.host_mut()[entry.range.clone()].fill(entry.start);
         }
         arena
     }
@@ -204,21 +246,137 @@ impl Arena {
         &self.layout
     }
 
+    /// The same values where `backend` computes.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+        let values = match (&self.values, backend) {
+            (Store::Host(_), Backend::Cpu) => self.values.clone(),
+            (Store::Card(there), Backend::Card(card)) if Arc::ptr_eq(&there.card, card) => {
+                self.values.clone()
+            }
+            (Store::Card(there), _) => {
+                let mut arena = Self::zeros(&self.layout);
+                arena.host_mut().copy_from_slice(&there.card.read(&there.values)?);
+                return arena.on(backend);
+            }
+            (Store::Host(values), Backend::Card(card)) => {
+                let there = Values::own(card.driver(), values.len(), Element::F32)?;
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+                card.upload(&bytes, &there)?;
+                let card = Arc::clone(card);
+                Store::Card(Arc::new(OnCard { card, values: there, rounded: None }))
+            }
+        };
+        Ok(Self { layout: Arc::clone(&self.layout), values })
+    }
+
+    /// Makes the values that products read, anew wherever the weights have changed. Does nothing on the processor.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn round(&mut self) -> Result<(), CudaError> {
+        let Some(there) = self.there_mut()? else { return Ok(()) };
+        let OnCard { card, values, rounded } = there;
+        if card.features() == Element::F32 {
+            return Ok(());
+        }
+        let rounded = match rounded {
+            Some(rounded) => rounded,
+            None => rounded.insert(Values::own(card.driver(), values.len(), card.features())?),
+        };
+        card.run(&[fcmae_cuda::operations::converted(values, rounded)])
+    }
+
+    /// What lies on a card, for nobody else: a copy where others share it.
+    fn there_mut(&mut self) -> Result<Option<&mut OnCard>, CudaError> {
+        let Store::Card(there) = &mut self.values else { return Ok(None) };
+        if Arc::get_mut(there).is_none() {
+            let card = Arc::clone(&there.card);
+            let values = Values::own(card.driver(), there.values.len(), Element::F32)?;
+            card.run(&[Command::Copy { from: there.values.clone(), to: values.clone() }])?;
+            *there = Arc::new(OnCard { card, values, rounded: None });
+        }
+        Ok(Arc::get_mut(there))
+    }
+
+    /// All values on a card; `None` on the processor.
+    pub(crate) fn all(&self) -> Option<Values> {
+        match &self.values {
+            Store::Card(there) => Some(there.values.clone()),
+            Store::Host(_) => None,
+        }
+    }
+
+    /// All values on a card, to write them there; `None` on the processor.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn all_mut(&mut self) -> Result<Option<Values>, CudaError> {
+        Ok(self.there_mut()?.map(|there| there.values.clone()))
+    }
+
+    /// The values of a parameter on a card, float32.
+    ///
+    /// # Panics
+    /// For a parameter of another network, or an arena on the processor.
+    pub(crate) fn on_card(&self, parameter: Parameter) -> Values {
+        let range = self.layout.range(parameter);
+        match &self.values {
+            Store::Card(there) => there.values.part(range.start, range.len()),
+            // Shapes alone.
+            Store::Host(_) => Values::new(Home::Inputs, 0, range.len(), Element::F32),
+        }
+    }
+
+    /// The same in the type of features.
+    ///
+    /// # Panics
+    /// As [`on_card`](Self::on_card), and where they were not made.
+    pub(crate) fn rounded(&self, parameter: Parameter, features: Element) -> Values {
+        let range = self.layout.range(parameter);
+        match &self.values {
+            Store::Card(there) if features == Element::F32 => {
+                there.values.part(range.start, range.len())
+            }
+            Store::Card(there) => {
+                let rounded = there.rounded.as_ref().expect("weights are rounded when they change");
+                rounded.part(range.start, range.len())
+            }
+            Store::Host(_) => Values::new(Home::Inputs, 0, range.len(), features),
+        }
+    }
+
+    fn host(&self) -> &Piece {
+        match &self.values {
+            Store::Host(values) => values,
+            Store::Card(_) => panic!("{ELSEWHERE}"),
+        }
+    }
+
+    fn host_mut(&mut self) -> &mut Piece {
+        match &mut self.values {
+            Store::Host(values) => values,
+            Store::Card(_) => panic!("{ELSEWHERE}"),
+        }
+    }
+
     /// The values of one parameter.
     ///
     /// # Panics
-    /// For a parameter of another network.
+    /// For a parameter of another network, and for values on a card.
     pub fn get(&self, parameter: Parameter) -> &[f32] {
-        &self.values[self.layout.range(parameter)]
+        &self.host()[self.layout.range(parameter)]
     }
 
     /// The values of one parameter, to write.
     ///
     /// # Panics
-    /// For a parameter of another network.
+    /// For a parameter of another network, and for values on a card.
     pub fn get_mut(&mut self, parameter: Parameter) -> &mut [f32] {
         let range = self.layout.range(parameter);
-        &mut self.values[range]
+        &mut self.host_mut()[range]
     }
 
     /// The values of several parameters, to write.
@@ -230,13 +388,13 @@ impl Arena {
         parameters: [Parameter; P],
     ) -> [&mut [f32]; P] {
         let ranges = parameters.map(|parameter| self.layout.range(parameter));
-        self.values.get_disjoint_mut(ranges).expect("parameters do not overlap")
+        self.host_mut().get_disjoint_mut(ranges).expect("parameters do not overlap")
     }
 
     /// Takes those parameters that `tensors` holds from there.
     ///
     /// # Panics
-    /// Where one has another number of values.
+    /// Where one has another number of values, and for values on a card.
     pub fn take(&mut self, tensors: &NamedTensors) {
         let layout = Arc::clone(&self.layout);
         for (name, parameter) in layout.parameters() {
@@ -250,6 +408,9 @@ impl Arena {
     ///
     /// # Errors
     /// Every missing, unexpected and wrongly shaped name.
+    ///
+    /// # Panics
+    /// For values on a card.
     pub fn load(&mut self, tensors: &NamedTensors) -> Result<(), Mismatch> {
         let mismatch = tensors.difference(&self.layout.shapes());
         if !mismatch.is_empty() {
@@ -260,6 +421,9 @@ impl Arena {
     }
 
     /// A copy of all parameters by name.
+    ///
+    /// # Panics
+    /// For values on a card.
     pub fn to_named(&self) -> NamedTensors {
         let tensor = |(name, parameter): (&str, Parameter)| {
             let data = self.get(parameter).to_vec();

@@ -113,7 +113,7 @@ impl Reconstructor {
                 let predicted = module.predict(pass, patches.clone(), &mask);
                 let error = ops::mean_squared_difference(pass, predicted.clone(), targets);
                 [patches, hidden, predicted, error]
-            });
+            })?;
 
         let values = patch * patch * channels;
         let mut predicted = predicted.to_vec();
@@ -143,7 +143,7 @@ impl Reconstructor {
         let (patch, [rows, cols]) = (model.patch(), self.grid);
         let windows = patches.reshape([1, rows, cols, patch * patch * model.channels]);
         let network = self.autoencoder.network();
-        let pixels = network.infer(|_, pass| ops::depth_to_space(pass, windows.clone(), patch));
+        let pixels = network.infer(|_, pass| ops::depth_to_space(pass, windows.clone(), patch))?;
         let tones = picture::tones(description.normalization(), *depth);
         picture::denormalize(pixels.values(), *image_size, &tones)
     }

@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
+use fcmae_cuda::operations::{converted, residual};
+use fcmae_cuda::work::{Command, Element, Home, Record, Values};
 use fcmae_kernels::KernelError;
 
 use crate::network::Prepared;
 use crate::ops::Operation;
 use crate::optim::Gradients;
 use crate::parameters::{Arena, Parameter};
-use crate::tensor::{Node, Shape, Tensor};
-use crate::workspace::Workspace;
+use crate::tensor::{Form, Node, Shape, Tensor};
+use crate::workspace::{Room, Workspace};
 
 /// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that
 /// a kernel refuses operands only where an operation is called directly, with others than it documents.
@@ -26,31 +28,37 @@ fn sound(result: Result<(), KernelError>) {
 }
 
 /// What forward and backward passes share: results are written by kernels that read the weights.
+///
+/// Every result is told how it is made in both ways: by the processor, which is given slices to write, and by a card,
+/// whose work is written down in the [`Recorder`].
 pub(crate) trait Fill {
     /// The weights, and where results go.
     fn parts(&mut self) -> (&Arena, &mut Workspace);
 
-    /// A tensor of `shape`, written by `kernel`, which is given the weights.
+    /// A tensor of `form`, written by either kernel, which is given the weights.
     fn fill(
         &mut self,
         operation: Operation,
-        shape: impl Into<Shape>,
-        kernel: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
+        form: impl Into<Form>,
+        cpu: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
+        card: impl FnOnce(&mut Recorder<'_>, &Values),
     ) -> Tensor {
-        let shapes = [shape.into()];
-        let [tensor] = self.fill_all(operation, shapes, |weights, [out]| kernel(weights, out));
+        let forms = [form.into()];
+        let cpu = |weights: &Arena, [out]: [&mut [f32]; 1]| cpu(weights, out);
+        let [tensor] = self.fill_all(operation, forms, cpu, |record, [out]| card(record, out));
         tensor
     }
 
-    /// Tensors of these shapes, written by `kernel` in one go.
+    /// Tensors of these forms, written by either kernel in one go.
     fn fill_all<const T: usize>(
         &mut self,
         operation: Operation,
-        shapes: [Shape; T],
-        kernel: impl FnOnce(&Arena, [&mut [f32]; T]) -> Result<(), KernelError>,
+        forms: [Form; T],
+        cpu: impl FnOnce(&Arena, [&mut [f32]; T]) -> Result<(), KernelError>,
+        card: impl FnOnce(&mut Recorder<'_>, [&Values; T]),
     ) -> [Tensor; T] {
         let (weights, workspace) = self.parts();
-        fill(workspace, operation, shapes, |outs| kernel(weights, outs))
+        fill(workspace, weights, operation, forms, |outs| cpu(weights, outs), card)
     }
 }
 
@@ -63,6 +71,88 @@ impl Fill for Pass<'_> {
 impl Fill for Back<'_> {
     fn parts(&mut self) -> (&Arena, &mut Workspace) {
         (self.weights, self.workspace)
+    }
+}
+
+/// Where an operation's work for a card is written down, and its operands are found.
+pub(crate) struct Recorder<'a> {
+    weights: &'a Arena,
+    workspace: &'a mut Workspace,
+    /// Needed until the operation is written down.
+    scratch: Vec<Room>,
+}
+
+impl Recorder<'_> {
+    /// A tensor's values, as they are.
+    pub(crate) fn of(&mut self, tensor: &Tensor) -> Values {
+        if let Some(values) = tensor.on_card() {
+            return values.clone();
+        }
+        if self.workspace.is_tracing() {
+            return Values::new(Home::Inputs, 0, tensor.shape().count(), Element::F32);
+        }
+        self.floats(tensor.values())
+    }
+
+    /// A tensor's values in the type of features.
+    pub(crate) fn features(&mut self, tensor: &Tensor) -> Values {
+        let features = self.workspace.features().unwrap_or(Element::F32);
+        let values = self.of(tensor);
+        self.converted(values, features)
+    }
+
+    /// A tensor's values as float32.
+    pub(crate) fn wide(&mut self, tensor: &Tensor) -> Values {
+        let values = self.of(tensor);
+        self.converted(values, Element::F32)
+    }
+
+    fn converted(&mut self, values: Values, element: Element) -> Values {
+        if values.element() == element {
+            return values;
+        }
+        let other = self.scratch(values.len(), element);
+        self.push(converted(&values, &other));
+        other
+    }
+
+    /// A parameter's values.
+    pub(crate) fn weight(&self, parameter: Parameter) -> Values {
+        self.weights.on_card(parameter)
+    }
+
+    /// A parameter's values in the type of features, for products.
+    pub(crate) fn factor(&self, parameter: Parameter) -> Values {
+        self.weights.rounded(parameter, self.workspace.features().unwrap_or(Element::F32))
+    }
+
+    /// Values of the processor.
+    pub(crate) fn floats(&mut self, values: &[f32]) -> Values {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        self.workspace.input(&bytes, Element::F32)
+    }
+
+    /// A list of places, which is made of `of` for the purpose `what`: once a pass.
+    pub(crate) fn list(
+        &mut self,
+        of: &Arc<[u32]>,
+        what: &'static str,
+        make: impl FnOnce() -> Vec<i32>,
+    ) -> Values {
+        self.workspace.list(of, what, make)
+    }
+}
+
+impl Record for Recorder<'_> {
+    fn push(&mut self, command: Command) {
+        self.workspace.command(command);
+    }
+
+    fn scratch(&mut self, len: usize, element: Element) -> Values {
+        let room = self.workspace.room_on_card(len, element);
+        let values = room.on_card().cloned();
+        self.scratch.push(room);
+        values.expect("room on the card is there")
     }
 }
 
@@ -96,7 +186,9 @@ impl<'a> Pass<'a> {
 
     /// Where the layout of the weights of a layer of so many rows is kept from pass to pass, if it is.
     pub(crate) fn prepared(&self, rows: usize) -> Option<&'a Prepared> {
-        self.prepared.and_then(|prepared| prepared.of_rows(rows))
+        // A card has layouts of its own.
+        let here = self.prepared.filter(|_| self.workspace.features().is_none());
+        here.and_then(|prepared| prepared.of_rows(rows))
     }
 
     /// Puts a result on the tape, where a gradient is wanted of an operand or a parameter of it.
@@ -123,28 +215,41 @@ impl<'a> Pass<'a> {
         self.tape.is_some()
     }
 
-    /// `tensor` with other values, which `kernel` writes over the old ones: in their place, where nobody
-    /// else holds them.
+    /// `tensor` with other values, which a kernel writes over the old ones: in their place, where nobody else holds
+    /// them. On a card the kernel is given the old values, and where the new ones go.
     pub(crate) fn overwrite(
         &mut self,
         operation: Operation,
         tensor: Tensor,
-        kernel: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
+        cpu: impl FnOnce(&Arena, &mut [f32]) -> Result<(), KernelError>,
+        card: impl FnOnce(&mut Recorder<'_>, [&Values; 2]),
     ) -> Tensor {
         let weights = self.weights;
         let shape = tensor.shape();
         match tensor.into_room() {
             Ok(mut room) => {
                 self.workspace.uses(operation);
-                if let Some(values) = room.values_mut() {
-                    sound(kernel(weights, values));
+                if let Some(values) = room.on_card() {
+                    let mut recorder =
+                        Recorder { weights, workspace: self.workspace, scratch: vec![] };
+                    card(&mut recorder, [values; 2]);
+                } else if let Some(values) = room.values_mut() {
+                    sound(cpu(weights, values));
                 }
                 Tensor::in_room(room, shape)
             }
-            Err(tensor) => self.fill(operation, shape, |weights, out| {
-                out.copy_from_slice(tensor.values());
-                kernel(weights, out)
-            }),
+            Err(tensor) => self.fill(
+                operation,
+                shape,
+                |weights, out| {
+                    out.copy_from_slice(tensor.values());
+                    cpu(weights, out)
+                },
+                |record, out| {
+                    let old = record.features(&tensor);
+                    card(record, [&old, out]);
+                },
+            ),
         }
     }
 
@@ -194,7 +299,7 @@ impl Tape {
         let mut written = workspace.is_tracing().then(|| gradients.written().to_vec());
         let mut of_nodes: Vec<Option<Tensor>> = vec![None; records.len()];
         for (node, gradient) in starts {
-            add(workspace, &mut of_nodes[node.0], gradient);
+            add(workspace, weights, &mut of_nodes[node.0], gradient);
         }
         while let Some(record) = records.pop() {
             let Some(gradient) = of_nodes[records.len()].take() else { continue };
@@ -244,32 +349,45 @@ impl Back<'_> {
     /// Adds a gradient by `operand`.
     pub(crate) fn add(&mut self, operand: Option<Node>, gradient: Tensor) {
         if let Some(node) = operand {
-            add(self.workspace, &mut self.of_nodes[node.0], gradient);
+            add(self.workspace, self.weights, &mut self.of_nodes[node.0], gradient);
         }
     }
 
-    /// Adds the gradients by `parameters`, written by `kernel`, where any is wanted.
+    /// Room that the processor's kernel needs, so many float32 values; a card's takes what it needs itself.
+    pub(crate) fn scratch(&self, values: impl FnOnce() -> usize) -> Form {
+        let values = if self.workspace.features().is_some() { 1 } else { values() };
+        Shape::from([values]).floats()
+    }
+
+    /// Adds the gradients by `parameters`, written by either kernel, where any is wanted.
     pub(crate) fn parameters<const P: usize>(
         &mut self,
         operation: Operation,
         parameters: [Parameter; P],
-        kernel: impl FnOnce(&Arena, [&mut [f32]; P]) -> Result<(), KernelError>,
+        cpu: impl FnOnce(&Arena, [&mut [f32]; P]) -> Result<(), KernelError>,
+        card: impl FnOnce(&mut Recorder<'_>, [&Values; P], bool),
     ) {
         let layout = self.weights.layout();
         if parameters.iter().any(|&parameter| self.trained[layout.number(parameter)]) {
-            self.fill_and_parameters(operation, [], parameters, |weights, [], gradients| {
-                kernel(weights, gradients)
-            });
+            self.fill_and_parameters(
+                operation,
+                [],
+                parameters,
+                |weights, [], gradients| cpu(weights, gradients),
+                |record, [], gradients, adds| card(record, gradients, adds),
+            );
         }
     }
 
-    /// Tensors of these shapes, and the gradients by `parameters`, written by `kernel` in one go.
+    /// Tensors of these forms, and the gradients by `parameters`, written by either kernel in one go. On a card it is
+    /// told whether gradients are added to what is there.
     pub(crate) fn fill_and_parameters<const T: usize, const P: usize>(
         &mut self,
         operation: Operation,
-        shapes: [Shape; T],
+        forms: [Form; T],
         parameters: [Parameter; P],
-        kernel: impl FnOnce(&Arena, [&mut [f32]; T], [&mut [f32]; P]) -> Result<(), KernelError>,
+        cpu: impl FnOnce(&Arena, [&mut [f32]; T], [&mut [f32]; P]) -> Result<(), KernelError>,
+        card: impl FnOnce(&mut Recorder<'_>, [&Values; T], [&Values; P], bool),
     ) -> [Tensor; T] {
         let Self { weights, workspace, gradients, written, trained, .. } = self;
         let numbers = parameters.map(|parameter| weights.layout().number(parameter));
@@ -280,21 +398,39 @@ impl Back<'_> {
             // A kernel writes all gradients; those that nobody wants stay unknown.
             numbers.iter().zip(trained).for_each(|(&number, trained)| written[number] |= trained);
         }
+        if workspace.features().is_some() {
+            let places = parameters.map(|parameter| gradients.on_card(parameter));
+            let tensors = fill(
+                workspace,
+                weights,
+                operation,
+                forms,
+                |_| Ok(()),
+                |record, outs| {
+                    card(record, outs, places.each_ref(), !first);
+                },
+            );
+            if !workspace.is_tracing() {
+                gradients.wrote(parameters, trained);
+            }
+            return tensors;
+        }
+        let unused = |_: &mut Recorder<'_>, _: [&Values; T]| {};
         if first {
             // No kernel runs in a pass that is only traced.
-            let tensors = fill(workspace, operation, shapes, |outs| {
-                kernel(weights, outs, gradients.places(parameters))
-            });
+            let cpu = |outs: [&mut [f32]; T]| cpu(weights, outs, gradients.places(parameters));
+            let tensors = fill(workspace, weights, operation, forms, cpu, unused);
             if !workspace.is_tracing() {
                 gradients.wrote(parameters, trained);
             }
             return tensors;
         }
         // Another part of the update has written them: this one's are added.
-        let mut more = parameters.map(|parameter| workspace.room(parameter.shape().count()));
-        let tensors = fill(workspace, operation, shapes, |outs| {
-            kernel(weights, outs, more.each_mut().map(|room| room.values_mut().unwrap_or_default()))
-        });
+        let mut more = parameters.map(|parameter| workspace.room(parameter.shape().floats()));
+        let cpu = |outs: [&mut [f32]; T]| {
+            cpu(weights, outs, more.each_mut().map(|room| room.values_mut().unwrap_or_default()))
+        };
+        let tensors = fill(workspace, weights, operation, forms, cpu, unused);
         if !workspace.is_tracing() {
             for ((parameter, more), trained) in parameters.into_iter().zip(&more).zip(trained) {
                 if trained {
@@ -306,35 +442,47 @@ impl Back<'_> {
     }
 }
 
-/// Tensors of these shapes, written by `kernel`; shapes alone where the pass is only traced.
+/// Tensors of these forms, written by either kernel; shapes alone where the pass is only traced.
 fn fill<const T: usize>(
     workspace: &mut Workspace,
+    weights: &Arena,
     operation: Operation,
-    shapes: [Shape; T],
-    kernel: impl FnOnce([&mut [f32]; T]) -> Result<(), KernelError>,
+    forms: [Form; T],
+    cpu: impl FnOnce([&mut [f32]; T]) -> Result<(), KernelError>,
+    card: impl FnOnce(&mut Recorder<'_>, [&Values; T]),
 ) -> [Tensor; T] {
     workspace.uses(operation);
-    for shape in shapes {
+    for Form { shape, .. } in forms {
         assert!(
             shape.count() > 0,
             "a result {shape:?} has no values: a batch has 1 image at least"
         );
     }
-    let mut rooms = shapes.map(|shape| (workspace.room(shape.count()), shape));
-    if !workspace.is_tracing() {
-        sound(kernel(rooms.each_mut().map(|(room, _)| room.values_mut().unwrap_or_default())));
+    let mut rooms = forms.map(|form| (workspace.room(form), form.shape));
+    if workspace.features().is_some() {
+        let outs = rooms.each_ref().map(|(room, _)| room.on_card());
+        let outs = outs.map(|out| out.expect("room on the card is there"));
+        card(&mut Recorder { weights, workspace, scratch: Vec::new() }, outs);
+    } else if !workspace.is_tracing() {
+        sound(cpu(rooms.each_mut().map(|(room, _)| room.values_mut().unwrap_or_default())));
     }
     rooms.map(|(room, shape)| Tensor::in_room(room, shape))
 }
 
 /// Adds a gradient to what is there of it.
-fn add(workspace: &mut Workspace, place: &mut Option<Tensor>, gradient: Tensor) {
+fn add(workspace: &mut Workspace, weights: &Arena, place: &mut Option<Tensor>, gradient: Tensor) {
     *place = Some(match place.take() {
         None => gradient,
         Some(before) => {
-            let [sum] = fill(workspace, Operation::Residual, [before.shape()], |[out]| {
+            let form = before.shape().like(&before);
+            let cpu = |[out]: [&mut [f32]; 1]| {
                 fcmae_kernels::residual::forward(before.values(), gradient.values(), &[1.0], out)
-            });
+            };
+            let [sum] =
+                fill(workspace, weights, Operation::Residual, [form], cpu, |record, [out]| {
+                    let parts = [&before, &gradient].map(|part| record.of(part));
+                    residual::forward(record, parts.each_ref(), None, 1, out);
+                });
             sum
         }
     });

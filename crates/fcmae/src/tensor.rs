@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use fcmae_cuda::work::{Element, Values};
+
 use crate::workspace::Room;
 
 /// The most dimensions a tensor has.
@@ -49,6 +51,32 @@ impl Shape {
             *last = side;
         }
         self
+    }
+}
+
+impl Shape {
+    /// Of float32 values on a card too: statistics, losses, gradients of weights.
+    pub(crate) fn floats(self) -> Form {
+        Form { shape: self, element: Some(Element::F32) }
+    }
+
+    /// Of values as `tensor` has them on a card.
+    pub(crate) fn like(self, tensor: &Tensor) -> Form {
+        Form { shape: self, element: Some(tensor.element()) }
+    }
+}
+
+/// A result's shape, and of what its values are on a card: features, unless it says something else. On the processor
+/// all are float32.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) shape: Shape,
+    pub(crate) element: Option<Element>,
+}
+
+impl<S: Into<Shape>> From<S> for Form {
+    fn from(shape: S) -> Self {
+        Self { shape: shape.into(), element: None }
     }
 }
 
@@ -121,7 +149,8 @@ impl Tensor {
     /// The values, the last dimension varying fastest.
     ///
     /// # Panics
-    /// Where the tensor is a shape alone, as in a pass that is only [traced](crate::workspace).
+    /// Where the tensor is a shape alone, as in a pass that is only [traced](crate::workspace), or recorded for a
+    /// card.
     pub fn values(&self) -> &[f32] {
         self.values.values()
     }
@@ -140,6 +169,16 @@ impl Tensor {
         let count = self.shape.count();
         assert_eq!(shape.count(), count, "{shape:?} has as many values as {:?}", self.shape);
         Self { shape, ..self }
+    }
+
+    /// The values on a card, where they are there.
+    pub(crate) fn on_card(&self) -> Option<&Values> {
+        self.values.on_card()
+    }
+
+    /// Of what the values are on a card; what comes from the processor is float32.
+    pub(crate) fn element(&self) -> Element {
+        self.on_card().map_or(Element::F32, Values::element)
     }
 
     /// A copy in memory of its own, where no tape knows it.

@@ -6,14 +6,19 @@
 //! they lie there. So the memory of a step is known before the step, and no more than that is taken.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use fcmae_cuda::CudaError;
+use fcmae_cuda::card::{Card, Recording, Space};
+use fcmae_cuda::work::{Command, Element, Home, Values};
 use fcmae_kernels::memory::{Memory, Piece};
 
+use crate::backend::Backend;
 use crate::ops::Operation;
-use crate::tensor::{Shape, Tensor, padded};
+use crate::tensor::{Form, Shape, Tensor, padded};
 
-/// When a result is made and when it is dropped, counted in such events, and how long it is.
+/// When a result is made and when it is dropped, counted in such events, and how long it is, in values of
+/// float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lifetime {
     values: usize,
@@ -27,6 +32,10 @@ struct Trace {
     lifetimes: Vec<Lifetime>,
     events: usize,
     operations: BTreeSet<Operation>,
+    /// What a card is to do.
+    recording: Recording,
+    /// Lists among the recording's inputs, each with what it was made of and for what.
+    lists: Vec<(Arc<[u32]>, &'static str, Values)>,
 }
 
 impl Trace {
@@ -112,22 +121,45 @@ const HELD: &str = "a result is held beyond its pass; copy it with `to_vec`";
 /// Where a pass's results go.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    memory: Option<Memory>,
+    place: Place,
     plan: MemoryPlan,
     poisoned: bool,
     operations: BTreeSet<Operation>,
     mode: Mode,
 }
 
+/// What results are kept in.
+#[derive(Debug, Default)]
+enum Place {
+    /// The processor's memory, once there is a plan.
+    #[default]
+    Nowhere,
+    Host(Memory),
+    Card(OnCard),
+}
+
+/// A workspace on a card.
+#[derive(Debug)]
+struct OnCard {
+    /// Of what features are.
+    features: Element,
+    /// Nothing where passes are only traced.
+    space: Option<(Arc<Card>, Space)>,
+    /// What went wrong first in results that are made one by one: nothing is computed after it.
+    failed: Option<CudaError>,
+}
+
 #[derive(Debug, Default)]
 enum Mode {
-    /// Each result in memory of its own.
+    /// Each result in memory of its own, computed at once.
     #[default]
     Heap,
     /// Shapes alone.
     Tracing(Arc<Mutex<Trace>>),
     /// By the plan; this result is next.
     Planned(usize),
+    /// On a card: written down, to be computed by the plan.
+    Recording(Arc<Mutex<Trace>>),
 }
 
 impl Workspace {
@@ -136,36 +168,95 @@ impl Workspace {
         Self { poisoned: true, ..Self::default() }
     }
 
-    /// Runs `pass` twice: for its shapes, and by the plan that follows from them. `take` copies what is
-    /// wanted out of what the second came to, as the next pass uses the memory again.
+    /// One for networks on `backend`.
+    pub(crate) fn on(backend: &Backend) -> Self {
+        let place = match backend {
+            Backend::Cpu => Place::Nowhere,
+            Backend::Card(card) => Place::Card(OnCard {
+                features: card.features(),
+                space: Some((Arc::clone(card), Space::new(card))),
+                failed: None,
+            }),
+        };
+        Self { place, ..Self::default() }
+    }
+
+    /// Runs `pass` twice: for its shapes, and by the plan that follows from them; on a card once, as its work is
+    /// written down and done by the plan. Returns copies of what it came to, as the next pass uses the memory
+    /// again.
+    ///
+    /// # Errors
+    /// What a card says.
     ///
     /// # Panics
     /// Where a result of either outlives it.
-    pub(crate) fn planned<T, R>(
+    pub(crate) fn planned<const T: usize>(
         &mut self,
-        mut pass: impl FnMut(&mut Self) -> T,
-        take: impl FnOnce(T) -> R,
-    ) -> R {
+        mut pass: impl FnMut(&mut Self) -> [Tensor; T],
+    ) -> Result<[Tensor; T], CudaError> {
+        if let Place::Card(_) = self.place {
+            return self.recorded(pass);
+        }
         self.trace(|workspace| {
             pass(workspace);
         });
-        let enough = self.memory.as_ref().is_some_and(|memory| memory.len() >= self.plan.values);
+        let enough = self.memory().is_some_and(|memory| memory.len() >= self.plan.values);
         if !enough {
             // The old block goes before the new one comes.
-            self.memory = None;
+            self.place = Place::Nowhere;
             let make = if self.poisoned { Memory::poisoning } else { Memory::new };
             // As where a vector finds no memory: whoever can know beforehand asks `memory`.
-            self.memory =
-                Some(make(self.plan.values).expect("enough memory for the results of a pass"));
+            let memory = make(self.plan.values).expect("enough memory for the results of a pass");
+            self.place = Place::Host(memory);
         }
         self.mode = Mode::Planned(0);
-        let result = pass(self);
+        let results = pass(self);
         self.mode = Mode::Heap;
-        let taken = take(result);
+        let taken = results.map(|result| result.detached());
         // A result that was kept would hold the next pass's values, or a place on another tape.
-        let held = self.memory.as_ref().is_some_and(|memory| memory.live_pieces() > 0);
+        let held = self.memory().is_some_and(|memory| memory.live_pieces() > 0);
         assert!(!held, "{HELD}");
-        taken
+        Ok(taken)
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        match &self.place {
+            Place::Host(memory) => Some(memory),
+            Place::Nowhere | Place::Card(_) => None,
+        }
+    }
+
+    /// As [`planned`](Self::planned), on a card.
+    fn recorded<const T: usize>(
+        &mut self,
+        mut pass: impl FnMut(&mut Self) -> [Tensor; T],
+    ) -> Result<[Tensor; T], CudaError> {
+        let trace = Arc::new(Mutex::new(Trace::default()));
+        self.mode = Mode::Recording(Arc::clone(&trace));
+        let results = pass(self);
+        self.mode = Mode::Heap;
+        let Trace { lifetimes, operations, recording, .. } = std::mem::take(&mut *lock(&trace));
+        self.operations = operations;
+        if lifetimes != self.plan.lifetimes {
+            self.plan = MemoryPlan::new(lifetimes.clone());
+        }
+        let starts: Vec<usize> =
+            self.plan.starts.iter().map(|start| start * size_of::<f32>()).collect();
+        let bytes = self.plan.values * size_of::<f32>();
+        let wanted = results.each_ref().map(|result| result.on_card().cloned());
+        let shapes = results.each_ref().map(Tensor::shape);
+        // What is still held when the results are gone would be the next pass's values.
+        lock(&trace).lifetimes = lifetimes;
+        drop(results);
+        let held = lock(&trace).lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
+        assert!(!held, "{HELD}");
+        let Place::Card(OnCard { space: Some((_, space)), .. }) = &mut self.place else {
+            panic!("a workspace for shapes alone computes nothing");
+        };
+        let wanted: Vec<Values> = wanted.into_iter().flatten().collect();
+        assert_eq!(wanted.len(), T, "the results of a pass are computed in it");
+        let mut found = space.run(recording, &starts, bytes, &wanted)?.into_iter();
+        Ok(shapes.map(|shape| Tensor::new(found.next().unwrap_or_default(), shape)))
     }
 
     /// What `pass` would take.
@@ -211,17 +302,20 @@ impl Workspace {
     /// Where the pass is not only traced.
     pub(crate) fn shape(&mut self, shape: impl Into<Shape>) -> Tensor {
         assert!(self.is_tracing(), "a shape alone has no values to compute with");
-        let shape = shape.into();
-        Tensor::in_room(self.room(shape.count()), shape)
+        let shape: Shape = shape.into();
+        Tensor::in_room(self.room(shape.floats()), shape)
     }
 
-    /// Room for a result of `values` values.
-    pub(crate) fn room(&mut self, values: usize) -> Room {
+    /// Room for a result of this form.
+    pub(crate) fn room(&mut self, form: Form) -> Room {
+        if let Some(features) = self.features() {
+            return self.room_on_card(form.shape.count(), form.element.unwrap_or(features));
+        }
+        let values = form.shape.count();
         match &mut self.mode {
             Mode::Heap => Room::Heap(fcmae_kernels::buffer(values)),
-            Mode::Tracing(trace) => {
-                let result = lock(trace).make(values);
-                Room::Traced(Traced { trace: Arc::clone(trace), result, values })
+            Mode::Tracing(trace) | Mode::Recording(trace) => {
+                Room::Traced(Traced::new(trace, values))
             }
             Mode::Planned(next) => {
                 let result = *next;
@@ -231,11 +325,119 @@ impl Workspace {
                     lifetime.is_some_and(|lifetime| lifetime.values == values),
                     "a pass asks for the same memory whenever it is run"
                 );
-                let memory = self.memory.as_ref().expect("planned passes have memory");
+                let memory = self.memory().expect("planned passes have memory");
                 let piece = memory.take(self.plan.starts[result], values);
                 Room::Planned(piece.expect("no result is held beyond its pass"))
             }
         }
+    }
+
+    /// Of what features are on its card, if it is on one.
+    pub(crate) fn features(&self) -> Option<Element> {
+        match &self.place {
+            Place::Card(OnCard { features, .. }) => Some(*features),
+            Place::Nowhere | Place::Host(_) => None,
+        }
+    }
+
+    /// Room for `len` values on the card.
+    pub(crate) fn room_on_card(&mut self, len: usize, element: Element) -> Room {
+        if let Mode::Tracing(trace) | Mode::Recording(trace) = &self.mode {
+            let traced = Traced::new(trace, (len * element.bytes()).div_ceil(size_of::<f32>()));
+            let values = Values::new(Home::Room(traced.result), 0, len, element);
+            return Room::Card(CardRoom {
+                values,
+                _life: Some(traced),
+                card: None,
+                host: OnceLock::new(),
+            });
+        }
+        let values = self.at_once(|card| Values::own(card.driver(), len, element));
+        // After a failure there is nothing to compute, nor to read.
+        let values = values.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element));
+        Room::Card(CardRoom { values, _life: None, card: self.card(), host: OnceLock::new() })
+    }
+
+    fn card(&self) -> Option<Arc<Card>> {
+        match &self.place {
+            Place::Card(OnCard { space: Some((card, _)), failed: None, .. }) => {
+                Some(Arc::clone(card))
+            }
+            _ => None,
+        }
+    }
+
+    /// What `act` makes on the card, unless something has failed.
+    fn at_once<T>(&mut self, act: impl FnOnce(&Card) -> Result<T, CudaError>) -> Option<T> {
+        let card = self.card()?;
+        match act(&card) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if let Place::Card(on_card) = &mut self.place {
+                    on_card.failed = Some(error);
+                }
+                None
+            }
+        }
+    }
+
+    /// What has failed of what was computed at once.
+    pub(crate) fn failure(&mut self) -> Option<CudaError> {
+        match &mut self.place {
+            Place::Card(on_card) => on_card.failed.take(),
+            Place::Nowhere | Place::Host(_) => None,
+        }
+    }
+
+    /// Lets the card do `command`: when the pass is run, or at once.
+    pub(crate) fn command(&mut self, command: Command) {
+        match &self.mode {
+            Mode::Recording(trace) => lock(trace).recording.commands.push(command),
+            Mode::Tracing(_) => {}
+            Mode::Heap | Mode::Planned(_) => {
+                self.at_once(|card| card.run(&[command]));
+            }
+        }
+    }
+
+    /// Values that the host gives to the card.
+    pub(crate) fn input(&mut self, bytes: &[u8], element: Element) -> Values {
+        let len = bytes.len() / element.bytes();
+        match &self.mode {
+            Mode::Recording(trace) => lock(trace).recording.inputs.add(bytes, element),
+            Mode::Tracing(_) => Values::new(Home::Inputs, 0, len, element),
+            Mode::Heap | Mode::Planned(_) => {
+                let given = self.at_once(|card| {
+                    let values = Values::own(card.driver(), len, element)?;
+                    card.upload(bytes, &values)?;
+                    Ok(values)
+                });
+                given.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element))
+            }
+        }
+    }
+
+    /// A list that the host gives to the card, which is made of `of` for the purpose `what`: once a pass.
+    pub(crate) fn list(
+        &mut self,
+        of: &Arc<[u32]>,
+        what: &'static str,
+        make: impl FnOnce() -> Vec<i32>,
+    ) -> Values {
+        if let Mode::Recording(trace) = &self.mode {
+            let trace = lock(trace);
+            let mut known = trace.lists.iter();
+            let known = known.find(|(list, purpose, _)| Arc::ptr_eq(list, of) && *purpose == what);
+            if let Some((.., values)) = known {
+                return values.clone();
+            }
+        }
+        let bytes: Vec<u8> = make().into_iter().flat_map(i32::to_ne_bytes).collect();
+        let values = self.input(&bytes, Element::I32);
+        if let Mode::Recording(trace) = &self.mode {
+            lock(trace).lists.push((Arc::clone(of), what, values.clone()));
+        }
+        values
     }
 }
 
@@ -245,6 +447,7 @@ pub(crate) enum Room {
     Heap(Vec<f32>),
     Planned(Piece),
     Traced(Traced),
+    Card(CardRoom),
 }
 
 impl Room {
@@ -253,6 +456,7 @@ impl Room {
             Self::Heap(values) => values.len(),
             Self::Planned(piece) => piece.len(),
             Self::Traced(traced) => traced.values,
+            Self::Card(room) => room.values.len(),
         }
     }
 
@@ -261,6 +465,7 @@ impl Room {
             Self::Heap(values) => values,
             Self::Planned(piece) => piece,
             Self::Traced(_) => panic!("this tensor is a shape alone: its pass is only traced"),
+            Self::Card(room) => room.read(),
         }
     }
 
@@ -269,8 +474,39 @@ impl Room {
         match self {
             Self::Heap(values) => Some(values),
             Self::Planned(piece) => Some(piece),
-            Self::Traced(_) => None,
+            Self::Traced(_) | Self::Card(_) => None,
         }
+    }
+
+    /// The values on a card, where they are there.
+    pub(crate) fn on_card(&self) -> Option<&Values> {
+        match self {
+            Self::Card(room) => Some(&room.values),
+            Self::Heap(_) | Self::Planned(_) | Self::Traced(_) => None,
+        }
+    }
+}
+
+/// A result on a card.
+#[derive(Debug)]
+pub(crate) struct CardRoom {
+    values: Values,
+    /// In a pass that is traced or recorded.
+    _life: Option<Traced>,
+    /// Where the result is computed already.
+    card: Option<Arc<Card>>,
+    host: OnceLock<Vec<f32>>,
+}
+
+impl CardRoom {
+    fn read(&self) -> &[f32] {
+        let Some(card) = &self.card else {
+            panic!("this tensor is a shape alone: its pass is only recorded");
+        };
+        // What fails here has failed before, or will again: the pass tells of it.
+        self.host.get_or_init(|| {
+            card.read(&self.values).unwrap_or_else(|_| vec![f32::NAN; self.values.len()])
+        })
     }
 }
 
@@ -279,7 +515,15 @@ impl Room {
 pub(crate) struct Traced {
     trace: Arc<Mutex<Trace>>,
     result: usize,
+    /// How long it is, in values of float32.
     values: usize,
+}
+
+impl Traced {
+    fn new(trace: &Arc<Mutex<Trace>>, values: usize) -> Self {
+        let result = lock(trace).make(values);
+        Self { trace: Arc::clone(trace), result, values }
+    }
 }
 
 impl Drop for Traced {

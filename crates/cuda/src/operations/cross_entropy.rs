@@ -8,8 +8,7 @@ use crate::work::{Element, Record, Values, int};
 /// its gradient, where it is wanted.
 pub fn cross_entropy(
     record: &mut dyn Record,
-    logits: &Values,
-    targets: &Values,
+    [logits, targets]: [&Values; 2],
     classes: usize,
     loss: Option<&Values>,
     gradient: Option<(&Values, f32)>,

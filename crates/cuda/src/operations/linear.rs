@@ -61,7 +61,18 @@ pub fn backward_weight(
     [by_weight, by_bias]: [&Values; 2],
     adds: bool,
 ) {
-    let outputs = by_bias.len();
+    backward_matrix(record, [x, gradient], by_weight, by_bias.len(), adds);
+    backward_bias(record, gradient, by_bias, adds);
+}
+
+/// That by the weight alone.
+pub fn backward_matrix(
+    record: &mut dyn Record,
+    [x, gradient]: [&Values; 2],
+    by_weight: &Values,
+    outputs: usize,
+    adds: bool,
+) {
     let rows = gradient.len() / outputs;
     record.push(Command::Product(Product {
         rows: outputs,
@@ -73,7 +84,11 @@ pub fn backward_weight(
         out: by_weight.clone(),
         adds,
     }));
-    let chunks = Chunks::of(gradient, 1, outputs);
+}
+
+/// That by the bias alone.
+pub fn backward_bias(record: &mut dyn Record, gradient: &Values, by_bias: &Values, adds: bool) {
+    let chunks = Chunks::of(gradient, 1, by_bias.len());
     let parts = column_sums(record, gradient, &chunks);
     sum_parts(record, &parts, [chunks.count, 0], by_bias, adds);
 }

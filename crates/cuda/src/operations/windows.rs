@@ -1,7 +1,7 @@
 //! Windows of k × k sites as rows, and a convolution's weight in their order.
 
 use super::{read, threads, write};
-use crate::work::{Command, Element, Record, Values, int, long};
+use crate::work::{Element, Record, Values, int, long};
 
 /// The plane before it is cut into windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +61,10 @@ pub fn weight_backward(
 fn transposed(record: &mut dyn Record, x: &Values, [rows, columns]: [usize; 2], out: &Values) {
     if rows == 1 || columns == 1 {
         // The same order: copied where the type is the same too.
-        return super::convert(record, x, out);
+        return record.push(super::converted(x, out));
     }
     let kernel = format!("transposed<{}, {}>", x.element().name(), out.element().name());
     let sizes = [rows, columns].map(int);
     let arguments = [vec![read(x), write(out)], sizes.to_vec(), vec![long(x.len())]].concat();
     record.push(threads(kernel, x.len(), arguments));
-}
-
-/// A copy of values of one type.
-pub fn copy(record: &mut dyn Record, from: &Values, to: &Values) {
-    record.push(Command::Copy { from: from.clone(), to: to.clone() });
 }

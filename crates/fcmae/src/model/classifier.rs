@@ -1,5 +1,7 @@
 //! The encoder with a classification head.
 
+use fcmae_cuda::CudaError;
+
 use super::block::DropPath;
 use super::encoder::Encoder;
 use super::layers::{LayerNorm, Linear};
@@ -62,17 +64,23 @@ impl Classifier {
 impl Network<Classifier> {
     /// Logits: `[N, H, W, channels]` to `[N, classes]`.
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// For an empty batch, or images of other channels than the network's or with sides that are not whole patches.
-    pub fn logits(&self, images: &Tensor) -> Tensor {
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor, CudaError> {
         self.infer(|module, pass| module.forward(pass, images.clone(), None))
     }
 
     /// One vector an image, `[N, H, W, channels]` to `[N, C]`: what the head's linear layer sees.
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// As [`logits`](Self::logits).
-    pub fn embed(&self, images: &Tensor) -> Tensor {
+    pub fn embed(&self, images: &Tensor) -> Result<Tensor, CudaError> {
         self.infer(|module, pass| module.head_input(pass, images.clone(), None))
     }
 }

@@ -24,7 +24,7 @@ fn network() -> (NamedTensors, Description) {
         std: vec![0.229],
         ..Description::new(&config, &DataConfig::default())
     };
-    (network.to_named(), description)
+    (network.to_named().unwrap(), description)
 }
 
 fn logits(model: &Model) -> Vec<f32> {

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use fcmae_cuda::operations::{block as card, depthwise};
+use fcmae_cuda::work::Values;
 use fcmae_kernels::Sites;
 use fcmae_kernels::block::{self as kernel, Kept, PerWeight, Prepared};
 
 use super::Operation;
+use super::depthwise::sites_on_card;
 use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Fill, Pass};
-use crate::tensor::Tensor;
+use crate::tape::{Back, Backward, Fill, Pass, Recorder};
+use crate::tensor::{Shape, Tensor};
 
 /// A block's weights.
 pub type BlockWeights = PerWeight<Parameter>;
@@ -37,6 +40,57 @@ impl BlockSetting {
             grn_eps: self.grn_eps,
         }
     }
+
+    /// What `act` does with the block as a card is told of it.
+    fn on_card(
+        &self,
+        record: &mut Recorder<'_>,
+        [images, channels]: [usize; 2],
+        of: &BlockWeights,
+        act: impl FnOnce(&mut Recorder<'_>, &card::Setting<'_>),
+    ) {
+        let sites = sites_on_card(record, &self.sites);
+        let scale = self.scale.as_ref().map(|scale| record.floats(scale));
+        let [expand, contract] = [of.expand, of.contract].map(|of| record.factor(of));
+        let weight = |of| record.weight(of);
+        let weights = card::PerWeight {
+            depthwise: weight(of.depthwise),
+            depthwise_bias: weight(of.depthwise_bias),
+            norm_gamma: weight(of.norm_gamma),
+            norm_beta: weight(of.norm_beta),
+            expand,
+            expand_bias: weight(of.expand_bias),
+            grn_gamma: weight(of.grn_gamma),
+            grn_beta: weight(of.grn_beta),
+            contract,
+            contract_bias: weight(of.contract_bias),
+        };
+        let setting = card::Setting {
+            convolution: depthwise::Setting { sites: &sites, images, channels },
+            weights: &weights,
+            scale: scale.as_ref(),
+            norm_eps: self.norm_eps,
+            grn_eps: self.grn_eps,
+        };
+        act(record, &setting);
+    }
+}
+
+/// The gradients by a block's weights on a card.
+fn gradients_on_card(by: [&Values; 10]) -> card::PerWeight<Values> {
+    let by = PerWeight::from_array(by.map(Values::clone));
+    card::PerWeight {
+        depthwise: by.depthwise,
+        depthwise_bias: by.depthwise_bias,
+        norm_gamma: by.norm_gamma,
+        norm_beta: by.norm_beta,
+        expand: by.expand,
+        expand_bias: by.expand_bias,
+        grn_gamma: by.grn_gamma,
+        grn_beta: by.grn_beta,
+        contract: by.contract,
+        contract_bias: by.contract_bias,
+    }
 }
 
 fn views<'a>(weights: &'a Arena, of: &BlockWeights) -> kernel::Weights<'a> {
@@ -57,7 +111,7 @@ pub fn block(
     let [images, sites, channels] = x.dims();
     if !pass.is_recorded() {
         let kept = pass.prepared(images * sites);
-        return pass.fill(Operation::Block, x.shape(), |values, out| {
+        let cpu = |values: &Arena, out: &mut [f32]| {
             let first = values.layout().number(weights.depthwise);
             let kept =
                 kept.and_then(|kept| kept.block(first, &weights, || prepare(values, &weights)));
@@ -70,16 +124,37 @@ pub fn block(
                 }
             };
             kernel::forward(x.values(), prepared, &setting.kernel(images), out)
+        };
+        return pass.fill(Operation::Block, x.shape(), cpu, |record, out| {
+            let x = record.features(&x);
+            setting.on_card(record, [images, channels], &weights, |record, block| {
+                let kept = block.unkept(record, &x);
+                block.forward(record, &x, &kept, out);
+            });
         });
     }
     let width = kernel::hidden_width(channels);
-    let shapes = [x.shape(), x.shape(), [images, sites, width].into(), [images, width].into()];
+    let forms = [
+        x.shape().into(),
+        x.shape().into(),
+        [images, sites, width].into(),
+        Shape::from([images, width]).floats(),
+    ];
     let forward = |values: &Arena, [out, convolved, expanded, squares]: [&mut [f32]; 4]| {
         let kept = Kept { convolved, expanded, squares };
         let prepared = prepare(values, &weights);
         kernel::forward_keeping(x.values(), &prepared, &setting.kernel(images), out, kept)
     };
-    let [out, convolved, expanded, squares] = pass.fill_all(Operation::Block, shapes, forward);
+    let on_card = |record: &mut Recorder<'_>, [out, convolved, expanded, squares]: [&Values; 4]| {
+        let x = record.features(&x);
+        let [convolved, expanded, squares] = [convolved, expanded, squares].map(Values::clone);
+        let kept = card::Kept { convolved, expanded, squares };
+        setting.on_card(record, [images, channels], &weights, |record, block| {
+            block.forward(record, &x, &kept, out);
+        });
+    };
+    let [out, convolved, expanded, squares] =
+        pass.fill_all(Operation::Block, forms, forward, on_card);
     let kept = Kept { convolved, expanded, squares };
     let parameters = weights.into_array();
     pass.record(out, &[&x], &parameters, || {
@@ -99,10 +174,10 @@ impl Backward for Block {
     fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
         let Self { x, weights, setting, kept: Kept { convolved, expanded, squares } } = *self;
         let [images, _, channels] = x.dims();
-        let scratch = kernel::backward_scratch(&setting.kernel(images), channels);
+        let scratch = back.scratch(|| kernel::backward_scratch(&setting.kernel(images), channels));
         let [by_x, _] = back.fill_and_parameters(
             Operation::BlockBackward,
-            [x.shape(), [scratch].into()],
+            [x.shape().into(), scratch],
             weights.into_array(),
             |values, [by_x, scratch], by_weights| {
                 let kept = Kept {
@@ -115,6 +190,16 @@ impl Backward for Block {
                 let (weights, setting) = (views(values, &weights), setting.kernel(images));
                 let (x, gradient) = (x.values(), gradient.values());
                 kernel::backward(x, kept, &weights, &setting, gradient, gradients, scratch)
+            },
+            |record, [by_x, _], by, adds| {
+                let (x, gradient) = (record.features(&x), record.features(&gradient));
+                let [convolved, expanded, squares] =
+                    [&convolved, &expanded, &squares].map(|kept| record.of(kept));
+                let kept = card::Kept { convolved, expanded, squares };
+                let by = gradients_on_card(by);
+                setting.on_card(record, [images, channels], &weights, |record, block| {
+                    block.backward(record, [&x, &gradient], &kept, by_x, &by, adds);
+                });
             },
         );
         back.add(x.node(), by_x);

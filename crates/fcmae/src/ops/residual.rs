@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fcmae_cuda::operations::residual as card;
 use fcmae_kernels::residual as kernel;
 
 use super::Operation;
@@ -25,9 +26,17 @@ pub fn residual(
         assert_eq!(scales, images, "{scales} scales for {images} images: there is one for each");
     }
     let factors = scale.clone().unwrap_or_else(|| [1.0].into());
-    let out = pass.fill(Operation::Residual, shortcut.shape(), |_, out| {
-        kernel::forward(shortcut.values(), branch.values(), &factors, out)
-    });
+    let images = shortcut.shape()[0];
+    let out = pass.fill(
+        Operation::Residual,
+        shortcut.shape(),
+        |_, out| kernel::forward(shortcut.values(), branch.values(), &factors, out),
+        |record, out| {
+            let (shortcut, branch) = (record.features(&shortcut), record.features(&branch));
+            let scale = scale.as_ref().map(|scale| record.floats(scale));
+            card::forward(record, [&shortcut, &branch], scale.as_ref(), images, out);
+        },
+    );
     // The tape needs to know whose gradients are wanted, not the values.
     pass.record(out, &[&shortcut, &branch], &[], || {
         let [shortcut, branch] = [&shortcut, &branch].map(Tensor::node);
@@ -48,11 +57,15 @@ impl Backward for Residual {
         if let Some(branch) = branch {
             let by_branch = match &scale {
                 None => gradient.clone(),
-                Some(scale) => {
-                    back.fill(Operation::ResidualBackward, gradient.shape(), |_, out| {
-                        kernel::backward(gradient.values(), scale, out)
-                    })
-                }
+                Some(scale) => back.fill(
+                    Operation::ResidualBackward,
+                    gradient.shape(),
+                    |_, out| kernel::backward(gradient.values(), scale, out),
+                    |record, out| {
+                        let (gradient, scale) = (record.features(&gradient), record.floats(scale));
+                        card::backward(record, &gradient, &scale, out);
+                    },
+                ),
             };
             back.add(Some(branch), by_branch);
         }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use fcmae_cuda::operations::rows as card;
 use fcmae_kernels::rows as kernel;
 
 use super::Operation;
+use super::depthwise::signed;
 use crate::parameters::{Arena, Parameter};
-use crate::tape::{Back, Backward, Fill, Pass};
-use crate::tensor::{Node, Tensor};
+use crate::tape::{Back, Backward, Fill, Pass, Recorder};
+use crate::tensor::{Node, Shape, Tensor};
 
 /// What fills rows that the matrix does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +32,25 @@ pub fn select_rows(
 ) -> Tensor {
     let ([count, width], rows) = (x.dims(), rows.into());
     let zeros = (filler == Filler::Zeros).then(|| vec![0.0; width]);
-    let out = pass.fill(Operation::SelectRows, [rows.len(), width], |weights: &Arena, out| {
-        let filler = match filler {
-            Filler::Parameter(parameter) => Some(weights.get(parameter)),
-            Filler::None | Filler::Zeros => zeros.as_deref(),
-        };
-        kernel::select(x.values(), width, &rows, filler, out)
-    });
+    let out = pass.fill(
+        Operation::SelectRows,
+        Shape::from([rows.len(), width]).like(&x),
+        |weights: &Arena, out| {
+            let filler = match filler {
+                Filler::Parameter(parameter) => Some(weights.get(parameter)),
+                Filler::None | Filler::Zeros => zeros.as_deref(),
+            };
+            kernel::select(x.values(), width, &rows, filler, out)
+        },
+        |record, out| {
+            let (x, chosen) = (record.of(&x), record.list(&rows, "chosen", || signed(&rows)));
+            let filler = match filler {
+                Filler::Parameter(parameter) => Some(record.weight(parameter)),
+                Filler::None | Filler::Zeros => zeros.as_ref().map(|zeros| record.floats(zeros)),
+            };
+            card::select(record, &x, &chosen, filler.as_ref(), out);
+        },
+    );
     let parameters: &[Parameter] = match &filler {
         Filler::Parameter(parameter) => std::slice::from_ref(parameter),
         Filler::None | Filler::Zeros => &[],
@@ -57,26 +71,51 @@ struct SelectRows {
 impl Backward for SelectRows {
     fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
         let Self { x, shape, rows, filler } = *self;
-        let (width, gradient) = (shape[1], &gradient);
+        let ([count, width], gradient) = (shape, &gradient);
+        let form = Shape::from(shape).like(gradient);
+        // Of a card: who chose each row, and the filler.
+        let sources = |record: &mut Recorder<'_>| {
+            let made = || card::Sources::of(&rows, count);
+            ["starts", "sources"].map(|what| {
+                record.list(&rows, what, || match what {
+                    "starts" => made().starts,
+                    _ => made().sources,
+                })
+            })
+        };
         let by_x = match filler {
             Filler::Parameter(parameter) => {
                 let [by_x] = back.fill_and_parameters(
                     Operation::SelectRowsBackward,
-                    [shape.into()],
+                    [form],
                     [parameter],
                     |_, [by_x], [by_filler]| {
                         let gradient = gradient.values();
                         kernel::select_backward(gradient, width, &rows, by_x, Some(by_filler))
+                    },
+                    |record, [by_x], [by_filler], adds| {
+                        let (gradient, [starts, sources]) = (record.of(gradient), sources(record));
+                        card::select_backward(record, &gradient, [&starts, &sources], by_x);
+                        let first = rows.iter().filter(|&&row| (row as usize) < count).count();
+                        card::filler_backward(record, &gradient, &sources, first, by_filler, adds);
                     },
                 );
                 by_x
             }
             Filler::None | Filler::Zeros => {
                 let mut by_zeros = (filler == Filler::Zeros).then(|| vec![0.0; width]);
-                back.fill(Operation::SelectRowsBackward, shape, |_, by_x| {
-                    let filler = by_zeros.as_deref_mut();
-                    kernel::select_backward(gradient.values(), width, &rows, by_x, filler)
-                })
+                back.fill(
+                    Operation::SelectRowsBackward,
+                    form,
+                    |_, by_x| {
+                        let filler = by_zeros.as_deref_mut();
+                        kernel::select_backward(gradient.values(), width, &rows, by_x, filler)
+                    },
+                    |record, by_x| {
+                        let (gradient, [starts, sources]) = (record.of(gradient), sources(record));
+                        card::select_backward(record, &gradient, [&starts, &sources], by_x);
+                    },
+                )
             }
         };
         back.add(x, by_x);
@@ -87,7 +126,13 @@ impl Backward for SelectRows {
 /// through it.
 pub fn standardize_rows(pass: &mut Pass<'_>, x: Tensor, eps: f32) -> Tensor {
     let width = x.shape().last();
-    pass.fill(Operation::StandardizeRows, x.shape(), |_, out| {
-        kernel::standardize(x.values(), width, eps, out)
-    })
+    pass.fill(
+        Operation::StandardizeRows,
+        x.shape().floats(),
+        |_, out| kernel::standardize(x.values(), width, eps, out),
+        |record, out| {
+            let x = record.wide(&x);
+            card::standardize(record, &x, width, eps, out);
+        },
+    )
 }

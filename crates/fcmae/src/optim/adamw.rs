@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use fcmae_cuda::CudaError;
+use fcmae_cuda::card::Card;
+use fcmae_cuda::operations::update as on_card;
+use fcmae_cuda::work::{Element, Values};
 use fcmae_kernels::adamw as kernel;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
 use super::Gradients;
+use crate::backend::Backend;
 use crate::config::{OnNan, OptimConfig};
 use crate::parameters::{Arena, Layout};
 
@@ -25,6 +30,40 @@ pub struct AdamW {
     known: Vec<bool>,
     updates: u64,
     held: bool,
+    on_card: Option<Arc<OnCard>>,
+}
+
+/// What an update on a card needs beside the arenas.
+#[derive(Debug)]
+struct OnCard {
+    card: Arc<Card>,
+    /// The parameter that each group of values belongs to.
+    groups: Values,
+    /// Of each parameter.
+    factors: Values,
+    decays: Values,
+    loss: Values,
+    parts: Values,
+    verdict: Values,
+}
+
+impl OnCard {
+    fn new(card: &Arc<Card>, layout: &Layout) -> Result<Self, CudaError> {
+        let own = |len, element| Values::own(card.driver(), len, element);
+        let list = layout.groups();
+        let groups = own(list.len(), Element::U16)?;
+        let bytes: Vec<u8> = list.into_iter().flat_map(u16::to_ne_bytes).collect();
+        card.upload(&bytes, &groups)?;
+        Ok(Self {
+            card: Arc::clone(card),
+            groups,
+            factors: own(layout.len() * on_card::FACTORS, Element::U8)?,
+            decays: own(on_card::DECAYS, Element::F32)?,
+            loss: own(1, Element::F32)?,
+            parts: own(on_card::parts(layout.bytes() as usize / size_of::<f32>()), Element::F64)?,
+            verdict: own(on_card::VERDICT, Element::U8)?,
+        })
+    }
 }
 
 /// What became of an update.
@@ -36,6 +75,13 @@ pub struct Outcome {
     pub norm: f64,
     /// Whether the weights were changed. They are not where the loss or the norm is no number.
     pub made: bool,
+}
+
+/// The learning rate, and each parameter's share of it.
+#[derive(Clone, Copy)]
+struct Rates<'a> {
+    lr: f64,
+    scale: &'a dyn Fn(&str) -> f64,
 }
 
 /// A moving average of the weights: `average = decay · average + (1 − decay) · weights` after every
@@ -63,7 +109,22 @@ impl AdamW {
             known: vec![false; layout.len()],
             updates: 0,
             held: false,
+            on_card: None,
         }
+    }
+
+    /// The same where `backend` computes.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+        let layout = self.first.layout();
+        let on_card = match backend {
+            Backend::Cpu => None,
+            Backend::Card(card) => Some(Arc::new(OnCard::new(card, layout)?)),
+        };
+        let (first, second) = (self.first.on(backend)?, self.second.on(backend)?);
+        Ok(Self { first, second, on_card, ..self.clone() })
     }
 
     /// Makes one update with learning rate `lr · scale(name)`, unless `loss` or the gradients' norm is no
@@ -72,6 +133,9 @@ impl AdamW {
     ///
     /// An update that is not made counts too, so that the count of updates stays that of steps. Where
     /// the settings say to stop, none is made after one that could not be made.
+    ///
+    /// # Errors
+    /// What a card says, where the arenas are on one.
     pub fn step(
         &mut self,
         weights: &mut Arena,
@@ -80,17 +144,98 @@ impl AdamW {
         lr: f64,
         scale: impl Fn(&str) -> f64,
         averaging: Option<Averaging<'_>>,
-    ) -> Outcome {
+    ) -> Result<Outcome, CudaError> {
         self.updates += 1;
+        if let Some(on_card) = self.on_card.clone() {
+            let rates = Rates { lr, scale: &scale };
+            return self.step_on_card(&on_card, weights, gradients, loss, rates, averaging);
+        }
         let norm = gradients.norm();
         if !(loss.is_finite() && norm.is_finite()) {
             self.held = self.on_nan == OnNan::Stop;
-            return Outcome { loss, norm, made: false };
+            return Ok(Outcome { loss, norm, made: false });
         }
         if !self.held {
             self.update(weights, gradients, norm, lr, scale, averaging);
         }
-        Outcome { loss, norm, made: !self.held }
+        Ok(Outcome { loss, norm, made: !self.held })
+    }
+
+    /// The card decides whether the update is made, as the norm is known there.
+    fn step_on_card(
+        &mut self,
+        on_card: &OnCard,
+        weights: &mut Arena,
+        gradients: &Gradients,
+        loss: f32,
+        rates: Rates<'_>,
+        averaging: Option<Averaging<'_>>,
+    ) -> Result<Outcome, CudaError> {
+        let OnCard { card, groups, factors, decays, loss: own_loss, parts, verdict } = on_card;
+        let decay = averaging.as_ref().map_or(0.0, |averaging| averaging.decay);
+        let average = averaging.map(|averaging| averaging.average.all_mut()).transpose()?.flatten();
+        let arenas = (weights.all_mut()?, self.first.all_mut()?, self.second.all_mut()?);
+        let ((Some(all), Some(first), Some(second)), Some((grad, mut work))) =
+            (arenas, gradients.counted())
+        else {
+            panic!("weights, gradients and moments of an update lie in one place");
+        };
+        // What a held update would have changed stays: all but the norm is left out.
+        let bytes = |values: Vec<f32>| -> Vec<u8> {
+            values.into_iter().flat_map(f32::to_ne_bytes).collect()
+        };
+        card.upload(&loss.to_ne_bytes(), own_loss)?;
+        card.upload(&self.factors(gradients, weights.layout(), rates), factors)?;
+        card.upload(&bytes(self.decays(decay)), decays)?;
+        let clip = self.clip_norm as f32;
+        work.extend(on_card::verdict([&grad, own_loss], clip, parts, verdict));
+        if !self.held {
+            let state = on_card::State {
+                parameters: &all,
+                first: &first,
+                second: &second,
+                average: average.as_ref(),
+            };
+            work.push(on_card::adamw(state, &grad, [groups, factors, decays, verdict]));
+        }
+        card.run(&work)?;
+        let mut said = [0; on_card::VERDICT];
+        said.copy_from_slice(&card.download(verdict)?);
+        let on_card::Verdict { norm, skipped } = on_card::Verdict::read(&said);
+        if skipped {
+            self.held = self.on_nan == OnNan::Stop;
+            return Ok(Outcome { loss, norm, made: false });
+        }
+        if !self.held {
+            for (known, &written) in self.known.iter_mut().zip(gradients.written()) {
+                *known |= written;
+            }
+            weights.round()?;
+        }
+        Ok(Outcome { loss, norm, made: !self.held })
+    }
+
+    /// Of each parameter what is kept of it, its rate, and whether it stays as it is.
+    fn factors(&self, gradients: &Gradients, layout: &Layout, rates: Rates<'_>) -> Vec<u8> {
+        let correction = 1.0 - self.beta1.powf(self.updates as f64);
+        let factors = layout.parameters().flat_map(|(name, parameter)| {
+            let still = !gradients.is_written(parameter);
+            let lr = rates.lr * (rates.scale)(name);
+            let weight_decay = if parameter.shape().len() > 1 { self.weight_decay } else { 0.0 };
+            let [keep, rate] = [1.0 - lr * weight_decay, lr / correction].map(|value| value as f32);
+            [keep.to_ne_bytes(), rate.to_ne_bytes(), i32::from(still).to_ne_bytes()].concat()
+        });
+        factors.collect()
+    }
+
+    /// The numbers that all parameters share, as `update::adamw` lists them.
+    fn decays(&self, average_decay: f64) -> Vec<f32> {
+        let root = 1.0 / (1.0 - self.beta2.powf(self.updates as f64)).sqrt();
+        let [beta1, beta2] = [self.beta1, self.beta2];
+        let rest = 1.0 - average_decay;
+        [beta1, 1.0 - beta1, beta2, 1.0 - beta2, root, self.eps, average_decay, rest]
+            .map(|value| value as f32)
+            .to_vec()
     }
 
     fn update(
@@ -140,6 +285,9 @@ impl AdamW {
     }
 
     /// The moments, as `first.NAME` and `second.NAME`.
+    ///
+    /// # Panics
+    /// For moments on a card.
     pub fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::default();
         for (name, parameter) in self.first.layout().parameters() {
@@ -160,6 +308,9 @@ impl AdamW {
     ///
     /// # Errors
     /// Moments of unknown parameters, of another length, or one without the other: nothing is taken then.
+    ///
+    /// # Panics
+    /// For moments on a card.
     pub fn restore(&mut self, state: &NamedTensors, updates: u64) -> Result<(), Mismatch> {
         let layout = Arc::clone(self.first.layout());
         let name = |order: &str, name: &str| format!("{order}.{name}");

@@ -148,12 +148,12 @@ pub fn finetune(
             learner.learn(plan.accumulation, |network, pass| {
                 let logits = network.forward(pass, pixels.clone(), drop.as_ref());
                 ops::cross_entropy(pass, logits, &targets)
-            });
+            })?;
             if session.leaves_update(part) {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |name| layers.scale(name));
+        let outcome = learner.update(plan.lr(learner.updates()), |name| layers.scale(name))?;
         let step = learner.updates();
         session.attempted(outcome, &mut batches, step)?;
         session.report(step, outcome, images, since)?;
@@ -178,7 +178,7 @@ pub fn finetune(
                 counted(held_out.so_far.since_best, "evaluation")
             ))?;
         }
-        session.export(ExportName::Last, &learner.averaged().to_named(), &about)?;
+        session.export(ExportName::Last, &learner.averaged()?.to_named()?, &about)?;
     }
     let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
     Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
@@ -268,13 +268,13 @@ impl HeldOut<'_> {
         learner: &Learner<Classifier>,
     ) -> Result<bool> {
         let Some(set) = self.set.as_mut().filter(|_| !session.stopped()) else { return Ok(false) };
-        let network = learner.averaged();
+        let network = learner.averaged()?;
         let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
         let report = session.evaluated(learner.updates(), &found, set.folder())?;
         if self.so_far.take(report.top1) {
-            session.export(ExportName::Best, &network.to_named(), self.about)?;
+            session.export(ExportName::Best, &network.to_named()?, self.about)?;
         }
         self.last = Some(report);
         Ok(true)

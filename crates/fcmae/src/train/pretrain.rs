@@ -94,12 +94,12 @@ pub fn pretrain(
             let pixels = session::images(batch);
             learner.learn(plan.accumulation, |network, pass| {
                 network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
-            });
+            })?;
             if session.leaves_update(part) {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |_| 1.0);
+        let outcome = learner.update(plan.lr(learner.updates()), |_| 1.0)?;
         let step = learner.updates();
         session.attempted(outcome, &mut batches, step)?;
 
@@ -107,7 +107,7 @@ pub fn pretrain(
         session.report(step, outcome, images, since)?;
         session.list_skipped(batches.skipped())?;
         if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
-            let sheet = reconstructions(learner.averaged(), config, &description, set)?;
+            let sheet = reconstructions(learner.averaged()?, config, &description, set)?;
             let name = format!("reconstruction-step-{step:08}");
             session.figure(&name, "reconstructions", step, &sheet)?;
         }
@@ -124,7 +124,7 @@ pub fn pretrain(
             counted(plan.epochs, "epoch"),
             counted(set.len(), "picture")
         );
-        session.export(ExportName::Last, &learner.network().to_named(), &about)?;
+        session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }
     let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
     let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;

@@ -243,7 +243,8 @@ impl<'a> Session<'a> {
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
-        let saved = self.checkpoints.save(step, &Checkpoint { tensors: learner.state(), state })?;
+        let saved =
+            self.checkpoints.save(step, &Checkpoint { tensors: learner.state()?, state })?;
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }

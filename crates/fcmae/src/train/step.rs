@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fcmae_cuda::CudaError;
 use fcmae_store::{Mismatch, NamedTensors};
 
+use crate::backend::Backend;
 use crate::config::OptimConfig;
 use crate::error::Error;
 use crate::network::Network;
@@ -46,6 +48,12 @@ pub(super) enum Restore {
     Mismatch(Mismatch),
 }
 
+impl From<CudaError> for Restore {
+    fn from(error: CudaError) -> Self {
+        Self::Missing(error.into())
+    }
+}
+
 impl<M> Learner<M> {
     /// Before the first update, from the network's weights.
     pub fn new(network: Network<M>, config: &OptimConfig) -> Self {
@@ -82,6 +90,27 @@ impl<M> Learner<M> {
         self
     }
 
+    /// The same computed by `backend`, with all that training changes in its memory.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
+        let average = match self.average {
+            Some(Average { weights, decay }) => {
+                Some(Average { weights: weights.on(backend)?, decay })
+            }
+            None => None,
+        };
+        Ok(Self {
+            gradients: self.gradients.on(backend)?,
+            optimizer: self.optimizer.on(backend)?,
+            network: self.network.on(backend)?,
+            average,
+            workspace: Workspace::on(backend),
+            ..self
+        })
+    }
+
     /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss. A batch counts
     /// `1 / parts` in the update, even if fewer than `parts` are learned.
     ///
@@ -89,30 +118,39 @@ impl<M> Learner<M> {
     /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
     /// with [`Tensor::to_vec`].
     ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
     /// # Panics
     /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
     /// second time.
-    pub fn learn(&mut self, parts: u64, loss: impl Fn(&M, &mut Pass<'_>) -> Tensor) -> f32 {
+    pub fn learn(
+        &mut self,
+        parts: u64,
+        loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
+    ) -> Result<f32, CudaError> {
         assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;
+        gradients.begin(network.backend())?;
         let (module, weights) = (network.module(), network.weights());
-        let found = workspace.planned(
-            |workspace| {
-                let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
-                forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))
-            },
-            |loss| loss.values()[0],
-        );
+        let [found] = workspace.planned(|workspace| {
+            let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
+            [forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))]
+        })?;
+        let found = found.values()[0];
         self.loss += found / parts as f32;
         self.share += 1.0 / parts as f64;
-        found
+        Ok(found)
     }
 
     /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
     ///
     /// The outcome's loss is the mean over the batches that were learned, even if they are fewer than
     /// `parts`; 0 if there was none.
-    pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Outcome {
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Result<Outcome, CudaError> {
         let averaging = self
             .average
             .as_mut()
@@ -122,9 +160,9 @@ impl<M> Learner<M> {
         // All parts' shares are 1 but for rounding; dividing by that would change the loss.
         let whole = share == 0.0 || (share - 1.0).abs() < ROUNDING;
         let loss = if whole { loss } else { (f64::from(loss) / share) as f32 };
-        let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging);
+        let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging)?;
         self.gradients.clear();
-        outcome
+        Ok(outcome)
     }
 
     /// The network as it is.
@@ -148,15 +186,18 @@ impl<M> Learner<M> {
     }
 
     /// All that a checkpoint holds.
-    pub(super) fn state(&self) -> BTreeMap<String, NamedTensors> {
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    pub(super) fn state(&self) -> Result<BTreeMap<String, NamedTensors>, CudaError> {
         let mut state = BTreeMap::from([
-            ("model".to_owned(), self.network.to_named()),
-            ("optimizer".to_owned(), self.optimizer.state()),
+            ("model".to_owned(), self.network.to_named()?),
+            ("optimizer".to_owned(), self.optimizer.on(&Backend::Cpu)?.state()),
         ]);
         if let Some(Average { weights, .. }) = &self.average {
-            state.insert("ema".to_owned(), weights.to_named());
+            state.insert("ema".to_owned(), weights.on(&Backend::Cpu)?.to_named());
         }
-        state
+        Ok(state)
     }
 
     /// Takes up a checkpoint after `updates` updates, whose tensors `of` gives by name.
@@ -168,10 +209,19 @@ impl<M> Learner<M> {
         let of = |name| of(name).map_err(Restore::Missing);
         self.gradients.clear();
         (self.loss, self.share) = (0.0, 0.0);
-        self.network.weights_mut().load(of("model")?).map_err(Restore::Mismatch)?;
-        self.optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
+        let (backend, layout) = (self.network.backend().clone(), self.network.layout().clone());
+        let loaded = |tensors: &NamedTensors| {
+            let mut arena = Arena::zeros(&layout);
+            arena.load(tensors).map_err(Restore::Mismatch)?;
+            arena.on(&backend).map_err(Restore::from)
+        };
+        *self.network.weights_mut() = loaded(of("model")?)?;
+        self.network.weights_mut().round()?;
+        let mut optimizer = self.optimizer.on(&Backend::Cpu)?;
+        optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
+        self.optimizer = optimizer.on(&backend)?;
         if let Some(Average { weights, .. }) = &mut self.average {
-            weights.load(of("ema")?).map_err(Restore::Mismatch)?;
+            *weights = loaded(of("ema")?)?;
         }
         Ok(())
     }
@@ -213,8 +263,12 @@ pub(crate) fn plan<M>(
 
 impl<M: Clone> Learner<M> {
     /// The network to evaluate and export: with the moving average where there is one.
-    pub fn averaged(&self) -> Network<M> {
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    pub fn averaged(&self) -> Result<Network<M>, CudaError> {
         let weights = self.average.as_ref().map_or(self.network.weights(), |a| &a.weights);
-        Network::with_weights(self.network.module().clone(), weights.clone())
+        let network = Network::with_weights(self.network.module().clone(), weights.clone());
+        network.on(self.network.backend())
     }
 }

@@ -91,18 +91,22 @@ pub(crate) fn differentiate(
 ) -> Differentiated {
     let mut learner = Learner::new(network(operands), &PretrainConfig::default().optim);
     let (passes, result) = (Cell::new(0), RefCell::default());
-    learner.learn(1, |places, pass| {
-        let out = apply(pass, places);
-        if start == Start::Probe {
-            let shape = out.shape();
-            pass.start_backward(out.clone(), |_, _, _| Tensor::new(probe(shape.count()), shape));
-        }
-        // The first pass is only traced, and has no values.
-        if passes.replace(passes.get() + 1) == 1 {
-            *result.borrow_mut() = out.to_vec();
-        }
-        out
-    });
+    learner
+        .learn(1, |places, pass| {
+            let out = apply(pass, places);
+            if start == Start::Probe {
+                let shape = out.shape();
+                pass.start_backward(out.clone(), |_, _, _| {
+                    Tensor::new(probe(shape.count()), shape)
+                });
+            }
+            // The first pass is only traced, and has no values.
+            if passes.replace(passes.get() + 1) == 1 {
+                *result.borrow_mut() = out.to_vec();
+            }
+            out
+        })
+        .unwrap();
     assert_eq!(passes.get(), 2);
     let gradient = |&place| learner.gradients().get(place).map(<[f32]>::to_vec);
     Differentiated {

@@ -36,20 +36,23 @@ fn hidden_features_are_those_of_the_forward_pass() {
         let network = fill::network(|names| Encoder::new(names, &config));
         let images = fill::images([2, 32, 64, 3]);
         let mut seen = Vec::new();
-        let features = network.observe(|encoder, pass| {
-            let sites = encoder.grid(&images);
-            encoder.forward_hidden(pass, images.clone(), sites, |position, hidden| {
-                assert_eq!(hidden.gelu.shape(), hidden.grn.shape());
-                let (gelu, grn) = (hidden.gelu.values(), hidden.grn.values());
-                assert!(gelu.iter().all(|&v| v > -0.2), "GELU has no values below −0.17");
-                assert_eq!(gelu == grn, block == BlockKind::V1, "block {position}");
-                seen.push(position);
+        let features = network
+            .observe(|encoder, pass| {
+                let sites = encoder.grid(&images);
+                encoder.forward_hidden(pass, images.clone(), sites, |position, hidden| {
+                    assert_eq!(hidden.gelu.shape(), hidden.grn.shape());
+                    let (gelu, grn) = (hidden.gelu.values(), hidden.grn.values());
+                    assert!(gelu.iter().all(|&v| v > -0.2), "GELU has no values below −0.17");
+                    assert_eq!(gelu == grn, block == BlockKind::V1, "block {position}");
+                    seen.push(position);
+                })
             })
-        });
+            .unwrap();
         assert_eq!(seen, [0, 1, 2, 3, 4]);
         // Without the features inside, a block is one operation, which rounds in another order.
-        let expected =
-            network.infer(|encoder, pass| encoder.forward_grid(pass, images.clone(), None));
+        let expected = network
+            .infer(|encoder, pass| encoder.forward_grid(pass, images.clone(), None))
+            .unwrap();
         assert_eq!(features.shape(), expected.shape());
         for (found, expected) in features.values().iter().zip(expected.values()) {
             let error = (found - expected).abs();

@@ -73,11 +73,11 @@ impl Case {
 
 /// The images' patches `[N·L, patch²·channels]`.
 fn patches(network: &Network<Autoencoder>, case: &Case) -> Tensor {
-    network.infer(|_, pass| patchify(pass, case.images(), case.patch()))
+    network.infer(|_, pass| patchify(pass, case.images(), case.patch())).unwrap()
 }
 
 fn predictions(network: &Network<Autoencoder>, patches: &Tensor, mask: &Mask) -> Vec<f32> {
-    network.infer(|model, pass| model.predict(pass, patches.clone(), mask)).to_vec()
+    network.infer(|model, pass| model.predict(pass, patches.clone(), mask)).unwrap().to_vec()
 }
 
 #[test]
@@ -94,7 +94,8 @@ fn loss_predictions_and_every_gradient_equal_pytorchs() {
 
         let mut learner = Learner::new(network, &PretrainConfig::default().optim);
         let loss = learner
-            .learn(1, |model, pass| model.loss(pass, images.clone(), &mask, case.norm_pix_loss));
+            .learn(1, |model, pass| model.loss(pass, images.clone(), &mask, case.norm_pix_loss))
+            .unwrap();
         let loss = f64::from(loss);
         let error = (loss / case.loss - 1.0).abs();
         assert!(error < 1e-5, "{}: the loss is {loss}, not {}", case.name, case.loss);
@@ -140,9 +141,11 @@ fn no_result_is_read_after_its_end() {
             let mut learner = Learner::new(case.network(), &config).working_in(workspace);
             // The second part of the update lies where the first one was.
             let losses = [0; 2].map(|_| {
-                learner.learn(2, |model, pass| {
-                    model.loss(pass, images.clone(), &mask, case.norm_pix_loss)
-                })
+                learner
+                    .learn(2, |model, pass| {
+                        model.loss(pass, images.clone(), &mask, case.norm_pix_loss)
+                    })
+                    .unwrap()
             });
             let parameters = learner.network().layout().parameters();
             let gradients = parameters.map(|(_, parameter)| learner.gradients().get(parameter));

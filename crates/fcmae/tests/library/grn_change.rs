@@ -35,7 +35,7 @@ fn classifier(block: BlockKind) -> Network<Classifier> {
 fn exported(folder: &Path, block: BlockKind) -> PathBuf {
     let mut description = Description::new(&model(block), &pictures::finetuning(1, 4, 1).data);
     description.classes = pictures::CLASSES.map(str::to_owned).to_vec();
-    let tensors = classifier(block).to_named();
+    let tensors = classifier(block).to_named().unwrap();
     let path = folder.join(format!("{block:?}"));
     std::fs::create_dir(&path).unwrap();
     for (name, bytes) in run_files(&tensors, &description, "About.").unwrap() {
@@ -51,16 +51,18 @@ fn images() -> Tensor {
 /// Logits, and the gradients of their sum with random weights.
 fn step(network: Network<Classifier>) -> (Vec<f32>, NamedTensors) {
     let images = images();
-    let logits = network.logits(&images);
+    let logits = network.logits(&images).unwrap();
     let probe = fill::uniform("probe", logits.shape().count());
     let probe: Vec<f32> = probe.into_iter().map(|r| r as f32).collect();
     let mut learner = Learner::new(network, &PretrainConfig::default().optim);
-    learner.learn(1, |model, pass| {
-        let logits = model.forward(pass, images.clone(), None);
-        let shape = logits.shape();
-        pass.start_backward(logits.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
-        logits
-    });
+    learner
+        .learn(1, |model, pass| {
+            let logits = model.forward(pass, images.clone(), None);
+            let shape = logits.shape();
+            pass.start_backward(logits.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
+            logits
+        })
+        .unwrap();
     let layout = learner.network().layout();
     let gradients = layout.parameters().filter_map(|(name, parameter)| {
         let data = learner.gradients().get(parameter)?.to_vec();
@@ -106,8 +108,8 @@ fn with_grn_is_what_the_weights_computed_without() {
     let weights = weights.with_grn(GrnChange::Add).unwrap();
     assert_eq!(weights.description.model, model(BlockKind::V2));
     assert!(weights.tensors.names().all(|name| !name.ends_with(".gamma")));
-    let logits = weights.classifier().unwrap().logits(&images()).to_vec();
-    let expected = classifier(BlockKind::V1).logits(&images()).to_vec();
+    let logits = weights.classifier().unwrap().logits(&images()).unwrap().to_vec();
+    let expected = classifier(BlockKind::V1).logits(&images()).unwrap().to_vec();
     let error = relative_error(&logits, &expected);
     assert!(error < FORWARD, "off by {error:.1e}: {logits:?}, not {expected:?}");
 }

@@ -49,7 +49,7 @@ fn a_used_optimizer_takes_up_a_checkpoint_as_a_fresh_one() {
     let step = |optimizer: &mut AdamW, weights: &mut Arena, of, loss| {
         let mut gradients = Gradients::new(&layout);
         gradients.add(of, &[0.5, -1.0, 2.0, 0.25, -3.0, 1.0]);
-        optimizer.step(weights, &gradients, loss, 0.1, |_| 1.0, None).made
+        optimizer.step(weights, &gradients, loss, 0.1, |_| 1.0, None).unwrap().made
     };
     let mut saved = AdamW::new(&config, &layout);
     assert!(step(&mut saved, &mut Arena::zeros(&layout), a, 1.0));
@@ -75,9 +75,11 @@ fn operands_of_other_shapes_are_refused() {
     let empty = Network::new(|_| ());
     let residual = |branch: Tensor, scale: &[f32]| {
         let scale: Arc<[f32]> = scale.into();
-        empty.infer(|(), pass| {
-            ops::residual(pass, tensor([4, 1, 2]), branch.clone(), Some(Arc::clone(&scale)))
-        })
+        empty
+            .infer(|(), pass| {
+                ops::residual(pass, tensor([4, 1, 2]), branch.clone(), Some(Arc::clone(&scale)))
+            })
+            .unwrap()
     };
     assert_eq!(residual(tensor([4, 1, 2]), &[1.0; 4]).values(), [3.0; 8]);
     for scales in [0, 1, 2, 8] {
@@ -88,7 +90,7 @@ fn operands_of_other_shapes_are_refused() {
     assert!(said.contains("[4, 2, 1]"), "{said}");
     let said = refusal(|| {
         let [a, b] = [tensor([2, 3]), tensor([3, 2])];
-        empty.infer(|(), pass| ops::mean_squared_difference(pass, a.clone(), b.clone()))
+        empty.infer(|(), pass| ops::mean_squared_difference(pass, a.clone(), b.clone())).unwrap()
     });
     assert!(said.contains("[3, 2]"), "{said}");
 }
@@ -100,12 +102,14 @@ fn a_gradient_that_was_not_written_is_none() {
     let w = *network.module();
     let mut learner = Learner::new(network, &PretrainConfig::default().optim);
     let said = refusal(|| {
-        learner.learn(1, |_, pass| {
-            let x = ops::parameter(pass, w).reshape([1, 1]);
-            let affine = Affine { weight: w, bias: w, scale: None };
-            let x = ops::linear(pass, x, affine);
-            ops::mean_squared_difference(pass, x, tensor([1, 1]))
-        })
+        learner
+            .learn(1, |_, pass| {
+                let x = ops::parameter(pass, w).reshape([1, 1]);
+                let affine = Affine { weight: w, bias: w, scale: None };
+                let x = ops::linear(pass, x, affine);
+                ops::mean_squared_difference(pass, x, tensor([1, 1]))
+            })
+            .unwrap()
     });
     assert!(said.contains("overlap"), "{said}");
     assert!(learner.gradients().get(w).is_none(), "the kernel did not run");
@@ -127,7 +131,7 @@ fn what_is_frozen_adds_up() {
     let config = PretrainConfig::default().optim;
     let mut learner =
         Learner::new(pair(), &config).freezing(|name| name == "a").freezing(|name| name == "b");
-    learner.learn(1, loss_of_pair);
+    learner.learn(1, loss_of_pair).unwrap();
     for place in *learner.network().module() {
         assert!(learner.gradients().get(place).is_none(), "{place:?} is trained");
     }
@@ -136,7 +140,7 @@ fn what_is_frozen_adds_up() {
 #[test]
 fn a_part_of_no_parts_is_refused() {
     let mut learner = Learner::new(pair(), &PretrainConfig::default().optim);
-    let said = refusal(|| learner.learn(0, loss_of_pair));
+    let said = refusal(|| learner.learn(0, loss_of_pair).unwrap());
     assert!(said.contains("1 part at least, not 0"), "{said}");
     assert!(learner.gradients().get(learner.network().module()[0]).is_none());
 }
@@ -147,9 +151,10 @@ fn the_loss_of_an_update_is_that_of_the_batches_it_got() {
     let config = PretrainConfig::default().optim;
     for (parts, learned) in [(1, 1), (3, 3), (4, 3), (4, 1), (2, 4), (1000, 1000), (5, 0)] {
         let mut learner = Learner::new(pair(), &config);
-        let losses: Vec<f32> = (0..learned).map(|_| learner.learn(parts, loss_of_pair)).collect();
+        let losses: Vec<f32> =
+            (0..learned).map(|_| learner.learn(parts, loss_of_pair).unwrap()).collect();
         let shares = losses.iter().map(|loss| loss / parts as f32);
-        let (sum, found) = (shares.sum::<f32>(), learner.update(0.1, |_| 1.0).loss);
+        let (sum, found) = (shares.sum::<f32>(), learner.update(0.1, |_| 1.0).unwrap().loss);
         if parts == learned {
             assert_eq!(found, sum, "{parts} parts: the same bits as ever");
         }
@@ -169,22 +174,26 @@ fn a_result_that_is_held_beyond_its_pass_is_refused_at_once() {
         }
     };
     let said = refusal(|| {
-        learner.learn(1, |places, pass| {
-            keep(&ops::parameter(pass, places[0]));
-            loss_of_pair(places, pass)
-        })
+        learner
+            .learn(1, |places, pass| {
+                keep(&ops::parameter(pass, places[0]));
+                loss_of_pair(places, pass)
+            })
+            .unwrap()
     });
     assert!(said.contains("held beyond its pass"), "{said}");
     *held.lock().unwrap() = None;
-    assert!(learner.learn(1, loss_of_pair) > 0.0, "once it is dropped, all is well");
+    assert!(learner.learn(1, loss_of_pair).unwrap() > 0.0, "once it is dropped, all is well");
 
     passes.store(0, Ordering::Relaxed);
     let said = refusal(|| {
-        pair().infer(|places, pass| {
-            let values = ops::parameter(pass, places[0]);
-            keep(&values);
-            values
-        })
+        pair()
+            .infer(|places, pass| {
+                let values = ops::parameter(pass, places[0]);
+                keep(&values);
+                values
+            })
+            .unwrap()
     });
     assert!(said.contains("held beyond its pass"), "{said}");
 }
@@ -209,14 +218,16 @@ fn parameters_of_other_networks_are_refused() {
     refuse("its gradient", &|place| drop(Gradients::new(&layout).get(place).map(<[f32]>::to_vec)));
     refuse("adding to it", &|place| Gradients::new(&layout).add(place, &[1.0; 6]));
     refuse("inferring", &|place| {
-        drop(Network::new(build).infer(|_, pass| ops::parameter(pass, place)));
+        drop(Network::new(build).infer(|_, pass| ops::parameter(pass, place)).unwrap());
     });
     refuse("training", &|place| {
         let mut learner = Learner::new(Network::new(build), &PretrainConfig::default().optim);
-        learner.learn(1, |_, pass| {
-            let x = ops::parameter(pass, place);
-            ops::mean_squared_difference(pass, x, tensor(shape))
-        });
+        learner
+            .learn(1, |_, pass| {
+                let x = ops::parameter(pass, place);
+                ops::mean_squared_difference(pass, x, tensor(shape))
+            })
+            .unwrap();
     });
     // A network made once more in the same way has the same parameters.
     assert_eq!(Some(own), Layout::of(build).1.get("w"));
@@ -229,24 +240,27 @@ fn a_batch_of_no_images_is_refused_by_its_name() {
     let decoder = DecoderConfig { width: 8, depth: 1 };
     let none = || Tensor::new(Vec::new(), [0, 16, 16, 3]);
     let classifier = Network::new(|names| Classifier::new(names, &model, 2));
-    let said = refusal(|| classifier.logits(&none()));
+    let said = refusal(|| classifier.logits(&none()).unwrap());
     assert!(said.contains("0 images: it has 1 at least"), "{said}");
-    let said = refusal(|| classifier.embed(&none()));
+    let said = refusal(|| classifier.embed(&none()).unwrap());
     assert!(said.contains("0 images: it has 1 at least"), "{said}");
 
     let said = Mask::random([2, 2], 0.5, 0, 0, &[]).unwrap_err().to_string();
     assert!(said.contains("0 images; a batch has 1 at least"), "{said}");
     let autoencoder = Network::new(|names| Autoencoder::new(names, &model, &decoder));
     let mask = Mask::random([2, 2], 0.5, 0, 0, &[7]).unwrap();
-    let said = refusal(|| autoencoder.infer(|net, pass| net.loss(pass, none(), &mask, true)));
+    let said =
+        refusal(|| autoencoder.infer(|net, pass| net.loss(pass, none(), &mask, true)).unwrap());
     assert!(said.contains("a batch has 1 image at least"), "{said}");
 
     // Operations that are called directly.
     let empty = Network::new(|_| ());
-    let said = refusal(|| empty.infer(|(), pass| ops::pool(pass, Tensor::new(vec![], [0, 4, 3]))));
+    let said = refusal(|| {
+        empty.infer(|(), pass| ops::pool(pass, Tensor::new(vec![], [0, 4, 3]))).unwrap()
+    });
     assert!(said.contains("a batch has 1 image at least"), "{said}");
     let logits = || Tensor::new(Vec::new(), [0, 3]);
-    let said = refusal(|| empty.infer(|(), pass| ops::cross_entropy(pass, logits(), &[])));
+    let said = refusal(|| empty.infer(|(), pass| ops::cross_entropy(pass, logits(), &[])).unwrap());
     assert!(said.contains("operands of other shapes than it documents, or empty ones"), "{said}");
     assert!(log_softmax(&logits()).is_empty());
 
@@ -330,13 +344,15 @@ fn pictures_of_one_pool_are_as_each_alone() {
             Tensor::new(values.into_iter().map(|value| value as f32).collect(), sides)
         })
         .collect();
-    let alone: Vec<_> = images.iter().map(|images| network.logits(images).to_vec()).collect();
+    let alone: Vec<_> =
+        images.iter().map(|images| network.logits(images).unwrap().to_vec()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     for _ in 0..4 {
         // Nothing is laid out when they start.
         let fresh = network.clone();
-        let together: Vec<_> = pool
-            .install(|| images.par_iter().map(|images| fresh.logits(images).to_vec()).collect());
+        let together: Vec<_> = pool.install(|| {
+            images.par_iter().map(|images| fresh.logits(images).unwrap().to_vec()).collect()
+        });
         assert!(together == alone, "other bits where threads share a network");
     }
 }

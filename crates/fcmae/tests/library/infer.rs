@@ -56,7 +56,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn alone(classifier: &Inference<Classifier>, files: &[PathBuf]) -> Vec<Vec<u32>> {
     let logits = |file: &PathBuf| {
         let image = classifier.preparation().input(file).unwrap();
-        bits(classifier.network().logits(&image).values())
+        bits(classifier.network().logits(&image).unwrap().values())
     };
     files.iter().map(logits).collect()
 }
@@ -147,8 +147,8 @@ fn eight_threads_share_a_network() {
 fn a_forward_pass_that_leaves_a_picture_out_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let classifier = classifier();
-    let answers =
-        classifier.answers(files(folder.path()), |_, images| vec![(); images.dims::<4>()[0] - 1]);
+    let answers = classifier
+        .answers(files(folder.path()), |_, images| Ok(vec![(); images.dims::<4>()[0] - 1]));
     answers.unwrap().for_each(drop);
 }
 
@@ -161,7 +161,7 @@ fn after_a_panic_no_answer_is_another_pictures() {
         .answers(files.clone(), |_, images| {
             batches += 1;
             assert!(batches > 1, "the first batch fails");
-            vec![(); images.dims::<4>()[0]]
+            Ok(vec![(); images.dims::<4>()[0]])
         })
         .unwrap();
     let first = catch_unwind(AssertUnwindSafe(|| answers.next()));
@@ -214,7 +214,7 @@ fn embeddings_and_maps_are_those_of_each_picture_alone() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let file = folder.path().join("model.safetensors");
-    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
     let weights = Weights::open(&file).unwrap();
     let backbone = Inference::<Backbone>::open(&weights, Device::Cpu).unwrap();
     let embeddings = backbone.embeddings(files.clone()).unwrap();
@@ -223,8 +223,8 @@ fn embeddings_and_maps_are_those_of_each_picture_alone() {
     for ((file, embedding), maps) in files.iter().zip(embeddings).zip(maps) {
         let image = backbone.preparation().input(file).unwrap();
         let (network, maps) = (backbone.network(), maps.unwrap());
-        assert_eq!(bits(&embedding.unwrap()), bits(network.embed(&image).values()));
-        let expected = network.maps(&image);
+        assert_eq!(bits(&embedding.unwrap()), bits(network.embed(&image).unwrap().values()));
+        let expected = network.maps(&image).unwrap();
         assert_eq!(maps.each_ref().map(shape), expected.each_ref().map(shape));
         assert_eq!(maps.map(|map| bits(map.values())), expected.map(|map| bits(map.values())));
         seen += 1;
@@ -240,7 +240,7 @@ fn shape(tensor: &Tensor) -> Vec<usize> {
 fn an_image_size_that_cannot_be_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.safetensors");
-    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
     let mut weights = Weights::open(&file).unwrap();
     weights.description.image_size = [64, 70];
     let error = Inference::<Classifier>::open(&weights, Device::Cpu).unwrap_err().to_string();
@@ -251,7 +251,7 @@ fn an_image_size_that_cannot_be_is_refused() {
 fn a_device_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.safetensors");
-    safetensors::save(&file, &network().to_named(), &Default::default()).unwrap();
+    safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
     let weights = Weights::open(&file).unwrap();
     let error = Inference::<Classifier>::open(&weights, Device::Cuda(7)).unwrap_err().to_string();
     assert!(error.contains("cuda:7") && error.contains("cpu"), "{error}");

@@ -17,7 +17,7 @@ fn matrix<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> Tensor {
 
 /// What `compute` gives without a network.
 fn values(compute: impl Fn(&mut Pass<'_>) -> Tensor) -> Vec<f32> {
-    Network::new(|_| ()).observe(|(), pass| compute(pass).to_vec())
+    Network::new(|_| ()).observe(|(), pass| compute(pass).to_vec()).unwrap()
 }
 
 #[test]

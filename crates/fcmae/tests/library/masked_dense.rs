@@ -87,25 +87,27 @@ fn compare(config: &ModelConfig, [height, width]: [usize; 2], ratio: f64) {
 
     let mut learner = Learner::new(network, &PretrainConfig::default().optim);
     let (traced, compared) = (Cell::new(false), Cell::new(0));
-    learner.learn(1, |encoder, pass| {
-        // The first time there are shapes alone.
-        let is_traced = !traced.get();
-        let sparse =
-            encoder.forward(pass, pixels.clone(), mask.sites(8), None, |i, stage, sites| {
-                if is_traced {
-                    return;
-                }
-                let rows = dense_rows(&mask, side(sites));
-                let expected = at_rows(stages[i].values(), &rows, config.widths[i]);
-                let error = relative_error(stage.values(), &expected);
-                assert!(error <= FORWARD, "{about}: stage {i} is off by {error:.1e}");
-                compared.set(compared.get() + 1);
-            });
-        traced.set(true);
-        let shape = sparse.shape();
-        pass.start_backward(sparse.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
-        sparse
-    });
+    learner
+        .learn(1, |encoder, pass| {
+            // The first time there are shapes alone.
+            let is_traced = !traced.get();
+            let sparse =
+                encoder.forward(pass, pixels.clone(), mask.sites(8), None, |i, stage, sites| {
+                    if is_traced {
+                        return;
+                    }
+                    let rows = dense_rows(&mask, side(sites));
+                    let expected = at_rows(stages[i].values(), &rows, config.widths[i]);
+                    let error = relative_error(stage.values(), &expected);
+                    assert!(error <= FORWARD, "{about}: stage {i} is off by {error:.1e}");
+                    compared.set(compared.get() + 1);
+                });
+            traced.set(true);
+            let shape = sparse.shape();
+            pass.start_backward(sparse.clone(), |_, _, _| Tensor::new(probe.clone(), shape));
+            sparse
+        })
+        .unwrap();
     assert_eq!(compared.get(), 4, "{about}");
 
     let mut dense_probe = vec![0.0; stages[3].values().len()];
@@ -168,22 +170,26 @@ fn all_patches_visible_is_the_grid() {
     let mask = Mask::new([rows, cols], patches, everything).unwrap();
 
     let mut grid_stages = Vec::new();
-    network.observe(|encoder, pass| {
-        let sites = encoder.grid(&images);
-        encoder.forward(pass, images.clone(), sites, None, |_, stage, _| {
-            grid_stages.push(wide(stage.values()));
-        });
-    });
+    network
+        .observe(|encoder, pass| {
+            let sites = encoder.grid(&images);
+            encoder.forward(pass, images.clone(), sites, None, |_, stage, _| {
+                grid_stages.push(wide(stage.values()));
+            });
+        })
+        .unwrap();
     let pixels = visible_pixels(&images, &mask, config.patch());
     let mut compared = 0;
-    network.observe(|encoder, pass| {
-        encoder.forward(pass, pixels, mask.sites(8), None, |i, stage, sites| {
-            let rows = dense_rows(&mask, side(sites));
-            let expected = at_rows(&grid_stages[i], &rows, config.widths[i]);
-            let error = relative_error(stage.values(), &expected);
-            assert!(error <= 1e-6, "stage {i} is off by {error:.1e}");
-            compared += 1;
-        });
-    });
+    network
+        .observe(|encoder, pass| {
+            encoder.forward(pass, pixels, mask.sites(8), None, |i, stage, sites| {
+                let rows = dense_rows(&mask, side(sites));
+                let expected = at_rows(&grid_stages[i], &rows, config.widths[i]);
+                let error = relative_error(stage.values(), &expected);
+                assert!(error <= 1e-6, "stage {i} is off by {error:.1e}");
+                compared += 1;
+            });
+        })
+        .unwrap();
     assert_eq!((grid_stages.len(), compared), (4, 4));
 }

@@ -87,11 +87,11 @@ fn assert_near(found: &[f32], expected: &[f32], about: &str) {
 
 fn assert_logits(model: &ModelConfig, batch: usize, size: [usize; 2], about: &str) {
     let network = classifier(model);
-    let runtime = exported(&network.to_named(), &described(model, size), &LOGITS);
+    let runtime = exported(&network.to_named().unwrap(), &described(model, size), &LOGITS);
     let images = images(model, batch, size);
     let (shape, logits) = run(&runtime, &images, "logits");
     assert_eq!(shape, [batch, CLASSES], "{about}");
-    assert_near(&logits, network.logits(&images).values(), about);
+    assert_near(&logits, network.logits(&images).unwrap().values(), about);
 }
 
 #[test]
@@ -133,15 +133,17 @@ fn embeddings_are_pooled_and_normed() {
         let model = ModelConfig { block, ..small() };
         let network = classifier(&model);
         let description = described(&model, [64, 32]);
-        let runtime = exported(&network.to_named(), &description, &EMBEDDINGS);
+        let runtime = exported(&network.to_named().unwrap(), &description, &EMBEDDINGS);
         let images = images(&model, 3, [64, 32]);
         let (shape, embeddings) = run(&runtime, &images, "embeddings");
         assert_eq!(shape, [3, 20]);
-        let expected = network.infer(|module, pass| {
-            let features = module.encoder.forward_grid(pass, images.clone(), None);
-            let pooled = ops::pool(pass, features);
-            module.head.norm.forward(pass, pooled)
-        });
+        let expected = network
+            .infer(|module, pass| {
+                let features = module.encoder.forward_grid(pass, images.clone(), None);
+                let pooled = ops::pool(pass, features);
+                module.head.norm.forward(pass, pooled)
+            })
+            .unwrap();
         assert_near(&embeddings, expected.values(), &format!("{block:?}"));
     }
 }
@@ -152,14 +154,16 @@ fn embeddings_of_a_pretrained_encoder_are_pooled_alone() {
     let decoder = DecoderConfig { width: 8, depth: 1 };
     let network = fill::network(|names| Autoencoder::new(names, &model, &decoder));
     let description = Description { classes: Vec::new(), ..described(&model, [64, 64]) };
-    let tensors = network.to_named();
+    let tensors = network.to_named().unwrap();
     let runtime = exported(&tensors, &description, &EMBEDDINGS);
     let images = images(&model, 2, [64, 64]);
     let (_, embeddings) = run::<2>(&runtime, &images, "embeddings");
-    let pooled = network.infer(|module, pass| {
-        let features = module.encoder.forward_grid(pass, images.clone(), None);
-        ops::pool(pass, features)
-    });
+    let pooled = network
+        .infer(|module, pass| {
+            let features = module.encoder.forward_grid(pass, images.clone(), None);
+            ops::pool(pass, features)
+        })
+        .unwrap();
     assert_near(&embeddings, pooled.values(), "a pre-trained encoder");
 
     let error = onnx::files(&tensors, &description, &LOGITS).unwrap_err().to_string();
@@ -173,7 +177,7 @@ fn embeddings_of_a_pretrained_encoder_are_pooled_alone() {
 fn assert_features(runtime: &Model, network: &Network<Classifier>, images: &Tensor) {
     let [batch, height, width, _] = images.dims();
     let stride = network.module().encoder.stem.conv.stride();
-    let maps = network.infer_all(|module, pass| module.encoder.maps(pass, images.clone()));
+    let maps = network.infer_all(|module, pass| module.encoder.maps(pass, images.clone())).unwrap();
     for (stage, map) in maps.into_iter().enumerate() {
         let (rows, columns) = (height / (stride << stage), width / (stride << stage));
         let name = format!("stage{}", stage + 1);
@@ -190,7 +194,7 @@ fn features_are_those_of_every_stage() {
     for block in [BlockKind::V2, BlockKind::V1] {
         let model = ModelConfig { block, ..grey() };
         let network = classifier(&model);
-        let tensors = network.to_named();
+        let tensors = network.to_named().unwrap();
         let runtime = exported(&tensors, &described(&model, [32, 48]), &FEATURES);
         assert_features(&runtime, &network, &images(&model, 3, [32, 48]));
     }
@@ -200,7 +204,7 @@ fn features_are_those_of_every_stage() {
 fn a_dynamic_size_takes_pictures_of_any_size() {
     let model = small();
     let network = classifier(&model);
-    let tensors = network.to_named();
+    let tensors = network.to_named().unwrap();
     let description = described(&model, [64, 64]);
     let dynamic = |options: OnnxOptions| {
         exported(&tensors, &description, &OnnxOptions { dynamic_size: true, ..options })
@@ -209,7 +213,7 @@ fn a_dynamic_size_takes_pictures_of_any_size() {
     for size in [[64, 64], [96, 32]] {
         let images = images(&model, 2, size);
         let (_, found) = run::<2>(&logits, &images, "logits");
-        assert_near(&found, network.logits(&images).values(), &format!("{size:?}"));
+        assert_near(&found, network.logits(&images).unwrap().values(), &format!("{size:?}"));
         assert_features(&features, &network, &images);
     }
 }
@@ -217,7 +221,7 @@ fn a_dynamic_size_takes_pictures_of_any_size() {
 #[test]
 fn the_batch_is_named_and_the_size_as_asked() {
     let model = small();
-    let tensors = classifier(&model).to_named();
+    let tensors = classifier(&model).to_named().unwrap();
     let description = described(&model, [64, 96]);
     let shape = |dynamic_size, name| {
         let options = OnnxOptions { dynamic_size, ..FEATURES };
@@ -238,7 +242,7 @@ fn the_batch_is_named_and_the_size_as_asked() {
 fn weights_that_do_not_fit_are_refused_with_every_name() {
     let model = small();
     let description = described(&model, [64, 64]);
-    let whole = classifier(&model).to_named();
+    let whole = classifier(&model).to_named().unwrap();
     let refusal = |tensors: &NamedTensors, description: &Description, options: &OnnxOptions| {
         onnx::files(tensors, description, options).unwrap_err().to_string()
     };

@@ -53,7 +53,7 @@ fn operations_of<M>(
 ) -> BTreeSet<Operation> {
     let config = PretrainConfig::default().optim;
     let mut learner = Learner::new(fill::network(build), &config);
-    assert!(learner.learn(1, loss).is_finite());
+    assert!(learner.learn(1, loss).unwrap().is_finite());
     learner.workspace().operations().clone()
 }
 
@@ -191,16 +191,18 @@ fn a_frozen_parameter_has_no_gradient_and_stays() {
         for _ in 0..2 {
             // In two parts, as gradients are written by the first and added to by the second.
             for part in 0..2 {
-                learner.learn(2, |classifier, pass| {
-                    let logits = classifier.forward(pass, fill::images([2, 32, 32, 3]), None);
-                    ops::cross_entropy(pass, logits, &smoothed(&[part, 2], 3, 0.1))
-                });
+                learner
+                    .learn(2, |classifier, pass| {
+                        let logits = classifier.forward(pass, fill::images([2, 32, 32, 3]), None);
+                        ops::cross_entropy(pass, logits, &smoothed(&[part, 2], 3, 0.1))
+                    })
+                    .unwrap();
             }
             for (name, parameter) in network.layout().parameters() {
                 let gradient = learner.gradients().get(parameter);
                 assert_eq!(gradient.is_none(), frozen(name), "{block:?}: the gradient of {name}");
             }
-            learner.update(1e-2, |_| 1.0);
+            learner.update(1e-2, |_| 1.0).unwrap();
         }
         for (name, parameter) in network.layout().parameters() {
             let stays =
@@ -215,7 +217,7 @@ fn layouts_that_are_kept_follow_their_weights() {
     let images = fill::images([1, 32, 64, 3]);
     for block in [BlockKind::V2, BlockKind::V1] {
         let config = ModelConfig { block, ..ModelConfig::custom([1, 1, 2, 1], [8, 12, 16, 20]) };
-        let logits = |network: &Network<Classifier>| network.logits(&images).to_vec();
+        let logits = |network: &Network<Classifier>| network.logits(&images).unwrap().to_vec();
         let first = fill::network(|names| Classifier::new(names, &config, 5));
         let found = logits(&first);
         assert_eq!(found, logits(&first), "{block:?}: the layout of the weights is used again");
@@ -226,7 +228,7 @@ fn layouts_that_are_kept_follow_their_weights() {
             second.weights_mut().get_mut(parameter).iter_mut().for_each(|value| *value *= 0.75);
         }
         let build = |names: &mut Names| Classifier::new(names, &config, 5);
-        let anew = Network::load(build, &second.to_named()).unwrap();
+        let anew = Network::load(build, &second.to_named().unwrap()).unwrap();
         assert_eq!(logits(&second), logits(&anew));
         assert_ne!(logits(&second), found);
         assert_eq!(logits(&first), found);
@@ -247,17 +249,19 @@ fn a_weight_may_be_read_as_a_layer_and_in_windows_with_a_scale_or_without() {
     });
     let images = fill::images([1, 2, 2, 3]);
     let layers = |network: &Network<[Parameter; 3]>, which: usize| {
-        let out = network.infer(|&[weight, bias, scale], pass| match which {
-            0 => ops::window_convolution(pass, images.clone(), None, weight, bias),
-            1 => {
-                let affine = Affine { weight, bias, scale: None };
-                ops::linear(pass, images.clone().reshape([1, 12]), affine)
-            }
-            _ => {
-                let affine = Affine { weight, bias, scale: Some(scale) };
-                ops::linear(pass, images.clone().reshape([1, 12]), affine)
-            }
-        });
+        let out = network
+            .infer(|&[weight, bias, scale], pass| match which {
+                0 => ops::window_convolution(pass, images.clone(), None, weight, bias),
+                1 => {
+                    let affine = Affine { weight, bias, scale: None };
+                    ops::linear(pass, images.clone().reshape([1, 12]), affine)
+                }
+                _ => {
+                    let affine = Affine { weight, bias, scale: Some(scale) };
+                    ops::linear(pass, images.clone().reshape([1, 12]), affine)
+                }
+            })
+            .unwrap();
         out.to_vec()
     };
     let alone: Vec<_> = (0..3).map(|which| layers(&network.clone(), which)).collect();

@@ -65,7 +65,7 @@ impl Two {
     /// An update with gradients of these parameters, a learning rate of 0.1 and a loss of 1.
     fn step(&mut self, gradients: &[(&str, Vec<f32>)]) -> Outcome {
         let gradients = self.gradients(gradients);
-        self.optimizer.step(&mut self.weights, &gradients, 1.0, 0.1, |_| 1.0, None)
+        self.optimizer.step(&mut self.weights, &gradients, 1.0, 0.1, |_| 1.0, None).unwrap()
     }
 
     fn gradients(&self, of: &[(&str, Vec<f32>)]) -> Gradients {
@@ -116,7 +116,8 @@ fn adamw_equals_pytorchs_in_two_groups() {
                 two.optimizer = AdamW::new(&config(&case), &layout());
                 two.optimizer.restore(&state, 1).unwrap();
             }
-            let outcome = two.optimizer.step(&mut two.weights, &gradients, 1.0, rate, scale, None);
+            let outcome =
+                two.optimizer.step(&mut two.weights, &gradients, 1.0, rate, scale, None).unwrap();
             assert!(outcome.made);
             let found = two.values();
             for parameter in &case.parameters {
@@ -193,7 +194,7 @@ fn the_moving_average_follows_its_formula() {
         let gradients = averaging.gradients(&gradients);
         let Two { weights, optimizer } = &mut averaging;
         let into = Averaging { average: &mut average, decay: 0.9 };
-        optimizer.step(weights, &gradients, 1.0, 0.1, |_| 1.0, Some(into));
+        optimizer.step(weights, &gradients, 1.0, 0.1, |_| 1.0, Some(into)).unwrap();
         for (name, expected) in &mut expected {
             for (expected, value) in expected.iter_mut().zip(&alone.values()[name]) {
                 *expected = 0.9 * *expected + 0.1 * value;
@@ -253,7 +254,7 @@ fn an_update_whose_loss_or_norm_is_no_number_is_not_made() {
                 let gradients = two.gradients(gradients);
                 let Two { weights, optimizer } = two;
                 let averaging = Some(Averaging { average, decay: 0.9 });
-                optimizer.step(weights, &gradients, loss, 0.1, |_| 1.0, averaging)
+                optimizer.step(weights, &gradients, loss, 0.1, |_| 1.0, averaging).unwrap()
             };
             for _ in 0..2 {
                 assert!(step(&mut two, &mut average, 1.0, &sound()).made);
@@ -413,7 +414,7 @@ fn the_moving_average_equals_timms() {
             let Two { mut weights, mut optimizer } = two(value);
             let gradients = Gradients::new(weights.layout());
             let averaging = Some(Averaging { average: &mut average, decay: case.decay });
-            optimizer.step(&mut weights, &gradients, 1.0, 0.1, |_| 1.0, averaging);
+            optimizer.step(&mut weights, &gradients, 1.0, 0.1, |_| 1.0, averaging).unwrap();
             let found = values(&average);
             let found = [&found["decayed"][..], &found["plain"][..]].concat();
             for (found, expected) in found.iter().zip(expected) {

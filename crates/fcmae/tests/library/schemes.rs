@@ -26,7 +26,7 @@ fn model(block: BlockKind) -> ModelConfig {
 /// Every parameter as the fill rule has it.
 fn classifier(block: BlockKind) -> NamedTensors {
     let network = fill::network(|names| Classifier::new(names, &model(block), 3));
-    network.to_named()
+    network.to_named().unwrap()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn the_authors_sparse_checkpoint_is_the_dense_network_and_its_decoder() {
     let config = DecoderConfig { width: 4, depth: 1 };
     assert_eq!(sparse.description.decoder.as_ref().unwrap().0, config);
     let expected = fill::network(|names| Autoencoder::new(names, &model(BlockKind::V2), &config));
-    assert_eq!(sparse.tensors, expected.to_named());
+    assert_eq!(sparse.tensors, expected.to_named().unwrap());
     sparse.autoencoder().unwrap();
 }
 

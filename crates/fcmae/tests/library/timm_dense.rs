@@ -56,18 +56,20 @@ fn stages_embedding_and_logits_equal_timms() {
         assert_eq!(network.layout().count(), case.parameters, "{about}");
 
         let images = fill::images([case.batch, case.height, case.width, 3]);
-        let pooled = network.observe(|model, pass| {
-            let sites = model.encoder.grid(&images);
-            let check = |i: usize, stage: &Tensor, _: &_| {
-                case.stages[i].check(&format!("stages.{i}"), stage.values(), RELATIVE);
-            };
-            let features = model.encoder.forward(pass, images.clone(), sites, None, check);
-            ops::pool(pass, features)
-        });
+        let pooled = network
+            .observe(|model, pass| {
+                let sites = model.encoder.grid(&images);
+                let check = |i: usize, stage: &Tensor, _: &_| {
+                    case.stages[i].check(&format!("stages.{i}"), stage.values(), RELATIVE);
+                };
+                let features = model.encoder.forward(pass, images.clone(), sites, None, check);
+                ops::pool(pass, features)
+            })
+            .unwrap();
         case.pooled.check("pooled", pooled.values(), RELATIVE);
-        case.embedding.check("embedding", network.embed(&images).values(), RELATIVE);
+        case.embedding.check("embedding", network.embed(&images).unwrap().values(), RELATIVE);
 
-        let logits = network.logits(&images).to_vec();
+        let logits = network.logits(&images).unwrap().to_vec();
         for (found, expected) in logits.chunks_exact(1000).zip(&case.logits) {
             let found: Vec<f64> = found.iter().map(|&v| f64::from(v)).collect();
             for (f, e) in found.iter().zip(&expected.first) {

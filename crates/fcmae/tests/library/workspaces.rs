@@ -55,14 +55,14 @@ fn train<M>(
     let (mut numbers, mut bits) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         for part in 0..2 {
-            numbers.push(learner.learn(2, |module, pass| loss(module, pass, part)));
+            numbers.push(learner.learn(2, |module, pass| loss(module, pass, part)).unwrap());
         }
         for (name, parameter) in learner.network().layout().parameters() {
             let gradient = learner.gradients().get(parameter);
             let gradient = gradient.unwrap_or_else(|| panic!("no gradient of {name}"));
             bits.extend(gradient.iter().map(|value| value.to_bits()));
         }
-        let attempt = learner.update(1e-3, |_| 1.0);
+        let attempt = learner.update(1e-3, |_| 1.0).unwrap();
         assert!(attempt.made);
         numbers.extend([attempt.loss, attempt.norm as f32]);
     }
@@ -127,9 +127,9 @@ fn inference_reads_nothing_that_is_dead() {
         // The first time memory is fresh, and holds zeros.
         for part in [0, 1, 0] {
             let images = images(part);
-            let expected = plain.logits(&images).to_vec();
+            let expected = plain.logits(&images).unwrap().to_vec();
             assert!(expected.iter().all(|value| value.is_finite()));
-            assert_eq!(poisoned.logits(&images).values(), expected, "{model:?}");
+            assert_eq!(poisoned.logits(&images).unwrap().values(), expected, "{model:?}");
         }
     }
 }
@@ -142,14 +142,18 @@ fn a_workspace_serves_passes_of_any_shapes() {
     for shape in [[1, 16, 16, 3], [3, 48, 32, 3], [2, 16, 32, 3], [3, 48, 32, 3]] {
         let images = fill::images(shape);
         let fresh = network.clone();
-        assert_eq!(poisoned.logits(&images).values(), fresh.logits(&images).values(), "{shape:?}");
+        assert_eq!(
+            poisoned.logits(&images).unwrap().values(),
+            fresh.logits(&images).unwrap().values(),
+            "{shape:?}"
+        );
     }
 }
 
 #[test]
 fn threads_that_share_a_network_get_what_one_gets_alone() {
     let network = fill::network(|names| Classifier::new(names, &small(), 3));
-    let alone = [0, 1].map(|part| network.clone().logits(&images(part)).to_vec());
+    let alone = [0, 1].map(|part| network.clone().logits(&images(part)).unwrap().to_vec());
     assert_ne!(alone[0], alone[1]);
     // Nothing is prepared when they start, so that they race for that too.
     let (network, together) = (network.clone(), Barrier::new(2));
@@ -159,7 +163,7 @@ fn threads_that_share_a_network_get_what_one_gets_alone() {
             scope.spawn(move || {
                 for round in 0..10 {
                     together.wait();
-                    let found = network.logits(&images(part as u32)).to_vec();
+                    let found = network.logits(&images(part as u32)).unwrap().to_vec();
                     assert_eq!(found, *alone, "part {part}, round {round}");
                 }
             });
@@ -171,11 +175,13 @@ fn threads_that_share_a_network_get_what_one_gets_alone() {
 #[test]
 fn tasks_of_one_pool_share_a_network() {
     let network = fill::network(|names| Classifier::new(names, &small(), 3));
-    let alone = [0, 1].map(|part| network.clone().logits(&images(part)).to_vec());
+    let alone = [0, 1].map(|part| network.clone().logits(&images(part)).unwrap().to_vec());
     for _ in 0..20 {
         let fresh = network.clone();
-        let found: Vec<Vec<f32>> =
-            (0..16).into_par_iter().map(|task| fresh.logits(&images(task % 2)).to_vec()).collect();
+        let found: Vec<Vec<f32>> = (0..16)
+            .into_par_iter()
+            .map(|task| fresh.logits(&images(task % 2)).unwrap().to_vec())
+            .collect();
         for (task, found) in found.iter().enumerate() {
             assert_eq!(*found, alone[task % 2], "task {task}");
         }
@@ -204,11 +210,13 @@ fn blocks_that_share_a_parameter_keep_their_own_layouts() {
     });
     let x = fill::images([1, 3, 5, C]).reshape([1, 15, C]);
     let through = |network: &Network<[BlockWeights; 2]>, block: usize| {
-        let out = network.infer(|blocks, pass| {
-            let sites = Sites::Grid { height: 3, width: 5 };
-            let setting = BlockSetting { sites, scale: None, norm_eps: 1e-6, grn_eps: 1e-6 };
-            ops::block(pass, x.clone(), blocks[block], setting)
-        });
+        let out = network
+            .infer(|blocks, pass| {
+                let sites = Sites::Grid { height: 3, width: 5 };
+                let setting = BlockSetting { sites, scale: None, norm_eps: 1e-6, grn_eps: 1e-6 };
+                ops::block(pass, x.clone(), blocks[block], setting)
+            })
+            .unwrap();
         out.to_vec()
     };
     let alone = [0, 1].map(|block| through(&network.clone(), block));
@@ -224,11 +232,13 @@ fn predictions_with_two_losses_are_not_written_over() {
     let targets = [0.5f32, -1.0].map(|value| Tensor::new(vec![value; 6], [2, 3]));
     let config = &PretrainConfig::default().optim;
     let mut learner = Learner::new(network, config).working_in(Workspace::poisoned());
-    let loss = learner.learn(1, |parameter, pass| {
-        let x = ops::parameter(pass, *parameter);
-        ops::mean_squared_difference(pass, x.clone(), targets[0].clone());
-        ops::mean_squared_difference(pass, x, targets[1].clone())
-    });
+    let loss = learner
+        .learn(1, |parameter, pass| {
+            let x = ops::parameter(pass, *parameter);
+            ops::mean_squared_difference(pass, x.clone(), targets[0].clone());
+            ops::mean_squared_difference(pass, x, targets[1].clone())
+        })
+        .unwrap();
     let parameter = *learner.network().module();
     let gradient = learner.gradients().get(parameter).unwrap();
     let mut second = 0.0;
@@ -245,18 +255,20 @@ fn predictions_with_two_losses_are_not_written_over() {
 fn a_result_that_is_held_beyond_its_pass_is_told() {
     let network = fill::network(|names| Classifier::new(names, &small(), 3));
     let held = Mutex::new(None);
-    network.infer(|module, pass| {
-        let logits = module.forward(pass, images(0), None);
-        held.lock().unwrap().replace(logits.clone());
-        logits
-    });
+    network
+        .infer(|module, pass| {
+            let logits = module.forward(pass, images(0), None);
+            held.lock().unwrap().replace(logits.clone());
+            logits
+        })
+        .unwrap();
 }
 
 #[test]
 #[should_panic(expected = "sides must be multiples of 16")]
 fn images_that_cannot_be_cut_into_patches_are_told() {
     let network = fill::network(|names| Classifier::new(names, &small(), 3));
-    network.logits(&fill::images([1, 40, 32, 3]));
+    network.logits(&fill::images([1, 40, 32, 3])).unwrap();
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl Case {
     /// On tensors that are nobody's parameters, without gradients.
     fn infer(&self, network: &Network<Vec<Parameter>>, tensors: &[Tensor]) -> Vec<f32> {
         let (apply, first) = (&self.apply, self.tensors);
-        let result = network.infer(|places, pass| apply(pass, tensors.to_vec(), &places[first..]));
+        let result =
+            network.infer(|places, pass| apply(pass, tensors.to_vec(), &places[first..])).unwrap();
         result.to_vec()
     }
 

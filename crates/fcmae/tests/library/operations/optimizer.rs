@@ -51,7 +51,7 @@ fn learner() -> Learner<Vec<Parameter>> {
 fn learner_of(config: &OptimConfig) -> Learner<Vec<Parameter>> {
     let mut learner = Learner::new(network(&operands()), config);
     for part in 0..2 {
-        learner.learn(2, |places, pass| loss(places, pass, part));
+        learner.learn(2, |places, pass| loss(places, pass, part)).unwrap();
     }
     learner
 }
@@ -81,14 +81,14 @@ pub(super) fn parts_add_up_to_the_oracles_sum() {
     for (i, (found, var)) in gradients(&learner).iter().zip(&vars).enumerate() {
         compare(&format!("the gradient by operand {i}"), 3e-6, found, &expected.of(var).values);
     }
-    let found = learner.update(0.0, |_| 1.0).loss;
+    let found = learner.update(0.0, |_| 1.0).unwrap().loss;
     compare("the loss", 1e-6, &[found], loss.values());
 
     // What an update leaves behind is no part of the next.
     let place = learner.network().module()[2];
-    learner.learn(2, |places, pass| self::loss(places, pass, 0));
+    learner.learn(2, |places, pass| self::loss(places, pass, 0)).unwrap();
     assert_eq!(learner.gradients().get(place), None);
-    learner.learn(2, |places, pass| self::loss(places, pass, 1));
+    learner.learn(2, |places, pass| self::loss(places, pass, 1)).unwrap();
     assert_eq!(gradients(&learner), gradients(&self::learner()));
 }
 
@@ -99,7 +99,7 @@ fn norm_by_hand(gradients: &[Vec<f32>]) -> f64 {
 pub(super) fn the_norm_is_that_of_all_gradients() {
     let mut learner = learner();
     let by_hand = norm_by_hand(&gradients(&learner));
-    let found = learner.update(0.0, |_| 1.0).norm;
+    let found = learner.update(0.0, |_| 1.0).unwrap().norm;
     assert!((found / by_hand - 1.0).abs() < 1e-6, "{found}, not {by_hand}");
 
     // Adam's first step hardly depends on the gradient's scale: the moments tell.
@@ -108,7 +108,7 @@ pub(super) fn the_norm_is_that_of_all_gradients() {
         let mut weights = learner.network().weights().clone();
         let config = OptimConfig { clip_norm, ..config() };
         let mut optimizer = AdamW::new(&config, learner.network().layout());
-        optimizer.step(&mut weights, learner.gradients(), 0.0, 0.1, |_| 1.0, None);
+        optimizer.step(&mut weights, learner.gradients(), 0.0, 0.1, |_| 1.0, None).unwrap();
         optimizer.state().get("first.0").unwrap().data.clone()
     };
     let unclipped = first(0.0);
@@ -129,11 +129,11 @@ pub(super) fn updates_follow_adamws_formula() {
     let mut second = first.clone();
     for step in 1..=3 {
         for part in 0..2 {
-            learner.learn(2, |places, pass| loss(places, pass, part));
+            learner.learn(2, |places, pass| loss(places, pass, part)).unwrap();
         }
         let gradients = gradients(&learner);
         // The second parameter has a rate of its own.
-        let attempt = learner.update(lr, |name| if name == "1" { 0.5 } else { 1.0 });
+        let attempt = learner.update(lr, |name| if name == "1" { 0.5 } else { 1.0 }).unwrap();
         assert!(attempt.made);
         for (i, weights) in weights.iter_mut().enumerate() {
             let lr = if i == 1 { 0.5 * lr } else { lr };
@@ -152,7 +152,7 @@ pub(super) fn updates_follow_adamws_formula() {
                 *average = decay * *average + (1.0 - decay) * *weight;
             }
         }
-        let averaged = learner.averaged();
+        let averaged = learner.averaged().unwrap();
         for (i, &place) in learner.network().module().iter().enumerate() {
             let about = format!("parameter {i} after update {step}");
             compare(&about, 1e-6, learner.network().weights().get(place), &weights[i]);
