@@ -185,26 +185,53 @@ static void check(const Argument& argument, const Parameter& parameter, const st
     }
 }
 
+// Everything about a launch that is known before it begins.
+static void check(const Entry* entry, const unsigned* grid, const unsigned* block, const Argument* arguments,
+                  std::size_t count) {
+    if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+    for (std::size_t a = 0; a < count; ++a) {
+        check(arguments[a], entry->parameters[a], "argument " + std::to_string(a));
+    }
+    const bool few = block[0] <= 1024 && block[1] <= 1024 && block[2] <= 64;
+    const unsigned threads = few ? block[0] * block[1] * block[2] : 0;
+    if (threads == 0 || threads > 1024) fail("a block that no card takes");
+    if (grid[0] == 0 || grid[0] > 0x7fffffffu || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 || grid[2] > 65535) {
+        fail("a grid that no card takes");
+    }
+}
+
+static bool tell(const std::string& failure, char* message, std::size_t length) {
+    if (failure.empty()) return true;
+    const std::size_t end = std::min(failure.size(), length - 1);
+    std::memcpy(message, failure.data(), end);
+    message[end] = 0;
+    return false;
+}
+
+// Whether a kernel can be launched so, without reading anything at its arguments' places; else says why in `message`.
+extern "C" bool fcmae_emulated_check(const Entry* entry, const unsigned* grid, const unsigned* block,
+                                     const Argument* arguments, std::size_t count, char* message,
+                                     std::size_t length) {
+    try {
+        check(entry, grid, block, arguments, count);
+    } catch (const std::exception& error) {
+        return tell(error.what(), message, length);
+    }
+    return true;
+}
+
 // Runs a kernel. Returns whether it went well, else says why in `message`.
 extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, const unsigned* block,
                                       const Argument* arguments, std::size_t count,
                                       bool backwards, char* message, std::size_t length) {
     launch.failure.clear();
     try {
-        if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+        check(entry, grid, block, arguments, count);
         std::vector<void*> places;
-        for (std::size_t a = 0; a < count; ++a) {
-            check(arguments[a], entry->parameters[a], "argument " + std::to_string(a));
-            places.push_back(const_cast<void*>(arguments[a].place));
-        }
+        for (std::size_t a = 0; a < count; ++a) places.push_back(const_cast<void*>(arguments[a].place));
         launch.entry = entry;
         launch.arguments = places.data();
         const unsigned threads = block[0] * block[1] * block[2];
-        if (threads == 0 || threads > 1024 || block[2] > 64) fail("a block that no card takes");
-        if (grid[0] == 0 || grid[0] > 0x7fffffffu || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 ||
-            grid[2] > 65535) {
-            fail("a grid that no card takes");
-        }
         while (launch.fibers.size() < threads) launch.fibers.push_back(std::make_unique<Fiber>());
         launch.threads = threads;
         launch.warps.resize((threads + WARP - 1) / WARP);
@@ -227,9 +254,5 @@ extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, 
     } catch (const std::exception& error) {
         if (launch.failure.empty()) launch.failure = error.what();
     }
-    if (launch.failure.empty()) return true;
-    const std::size_t end = std::min(launch.failure.size(), length - 1);
-    std::memcpy(message, launch.failure.data(), end);
-    message[end] = 0;
-    return false;
+    return tell(launch.failure, message, length);
 }
