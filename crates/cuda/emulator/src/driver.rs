@@ -45,6 +45,8 @@ pub struct Counts {
     pub graphs: u64,
     /// Bytes that are allocated and not freed.
     pub bytes: u64,
+    /// Bytes that are freed, and still there for work that was handed over before.
+    pub kept: u64,
 }
 
 #[derive(Default)]
@@ -102,7 +104,8 @@ impl Emulated {
     /// What it has done, and what is held of it.
     pub fn counts(&self) -> Counts {
         let state = self.lock();
-        Counts { graphs: state.graphs.len() as u64, bytes: state.memory.held(), ..state.counts }
+        let (bytes, kept) = (state.memory.held(), state.memory.kept());
+        Counts { graphs: state.graphs.len() as u64, bytes, kept, ..state.counts }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,8 @@ pub(super) struct Memory {
     freed: VecDeque<Address>,
     /// Bytes that are allocated and not freed.
     held: u64,
+    /// Bytes that are freed and not given back.
+    kept: u64,
 }
 
 struct Allocation {
@@ -40,6 +42,11 @@ impl Memory {
     /// Bytes that are allocated and not freed.
     pub(super) fn held(&self) -> u64 {
         self.held
+    }
+
+    /// Bytes that are freed and still there for earlier work.
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// Takes memory; `None` where this machine has not so much.
@@ -67,6 +74,7 @@ impl Memory {
         }
         allocation.freed = Some(next);
         self.held -= allocation.bytes as u64;
+        self.kept += allocation.bytes as u64;
         self.freed.push_back(address);
         Ok(())
     }
@@ -81,6 +89,7 @@ impl Memory {
                 return;
             }
             allocation.lines = Vec::new();
+            self.kept -= allocation.bytes as u64;
             self.freed.pop_front();
         }
     }
@@ -105,7 +114,8 @@ impl Memory {
         if bytes > allocation.bytes - offset {
             return Err(format!("{range}, go beyond the end"));
         }
-        if allocation.freed.is_some_and(|freed| freed <= number) {
+        let is_swept = allocation.lines.is_empty();
+        if is_swept || allocation.freed.is_some_and(|freed| freed <= number) {
             return Err(format!("{range}, were freed"));
         }
         Ok((allocation, offset))

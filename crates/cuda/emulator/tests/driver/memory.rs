@@ -2,6 +2,7 @@
 
 use fcmae_cuda::CudaError;
 use fcmae_cuda::driver::{Address, Driver, Given, Stream, Work};
+use fcmae_cuda_emulator::{Emulated, Order};
 
 use crate::card::{LEN, add, bytes, card, count, filled, launch, numbers, room, span, told};
 
@@ -71,6 +72,41 @@ fn what_is_freed_stays_for_earlier_work() {
     card.free(filled(&card, &[3.0; LEN]));
     room(&card, LEN);
     assert_eq!(numbers(&card, sum, LEN).unwrap(), [3.0; LEN]);
+}
+
+#[test]
+fn what_is_freed_is_kept_no_longer_than_for_earlier_work() {
+    let card = card();
+    let [unused, used] = [0, 1].map(|_| room(&card, LEN));
+    card.free(unused);
+    assert_eq!(card.counts().kept, 0);
+    card.run(&[Work::Clear { at: used, bytes: 1 }]).unwrap();
+    card.free(used);
+    assert_eq!(card.counts().kept, 160);
+    numbers(&card, room(&card, 1), 1).unwrap();
+    assert_eq!(card.counts().kept, 0);
+    // After a failure nothing is done any more.
+    let [early, late] = [0, 1].map(|_| room(&card, LEN));
+    card.run(&[Work::Clear { at: early, bytes: 1 }]).unwrap();
+    card.free(early);
+    assert_eq!(card.counts().kept, 160);
+    card.run(&[launch("accumulated", &[])]).unwrap_err();
+    assert_eq!(card.counts().kept, 0);
+    card.free(late);
+    let counts = card.counts();
+    assert_eq!((counts.bytes, counts.kept), (4, 0));
+}
+
+#[test]
+fn what_is_kept_for_earlier_work_is_not_there_for_later() {
+    let card = Emulated::new(Order::Late);
+    let at = room(&card, LEN);
+    // Nobody waits for this copy.
+    card.upload(Stream::Copies, &[0; 4], at).unwrap();
+    card.free(at);
+    card.run(&[Work::Clear { at, bytes: 4 }]).unwrap();
+    assert_eq!(card.counts().kept, 160);
+    assert!(told(numbers(&card, room(&card, 1), 1)).ends_with("byte 0 of 160, were freed"));
 }
 
 #[test]
