@@ -91,7 +91,8 @@ fn what_cannot_be_done_is_told_before_it_is_handed_over() {
         ),
     ];
     for (work, expected) in cases {
-        for said in [told(card().run(&[work.clone()])), told(card().record(&[work.clone()]))] {
+        let work = [work];
+        for said in [told(card().run(&work)), told(card().record(&work))] {
             assert!(said.starts_with(expected), "{said}");
         }
     }

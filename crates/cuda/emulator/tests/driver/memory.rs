@@ -6,6 +6,9 @@ use fcmae_cuda_emulator::{Emulated, Order};
 
 use crate::card::{LEN, add, bytes, card, count, filled, launch, numbers, room, span, told};
 
+/// Something that is done with memory.
+type Use = fn(&dyn Driver, Address);
+
 #[test]
 fn fresh_memory_holds_no_numbers() {
     let card = card();
@@ -46,7 +49,7 @@ fn end_of(prepare: impl Fn(&dyn Driver, Address), use_of: impl Fn(&dyn Driver, A
 
 #[test]
 fn what_was_freed_is_not_there_for_later_work() {
-    let uses: [(&str, fn(&dyn Driver, Address)); 3] = [
+    let uses: [(&str, Use); 3] = [
         ("upload", |card, at| card.upload(Stream::Work, &[0; 8], at).unwrap()),
         ("clear", |card, at| card.run(&[Work::Clear { at, bytes: 8 }]).unwrap()),
         ("launch", |card, at| card.run(&[add(room(card, LEN), at)]).unwrap()),
@@ -111,7 +114,7 @@ fn what_is_kept_for_earlier_work_is_not_there_for_later() {
 
 #[test]
 fn what_goes_beyond_the_end_is_told() {
-    let uses: [(&str, fn(&dyn Driver, Address)); 6] = [
+    let uses: [(&str, Use); 6] = [
         (
             "upload failed on emulated: 161 bytes at AT, byte 0 of 160, go beyond the end",
             |card, at| {
@@ -176,7 +179,7 @@ fn small_numbers_and_addresses_of_the_host_are_not_on_the_card() {
 
 #[test]
 fn memory_is_freed_once_and_whole() {
-    let frees: [(&str, fn(&dyn Driver, Address)); 3] = [
+    let frees: [(&str, Use); 3] = [
         ("was freed before", |card, at| (0..2).for_each(|_| card.free(at))),
         ("is the start of no allocation", |card, at| card.free(at + 4)),
         ("is the start of no allocation", |card, _| card.free(0)),
