@@ -1,6 +1,10 @@
 // The threads of a block as fibers, and how a launch takes them through a kernel.
+
+// Jumps between stacks are what its check of jumps forbids.
+#undef _FORTIFY_SOURCE
 #include "emulated.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -20,11 +24,14 @@ Entry*& entries() {
 
 enum class State { Ready, AtBarrier, InShuffle, Done };
 
+// Begins in a context of its own; from then on jumps, which ask nothing of the system, go to and fro.
 struct Fiber {
-    ucontext_t context;
+    jmp_buf context;
     std::unique_ptr<char[]> stack;
     Place place;
-    State state;
+    State state = State::Done;
+    // Whether `context` is where it waits for its next thread to take through a kernel, or within a kernel.
+    bool begun = false;
     // Which of the two rows of `lanes` the next shuffle uses.
     unsigned turn;
     // Of the thread in its block.
@@ -37,7 +44,7 @@ struct Warp {
 
 // What one thread of the system is launching.
 struct Launch {
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     std::vector<std::unique_ptr<Fiber>> fibers;
     std::vector<Warp> warps;
     // Of a block.
@@ -50,30 +57,44 @@ struct Launch {
 
 thread_local Launch launch;
 
+// From a fiber to the scheduler, until that comes back.
 void wait(State state) {
     Fiber& fiber = *launch.current;
     fiber.state = state;
-    swapcontext(&fiber.context, &launch.scheduler);
+    if (_setjmp(fiber.context) == 0) _longjmp(launch.scheduler, 1);
 }
 
-void run_thread() {
-    try {
-        launch.entry->invoke(launch.entry->kernel, launch.arguments);
-    } catch (const std::exception& error) {
-        if (launch.failure.empty()) launch.failure = error.what();
+// What a fiber does: one thread after the other, each of another block.
+void run_threads() {
+    for (;;) {
+        try {
+            launch.entry->invoke(launch.entry->kernel, launch.arguments);
+        } catch (const std::exception& error) {
+            if (launch.failure.empty()) launch.failure = error.what();
+        }
+        wait(State::Done);
     }
-    launch.current->state = State::Done;
-    // Back to the scheduler, which never comes here again.
-    setcontext(&launch.scheduler);
+}
+
+// From the scheduler to a fiber, until that waits.
+void resume(Fiber& fiber) {
+    launch.current = &fiber;
+    if (_setjmp(launch.scheduler) != 0) return;
+    if (fiber.begun) _longjmp(fiber.context, 1);
+    fiber.begun = true;
+    fiber.stack.reset(new char[STACK]);
+    ucontext_t first;
+    getcontext(&first);
+    first.uc_stack.ss_sp = fiber.stack.get();
+    first.uc_stack.ss_size = STACK;
+    first.uc_link = nullptr;
+    makecontext(&first, run_threads, 0);
+    setcontext(&first);
 }
 
 void start(Fiber& fiber) {
-    if (!fiber.stack) fiber.stack.reset(new char[STACK]);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = STACK;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, run_thread, 0);
+    // A launch that failed left it within a kernel: it begins anew.
+    if (fiber.state != State::Done) fiber.begun = false;
     fiber.state = State::Ready;
     fiber.turn = 0;
 }
@@ -111,8 +132,7 @@ void run_block(unsigned threads, bool backwards) {
         for (unsigned place = 0; place < threads; ++place) {
             Fiber& fiber = *launch.fibers[backwards ? threads - 1 - place : place];
             if (fiber.state == State::Ready) {
-                launch.current = &fiber;
-                swapcontext(&launch.scheduler, &fiber.context);
+                resume(fiber);
                 any = true;
                 if (!launch.failure.empty()) {
                     launch.failure = named(fiber) + ": " + launch.failure;
@@ -185,26 +205,53 @@ static void check(const Argument& argument, const Parameter& parameter, const st
     }
 }
 
+// Everything about a launch that is known before it begins.
+static void check(const Entry* entry, const unsigned* grid, const unsigned* block, const Argument* arguments,
+                  std::size_t count) {
+    if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+    for (std::size_t a = 0; a < count; ++a) {
+        check(arguments[a], entry->parameters[a], "argument " + std::to_string(a));
+    }
+    const bool few = block[0] <= 1024 && block[1] <= 1024 && block[2] <= 64;
+    const unsigned threads = few ? block[0] * block[1] * block[2] : 0;
+    if (threads == 0 || threads > 1024) fail("a block that no card takes");
+    if (grid[0] == 0 || grid[0] > 0x7fffffffu || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 || grid[2] > 65535) {
+        fail("a grid that no card takes");
+    }
+}
+
+static bool tell(const std::string& failure, char* message, std::size_t length) {
+    if (failure.empty()) return true;
+    const std::size_t end = std::min(failure.size(), length - 1);
+    std::memcpy(message, failure.data(), end);
+    message[end] = 0;
+    return false;
+}
+
+// Whether a kernel can be launched so, without reading anything at its arguments' places; else says why in `message`.
+extern "C" bool fcmae_emulated_check(const Entry* entry, const unsigned* grid, const unsigned* block,
+                                     const Argument* arguments, std::size_t count, char* message,
+                                     std::size_t length) {
+    try {
+        check(entry, grid, block, arguments, count);
+    } catch (const std::exception& error) {
+        return tell(error.what(), message, length);
+    }
+    return true;
+}
+
 // Runs a kernel. Returns whether it went well, else says why in `message`.
 extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, const unsigned* block,
                                       const Argument* arguments, std::size_t count,
                                       bool backwards, char* message, std::size_t length) {
     launch.failure.clear();
     try {
-        if (count != entry->count) fail("wants " + std::to_string(entry->count) + " arguments");
+        check(entry, grid, block, arguments, count);
         std::vector<void*> places;
-        for (std::size_t a = 0; a < count; ++a) {
-            check(arguments[a], entry->parameters[a], "argument " + std::to_string(a));
-            places.push_back(const_cast<void*>(arguments[a].place));
-        }
+        for (std::size_t a = 0; a < count; ++a) places.push_back(const_cast<void*>(arguments[a].place));
         launch.entry = entry;
         launch.arguments = places.data();
         const unsigned threads = block[0] * block[1] * block[2];
-        if (threads == 0 || threads > 1024 || block[2] > 64) fail("a block that no card takes");
-        if (grid[0] == 0 || grid[0] > 0x7fffffffu || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 ||
-            grid[2] > 65535) {
-            fail("a grid that no card takes");
-        }
         while (launch.fibers.size() < threads) launch.fibers.push_back(std::make_unique<Fiber>());
         launch.threads = threads;
         launch.warps.resize((threads + WARP - 1) / WARP);
@@ -227,9 +274,5 @@ extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, 
     } catch (const std::exception& error) {
         if (launch.failure.empty()) launch.failure = error.what();
     }
-    if (launch.failure.empty()) return true;
-    const std::size_t end = std::min(launch.failure.size(), length - 1);
-    std::memcpy(message, launch.failure.data(), end);
-    message[end] = 0;
-    return false;
+    return tell(launch.failure, message, length);
 }
