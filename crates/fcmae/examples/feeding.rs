@@ -17,6 +17,7 @@ use fcmae::data::{ImageFolder, Labels, Loader};
 use fcmae::mask::Mask;
 use fcmae::model::init;
 use fcmae::network::Network;
+use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
 

@@ -39,7 +39,7 @@ impl Gradients {
     ///
     /// # Errors
     /// What a card says.
-    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+    pub fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
         Ok(Self { arena: self.arena.on(backend)?, ..self.clone() })
     }
 

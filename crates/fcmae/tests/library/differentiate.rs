@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
+use fcmae::backend::Backend;
 use fcmae::config::PretrainConfig;
 use fcmae::network::Network;
 use fcmae::ops::Operation;
@@ -89,7 +90,18 @@ pub(crate) fn differentiate(
     start: Start,
     apply: impl Fn(&mut Pass<'_>, &[Parameter]) -> Tensor,
 ) -> Differentiated {
-    let mut learner = Learner::new(network(operands), &PretrainConfig::default().optim);
+    differentiate_on(&Backend::Cpu, operands, start, apply)
+}
+
+/// The same computed by `backend`; on a card without the result.
+pub(crate) fn differentiate_on(
+    backend: &Backend,
+    operands: &[Operand],
+    start: Start,
+    apply: impl Fn(&mut Pass<'_>, &[Parameter]) -> Tensor,
+) -> Differentiated {
+    let learner = Learner::new(network(operands), &PretrainConfig::default().optim);
+    let mut learner = learner.on(backend).unwrap();
     let (passes, result) = (Cell::new(0), RefCell::default());
     learner
         .learn(1, |places, pass| {
@@ -107,8 +119,10 @@ pub(crate) fn differentiate(
             out
         })
         .unwrap();
-    assert_eq!(passes.get(), 2);
-    let gradient = |&place| learner.gradients().get(place).map(<[f32]>::to_vec);
+    let on_card = matches!(backend, Backend::Card(_));
+    assert_eq!(passes.get(), if on_card { 1 } else { 2 });
+    let gradients = learner.gradients().on(&Backend::Cpu).unwrap();
+    let gradient = |&place| gradients.get(place).map(<[f32]>::to_vec);
     Differentiated {
         result: result.into_inner(),
         gradients: learner.network().module().iter().map(gradient).collect(),

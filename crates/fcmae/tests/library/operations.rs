@@ -6,8 +6,10 @@ mod optimizer;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fcmae::autoencoder::Autoencoder;
+use fcmae::backend::Backend;
 use fcmae::config::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, MaskedEncoder, ModelConfig, PretrainConfig,
 };
@@ -20,6 +22,9 @@ use fcmae::parameters::{Names, Parameter};
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
+use fcmae_cuda::card::Card;
+use fcmae_cuda::work::Element;
+use fcmae_cuda_emulator::{Emulated, Order};
 use fcmae_oracle::network as oracle;
 
 use self::case::Case;
@@ -89,6 +94,23 @@ fn the_table_is_what_training_takes_and_no_more() {
     used.extend(pretraining(&variant, MaskedEncoder::Sparse));
     used.extend(finetuning);
     assert_eq!(used, BTreeSet::from(Operation::ALL));
+}
+
+/// The largest relative errors of results and gradients on cards.
+const ON_CARDS: [(Element, [f64; 2]); 2] =
+    [(Element::F32, [2e-6, 1e-5]), (Element::Bf16, [8e-3, 2e-2])];
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn every_operation_on_a_card_equals_its_formula() {
+    for (features, limits) in ON_CARDS {
+        for order in Order::ALL {
+            let card = Backend::Card(Card::new(Arc::new(Emulated::new(order)), features));
+            let compared =
+                table::all().iter().filter(|case| case.compare_on_card(&card, limits)).count();
+            assert!(compared >= 30, "{compared} cases alone are for cards");
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fcmae::backend::Backend;
 use fcmae::config::GrnConfig;
 use fcmae::network::Network;
 use fcmae::ops::{self, Grn, Operation};
@@ -11,7 +12,7 @@ use fcmae::tensor::Tensor;
 use fcmae_oracle::Var;
 
 use crate::differentiate::{
-    Differentiated, Operand, Start, compare, differentiate, network, wide_probe,
+    Differentiated, Operand, Start, compare, differentiate, differentiate_on, network, wide_probe,
 };
 
 /// Epsilon of norms and of GRN.
@@ -35,6 +36,7 @@ pub(super) struct Case {
     formula: Box<Formula>,
     start: Start,
     differentiable: bool,
+    any_width: bool,
     limits: Limits,
 }
 
@@ -74,6 +76,7 @@ impl Case {
             }),
             start: Start::Probe,
             differentiable: true,
+            any_width: false,
             limits: PUBLISHED,
         }
     }
@@ -88,6 +91,11 @@ impl Case {
         Self { differentiable: false, ..self }
     }
 
+    /// A card computes it whatever the width of rows.
+    pub(super) fn of_any_width(self) -> Self {
+        Self { any_width: true, ..self }
+    }
+
     pub(super) fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
@@ -98,6 +106,43 @@ impl Case {
             let tensors = tensors.iter().map(|place| ops::parameter(pass, *place)).collect();
             (self.apply)(pass, tensors, parameters)
         })
+    }
+
+    /// Whether a card can compute it: rows are whole packs of values, and GRN is the published one.
+    fn is_for_cards(&self) -> bool {
+        let whole = self.operands[0].shape.last().is_multiple_of(8);
+        (whole || self.any_width) && self.limits.results <= PUBLISHED.results
+    }
+
+    /// Compares results and gradients on a card with the formula, if it can compute it; whether it can.
+    pub(super) fn compare_on_card(&self, card: &Backend, limits: [f64; 2]) -> bool {
+        if !self.is_for_cards() {
+            return false;
+        }
+        let operands: Vec<Var> = self.operands.iter().map(Operand::var).collect();
+        let expected = (self.formula)(&operands);
+        let network = network(&self.operands).on(card).unwrap();
+        let inferred = self.infer(&network, &self.tensors());
+        compare(&self.about, limits[0], &inferred, expected.values());
+        let found = differentiate_on(card, &self.operands, self.start, |pass, places| {
+            let (tensors, parameters) = places.split_at(self.tensors);
+            let tensors = tensors.iter().map(|place| ops::parameter(pass, *place)).collect();
+            (self.apply)(pass, tensors, parameters)
+        });
+        if !self.differentiable {
+            assert!(found.gradients.iter().all(Option::is_none), "{}", self.about);
+            return true;
+        }
+        let expected = match self.start {
+            Start::Probe => expected.backward_along(&wide_probe(expected.values().len())),
+            Start::Loss => expected.backward(),
+        };
+        for (i, (gradient, operand)) in found.gradients.iter().zip(&operands).enumerate() {
+            let about = format!("{}: gradient by operand {i}", self.about);
+            let gradient = gradient.as_ref().unwrap_or_else(|| panic!("no {about}"));
+            compare(&about, limits[1], gradient, &expected.of(operand).values);
+        }
+        true
     }
 
     /// On tensors that are nobody's parameters, without gradients.

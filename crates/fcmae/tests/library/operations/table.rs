@@ -109,6 +109,9 @@ fn depthwise() -> Vec<Case> {
         (patches([2, 3], 0.5, 2), 8),
         (patches([3, 2], 0.4, 4), 5),
         (patches([1, 2], 0.5, 8), 4),
+        (patches([3, 4], 0.6, 1), 40),
+        (patches([3, 2], 0.4, 4), 8),
+        (patches([2, 2], 0.5, 8), 16),
     ];
     let case = |(sites, channels): (Sites, usize)| {
         let weight = Operand::filled("weight", [channels, 1, 7, 7], 0.3);
@@ -197,20 +200,28 @@ fn linear() -> Vec<Case> {
     {
         let inputs = shape.last();
         let weight = || Operand::filled("weight", [outputs, inputs], 0.5);
-        all.push(Case::new(
-            format!("linear from {shape:?} to {outputs}"),
-            ([x(shape, 2.0)], [weight(), vector("bias", outputs)]),
-            |pass, [x], [weight, bias]| ops::linear(pass, x, Affine { weight, bias, scale: None }),
-            |[x], [weight, bias]| oracle::linear(x, weight, bias),
-        ));
-        all.push(Case::new(
-            format!("linear from {shape:?} to {outputs} with layer scale"),
-            ([x(shape, 2.0)], [weight(), vector("bias", outputs), vector("scale", outputs)]),
-            |pass, [x], [weight, bias, scale]| {
-                ops::linear(pass, x, Affine { weight, bias, scale: Some(scale) })
-            },
-            |[x], [weight, bias, scale]| oracle::linear(x, weight, bias) * scale,
-        ));
+        all.push(
+            Case::new(
+                format!("linear from {shape:?} to {outputs}"),
+                ([x(shape, 2.0)], [weight(), vector("bias", outputs)]),
+                |pass, [x], [weight, bias]| {
+                    ops::linear(pass, x, Affine { weight, bias, scale: None })
+                },
+                |[x], [weight, bias]| oracle::linear(x, weight, bias),
+            )
+            .of_any_width(),
+        );
+        all.push(
+            Case::new(
+                format!("linear from {shape:?} to {outputs} with layer scale"),
+                ([x(shape, 2.0)], [weight(), vector("bias", outputs), vector("scale", outputs)]),
+                |pass, [x], [weight, bias, scale]| {
+                    ops::linear(pass, x, Affine { weight, bias, scale: Some(scale) })
+                },
+                |[x], [weight, bias, scale]| oracle::linear(x, weight, bias) * scale,
+            )
+            .of_any_width(),
+        );
     }
     all
 }
@@ -220,16 +231,19 @@ fn wide(scale: Option<&[f32]>) -> Option<Vec<f64>> {
 }
 
 fn residual() -> Vec<Case> {
-    let case = |scale: Option<[f32; 3]>| {
+    let case = |(channels, scale): (usize, Option<[f32; 3]>)| {
         let of_oracle = wide(scale.as_ref().map(|scale| &scale[..]));
+        let shape = [3, 4, channels];
         Case::new(
-            format!("residual with {scale:?}"),
-            ([x([3, 4, 5], 1.0), Operand::filled("branch", [3, 4, 5], 1.0)], []),
+            format!("residual of {shape:?} with {scale:?}"),
+            ([x(shape, 1.0), Operand::filled("branch", shape, 1.0)], []),
             move |pass, [x, branch], []| ops::residual(pass, x, branch, scale.map(Into::into)),
             move |[x, branch], []| oracle::residual(x, branch, of_oracle.as_deref()),
         )
     };
-    [None, Some([1.25, 0.5, 1.0])].map(case).into()
+    [(5, None), (5, Some([1.25, 0.5, 1.0])), (8, None), (8, Some([1.25, 0.0, 1.0]))]
+        .map(case)
+        .into()
 }
 
 /// Where a block is computed, for how many images of how many channels, and what its residual is scaled by.
@@ -237,10 +251,11 @@ type BlockCase = (Sites, usize, usize, Option<[f32; 3]>);
 
 /// V2's block in one, and V1's.
 fn block() -> Vec<Case> {
-    let cases: [BlockCase; 3] = [
+    let cases: [BlockCase; 4] = [
         (grid(3, 5), 1, 6, None),
         (grid(2, 2), 3, 8, Some([1.25, 0.0, 0.5])),
         (patches([3, 4], 0.6, 2, &[0, 1, 2]), 3, 5, Some([1.0, 2.0, 0.25])),
+        (patches([3, 4], 0.6, 4, &[0, 1, 2]), 3, 8, Some([1.0, 2.0, 0.25])),
     ];
     cases.into_iter().flat_map(|case| [v2_block(case.clone()), v1_block(case)]).collect()
 }
@@ -424,7 +439,9 @@ fn window_convolution() -> Vec<Case> {
 
 fn select_rows() -> Vec<Case> {
     let mut all = Vec::new();
-    for (shape, rows) in [([5, 3], vec![4u32, 0, 4, 2]), ([2, 20], vec![1])] {
+    for (shape, rows) in
+        [([5, 3], vec![4u32, 0, 4, 2]), ([2, 20], vec![1]), ([5, 24], vec![4, 0, 4, 2])]
+    {
         let chosen: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
         all.push(Case::new(
             format!("rows {rows:?} of {shape:?}"),
@@ -433,7 +450,11 @@ fn select_rows() -> Vec<Case> {
             move |[x], []| x.rows(&chosen),
         ));
     }
-    for (shape, rows) in [([5, 3], vec![5u32, 0, 4, 5, 4, 5]), ([2, 20], vec![2, 1])] {
+    for (shape, rows) in [
+        ([5, 3], vec![5u32, 0, 4, 5, 4, 5]),
+        ([2, 20], vec![2, 1]),
+        ([5, 24], vec![5, 0, 4, 5, 4, 5]),
+    ] {
         let chosen = || rows.iter().map(|&row| row as usize).collect::<Vec<_>>();
         let (for_zeros, with_zeros) = (rows.clone(), chosen());
         all.push(Case::new(
@@ -514,7 +535,7 @@ fn cross_entropy() -> Vec<Case> {
                 oracle::soft_cross_entropy(x, &Var::new(&shape, of_oracle.iter().copied()))
             },
         );
-        case.loss()
+        case.loss().of_any_width()
     };
     let cases =
         [("soft", 7, soft), ("weighted", 7, weighted), ("hard", 20, one_hot), ("any", 20, any)];
