@@ -388,8 +388,7 @@ impl Pinned {
         let answer = unsafe { (context.functions().cuMemAllocHost_v2)(&raw mut start, bytes) };
         if answer == OUT_OF_MEMORY {
             let (call, device) = ("cuMemAllocHost", context.name().to_owned());
-            let reason =
-                format!("this machine has no {bytes} bytes of memory that can be page-locked");
+            let reason = format!("this machine has no {bytes} bytes that can be page-locked");
             return Err(CudaError::Call { call, device, reason });
         }
         context.check("cuMemAllocHost", answer)?;
