@@ -125,6 +125,10 @@ mod within {
         // Of this size there is one. What is uploaded now comes after what was cleared then.
         assert_eq!(card.allocate(half).unwrap(), first);
         card.upload(Stream::Copies, &[7; 4], first).unwrap();
+        // More than staging has at first: the card is made to do these copies, before any work.
+        let other = card.allocate(4 << 20).unwrap();
+        card.upload(Stream::Copies, &vec![0; 4 << 20], other).unwrap();
+        card.free(other);
         let mark = card.mark(Stream::Copies).unwrap();
         card.wait(Stream::Work, mark).unwrap();
         assert_eq!(down(&*card, first, 5), [7, 7, 7, 7, 0]);
@@ -145,7 +149,7 @@ mod within {
         for stream in [Stream::Work, Stream::Copies] {
             let sizes = [1, 3, 1000, 300_000, 2 << 20, 40 << 20, 17, 5 << 20];
             let mut kept = Vec::new();
-            for (seed, size) in sizes.into_iter().cycle().take(16).enumerate() {
+            for (seed, size) in sizes.into_iter().cycle().take(24).enumerate() {
                 let mut bytes = random(seed as u32, size);
                 let at = card.allocate(size).unwrap();
                 card.upload(stream, &bytes, at).unwrap();
@@ -284,12 +288,18 @@ mod within {
             let skipped = usize::from(odd);
             let bias_memory = up(&*card, &floats(&[vec![9.0; skipped], bias.clone()].concat()));
             let matrix = |at, element, turned| GivenMatrix { at, element, turned };
+            // Less aligned than blocks are, `a` less than `b`.
+            let put = |values: &[f32], skipped: usize| {
+                let bytes = [vec![0; skipped], stored(values, factors)].concat();
+                (up(&*card, &bytes), skipped as u64)
+            };
+            let (a_memory, b_memory) = (put(&a, 16 * skipped), put(&b, 64 * skipped));
             let product = GivenProduct {
                 rows,
                 columns,
                 depth,
-                a: matrix(up(&*card, &stored(&a, factors)), factors, a_turned),
-                b: matrix(up(&*card, &stored(&b, factors)), factors, b_turned),
+                a: matrix(a_memory.0 + a_memory.1, factors, a_turned),
+                b: matrix(b_memory.0 + b_memory.1, factors, b_turned),
                 bias: with_bias.then_some(bias_memory + 4 * skipped as u64),
                 out: matrix(up(&*card, &stored(&before, result)), result, false),
                 adds,
@@ -314,7 +324,7 @@ mod within {
             let before = count();
             card.run(&[Work::Product(product), Work::Product(product)]).unwrap();
             assert_eq!(count(), before, "{product:?}");
-            for at in [product.a.at, product.b.at, product.out.at, bias_memory] {
+            for at in [a_memory.0, b_memory.0, product.out.at, bias_memory] {
                 card.free(at);
             }
         }

@@ -434,7 +434,7 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         if self.context.enter().is_ok() {
-            // SAFETY: it is the driver's, and nobody else frees it. Copies that use it are done: whoever drops it waited.
+            // SAFETY: it is the driver's, and nobody else frees it. Who drops it waited for copies that use it.
             unsafe { (self.context.functions().cuMemFreeHost)(self.start.0.cast()) };
         }
     }

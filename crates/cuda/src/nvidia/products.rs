@@ -96,6 +96,9 @@ pub(super) struct Library {
     version: usize,
     /// That of CUDA for which it was made: 13050 is 13.5.
     cuda: usize,
+    /// For what tests alone ask.
+    #[cfg(test)]
+    opened: &'static libloading::Library,
 }
 
 impl Library {
@@ -115,7 +118,13 @@ impl Library {
             found.map(|function| unsafe { function() })
         };
         let (version, cuda) = (number("cublasLtGetVersion")?, number("cublasLtGetCudartVersion")?);
-        let opened = Self { functions, version, cuda };
+        let opened = Self {
+            functions,
+            version,
+            cuda,
+            #[cfg(test)]
+            opened: library,
+        };
         if cuda < 12_000 {
             let (library, found) = (CUBLASLT.library, opened.version());
             return Err(CudaError::Old { library, found, needed: "12.0" });
@@ -275,48 +284,14 @@ struct Plan {
     workspace: usize,
 }
 
-/// The products of a card.
-pub(super) struct Products {
-    plans: HashMap<Key, Plan>,
-    handle: Owned<sys::cublasLtContext>,
+/// Makes what describes a product to cuBLASLt, for which no card is needed.
+struct Makes {
     functions: Arc<Functions>,
-    context: Arc<Context>,
-    workspace: Block,
-    bias: Block,
+    /// As errors call the card.
+    device: String,
 }
 
-impl fmt::Debug for Products {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Products").field("plans", &self.plans.len()).finish_non_exhaustive()
-    }
-}
-
-impl Products {
-    /// Makes what all products need. The context is the thread's.
-    pub(super) fn new(library: &Library, context: &Arc<Context>) -> Result<Self, CudaError> {
-        let functions = Arc::clone(&library.functions);
-        let mut handle = ptr::null_mut();
-        // SAFETY: `handle` is a place to write; the thread has a context.
-        let status = unsafe { (functions.cublasLtCreate)(&raw mut handle) };
-        let call = "cublasLtCreate";
-        if status != 0 {
-            let (device, reason) = (context.name().to_owned(), reason(status));
-            return Err(CudaError::Call { call, device, reason });
-        }
-        Ok(Self {
-            plans: HashMap::new(),
-            handle: Owned {
-                functions: Arc::clone(&functions),
-                handle,
-                destroy: |of| of.cublasLtDestroy,
-            },
-            functions,
-            context: Arc::clone(context),
-            workspace: Block::new(context, WORKSPACE)?,
-            bias: Block::new(context, BIAS)?,
-        })
-    }
-
+impl Makes {
     fn check(
         &self,
         call: &'static str,
@@ -327,73 +302,14 @@ impl Products {
             return Ok(());
         }
         let reason = format!("{}: {}", described(product), reason(status));
-        Err(CudaError::Call { call, device: self.context.name().to_owned(), reason })
-    }
-
-    /// Finds out how a product is done, where that is not known: before work is recorded.
-    pub(super) fn prepare(&mut self, product: &GivenProduct) -> Result<(), CudaError> {
-        let key = Key::of(product);
-        if !is_empty(product) && !self.plans.contains_key(&key) {
-            let plan = self.plan(product, key)?;
-            self.plans.insert(key, plan);
-        }
-        Ok(())
-    }
-
-    fn plan(&self, product: &GivenProduct, key: Key) -> Result<Plan, CudaError> {
-        let wrong = |reason: &str| {
-            Err(CudaError::Work { what: described(product), reason: reason.to_owned() })
-        };
-        let (Some(factors), Some(out)) = (kind(key.factors), kind(key.out)) else {
-            return wrong("values are float32 or bfloat16");
-        };
-        if product.b.element != key.factors || product.out.turned || product.depth == 0 {
-            return wrong(
-                "its factors are of one element, its depth is not 0, its result not turned",
-            );
-        }
-        if product.columns.saturating_mul(key.out.bytes()) > BIAS && key.bias {
-            return wrong("its bias is longer than any layer is wide");
-        }
-        let layouts = Layouts::new(key.sizes, key.turned[0], key.turned[1]);
-        let description = self.description(product, &layouts)?;
-        let first = self.matrix(product, factors, layouts.first)?;
-        let second = self.matrix(product, factors, layouts.second)?;
-        let out = self.matrix(product, out, layouts.out)?;
-        let preference = self.preference(product, key)?;
-        let mut found = [NOTHING; 4];
-        let mut count = 0;
-        // SAFETY: all of them live; `found` has room for as many as told, `count` is a C int to write.
-        let status = unsafe {
-            (self.functions.cublasLtMatmulAlgoGetHeuristic)(
-                self.handle.handle,
-                description.handle,
-                first.handle,
-                second.handle,
-                out.handle,
-                out.handle,
-                preference.handle,
-                found.len() as c_int,
-                found.as_mut_ptr().cast(),
-                &raw mut count,
-            )
-        };
-        self.check("cublasLtMatmulAlgoGetHeuristic", product, status)?;
-        // The best comes first.
-        let found = found.iter().take(usize::try_from(count).unwrap_or(0));
-        let mut good = found.filter(|found| found.state == 0 && found.workspace <= WORKSPACE);
-        let Some(&Found { algorithm, workspace, .. }) = good.next() else {
-            return wrong(
-                "cuBLASLt has no algorithm for it on this card (bfloat16 needs compute capability 8.0)",
-            );
-        };
-        Ok(Plan { description, first, second, out, algorithm, workspace })
+        Err(CudaError::Call { call, device: self.device.clone(), reason })
     }
 
     fn description(
         &self,
         product: &GivenProduct,
         layouts: &Layouts,
+        bias: Address,
     ) -> Result<Description, CudaError> {
         use cublasLtMatmulDescAttributes_t as Attribute;
         let mut handle = ptr::null_mut();
@@ -422,7 +338,6 @@ impl Products {
             self.describe(&made, product, attribute, value)?;
         }
         if product.bias.is_some() {
-            let bias = self.bias_address(product);
             self.describe(&made, product, Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias)?;
         }
         Ok(made)
@@ -504,6 +419,107 @@ impl Products {
         }
         Ok(made)
     }
+}
+
+/// The products of a card.
+pub(super) struct Products {
+    plans: HashMap<Key, Plan>,
+    handle: Owned<sys::cublasLtContext>,
+    makes: Makes,
+    workspace: Block,
+    bias: Block,
+}
+
+impl fmt::Debug for Products {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Products").field("plans", &self.plans.len()).finish_non_exhaustive()
+    }
+}
+
+impl Products {
+    /// Makes what all products need. The context is the thread's.
+    pub(super) fn new(library: &Library, context: &Arc<Context>) -> Result<Self, CudaError> {
+        let functions = Arc::clone(&library.functions);
+        let mut handle = ptr::null_mut();
+        // SAFETY: `handle` is a place to write; the thread has a context.
+        let status = unsafe { (functions.cublasLtCreate)(&raw mut handle) };
+        let call = "cublasLtCreate";
+        if status != 0 {
+            let (device, reason) = (context.name().to_owned(), reason(status));
+            return Err(CudaError::Call { call, device, reason });
+        }
+        Ok(Self {
+            plans: HashMap::new(),
+            handle: Owned {
+                functions: Arc::clone(&functions),
+                handle,
+                destroy: |of| of.cublasLtDestroy,
+            },
+            makes: Makes { functions, device: context.name().to_owned() },
+            workspace: Block::new(context, WORKSPACE)?,
+            bias: Block::new(context, BIAS)?,
+        })
+    }
+
+    /// Finds out how a product is done, where that is not known: before work is recorded.
+    pub(super) fn prepare(&mut self, product: &GivenProduct) -> Result<(), CudaError> {
+        let key = Key::of(product);
+        if !is_empty(product) && !self.plans.contains_key(&key) {
+            let plan = self.plan(product, key)?;
+            self.plans.insert(key, plan);
+        }
+        Ok(())
+    }
+
+    fn plan(&self, product: &GivenProduct, key: Key) -> Result<Plan, CudaError> {
+        let wrong = |reason: &str| {
+            Err(CudaError::Work { what: described(product), reason: reason.to_owned() })
+        };
+        let (Some(factors), Some(out)) = (kind(key.factors), kind(key.out)) else {
+            return wrong("values are float32 or bfloat16");
+        };
+        if product.b.element != key.factors || product.out.turned || product.depth == 0 {
+            return wrong(
+                "its factors are of one element, its depth is not 0, its result not turned",
+            );
+        }
+        if product.columns.saturating_mul(key.out.bytes()) > BIAS && key.bias {
+            return wrong("its bias is longer than any layer is wide");
+        }
+        let layouts = Layouts::new(key.sizes, key.turned[0], key.turned[1]);
+        let description = self.makes.description(product, &layouts, self.bias_address(product))?;
+        let first = self.makes.matrix(product, factors, layouts.first)?;
+        let second = self.makes.matrix(product, factors, layouts.second)?;
+        let out = self.makes.matrix(product, out, layouts.out)?;
+        let preference = self.makes.preference(product, key)?;
+        let mut found = [NOTHING; 4];
+        let mut count = 0;
+        // SAFETY: all of them live; `found` has room for as many as told, `count` is a C int to write.
+        let status = unsafe {
+            (self.makes.functions.cublasLtMatmulAlgoGetHeuristic)(
+                self.handle.handle,
+                description.handle,
+                first.handle,
+                second.handle,
+                out.handle,
+                out.handle,
+                preference.handle,
+                found.len() as c_int,
+                found.as_mut_ptr().cast(),
+                &raw mut count,
+            )
+        };
+        self.makes.check("cublasLtMatmulAlgoGetHeuristic", product, status)?;
+        // The best comes first.
+        let found = found.iter().take(usize::try_from(count).unwrap_or(0));
+        let mut good = found.filter(|found| found.state == 0 && found.workspace <= WORKSPACE);
+        let Some(&Found { algorithm, workspace, .. }) = good.next() else {
+            return wrong(
+                "cuBLASLt has no algorithm for it on this card (bfloat16 needs compute capability 8.0)",
+            );
+        };
+        Ok(Plan { description, first, second, out, algorithm, workspace })
+    }
 
     /// Where cuBLASLt finds a product's bias: where it is, unless it has another element or alignment.
     fn bias_address(&self, product: &GivenProduct) -> Address {
@@ -538,7 +554,7 @@ impl Products {
                 unsafe { queue.copy(from, to, product.columns * size_of::<f32>()) }?;
             }
             let attribute = cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER;
-            self.describe(&plan.description, product, attribute, to)?;
+            self.makes.describe(&plan.description, product, attribute, to)?;
         }
         let alpha = 1.0f32;
         let beta = if product.adds { 1.0f32 } else { 0.0 };
@@ -547,7 +563,7 @@ impl Products {
         // algorithm are those that the heuristic was asked about. The numbers are of the scale's type, and are read
         // before this returns (the pointer mode is the host's by default).
         let status = unsafe {
-            (self.functions.cublasLtMatmul)(
+            (self.makes.functions.cublasLtMatmul)(
                 self.handle.handle,
                 plan.description.handle,
                 (&raw const alpha).cast(),
@@ -566,7 +582,7 @@ impl Products {
                 queue.raw().cast(),
             )
         };
-        self.check("cublasLtMatmul", product, status)
+        self.makes.check("cublasLtMatmul", product, status)
     }
 }
 
@@ -759,8 +775,60 @@ mod tests {
         };
         let version = library.version();
         assert!(version.starts_with("12.") || version.starts_with("13."), "{version}");
+        println!("cuBLASLt {version}, of CUDA {}", library.cuda);
         let major = (library.cuda / 1000) as i32;
         library.check_driver((major, 0)).unwrap();
         assert!(matches!(library.check_driver((major - 1, 9)), Err(CudaError::Newer { .. })));
+    }
+
+    #[test]
+    #[ignore = "wants cuBLASLt"]
+    fn the_library_takes_descriptions_without_a_card() {
+        let folders = std::env::var_os("FCMAE_CUDA_LIBRARIES");
+        let Ok(library) = Library::open(folders.as_deref().map(Path::new)) else {
+            eprintln!("not tried: there is no cuBLASLt");
+            return;
+        };
+        let makes = Makes { functions: library.functions, device: "no card".to_owned() };
+        for turned in [false, true] {
+            let mut product = product();
+            product.a.turned = turned;
+            let key = Key::of(&product);
+            let layouts = Layouts::new(key.sizes, key.turned[0], key.turned[1]);
+            let description = makes.description(&product, &layouts, 0x3000).unwrap();
+            for (attribute, expected) in [
+                (cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA, TRANSPOSED),
+                (cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSB, u32::from(turned)),
+                (cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_EPILOGUE, 4),
+            ] {
+                let (mut value, mut written) = (u32::MAX, 0);
+                // SAFETY: the description lives, `value` has as many bytes as told; the type is that of cublasLt.h.
+                let status = unsafe {
+                    let get = library::function::<
+                        unsafe extern "C" fn(
+                            cublasLtMatmulDesc_t,
+                            cublasLtMatmulDescAttributes_t,
+                            *mut c_void,
+                            usize,
+                            *mut usize,
+                        ) -> u32,
+                    >(
+                        "libcublasLt", library.opened, "cublasLtMatmulDescGetAttribute"
+                    )
+                    .unwrap();
+                    get(
+                        description.handle,
+                        attribute,
+                        (&raw mut value).cast(),
+                        size_of::<u32>(),
+                        &raw mut written,
+                    )
+                };
+                assert_eq!((status, value, written), (0, expected, 4), "{attribute:?}");
+            }
+            makes.matrix(&product, cudaDataType_t::CUDA_R_16BF, layouts.first).unwrap();
+            makes.matrix(&product, cudaDataType_t::CUDA_R_32F, layouts.out).unwrap();
+            makes.preference(&product, key).unwrap();
+        }
     }
 }

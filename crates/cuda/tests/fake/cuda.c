@@ -464,12 +464,16 @@ int cublasLtMatmulAlgoGetHeuristic(void* handle, Description* d, Layout* a, Layo
     asked++;
     return 0;
 }
+// Whether an address is a multiple of this and, short of 256, of no more.
+static int aligned(const void* place, uint64_t to) {
+    return (Address)place % to == 0 && (to == 256 || (Address)place % (2 * to));
+}
 int cublasLtMatmul(void* handle, Description* d, const float* alpha, const void* pa, Layout* a, const void* pb,
                    Layout* b, const float* beta, const void* pc, Layout* c, void* pd, Layout* same,
                    const uint64_t* algorithm, void* workspace, size_t size, Stream* stream) {
     if (current != &context_word || !handle || c != same || pc != pd || algorithm[0] != 42) return 7;
     if (size != 1 << 20 || (Address)workspace % 256) return 7;
-    if ((Address)pa % algorithm[1] || (Address)pb % algorithm[2] || (Address)pd % algorithm[4]) return 7;
+    if (!aligned(pa, algorithm[1]) || !aligned(pb, algorithm[2]) || !aligned(pd, algorithm[4])) return 7;
     if (d->epilogue == 4 && d->bias % 16) return 13;
     struct Matmul* m = malloc(sizeof *m);
     *m = (struct Matmul){*d, *a, *b, *c, pa, pb, pd, *alpha, *beta};
