@@ -3,6 +3,7 @@
 //! To build, nothing of CUDA is needed; to run, the driver's libcuda, NVRTC and cuBLASLt, which are opened by
 //! [`open`]. Kernels are compiled for the card when the first is wanted, and kept on disk (`cache.rs`).
 
+mod api;
 mod cache;
 pub mod compiler;
 mod context;
@@ -18,8 +19,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::{Api, Shape};
 use compiler::Compiler;
-use context::{Api, Block, Context, Event, Pinned, Queue, Recorded, Shape};
+use context::{Block, Context, Event, Pinned, Queue, Recorded};
 use memory::{Blocks, Freed};
 use modules::Modules;
 use products::{Library, Products};

@@ -112,6 +112,42 @@ mod within {
     }
 
     #[test]
+    fn other_machines_are_told_what_they_need() {
+        let Some(folder) = fake() else { return };
+        // SAFETY: the fake has it, with this type.
+        let machine = unsafe {
+            let library = libloading::Library::new("libcuda.so.1").unwrap();
+            *library.get::<unsafe extern "C" fn(i32, i32, i32, i32)>(b"fake_machine\0").unwrap()
+        };
+        for ((version, init, count, architecture), says) in [
+            ((11_080, 0, 1, 90), "the driver for CUDA 11.8 is too old: 12.0 (driver 525)"),
+            ((12_080, 0, 1, 90), "this one is for CUDA 12.8: install the Python package nvidia-c"),
+            ((13_000, 100, 0, 90), "there is no NVIDIA card that can be used"),
+            ((13_000, 0, 0, 90), "CUDA_VISIBLE_DEVICES"),
+            ((13_000, 999, 1, 90), "fallen off the bus"),
+            ((13_000, 803, 1, 90), "restart the machine"),
+            ((13_000, 0, 1, 61), "Fake has compute capability 6.1: 7.5 is the first"),
+            (
+                (13_000, 0, 1, 75),
+                "NVRTC 13.0 compiles for architectures 80 to 90 and not for 75: an older",
+            ),
+        ] {
+            // SAFETY: it has no demands, and no other test runs beside this one.
+            unsafe { machine(version, init, count, architecture) };
+            let error = nvidia::open(0, Some(&folder)).unwrap_err().to_string();
+            // SAFETY: as above.
+            unsafe { machine(13_000, 0, 1, 90) };
+            assert!(error.contains(says), "{error}");
+        }
+        let elsewhere = std::env::temp_dir();
+        let error = nvidia::open(0, Some(&elsewhere)).unwrap_err().to_string();
+        assert!(error.contains("has no libnvrtc (the Python package nvidia-cuda-nvrtc"), "{error}");
+        // Folders are separated as in PATH.
+        let both = std::env::join_paths([&elsewhere, &folder]).unwrap();
+        nvidia::open(0, Some(both.as_ref())).unwrap();
+    }
+
+    #[test]
     fn blocks_are_used_again_and_go_when_memory_is_short() {
         let Some(card) = card() else { return };
         let free = card.free_memory().unwrap() as usize;

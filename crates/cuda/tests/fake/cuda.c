@@ -139,11 +139,21 @@ static void advance(Stream* stream, size_t until) {
     }
 }
 
+// For the tests: another machine.
+static int version_number = 13000, init_answer, cards = 1, capability = 90;
+
+void fake_machine(int version, int init, int count, int architecture) {
+    version_number = version;
+    init_answer = init;
+    cards = count;
+    capability = architecture;
+}
+
 // libcuda
 
-int cuInit(unsigned flags) { return flags ? INVALID : 0; }
-int cuDriverGetVersion(int* version) { *version = 13000; return 0; }
-int cuDeviceGetCount(int* count) { *count = 1; return 0; }
+int cuInit(unsigned flags) { return flags ? INVALID : init_answer; }
+int cuDriverGetVersion(int* version) { *version = version_number; return 0; }
+int cuDeviceGetCount(int* count) { *count = cards; return 0; }
 int cuDeviceGet(int* device, int number) { *device = 7; return number ? 101 : 0; }
 int cuDeviceGetName(char* name, int length, int device) {
     snprintf(name, length, "Fake");
@@ -151,7 +161,7 @@ int cuDeviceGetName(char* name, int length, int device) {
 }
 int cuDeviceTotalMem_v2(size_t* bytes, int device) { *bytes = 256u << 20; return device == 7 ? 0 : 101; }
 int cuDeviceGetAttribute(int* value, int attribute, int device) {
-    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 132 : -1;
+    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : attribute == 16 ? 132 : -1;
     return device == 7 && *value >= 0 ? 0 : INVALID;
 }
 int cuDevicePrimaryCtxRetain(void** context, int device) {
