@@ -364,7 +364,7 @@ impl Nvidia {
             // Others may hand work over meanwhile.
             done.wait()?;
             // SAFETY: the card is past the copy.
-            unsafe { reader.read(piece) };
+            unsafe { reader.read(piece) }?;
         }
         Ok(())
     }

@@ -152,32 +152,43 @@ impl Pinned {
         self.bytes
     }
 
+    /// Refuses bytes beyond its end.
+    fn has(&self, at: usize, bytes: usize) -> Result<(), CudaError> {
+        if at <= self.bytes && bytes <= self.bytes - at {
+            return Ok(());
+        }
+        let reason = format!("bytes {at} to {at} + {bytes} of {}", self.bytes);
+        Err(CudaError::Work { what: "page-locked memory".to_owned(), reason })
+    }
+
     /// Fills the bytes from `at` on with `from`.
     ///
-    /// # Panics
+    /// # Errors
     /// Where they are beyond its end.
     ///
     /// # Safety
     /// No copy that the card has not yet done reads them.
-    pub(super) unsafe fn fill(&mut self, at: usize, from: &[u8]) {
-        assert!(at <= self.bytes && from.len() <= self.bytes - at, "beyond the end of staging");
+    pub(super) unsafe fn fill(&mut self, at: usize, from: &[u8]) -> Result<(), CudaError> {
+        self.has(at, from.len())?;
         // SAFETY: they lie within, and by the caller nobody else reads them; `from` is other memory, since only the
         // driver knows of this.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), self.start.0.add(at), from.len()) };
+        Ok(())
     }
 
     /// Its first bytes, as many as `to` has.
     ///
-    /// # Panics
+    /// # Errors
     /// Where it has fewer.
     ///
     /// # Safety
     /// No copy that the card has not yet done writes them.
-    pub(super) unsafe fn read(&self, to: &mut [u8]) {
-        assert!(to.len() <= self.bytes, "beyond the end of staging");
+    pub(super) unsafe fn read(&self, to: &mut [u8]) -> Result<(), CudaError> {
+        self.has(0, to.len())?;
         // SAFETY: they lie within and are initialized, and by the caller nobody else writes them; `to` is other
         // memory, since only the driver knows of this.
         unsafe { ptr::copy_nonoverlapping(self.start.0, to.as_mut_ptr(), to.len()) };
+        Ok(())
     }
 }
 
@@ -291,7 +302,7 @@ impl Queue {
         bytes: usize,
         to: Address,
     ) -> Result<(), CudaError> {
-        assert!(at <= from.bytes && bytes <= from.bytes - at, "beyond the end of staging");
+        from.has(at, bytes)?;
         // SAFETY: they lie within `from`, and by the caller stay. `to` is an address of the card, where a wrong one
         // is the card's error.
         let answer = unsafe {
@@ -311,7 +322,7 @@ impl Queue {
         bytes: usize,
         to: &mut Pinned,
     ) -> Result<(), CudaError> {
-        assert!(bytes <= to.bytes, "beyond the end of staging");
+        to.has(0, bytes)?;
         // SAFETY: they lie within `to`, which by the caller nobody uses; `from` as above.
         let answer = unsafe {
             let start = to.start.0.cast();

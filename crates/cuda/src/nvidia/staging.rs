@@ -83,8 +83,9 @@ impl Staging {
             };
             // SAFETY: the ring gave this place, and gives it again only after the event, which comes after the copy.
             let copied = unsafe {
-                memory.fill(at, piece);
-                queue.upload(memory, at, piece.len(), to + (index * PIECE) as Address)
+                memory.fill(at, piece).and_then(|()| {
+                    queue.upload(memory, at, piece.len(), to + (index * PIECE) as Address)
+                })
             };
             let recorded = copied.and_then(|()| queue.record(&event));
             if recorded.is_err() {
