@@ -9,11 +9,11 @@ demo *arguments:
 
 # All tests
 test *arguments:
-    cargo test --release --locked --workspace {{ arguments }}
+    cargo test --release --locked --workspace --features fcmae-cuda/nvidia {{ arguments }}
 
 # Clippy, warnings are errors
 lint:
-    cargo clippy --release --locked --workspace --all-targets -- -D warnings
+    cargo clippy --release --locked --workspace --all-targets --features fcmae-cuda/nvidia -- -D warnings
 
 # Format the source
 fmt:
@@ -21,7 +21,7 @@ fmt:
 
 # The libraries' documentation, in target/doc
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --features fcmae-cuda/nvidia
 
 # Licences, bans, sources and advisories of all crates linked (needs cargo-deny)
 deny:

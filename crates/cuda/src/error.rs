@@ -6,35 +6,97 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CudaError {
+    /// There is no driver.
+    #[error(
+        "there is no NVIDIA driver here: libcuda is not found. Install driver 525 or newer; a container must be \
+         started with the cards (docker: `--gpus all`)"
+    )]
+    NoDriver,
+    /// There is no card.
+    #[error("there is no NVIDIA card that can be used: {reason}")]
+    NoCard {
+        /// What the driver says, with what to do about it where that is known.
+        reason: String,
+    },
+    /// There are fewer cards.
+    #[error(
+        "there is no card {number}: the driver shows {count}, counted from 0 (see CUDA_VISIBLE_DEVICES)"
+    )]
+    Number {
+        /// The one that was asked for.
+        number: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The card is too old.
+    #[error(
+        "{name} has compute capability {}.{}: 7.5 is the first that can be used (Turing, such as T4 or RTX 2080)",
+        architecture / 10, architecture % 10
+    )]
+    OldCard {
+        /// What its maker calls it.
+        name: String,
+        /// Its architecture, 50 for compute capability 5.0.
+        architecture: u32,
+    },
     /// A library of CUDA is not there.
     #[error(
-        "{library} is not there: install NVIDIA's CUDA libraries ({wheel} has it for Python), or name the folder \
-         that has it with FCMAE_CUDA_LIBRARIES"
+        "{library} is not there: install NVIDIA's CUDA libraries (`pip install {wheel}` brings it, `{older}` for \
+         drivers before 580), or name the folder that has it with FCMAE_CUDA_LIBRARIES"
     )]
     Missing {
         /// Its name.
         library: &'static str,
         /// The Python package that brings it.
         wheel: &'static str,
+        /// The package that brings that of CUDA 12.
+        older: &'static str,
     },
-    /// The folder that was named has no such library.
-    #[error("FCMAE_CUDA_LIBRARIES is {}, which has no {library}: name the folder that holds it", folder.display())]
+    /// The folders that were named have no such library.
+    #[error(
+        "FCMAE_CUDA_LIBRARIES is {}, which has no {library} (the Python package {wheel} has it): name the folder \
+         that holds it; several are separated as in PATH", folder.display()
+    )]
     Folder {
         /// Its name.
         library: &'static str,
-        /// The folder.
+        /// The Python package that brings it.
+        wheel: &'static str,
+        /// The folders.
         folder: PathBuf,
     },
-    /// Another library is found before that of the folder that was named.
-    #[error(
-        "another {library} is found before that in {}: take it out of the system's search path (LD_LIBRARY_PATH), or \
-         name its folder with FCMAE_CUDA_LIBRARIES", folder.display()
-    )]
-    Another {
+    /// A library cannot be opened.
+    #[error("{library} cannot be opened from {}: {reason}", path.display())]
+    Broken {
         /// Its name.
         library: &'static str,
-        /// The folder.
-        folder: PathBuf,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A library lacks a function.
+    #[error("{library} has no function {function}: it is older than CUDA 12.0, or damaged")]
+    Function {
+        /// Its name.
+        library: &'static str,
+        /// The function.
+        function: &'static str,
+    },
+    /// A library is newer than the driver.
+    #[error(
+        "{library} {found} needs a driver for CUDA {}, and this one is for CUDA {driver}: install the Python package \
+         {older}, or a newer driver (580 for CUDA 13)", found.split('.').next().unwrap_or_default()
+    )]
+    Newer {
+        /// Its name.
+        library: &'static str,
+        /// Its version of CUDA.
+        found: String,
+        /// The driver's.
+        driver: String,
+        /// The package that brings that of CUDA 12.
+        older: &'static str,
     },
     /// A library of CUDA that is too old.
     #[error("{library} {found} is too old: {needed} is the first that can be used")]
@@ -48,14 +110,16 @@ pub enum CudaError {
     },
     /// The compiler knows no such architecture.
     #[error(
-        "NVRTC {version} compiles for architectures up to {newest} and not for {architecture}: a newer one is \
-         needed for this card"
+        "NVRTC {version} compiles for architectures {oldest} to {newest} and not for {architecture}: {} one is needed \
+         for this card", if architecture < oldest { "an older" } else { "a newer" }
     )]
     Architecture {
         /// NVRTC's version.
         version: String,
         /// The card's architecture, 90 for compute capability 9.0.
         architecture: u32,
+        /// The oldest that it knows.
+        oldest: u32,
         /// The newest that it knows.
         newest: u32,
     },
@@ -83,6 +147,14 @@ pub enum CudaError {
         wanted: u64,
         /// Bytes that are free, where that is known.
         free: Option<u64>,
+    },
+    /// Work that was handed over is not as the card takes it.
+    #[error("{what}: {reason}")]
+    Work {
+        /// Which.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A call failed.
     #[error("{call} failed on {device}: {reason}")]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pip install nvidia-cuda-nvrtc
-//! FCMAE_CUDA_LIBRARIES=…/nvidia/…/lib cargo test --release -p fcmae-cuda -- --ignored
+//! FCMAE_CUDA_LIBRARIES=…/nvidia/…/lib cargo test --release -p fcmae-cuda --features nvidia -- --ignored
 //! ```
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use fcmae_cuda::CudaError;
-use fcmae_cuda::compiler::Compiler;
+use fcmae_cuda::nvidia::compiler::{Compiler, Target};
 use fcmae_cuda::sources::SOURCES;
 
 const ARCHITECTURES: [u32; 7] = [75, 80, 86, 89, 90, 100, 120];
@@ -41,7 +41,7 @@ fn every_kernel_compiles_for_every_architecture_and_spills_nothing() {
                     let Some((source, architecture)) = work.lock().unwrap().pop() else {
                         break;
                     };
-                    let compiled = compiler.compile(source, architecture).unwrap();
+                    let compiled = compiler.compile(source, Target::Code(architecture)).unwrap();
                     let what = format!("{} for {architecture}", source.file);
                     assert_eq!(compiled.kernels.len(), source.kernels().len(), "{what}");
                     assert!(compiled.code.starts_with(b"\x7fELF"), "{what}");
@@ -61,8 +61,26 @@ fn every_kernel_compiles_for_every_architecture_and_spills_nothing() {
 #[ignore = "wants NVRTC"]
 fn an_architecture_that_nobody_makes_is_refused() {
     let compiler = Compiler::open(folder().as_deref()).unwrap();
-    let error = compiler.compile(&SOURCES[0], 999).unwrap_err();
+    let error = compiler.compile(&SOURCES[0], Target::Code(999)).unwrap_err();
     assert!(matches!(error, CudaError::Architecture { architecture: 999, .. }), "{error}");
+}
+
+#[test]
+#[ignore = "wants NVRTC"]
+fn a_card_newer_than_the_compiler_gets_assembly_that_its_driver_compiles() {
+    let compiler = Compiler::open(folder().as_deref()).unwrap();
+    let newest = compiler.architectures().iter().copied().max().unwrap();
+    let target = compiler.target(newest + 10).unwrap();
+    assert_eq!(target, Target::Portable(newest));
+    for source in &SOURCES {
+        let compiled = compiler.compile(source, target).unwrap();
+        let text = String::from_utf8(compiled.code).unwrap();
+        let text = text.strip_suffix('\0').unwrap();
+        assert!(text.contains(&format!(".target sm_{newest}")), "{text}");
+        for (kernel, lowered) in &compiled.kernels {
+            assert!(text.contains(&format!(".entry {lowered}(")), "{}: {kernel}", source.file);
+        }
+    }
 }
 
 #[test]
