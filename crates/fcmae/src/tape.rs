@@ -474,13 +474,13 @@ fn add(workspace: &mut Workspace, weights: &Arena, place: &mut Option<Tensor>, g
     *place = Some(match place.take() {
         None => gradient,
         Some(before) => {
-            let form = before.shape().like(&before);
+            let form = Form::from(before.shape());
             let cpu = |[out]: [&mut [f32]; 1]| {
                 fcmae_kernels::residual::forward(before.values(), gradient.values(), &[1.0], out)
             };
             let [sum] =
                 fill(workspace, weights, Operation::Residual, [form], cpu, |record, [out]| {
-                    let parts = [&before, &gradient].map(|part| record.of(part));
+                    let parts = [&before, &gradient].map(|part| record.features(part));
                     residual::forward(record, parts.each_ref(), None, 1, out);
                 });
             sum
