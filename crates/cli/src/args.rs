@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fcmae::backend::{Backend, Precision};
 use fcmae::bench::Work;
 use fcmae::config::Size;
 use fcmae::device::Device;
@@ -635,6 +636,11 @@ pub(crate) struct DeviceArg {
     /// used, as without it where no recipe says otherwise
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
+
+    /// Of what features are on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it where
+    /// no recipe says otherwise. The processor computes in f32
+    #[arg(long, value_name = "auto|bf16|f32")]
+    pub(crate) precision: Option<Precision>,
 }
 
 impl DeviceArg {
@@ -646,26 +652,45 @@ impl DeviceArg {
         Device::choose(self.device.as_deref().unwrap_or("auto"))
     }
 
+    /// The device, ready to compute.
+    ///
+    /// # Errors
+    /// As [`Device::choose`] and [`Backend::open`].
+    pub(crate) fn open(&self) -> fcmae::Result<Backend> {
+        Backend::open(self.choose()?, self.precision.unwrap_or_default())
+    }
+
     /// The same, told on standard error.
     ///
     /// # Errors
-    /// As [`Device::choose`].
-    pub(crate) fn told(&self) -> Result<Device, ConfigError> {
-        let device = self.choose()?;
-        output::note(&format!("device  {device}"));
-        Ok(device)
+    /// As [`open`](Self::open).
+    pub(crate) fn told(&self) -> fcmae::Result<Backend> {
+        let backend = self.open()?;
+        output::note(&format!("device  {backend}"));
+        Ok(backend)
     }
 
-    /// As `--set` takes it; none where nothing was asked for.
-    pub(crate) fn setting(&self) -> Option<String> {
+    /// As `--set` takes them; none where nothing was asked for.
+    pub(crate) fn settings(&self) -> Vec<String> {
         // Quoted, so that it is text whatever it looks like.
-        self.device.as_ref().map(|name| format!("device={name:?}"))
+        let device = self.device.as_ref().map(|name| format!("device={name:?}"));
+        let precision = self.precision.map(|precision| format!("precision=\"{precision}\""));
+        [device, precision].into_iter().flatten().collect()
+    }
+
+    /// As arguments of another process: options, each with its value.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = [String; 2]> {
+        let device = self.device.as_ref().map(|name| ["--device".to_owned(), name.clone()]);
+        let precision = self.precision.map(|of| ["--precision".to_owned(), of.to_string()]);
+        device.into_iter().chain(precision)
     }
 
     /// What to add to a command that goes on with the work, with a space before it.
     pub(crate) fn again(&self) -> String {
-        let quoted = |name: &String| format!(" --device {}", output::quoted(Path::new(name)));
-        self.device.as_ref().map_or(String::new(), quoted)
+        let quoted = |[option, value]: [String; 2]| {
+            format!(" {option} {}", output::quoted(Path::new(&value)))
+        };
+        self.arguments().map(quoted).collect()
     }
 }
 
@@ -758,10 +783,14 @@ mod tests {
 
     #[test]
     fn a_device_is_text_as_a_setting_and_the_best_where_none_is_named() {
-        let arg = |name: Option<&str>| DeviceArg { device: name.map(str::to_owned) };
-        assert_eq!(arg(Some("cuda:1")).setting().unwrap(), "device=\"cuda:1\"");
-        assert_eq!(arg(Some("cuda:1")).again(), " --device cuda:1");
-        assert_eq!((arg(None).setting(), arg(None).again()), (None, String::new()));
+        let arg = |name: Option<&str>| DeviceArg {
+            device: name.map(str::to_owned),
+            precision: name.map(|_| Precision::F32),
+        };
+        let settings = ["device=\"cuda:1\"", "precision=\"f32\""];
+        assert_eq!(arg(Some("cuda:1")).settings(), settings);
+        assert_eq!(arg(Some("cuda:1")).again(), " --device cuda:1 --precision f32");
+        assert_eq!((arg(None).settings(), arg(None).again()), (vec![], String::new()));
         assert_eq!(arg(None).choose().unwrap(), Device::choose("auto").unwrap());
         assert!(arg(Some("1")).choose().is_err());
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::plots::Chart;
 use fcmae::reconstruct::sheet;
@@ -92,7 +92,7 @@ const SCRATCH: &[&str] = &["optim.base_lr=1e-2"];
 const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
 
 pub(crate) fn run(args: &Demo) -> Result<()> {
-    let device = args.device.choose()?;
+    let backend = args.device.open()?;
     output::new_folder(&args.out)?;
     let began = Instant::now();
     let files = Files::under(&args.out);
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     let (train, test) = emoji::write_emoji(&files.pictures, HELD_OUT, SPLIT_SEED)?.pictures();
     output::note(&format!("pictures  {train} emoji to train on, {test} held out"));
     let pretraining = pretrain(&files, args)?;
-    reconstruct(&files, device)?;
+    reconstruct(&files, &backend)?;
     let mut comparisons = Vec::new();
     for seed in args.seeds() {
         comparisons.push(Comparison {
@@ -220,7 +220,7 @@ impl Files {
 
 fn settings<T: Settings>(recipe: &str, overrides: &[&[&str]], device: &DeviceArg) -> Result<T> {
     let mut overrides: Vec<String> = overrides.concat().into_iter().map(str::to_owned).collect();
-    overrides.extend(device.setting());
+    overrides.extend(device.settings());
     Ok(from_recipe(Some(("the demo's recipe", recipe)), &overrides)?)
 }
 
@@ -246,12 +246,12 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
 }
 
 /// Draws some held-out emoji, evenly spaced over the groups.
-fn reconstruct(files: &Files, device: Device) -> Result<()> {
+fn reconstruct(files: &Files, backend: &Backend) -> Result<()> {
     let test = ImageFolder::open(&files.test, Labels::Ignored)?;
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count)).into()).collect();
-    let shown = fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED, device)?;
+    let shown = fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED, backend)?;
     output::write_png(&files.reconstruction, &sheet(&shown)?)
 }
 
@@ -279,7 +279,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     });
     progress.finish();
     outcome?;
-    let evaluator = Evaluator::open(&run, config.device()?)?;
+    let evaluator = Evaluator::open(&run, &config.backend()?)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
     keep_in_run(&run, &evaluation, &test, evaluator.description())?;
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_recipes_are_settings_of_one_net() {
-        let device = DeviceArg { device: Some("cpu".to_owned()) };
+        let device = DeviceArg { device: Some("cpu".to_owned()), precision: None };
         for quick in [false, true] {
             let pretrain: PretrainConfig =
                 settings(PRETRAIN, &[if quick { QUICK } else { &[] }], &device).unwrap();

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::error::ConfigError;
-use fcmae::machine;
 use fcmae::memory::{Footprint, Memory};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
@@ -67,12 +67,13 @@ pub(crate) fn settings<T: Settings + Footprint>(
     if let Some(Batch::Of(batch)) = given.batch {
         set.push(format!("optim.batch={batch}"));
     }
-    set.extend(given.device.setting());
+    set.extend(given.device.settings());
     set.extend_from_slice(own);
     let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
     if given.batch == Some(Batch::Auto) {
-        let memory = whole(&settings)?.memory().map_err(fcmae::Error::from)?;
-        fit(settings.optim_mut(), memory)?;
+        let backend = settings.backend()?;
+        let memory = whole(&settings)?.memory(&backend).map_err(fcmae::Error::from)?;
+        fit(settings.optim_mut(), memory, &backend)?;
     }
     if given.print_config {
         output::print(&settings.to_toml())?;
@@ -84,8 +85,8 @@ pub(crate) fn settings<T: Settings + Footprint>(
 }
 
 /// Makes the batch as large as memory holds, and the updates what they were.
-fn fit(optim: &mut OptimConfig, memory: Memory) -> Result<()> {
-    let Some(free) = machine::available_memory() else {
+fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()> {
+    let Some(free) = backend.free_memory() else {
         let text = "--batch auto: this system does not tell how much memory is free; give a number";
         return Err(Usage(text.to_owned()).into());
     };

@@ -18,6 +18,7 @@ use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
+use crate::backend::Backend;
 use crate::config::{
     DecoderConfig, FinetuneConfig, MOST, MaskConfig, ModelConfig, PretrainConfig, Size,
     check_image, range,
@@ -178,17 +179,17 @@ impl Job {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn memory_estimate(&self) -> Result<u64, ConfigError> {
+    pub fn memory_estimate(&self, backend: &Backend) -> Result<u64, ConfigError> {
         if self.work == Work::Load {
             return Ok(0);
         }
         let (model, size) = (self.model(), [self.image; 2]);
         let need = match self.work {
-            Work::Predict | Work::Load => memory::prediction(&model, CLASSES, size)?,
-            Work::Finetune => memory::finetuning(&model, CLASSES, size, 1, false)?,
+            Work::Predict | Work::Load => memory::prediction(backend, &model, CLASSES, size)?,
+            Work::Finetune => memory::finetuning(backend, &model, CLASSES, size, 1, false)?,
             Work::Pretrain => {
                 let masking = MaskConfig { ratio: self.mask_ratio, ..MaskConfig::default() };
-                memory::pretraining(&model, &DecoderConfig::default(), &masking, size, 1)?
+                memory::pretraining(backend, &model, &DecoderConfig::default(), &masking, size, 1)?
             }
         };
         Ok(need.with(self.batch))
@@ -207,10 +208,12 @@ impl Job {
     }
 }
 
+type Step = Box<dyn FnMut() -> Result<()>>;
+
 /// A step that can be made again and again.
 pub struct Bench {
     images: usize,
-    step: Box<dyn FnMut() -> Result<()>>,
+    step: Step,
 }
 
 impl Bench {
@@ -218,12 +221,12 @@ impl Bench {
     ///
     /// # Errors
     /// As [`Job::check`]; [`Work::Load`], which is [`load`](Self::load).
-    pub fn network(job: &Job) -> Result<Self> {
+    pub fn network(job: &Job, backend: &Backend) -> Result<Self> {
         job.check()?;
         let step = match job.work {
-            Work::Pretrain => pretrain(job)?,
-            Work::Finetune => finetune(job),
-            Work::Predict => predict(job),
+            Work::Pretrain => pretrain(job, backend)?,
+            Work::Finetune => finetune(job, backend)?,
+            Work::Predict => predict(job, backend)?,
             Work::Load => {
                 return Err(Error::Unusable("loading has no network, only pictures".to_owned()));
             }
@@ -286,14 +289,14 @@ impl fmt::Debug for Bench {
 }
 
 /// As the loop of [`train::pretrain`](crate::train::pretrain()), from a batch on.
-fn pretrain(job: &Job) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn pretrain(job: &Job, backend: &Backend) -> Result<Step> {
     let config = PretrainConfig::default();
     let grid = job.model().patch_grid(job.image, job.image)?;
     let (ratio, seed) = (job.mask_ratio, config.seed);
     let indices: Vec<u32> = (0..job.batch as u32).collect();
     let pixels = random_images(job);
     let network = quickly_initialized(|names| job.autoencoder(names));
-    let mut learner = Learner::new(network, &config.optim);
+    let mut learner = Learner::new(network, &config.optim).on(backend)?;
     let mut epoch = 0;
     Ok(Box::new(move || {
         let mask = Mask::random(grid, ratio, seed, epoch, &indices)?;
@@ -307,31 +310,31 @@ fn pretrain(job: &Job) -> Result<Box<dyn FnMut() -> Result<()>>> {
 }
 
 /// As the loop of [`train::finetune`](crate::train::finetune()), from a batch on.
-fn finetune(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
+fn finetune(job: &Job, backend: &Backend) -> Result<Step> {
     let config = FinetuneConfig::default();
     let labels: Vec<u32> = (0..job.batch).map(|i| (i * 37 % CLASSES) as u32).collect();
     let targets = smoothed(&labels, CLASSES, config.finetune.label_smoothing);
     let pixels = random_images(job);
     let layers = LayerDecay::new(config.finetune.layer_decay, &job.model());
     let network = quickly_initialized(|names| job.classifier(names));
-    let mut learner = Learner::new(network, &config.optim);
-    Box::new(move || {
+    let mut learner = Learner::new(network, &config.optim).on(backend)?;
+    Ok(Box::new(move || {
         let loss = learner.learn(1, |network, pass| {
             let logits = network.forward(pass, pixels.clone(), None);
             ops::cross_entropy(pass, logits, &targets)
         })?;
         learner.update(LEARNING_RATE, |name| layers.scale(name))?;
         finite(loss)
-    })
+    }))
 }
 
-fn predict(job: &Job) -> Box<dyn FnMut() -> Result<()>> {
+fn predict(job: &Job, backend: &Backend) -> Result<Step> {
     let pixels = random_images(job);
-    let network = quickly_initialized(|names| job.classifier(names));
-    Box::new(move || {
+    let network = quickly_initialized(|names| job.classifier(names)).on(backend)?;
+    Ok(Box::new(move || {
         std::hint::black_box(network.logits(&pixels)?.to_vec());
         Ok(())
-    })
+    }))
 }
 
 /// Small enough that random pixels and labels do no harm, however many steps are made.

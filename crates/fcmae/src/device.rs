@@ -11,9 +11,6 @@ use crate::machine;
 /// The name by which the best device that can be used is chosen.
 const AUTO: &str = "auto";
 
-/// Why no CUDA device can be used.
-const NO_CUDA: &str = "this program is built without CUDA";
-
 /// A device that networks are computed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -32,7 +29,7 @@ impl Device {
     /// No name of a device, or a device that cannot be used, with the reason.
     pub fn choose(name: &str) -> Result<Self, ConfigError> {
         if name == AUTO {
-            // Nothing better than the CPU can be used yet.
+            // Until it is proved on GPUs, one is used where it is asked for by name.
             return Ok(Self::Cpu);
         }
         let device = name.parse()?;
@@ -58,16 +55,49 @@ impl Device {
     /// Every device that the program could name, the usable ones first. A kind that cannot be used at all
     /// is listed once, as its first device.
     pub fn all() -> Vec<DeviceReport> {
-        vec![DeviceReport::of(Self::Cpu), DeviceReport::of(Self::Cuda(0))]
+        let mut all = vec![DeviceReport::cpu()];
+        all.extend(cards());
+        all
     }
 }
 
 /// Why a device cannot be used; nothing where it can.
-fn unusable(device: Device) -> Option<&'static str> {
-    match device {
-        Device::Cpu => None,
-        Device::Cuda(_) => Some(NO_CUDA),
+fn unusable(device: Device) -> Option<String> {
+    let Device::Cuda(_) = device else { return None };
+    let cards = cards();
+    match (cards.iter().find(|card| card.device == device), cards.first()) {
+        (Some(card), _) => card.unusable.clone(),
+        // Where none can be used the reason is the same for all.
+        (None, Some(DeviceReport { unusable: Some(reason), name: None, .. })) => {
+            Some(reason.clone())
+        }
+        (None, _) => Some(format!("there are {} GPUs, counted from cuda:0", cards.len())),
     }
+}
+
+/// The GPUs of this machine, or the first with the reason why there is none.
+#[cfg(feature = "cuda")]
+fn cards() -> Vec<DeviceReport> {
+    use fcmae_cuda::nvidia;
+    match nvidia::cards() {
+        Ok(cards) => {
+            let report = |card: nvidia::Card| DeviceReport {
+                device: Device::Cuda(card.number),
+                name: Some(card.name),
+                total_memory: Some(card.memory),
+                free_memory: card.free.as_ref().ok().copied(),
+                unusable: card.free.err().map(|error| error.to_string()),
+            };
+            cards.into_iter().map(report).collect()
+        }
+        Err(error) => vec![DeviceReport::no_card(error.to_string())],
+    }
+}
+
+/// The same in a program without them.
+#[cfg(not(feature = "cuda"))]
+fn cards() -> Vec<DeviceReport> {
+    vec![DeviceReport::no_card("this program is built without CUDA".to_owned())]
 }
 
 fn refused(name: &str, reason: String) -> ConfigError {
@@ -128,20 +158,19 @@ pub struct DeviceReport {
 }
 
 impl DeviceReport {
-    fn of(device: Device) -> Self {
-        let unusable = unusable(device).map(str::to_owned);
-        match device {
-            Device::Cpu => Self {
-                device,
-                name: Some(machine::cpu()),
-                total_memory: machine::total_memory(),
-                free_memory: machine::available_memory(),
-                unusable,
-            },
-            Device::Cuda(_) => {
-                Self { device, name: None, total_memory: None, free_memory: None, unusable }
-            }
+    fn cpu() -> Self {
+        Self {
+            device: Device::Cpu,
+            name: Some(machine::cpu()),
+            total_memory: machine::total_memory(),
+            free_memory: machine::available_memory(),
+            unusable: None,
         }
+    }
+
+    fn no_card(reason: String) -> Self {
+        let (name, device) = (None, Device::Cuda(0));
+        Self { device, name, total_memory: None, free_memory: None, unusable: Some(reason) }
     }
 }
 
@@ -168,10 +197,9 @@ mod tests {
     fn what_is_not_there_is_refused_with_the_reason() {
         assert_eq!(Device::choose("cpu").unwrap(), Device::Cpu);
         assert_eq!(Device::choose("auto").unwrap(), Device::Cpu);
-        assert_eq!(
-            Device::choose("cuda:1").unwrap_err().to_string(),
-            "`device` cannot be `cuda:1`: this program is built without CUDA; say `cpu` or `auto`"
-        );
+        let far = Device::choose("cuda:99").unwrap_err().to_string();
+        assert!(far.starts_with("`device` cannot be `cuda:99`: "), "{far}");
+        assert!(far.ends_with("; say `cpu` or `auto`"), "{far}");
         assert!(Device::choose("tpu").unwrap_err().to_string().contains("`auto`"));
     }
 
@@ -182,10 +210,10 @@ mod tests {
             let chosen = Device::choose(&report.device.to_string());
             assert_eq!(chosen.is_ok(), report.unusable.is_none(), "{report:?}");
         }
-        let [cpu, cuda] = all.as_slice() else { panic!("{all:?}") };
+        let (cpu, cuda) = (&all[0], &all[1]);
         assert_eq!((cpu.device, cuda.device), (Device::Cpu, Device::Cuda(0)));
         assert!(cpu.name.as_ref().is_some_and(|name| !name.is_empty()));
         assert_eq!(cpu.total_memory, machine::total_memory());
-        assert_eq!((&cuda.name, cuda.total_memory, cuda.free_memory), (&None, None, None));
+        assert_eq!(cuda.name.is_none(), cuda.total_memory.is_none());
     }
 }

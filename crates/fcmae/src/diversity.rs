@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fcmae_data::{Amount, ImageFolder, Labels, Skipped};
 use serde::Serialize;
 
-use crate::device::Device;
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::infer::{Inference, Prepared};
 use crate::model::Encoder;
@@ -51,8 +51,13 @@ pub struct Diversity {
 ///
 /// # Errors
 /// Weights, pictures or a device that cannot be used.
-pub fn diversity(weights: &Path, data: &Path, count: usize, device: Device) -> Result<Diversity> {
-    let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, device)?;
+pub fn diversity(
+    weights: &Path,
+    data: &Path,
+    count: usize,
+    backend: &Backend,
+) -> Result<Diversity> {
+    let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, backend)?;
     let description = encoder.description();
     let folder = ImageFolder::open(data, Labels::Ignored)?;
     let count = count.clamp(1, folder.len());

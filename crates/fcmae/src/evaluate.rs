@@ -8,7 +8,7 @@ use fcmae_data::{ImageFolder, Labels, Skipped};
 use fcmae_store::Record;
 use serde::Serialize;
 
-use crate::device::Device;
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::infer::{Inference, Pictures, Preparation, Prepared};
 use crate::loss::log_softmax;
@@ -80,9 +80,9 @@ pub fn evaluate(
     weights: &Path,
     data: &[PathBuf],
     batch: usize,
-    device: Device,
+    backend: &Backend,
 ) -> Result<Evaluation> {
-    let evaluator = Evaluator::open(weights, device)?;
+    let evaluator = Evaluator::open(weights, backend)?;
     evaluator.evaluate(&Arc::new(evaluator.labelled(data)?), batch)
 }
 
@@ -94,8 +94,8 @@ pub struct Evaluator {
 impl Evaluator {
     /// # Errors
     /// Weights that cannot be used, or have no head; a device that cannot be used.
-    pub fn open(weights: &Path, device: Device) -> Result<Self> {
-        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, device)? })
+    pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, backend)? })
     }
 
     /// What the weights are of.

@@ -17,7 +17,7 @@ use fcmae_data::{
 use image::RgbImage;
 
 use crate::autoencoder::Autoencoder;
-use crate::device::Device;
+use crate::backend::Backend;
 use crate::embed::Backbone;
 use crate::error::{Error, Result};
 use crate::loss::log_softmax;
@@ -33,6 +33,9 @@ use crate::weights::{Description, Weights};
 const MOST_AT_ONCE: usize = 16;
 /// Memory for the results of a batch that is chosen here. A picture that takes more goes alone.
 const MODEST: u64 = 512 << 20;
+/// The same on a card, where few pictures at a time leave most of it idle.
+const MOST_ON_CARD: usize = 128;
+const MODEST_ON_CARD: u64 = 2 << 30;
 
 /// A module that weights can fill.
 pub trait FromWeights: Sized {
@@ -73,7 +76,6 @@ pub struct Inference<M> {
     network: Network<M>,
     description: Description,
     preparation: Preparation,
-    device: Device,
 }
 
 impl<M> Inference<M> {
@@ -82,25 +84,24 @@ impl<M> Inference<M> {
     /// # Errors
     /// Weights that lack a part of it, or whose images cannot be cut into patches; a device that cannot
     /// be used.
-    pub fn open(weights: &Weights, device: Device) -> Result<Self>
+    pub fn open(weights: &Weights, backend: &Backend) -> Result<Self>
     where
         M: FromWeights,
     {
-        // A `Device` can be named without being there.
-        let device = Device::choose(&device.to_string())?;
         let network = M::from_weights(weights)?;
         let Description { model, image_size: [height, width], .. } = &weights.description;
         model.patch_grid(*height, *width).map_err(|error| Error::File {
             path: weights.path.clone(),
             reason: format!("the image size recorded here cannot be: {error}"),
         })?;
-        Ok(Self { device, ..Self::new(network, weights.description.clone()) })
+        backend.check(model, None)?;
+        Ok(Self::new(network.on(backend)?, weights.description.clone()))
     }
 
-    /// Of a network in memory, computed on the CPU.
+    /// Of a network in memory, wherever that is computed.
     pub fn new(network: Network<M>, description: Description) -> Self {
         let preparation = Preparation::new(&description);
-        Self { network, description, preparation, device: Device::Cpu }
+        Self { network, description, preparation }
     }
 
     /// The network.
@@ -116,11 +117,6 @@ impl<M> Inference<M> {
     /// How pictures become the network's input.
     pub fn preparation(&self) -> &Preparation {
         &self.preparation
-    }
-
-    /// Where the network is computed.
-    pub fn device(&self) -> Device {
-        self.device
     }
 
     /// What `forward` makes of pictures: exactly one result for each of `inputs`, in their order, as they
@@ -181,9 +177,13 @@ impl<M> Inference<M> {
         let Description { model, image_size, .. } = &self.description;
         // Without a head, one class makes no difference to memory.
         let classes = self.description.classes.len().max(1);
-        memory::prediction(model, classes, *image_size).map_or(1, |memory| {
-            (MODEST / memory.per_image.max(1)).clamp(1, MOST_AT_ONCE as u64) as usize
-        })
+        let backend = self.network.backend();
+        let (modest, most) = match backend {
+            Backend::Cpu => (MODEST, MOST_AT_ONCE),
+            Backend::Card(_) => (MODEST_ON_CARD, MOST_ON_CARD),
+        };
+        memory::prediction(backend, model, classes, *image_size)
+            .map_or(1, |memory| (modest / memory.per_image.max(1)).clamp(1, most as u64) as usize)
     }
 }
 

@@ -9,11 +9,11 @@
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use fcmae::device::Device;
+//! use fcmae::backend::Backend;
 //! use fcmae::predict::Predictor;
 //!
 //! // A run, an export, or weights of timm, the authors or transformers.
-//! let predictor = Predictor::open(Path::new("runs/finetune"), Device::Cpu)?;
+//! let predictor = Predictor::open(Path::new("runs/finetune"), &Backend::Cpu)?;
 //! for guess in predictor.predict(Path::new("picture.jpg"), 5)? {
 //!     println!("{:5.1} %  {}", 100.0 * guess.probability, guess.class);
 //! }
@@ -25,13 +25,13 @@
 //! use std::path::Path;
 //!
 //! use fcmae::data::{Input, Inputs};
-//! use fcmae::device::Device;
+//! use fcmae::backend::Backend;
 //! use fcmae::embed::Backbone;
 //! use fcmae::infer::Inference;
 //! use fcmae::weights::Weights;
 //!
 //! let weights = Weights::open(Path::new("runs/pretrain"))?;
-//! let backbone = Inference::<Backbone>::open(&weights, Device::Cpu)?;
+//! let backbone = Inference::<Backbone>::open(&weights, &Backend::Cpu)?;
 //! // Decoded ahead and computed in batches. An `Arc<data::ImageFolder>` will do as well.
 //! let pictures = ["first.jpg", "second.jpg"];
 //! let inputs: Inputs = pictures.iter().map(Input::from).collect();

@@ -1,15 +1,16 @@
 //! How much memory a step takes, to tell beforehand what cannot fit: a system that runs out of it
 //! ends the process without a word.
 
+use fcmae_cuda::work::Element;
 use fcmae_kernels::block;
 
 use crate::autoencoder::Autoencoder;
+use crate::backend::Backend;
 use crate::config::{
     DataConfig, DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig,
     PretrainConfig, Settings,
 };
 use crate::error::{ConfigError, Error, Result};
-use crate::machine;
 use crate::mask::Mask;
 use crate::model::{Classifier, DropPath};
 use crate::network;
@@ -20,6 +21,8 @@ use crate::train::step_plan;
 
 /// What the program takes before it has a network, and small change.
 const PROCESS: u64 = 20 << 20;
+/// What products and kernels take on a card beside the results, once the card is open.
+const ON_CARD: u64 = 96 << 20;
 
 /// Memory in bytes: a fixed part, and one for each image of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +53,23 @@ impl Memory {
         (batch, update / batch)
     }
 
-    /// From the bytes of results at a batch's size, and those of `arenas` arenas.
+    /// From the bytes of results at a batch's size, and those of `arenas` arenas; on a card with features of this
+    /// element, else on the processor.
     fn of(
+        features: Option<Element>,
         layout: &Layout,
         arenas: u64,
         results: impl Fn(usize) -> Result<u64, ConfigError>,
     ) -> Result<Self, ConfigError> {
         // What a plan adds for each image is the same from a few images on, but for rounding.
         let (few, more) = (results(FEW)?, results(2 * FEW)?);
+        // Weights that products read are there once more.
+        let rounded = if features == Some(Element::Bf16) { layout.bytes() / 2 } else { 0 };
         let per_image = more.saturating_sub(few).div_ceil(FEW as u64);
         let fixed = arenas
             .saturating_mul(layout.bytes())
-            .saturating_add(PROCESS)
+            .saturating_add(rounded)
+            .saturating_add(if features.is_some() { ON_CARD } else { PROCESS })
             .saturating_add(few.saturating_sub((FEW as u64).saturating_mul(per_image)));
         Ok(Self { fixed, per_image })
     }
@@ -93,6 +101,7 @@ const FEW: usize = 16;
 /// # Errors
 /// An image that cannot be cut into patches, or a mask that leaves none.
 pub(crate) fn pretraining(
+    backend: &Backend,
     model: &ModelConfig,
     decoder: &DecoderConfig,
     masking: &MaskConfig,
@@ -104,16 +113,20 @@ pub(crate) fn pretraining(
     let patches = grid[0] * grid[1];
     let encoder = stages(model, masking.encoded_patches(patches)?);
     // Weights, gradients and two moments.
-    let memory = Memory::of(&Layout::of(build).1, 4, |batch| {
+    let features = backend.features();
+    let memory = Memory::of(features, &Layout::of(build).1, 4, |batch| {
         let indices: Vec<u32> = (0..batch as u32).collect();
         let mask = Mask::random(grid, masking.ratio, 0, 0, &indices)?;
         let images = [batch, height, width, model.channels];
-        let plan = step_plan(build, images, parts > 1, |network, pass, images| {
+        let plan = step_plan(features, build, images, parts > 1, |network, pass, images| {
             network.loss(pass, images, &mask, masking.norm_pix_loss)
         });
         Ok(plan.bytes())
     })?;
-    Ok(memory.in_training(encoder.chain([[patches, decoder.width]])))
+    Ok(match backend {
+        Backend::Cpu => memory.in_training(encoder.chain([[patches, decoder.width]])),
+        Backend::Card(_) => memory,
+    })
 }
 
 /// The memory of a fine-tuning step on images of this height and width, one of `parts` to an update, with a
@@ -122,6 +135,7 @@ pub(crate) fn pretraining(
 /// # Errors
 /// An image that cannot be cut into patches.
 pub(crate) fn finetuning(
+    backend: &Backend,
     model: &ModelConfig,
     classes: usize,
     [height, width]: [usize; 2],
@@ -130,18 +144,22 @@ pub(crate) fn finetuning(
 ) -> Result<Memory, ConfigError> {
     let [rows, cols] = model.patch_grid(height, width)?;
     let build = |names: &mut _| Classifier::new(names, model, classes);
-    let memory = Memory::of(&Layout::of(build).1, 4 + u64::from(averaged), |batch| {
+    let features = backend.features();
+    let memory = Memory::of(features, &Layout::of(build).1, 4 + u64::from(averaged), |batch| {
         let images = [batch, height, width, model.channels];
         let indices: Vec<u32> = (0..batch as u32).collect();
         // Drop path takes memory in some blocks; which images it drops changes nothing.
         let drop = DropPath::new(0.5, model.total_depth(), 0, 0, &indices);
-        let plan = step_plan(build, images, parts > 1, |network, pass, images| {
+        let plan = step_plan(features, build, images, parts > 1, |network, pass, images| {
             let logits = network.forward(pass, images, drop.as_ref());
             ops::cross_entropy(pass, logits, &[])
         });
         Ok(plan.bytes())
     })?;
-    Ok(memory.in_training(stages(model, rows * cols)))
+    Ok(match backend {
+        Backend::Cpu => memory.in_training(stages(model, rows * cols)),
+        Backend::Card(_) => memory,
+    })
 }
 
 /// The memory of a forward pass without gradients.
@@ -149,16 +167,19 @@ pub(crate) fn finetuning(
 /// # Errors
 /// An image that cannot be cut into patches.
 pub(crate) fn prediction(
+    backend: &Backend,
     model: &ModelConfig,
     classes: usize,
     [height, width]: [usize; 2],
 ) -> Result<Memory, ConfigError> {
     model.patch_grid(height, width)?;
     let build = |names: &mut _| Classifier::new(names, model, classes);
-    // Weights, and their matrices once more in the order of the kernels.
-    Memory::of(&Layout::of(build).1, 2, |batch| {
+    let features = backend.features();
+    // Weights; on the processor their matrices once more, in the order of its kernels.
+    let arenas = if features.is_some() { 1 } else { 2 };
+    Memory::of(features, &Layout::of(build).1, arenas, |batch| {
         let images = [batch, height, width, model.channels];
-        let plan = network::plan(build, images, |network, pass, images| {
+        let plan = network::plan(features, build, images, |network, pass, images| {
             network.forward(pass, images, None)
         });
         Ok(plan.bytes())
@@ -167,11 +188,11 @@ pub(crate) fn prediction(
 
 /// Settings whose memory can be told beforehand.
 pub trait Footprint: Settings {
-    /// What training with these settings takes, without the loader's kept pictures.
+    /// What training with these settings takes of the backend's memory, without the loader's kept pictures.
     ///
     /// # Errors
     /// An image that cannot be cut into patches, or a mask that leaves none.
-    fn memory(&self) -> Result<Memory, ConfigError>;
+    fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError>;
 
     /// How pictures are loaded.
     fn data(&self) -> &DataConfig;
@@ -181,9 +202,9 @@ pub trait Footprint: Settings {
 }
 
 impl Footprint for PretrainConfig {
-    fn memory(&self) -> Result<Memory, ConfigError> {
+    fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError> {
         let parts = self.optim.accumulation;
-        pretraining(&self.model, &self.decoder, &self.mask, self.data.image_size, parts)
+        pretraining(backend, &self.model, &self.decoder, &self.mask, self.data.image_size, parts)
     }
 
     fn data(&self) -> &DataConfig {
@@ -196,9 +217,9 @@ impl Footprint for PretrainConfig {
 }
 
 impl Footprint for FinetuneConfig {
-    fn memory(&self) -> Result<Memory, ConfigError> {
+    fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError> {
         let (parts, averaged) = (self.optim.accumulation, self.finetune.ema > 0.0);
-        finetuning(&self.model, 1, self.data.image_size, parts, averaged)
+        finetuning(backend, &self.model, 1, self.data.image_size, parts, averaged)
     }
 
     fn data(&self) -> &DataConfig {
@@ -215,10 +236,10 @@ impl Footprint for FinetuneConfig {
 /// # Errors
 /// [`Error::Memory`] with the batch that would fit and the accumulation that keeps the updates the
 /// same.
-pub(crate) fn check(config: &impl Footprint) -> Result<()> {
-    let (memory, optim) = (config.memory()?, config.optim());
+pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<()> {
+    let (memory, optim) = (config.memory(backend)?, config.optim());
     let needed = memory.with(optim.batch);
-    match machine::available_memory() {
+    match backend.free_memory() {
         Some(free) if needed > free => {
             let update = optim.batch.saturating_mul(optim.accumulation);
             let (batch, accumulation) = memory.fitting_batch(update, free);
@@ -246,7 +267,8 @@ mod tests {
     #[test]
     fn a_step_of_twice_the_area_takes_twice_the_features() {
         let model = ModelConfig::default().resolve().unwrap();
-        let per_image = |size| finetuning(&model, 1, size, 1, false).unwrap().per_image as f64;
+        let per_image =
+            |size| finetuning(&Backend::Cpu, &model, 1, size, 1, false).unwrap().per_image as f64;
         let ratio = per_image([224, 448]) / per_image([224, 224]);
         assert!((ratio - 2.0).abs() < 0.05, "{ratio}");
     }
@@ -255,7 +277,8 @@ mod tests {
     fn the_dense_encoder_takes_memory_for_hidden_patches_too() {
         let mut config = PretrainConfig::default();
         config.model = config.model.resolve().unwrap();
-        let per_image = |config: &PretrainConfig| config.memory().unwrap().per_image as f64;
+        let per_image =
+            |config: &PretrainConfig| config.memory(&Backend::Cpu).unwrap().per_image as f64;
         let sparse = per_image(&config);
         config.mask.encoder = MaskedEncoder::Dense;
         // 49 patches against 19, beside the decoder, which is the same.

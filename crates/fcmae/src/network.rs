@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fcmae_cuda::CudaError;
+use fcmae_cuda::work::Element;
 use fcmae_kernels::{block, linear};
 use fcmae_store::{Mismatch, NamedTensors};
 
@@ -186,15 +187,17 @@ impl<M: fmt::Debug> fmt::Debug for Network<M> {
     }
 }
 
-/// The memory that results take where `forward` is computed for `images`, the images included.
+/// The memory that results take where `forward` is computed for `images`, the images included: on a card with
+/// `features` of this element, else on the processor.
 pub(crate) fn plan<M>(
+    features: Option<Element>,
     build: impl FnOnce(&mut Names) -> M,
     images: impl Into<Shape>,
     forward: impl FnOnce(&M, &mut Pass<'_>, Tensor) -> Tensor,
 ) -> MemoryPlan {
     let (module, layout) = Layout::of(build);
     let (weights, prepared) = (Arena::shapes(&layout), Prepared::new(&layout));
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::shapes(features);
     let plan = workspace.trace(|workspace| {
         let images = workspace.shape(images);
         forward(&module, &mut Pass::inference(&weights, &prepared, workspace), images.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 use fcmae_data::{Input, Inputs};
 use serde::Serialize;
 
-use crate::device::Device;
+use crate::backend::Backend;
 use crate::error::Result;
 use crate::infer::Inference;
 use crate::model::Classifier;
@@ -28,8 +28,8 @@ pub struct Predictor {
 impl Predictor {
     /// # Errors
     /// Weights that cannot be used, or have no head; a device that cannot be used.
-    pub fn open(weights: &Path, device: Device) -> Result<Self> {
-        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, device)? })
+    pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, backend)? })
     }
 
     /// What the weights are of.

@@ -7,8 +7,8 @@ use fcmae_data::{ImageFolder, Input};
 use image::RgbImage;
 
 use crate::autoencoder::Autoencoder;
+use crate::backend::Backend;
 use crate::config::MaskConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::infer::Inference;
 use crate::loss;
@@ -47,9 +47,9 @@ impl Reconstructor {
     ///
     /// # Errors
     /// Weights without one; a device that cannot be used.
-    pub fn open(weights: &Path, device: Device) -> Result<Self> {
+    pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
         let weights = Weights::open(weights)?;
-        let autoencoder = Inference::open(&weights, device)?;
+        let autoencoder = Inference::open(&weights, backend)?;
         // Weights that make an autoencoder say how it was masked.
         let masking = weights.description.decoder.map(|(_, masking)| masking).unwrap_or_default();
         Self::of(autoencoder, masking)
@@ -158,9 +158,9 @@ pub fn reconstruct(
     weights: &Path,
     images: &[Input],
     seed: u64,
-    device: Device,
+    backend: &Backend,
 ) -> Result<Vec<Reconstruction>> {
-    let reconstructor = Reconstructor::open(weights, device)?;
+    let reconstructor = Reconstructor::open(weights, backend)?;
     let rows = images.iter().enumerate();
     rows.map(|(number, input)| reconstructor.reconstruct(input.clone(), number, seed)).collect()
 }

@@ -181,6 +181,15 @@ impl Workspace {
         Self { place, ..Self::default() }
     }
 
+    /// One for the shapes of passes alone: on a card with features of this element, else on the processor.
+    pub(crate) fn shapes(features: Option<Element>) -> Self {
+        let place = match features {
+            None => Place::Nowhere,
+            Some(features) => Place::Card(OnCard { features, space: None, failed: None }),
+        };
+        Self { place, ..Self::default() }
+    }
+
     /// Runs `pass` twice: for its shapes, and by the plan that follows from them; on a card once, as its work is
     /// written down and done by the plan. Returns copies of what it came to, as the next pass uses the memory
     /// again.

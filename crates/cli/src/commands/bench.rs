@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
-use fcmae::device::Device;
 use fcmae::machine;
 use fcmae_data::{ImageFolder, Labels};
 use indicatif::ProgressBar;
@@ -42,20 +42,20 @@ pub(super) fn run(args: &Bench) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .context("cannot start the threads that compute")?;
-    let device = args.device.choose()?;
+    let backend = args.device.open()?;
     let jobs = jobs(args)?;
     if let Some(folder) = &args.data {
         ImageFolder::open(folder, Labels::Ignored)?;
     }
     if args.worker {
-        return worker::serve(&jobs[0], args.data.as_deref(), threads);
+        return worker::serve(&jobs[0], &backend, args.data.as_deref(), threads);
     }
     let file = args.json.as_deref().filter(|file| *file != Path::new("-"));
     if let Some(file) = file {
         output::refuse_existing(file, args.overwrite, "--json")?;
     }
 
-    let report = Measurement { args, device, threads, began: Instant::now() }.measure(&jobs)?;
+    let report = Measurement { args, backend, threads, began: Instant::now() }.measure(&jobs)?;
     if let Some(file) = file {
         output::create_parent(file)?;
         output::write_file(file, output::json(&report.numbers())?.as_bytes())?;
@@ -94,7 +94,7 @@ fn jobs(args: &Bench) -> Result<Vec<Job>> {
 /// All rows while they are measured.
 struct Measurement<'a> {
     args: &'a Bench,
-    device: Device,
+    backend: Backend,
     threads: usize,
     began: Instant,
 }
@@ -107,7 +107,7 @@ impl Measurement<'_> {
             false => None,
         };
         let bar = progress::draws_a_bar().then(|| progress::bar("bench", jobs.len() as u64));
-        let mut report = Report::new(self.args, self.device, self.threads);
+        let mut report = Report::new(self.args, &self.backend, self.threads);
         for (index, job) in jobs.iter().enumerate() {
             self.tell(bar.as_ref(), index, jobs.len(), &report::title(job));
             let row = match self.fit(&jobs[index..], &rates)? {
@@ -157,11 +157,14 @@ impl Measurement<'_> {
             None => plan::batch(job, threads),
         };
         let mut job = Job { batch: batch(&left[0])?, ..left[0].clone() };
-        if let Some(free) = machine::available_memory() {
-            while self.args.batch.is_none() && job.batch > 1 && job.memory_estimate()? > free {
+        if let Some(free) = self.backend.free_memory() {
+            while self.args.batch.is_none()
+                && job.batch > 1
+                && job.memory_estimate(&self.backend)? > free
+            {
                 job.batch /= 2;
             }
-            let needed = job.memory_estimate()?;
+            let needed = job.memory_estimate(&self.backend)?;
             if needed > free {
                 return Ok(Err(Skipped::memory(&job, needed, free)));
             }
@@ -189,9 +192,10 @@ impl Measurement<'_> {
     /// Measures one row in a process of its own.
     fn row(&self, job: &Job, seconds: f64, pictures: Option<&Path>) -> Result<Row> {
         let began = Instant::now();
-        let mut worker = Worker::start(job, self.device, self.threads, pictures)?;
-        let has_network = job.work != Work::Load;
-        let before = if has_network { Some(worker.matrix()?) } else { None };
+        let mut worker = Worker::start(job, &self.args.device, self.threads, pictures)?;
+        // What a GPU could do at best is no product of the processor.
+        let has_rate = job.work != Work::Load && matches!(self.backend, Backend::Cpu);
+        let before = if has_rate { Some(worker.matrix()?) } else { None };
 
         let first = worker.steps(self.args.warmup.unwrap_or(1))?;
         let mut step = first.seconds.last().copied().unwrap_or(0.0);
@@ -201,7 +205,7 @@ impl Measurement<'_> {
         let left = seconds - began.elapsed().as_secs_f64() - plan::MATRIX_SECONDS;
         let fitting = ((left / step.max(1e-6)) as usize).clamp(1, MOST_STEPS);
         let timed = worker.steps(self.args.steps.map_or(fitting, |steps| steps.get()))?;
-        let after = if has_network { Some(worker.matrix()?) } else { None };
+        let after = if has_rate { Some(worker.matrix()?) } else { None };
         worker.end()?;
         // The median of two.
         let matrix = before.zip(after).map(|(before, after)| (before + after) / 2.0);

@@ -17,12 +17,12 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for file in &files {
         output::refuse_existing(file, args.overwrite, "--out")?;
     }
-    let device = args.device.told()?;
+    let backend = args.device.told()?;
     let mut nets = Vec::new();
     for weights in &args.weights {
         let name = printable(weights);
         output::note(&format!("diversity  {name}"));
-        let found = diversity(weights, &args.data, args.images.get(), device)?;
+        let found = diversity(weights, &args.data, args.images.get(), &backend)?;
         if nets.is_empty() {
             output::note_skipped(&found.skipped);
             if !found.skipped.is_empty() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use fcmae::backend::Backend;
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
 use fcmae::config::Size;
 use fcmae::device::{Device, DeviceReport};
@@ -34,7 +35,10 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     let mut rates = Vec::new();
     for work in [Work::Pretrain, Work::Finetune, Work::Predict] {
         let job = job(work, Size::Atto, args, BATCH);
-        rates.push((work, images_per_second(Bench::network(&job)?)? * job.gflop_per_image()?));
+        rates.push((
+            work,
+            images_per_second(Bench::network(&job, &Backend::Cpu)?)? * job.gflop_per_image()?,
+        ));
     }
     let matrix = machine::matrix_gflops()?;
     let mut text = format!(
@@ -156,7 +160,10 @@ fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
             speed(pretrain),
             speed(finetune),
             speed(predict),
-            format!("{} MiB", grouped((pretraining.memory_estimate()? >> 20) as usize)),
+            format!(
+                "{} MiB",
+                grouped((pretraining.memory_estimate(&Backend::Cpu)? >> 20) as usize)
+            ),
             time(pretrain),
             time(finetune),
         ]);

@@ -104,13 +104,14 @@ fn pictures(Started { pictures, held_out, .. }: &Started, skipped: usize) -> Str
 /// As planned, as the trial took it, and what is free.
 fn memory(config: &impl Footprint) -> Result<String> {
     let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
-    let planned = config.memory().map_err(fcmae::Error::from)?.with(config.optim().batch);
+    let backend = config.backend()?;
+    let planned = config.memory(&backend).map_err(fcmae::Error::from)?.with(config.optim().batch);
     let took = |peak| format!("; the trial took {}", mib(peak));
     let left = |free| format!("; {} are free", mib(free));
     Ok(format!(
         "about {}{}{}",
         mib(planned),
         machine::peak_memory().map_or(String::new(), took),
-        machine::available_memory().map_or(String::new(), left),
+        backend.free_memory().map_or(String::new(), left),
     ))
 }

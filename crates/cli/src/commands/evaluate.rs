@@ -27,7 +27,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if let Some(other) = &args.held_out_of {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
     }
-    let evaluator = Evaluator::open(weights, args.device.told()?)?;
+    let evaluator = Evaluator::open(weights, &args.device.told()?)?;
     let mut set = evaluator.labelled(&args.data)?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;

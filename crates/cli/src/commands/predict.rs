@@ -16,9 +16,9 @@ use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {
-    let device = args.device.told()?;
+    let backend = args.device.told()?;
     let inputs = pictures::inputs(&args.images)?;
-    let predictor = Predictor::open(&args.weights.weights, device)?;
+    let predictor = Predictor::open(&args.weights.weights, &backend)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use fcmae::backend::{Backend, Precision};
 use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings};
 use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
@@ -114,8 +115,8 @@ impl Places {
                 match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                     Training::Finished => {
                         let pictures = self.pictures(&job.tested_on);
-                        let device = config.device()?;
-                        match test(&run, &pictures, config.data.max_bad_fraction, device) {
+                        let backend = config.backend()?;
+                        match test(&run, &pictures, config.data.max_bad_fraction, &backend) {
                             Ok(test) => outcome.test = Some(test),
                             Err(error) if is_diverged(&error) => {
                                 outcome.failed = Some(error.to_string());
@@ -133,7 +134,8 @@ impl Places {
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
                 let device = Device::choose(self.device.as_deref().unwrap_or("auto"))?;
-                let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, device)?;
+                let backend = Backend::open(device, Precision::Auto)?;
+                let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
                 let layers = found.layers;
                 let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
                 if all.into_iter().any(|distance| !distance.is_finite()) {
@@ -224,8 +226,8 @@ fn resumes(run: &Path) -> Result<bool> {
 }
 
 /// Tests a finished fine-tuning, and keeps what was found in its run.
-fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, device: Device) -> Result<Test> {
-    let evaluator = Evaluator::open(run, device)?;
+fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, backend: &Backend) -> Result<Test> {
+    let evaluator = Evaluator::open(run, backend)?;
     let set = Arc::new(evaluator.labelled(pictures)?);
     let found = evaluator.evaluate(&set, BATCH)?;
     for skipped in &found.skipped {

@@ -62,8 +62,8 @@ fn what_cannot_be_cut_or_masked_is_refused() {
     assert!(odd.check().unwrap_err().to_string().contains("100×100"));
     let all = Job { mask_ratio: 1.0, ..job(Work::Pretrain, Size::Atto) };
     assert!(all.check().unwrap_err().to_string().contains("mask ratio of 1"));
-    assert!(Bench::network(&all).is_err());
-    assert!(Bench::network(&job(Work::Load, Size::Atto)).is_err());
+    assert!(Bench::network(&all, &Backend::Cpu).is_err());
+    assert!(Bench::network(&job(Work::Load, Size::Atto), &Backend::Cpu).is_err());
     assert!("fly".parse::<Work>().unwrap_err().to_string().contains("pretrain, finetune"));
 }
 
@@ -71,12 +71,12 @@ fn what_cannot_be_cut_or_masked_is_refused() {
 fn every_kind_of_network_steps() {
     for work in [Work::Pretrain, Work::Finetune, Work::Predict] {
         let job = Job { image: 64, batch: 2, ..job(work, Size::Atto) };
-        let mut bench = Bench::network(&job).unwrap();
+        let mut bench = Bench::network(&job, &Backend::Cpu).unwrap();
         assert_eq!(bench.images(), 2);
         for _ in 0..2 {
             assert!(bench.step().unwrap() > 0.0, "{work}");
         }
-        assert!(job.memory_estimate().unwrap() > 4 * job.parameters() as u64);
+        assert!(job.memory_estimate(&Backend::Cpu).unwrap() > 4 * job.parameters() as u64);
     }
 }
 

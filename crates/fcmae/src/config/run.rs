@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{ModelConfig, check_image};
 use super::settings::Settings;
+use crate::backend::Precision;
 use crate::device::Device;
 use crate::error::ConfigError;
 use crate::mask;
@@ -227,6 +228,8 @@ pub struct PretrainConfig {
     /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
     /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
     pub device: String,
+    /// Of what features are: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    pub precision: Precision,
     /// The encoder.
     pub model: ModelConfig,
     /// The decoder.
@@ -248,6 +251,7 @@ impl Default for PretrainConfig {
         Self {
             seed: 0,
             device: Device::default_name(),
+            precision: Precision::Auto,
             model: ModelConfig::default(),
             decoder: DecoderConfig::default(),
             mask: MaskConfig::default(),
@@ -281,6 +285,8 @@ pub struct FinetuneConfig {
     /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
     /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
     pub device: String,
+    /// Of what features are: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    pub precision: Precision,
     /// The network; with pre-trained weights it is theirs.
     pub model: ModelConfig,
     /// Pictures.
@@ -409,6 +415,7 @@ impl Default for FinetuneConfig {
         Self {
             seed: 0,
             device: Device::default_name(),
+            precision: Precision::Auto,
             model: ModelConfig::default(),
             data: DataConfig {
                 image_size: [0, 0],
@@ -641,6 +648,10 @@ impl Settings for PretrainConfig {
         Device::choose(&self.device)
     }
 
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
     fn optim(&self) -> &OptimConfig {
         &self.optim
     }
@@ -744,6 +755,10 @@ impl Settings for FinetuneConfig {
 
     fn device(&self) -> Result<Device, ConfigError> {
         Device::choose(&self.device)
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn optim(&self) -> &OptimConfig {

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::run::{OptimConfig, SaveConfig};
+use crate::backend::{Backend, Precision};
 use crate::device::Device;
 use crate::error::ConfigError;
 
@@ -22,6 +23,17 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// # Errors
     /// As [`Device::choose`].
     fn device(&self) -> Result<Device, ConfigError>;
+
+    /// Of what features are.
+    fn precision(&self) -> Precision;
+
+    /// The device, ready to compute.
+    ///
+    /// # Errors
+    /// As [`Device::choose`] and [`Backend::open`].
+    fn backend(&self) -> crate::error::Result<Backend> {
+        Backend::open(self.device()?, self.precision())
+    }
 
     /// How the weights are changed.
     fn optim(&self) -> &OptimConfig;

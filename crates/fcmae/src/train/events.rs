@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use crate::device::Device;
-
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -44,7 +42,7 @@ pub enum Event<'a> {
 #[derive(Clone, Debug)]
 pub struct Started {
     /// What computes.
-    pub device: Device,
+    pub device: String,
     /// Updates in the whole run.
     pub steps: u64,
     /// Updates in an epoch.

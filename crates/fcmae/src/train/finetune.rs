@@ -14,6 +14,7 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
+use crate::backend::Backend;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
@@ -65,7 +66,6 @@ pub struct FinetuneOutcome {
 ///
 /// # Errors
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
-#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
 pub fn finetune(
     config: &FinetuneConfig,
     data: &[PathBuf],
@@ -74,11 +74,28 @@ pub fn finetune(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
-    let device = config.device()?;
+    finetune_on(&config.backend()?, config, data, start, out, resume, observer)
+}
+
+/// The same computed by `backend`, whatever device the settings ask for.
+///
+/// # Errors
+/// As [`finetune`].
+#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
+pub fn finetune_on(
+    backend: &Backend,
+    config: &FinetuneConfig,
+    data: &[PathBuf],
+    start: Start<'_>,
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<FinetuneOutcome> {
     let pretrained = start.open(config)?;
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
-    memory::check(&config)?;
+    backend.check(&config.model, None)?;
+    memory::check(&config, backend)?;
     let pictures = Pictures::labelled(data, &config)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
@@ -97,7 +114,7 @@ pub fn finetune(
     let course = Course {
         kind: "finetune",
         config: &config,
-        device,
+        device: backend.to_string(),
         fingerprint: pictures.all.fingerprint(),
         plan,
         description: description.clone(),
@@ -109,6 +126,7 @@ pub fn finetune(
     if options.ema > 0.0 {
         learner = learner.averaging(options.ema);
     }
+    let mut learner = learner.on(backend)?;
     let restored = if resume { session.restore(&mut learner)? } else { None };
     session.record_split(&pictures)?;
     session.start(&learner, restored.is_some(), &pictures)?;

@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::session::{self, Course, Evaluations, Observer, Session};
 use super::step::Learner;
 use crate::autoencoder::Autoencoder;
+use crate::backend::Backend;
 use crate::config::{PretrainConfig, Settings};
 use crate::error::Result;
 use crate::mask::Mask;
@@ -47,10 +48,25 @@ pub fn pretrain(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
-    let device = config.device()?;
+    pretrain_on(&config.backend()?, config, data, out, resume, observer)
+}
+
+/// The same computed by `backend`, whatever device the settings ask for.
+///
+/// # Errors
+/// As [`pretrain`].
+pub fn pretrain_on(
+    backend: &Backend,
+    config: &PretrainConfig,
+    data: &[PathBuf],
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<PretrainOutcome> {
+    backend.check(&config.model, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    memory::check(config)?;
+    memory::check(config, backend)?;
     let pictures = Pictures::unlabelled(data)?;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
@@ -66,14 +82,14 @@ pub fn pretrain(
     let course = Course {
         kind: "pretrain",
         config,
-        device,
+        device: backend.to_string(),
         fingerprint: set.fingerprint(),
         plan,
         description: description.clone(),
     };
     let mut session = Session::open(out, resume, course, observer)?;
 
-    let mut learner = Learner::new(initialized(config), &config.optim);
+    let mut learner = Learner::new(initialized(config), &config.optim).on(backend)?;
     let resumed = resume && session.restore(&mut learner)?.is_some();
     session.start(&learner, resumed, &pictures)?;
 

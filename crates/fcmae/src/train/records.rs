@@ -11,7 +11,6 @@ use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
 
 use super::pictures::Pictures;
-use crate::device::Device;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Mistake};
 use crate::infer::Preparation;
@@ -79,20 +78,20 @@ pub(super) struct Environment {
     command: String,
     #[serde(flatten)]
     machine: Machine,
-    device: Device,
+    device: String,
     memory_bytes: Option<u64>,
 }
 
 impl Environment {
     /// This machine, of which `device` computes.
-    pub(super) fn of(device: Device) -> Self {
+    pub(super) fn of(device: &str) -> Self {
         let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: arguments.collect::<Vec<_>>().join(" "),
             machine: Machine::here(rayon::current_num_threads()),
-            device,
+            device: device.to_owned(),
             memory_bytes: machine::total_memory(),
         }
     }

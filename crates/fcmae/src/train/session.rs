@@ -19,7 +19,6 @@ use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
 use crate::config::{OnNan, Settings, from_recipe};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
@@ -33,9 +32,10 @@ pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 
 /// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
 /// version and another device do, its last bits.
-const MAY_DIFFER: [&str; 6] = [
+const MAY_DIFFER: [&str; 7] = [
     "run.version",
     "config.device",
+    "config.precision",
     "config.data.workers",
     "config.data.cache_mib",
     "config.save",
@@ -49,7 +49,8 @@ pub(super) struct Session<'a> {
     observer: Observer<'a>,
     plan: Plan,
     description: Description,
-    device: Device,
+    /// What computes.
+    device: String,
     on_nan: OnNan,
     skipped: BTreeSet<PathBuf>,
     /// Updates passed over since the last one that was made.
@@ -103,7 +104,8 @@ pub(super) struct Course<'a, T> {
     /// `pretrain` or `finetune`.
     pub(super) kind: &'static str,
     pub(super) config: &'a T,
-    pub(super) device: Device,
+    /// What computes.
+    pub(super) device: String,
     /// Of the pictures.
     pub(super) fingerprint: String,
     pub(super) plan: Plan,
@@ -417,11 +419,11 @@ impl<'a> Session<'a> {
         pictures: &Pictures,
     ) -> Result<()> {
         records::write(self.path(), records::DATA, &DataSummary::of(pictures))?;
-        records::write(self.path(), records::ENVIRONMENT, &Environment::of(self.device))?;
+        records::write(self.path(), records::ENVIRONMENT, &Environment::of(&self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
-            device: self.device,
+            device: self.device.clone(),
             steps: self.plan.steps(),
             steps_per_epoch: self.plan.steps_per_epoch,
             epochs: self.plan.epochs,

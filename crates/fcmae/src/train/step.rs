@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fcmae_cuda::CudaError;
+use fcmae_cuda::work::Element;
 use fcmae_store::{Mismatch, NamedTensors};
 
 use crate::backend::Backend;
@@ -241,8 +242,10 @@ fn forward_backward(
 }
 
 /// The memory that results take where the gradients of `images` are computed, the images included. Where
-/// they are a later part of an update, its gradients are added to those that are there.
+/// they are a later part of an update, its gradients are added to those that are there. On a card with `features` of
+/// this element, else on the processor.
 pub(crate) fn plan<M>(
+    features: Option<Element>,
     build: impl FnOnce(&mut Names) -> M,
     images: impl Into<Shape>,
     later: bool,
@@ -251,7 +254,7 @@ pub(crate) fn plan<M>(
     let (module, layout) = Layout::of(build);
     let (weights, mut gradients) = (Arena::shapes(&layout), Gradients::shapes(&layout, later));
     let tape = Tape::new(vec![true; layout.len()].into(), 1.0);
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::shapes(features);
     let plan = workspace.trace(|workspace| {
         // Whoever trains holds them until the step is over.
         let images = workspace.shape(images);

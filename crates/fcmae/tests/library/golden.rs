@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
 
+use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::device::Device;
 use fcmae::evaluate::evaluate;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use serde_json::Value;
@@ -103,7 +103,7 @@ fn runs_of_earlier_versions_go_on() {
             &folder.path().join(version).join("finetune"),
             slice::from_ref(&data),
             8,
-            Device::Cpu,
+            &Backend::Cpu,
         );
         assert_eq!(found.unwrap().images, 30);
     }

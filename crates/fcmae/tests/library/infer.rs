@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae::Error;
+use fcmae::backend::{Backend, Precision};
 use fcmae::config::{DataConfig, ModelConfig};
 use fcmae::data::source::printable;
 use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
@@ -216,7 +217,7 @@ fn embeddings_and_maps_are_those_of_each_picture_alone() {
     let file = folder.path().join("model.safetensors");
     safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
     let weights = Weights::open(&file).unwrap();
-    let backbone = Inference::<Backbone>::open(&weights, Device::Cpu).unwrap();
+    let backbone = Inference::<Backbone>::open(&weights, &Backend::Cpu).unwrap();
     let embeddings = backbone.embeddings(files.clone()).unwrap();
     let maps = backbone.maps(files.clone()).unwrap();
     let mut seen = 0;
@@ -243,16 +244,13 @@ fn an_image_size_that_cannot_be_is_refused() {
     safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
     let mut weights = Weights::open(&file).unwrap();
     weights.description.image_size = [64, 70];
-    let error = Inference::<Classifier>::open(&weights, Device::Cpu).unwrap_err().to_string();
+    let error = Inference::<Classifier>::open(&weights, &Backend::Cpu).unwrap_err().to_string();
     assert!(error.contains("model.safetensors") && error.contains("64×70"), "{error}");
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("model.safetensors");
-    safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
-    let weights = Weights::open(&file).unwrap();
-    let error = Inference::<Classifier>::open(&weights, Device::Cuda(7)).unwrap_err().to_string();
-    assert!(error.contains("cuda:7") && error.contains("cpu"), "{error}");
+fn what_a_device_does_not_have_is_refused() {
+    assert!(Backend::open(Device::Cuda(99), Precision::Auto).is_err());
+    let bf16 = Backend::open(Device::Cpu, Precision::Bf16).unwrap_err().to_string();
+    assert!(bf16.contains("`precision` cannot be `bf16`"), "{bf16}");
 }

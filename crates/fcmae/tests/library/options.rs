@@ -5,8 +5,8 @@ use std::slice;
 
 use fcmae::Error;
 use fcmae::autoencoder::Autoencoder;
+use fcmae::backend::Backend;
 use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
-use fcmae::device::Device;
 use fcmae::loss::weigh;
 use fcmae::network::Network;
 use fcmae::ops;
@@ -216,7 +216,7 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
         let picture = data.join("lying/001.png");
         let loss =
             |reconstructor: Reconstructor| reconstructor.reconstruct(&picture, 0, 3).unwrap().loss;
-        let of_the_run = loss(Reconstructor::open(&run, Device::Cpu).unwrap());
+        let of_the_run = loss(Reconstructor::open(&run, &Backend::Cpu).unwrap());
         for other in [MaskedEncoder::Sparse, MaskedEncoder::Dense] {
             let weights = Weights::open(&run).unwrap();
             let (_, masking) = weights.autoencoder().unwrap();

@@ -104,6 +104,7 @@ pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> Fine
     FinetuneConfig {
         seed: 7,
         device: defaults.device,
+        precision: defaults.precision,
         model: model(),
         data: data(),
         optim: OptimConfig {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::data::{ImageFolder, Input, Labels};
-use fcmae::device::Device;
 use fcmae::diversity::diversity;
 use fcmae::evaluate::evaluate;
 use fcmae::inspect::inspect;
@@ -100,7 +100,7 @@ fn pretraining_learns_to_fill_hidden_patches() {
 fn finetuning_learns_to_tell_classes_apart() {
     let trained = trained();
     let evaluation =
-        evaluate(&trained.finetuned, slice::from_ref(&trained.unseen), 7, Device::Cpu).unwrap();
+        evaluate(&trained.finetuned, slice::from_ref(&trained.unseen), 7, &Backend::Cpu).unwrap();
     assert!(evaluation.top1 > 0.9, "top-1 on unseen pictures is {}", evaluation.top1);
     assert_eq!((evaluation.images, evaluation.top5), (30, 1.0));
     assert_eq!(evaluation.classes, CLASSES);
@@ -134,8 +134,8 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
     finetune(&config, slice::from_ref(data), Start::Scratch, &run, false, &mut |_| Flow::Continue)
         .unwrap();
     for run in [&run, &trained().finetuned] {
-        let evaluation = evaluate(run, slice::from_ref(unseen), 8, Device::Cpu).unwrap();
-        let predictor = Predictor::open(run, Device::Cpu).unwrap();
+        let evaluation = evaluate(run, slice::from_ref(unseen), 8, &Backend::Cpu).unwrap();
+        let predictor = Predictor::open(run, &Backend::Cpu).unwrap();
         let mut confusion = vec![vec![0u64; 3]; 3];
         let mut loss = 0.0;
         for file in files(unseen) {
@@ -161,7 +161,7 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
 fn evaluation_does_not_depend_on_its_batch() {
     let Trained { unseen, finetuned, .. } = &*trained();
     let [one, seven] = [1, 7]
-        .map(|batch| evaluate(finetuned, slice::from_ref(unseen), batch, Device::Cpu).unwrap());
+        .map(|batch| evaluate(finetuned, slice::from_ref(unseen), batch, &Backend::Cpu).unwrap());
     assert_eq!((one.top1, &one.confusion), (seven.top1, &seven.confusion));
     assert!((one.loss - seven.loss).abs() < 1e-6, "{} and {}", one.loss, seven.loss);
 }
@@ -171,7 +171,7 @@ fn classes_that_the_weights_do_not_know_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     pictures::write(folder.path(), 1);
     std::fs::rename(folder.path().join("lying"), folder.path().join("sleeping")).unwrap();
-    let error = evaluate(&trained().finetuned, &[folder.path().to_owned()], 4, Device::Cpu)
+    let error = evaluate(&trained().finetuned, &[folder.path().to_owned()], 4, &Backend::Cpu)
         .unwrap_err()
         .to_string();
     assert!(error.contains("sleeping") && error.contains("lying"), "{error}");
@@ -181,7 +181,7 @@ fn classes_that_the_weights_do_not_know_are_refused() {
 fn reconstruction_keeps_visible_patches_and_fills_the_others() {
     let Trained { unseen, pretrained, .. } = &*trained();
     let files = &inputs(unseen)[..6];
-    let found = reconstruct(pretrained, files, 3, Device::Cpu).unwrap();
+    let found = reconstruct(pretrained, files, 3, &Backend::Cpu).unwrap();
     assert_eq!(found.len(), files.len());
     let mut masks = Vec::new();
     for reconstruction in &found {
@@ -204,9 +204,9 @@ fn reconstruction_keeps_visible_patches_and_fills_the_others() {
     }
     assert!(masks.iter().any(|mask| *mask != masks[0]), "every picture has a mask of its own");
 
-    let again = reconstruct(pretrained, files, 3, Device::Cpu).unwrap();
+    let again = reconstruct(pretrained, files, 3, &Backend::Cpu).unwrap();
     assert!(again.iter().zip(&found).all(|(a, b)| a.reconstruction == b.reconstruction));
-    let other = reconstruct(pretrained, files, 4, Device::Cpu).unwrap();
+    let other = reconstruct(pretrained, files, 4, &Backend::Cpu).unwrap();
     assert!(other.iter().zip(&found).any(|(a, b)| a.masked != b.masked));
 }
 
@@ -214,7 +214,7 @@ fn reconstruction_keeps_visible_patches_and_fills_the_others() {
 fn reconstruction_without_a_decoder_is_refused() {
     let Trained { unseen, finetuned, .. } = &*trained();
     let error =
-        reconstruct(finetuned, &inputs(unseen)[..1], 0, Device::Cpu).unwrap_err().to_string();
+        reconstruct(finetuned, &inputs(unseen)[..1], 0, &Backend::Cpu).unwrap_err().to_string();
     assert!(error.contains("no decoder"), "{error}");
 }
 
@@ -222,7 +222,7 @@ fn reconstruction_without_a_decoder_is_refused() {
 fn diversity_looks_at_every_block() {
     let Trained { unseen, pretrained, finetuned, .. } = &*trained();
     for weights in [pretrained, finetuned] {
-        let found = diversity(weights, unseen, 12, Device::Cpu).unwrap();
+        let found = diversity(weights, unseen, 12, &Backend::Cpu).unwrap();
         assert_eq!((found.images, found.skipped.len()), (12, 0));
         let layers = found.layers;
         let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -234,7 +234,7 @@ fn diversity_looks_at_every_block() {
             assert!((0.0..0.5).contains(&layer.after_grn), "{layer:?}");
         }
         assert_eq!(
-            diversity(weights, unseen, 12, Device::Cpu).unwrap().layers,
+            diversity(weights, unseen, 12, &Backend::Cpu).unwrap().layers,
             layers,
             "always the same pictures"
         );

@@ -216,7 +216,7 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     weights.autoencoder().unwrap();
 
     // Weights without a head say what to do.
-    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4, fcmae::device::Device::Cpu)
+    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4, &fcmae::backend::Backend::Cpu)
         .unwrap_err()
         .to_string();
     assert!(

@@ -1,8 +1,8 @@
 //! What was measured, as a table and as JSON.
 
 use anyhow::{Context, Result};
+use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work};
-use fcmae::device::Device;
 use fcmae::machine::Machine;
 use serde::Serialize;
 
@@ -15,7 +15,8 @@ use crate::table::{Align, Table};
 /// All rows, in the order in which they were asked for.
 pub(super) struct Report {
     machine: Machine,
-    device: Device,
+    device: String,
+    precision: &'static str,
     image: usize,
     pub(super) rows: Vec<Result<Row, Skipped>>,
 }
@@ -25,7 +26,7 @@ pub(super) struct Report {
 pub(super) struct Numbers<'a> {
     machine: &'a Machine,
     /// What computed.
-    device: Device,
+    device: &'a str,
     version: &'static str,
     pub(super) results: Vec<&'a Row>,
     /// Rows that could not be measured, and why.
@@ -68,15 +69,20 @@ pub(super) struct Skipped {
 }
 
 impl Report {
-    pub(super) fn new(args: &Bench, device: Device, threads: usize) -> Self {
+    pub(super) fn new(args: &Bench, backend: &Backend, threads: usize) -> Self {
         let (machine, image) = (Machine::here(threads), args.image as usize);
-        Self { machine, device, image, rows: Vec::new() }
+        let precision = match backend {
+            Backend::Cpu => ", float32",
+            // Its name says it.
+            Backend::Card(_) => "",
+        };
+        Self { machine, device: backend.to_string(), precision, image, rows: Vec::new() }
     }
 
     pub(super) fn numbers(&self) -> Numbers<'_> {
         Numbers {
             machine: &self.machine,
-            device: self.device,
+            device: &self.device,
             version: env!("CARGO_PKG_VERSION"),
             results: self.rows.iter().filter_map(|row| row.as_ref().ok()).collect(),
             skipped: self.rows.iter().filter_map(|row| row.as_ref().err()).collect(),
@@ -94,7 +100,7 @@ impl Report {
             let rate = median(&mut rates);
             text.push_str(&format!("matrix products reach {rate:.0} GFLOP/s; "));
         }
-        text.push_str(&format!("images of {0}×{0} pixels, float32\n\n", self.image));
+        text.push_str(&format!("images of {0}×{0} pixels{1}\n\n", self.image, self.precision));
         text.push_str(&self.table().text());
 
         let mut notes = Vec::new();

@@ -12,12 +12,13 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
+use fcmae::backend::Backend;
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
-use fcmae::device::Device;
 use fcmae::machine;
 use serde::{Deserialize, Serialize};
 
 use super::LOADED_BATCHES;
+use crate::args::DeviceArg;
 use crate::failure::Usage;
 use crate::output;
 
@@ -48,7 +49,12 @@ pub(super) fn loaded(threads: usize) -> usize {
 }
 
 /// The worker's side, until its input ends.
-pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()> {
+pub(super) fn serve(
+    job: &Job,
+    backend: &Backend,
+    data: Option<&Path>,
+    threads: usize,
+) -> Result<()> {
     let has_network = job.work != Work::Load;
     let gflop_per_image = if has_network { Some(job.gflop_per_image()?) } else { None };
     let mut bench = None;
@@ -64,7 +70,7 @@ pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()
         };
         let bench = match &mut bench {
             Some(bench) => bench,
-            none => none.insert(make(job, data, threads)?),
+            none => none.insert(make(job, backend, data, threads)?),
         };
         let seconds = (0..steps).map(|_| bench.step()).collect::<fcmae::Result<_>>()?;
         let (images, peak_memory_bytes) = (bench.images(), machine::peak_memory());
@@ -73,15 +79,15 @@ pub(super) fn serve(job: &Job, data: Option<&Path>, threads: usize) -> Result<()
             images,
             gflop_per_image,
             peak_memory_bytes,
-            memory_estimate_bytes: job.memory_estimate()?,
+            memory_estimate_bytes: job.memory_estimate(backend)?,
         })?;
     }
     Ok(())
 }
 
-fn make(job: &Job, data: Option<&Path>, threads: usize) -> Result<Bench> {
+fn make(job: &Job, backend: &Backend, data: Option<&Path>, threads: usize) -> Result<Bench> {
     if job.work != Work::Load {
-        return Ok(Bench::network(job)?);
+        return Ok(Bench::network(job, backend)?);
     }
     let folder = data.ok_or_else(|| Usage("--worker --work load needs --data".to_owned()))?;
     Ok(Bench::load(folder, loaded(threads), job.image, threads)?)
@@ -101,7 +107,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(
         job: &Job,
-        device: Device,
+        device: &DeviceArg,
         threads: usize,
         data: Option<&Path>,
     ) -> Result<Self> {
@@ -112,10 +118,12 @@ impl Worker {
             ("--image", job.image.to_string()),
             ("--batch", job.batch.to_string()),
             ("--mask-ratio", job.mask_ratio.to_string()),
-            ("--device", device.to_string()),
             ("--threads", threads.to_string()),
         ] {
             command.args([option, &value]);
+        }
+        for setting in device.arguments() {
+            command.args(setting);
         }
         if let Some(data) = data.filter(|_| job.work == Work::Load) {
             command.arg("--data").arg(data);
