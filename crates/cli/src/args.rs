@@ -535,7 +535,8 @@ Times are computed from a short measurement of the smallest network here, so the
 
 Examples:
   fcmae doctor
-  fcmae doctor --pictures 50000 --epochs 200 --image 128")]
+  fcmae doctor --pictures 50000 --epochs 200 --image 128
+  fcmae doctor --check --device cuda")]
 pub(crate) struct Doctor {
     /// Pictures for which training is estimated
     #[arg(long, value_name = "N", default_value = "10000")]
@@ -549,6 +550,21 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "PIXELS", default_value_t = 224,
         value_parser = clap::value_parser!(u32).range(64..=4096))]
     pub(crate) image: u32,
+
+    /// Instead compare what a device computes with the processor: every operation, and steps of pre-training
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Write the comparison to a JSON file as well; `-` prints it in place of the table
+    #[arg(long, value_name = "FILE|-", requires = "check")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Replace the JSON file if it exists
+    #[arg(long, requires = "json")]
+    pub(crate) overwrite: bool,
 }
 
 /// Print what makes a shell complete commands and options
@@ -776,8 +792,7 @@ mod tests {
                 None => without.push(command.get_name().to_owned()),
             }
         }
-        // The doctor lists all devices.
-        let others = ["inspect", "stats", "report", "export", "doctor", "completions", "man"];
+        let others = ["inspect", "stats", "report", "export", "completions", "man"];
         assert_eq!(without, others);
     }
 

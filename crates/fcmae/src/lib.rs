@@ -108,6 +108,7 @@ pub use fcmae_report::plots;
 pub mod autoencoder;
 pub mod backend;
 pub mod bench;
+pub mod check;
 pub mod config;
 pub mod decoder;
 pub mod device;

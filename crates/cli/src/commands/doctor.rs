@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fcmae::backend::Backend;
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
+use fcmae::check::{self, Compared};
 use fcmae::config::Size;
 use fcmae::device::{Device, DeviceReport};
 use fcmae::machine::{self, Machine};
+use serde::Serialize;
 
 use crate::args::Doctor;
+use crate::failure::Usage;
 use crate::output;
 use crate::progress::{counted, duration, grouped};
 use crate::table::{Align, Table};
@@ -27,6 +30,13 @@ const LITTLE_MEMORY: u64 = 2 << 30;
 const MASK_RATIO: f64 = 0.6;
 
 pub(super) fn run(args: &Doctor) -> Result<()> {
+    if args.check {
+        return check(args);
+    }
+    if !args.device.settings().is_empty() {
+        let text = "--device and --precision go with --check; without it, all devices are listed";
+        return Err(Usage(text.to_owned()).into());
+    }
     job(Work::Pretrain, Size::Atto, args, BATCH).check()?;
     let threads = rayon::current_num_threads();
     output::print(&machine_text(&Machine::here(threads))?)?;
@@ -47,6 +57,55 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     );
     text.push_str(&expected(args, &rates)?);
     output::print(&text)
+}
+
+/// What `--check --json` holds.
+#[derive(Serialize)]
+struct Comparison<'a> {
+    device: String,
+    version: &'static str,
+    seconds: f64,
+    passes: bool,
+    compared: &'a [Compared],
+}
+
+/// Compares a device with the processor.
+fn check(args: &Doctor) -> Result<()> {
+    let file = args.json.as_deref().filter(|file| *file != Path::new("-"));
+    if let Some(file) = file {
+        output::refuse_existing(file, args.overwrite, "--json")?;
+    }
+    let (backend, began) = (args.device.told()?, Instant::now());
+    let mut text =
+        format!("{:42}  {:>8}  {:>8}\n", "compared with the processor", "error", "limit");
+    let compared = check::check(&backend, |of| {
+        let verdict = if of.passes() { "" } else { "  ! too far" };
+        text.push_str(&format!("{:42}  {:8.1e}  {:8.0e}{verdict}\n", of.name, of.error, of.bound));
+    })?;
+    let failed = compared.iter().filter(|of| !of.passes()).count();
+    let comparison = Comparison {
+        device: backend.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        seconds: began.elapsed().as_secs_f64(),
+        passes: failed == 0,
+        compared: &compared,
+    };
+    let json = output::json(&comparison)?;
+    if let Some(file) = file {
+        output::create_parent(file)?;
+        output::write_file(file, json.as_bytes())?;
+    }
+    output::print(if args.json.is_some() && file.is_none() { &json } else { &text })?;
+    if failed == 0 {
+        output::note(&format!("{backend} computes what the processor does"));
+        return Ok(());
+    }
+    bail!(
+        "{} of {} comparisons failed on {backend}: use `--device cpu`, and report this table with the output of \
+         `fcmae doctor`",
+        failed,
+        compared.len()
+    )
 }
 
 fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
@@ -100,7 +159,13 @@ fn devices() -> String {
         facts.extend(name);
         let free = |bytes| format!(", {} free", gib(bytes));
         facts.extend(total_memory.map(|all| gib(all) + &free_memory.map_or(String::new(), free)));
-        facts.extend(unusable.map(|reason| format!("cannot be used: {reason}")));
+        match unusable {
+            Some(reason) => facts.push(format!("cannot be used: {reason}")),
+            None if device != Device::Cpu => facts.push(format!(
+                "not yet proved on a GPU: compare it with `fcmae doctor --check --device {device}`"
+            )),
+            None => {}
+        }
         let label = if text.is_empty() { "devices" } else { "" };
         text.push_str(&format!("{label:10}  {}\n", facts.join(", ")));
     }

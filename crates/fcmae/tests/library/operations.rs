@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fcmae::autoencoder::Autoencoder;
 use fcmae::backend::Backend;
+use fcmae::check;
 use fcmae::config::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, MaskedEncoder, ModelConfig, PretrainConfig,
 };
@@ -292,4 +293,22 @@ fn a_weight_may_be_read_as_a_layer_and_in_windows_with_a_scale_or_without() {
         let shared: Vec<_> = (0..3).map(|which| layers(&network, which)).collect();
         assert_eq!(shared, alone);
     }
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn the_check_of_a_device_passes_where_it_should_and_fails_where_it_must() {
+    for features in [Element::F32, Element::Bf16] {
+        let card = Card::new(Arc::new(Emulated::new(Order::Late)), features);
+        let compared = check::check(&Backend::Card(card), |_| ()).unwrap();
+        for of in &compared {
+            assert!(of.passes(), "{features:?}: {of:?}");
+        }
+        // What is rounded to bfloat16 does not pass for float32.
+        let largest = compared.iter().map(|of| of.error).fold(0.0, f64::max);
+        assert_eq!(largest > 1e-3, features == Element::Bf16, "{largest}");
+    }
+    let processor = check::check(&Backend::Cpu, |_| ()).unwrap();
+    assert!(processor.iter().all(|of| of.error == 0.0), "{processor:?}");
+    assert!(!check::Compared { error: f64::NAN, ..processor[0].clone() }.passes());
 }
