@@ -136,7 +136,7 @@ impl Case {
             return Ok(all);
         }
         let config = PretrainConfig::default().optim;
-        let mut learner = Learner::new(network, &config);
+        let mut learner = Learner::new(self.network(), &config).on(backend)?;
         learner.learn(1, |operands, pass| {
             let result = self.apply(pass, operands);
             if !self.is_loss {
@@ -146,7 +146,7 @@ impl Case {
             }
             result
         })?;
-        let gradients = learner.gradients().on(&Backend::Cpu)?;
+        let gradients = learner.gradients().clone().on(&Backend::Cpu)?;
         let gradient = |&operand| gradients.get(operand).map(<[f32]>::to_vec);
         all.extend(learner.network().module().iter().filter_map(gradient));
         Ok(all)

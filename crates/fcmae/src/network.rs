@@ -105,7 +105,7 @@ impl<M> Network<M> {
     /// # Errors
     /// What a card says, where they are on one.
     pub fn to_named(&self) -> Result<NamedTensors, CudaError> {
-        Ok(self.weights.on(&Backend::Cpu)?.to_named())
+        Ok(self.weights.on_host()?.to_named())
     }
 
     /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when

@@ -4,6 +4,7 @@
 //! parameters one after the other, in the order in which the network's structs are made. Only loading,
 //! backward passes and updates write to them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -250,11 +251,11 @@ impl Arena {
     ///
     /// # Errors
     /// What a card says.
-    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+    pub(crate) fn on(self, backend: &Backend) -> Result<Self, CudaError> {
         let values = match (&self.values, backend) {
-            (Store::Host(_), Backend::Cpu) => self.values.clone(),
+            (Store::Host(_), Backend::Cpu) => return Ok(self),
             (Store::Card(there), Backend::Card(card)) if Arc::ptr_eq(&there.card, card) => {
-                self.values.clone()
+                return Ok(self);
             }
             (Store::Card(there), _) => {
                 let mut arena = Self::zeros(&self.layout);
@@ -269,7 +270,18 @@ impl Arena {
                 Store::Card(Arc::new(OnCard { card, values: there, rounded: None }))
             }
         };
-        Ok(Self { layout: Arc::clone(&self.layout), values })
+        Ok(Self { layout: self.layout, values })
+    }
+
+    /// The same where the processor computes; no copy where they lie there.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn on_host(&self) -> Result<Cow<'_, Self>, CudaError> {
+        match self.values {
+            Store::Host(_) => Ok(Cow::Borrowed(self)),
+            Store::Card(_) => self.clone().on(&Backend::Cpu).map(Cow::Owned),
+        }
     }
 
     /// Makes the values that products read, anew wherever the weights have changed. Does nothing on the processor.

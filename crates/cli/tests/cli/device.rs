@@ -7,7 +7,7 @@ use crate::command::{Ran, command, fcmae};
 use crate::trained::Trained;
 
 /// What is said of a GPU that this program cannot use, and the remedy.
-const REFUSED: &[&str] = &["`device` cannot be `cuda:7`", "without CUDA", "`cpu` or `auto`"];
+const REFUSED: &[&str] = &["`device` cannot be `cuda:7`", "`cpu` or `auto`"];
 
 /// None of the paths exists, so that a path looked at before the device would show in the error.
 #[test]

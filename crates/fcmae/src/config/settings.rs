@@ -185,7 +185,7 @@ mod tests {
         let error = settings("", &["mask.ratoi=0.5"]).unwrap_err().to_string();
         assert!(error.contains("`mask.ratio`"), "{error}");
         let error = settings("", &["zzzz=0.5"]).unwrap_err().to_string();
-        assert!(error.contains("known here: seed, device, model"), "{error}");
+        assert!(error.contains("known here: seed, device, precision"), "{error}");
         let error = settings("", &["optim.epochs.x=1"]).unwrap_err().to_string();
         assert!(error.contains("`optim.epochs` is a value"), "{error}");
     }

@@ -117,14 +117,14 @@ impl AdamW {
     ///
     /// # Errors
     /// What a card says.
-    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+    pub(crate) fn on(self, backend: &Backend) -> Result<Self, CudaError> {
         let layout = self.first.layout();
         let on_card = match backend {
             Backend::Cpu => None,
             Backend::Card(card) => Some(Arc::new(OnCard::new(card, layout)?)),
         };
         let (first, second) = (self.first.on(backend)?, self.second.on(backend)?);
-        Ok(Self { first, second, on_card, ..self.clone() })
+        Ok(Self { first, second, on_card, ..self })
     }
 
     /// Makes one update with learning rate `lr · scale(name)`, unless `loss` or the gradients' norm is no
@@ -286,21 +286,22 @@ impl AdamW {
 
     /// The moments, as `first.NAME` and `second.NAME`.
     ///
-    /// # Panics
-    /// For moments on a card.
-    pub fn state(&self) -> NamedTensors {
+    /// # Errors
+    /// What a card says, where they are on one.
+    pub fn state(&self) -> Result<NamedTensors, CudaError> {
+        let (first, second) = (self.first.on_host()?, self.second.on_host()?);
         let mut state = NamedTensors::default();
         for (name, parameter) in self.first.layout().parameters() {
             if !self.known[self.first.layout().number(parameter)] {
                 continue;
             }
-            for (order, moment) in ORDERS.iter().zip([&self.first, &self.second]) {
+            for (order, moment) in ORDERS.iter().zip([&first, &second]) {
                 let data = moment.get(parameter).to_vec();
                 let tensor = HostTensor { shape: vec![data.len()], data };
                 state.insert(format!("{order}.{name}"), tensor);
             }
         }
-        state
+        Ok(state)
     }
 
     /// Takes the moments up from a checkpoint after `updates` updates, in place of its own. A parameter that

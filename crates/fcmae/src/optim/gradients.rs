@@ -39,8 +39,8 @@ impl Gradients {
     ///
     /// # Errors
     /// What a card says.
-    pub fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
-        Ok(Self { arena: self.arena.on(backend)?, ..self.clone() })
+    pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
+        Ok(Self { arena: self.arena.on(backend)?, ..self })
     }
 
     /// Makes ready for the gradients of a batch. Does nothing on the processor.

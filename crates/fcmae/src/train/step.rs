@@ -56,7 +56,7 @@ impl From<CudaError> for Restore {
 }
 
 impl<M> Learner<M> {
-    /// Before the first update, from the network's weights.
+    /// Before the first update, from the weights of a network on the processor; [`on`](Self::on) moves all of it.
     pub fn new(network: Network<M>, config: &OptimConfig) -> Self {
         let layout = network.layout();
         Self {
@@ -193,10 +193,10 @@ impl<M> Learner<M> {
     pub(super) fn state(&self) -> Result<BTreeMap<String, NamedTensors>, CudaError> {
         let mut state = BTreeMap::from([
             ("model".to_owned(), self.network.to_named()?),
-            ("optimizer".to_owned(), self.optimizer.on(&Backend::Cpu)?.state()),
+            ("optimizer".to_owned(), self.optimizer.state()?),
         ]);
         if let Some(Average { weights, .. }) = &self.average {
-            state.insert("ema".to_owned(), weights.on(&Backend::Cpu)?.to_named());
+            state.insert("ema".to_owned(), weights.on_host()?.to_named());
         }
         Ok(state)
     }
@@ -210,22 +210,34 @@ impl<M> Learner<M> {
         let of = |name| of(name).map_err(Restore::Missing);
         self.gradients.clear();
         (self.loss, self.share) = (0.0, 0.0);
-        let (backend, layout) = (self.network.backend().clone(), self.network.layout().clone());
-        let loaded = |tensors: &NamedTensors| {
-            let mut arena = Arena::zeros(&layout);
-            arena.load(tensors).map_err(Restore::Mismatch)?;
-            arena.on(&backend).map_err(Restore::from)
-        };
-        *self.network.weights_mut() = loaded(of("model")?)?;
-        self.network.weights_mut().round()?;
-        let mut optimizer = self.optimizer.on(&Backend::Cpu)?;
-        optimizer.restore(of("optimizer")?, updates).map_err(Restore::Mismatch)?;
-        self.optimizer = optimizer.on(&backend)?;
+        let backend = self.network.backend().clone();
+        let weights = self.network.weights_mut();
+        load(weights, of("model")?, &backend)?;
+        weights.round()?;
+        let moments = of("optimizer")?;
+        if let Backend::Cpu = backend {
+            self.optimizer.restore(moments, updates).map_err(Restore::Mismatch)?;
+        } else {
+            let mut optimizer = self.optimizer.clone().on(&Backend::Cpu)?;
+            optimizer.restore(moments, updates).map_err(Restore::Mismatch)?;
+            self.optimizer = optimizer.on(&backend)?;
+        }
         if let Some(Average { weights, .. }) = &mut self.average {
-            *weights = loaded(of("ema")?)?;
+            load(weights, of("ema")?, &backend)?;
         }
         Ok(())
     }
+}
+
+/// Fills an arena where `backend` computes.
+fn load(arena: &mut Arena, tensors: &NamedTensors, backend: &Backend) -> Result<(), Restore> {
+    if let Backend::Cpu = backend {
+        return arena.load(tensors).map_err(Restore::Mismatch);
+    }
+    let mut loaded = Arena::zeros(arena.layout());
+    loaded.load(tensors).map_err(Restore::Mismatch)?;
+    *arena = loaded.on(backend)?;
+    Ok(())
 }
 
 /// Records what `loss` computes, adds its gradients, and returns it.

@@ -121,7 +121,7 @@ pub(crate) fn differentiate_on(
         .unwrap();
     let on_card = matches!(backend, Backend::Card(_));
     assert_eq!(passes.get(), if on_card { 1 } else { 2 });
-    let gradients = learner.gradients().on(&Backend::Cpu).unwrap();
+    let gradients = learner.gradients().clone().on(&Backend::Cpu).unwrap();
     let gradient = |&place| gradients.get(place).map(<[f32]>::to_vec);
     Differentiated {
         result: result.into_inner(),

@@ -109,7 +109,7 @@ pub(super) fn the_norm_is_that_of_all_gradients() {
         let config = OptimConfig { clip_norm, ..config() };
         let mut optimizer = AdamW::new(&config, learner.network().layout());
         optimizer.step(&mut weights, learner.gradients(), 0.0, 0.1, |_| 1.0, None).unwrap();
-        optimizer.state().get("first.0").unwrap().data.clone()
+        optimizer.state().unwrap().get("first.0").unwrap().data.clone()
     };
     let unclipped = first(0.0);
     for (limit, factor) in [(by_hand / 2.0, 0.5), (by_hand * 1.01, 1.0)] {
