@@ -14,9 +14,9 @@ mod session;
 mod step;
 
 pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
-pub use finetune::{FinetuneOutcome, Start, finetune, settled};
+pub use finetune::{FinetuneOutcome, Start, finetune, finetune_on, settled};
 pub use plan::Plan;
-pub use pretrain::{PretrainOutcome, pretrain};
+pub use pretrain::{PretrainOutcome, pretrain, pretrain_on};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub(crate) use records::record_evaluation;
 pub use step::Learner;

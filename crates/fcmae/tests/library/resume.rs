@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::slice;
+use std::sync::Arc;
 
 use fcmae::Error;
+use fcmae::backend::Backend;
 use fcmae::config::{
     BlockKind, FinetuneConfig, GrnChange, MaskedEncoder, PretrainConfig, from_recipe,
 };
-use fcmae::train::{Event, Flow, Start, Work, finetune, pretrain};
+use fcmae::train::{Event, Flow, Start, Work, finetune, finetune_on, pretrain, pretrain_on};
 use fcmae::weights::Weights;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use fcmae_cuda::{card::Card, work::Element};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use fcmae_cuda_emulator::{Emulated, Order};
 use serde_json::Value;
 
 use crate::pictures;
@@ -117,10 +123,23 @@ fn data(folder: &Path) -> PathBuf {
 
 /// Runs the parts one after the other in one run folder.
 fn pretrain_in_parts(config: &PretrainConfig, data: &Path, run: &Path, parts: &[Stop]) {
+    pretrain_in_parts_on(|_| Backend::Cpu, config, data, run, parts);
+}
+
+/// The same, each part computed by its backend.
+fn pretrain_in_parts_on(
+    backend: impl Fn(usize) -> Backend,
+    config: &PretrainConfig,
+    data: &Path,
+    run: &Path,
+    parts: &[Stop],
+) {
     for (number, &stop) in parts.iter().enumerate() {
         let (mut started, mut last) = (None, 0);
-        let ended = pretrain(config, &[data.to_owned()], run, number > 0, &mut |event| {
+        let (backend, data) = (backend(number), [data.to_owned()]);
+        let ended = pretrain_on(&backend, config, &data, run, number > 0, &mut |event| {
             if let Event::Started(event) = &event {
+                assert_eq!(event.device, backend.to_string());
                 started = event.resumed_at;
             }
             stop.flow(&event, &mut last)
@@ -278,9 +297,21 @@ fn finetune_in_parts(
     run: &Path,
     parts: &[Stop],
 ) {
+    finetune_in_parts_on(|_| Backend::Cpu, config, data, start, run, parts);
+}
+
+fn finetune_in_parts_on(
+    backend: impl Fn(usize) -> Backend,
+    config: &FinetuneConfig,
+    data: &Path,
+    start: Start<'_>,
+    run: &Path,
+    parts: &[Stop],
+) {
     for (number, &stop) in parts.iter().enumerate() {
-        let mut last = 0;
-        let ended = finetune(config, &[data.to_owned()], start, run, number > 0, &mut |event| {
+        let (mut last, data) = (0, [data.to_owned()]);
+        let backend = backend(number);
+        let ended = finetune_on(&backend, config, &data, start, run, number > 0, &mut |event| {
             stop.flow(&event, &mut last)
         });
         let ended = ended.unwrap();
@@ -331,6 +362,88 @@ fn finetuning_resumes_bit_for_bit() {
             assert_same(&about, &outcome(&run, FINETUNE_STEPS), &expected);
         }
     }
+}
+
+/// A card that does its work as late and in as odd an order as one may; every other time another one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn card(number: usize, features: Element) -> Backend {
+    let order = Order::ALL[number % Order::ALL.len()];
+    Backend::Card(Card::new(Arc::new(Emulated::new(order)), features))
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn runs_on_a_card_resume_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    for features in [Element::F32, Element::Bf16] {
+        let at = |name: &str| folder.path().join(format!("{name}-{features:?}"));
+        let outcomes =
+            [vec![Stop::Never], vec![Stop::Step(5), Stop::Step(20), Stop::Never]].map(|parts| {
+                let run = at(&format!("pretrained-{}", parts.len()));
+                let card = |number| card(number + parts.len(), features);
+                // 30 pictures in batches of 4, two to an update.
+                pretrain_in_parts_on(card, &pictures::pretraining(10, 4, 2), &data, &run, &parts);
+                outcome(&run, PRETRAIN_STEPS)
+            });
+        assert_same("pre-training", &outcomes[1], &outcomes[0]);
+
+        let pretrained = at("pretrained-1");
+        let start = Start::Weights(&pretrained);
+        let outcomes = [
+            vec![Stop::Never],
+            vec![Stop::Step(2), Stop::Evaluation(3), Stop::Within(Work::Update, 4), Stop::Never],
+        ]
+        .map(|parts| {
+            let run = at(&format!("finetuned-{}", parts.len()));
+            let card = |number| card(number + parts.len(), features);
+            finetune_in_parts_on(card, &finetuning(), &data, start, &run, &parts);
+            outcome(&run, FINETUNE_STEPS)
+        });
+        assert_same("fine-tuning", &outcomes[1], &outcomes[0]);
+    }
+}
+
+/// From the processor to a card and back: checkpoints know of neither.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn checkpoints_move_between_devices_and_precisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    let losses = |name: &str, backend: &dyn Fn(usize) -> Backend, parts: &[Stop]| {
+        let run = folder.path().join(name);
+        pretrain_in_parts_on(backend, &pictures::pretraining(10, 4, 2), &data, &run, parts);
+        let logged = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64();
+        logged.lines().filter_map(loss).collect::<Vec<f64>>()
+    };
+    let parts = [Stop::Step(8), Stop::Step(16), Stop::Step(24), Stop::Step(32), Stop::Never];
+    let expected = losses("cpu", &|_| Backend::Cpu, &[Stop::Never]);
+    let same = losses(
+        "f32",
+        &|part| if part % 2 == 0 { Backend::Cpu } else { card(part, Element::F32) },
+        &parts,
+    );
+    let rounded = losses(
+        "bf16",
+        &|part| match part {
+            0 | 3 => card(part, Element::Bf16),
+            1 => Backend::Cpu,
+            _ => card(part, Element::F32),
+        },
+        &parts,
+    );
+    let fall = expected[0] - expected[expected.len() - 1];
+    assert!(fall > 0.1 && expected.len() == PRETRAIN_STEPS as usize, "{expected:?}");
+    let apart = |found: &[f64]| {
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.iter().zip(&expected);
+        pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max) / fall
+    };
+    assert!(apart(&same) < 0.01, "{}", apart(&same));
+    assert!(apart(&rounded) < 0.05, "{}", apart(&rounded));
 }
 
 /// Fault 1: stopped while it is fine-tuned without the GRN it was pre-trained with, or with one it was not.

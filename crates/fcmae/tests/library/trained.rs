@@ -8,11 +8,18 @@ use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::data::{ImageFolder, Input, Labels};
 use fcmae::diversity::diversity;
+use fcmae::embed::Backbone;
 use fcmae::evaluate::evaluate;
+use fcmae::infer::Inference;
 use fcmae::inspect::inspect;
 use fcmae::predict::Predictor;
 use fcmae::reconstruct::reconstruct;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::weights::Weights;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use fcmae_cuda::{card::Card, work::Element};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use fcmae_cuda_emulator::{Emulated, Order};
 
 use crate::pictures::{self, CLASSES};
 
@@ -121,6 +128,44 @@ fn training_from_scratch_learns_too() {
     .unwrap();
     assert!(ended.last.unwrap().top1 > 0.9, "{ended:?}");
     assert!(ended.best_top1.unwrap() >= ended.last.unwrap().top1);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_card_says_what_the_processor_says() {
+    let Trained { unseen, pretrained, finetuned, .. } = &*trained();
+    for (features, bound) in [(Element::F32, 1e-4), (Element::Bf16, 0.05)] {
+        let card = Backend::Card(Card::new(Arc::new(Emulated::new(Order::Late)), features));
+        let [found, expected] = [&card, &Backend::Cpu].map(|backend| {
+            let evaluation = evaluate(finetuned, slice::from_ref(unseen), 8, backend).unwrap();
+            let predictor = Predictor::open(finetuned, backend).unwrap();
+            let guesses = predictor.predict_all(inputs(unseen), 1).unwrap();
+            let guesses: Vec<_> = guesses.map(|guesses| guesses.unwrap().remove(0)).collect();
+            let backbone = Inference::<Backbone>::open(&Weights::open(finetuned).unwrap(), backend);
+            let embedding = backbone.unwrap().embeddings(inputs(unseen)).unwrap().next();
+            let filled = reconstruct(pretrained, &inputs(unseen)[..1], 3, backend).unwrap();
+            let distances = diversity(pretrained, unseen, 4, backend).unwrap();
+            (evaluation, guesses, embedding.unwrap().unwrap(), filled[0].loss, distances)
+        });
+        let close = |found: f64, expected: f64| {
+            assert!((found - expected).abs() <= bound * expected.abs(), "{found}, not {expected}");
+        };
+        assert_eq!(found.0.top1, expected.0.top1);
+        close(found.0.loss + 1.0, expected.0.loss + 1.0);
+        for (found, expected) in found.1.iter().zip(&expected.1) {
+            assert_eq!(found.class, expected.class);
+            close(found.probability.into(), expected.probability.into());
+        }
+        let largest = expected.2.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        for (found, expected) in found.2.iter().zip(&expected.2) {
+            assert!(f64::from((found - expected).abs()) <= bound * f64::from(largest));
+        }
+        close(found.3.into(), expected.3.into());
+        for (found, expected) in found.4.layers.iter().zip(&expected.4.layers) {
+            close(found.after_gelu, expected.after_gelu);
+            close(found.after_grn, expected.after_grn);
+        }
+    }
 }
 
 #[test]
