@@ -249,7 +249,9 @@ class Visit:
             return
         self.results["rates"].append(found)
         copy, product = (statistics.median(found[name]) for name in ("copy_gb_per_second", "product_tflops"))
-        say(f"the card {when} the rows: copies {copy:,.0f} GB/s, products {report.compare.digits(product)} TFLOP/s")
+        say(
+            f"the card {when} the rows: copies {copy:,.0f} GB/s, products {report.compare.digits(product)} TFLOP/s"
+        )
 
     # Rows.
 
@@ -264,30 +266,49 @@ class Visit:
             if prepared:
                 sides["PyTorch"] = stack.enter_context(contextlib.closing(prepared[0]))
             counts = {}
-            for name, side in sides.items():
+            for name, side in list(sides.items()):
                 side.until = until + 5.0
-                counts[name] = self.warmed(side)
-            rounds, longest = [], 0.0
-            for number in range(self.args.rounds):
-                began = time.monotonic()
-                if number >= FEWEST_ROUNDS and began + longest > until:
-                    break
-                order = list(sides) if number % 2 == 0 else list(reversed(sides))
-                rounds.append({"order": order, "seconds": {}})
-                for name in order:
-                    rounds[-1]["seconds"][name] = sides[name].steps(counts[name])
-                longest = max(longest, time.monotonic() - began)
+                try:
+                    counts[name] = self.warmed(side)
+                except Failed as failure:
+                    if name == "fcmae":
+                        raise
+                    # What fcmae does alone is worth having.
+                    self.leave_out(f"PyTorch in {row.name}", str(failure))
+                    sides.pop(name)
+            rounds = self.rounds(row, sides, counts, until)
             found = {
                 **{"work": row.work, "size": row.size, "batch": row.batch, "image": row.image},
                 **{"layout": row.layout, "compiled": not self.args.no_compile, "rounds": rounds},
                 "answers": {name: without(side.last, "seconds") for name, side in sides.items()},
             }
-            if prepared:
+            if "PyTorch" in sides:
                 found["opponent"] = {**prepared[1], "layout": row.layout}
-        if len(rounds) < self.args.rounds:
-            self.leave_out(f"{self.args.rounds - len(rounds)} rounds of {row.name}", "no time was left")
         self.results["rows"].append(found)
         say(report.told(found))
+
+    def rounds(self, row: Row, sides: dict, counts: dict, until: float) -> list:
+        """As many as there is time for; a side that fails ends them."""
+        rounds, longest, why = [], 0.0, "no time was left"
+        while len(rounds) < self.args.rounds:
+            began = time.monotonic()
+            if len(rounds) >= FEWEST_ROUNDS and began + longest > until:
+                break
+            order = list(sides) if len(rounds) % 2 == 0 else list(reversed(sides))
+            seconds = {}
+            try:
+                for name in order:
+                    seconds[name] = sides[name].steps(counts[name])
+            except Failed as failure:
+                if not rounds:
+                    raise
+                why = str(failure)
+                break
+            rounds.append({"order": order, "seconds": seconds})
+            longest = max(longest, time.monotonic() - began)
+        if len(rounds) < self.args.rounds:
+            self.leave_out(f"{self.args.rounds - len(rounds)} rounds of {row.name}", why)
+        return rounds
 
     def warmed(self, side: Limited) -> int:
         """Makes the side's first steps; how many steps are a turn."""
