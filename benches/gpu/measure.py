@@ -127,7 +127,11 @@ class Visit:
         self.began = time.monotonic()
         self.end = self.began + args.budget
         self.device = "cpu" if args.cpu else "cuda"
-        self.rows = [self.fitted(row) for row in ROWS if not args.only or row.work in args.only]
+        self.rows = [
+            self.fitted(row) for row in ROWS if not args.only or {row.work, row.name} & set(args.only)
+        ]
+        if not self.rows:
+            raise SystemExit(f"--only: the rows are {', '.join(row.name for row in ROWS)}")
         self.stack = contextlib.ExitStack()
         self.results = read_results(self.device)
         self.results.update(about(self.device, args.budget))
@@ -637,7 +641,9 @@ def main():
     timed.add_argument("--rounds", type=int, default=5, help="rounds of each row (5)")
     timed.add_argument("--turn", type=float, help="seconds of one side's turn, about (0.7)")
     timed.add_argument("--scale", type=float, default=1.0, help="batches times this, for a smaller card (1)")
-    timed.add_argument("--only", type=lambda text: text.split(","), help="of pretrain,finetune,predict")
+    timed.add_argument(
+        "--only", type=lambda text: text.split(","), help="rows, as in predict,'pretrain atto'"
+    )
     timed.add_argument("--no-compile", action="store_true", help="PyTorch without torch.compile")
     args = parser.parse_args()
     if args.part == "libraries":
