@@ -227,7 +227,7 @@ class Visit:
             thread.start()
             return thread
 
-        say(f"PyTorch compiles {len(self.rows)} networks at once")
+        say(f"PyTorch prepares its networks, {len(self.rows)} at once")
         for thread in [start(row) for row in self.rows]:
             thread.join()
         for row in self.rows:
