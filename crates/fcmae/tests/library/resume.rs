@@ -371,19 +371,24 @@ fn card(number: usize, features: Element) -> Backend {
     Backend::Card(Card::new(Arc::new(Emulated::new(order)), features))
 }
 
-/// Of 30 pictures in batches of 4, two to an update: 3 updates an epoch.
+/// Of 30 pictures in batches of 4, two to an update: 6 updates. Images are small, as the emulator is slow.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn few(folder: &Path, epochs: u64) -> (PathBuf, PretrainConfig, u64) {
+fn few(folder: &Path) -> (PathBuf, PretrainConfig, u64) {
     let data = folder.join("few");
     pictures::write(&data, 10);
-    (data, pictures::pretraining(epochs, 4, 2), 3 * epochs)
+    let mut config = pictures::pretraining(2, 4, 2);
+    config.data.image_size = SMALL;
+    (data, config, 6)
 }
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const SMALL: [usize; 2] = [16, 16];
 
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn runs_on_a_card_resume_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, config, all) = few(folder.path(), 2);
+    let (data, config, all) = few(folder.path());
     for features in [Element::F32, Element::Bf16] {
         let at = |name: &str| folder.path().join(format!("{name}-{features:?}"));
         let all_parts = [vec![Stop::Never], vec![Stop::Step(2), Stop::Step(3), Stop::Never]];
@@ -402,7 +407,9 @@ fn runs_on_a_card_resume_bit_for_bit() {
         let outcomes = all_parts.map(|parts| {
             let run = at(&format!("finetuned-{}", parts.len()));
             let card = |number| card(number + parts.len(), features);
-            finetune_in_parts_on(card, &finetuning(), &data, start, &run, &parts);
+            let mut config = finetuning();
+            config.data.image_size = SMALL;
+            finetune_in_parts_on(card, &config, &data, start, &run, &parts);
             outcome(&run, FINETUNE_STEPS)
         });
         assert_same("fine-tuning", &outcomes[1], &outcomes[0]);
@@ -414,7 +421,7 @@ fn runs_on_a_card_resume_bit_for_bit() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn checkpoints_move_between_devices_and_precisions() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, config, all) = few(folder.path(), 4);
+    let (data, config, all) = few(folder.path());
     let losses = |name: &str, backend: &dyn Fn(usize) -> Backend, parts: &[Stop]| {
         let run = folder.path().join(name);
         pretrain_in_parts_on(backend, &config, &data, &run, (parts, all));
@@ -426,7 +433,7 @@ fn checkpoints_move_between_devices_and_precisions() {
     assert_eq!(expected.len() as u64, all);
     for (features, bound) in [(Element::F32, 1e-4), (Element::Bf16, 1e-2)] {
         let backend = |part: usize| if part == 1 { Backend::Cpu } else { card(part, features) };
-        let parts = [Stop::Step(4), Stop::Step(8), Stop::Never];
+        let parts = [Stop::Step(2), Stop::Step(4), Stop::Never];
         let found = losses(&format!("{features:?}"), &backend, &parts);
         assert_eq!(found.len(), expected.len());
         for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
