@@ -389,31 +389,28 @@ const SMALL: [usize; 2] = [16, 16];
 fn runs_on_a_card_resume_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let (data, config, all) = few(folder.path());
-    for features in [Element::F32, Element::Bf16] {
-        let at = |name: &str| folder.path().join(format!("{name}-{features:?}"));
-        let all_parts = [vec![Stop::Never], vec![Stop::Step(2), Stop::Step(3), Stop::Never]];
-        let outcomes = all_parts.map(|parts| {
-            let run = at(&format!("pretrained-{}", parts.len()));
-            let card = |number| card(number + parts.len(), features);
-            pretrain_in_parts_on(card, &config, &data, &run, (&parts, all));
-            outcome(&run, all)
-        });
-        assert_same("pre-training", &outcomes[1], &outcomes[0]);
+    let at = |name: &str, parts: &[Stop]| folder.path().join(format!("{name}-{}", parts.len()));
+    let parts = [vec![Stop::Never], vec![Stop::Step(2), Stop::Step(3), Stop::Never]];
+    let outcomes = parts.map(|parts| {
+        let run = at("pretrained", &parts);
+        let card = |number| card(number + parts.len(), Element::Bf16);
+        pretrain_in_parts_on(card, &config, &data, &run, (&parts, all));
+        outcome(&run, all)
+    });
+    assert_same("pre-training", &outcomes[1], &outcomes[0]);
 
-        let pretrained = at("pretrained-1");
-        let start = Start::Weights(&pretrained);
-        let within = Stop::Within(Work::Update, 4);
-        let all_parts = [vec![Stop::Never], vec![Stop::Evaluation(3), within, Stop::Never]];
-        let outcomes = all_parts.map(|parts| {
-            let run = at(&format!("finetuned-{}", parts.len()));
-            let card = |number| card(number + parts.len(), features);
-            let mut config = finetuning();
-            config.data.image_size = SMALL;
-            finetune_in_parts_on(card, &config, &data, start, &run, &parts);
-            outcome(&run, FINETUNE_STEPS)
-        });
-        assert_same("fine-tuning", &outcomes[1], &outcomes[0]);
-    }
+    let mut config = finetuning();
+    config.data.image_size = SMALL;
+    let pretrained = at("pretrained", &[Stop::Never]);
+    let within = Stop::Within(Work::Update, 4);
+    let parts = [vec![Stop::Never], vec![Stop::Evaluation(3), within, Stop::Never]];
+    let outcomes = parts.map(|parts| {
+        let (run, start) = (at("finetuned", &parts), Start::Weights(&pretrained));
+        let card = |number| card(number + parts.len(), Element::F32);
+        finetune_in_parts_on(card, &config, &data, start, &run, &parts);
+        outcome(&run, FINETUNE_STEPS)
+    });
+    assert_same("fine-tuning", &outcomes[1], &outcomes[0]);
 }
 
 /// From the processor to a card and back: checkpoints know of neither.
