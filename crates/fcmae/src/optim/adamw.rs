@@ -117,7 +117,7 @@ impl AdamW {
     ///
     /// # Errors
     /// What a card says.
-    pub(crate) fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
+    pub fn on(&self, backend: &Backend) -> Result<Self, CudaError> {
         let layout = self.first.layout();
         let on_card = match backend {
             Backend::Cpu => None,
