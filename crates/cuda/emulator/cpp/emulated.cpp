@@ -55,22 +55,23 @@ struct Launch {
     std::string failure;
 };
 
-thread_local Launch launch;
+// By a pointer, as what has a constructor is asked at every access whether it was made.
+thread_local Launch* launch = nullptr;
 
 // From a fiber to the scheduler, until that comes back.
 void wait(State state) {
-    Fiber& fiber = *launch.current;
+    Fiber& fiber = *launch->current;
     fiber.state = state;
-    if (_setjmp(fiber.context) == 0) _longjmp(launch.scheduler, 1);
+    if (_setjmp(fiber.context) == 0) _longjmp(launch->scheduler, 1);
 }
 
 // What a fiber does: one thread after the other, each of another block.
 void run_threads() {
     for (;;) {
         try {
-            launch.entry->invoke(launch.entry->kernel, launch.arguments);
+            launch->entry->invoke(launch->entry->kernel, launch->arguments);
         } catch (const std::exception& error) {
-            if (launch.failure.empty()) launch.failure = error.what();
+            if (launch->failure.empty()) launch->failure = error.what();
         }
         wait(State::Done);
     }
@@ -78,8 +79,8 @@ void run_threads() {
 
 // From the scheduler to a fiber, until that waits.
 void resume(Fiber& fiber) {
-    launch.current = &fiber;
-    if (_setjmp(launch.scheduler) != 0) return;
+    launch->current = &fiber;
+    if (_setjmp(launch->scheduler) != 0) return;
     if (fiber.begun) _longjmp(fiber.context, 1);
     fiber.begun = true;
     fiber.stack.reset(new char[STACK]);
@@ -109,19 +110,19 @@ std::string named(const Fiber& fiber) {
 bool release(std::size_t first, std::size_t last, State state) {
     std::size_t waiting = 0, done = 0;
     for (std::size_t f = first; f < last; ++f) {
-        waiting += launch.fibers[f]->state == state;
-        done += launch.fibers[f]->state == State::Done;
+        waiting += launch->fibers[f]->state == state;
+        done += launch->fibers[f]->state == State::Done;
     }
     if (waiting == 0) return false;
     if (done > 0) {
         for (std::size_t f = first; f < last; ++f) {
-            if (launch.fibers[f]->state == State::Done) {
-                fail(named(*launch.fibers[f]) + " has ended while others wait for it");
+            if (launch->fibers[f]->state == State::Done) {
+                fail(named(*launch->fibers[f]) + " has ended while others wait for it");
             }
         }
     }
     if (waiting < last - first) return false;
-    for (std::size_t f = first; f < last; ++f) launch.fibers[f]->state = State::Ready;
+    for (std::size_t f = first; f < last; ++f) launch->fibers[f]->state = State::Ready;
     return true;
 }
 
@@ -130,12 +131,12 @@ void run_block(unsigned threads, bool backwards) {
     for (;;) {
         bool any = false, done = true;
         for (unsigned place = 0; place < threads; ++place) {
-            Fiber& fiber = *launch.fibers[backwards ? threads - 1 - place : place];
+            Fiber& fiber = *launch->fibers[backwards ? threads - 1 - place : place];
             if (fiber.state == State::Ready) {
                 resume(fiber);
                 any = true;
-                if (!launch.failure.empty()) {
-                    launch.failure = named(fiber) + ": " + launch.failure;
+                if (!launch->failure.empty()) {
+                    launch->failure = named(fiber) + ": " + launch->failure;
                     return;
                 }
             }
@@ -148,23 +149,23 @@ void run_block(unsigned threads, bool backwards) {
             released = release(first, std::min(first + WARP, threads), State::InShuffle) || released;
         }
         if (!released && !release(0, threads, State::AtBarrier)) {
-            fail("the threads of " + named(*launch.fibers[0]) + " wait for different things");
+            fail("the threads of " + named(*launch->fibers[0]) + " wait for different things");
         }
     }
 }
 
 }  // namespace
 
-const Place& here() { return launch.current->place; }
+const Place& here() { return launch->current->place; }
 
 void meet() { wait(State::AtBarrier); }
 
 u32 exchange(u32 mask, u32 value, int distance) {
-    Fiber& fiber = *launch.current;
+    Fiber& fiber = *launch->current;
     if (mask != 0xffffffffu) fail("a shuffle of some lanes only");
     const unsigned lane = fiber.number % WARP, turn = fiber.turn;
-    if ((fiber.number / WARP + 1) * WARP > launch.threads) fail("a shuffle in a warp that is not whole");
-    u32* lanes = launch.warps[fiber.number / WARP].lanes[turn];
+    if ((fiber.number / WARP + 1) * WARP > launch->threads) fail("a shuffle in a warp that is not whole");
+    u32* lanes = launch->warps[fiber.number / WARP].lanes[turn];
     lanes[lane] = value;
     // The other row is free again: all lanes have read it before any came here.
     fiber.turn = 1 - turn;
@@ -244,22 +245,24 @@ extern "C" bool fcmae_emulated_check(const Entry* entry, const unsigned* grid, c
 extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, const unsigned* block,
                                       const Argument* arguments, std::size_t count,
                                       bool backwards, char* message, std::size_t length) {
-    launch.failure.clear();
+    static thread_local Launch own;
+    launch = &own;
+    launch->failure.clear();
     try {
         check(entry, grid, block, arguments, count);
         std::vector<void*> places;
         for (std::size_t a = 0; a < count; ++a) places.push_back(const_cast<void*>(arguments[a].place));
-        launch.entry = entry;
-        launch.arguments = places.data();
+        launch->entry = entry;
+        launch->arguments = places.data();
         const unsigned threads = block[0] * block[1] * block[2];
-        while (launch.fibers.size() < threads) launch.fibers.push_back(std::make_unique<Fiber>());
-        launch.threads = threads;
-        launch.warps.resize((threads + WARP - 1) / WARP);
+        while (launch->fibers.size() < threads) launch->fibers.push_back(std::make_unique<Fiber>());
+        launch->threads = threads;
+        launch->warps.resize((threads + WARP - 1) / WARP);
         const u64 blocks = u64(grid[0]) * grid[1] * grid[2];
-        for (u64 step = 0; step < blocks && launch.failure.empty(); ++step) {
+        for (u64 step = 0; step < blocks && launch->failure.empty(); ++step) {
             const u64 b = backwards ? blocks - 1 - step : step;
             for (unsigned t = 0; t < threads; ++t) {
-                Fiber& fiber = *launch.fibers[t];
+                Fiber& fiber = *launch->fibers[t];
                 fiber.number = t;
                 fiber.place = {
                     {t % block[0], t / block[0] % block[1], t / block[0] / block[1]},
@@ -272,7 +275,7 @@ extern "C" bool fcmae_emulated_launch(const Entry* entry, const unsigned* grid, 
             run_block(threads, backwards);
         }
     } catch (const std::exception& error) {
-        if (launch.failure.empty()) launch.failure = error.what();
+        if (launch->failure.empty()) launch->failure = error.what();
     }
-    return tell(launch.failure, message, length);
+    return tell(launch->failure, message, length);
 }
