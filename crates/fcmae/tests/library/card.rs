@@ -13,8 +13,8 @@ use fcmae::config::{BlockKind, DecoderConfig, ModelConfig, OptimConfig, Pretrain
 use fcmae::mask::Mask;
 use fcmae::model::{Classifier, DropPath};
 use fcmae::network::Network;
-use fcmae::ops;
-use fcmae::parameters::{Arena, Layout, Parameter};
+use fcmae::ops::{self, Affine};
+use fcmae::parameters::Parameter;
 use fcmae::tape::Pass;
 use fcmae::tensor::Tensor;
 use fcmae::train::Learner;
@@ -22,6 +22,7 @@ use fcmae_cuda::card::Card;
 use fcmae_cuda::work::Element;
 use fcmae_cuda_emulator::{Emulated, Order};
 
+use crate::differentiate::{self, Operand};
 use crate::fill;
 use crate::summary::relative_error;
 
@@ -90,6 +91,11 @@ fn limits(features: Element) -> [f64; 2] {
     if features == Element::F32 { [1e-5, 1e-4] } else { [2e-2, 6e-2] }
 }
 
+/// Every order of work in its turn.
+fn orders() -> impl Iterator<Item = Order> {
+    Order::ALL.into_iter().cycle()
+}
+
 const BOTH: [Element; 2] = [Element::F32, Element::Bf16];
 
 fn optim() -> OptimConfig {
@@ -148,10 +154,33 @@ fn classified(
     ops::cross_entropy(pass, logits, &targets(first, count))
 }
 
+/// A layer, and a vector that only odd batches take: what costs next to nothing.
+fn layer() -> Network<Vec<Parameter>> {
+    let operands = [("weight", vec![8, 8]), ("bias", vec![8]), ("more", vec![8])];
+    let operand = |(name, shape): (&str, Vec<usize>)| match *shape {
+        [rows, columns] => Operand::filled(name, [rows, columns], 0.5),
+        _ => Operand::filled(name, [8], 0.5),
+    };
+    differentiate::network(&operands.map(operand))
+}
+
+fn layers_loss(places: &[Parameter], pass: &mut Pass<'_>, batch: usize, rows: usize) -> Tensor {
+    let &[weight, bias, more] = places else { panic!("three parameters") };
+    let [x, targets] =
+        ["x", "targets"].map(|what| Operand::filled(&format!("{what} {batch}"), [rows, 8], 1.0));
+    let mut y = ops::linear(pass, x.tensor(), Affine { weight, bias, scale: None });
+    if batch % 2 == 1 {
+        let more = ops::parameter(pass, more).reshape([1, 8]);
+        let more = ops::select_rows(pass, more, vec![0; rows], ops::Filler::None);
+        y = ops::residual(pass, y, more, None);
+    }
+    ops::mean_squared_difference(pass, y, targets.tensor())
+}
+
 /// A mask for two by three patches of `count` pictures.
 fn mask(round: u64, count: usize) -> Mask {
     let samples: Vec<u32> = (0..count as u32).collect();
     Mask::random([2, 3], 0.5, 3, round, &samples).unwrap()
 }
 
-const DECODER: DecoderConfig = DecoderConfig { width: 16, depth: 1 };
+const DECODER: DecoderConfig = DecoderConfig { width: 8, depth: 1 };

@@ -48,7 +48,7 @@ fn a_card_that_is_gone_is_an_error_wherever_it_goes() {
         assert!(matches!(error, CudaError::Call { .. }), "{n}: {error}");
         assert!(error.to_string().contains("gone"), "{error}");
         failures += 1;
-        n += 1 + n / 5;
+        n += 1 + n / 4;
     }
     assert!(failures > 20, "{failures}");
 }
@@ -121,10 +121,7 @@ fn a_card_that_is_too_small_is_told() {
         };
         let large = Device::new(Order::Forward, features);
         let mut learner = start(&large).unwrap();
-        let [all, weights] = {
-            let all = large.driver.counts().bytes;
-            [all, learner.network().layout().bytes()]
-        };
+        let (all, weights) = (large.driver.counts().bytes, learner.network().layout().bytes());
         for bytes in [1, weights, 2 * weights + 1, all - 1] {
             let device = of(bytes);
             is_memory(start(&device));
@@ -135,11 +132,9 @@ fn a_card_that_is_too_small_is_told() {
         // The smallest batch has room, a larger one has not; and the small one goes on as if nothing had been.
         let device = of(one);
         let mut small = start(&device).unwrap();
-        is_memory(learn(&mut small, 4));
-        small = start(&of(one)).unwrap();
         learn(&mut small, 1).unwrap();
-        is_memory(learn(&mut small, 4));
         is_memory(small.averaged());
+        is_memory(learn(&mut small, 4));
         small.update(1e-3, |_| 1.0).unwrap();
         learn(&mut small, 1).unwrap();
 

@@ -18,51 +18,36 @@ fn pretrained(case: &Case, backend: &Backend) -> (f64, Named) {
     (f64::from(loss), gradients(&learner))
 }
 
-/// The published network takes as long as all others: it is computed in one order of work.
-fn orders(case: &Case) -> &'static [Order] {
-    if case.name == "atto" { &Order::ALL[1..2] } else { &Order::ALL }
-}
-
 #[test]
 fn a_step_of_pre_training_in_float32_equals_pytorchs() {
-    for case in fixture::<Fixture>("fcmae_step.json").cases {
-        for &order in orders(&case) {
-            let device = Device::new(order, Element::F32);
-            let network = case.network().on(&device.backend).unwrap();
-            let expected = &case.masked_predictions_of_image_0;
-            let found = predictions(&network, &patches(&network, &case), &case.mask());
-            let first = &found[..expected.shape.iter().product()];
-            expected.check("predictions", first, 1e-5);
+    for (case, order) in fixture::<Fixture>("fcmae_step.json").cases.iter().zip(orders()) {
+        let device = Device::new(order, Element::F32);
+        let network = case.network().on(&device.backend).unwrap();
+        let expected = &case.masked_predictions_of_image_0;
+        let found = predictions(&network, &patches(&network, case), &case.mask());
+        let first = &found[..expected.shape.iter().product()];
+        expected.check("predictions", first, 1e-5);
 
-            let (loss, gradients) = pretrained(&case, &device.backend);
-            let error = (loss / case.loss - 1.0).abs();
-            assert!(error < 1e-5, "{}: the loss is {loss}, not {}", case.name, case.loss);
-            let names: Vec<_> = gradients.keys().collect();
-            assert_eq!(names, case.gradients.keys().collect::<Vec<_>>(), "{}", case.name);
-            let mut worst = 0.0f64;
-            for (name, gradient) in &gradients {
-                let error = case.gradients[name].error(name, gradient);
-                worst = worst.max(error);
-                assert!(
-                    error < 1e-4,
-                    "{}: the gradient of {name} is off by {error:.1e}",
-                    case.name
-                );
-            }
-            eprintln!("{} {order:?}: loss {error:.1e}, worst {worst:.1e}", case.name);
+        let (loss, gradients) = pretrained(case, &device.backend);
+        let (name, error) = (&case.name, (loss / case.loss - 1.0).abs());
+        assert!(error < 1e-5, "{name}: the loss is {loss}, not {}", case.loss);
+        let names: Vec<_> = gradients.keys().collect();
+        assert_eq!(names, case.gradients.keys().collect::<Vec<_>>(), "{name}");
+        for (of, gradient) in &gradients {
+            let error = case.gradients[of].error(of, gradient);
+            assert!(error < 1e-4, "{name}: the gradient of {of} is off by {error:.1e}");
         }
     }
 }
 
 #[test]
 fn a_step_of_pre_training_in_bfloat16_is_near_the_processors() {
-    for case in fixture::<Fixture>("fcmae_step.json").cases {
-        let device = Device::new(Order::Backward, Element::Bf16);
-        let (loss, found) = pretrained(&case, &device.backend);
-        let (expected_loss, expected) = pretrained(&case, &Backend::Cpu);
+    for (case, order) in fixture::<Fixture>("fcmae_step.json").cases.iter().zip(orders()) {
+        let device = Device::new(order, Element::Bf16);
+        let (loss, found) = pretrained(case, &device.backend);
+        let (expected_loss, expected) = pretrained(case, &Backend::Cpu);
         let error = (loss / expected_loss - 1.0).abs();
-        eprintln!("{}: loss {error:.1e}", case.name);
-        assert!(error < 1e-2, "{}: the loss is {loss}, not {expected_loss}", case.name);
+        assert!(error < 2e-3, "{}: the loss is {loss}, not {expected_loss}", case.name);
         compare(&case.name, &found, &expected, limits(Element::Bf16));
     }
 }
@@ -73,7 +58,7 @@ fn a_step_of_fine_tuning_equals_the_processors() {
         let network = classifier(&small(block));
         let mut learner = Learner::new(network, &optim()).on(backend).unwrap();
         let loss = learner
-            .learn(1, |module, pass| classified(module, pass, [0, 3], [32, 24], 0.5))
+            .learn(1, |module, pass| classified(module, pass, [0, 3], [16, 24], 0.5))
             .unwrap();
         (f64::from(loss), gradients(&learner))
     };
@@ -92,7 +77,7 @@ fn a_step_of_fine_tuning_equals_the_processors() {
 
 /// What a network gives without gradients, by name.
 fn results(network: &Network<Classifier>) -> Named {
-    let images = pictures(7, 2, [32, 24]);
+    let images = pictures(7, 2, [8, 16]);
     let mut results = Named::new();
     let mut keep = |name: &str, values: Vec<f32>| drop(results.insert(name.to_owned(), values));
     keep("logits", network.logits(&images).unwrap().to_vec());
@@ -124,18 +109,16 @@ fn results_without_gradients_equal_the_processors() {
         let network = classifier(&small(block));
         let expected = results(&network);
         for features in BOTH {
-            for order in Order::ALL {
-                let device = Device::new(order, features);
-                let on_card = network.clone().on(&device.backend).unwrap();
-                let found = results(&on_card);
-                let limit = if features == Element::F32 { 1e-5 } else { 3e-2 };
-                let about = format!("{block:?} in {features:?}");
-                compare(&about, &found, &expected, [limit; 2]);
-                let again = results(&on_card);
-                assert_eq!(bits(&again), bits(&found), "{about}: other bits the second time");
-                drop(on_card);
-                device.is_empty();
-            }
+            let device = Device::new(Order::Backward, features);
+            let on_card = network.clone().on(&device.backend).unwrap();
+            let found = results(&on_card);
+            let limit = if features == Element::F32 { 1e-5 } else { 2e-2 };
+            let about = format!("{block:?} in {features:?}");
+            compare(&about, &found, &expected, [limit; 2]);
+            let again = results(&on_card);
+            assert_eq!(bits(&again), bits(&found), "{about}: other bits the second time");
+            drop(on_card);
+            device.is_empty();
         }
     }
 }

