@@ -177,10 +177,10 @@ fn layers_loss(places: &[Parameter], pass: &mut Pass<'_>, batch: usize, rows: us
     ops::mean_squared_difference(pass, y, targets.tensor())
 }
 
-/// A mask for two by three patches of `count` pictures.
+/// A mask for two by two patches of `count` pictures.
 fn mask(round: u64, count: usize) -> Mask {
     let samples: Vec<u32> = (0..count as u32).collect();
-    Mask::random([2, 3], 0.5, 3, round, &samples).unwrap()
+    Mask::random([2, 2], 0.5, 3, round, &samples).unwrap()
 }
 
 const DECODER: DecoderConfig = DecoderConfig { width: 8, depth: 1 };

@@ -58,7 +58,7 @@ fn a_step_of_fine_tuning_equals_the_processors() {
         let network = classifier(&small(block));
         let mut learner = Learner::new(network, &optim()).on(backend).unwrap();
         let loss = learner
-            .learn(1, |module, pass| classified(module, pass, [0, 3], [16, 24], 0.5))
+            .learn(1, |module, pass| classified(module, pass, [0, 4], [16, 16], 0.5))
             .unwrap();
         (f64::from(loss), gradients(&learner))
     };
