@@ -80,7 +80,6 @@ fn compare(about: &str, found: &Named, expected: &Named, [all, each]: [f64; 2]) 
     let error = relative_error(&flat(found), &flat(expected));
     let errors = found.iter().map(|(name, found)| (relative_error(found, &expected[name]), name));
     let worst = errors.max_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap();
-    eprintln!("{about}: {error:.1e}, worst {:.1e} {}", worst.0, worst.1);
     assert!(error <= all, "{about}: off by {error:.1e}, limit {all:.0e}");
     let (error, name) = worst;
     assert!(error <= each, "{about}: {name} is off by {error:.1e}, limit {each:.0e}");
