@@ -14,7 +14,7 @@ fn main() {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").define("FCMAE_EMULATED", None).include("cpp").include(kernels);
     // A thread's products and sums are rounded one by one: a card that fuses them differs by a rounding.
-    build.flag("-ffp-contract=off").flag("-Wno-unknown-pragmas").opt_level(1);
+    build.flag("-ffp-contract=off").flag("-Wno-unknown-pragmas").opt_level(2);
     build.file("cpp/emulated.cpp").file("cpp/faulty.cpp");
     for entry in std::fs::read_dir(kernels).expect("the folder of the kernels") {
         let path = entry.expect("an entry of the kernels' folder").path();

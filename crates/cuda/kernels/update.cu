@@ -39,6 +39,9 @@ __global__ void verdict(Span<const double> parts, Span<const float> losses, Span
     if (blockIdx.x > 0 || threadIdx.x > 0) return;
     double squares = 0.0;
     for (int part = 0; part < count; ++part) squares += parts[part];
+    // On the processor it is rounded, and gradients are no numbers whose squares are none.
+    const float rounded = float(squares);
+    if (rounded * 0.0f != 0.0f) squares = rounded;
     bool sound = true;
     for (int batch = 0; batch < micro_batches; ++batch) sound = sound && losses[batch] * 0.0f == 0.0f;
     const float norm = float(sqrt(squares));

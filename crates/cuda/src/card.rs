@@ -13,7 +13,8 @@ use crate::work::{Argument, Command, Element, Factor, Home, Launch, Memory, Prod
 
 /// Where inputs begin: what products like best.
 const ALIGNMENT: usize = 256;
-/// The most passes that are kept as graphs. Batches of many sizes would else keep taking memory.
+/// The most passes that are kept, as graphs from their second time on. Batches of many sizes would else keep taking
+/// memory.
 const MOST_GRAPHS: usize = 16;
 
 /// A card on which networks are computed.
@@ -191,20 +192,23 @@ impl Space {
             card.driver.upload(Stream::Work, &inputs.bytes, places.inputs)?;
         }
         let same = |known: &Known| known.commands == commands && known.starts == starts;
-        match self.known.iter_mut().find(|known| same(known)) {
-            Some(Known { graph: Some(graph), .. }) => card.driver.replay(*graph)?,
-            Some(Known { graph, .. }) => {
-                let made = card.driver.record(&places.all(&commands))?;
-                *graph = Some(made);
-                card.driver.replay(made)?;
+        if let Some(at) = self.known.iter().position(same) {
+            // The one that was used last is the last.
+            self.known[at..].rotate_left(1);
+            for Known { graph, .. } in self.known.last_mut() {
+                let graph = match *graph {
+                    Some(graph) => graph,
+                    None => *graph.insert(card.driver.record(&places.all(&commands))?),
+                };
+                card.driver.replay(graph)?;
             }
-            None => {
-                card.driver.run(&places.all(&commands))?;
-                if self.known.len() < MOST_GRAPHS {
-                    let starts = starts.to_vec();
-                    self.known.push(Known { commands, starts, graph: None });
-                }
+        } else {
+            card.driver.run(&places.all(&commands))?;
+            if self.known.len() >= MOST_GRAPHS {
+                let oldest = self.known.remove(0);
+                oldest.graph.into_iter().for_each(|graph| card.driver.forget(graph));
             }
+            self.known.push(Known { commands, starts: starts.to_vec(), graph: None });
         }
         let read = |values: &Values| {
             Ok(floats(&card.bytes(places.of(values), values.bytes())?, values.element()))

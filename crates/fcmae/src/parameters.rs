@@ -306,9 +306,14 @@ impl Arena {
         let Store::Card(there) = &mut self.values else { return Ok(None) };
         if Arc::get_mut(there).is_none() {
             let card = Arc::clone(&there.card);
-            let values = Values::own(card.driver(), there.values.len(), Element::F32)?;
-            card.run(&[Command::Copy { from: there.values.clone(), to: values.clone() }])?;
-            *there = Arc::new(OnCard { card, values, rounded: None });
+            let copy = |from: &Values| {
+                let to = Values::own(card.driver(), from.len(), from.element())?;
+                card.run(&[Command::Copy { from: from.clone(), to: to.clone() }])?;
+                Ok(to)
+            };
+            let values = copy(&there.values)?;
+            let rounded = there.rounded.as_ref().map(copy).transpose()?;
+            *there = Arc::new(OnCard { card, values, rounded });
         }
         Ok(Arc::get_mut(there))
     }

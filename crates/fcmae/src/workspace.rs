@@ -145,8 +145,25 @@ struct OnCard {
     features: Element,
     /// Nothing where passes are only traced.
     space: Option<(Arc<Card>, Space)>,
-    /// What went wrong first in results that are made one by one: nothing is computed after it.
-    failed: Option<CudaError>,
+    failed: Failure,
+}
+
+/// What went wrong first in results that are made one by one, or are read: nothing is computed after it.
+#[derive(Clone, Debug, Default)]
+struct Failure(Arc<Mutex<Option<CudaError>>>);
+
+impl Failure {
+    fn place(&self) -> MutexGuard<'_, Option<CudaError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_there(&self) -> bool {
+        self.place().is_some()
+    }
+
+    fn keep(&self, error: CudaError) {
+        self.place().get_or_insert(error);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -175,7 +192,7 @@ impl Workspace {
             Backend::Card(card) => Place::Card(OnCard {
                 features: card.features(),
                 space: Some((Arc::clone(card), Space::new(card))),
-                failed: None,
+                failed: Failure::default(),
             }),
         };
         Self { place, ..Self::default() }
@@ -185,7 +202,9 @@ impl Workspace {
     pub(crate) fn shapes(features: Option<Element>) -> Self {
         let place = match features {
             None => Place::Nowhere,
-            Some(features) => Place::Card(OnCard { features, space: None, failed: None }),
+            Some(features) => {
+                Place::Card(OnCard { features, space: None, failed: Failure::default() })
+            }
         };
         Self { place, ..Self::default() }
     }
@@ -291,12 +310,12 @@ impl Workspace {
 
     /// Notes that a pass uses `operation`.
     pub(crate) fn uses(&self, operation: Operation) {
-        if let Mode::Tracing(trace) = &self.mode {
+        if let Mode::Tracing(trace) | Mode::Recording(trace) = &self.mode {
             lock(trace).operations.insert(operation);
         }
     }
 
-    /// What the last planned or traced pass is made of.
+    /// What the last planned, recorded or traced pass is made of.
     pub fn operations(&self) -> &BTreeSet<Operation> {
         &self.operations
     }
@@ -362,38 +381,33 @@ impl Workspace {
             });
         }
         let values = self.at_once(|card| Values::own(card.driver(), len, element));
-        // After a failure there is nothing to compute, nor to read.
+        // After a failure there is nothing to compute: what is read is no number.
         let values = values.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element));
-        Room::Card(CardRoom { values, _life: None, card: self.card(), host: OnceLock::new() })
+        let card = self.card();
+        let host = if card.is_some() { OnceLock::new() } else { vec![f32::NAN; len].into() };
+        Room::Card(CardRoom { values, _life: None, card, host })
     }
 
-    fn card(&self) -> Option<Arc<Card>> {
+    /// The card, and where its failures are kept; nothing after the first one.
+    fn card(&self) -> Option<(Arc<Card>, Failure)> {
         match &self.place {
-            Place::Card(OnCard { space: Some((card, _)), failed: None, .. }) => {
-                Some(Arc::clone(card))
+            Place::Card(OnCard { space: Some((card, _)), failed, .. }) if !failed.is_there() => {
+                Some((Arc::clone(card), failed.clone()))
             }
             _ => None,
         }
     }
 
     /// What `act` makes on the card, unless something has failed.
-    fn at_once<T>(&mut self, act: impl FnOnce(&Card) -> Result<T, CudaError>) -> Option<T> {
-        let card = self.card()?;
-        match act(&card) {
-            Ok(done) => Some(done),
-            Err(error) => {
-                if let Place::Card(on_card) = &mut self.place {
-                    on_card.failed = Some(error);
-                }
-                None
-            }
-        }
+    fn at_once<T>(&self, act: impl FnOnce(&Card) -> Result<T, CudaError>) -> Option<T> {
+        let (card, failed) = self.card()?;
+        act(&card).map_err(|error| failed.keep(error)).ok()
     }
 
     /// What has failed of what was computed at once.
-    pub(crate) fn failure(&mut self) -> Option<CudaError> {
-        match &mut self.place {
-            Place::Card(on_card) => on_card.failed.take(),
+    pub(crate) fn failure(&self) -> Option<CudaError> {
+        match &self.place {
+            Place::Card(on_card) => on_card.failed.place().take(),
             Place::Nowhere | Place::Host(_) => None,
         }
     }
@@ -503,18 +517,21 @@ pub(crate) struct CardRoom {
     /// In a pass that is traced or recorded.
     _life: Option<Traced>,
     /// Where the result is computed already.
-    card: Option<Arc<Card>>,
+    card: Option<(Arc<Card>, Failure)>,
     host: OnceLock<Vec<f32>>,
 }
 
 impl CardRoom {
     fn read(&self) -> &[f32] {
-        let Some(card) = &self.card else {
-            panic!("this tensor is a shape alone: its pass is only recorded");
-        };
-        // What fails here has failed before, or will again: the pass tells of it.
+        // What fails here is told of by the pass.
         self.host.get_or_init(|| {
-            card.read(&self.values).unwrap_or_else(|_| vec![f32::NAN; self.values.len()])
+            let Some((card, failed)) = &self.card else {
+                panic!("this tensor is a shape alone: its pass is only recorded");
+            };
+            card.read(&self.values).unwrap_or_else(|error| {
+                failed.keep(error);
+                vec![f32::NAN; self.values.len()]
+            })
         })
     }
 }

@@ -55,7 +55,7 @@ struct Launch {
     std::string failure;
 };
 
-// Reached through a pointer, so that no access has to ask whether it is there yet.
+// By a pointer, as what has a constructor is asked at every access whether it was made.
 thread_local Launch* launch = nullptr;
 
 // From a fiber to the scheduler, until that comes back.

@@ -176,6 +176,11 @@ impl<M> Learner<M> {
         &self.gradients
     }
 
+    /// What makes the updates, with its moments.
+    pub fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
+
     /// Memory for results, and the plan of it.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

@@ -16,13 +16,13 @@ use crate::fill;
 use crate::summary::{Summary, fixture};
 
 #[derive(Deserialize)]
-struct Fixture {
-    cases: Vec<Case>,
+pub(crate) struct Fixture {
+    pub(crate) cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
-struct Case {
-    name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     depths: [usize; 4],
     widths: [usize; 4],
     block: BlockKind,
@@ -32,19 +32,19 @@ struct Case {
     decoder_width: usize,
     decoder_depth: usize,
     mask_ratio: f64,
-    norm_pix_loss: bool,
+    pub(crate) norm_pix_loss: bool,
     batch: usize,
     height: usize,
     width: usize,
     parameters: usize,
     visible: Vec<Vec<u32>>,
-    loss: f64,
-    masked_predictions_of_image_0: Summary,
-    gradients: BTreeMap<String, Summary>,
+    pub(crate) loss: f64,
+    pub(crate) masked_predictions_of_image_0: Summary,
+    pub(crate) gradients: BTreeMap<String, Summary>,
 }
 
 impl Case {
-    fn network(&self) -> Network<Autoencoder> {
+    pub(crate) fn network(&self) -> Network<Autoencoder> {
         let config = ModelConfig {
             block: self.block,
             channels: self.channels,
@@ -55,7 +55,7 @@ impl Case {
         fill::network(|names| Autoencoder::new(names, &config, &decoder).encoding(self.encoder))
     }
 
-    fn images(&self) -> Tensor {
+    pub(crate) fn images(&self) -> Tensor {
         fill::images([self.batch, self.height, self.width, self.channels])
     }
 
@@ -63,7 +63,7 @@ impl Case {
         8 * self.stem_stride
     }
 
-    fn mask(&self) -> Mask {
+    pub(crate) fn mask(&self) -> Mask {
         let grid = [self.height / self.patch(), self.width / self.patch()];
         let keep = visible_count(grid[0] * grid[1], self.mask_ratio).unwrap();
         assert!(self.visible.iter().all(|image| image.len() == keep), "{}", self.name);
@@ -72,11 +72,15 @@ impl Case {
 }
 
 /// The images' patches `[N·L, patch²·channels]`.
-fn patches(network: &Network<Autoencoder>, case: &Case) -> Tensor {
+pub(crate) fn patches(network: &Network<Autoencoder>, case: &Case) -> Tensor {
     network.infer(|_, pass| patchify(pass, case.images(), case.patch())).unwrap()
 }
 
-fn predictions(network: &Network<Autoencoder>, patches: &Tensor, mask: &Mask) -> Vec<f32> {
+pub(crate) fn predictions(
+    network: &Network<Autoencoder>,
+    patches: &Tensor,
+    mask: &Mask,
+) -> Vec<f32> {
     network.infer(|model, pass| model.predict(pass, patches.clone(), mask)).unwrap().to_vec()
 }
 

@@ -8,6 +8,8 @@ mod fill;
 mod pictures;
 mod summary;
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod card;
 mod core_alone;
 mod diverged;
 mod diversity;
