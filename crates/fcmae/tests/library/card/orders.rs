@@ -71,12 +71,14 @@ fn graphs_give_the_bits_of_plain_launches() {
     }
 }
 
-/// More shapes than are kept, from the smallest on, so that the memory grows, and again.
+/// More shapes than are kept, each several times, from the smallest on, so that the memory grows; then all again.
 #[test]
 fn any_number_of_shapes_is_computed() {
-    const ROUNDS: u64 = 3;
+    const ROUNDS: usize = 3;
     let all = 1..=24usize;
-    let parts = ROUNDS * all.clone().count() as u64;
+    let several = all.clone().flat_map(|rows| [rows; ROUNDS]);
+    let sequence: Vec<usize> = several.chain(all.rev()).collect();
+    let parts = sequence.len() as u64;
     let loss = |rows: usize| {
         move |places: &Vec<Parameter>, pass: &mut Pass<'_>| layers_loss(places, pass, 1, rows)
     };
@@ -84,11 +86,9 @@ fn any_number_of_shapes_is_computed() {
         let network = layer().on(backend).unwrap();
         let mut learner = Learner::new(layer(), &optim()).on(backend).unwrap();
         let mut losses = Vec::new();
-        for _ in 0..ROUNDS {
-            for rows in all.clone() {
-                losses.push(network.infer(loss(rows)).unwrap().values()[0]);
-                losses.push(learner.learn(parts, loss(rows)).unwrap());
-            }
+        for &rows in &sequence {
+            losses.push(network.infer(loss(rows)).unwrap().values()[0]);
+            losses.push(learner.learn(parts, loss(rows)).unwrap());
         }
         let named = Named::from([("losses".to_owned(), losses)]);
         (named, gradients(&learner), [network, learner.averaged().unwrap()])
