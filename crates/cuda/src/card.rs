@@ -195,7 +195,7 @@ impl Space {
         if let Some(at) = self.known.iter().position(same) {
             // The one that was used last is the last.
             self.known[at..].rotate_left(1);
-            for Known { graph, .. } in self.known.last_mut() {
+            if let Some(Known { graph, .. }) = self.known.last_mut() {
                 let graph = match *graph {
                     Some(graph) => graph,
                     None => *graph.insert(card.driver.record(&places.all(&commands))?),

@@ -294,7 +294,7 @@ fn pretrain(job: &Job, backend: &Backend) -> Result<Step> {
     let grid = job.model().patch_grid(job.image, job.image)?;
     let (ratio, seed) = (job.mask_ratio, config.seed);
     let indices: Vec<u32> = (0..job.batch as u32).collect();
-    let pixels = random_images(job);
+    let pixels = random_images(job).on(backend)?;
     let network = quickly_initialized(|names| job.autoencoder(names));
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
     let mut epoch = 0;
@@ -314,7 +314,7 @@ fn finetune(job: &Job, backend: &Backend) -> Result<Step> {
     let config = FinetuneConfig::default();
     let labels: Vec<u32> = (0..job.batch).map(|i| (i * 37 % CLASSES) as u32).collect();
     let targets = smoothed(&labels, CLASSES, config.finetune.label_smoothing);
-    let pixels = random_images(job);
+    let pixels = random_images(job).on(backend)?;
     let layers = LayerDecay::new(config.finetune.layer_decay, &job.model());
     let network = quickly_initialized(|names| job.classifier(names));
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
@@ -329,7 +329,7 @@ fn finetune(job: &Job, backend: &Backend) -> Result<Step> {
 }
 
 fn predict(job: &Job, backend: &Backend) -> Result<Step> {
-    let pixels = random_images(job);
+    let pixels = random_images(job).on(backend)?;
     let network = quickly_initialized(|names| job.classifier(names)).on(backend)?;
     Ok(Box::new(move || {
         std::hint::black_box(network.logits(&pixels)?.to_vec());

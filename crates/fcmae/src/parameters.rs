@@ -264,8 +264,7 @@ impl Arena {
             }
             (Store::Host(values), Backend::Card(card)) => {
                 let there = Values::own(card.driver(), values.len(), Element::F32)?;
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-                card.upload(&bytes, &there)?;
+                card.upload(bytemuck::cast_slice(values), &there)?;
                 let card = Arc::clone(card);
                 Store::Card(Arc::new(OnCard { card, values: there, rounded: None }))
             }

@@ -128,8 +128,7 @@ impl Recorder<'_> {
 
     /// Values of the processor.
     pub(crate) fn floats(&mut self, values: &[f32]) -> Values {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-        self.workspace.input(&bytes, Element::F32)
+        self.workspace.input(bytemuck::cast_slice(values), Element::F32)
     }
 
     /// A list of places, which is made of `of` for the purpose `what`: once a pass.

@@ -8,9 +8,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use fcmae_cuda::CudaError;
 use fcmae_cuda::work::{Element, Values};
 
-use crate::workspace::Room;
+use crate::backend::Backend;
+use crate::workspace::{CardRoom, Room};
 
 /// The most dimensions a tensor has.
 const MOST_DIMENSIONS: usize = 4;
@@ -122,6 +124,20 @@ impl Tensor {
     /// With another number of values than the shape has.
     pub fn new(values: Vec<f32>, shape: impl Into<Shape>) -> Self {
         Self::in_room(Room::Heap(values), shape.into())
+    }
+
+    /// The same values in the memory of `backend`, for whoever takes them through several passes: what comes from the
+    /// processor is copied to a card for each.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
+        match backend {
+            Backend::Cpu => Ok(self),
+            Backend::Card(card) => {
+                Ok(Self::in_room(Room::Card(CardRoom::of(card, self.values())?), self.shape))
+            }
+        }
     }
 
     /// What was written into `room`.

@@ -455,8 +455,7 @@ impl Workspace {
                 return values.clone();
             }
         }
-        let bytes: Vec<u8> = make().into_iter().flat_map(i32::to_ne_bytes).collect();
-        let values = self.input(&bytes, Element::I32);
+        let values = self.input(bytemuck::cast_slice(&make()), Element::I32);
         if let Mode::Recording(trace) = &self.mode {
             lock(trace).lists.push((Arc::clone(of), what, values.clone()));
         }
@@ -522,6 +521,14 @@ pub(crate) struct CardRoom {
 }
 
 impl CardRoom {
+    /// These float32 values, in memory of their own.
+    pub(crate) fn of(card: &Arc<Card>, values: &[f32]) -> Result<Self, CudaError> {
+        let there = Values::own(card.driver(), values.len(), Element::F32)?;
+        card.upload(bytemuck::cast_slice(values), &there)?;
+        let (card, host) = (Some((Arc::clone(card), Failure::default())), OnceLock::new());
+        Ok(Self { values: there, _life: None, card, host })
+    }
+
     fn read(&self) -> &[f32] {
         // What fails here is told of by the pass.
         self.host.get_or_init(|| {

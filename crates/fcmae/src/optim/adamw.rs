@@ -52,8 +52,7 @@ impl OnCard {
         let own = |len, element| Values::own(card.driver(), len, element);
         let list = layout.groups();
         let groups = own(list.len(), Element::U16)?;
-        let bytes: Vec<u8> = list.into_iter().flat_map(u16::to_ne_bytes).collect();
-        card.upload(&bytes, &groups)?;
+        card.upload(bytemuck::cast_slice(&list), &groups)?;
         Ok(Self {
             card: Arc::clone(card),
             groups,
@@ -181,12 +180,9 @@ impl AdamW {
             panic!("weights, gradients and moments of an update lie in one place");
         };
         // What a held update would have changed stays: all but the norm is left out.
-        let bytes = |values: Vec<f32>| -> Vec<u8> {
-            values.into_iter().flat_map(f32::to_ne_bytes).collect()
-        };
         card.upload(&loss.to_ne_bytes(), own_loss)?;
         card.upload(&self.factors(gradients, weights.layout(), rates), factors)?;
-        card.upload(&bytes(self.decays(decay)), decays)?;
+        card.upload(bytemuck::cast_slice(&self.decays(decay)), decays)?;
         let clip = self.clip_norm as f32;
         work.extend(on_card::verdict([&grad, own_loss], clip, parts, verdict));
         if !self.held {
