@@ -551,8 +551,9 @@ pub(crate) struct Doctor {
         value_parser = clap::value_parser!(u32).range(64..=4096))]
     pub(crate) image: u32,
 
-    /// Instead compare what a device computes with the processor: every operation, and steps of pre-training
-    #[arg(long)]
+    /// Instead compare a device (without --device, the first GPU) with the processor: every operation, and steps
+    /// of pre-training
+    #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
     pub(crate) check: bool,
 
     #[command(flatten)]
@@ -648,12 +649,12 @@ pub(crate) struct SettingsArgs {
 /// What networks are computed on, for every command that computes with one.
 #[derive(Args)]
 pub(crate) struct DeviceArg {
-    /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that can be
-    /// used, as without it where no recipe says otherwise
+    /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, the processor for now,
+    /// as without it where no recipe says otherwise
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
-    /// Of what features are on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it where
+    /// The number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it where
     /// no recipe says otherwise. The processor computes in f32
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
@@ -681,7 +682,16 @@ impl DeviceArg {
     /// # Errors
     /// As [`open`](Self::open).
     pub(crate) fn told(&self) -> fcmae::Result<Backend> {
-        let backend = self.open()?;
+        self.told_or("auto")
+    }
+
+    /// The same, another device where none was asked for.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn told_or(&self, device: &str) -> fcmae::Result<Backend> {
+        let device = Device::choose(self.device.as_deref().unwrap_or(device))?;
+        let backend = Backend::open(device, self.precision.unwrap_or_default())?;
         output::note(&format!("device  {backend}"));
         Ok(backend)
     }

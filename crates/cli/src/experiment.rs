@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
             runs: args.out.join("runs"),
             data: args.data.clone().unwrap_or(beside),
             device: args.device.device.clone(),
+            precision: args.device.precision,
         },
         results: args.results.clone().unwrap_or_else(|| args.out.join("results")),
         again: again(args),

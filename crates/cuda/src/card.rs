@@ -39,7 +39,7 @@ impl Card {
         &self.driver
     }
 
-    /// Of what features are.
+    /// The number type of features.
     pub fn features(&self) -> Element {
         self.features
     }
@@ -85,6 +85,16 @@ impl Card {
     /// What the driver says.
     pub fn read(&self, from: &Values) -> Result<Vec<f32>, CudaError> {
         Ok(floats(&self.download(from)?, from.element()))
+    }
+
+    /// Waits until all work is done.
+    ///
+    /// # Errors
+    /// What the driver says of any of it.
+    pub fn finish(&self) -> Result<(), CudaError> {
+        // To read anything is to wait.
+        let any = Values::own(&self.driver, 1, Element::U8)?;
+        self.download(&any).map(drop)
     }
 
     fn bytes(&self, from: Address, count: usize) -> Result<Vec<u8>, CudaError> {

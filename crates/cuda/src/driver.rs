@@ -1,7 +1,7 @@
 //! What a card's driver does for this crate: the seam between it and NVIDIA's libraries.
 //!
-//! Work is done in the order in which it is handed over, on one stream; what is copied to the card ahead of it, on
-//! another. The calls return before the card has done it, except where they say so. Tests have a driver of their own
+//! Work is done in the order in which it is handed over, on one stream; another is there for what is to be copied to
+//! the card ahead of it. The engine does not use that one yet. The calls return before the card has done it, except where they say so. Tests have a driver of their own
 //! (`emulator/`), which computes on the processor.
 
 use std::fmt;
@@ -168,7 +168,7 @@ pub enum Given {
 pub struct GivenMatrix {
     /// Where it is.
     pub at: Address,
-    /// Of what its values are.
+    /// The type of its values.
     pub element: Element,
     /// Whether it is used turned, rows for columns.
     pub turned: bool,

@@ -75,6 +75,24 @@ pub fn cards() -> Result<Vec<Card>, CudaError> {
     (0..count).map(card).collect()
 }
 
+/// Whether a card can be computed on, without touching it: the driver, the card and, of the libraries in `libraries`
+/// (as in [`open`]), their versions.
+///
+/// # Errors
+/// As [`open`].
+pub fn usable_card(number: usize, libraries: Option<&Path>) -> Result<(), CudaError> {
+    let api = Api::open()?;
+    let count = api.start()?;
+    if number >= count {
+        return Err(CudaError::Number { number, count });
+    }
+    usable(&api.shape(number)?)?;
+    for (_, version) in versions(libraries) {
+        version?;
+    }
+    Ok(())
+}
+
 /// The versions of what drives a card, or why one cannot be used: the driver, NVRTC, cuBLASLt. `libraries` as in
 /// [`open`].
 pub fn versions(libraries: Option<&Path>) -> [(&'static str, Result<String, CudaError>); 3] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::driver::{Address, Driver};
 use crate::error::CudaError;
 
-/// Of what values are.
+/// A number type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// Bytes.
@@ -156,7 +156,7 @@ impl Values {
         self.len
     }
 
-    /// Of what they are.
+    /// Their type.
     pub fn element(&self) -> Element {
         self.element
     }

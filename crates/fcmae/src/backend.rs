@@ -23,7 +23,7 @@ pub enum Backend {
     Card(Arc<Card>),
 }
 
-/// Of what features and the operands of products are. Weights, gradients, moments and statistics are float32
+/// The number type of features and of the operands of products. Weights, gradients, moments and statistics are float32
 /// everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,8 +86,7 @@ impl Backend {
     fn card(number: usize, precision: Precision) -> Result<Self> {
         /// The first architecture with products of bfloat16.
         const BF16: u32 = 80;
-        let libraries = std::env::var_os(LIBRARIES).map(std::path::PathBuf::from);
-        let driver = fcmae_cuda::nvidia::open(number, libraries.as_deref())?;
+        let driver = fcmae_cuda::nvidia::open(number, libraries().as_deref())?;
         let has_bf16 = driver.facts().architecture >= BF16;
         let features = match precision {
             Precision::Bf16 if !has_bf16 => {
@@ -156,7 +155,7 @@ impl Backend {
         }
     }
 
-    /// Of what features are on a card.
+    /// The number type of features on a card.
     pub(crate) fn features(&self) -> Option<Element> {
         match self {
             Self::Cpu => None,
@@ -180,6 +179,9 @@ impl fmt::Display for Backend {
     }
 }
 
-/// The variable that names the folders of CUDA's libraries.
+/// The folders of CUDA's libraries, where the user names them.
 #[cfg(feature = "cuda")]
-pub(crate) const LIBRARIES: &str = "FCMAE_CUDA_LIBRARIES";
+pub(crate) fn libraries() -> Option<std::path::PathBuf> {
+    let named = std::env::var_os("FCMAE_CUDA_LIBRARIES")?;
+    (!named.is_empty()).then(|| named.into())
+}

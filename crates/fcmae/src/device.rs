@@ -63,17 +63,26 @@ impl Device {
 
 /// Why a device cannot be used; nothing where it can.
 fn unusable(device: Device) -> Option<String> {
-    let Device::Cuda(_) = device else { return None };
-    let cards = cards();
-    match (cards.iter().find(|card| card.device == device), cards.first()) {
-        (Some(card), _) => card.unusable.clone(),
-        // Where none can be used the reason is the same for all.
-        (None, Some(DeviceReport { unusable: Some(reason), name: None, .. })) => {
-            Some(reason.clone())
-        }
-        (None, _) => Some(format!("there are {} GPUs, counted from cuda:0", cards.len())),
+    match device {
+        Device::Cpu => None,
+        Device::Cuda(number) => unusable_card(number),
     }
 }
+
+#[cfg(feature = "cuda")]
+fn unusable_card(number: usize) -> Option<String> {
+    let found = fcmae_cuda::nvidia::usable_card(number, crate::backend::libraries().as_deref());
+    found.err().map(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn unusable_card(_: usize) -> Option<String> {
+    Some(NO_CUDA.to_owned())
+}
+
+/// Why a program without them has no GPUs.
+#[cfg(not(feature = "cuda"))]
+const NO_CUDA: &str = "this program is built without CUDA";
 
 /// The GPUs of this machine, or the first with the reason why there is none.
 #[cfg(feature = "cuda")]
@@ -86,7 +95,10 @@ fn cards() -> Vec<DeviceReport> {
                 name: Some(card.name),
                 total_memory: Some(card.memory),
                 free_memory: card.free.as_ref().ok().copied(),
-                unusable: card.free.err().map(|error| error.to_string()),
+                unusable: match card.free {
+                    Ok(_) => unusable_card(card.number),
+                    Err(error) => Some(error.to_string()),
+                },
             };
             cards.into_iter().map(report).collect()
         }
@@ -97,7 +109,7 @@ fn cards() -> Vec<DeviceReport> {
 /// The same in a program without them.
 #[cfg(not(feature = "cuda"))]
 fn cards() -> Vec<DeviceReport> {
-    vec![DeviceReport::no_card("this program is built without CUDA".to_owned())]
+    vec![DeviceReport::no_card(NO_CUDA.to_owned())]
 }
 
 fn refused(name: &str, reason: String) -> ConfigError {

@@ -180,7 +180,10 @@ impl<M> Inference<M> {
         let backend = self.network.backend();
         let (modest, most) = match backend {
             Backend::Cpu => (MODEST, MOST_AT_ONCE),
-            Backend::Card(_) => (MODEST_ON_CARD, MOST_ON_CARD),
+            Backend::Card(_) => {
+                let free = backend.free_memory().unwrap_or(MODEST_ON_CARD);
+                (MODEST_ON_CARD.min(free / 2), MOST_ON_CARD)
+            }
         };
         memory::prediction(backend, model, classes, *image_size)
             .map_or(1, |memory| (modest / memory.per_image.max(1)).clamp(1, most as u64) as usize)

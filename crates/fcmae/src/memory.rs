@@ -145,16 +145,26 @@ pub(crate) fn finetuning(
     let [rows, cols] = model.patch_grid(height, width)?;
     let build = |names: &mut _| Classifier::new(names, model, classes);
     let features = backend.features();
-    let memory = Memory::of(features, &Layout::of(build).1, 4 + u64::from(averaged), |batch| {
+    // On a card an evaluation takes a copy of the average.
+    let averages = if features.is_some() { 3 } else { 1 };
+    let arenas = 4 + averages * u64::from(averaged);
+    let memory = Memory::of(features, &Layout::of(build).1, arenas, |batch| {
         let images = [batch, height, width, model.channels];
         let indices: Vec<u32> = (0..batch as u32).collect();
         // Drop path takes memory in some blocks; which images it drops changes nothing.
         let drop = DropPath::new(0.5, model.total_depth(), 0, 0, &indices);
         let plan = step_plan(features, build, images, parts > 1, |network, pass, images| {
             let logits = network.forward(pass, images, drop.as_ref());
-            ops::cross_entropy(pass, logits, &[])
+            ops::cross_entropy(pass, logits, &vec![0.0; batch * classes])
         });
-        Ok(plan.bytes())
+        if features.is_none() {
+            return Ok(plan.bytes());
+        }
+        // On a card an evaluation has memory of its own.
+        let evaluation = network::plan(features, build, images, |network, pass, images| {
+            network.forward(pass, images, None)
+        });
+        Ok(plan.bytes().saturating_add(evaluation.bytes()))
     })?;
     Ok(match backend {
         Backend::Cpu => memory.in_training(stages(model, rows * cols)),

@@ -108,7 +108,7 @@ impl<M> Network<M> {
         Ok(self.weights.on_host()?.to_named())
     }
 
-    /// What `forward` computes, without gradients. It is called twice: once for the shapes alone, when
+    /// What `forward` computes, without gradients. On the processor it is called twice: once for the shapes alone, when
     /// no tensor has values (see [`workspace`](crate::workspace)).
     ///
     /// While it waits for other threads, the thread may take up a further pass: `forward` must hold no lock.
@@ -165,6 +165,7 @@ impl<M> Network<M> {
         let mut workspace = Workspace::on(&self.backend);
         let mut pass = Pass::inference(&self.weights, &self.prepared, &mut workspace);
         let observed = forward(&self.module, &mut pass);
+        workspace.finish();
         workspace.failure().map_or(Ok(observed), Err)
     }
 

@@ -288,11 +288,13 @@ impl Arena {
     /// # Errors
     /// What a card says.
     pub(crate) fn round(&mut self) -> Result<(), CudaError> {
-        let Some(there) = self.there_mut()? else { return Ok(()) };
-        let OnCard { card, values, rounded } = there;
-        if card.features() == Element::F32 {
+        let Store::Card(there) = &mut self.values else { return Ok(()) };
+        let is_shared = Arc::get_mut(there).is_none();
+        // What is shared has not changed since it was rounded.
+        if there.card.features() == Element::F32 || is_shared && there.rounded.is_some() {
             return Ok(());
         }
+        let Some(OnCard { card, values, rounded }) = self.there_mut()? else { return Ok(()) };
         let rounded = match rounded {
             Some(rounded) => rounded,
             None => rounded.insert(Values::own(card.driver(), values.len(), card.features())?),

@@ -91,7 +91,7 @@ impl Recorder<'_> {
         if self.workspace.is_tracing() {
             return Values::new(Home::Inputs, 0, tensor.shape().count(), Element::F32);
         }
-        self.floats(tensor.values())
+        self.workspace.tensor(tensor)
     }
 
     /// A tensor's values in the type of features.
@@ -232,6 +232,7 @@ impl<'a> Pass<'a> {
                     let mut recorder =
                         Recorder { weights, workspace: self.workspace, scratch: vec![] };
                     card(&mut recorder, [values; 2]);
+                    room.forget_read();
                 } else if let Some(values) = room.values_mut() {
                     sound(cpu(weights, values));
                 }

@@ -132,8 +132,11 @@ impl Tensor {
     /// # Errors
     /// What a card says.
     pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
+        let place = self.values.card();
         match backend {
-            Backend::Cpu => Ok(self),
+            Backend::Cpu if self.on_card().is_none() => Ok(self),
+            Backend::Cpu => Ok(self.detached()),
+            Backend::Card(card) if place.is_some_and(|place| Arc::ptr_eq(place, card)) => Ok(self),
             Backend::Card(card) => {
                 Ok(Self::in_room(Room::Card(CardRoom::of(card, self.values())?), self.shape))
             }
@@ -192,7 +195,12 @@ impl Tensor {
         self.values.on_card()
     }
 
-    /// Of what the values are on a card; what comes from the processor is float32.
+    /// Whether these are the very values of `other`, in whatever shape.
+    pub(crate) fn shares_values(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.values, &other.values)
+    }
+
+    /// The type of the values on a card; what comes from the processor is float32.
     pub(crate) fn element(&self) -> Element {
         self.on_card().map_or(Element::F32, Values::element)
     }

@@ -34,6 +34,8 @@ struct Trace {
     operations: BTreeSet<Operation>,
     /// What a card is to do.
     recording: Recording,
+    /// Tensors of the processor among the recording's inputs.
+    tensors: Vec<(Tensor, Values)>,
     /// Lists among the recording's inputs, each with what it was made of and for what.
     lists: Vec<(Arc<[u32]>, &'static str, Values)>,
 }
@@ -141,7 +143,7 @@ enum Place {
 /// A workspace on a card.
 #[derive(Debug)]
 struct OnCard {
-    /// Of what features are.
+    /// The number type of features.
     features: Element,
     /// Nothing where passes are only traced.
     space: Option<(Arc<Card>, Space)>,
@@ -360,7 +362,7 @@ impl Workspace {
         }
     }
 
-    /// Of what features are on its card, if it is on one.
+    /// The number type of features on its card, if it is on one.
     pub(crate) fn features(&self) -> Option<Element> {
         match &self.place {
             Place::Card(OnCard { features, .. }) => Some(*features),
@@ -404,6 +406,11 @@ impl Workspace {
         act(&card).map_err(|error| failed.keep(error)).ok()
     }
 
+    /// Waits for what was computed at once, whose failure may show only then.
+    pub(crate) fn finish(&mut self) {
+        self.at_once(|card| card.finish());
+    }
+
     /// What has failed of what was computed at once.
     pub(crate) fn failure(&self) -> Option<CudaError> {
         match &self.place {
@@ -438,6 +445,22 @@ impl Workspace {
                 given.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element))
             }
         }
+    }
+
+    /// A tensor of the processor, which is given to the card once a pass.
+    pub(crate) fn tensor(&mut self, tensor: &Tensor) -> Values {
+        if let Mode::Recording(trace) = &self.mode {
+            let trace = lock(trace);
+            let known = trace.tensors.iter().find(|(known, _)| known.shares_values(tensor));
+            if let Some((_, values)) = known {
+                return values.clone();
+            }
+        }
+        let values = self.input(bytemuck::cast_slice(tensor.values()), Element::F32);
+        if let Mode::Recording(trace) = &self.mode {
+            lock(trace).tensors.push((tensor.clone(), values.clone()));
+        }
+        values
     }
 
     /// A list that the host gives to the card, which is made of `of` for the purpose `what`: once a pass.
@@ -497,6 +520,21 @@ impl Room {
             Self::Heap(values) => Some(values),
             Self::Planned(piece) => Some(piece),
             Self::Traced(_) | Self::Card(_) => None,
+        }
+    }
+
+    /// The card that holds the values in memory of their own.
+    pub(crate) fn card(&self) -> Option<&Arc<Card>> {
+        match self {
+            Self::Card(CardRoom { card: Some((card, _)), .. }) => Some(card),
+            _ => None,
+        }
+    }
+
+    /// Forgets what was read of a card, where it has written other values.
+    pub(crate) fn forget_read(&mut self) {
+        if let Self::Card(room) = self {
+            room.host = OnceLock::new();
         }
     }
 

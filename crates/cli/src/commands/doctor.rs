@@ -75,13 +75,21 @@ fn check(args: &Doctor) -> Result<()> {
     if let Some(file) = file {
         output::refuse_existing(file, args.overwrite, "--json")?;
     }
-    let (backend, began) = (args.device.told()?, Instant::now());
-    let mut text =
-        format!("{:42}  {:>8}  {:>8}\n", "compared with the processor", "error", "limit");
+    let prints_json = args.json.is_some() && file.is_none();
+    let backend = args.device.told_or("cuda")?;
+    let began = Instant::now();
+    let tell = |line: &str| if prints_json { Ok(()) } else { output::print(line) };
+    tell(&format!("{:42}  {:>8}  {:>8}\n", "compared with the processor", "error", "limit"))?;
+    let mut last = "nothing";
+    // Line by line: if the device fails or hangs, the last line says after what.
     let compared = check::check(&backend, |of| {
+        let Compared { name, error, bound } = of;
         let verdict = if of.passes() { "" } else { "  ! too far" };
-        text.push_str(&format!("{:42}  {:8.1e}  {:8.0e}{verdict}\n", of.name, of.error, of.bound));
-    })?;
+        last = name;
+        // Where nothing can be printed, the end fails too.
+        let _ = tell(&format!("{name:42}  {error:8.1e}  {bound:8.0e}{verdict}\n"));
+    });
+    let compared = compared.with_context(|| format!("the device failed after `{last}`"))?;
     let failed = compared.iter().filter(|of| !of.passes()).count();
     let comparison = Comparison {
         device: backend.to_string(),
@@ -95,7 +103,9 @@ fn check(args: &Doctor) -> Result<()> {
         output::create_parent(file)?;
         output::write_file(file, json.as_bytes())?;
     }
-    output::print(if args.json.is_some() && file.is_none() { &json } else { &text })?;
+    if prints_json {
+        output::print(&json)?;
+    }
     if failed == 0 {
         output::note(&format!("{backend} computes what the processor does"));
         return Ok(());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use fcmae::backend::Backend;
 use fcmae::config::Settings;
 use fcmae::machine;
 use fcmae::memory::Footprint;
@@ -105,13 +106,15 @@ fn pictures(Started { pictures, held_out, .. }: &Started, skipped: usize) -> Str
 fn memory(config: &impl Footprint) -> Result<String> {
     let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
     let backend = config.backend()?;
+    // The process's own memory says nothing of a GPU's.
+    let peak = machine::peak_memory().filter(|_| matches!(backend, Backend::Cpu));
     let planned = config.memory(&backend).map_err(fcmae::Error::from)?.with(config.optim().batch);
     let took = |peak| format!("; the trial took {}", mib(peak));
     let left = |free| format!("; {} are free", mib(free));
     Ok(format!(
         "about {}{}{}",
         mib(planned),
-        machine::peak_memory().map_or(String::new(), took),
+        peak.map_or(String::new(), took),
         backend.free_memory().map_or(String::new(), left),
     ))
 }

@@ -32,6 +32,8 @@ pub(super) struct Places {
     pub(super) data: PathBuf,
     /// What computes, over what recipes say. It is no part of what a job is: devices differ by rounding.
     pub(super) device: Option<String>,
+    /// The number type of features, over what recipes say.
+    pub(super) precision: Option<Precision>,
 }
 
 /// How a job ended.
@@ -44,16 +46,18 @@ pub(super) enum Ended {
 }
 
 impl Places {
-    /// A pre-training's settings, with the device.
+    /// A pre-training's settings, with device and precision.
     pub(super) fn pretraining(&self, config: &PretrainConfig) -> PretrainConfig {
         let device = self.device.as_ref().unwrap_or(&config.device).clone();
-        PretrainConfig { device, ..config.clone() }
+        let precision = self.precision.unwrap_or(config.precision);
+        PretrainConfig { device, precision, ..config.clone() }
     }
 
-    /// A fine-tuning's settings, with the device.
+    /// A fine-tuning's settings, with device and precision.
     pub(super) fn finetuning(&self, config: &FinetuneConfig) -> FinetuneConfig {
         let device = self.device.as_ref().unwrap_or(&config.device).clone();
-        FinetuneConfig { device, ..config.clone() }
+        let precision = self.precision.unwrap_or(config.precision);
+        FinetuneConfig { device, precision, ..config.clone() }
     }
 
     /// The folder of a job's run.
@@ -134,7 +138,7 @@ impl Places {
                 let weights = self.run(Kind::Pretrain, of);
                 let on = self.pictures(&job.tested_on);
                 let device = Device::choose(self.device.as_deref().unwrap_or("auto"))?;
-                let backend = Backend::open(device, Precision::Auto)?;
+                let backend = Backend::open(device, self.precision.unwrap_or_default())?;
                 let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
                 let layers = found.layers;
                 let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);

@@ -13,6 +13,7 @@ pub fn cross_entropy(
     loss: Option<&Values>,
     gradient: Option<(&Values, f32)>,
 ) {
+    assert_eq!(targets.len(), logits.len(), "a target for each logit");
     let rows = logits.len() / classes;
     let parts = record.scratch(rows, Element::F64);
     let (by_logits, share) = gradient.map_or((None, 1.0), |(by, share)| (Some(by), share));

@@ -13,6 +13,7 @@ pub fn forward(
     out: &Values,
 ) {
     let channels = gamma.len();
+    assert_eq!(beta.len(), channels, "gamma and beta are of as many channels");
     packs(x, channels);
     let rows = x.len() / channels;
     let spans = vec![read(x), read(gamma), read(beta), write(out)];

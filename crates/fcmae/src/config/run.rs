@@ -225,10 +225,10 @@ impl Default for FiguresConfig {
 pub struct PretrainConfig {
     /// All randomness of the run follows from it.
     pub seed: u64,
-    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
-    /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
+    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, chosen
+    /// anew whenever the run is taken up: the processor, until GPUs have been proved. Devices differ by rounding.
     pub device: String,
-    /// Of what features are: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
     pub precision: Precision,
     /// The encoder.
     pub model: ModelConfig,
@@ -282,10 +282,10 @@ impl Default for PretrainConfig {
 pub struct FinetuneConfig {
     /// All randomness of the run follows from it.
     pub seed: u64,
-    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto` for the best that
-    /// can be used, chosen anew whenever the run is taken up. Devices differ by rounding.
+    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, chosen
+    /// anew whenever the run is taken up: the processor, until GPUs have been proved. Devices differ by rounding.
     pub device: String,
-    /// Of what features are: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
     pub precision: Precision,
     /// The network; with pre-trained weights it is theirs.
     pub model: ModelConfig,

@@ -24,7 +24,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// As [`Device::choose`].
     fn device(&self) -> Result<Device, ConfigError>;
 
-    /// Of what features are.
+    /// The number type of features.
     fn precision(&self) -> Precision;
 
     /// The device, ready to compute.

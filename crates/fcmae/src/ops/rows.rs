@@ -1,5 +1,6 @@
 //! Rows of a matrix: chosen ones, and standardized ones.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use fcmae_cuda::operations::rows as card;
@@ -43,6 +44,10 @@ pub fn select_rows(
             kernel::select(x.values(), width, &rows, filler, out)
         },
         |record, out| {
+            // A card would read beside the matrix.
+            let last = if filler == Filler::None { count - 1 } else { count };
+            let there = rows.iter().all(|&row| row as usize <= last);
+            assert!(there, "a chosen row is beyond the {count} of the matrix");
             let (x, chosen) = (record.of(&x), record.list(&rows, "chosen", || signed(&rows)));
             let filler = match filler {
                 Filler::Parameter(parameter) => Some(record.weight(parameter)),
@@ -75,13 +80,9 @@ impl Backward for SelectRows {
         let form = Shape::from(shape).like(gradient);
         // Of a card: who chose each row, and the filler.
         let sources = |record: &mut Recorder<'_>| {
-            let made = || card::Sources::of(&rows, count);
-            ["starts", "sources"].map(|what| {
-                record.list(&rows, what, || match what {
-                    "starts" => made().starts,
-                    _ => made().sources,
-                })
-            })
+            let made = LazyCell::new(|| card::Sources::of(&rows, count));
+            let starts = record.list(&rows, "starts", || made.starts.clone());
+            [starts, record.list(&rows, "sources", || made.sources.clone())]
         };
         let by_x = match filler {
             Filler::Parameter(parameter) => {

@@ -115,7 +115,8 @@ impl<M> Learner<M> {
     /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss. A batch counts
     /// `1 / parts` in the update, even if fewer than `parts` are learned.
     ///
-    /// `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)). It ends
+    /// On the processor `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)); on a
+    /// card once, with shapes alone. It ends
     /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
     /// with [`Tensor::to_vec`].
     ///
@@ -134,10 +135,19 @@ impl<M> Learner<M> {
         let Self { network, gradients, trained, workspace, .. } = self;
         gradients.begin(network.backend())?;
         let (module, weights) = (network.module(), network.weights());
-        let [found] = workspace.planned(|workspace| {
+        let learned = workspace.planned(|workspace| {
             let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
             [forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))]
-        })?;
+        });
+        let [found] = match learned {
+            Ok(found) => found,
+            Err(error) => {
+                // No update is made of a part of the gradients.
+                gradients.clear();
+                (self.loss, self.share) = (0.0, 0.0);
+                return Err(error);
+            }
+        };
         let found = found.values()[0];
         self.loss += found / parts as f32;
         self.share += 1.0 / parts as f64;

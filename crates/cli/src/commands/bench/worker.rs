@@ -73,7 +73,10 @@ pub(super) fn serve(
             none => none.insert(make(job, backend, data, threads)?),
         };
         let seconds = (0..steps).map(|_| bench.step()).collect::<fcmae::Result<_>>()?;
-        let (images, peak_memory_bytes) = (bench.images(), machine::peak_memory());
+        // The process's own memory says nothing of a GPU's.
+        let on_processor = matches!(backend, Backend::Cpu);
+        let peak_memory_bytes = machine::peak_memory().filter(|_| on_processor);
+        let images = bench.images();
         answer(&Timed {
             seconds,
             images,
