@@ -654,8 +654,8 @@ pub(crate) struct DeviceArg {
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
-    /// The number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it where
-    /// no recipe says otherwise. The processor computes in f32
+    /// The number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it
+    /// where no recipe says otherwise. The processor computes in f32
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
 }

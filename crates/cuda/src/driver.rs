@@ -1,8 +1,8 @@
 //! What a card's driver does for this crate: the seam between it and NVIDIA's libraries.
 //!
-//! Work is done in the order in which it is handed over, on one stream; another is there for what is to be copied to
-//! the card ahead of it. The engine does not use that one yet. The calls return before the card has done it, except where they say so. Tests have a driver of their own
-//! (`emulator/`), which computes on the processor.
+//! Work is done in the order in which it is handed over, on one stream. Another is there for what is to be copied to
+//! the card ahead of it; the engine does not use that one yet. The calls return before the card has done the work,
+//! except where they say so. Tests have a driver of their own (`emulator/`), which computes on the processor.
 
 use std::fmt;
 use std::sync::Arc;

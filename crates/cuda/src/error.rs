@@ -140,7 +140,8 @@ pub enum CudaError {
     /// The card has too little memory.
     #[error(
         "the card has not enough memory: {wanted} bytes were asked for and {} are free; take smaller batches or \
-         images, or end other programs that use the card", free.map_or_else(|| "too few".to_owned(), |free| free.to_string())
+         images, or end other programs that use the card",
+        free.map_or_else(|| "too few".to_owned(), |free| free.to_string())
     )]
     Memory {
         /// Bytes that were asked for.

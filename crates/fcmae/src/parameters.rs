@@ -343,8 +343,7 @@ impl Arena {
         let range = self.layout.range(parameter);
         match &self.values {
             Store::Card(there) => there.values.part(range.start, range.len()),
-            // Shapes alone.
-            Store::Host(_) => Values::new(Home::Inputs, 0, range.len(), Element::F32),
+            Store::Host(values) => Self::shape_alone(values, range.len(), Element::F32),
         }
     }
 
@@ -362,8 +361,14 @@ impl Arena {
                 let rounded = there.rounded.as_ref().expect("weights are rounded when they change");
                 rounded.part(range.start, range.len())
             }
-            Store::Host(_) => Values::new(Home::Inputs, 0, range.len(), features),
+            Store::Host(values) => Self::shape_alone(values, range.len(), features),
         }
+    }
+
+    /// Values on a card that nobody will look for, of an arena that has none.
+    fn shape_alone(values: &Piece, len: usize, element: Element) -> Values {
+        assert!(values.is_empty(), "the values are on the processor: `on` moves them to a card");
+        Values::new(Home::Inputs, 0, len, element)
     }
 
     fn host(&self) -> &Piece {
