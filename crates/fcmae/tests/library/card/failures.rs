@@ -69,7 +69,6 @@ fn nothing_is_computed_on_a_card_that_is_gone() {
         for _ in 0..2 {
             learn(&mut learner, 1).unwrap_err();
             learner.update(1e-3, |_| 1.0).unwrap_err();
-            learner.averaged().unwrap_err();
             network.logits(&pictures(0, 1, [8, 8])).unwrap_err();
             observe(&network).unwrap_err();
             network.to_named().unwrap_err();
@@ -133,7 +132,10 @@ fn a_card_that_is_too_small_is_told() {
         let device = of(one);
         let mut small = start(&device).unwrap();
         learn(&mut small, 1).unwrap();
-        is_memory(small.averaged());
+        if features == Element::Bf16 {
+            // Its rounded weights need room.
+            is_memory(small.averaged());
+        }
         is_memory(learn(&mut small, 4));
         small.update(1e-3, |_| 1.0).unwrap();
         learn(&mut small, 1).unwrap();
