@@ -398,28 +398,17 @@ impl Back<'_> {
             // A kernel writes all gradients; those that nobody wants stay unknown.
             numbers.iter().zip(trained).for_each(|(&number, trained)| written[number] |= trained);
         }
-        if workspace.features().is_some() {
-            let places = parameters.map(|parameter| gradients.on_card(parameter));
-            let tensors = fill(
-                workspace,
-                weights,
-                operation,
-                forms,
-                |_| Ok(()),
-                |record, outs| {
-                    card(record, outs, places.each_ref(), !first);
-                },
-            );
-            if !workspace.is_tracing() {
-                gradients.wrote(parameters, trained);
-            }
-            return tensors;
-        }
-        let unused = |_: &mut Recorder<'_>, _: [&Values; T]| {};
-        if first {
+        let on_card = workspace.features().is_some();
+        let places = on_card.then(|| parameters.map(|parameter| gradients.on_card(parameter)));
+        if first || on_card {
             // No kernel runs in a pass that is only traced.
             let cpu = |outs: [&mut [f32]; T]| cpu(weights, outs, gradients.places(parameters));
-            let tensors = fill(workspace, weights, operation, forms, cpu, unused);
+            let card = |record: &mut Recorder<'_>, outs: [&Values; T]| {
+                if let Some(places) = &places {
+                    card(record, outs, places.each_ref(), !first);
+                }
+            };
+            let tensors = fill(workspace, weights, operation, forms, cpu, card);
             if !workspace.is_tracing() {
                 gradients.wrote(parameters, trained);
             }
@@ -430,7 +419,7 @@ impl Back<'_> {
         let cpu = |outs: [&mut [f32]; T]| {
             cpu(weights, outs, more.each_mut().map(|room| room.values_mut().unwrap_or_default()))
         };
-        let tensors = fill(workspace, weights, operation, forms, cpu, unused);
+        let tensors = fill(workspace, weights, operation, forms, cpu, |_, _| {});
         if !workspace.is_tracing() {
             for ((parameter, more), trained) in parameters.into_iter().zip(&more).zip(trained) {
                 if trained {

@@ -1,40 +1,17 @@
 //! The whole published V2 block, `x + scale·contract(grn(gelu(expand(norm(depthwise(x))))))`.
 
+use fcmae_kernels::block::{Kept, PerWeight};
+
 use super::activation::Grn;
 use super::{depthwise, layer_norm, linear, residual};
 use crate::work::{Element, Record, Values};
-
-/// A value for each weight of a block.
-#[derive(Clone, Debug)]
-pub struct PerWeight<T> {
-    /// Depthwise `[C, 49]`, float32.
-    pub depthwise: T,
-    /// `[C]`
-    pub depthwise_bias: T,
-    /// `[C]`
-    pub norm_gamma: T,
-    /// `[C]`
-    pub norm_beta: T,
-    /// `[4C, C]`, in the features' type.
-    pub expand: T,
-    /// `[4C]`
-    pub expand_bias: T,
-    /// `[4C]`
-    pub grn_gamma: T,
-    /// `[4C]`
-    pub grn_beta: T,
-    /// `[C, 4C]`, in the features' type.
-    pub contract: T,
-    /// `[C]`
-    pub contract_bias: T,
-}
 
 /// What a block is computed on.
 #[derive(Clone, Debug)]
 pub struct Setting<'a> {
     /// Sites, images and channels.
     pub convolution: depthwise::Setting<'a>,
-    /// Its weights.
+    /// Its weights: those of the linear layers in the features' type, all others float32.
     pub weights: &'a PerWeight<Values>,
     /// The factor of each image's branch `[N]`, 1 where there is none.
     pub scale: Option<&'a Values>,
@@ -42,17 +19,6 @@ pub struct Setting<'a> {
     pub norm_eps: f32,
     /// Added to the mean norm in GRN.
     pub grn_eps: f32,
-}
-
-/// What a forward pass keeps for its gradients.
-#[derive(Clone, Debug)]
-pub struct Kept<T> {
-    /// After the convolution, `[N, S, C]`.
-    pub convolved: T,
-    /// Before GELU, `[N, S, 4C]`.
-    pub expanded: T,
-    /// The sums of squares after it, `[N, 4C]`, float32.
-    pub squares: T,
 }
 
 impl Setting<'_> {

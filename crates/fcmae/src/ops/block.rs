@@ -52,19 +52,7 @@ impl BlockSetting {
         let sites = sites_on_card(record, &self.sites);
         let scale = self.scale.as_ref().map(|scale| record.floats(scale));
         let [expand, contract] = [of.expand, of.contract].map(|of| record.factor(of));
-        let weight = |of| record.weight(of);
-        let weights = card::PerWeight {
-            depthwise: weight(of.depthwise),
-            depthwise_bias: weight(of.depthwise_bias),
-            norm_gamma: weight(of.norm_gamma),
-            norm_beta: weight(of.norm_beta),
-            expand,
-            expand_bias: weight(of.expand_bias),
-            grn_gamma: weight(of.grn_gamma),
-            grn_beta: weight(of.grn_beta),
-            contract,
-            contract_bias: weight(of.contract_bias),
-        };
+        let weights = PerWeight { expand, contract, ..of.map(|of| record.weight(of)) };
         let setting = card::Setting {
             convolution: depthwise::Setting { sites: &sites, images, channels },
             weights: &weights,
@@ -73,23 +61,6 @@ impl BlockSetting {
             grn_eps: self.grn_eps,
         };
         act(record, &setting);
-    }
-}
-
-/// The gradients by a block's weights on a card.
-fn gradients_on_card(by: [&Values; 10]) -> card::PerWeight<Values> {
-    let by = PerWeight::from_array(by.map(Values::clone));
-    card::PerWeight {
-        depthwise: by.depthwise,
-        depthwise_bias: by.depthwise_bias,
-        norm_gamma: by.norm_gamma,
-        norm_beta: by.norm_beta,
-        expand: by.expand,
-        expand_bias: by.expand_bias,
-        grn_gamma: by.grn_gamma,
-        grn_beta: by.grn_beta,
-        contract: by.contract,
-        contract_bias: by.contract_bias,
     }
 }
 
@@ -148,7 +119,7 @@ pub fn block(
     let on_card = |record: &mut Recorder<'_>, [out, convolved, expanded, squares]: [&Values; 4]| {
         let x = record.features(&x);
         let [convolved, expanded, squares] = [convolved, expanded, squares].map(Values::clone);
-        let kept = card::Kept { convolved, expanded, squares };
+        let kept = Kept { convolved, expanded, squares };
         setting.on_card(record, [images, channels], &weights, |record, block| {
             block.forward(record, &x, &kept, out);
         });
@@ -195,8 +166,8 @@ impl Backward for Block {
                 let (x, gradient) = (record.features(&x), record.features(&gradient));
                 let [convolved, expanded, squares] =
                     [&convolved, &expanded, &squares].map(|kept| record.of(kept));
-                let kept = card::Kept { convolved, expanded, squares };
-                let by = gradients_on_card(by);
+                let kept = Kept { convolved, expanded, squares };
+                let by = PerWeight::from_array(by.map(Values::clone));
                 setting.on_card(record, [images, channels], &weights, |record, block| {
                     block.backward(record, [&x, &gradient], &kept, by_x, &by, adds);
                 });
