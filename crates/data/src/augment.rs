@@ -14,7 +14,7 @@ mod rand_augment;
 mod resize;
 
 pub use crop::{Crop, RandomResizedCrop};
-pub use erase::RandomErasing;
+pub use erase::{Noise, RandomErasing};
 pub use eval::{EvalResize, EvalTransform};
 pub use flip::flip_horizontal;
 pub use normalize::Normalization;
