@@ -130,13 +130,15 @@ impl Evaluator {
         batch: usize,
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
-        let mut pictures = EvaluationSet::new(Arc::clone(set), self.description(), batch)?;
-        let found = pictures.evaluate(self.classifier.network(), |done, all| {
+        let network = self.classifier.network();
+        let (set, backend) = (Arc::clone(set), network.backend());
+        let mut pictures = EvaluationSet::new(set, self.description(), batch, backend)?;
+        let found = pictures.evaluate(network, |done, all| {
             told(done, all);
             true
         })?;
         let mut found = found.expect("nothing stops it");
-        found.skipped.splice(0..0, set.skipped.iter().cloned());
+        found.skipped.splice(0..0, pictures.folder().skipped.iter().cloned());
         Ok(found)
     }
 }
@@ -167,17 +169,24 @@ pub struct EvaluationSet {
 
 impl EvaluationSet {
     /// The pictures of `folder`, whose labels are positions in the description's classes, as the network
-    /// it describes takes them.
+    /// it describes takes them where it is computed by `backend`.
     ///
     /// # Errors
     /// Pictures that do not fit the network, or none with a label.
-    pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
+    pub fn new(
+        folder: Arc<ImageFolder>,
+        description: &Description,
+        batch: usize,
+        backend: &Backend,
+    ) -> Result<Self> {
         if folder.samples.iter().all(|sample| sample.label.is_none()) {
             let text = "no picture has a label to compare with; open the folder with its classes";
             return Err(Error::Unusable(text.to_owned()));
         }
         Ok(Self {
-            pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
+            pictures: Preparation::new(description)
+                .on(backend)
+                .pictures(Arc::clone(&folder), batch)?,
             folder,
             classes: description.classes.clone(),
         })
