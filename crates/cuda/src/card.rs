@@ -239,7 +239,7 @@ impl Space {
         Self { card: Arc::clone(card), rooms: None, inputs: None, copies: None, known: Vec::new() }
     }
 
-    /// Does the work of a pass whose rooms begin at `starts` of `bytes` bytes, and returns `wanted`.
+    /// Hands over the work of a pass whose rooms begin at `starts` of `bytes` bytes, and returns copies of `wanted`.
     ///
     /// # Errors
     /// [`CudaError::Memory`] where there is not enough; what the driver says.
@@ -249,7 +249,7 @@ impl Space {
         starts: &[usize],
         bytes: usize,
         wanted: &[Values],
-    ) -> Result<Vec<Vec<f32>>, CudaError> {
+    ) -> Result<Vec<Values>, CudaError> {
         let card = Arc::clone(&self.card);
         let _turn = card.turn();
         let Recording { commands, inputs } = recording;
@@ -261,12 +261,13 @@ impl Space {
         if inputs.bytes() > 0 {
             card.driver.upload(Stream::Work, &inputs.bytes, places.inputs)?;
         }
-        let copy = |(from, to): &(Values, Values)| Work::Copy {
+        let copy = |from: &Values, to: &Values| Work::Copy {
             from: places.of(from),
             to: places.of(to),
             bytes: from.bytes(),
         };
-        card.driver.run(&inputs.copies.iter().map(copy).collect::<Vec<_>>())?;
+        let copies: Vec<_> = inputs.copies.iter().map(|(from, to)| copy(from, to)).collect();
+        card.driver.run(&copies)?;
         let same = |known: &Known| known.commands == commands && known.starts == starts;
         if let Some(at) = self.known.iter().position(same) {
             // The one that was used last is the last.
@@ -286,10 +287,11 @@ impl Space {
             }
             self.known.push(Known { commands, starts: starts.to_vec(), graph: None });
         }
-        let read = |values: &Values| {
-            Ok(floats(&card.bytes(places.of(values), values.bytes())?, values.element()))
-        };
-        wanted.iter().map(read).collect()
+        let own = |values: &Values| Values::own(&card.driver, values.len(), values.element());
+        let kept = wanted.iter().map(own).collect::<Result<Vec<_>, _>>()?;
+        let copies: Vec<_> = wanted.iter().zip(&kept).map(|(from, to)| copy(from, to)).collect();
+        card.driver.run(&copies)?;
+        Ok(kept)
     }
 
     /// Memory of at least these sizes, for rooms, inputs and copies. What was recorded for smaller memory is dropped.

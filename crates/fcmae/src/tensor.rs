@@ -135,8 +135,11 @@ impl Tensor {
     pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
         let place = self.card();
         match backend {
-            Backend::Cpu if self.on_card().is_none() => Ok(self),
-            Backend::Cpu => Ok(self.detached()),
+            Backend::Cpu => match (place, self.on_card()) {
+                (Some(card), Some(values)) => Ok(Self::new(card.read(values)?, self.shape)),
+                (_, Some(_)) => Ok(self.detached()),
+                (_, None) => Ok(self),
+            },
             Backend::Card(card) if place.is_some_and(|place| Arc::ptr_eq(place, card)) => Ok(self),
             Backend::Card(card) => {
                 let values = Values::own(card.driver(), self.shape.count(), Element::F32)?;

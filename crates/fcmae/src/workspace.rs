@@ -212,8 +212,8 @@ impl Workspace {
     }
 
     /// Runs `pass` twice: for its shapes, and by the plan that follows from them; on a card once, as its work is
-    /// written down and done by the plan. Returns copies of what it came to, as the next pass uses the memory
-    /// again.
+    /// written down and handed over by the plan. Returns copies of what it came to, as the next pass uses the memory
+    /// again. On a card they are there, and who reads them waits.
     ///
     /// # Errors
     /// What a card says.
@@ -280,13 +280,16 @@ impl Workspace {
         drop(results);
         let held = lock(&trace).lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
         assert!(!held, "{HELD}");
-        let Place::Card(OnCard { space: Some((_, space)), .. }) = &mut self.place else {
+        let Place::Card(OnCard { space: Some((card, space)), .. }) = &mut self.place else {
             panic!("a workspace for shapes alone computes nothing");
         };
         let wanted: Vec<Values> = wanted.into_iter().flatten().collect();
         assert_eq!(wanted.len(), T, "the results of a pass are computed in it");
         let mut found = space.run(recording, &starts, bytes, &wanted)?.into_iter();
-        Ok(shapes.map(|shape| Tensor::new(found.next().unwrap_or_default(), shape)))
+        Ok(shapes.map(|shape| {
+            let values = found.next().expect("as many results as are wanted");
+            Tensor::of_card(card, values, shape)
+        }))
     }
 
     /// What `pass` would take.

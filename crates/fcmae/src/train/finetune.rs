@@ -160,28 +160,30 @@ pub fn finetune_on(
             let (mixing, targets) = targets.of(&batch)?;
             images += batch.len();
             let pixels = session::images(batch, &mixing)?;
-            learner.learn(plan.accumulation, |network, pass| {
+            learner.accumulate(plan.accumulation, |network, pass| {
                 let logits = network.forward(pass, pixels.clone(), drop.as_ref());
                 ops::cross_entropy(pass, logits, &targets)
             })?;
-            if session.leaves_update(part) {
+            if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |name| layers.scale(name))?;
-        let step = learner.updates();
-        session.attempted(outcome, &mut batches, step)?;
-        session.report(step, outcome, images, since)?;
-        session.list_skipped(batches.skipped())?;
-
-        if plan.is_due(step, options.evaluate_every) {
+        let step = learner.updates() + 1;
+        let [evaluates, saves] = [options.evaluate_every, config.save.every_epochs]
+            .map(|every| plan.is_due(step, every));
+        let (scale, waits) = (|name: &str| layers.scale(name), evaluates || saves);
+        if !session.update(&mut learner, &mut batches, scale, images, since, waits)? {
+            break;
+        }
+        if evaluates {
             held_out.so_far.due = held_out.set.is_some();
             held_out.evaluate(&mut session, &learner)?;
         }
-        if plan.is_due(step, config.save.every_epochs) || held_out.gave_up() {
+        if saves || held_out.gave_up() {
             session.save(&learner, held_out.so_far)?;
         }
     }
+    session.settle(&mut learner, &mut batches, 0)?;
     session.save_if_asked(&learner, held_out.so_far)?;
 
     let complete = learner.updates() == plan.steps();

@@ -92,7 +92,6 @@ pub fn pretrain_on(
 
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
-    let mut losses = Vec::new();
     'training: while learner.updates() < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut images = 0;
@@ -105,29 +104,31 @@ pub fn pretrain_on(
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
             let pixels = session::images(batch, &Mixing::Unmixed)?;
-            learner.learn(plan.accumulation, |network, pass| {
+            learner.accumulate(plan.accumulation, |network, pass| {
                 network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
             })?;
-            if session.leaves_update(part) {
+            if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |_| 1.0)?;
-        let step = learner.updates();
-        session.attempted(outcome, &mut batches, step)?;
-
-        losses.push(outcome.loss);
-        session.report(step, outcome, images, since)?;
-        session.list_skipped(batches.skipped())?;
-        if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
+        let step = learner.updates() + 1;
+        let every = config.figures.every_epochs;
+        let draws = every > 0 && plan.is_due(step, every);
+        let saves = plan.is_due(step, config.save.every_epochs);
+        let waits = draws || saves;
+        if !session.update(&mut learner, &mut batches, |_| 1.0, images, since, waits)? {
+            break;
+        }
+        if draws {
             let sheet = reconstructions(learner.averaged()?, config, &description, set)?;
             let name = format!("reconstruction-step-{step:08}");
             session.figure(&name, "reconstructions", step, &sheet)?;
         }
-        if plan.is_due(step, config.save.every_epochs) {
+        if saves {
             session.save(&learner, Evaluations::default())?;
         }
     }
+    session.settle(&mut learner, &mut batches, 0)?;
     session.save_if_asked(&learner, Evaluations::default())?;
 
     let finished = learner.updates() == plan.steps();
@@ -139,9 +140,7 @@ pub fn pretrain_on(
         );
         session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }
-    let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
-    let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
-    Ok(PretrainOutcome { step: learner.updates(), finished, loss })
+    Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
 }
 
 /// The autoencoder before its first update.

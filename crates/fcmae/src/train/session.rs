@@ -62,10 +62,25 @@ pub(super) struct Session<'a> {
     passed_over: usize,
     /// Time spent waiting for pictures since the last update.
     waited: Duration,
+    /// An update that is not settled yet.
+    made: Option<Made>,
+    /// When the last one was.
+    settled: Option<Instant>,
+    /// Of the updates so far.
+    losses: Vec<f32>,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
     /// What the observer wants.
     flow: Flow,
+}
+
+/// An update that was made, or handed to a card.
+#[derive(Debug)]
+struct Made {
+    step: u64,
+    images: usize,
+    /// When its first batch was asked for.
+    since: Instant,
 }
 
 /// The evaluations so far.
@@ -151,6 +166,9 @@ impl<'a> Session<'a> {
             skipped: BTreeSet::new(),
             passed_over: 0,
             waited: Duration::ZERO,
+            made: None,
+            settled: None,
+            losses: Vec::new(),
             saved: None,
             flow: Flow::Continue,
         })
@@ -182,9 +200,20 @@ impl<'a> Session<'a> {
         done < all && self.stopped()
     }
 
-    /// As [`leaves`](Self::leaves), for an update's batches.
-    pub(super) fn leaves_update(&mut self, done: u64) -> bool {
-        self.leaves(Work::Update, done, self.plan.accumulation)
+    /// As [`leaves`](Self::leaves), for an update's batches, of which `done` were learned. A card that computes them
+    /// is asked about the update before.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn leaves_update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        done: u64,
+    ) -> Result<bool> {
+        let settled = self.settle(learner, batches, done)?;
+        let leaves = settled && self.stopped();
+        Ok(leaves || self.leaves(Work::Update, done, self.plan.accumulation))
     }
 
     /// Takes the newest intact checkpoint up, if there is one.
@@ -274,8 +303,65 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Makes an update of `images` images, whose first batch was asked for at `since`, and reports it: where a card
+    /// computes, only when it has a batch of the next update, unless `waits` says that something comes before. Whether
+    /// the update was made: not where the observer asks to stop when it hears of the last one.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        scale: impl Fn(&str) -> f64,
+        images: usize,
+        since: Instant,
+        waits: bool,
+    ) -> Result<bool> {
+        // Is still to be done where none of the batches had a picture.
+        if self.settle(learner, batches, self.plan.accumulation)? && self.stopped() {
+            return Ok(false);
+        }
+        let step = learner.updates();
+        learner.hand_over(self.plan.lr(step), scale)?;
+        self.made = Some(Made { step: step + 1, images, since });
+        if waits || !learner.runs_ahead() {
+            self.settle(learner, batches, 0)?;
+        }
+        Ok(true)
+    }
+
+    /// Reports the update that was handed over last, where that is still to be done. `taken` batches of the next one
+    /// were taken from `batches`.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]; what a card says; a file that cannot be written.
+    pub(super) fn settle<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        taken: u64,
+    ) -> Result<bool> {
+        let Some(Made { step, images, since }) = self.made.take() else { return Ok(false) };
+        let outcome = learner.settle()?;
+        self.attempted(outcome, batches, step, taken)?;
+        // Of updates that were handed over one after the other, each has the time from the last one's end.
+        let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
+        self.losses.push(outcome.loss);
+        self.report(step, outcome, images, since)?;
+        self.list_skipped(batches.skipped())?;
+        Ok(true)
+    }
+
+    /// Mean loss over the last epoch's updates, or over all of this call if they are fewer.
+    pub(super) fn mean_loss(&self) -> f32 {
+        let tail = self.losses.len().saturating_sub(self.plan.steps_per_epoch as usize);
+        let tail = &self.losses[tail..];
+        tail.iter().sum::<f32>() / tail.len().max(1) as f32
+    }
+
     /// Logs an update and tells the observer.
-    pub(super) fn report(
+    fn report(
         &mut self,
         step: u64,
         Outcome { loss, norm: grad_norm, .. }: Outcome,
@@ -336,15 +422,16 @@ impl<'a> Session<'a> {
 
     /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it
     /// was not, the step's batches are kept in `diverged/step-N` to be looked at, if the settings allow
-    /// going on.
+    /// going on; what comes next then are the batches of the next update after the `taken` first ones.
     ///
     /// # Errors
     /// [`Error::Diverged`] where they don't.
-    pub(super) fn attempted(
+    fn attempted(
         &mut self,
         outcome: Outcome,
         batches: &mut Batches,
         step: u64,
+        taken: u64,
     ) -> Result<()> {
         let Outcome { loss, norm, made } = outcome;
         if made {
@@ -352,6 +439,8 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let (kept, indices) = self.keep_batches(outcome, batches, step - 1)?;
+        let (epoch, number) = self.plan.next_batch(step);
+        batches.seek(epoch, number + taken);
         let files = names(batches, &indices);
         if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
             return Err(Error::Diverged { loss, norm, kept, step, files });
