@@ -20,8 +20,9 @@ use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::{Report as Page, Trials};
 
 use crate::args::{Demo, DeviceArg};
+use crate::numbers::duration;
 use crate::output;
-use crate::progress::{Progress, duration};
+use crate::progress::Progress;
 use report::{Comparison, Curve, Findings, Labelled};
 
 /// Share of the emoji of each group on which nothing is ever trained.

@@ -27,8 +27,6 @@ use plan::{Cost, Rates};
 use report::{Report, Row, Skipped};
 use worker::Worker;
 
-/// Batches that the loader makes of the pictures in one step: enough that all threads have work.
-const LOADED_BATCHES: usize = 2;
 /// Steps beyond which the median gains nothing.
 const MOST_STEPS: usize = 50;
 /// A warm-up step that takes less than this share of the row's time gets a second one, which is

@@ -6,8 +6,8 @@ use fcmae_data::statistics::{KindCount, Sides, Statistics};
 use fcmae_data::{Depth, ImageFolder, Labels, Limits, PixelFormat};
 
 use crate::args::Stats;
+use crate::numbers::{counted, grouped};
 use crate::output;
-use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 /// Skipped files that are named; the rest is counted.

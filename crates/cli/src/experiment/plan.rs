@@ -12,10 +12,10 @@ use fcmae_report::experiment::{Budget, Cell, Distances, Score};
 use serde_json::{Value, json};
 
 use super::file::{Experiment, Part, Start};
-use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
+use super::places::Places;
 use crate::failure::Usage;
-use crate::progress::{counted, duration};
+use crate::numbers::{counted, duration};
 use crate::recipes;
 
 /// An experiment with its recipes at hand.
