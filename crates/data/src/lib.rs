@@ -27,6 +27,7 @@ pub mod random;
 pub mod sampler;
 pub mod source;
 pub mod statistics;
+mod words;
 
 pub use augment::{
     EvalResize, EvalTransform, Normalization, RandAugment, RandomErasing, RandomResizedCrop,

@@ -4,7 +4,6 @@
 //! Nothing is decoded here, and of an archive only the headers are read: what stays in memory is a
 //! name, a size and a place for each picture.
 
-use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,6 +20,7 @@ mod read;
 mod recorded;
 mod split;
 
+pub use crate::words::{counted, printable};
 pub use folder::EXTENSIONS;
 pub use recorded::{Part, Split};
 pub use split::Amount;
@@ -216,52 +216,4 @@ fn portable_bytes(path: &Path) -> Vec<u8> {
         bytes.extend_from_slice(component.as_os_str().as_encoded_bytes());
     }
     bytes
-}
-
-/// `1 picture`, `5 classes`: a number, as it is to be shown, of what is counted.
-pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
-    let number = number.to_string();
-    let plural = match number.as_str() {
-        "1" => "",
-        _ if what.ends_with("ss") || what.ends_with("tch") => "es",
-        _ => "s",
-    };
-    format!("{number} {what}{plural}")
-}
-
-/// A path as text on one line: control characters, and bytes that are no UTF-8, are escaped, so
-/// that a hostile file name cannot forge a line of a log.
-pub fn printable(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_stays_on_one_line() {
-        assert_eq!(printable(Path::new("a/b c.jpg")), "a/b c.jpg");
-        assert_eq!(printable(Path::new("été\n{}.jpg")), "été\\n{}.jpg");
-        #[cfg(unix)]
-        {
-            use std::os::unix::ffi::OsStrExt;
-            let name = std::ffi::OsStr::from_bytes(b"a\xff\xfe.png");
-            assert_eq!(printable(Path::new(name)), "a\\xff\\xfe.png");
-        }
-    }
 }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::classes::Gathered;
 use super::folder::has_picture_extension;
-use super::{Sample, Skipped, portable_bytes, printable};
+use super::{Sample, Skipped, portable_bytes};
 use crate::error::DataError;
+use crate::words::{legible, printable};
 
 mod members;
 
@@ -250,21 +251,6 @@ fn label(member: &Member, members: &mut Members) -> Result<String, String> {
     match printable(Path::new(text.trim())) {
         text if text.is_empty() => Err("is empty".to_owned()),
         text => Ok(text),
-    }
-}
-
-/// A member's name as text: bytes that are no UTF-8 are escaped, since the name only has to be told
-/// apart from others.
-pub(super) fn legible(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(name) => name.to_owned(),
-        Err(_) => {
-            let chunks = name.utf8_chunks().flat_map(|chunk| {
-                let escaped = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
-                std::iter::once(chunk.valid().to_owned()).chain(escaped)
-            });
-            chunks.collect()
-        }
     }
 }
 

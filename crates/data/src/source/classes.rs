@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Base, EXTENSIONS, ImageFolder, Labels, Sample, Skipped, archive, folder, list, parquet,
-    portable_bytes, printable,
+    portable_bytes,
 };
 use crate::error::DataError;
+use crate::words::printable;
 
 /// What the sources read so far hold. Until all are read, a sample's label is a position in
 /// `names`.

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::classes::Gathered;
-use super::{Sample, Skipped, archive, parquet, printable};
+use super::{Sample, Skipped, archive, parquet};
 use crate::error::DataError;
+use crate::words::printable;
 
 /// Extensions that are looked for, in small letters. The format itself is told by the content.
 pub const EXTENSIONS: [&str; 10] =

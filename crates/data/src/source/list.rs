@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use super::Sample;
 use super::classes::Gathered;
 use super::folder::has_picture_extension;
-use super::{Sample, printable};
 use crate::error::DataError;
+use crate::words::printable;
 
 /// Most bytes of a list.
 const LIST_BYTES: u64 = 1 << 30;

@@ -13,15 +13,16 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::archive::legible;
 use super::classes::Gathered;
-use super::{Base, Sample, portable_bytes, printable};
+use super::{Base, Sample, portable_bytes};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
+use crate::words::{legible, printable};
 
 mod choice;
 mod column;
 mod footer;
+mod invalid;
 mod pages;
 mod snappy;
 mod thrift;
@@ -392,11 +393,6 @@ impl Extent {
         to.truncate(bytes as usize);
         Ok(())
     }
-}
-
-/// An error of a file's content.
-fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, reason)
 }
 
 #[cfg(test)]

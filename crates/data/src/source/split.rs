@@ -3,8 +3,9 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use super::{ImageFolder, counted, portable_bytes};
+use super::{ImageFolder, portable_bytes};
 use crate::error::DataError;
+use crate::words::counted;
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]

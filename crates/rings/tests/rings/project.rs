@@ -15,24 +15,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     (
         "data",
         &[
-            "augment.rs",
-            "augment/crop.rs",
-            "augment/erase.rs",
-            "augment/eval.rs",
-            "augment/resize.rs",
-        ],
-    ),
-    (
-        "data",
-        &[
-            "decode.rs",
-            "decode/color.rs",
-            "decode/deep.rs",
-            "decode/jpeg.rs",
-            "decode/kind.rs",
-            "decode/tiff.rs",
-            "error.rs",
-            "picture.rs",
             "source.rs",
             "source/archive.rs",
             "source/classes.rs",
@@ -40,10 +22,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "source/list.rs",
             "source/no_parquet.rs",
             "source/parquet.rs",
-            "source/parquet/column.rs",
-            "source/parquet/pages.rs",
-            "source/parquet/snappy.rs",
-            "source/parquet/values.rs",
         ],
     ),
     (

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
 
 use super::footer::{Chunk, Leaf};
-use super::invalid;
+use super::invalid::invalid;
 use super::snappy::Blocks;
 use super::thrift::{Flaw, Kind, Thrift};
 use super::values::Hybrid;
