@@ -1,7 +1,7 @@
 //! Names and numbers as messages say them.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `1 picture`, `5 classes`: a number, as it is to be shown, of what is counted.
 pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
@@ -47,6 +47,18 @@ pub(crate) fn legible(name: &[u8]) -> String {
             chunks.collect()
         }
     }
+}
+
+/// Several paths as one, for a message.
+pub(crate) fn together(paths: &[PathBuf]) -> PathBuf {
+    let mut text = std::ffi::OsString::new();
+    for (position, path) in paths.iter().enumerate() {
+        if position > 0 {
+            text.push(", ");
+        }
+        text.push(path);
+    }
+    PathBuf::from(text)
 }
 
 #[cfg(test)]

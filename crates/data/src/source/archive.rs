@@ -6,13 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::classes::Gathered;
-use super::folder::has_picture_extension;
-use super::{Sample, Skipped, portable_bytes};
-use crate::error::DataError;
+use super::base::{Container, Reader};
+use super::gathered::Gathered;
+use super::kinds::{self, has_picture_extension};
+use super::sample::{Sample, Skipped, portable_bytes};
+use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
 mod members;
@@ -21,26 +23,6 @@ use members::{Kind, Member, Members};
 
 /// Most bytes of a `KEY.cls`: a number or a name.
 const LABEL_BYTES: u64 = 1024;
-
-/// What a file's name says that it is.
-pub(super) enum Named {
-    /// A tar archive.
-    Tar,
-    /// One that would have to be unpacked first.
-    Compressed,
-}
-
-pub(super) fn named(name: &OsStr) -> Option<Named> {
-    let name = name.to_str()?.to_ascii_lowercase();
-    let compressed = [".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"];
-    if name.ends_with(".tar") {
-        Some(Named::Tar)
-    } else if compressed.iter().any(|end| name.ends_with(end)) {
-        Some(Named::Compressed)
-    } else {
-        None
-    }
-}
 
 pub(super) fn compressed(path: PathBuf) -> Skipped {
     Skipped { path, reason: COMPRESSED.to_owned() }
@@ -51,7 +33,7 @@ const COMPRESSED: &str = "it is compressed, and pictures are read from the middl
 
 /// Whether a file is an archive, by its name or by its content.
 pub(super) fn is_one(path: &Path) -> io::Result<bool> {
-    if path.file_name().and_then(named).is_some() {
+    if path.file_name().and_then(kinds::archive).is_some() {
         return Ok(true);
     }
     let mut start = Vec::new();
@@ -100,7 +82,7 @@ impl Index {
     /// Reads one archive's headers. `Err` is the reason for which nothing of it can be used; flaws
     /// further in are skips.
     fn archive(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
-        if matches!(path.file_name().and_then(named), Some(Named::Compressed)) {
+        if matches!(path.file_name().and_then(kinds::archive), Some(kinds::Archive::Compressed)) {
             return Err(COMPRESSED.to_owned());
         }
         let cannot = |error: io::Error| format!("it cannot be read: {error}");
@@ -108,7 +90,8 @@ impl Index {
         let meta = file.metadata().map_err(cannot)?;
         let mut members = Members::new(file, meta.len());
         let mut entries = Entries::default();
-        let base = set.base(path, Some(meta.len()));
+        let container = Container { bytes: meta.len(), reader: Arc::new(Tar) };
+        let base = set.base(path, Some(container));
         let modified = meta.modified().ok();
         let first = self.samples.len();
         loop {
@@ -169,6 +152,26 @@ impl Index {
             set.drop_unlabelled(&mut self.samples, reason);
         }
         set.samples.append(&mut self.samples);
+    }
+}
+
+/// A tar archive. Nothing is known of it: pictures lie in it as they are.
+#[derive(Debug)]
+struct Tar;
+
+impl Reader for Tar {
+    fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
+        // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
+        // a set may have more archives than a process may have open files.
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(sample.offset))?;
+        let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
+        file.take(sample.bytes).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) < sample.bytes {
+            let text = format!("the archive ends after {} bytes of it", bytes.len());
+            return Err(DecodeError::Changed(text));
+        }
+        Ok(bytes)
     }
 }
 

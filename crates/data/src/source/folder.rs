@@ -5,14 +5,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::classes::Gathered;
-use super::{Sample, Skipped, archive, parquet};
+use super::gathered::Gathered;
+use super::kinds::{self, has_picture_extension, is_parquet};
+use super::sample::{Sample, Skipped};
+use super::{archive, parquet};
 use crate::error::DataError;
 use crate::words::printable;
-
-/// Extensions that are looked for, in small letters. The format itself is told by the content.
-pub const EXTENSIONS: [&str; 10] =
-    ["bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// Adds what lies below a folder: its pictures, or where there are none, those of its archives, or
 /// where there are none either, those of its Parquet files.
@@ -155,10 +153,10 @@ impl Walk {
             let next = Pending { relative, real };
             if linked { links.push_back(next) } else { pending.push(next) }
         } else if !picture_name {
-            match archive::named(name) {
+            match kinds::archive(name) {
                 None if meta.is_file() && is_parquet(name) => self.parquet.push(path),
-                Some(archive::Named::Tar) if meta.is_file() => self.archives.push(path),
-                Some(archive::Named::Compressed) => self.compressed.push(path),
+                Some(kinds::Archive::Tar) if meta.is_file() => self.archives.push(path),
+                Some(kinds::Archive::Compressed) => self.compressed.push(path),
                 _ => self.passed_over += 1,
             }
         } else if meta.is_file() {
@@ -208,17 +206,4 @@ fn sorted_names(path: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
         .collect::<std::io::Result<Vec<_>>>()?;
     names.sort_unstable();
     Ok(names)
-}
-
-/// Whether a file is named like a picture.
-pub(super) fn has_picture_extension(name: &OsStr) -> bool {
-    Path::new(name)
-        .extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
-}
-
-/// Whether a file is named like a Parquet file.
-pub(super) fn is_parquet(name: &OsStr) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::Sample;
-use super::classes::Gathered;
-use super::folder::has_picture_extension;
+use super::gathered::Gathered;
+use super::kinds::has_picture_extension;
+use super::sample::Sample;
 use crate::error::DataError;
 use crate::words::printable;
 

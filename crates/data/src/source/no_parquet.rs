@@ -2,13 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::classes::Gathered;
-use super::{Base, Sample};
-use crate::error::{DataError, DecodeError};
-
-/// Part of a Parquet file: there is none.
-#[derive(Clone, Debug)]
-pub(super) enum Extent {}
+use super::gathered::Gathered;
+use crate::error::DataError;
 
 pub(super) fn gather_one(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
     let reason = "this build reads no Parquet files; build it with the feature parquet";
@@ -17,10 +12,6 @@ pub(super) fn gather_one(path: &Path, _: &mut Gathered) -> Result<(), DataError>
 
 pub(super) fn gather(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
     gather_one(root, set)
-}
-
-pub(super) fn read(_: &Base, _: &Sample) -> Result<Vec<u8>, DecodeError> {
-    Err(DecodeError::Unsupported("a Parquet file, by a build without them".to_owned()))
 }
 
 #[cfg(test)]

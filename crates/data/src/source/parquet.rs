@@ -11,10 +11,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::classes::Gathered;
-use super::{Base, Sample, portable_bytes};
+use super::base::{Container, Reader};
+use super::gathered::Gathered;
+use super::sample::{Sample, portable_bytes};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
@@ -32,7 +34,7 @@ use choice::Choice;
 use column::{Column, Place, Value};
 use footer::{Chunk, Footer, Leaf, RowGroup};
 use pages::Codec;
-pub(super) use pages::Extent;
+use pages::Extent;
 
 /// Most bytes of a picture's name in a file; beyond, it is called by its row.
 const NAME_BYTES: usize = 4096;
@@ -155,7 +157,7 @@ impl<'a> Index<'a> {
         let footer = Footer::read(&mut file, meta.len())?;
         let choice = Choice::new(&footer, set.labelled)?;
         let groups = footer.row_groups(&choice.columns())?;
-        let base = set.base(path, Some(meta.len()));
+        let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
         self.prefixes.push(prefix.clone());
         let (modified, file) = (meta.modified().ok(), BufReader::new(file));
@@ -174,7 +176,8 @@ impl<'a> Index<'a> {
             first += group.rows;
         }
         let Reading { extents, missing, .. } = reading;
-        set.bases[base as usize].extents = extents.into();
+        let reader = Arc::new(Extents(extents.into()));
+        set.bases[base as usize].container = Some(Container { bytes: meta.len(), reader });
         if !flaws.is_empty() && flaws.len() == groups.len() {
             return Err(flaws.swap_remove(0));
         }
@@ -343,33 +346,38 @@ fn name_of(value: &Value) -> Option<PathBuf> {
     usable.then(|| PathBuf::from(parts.join("/")))
 }
 
-/// The bytes of a picture. What else lies in its page is read only where it is compressed as one
-/// piece.
-pub(super) fn read(base: &Base, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
-    caught(|| {
-        let extent = &base.extents[(sample.offset >> 32) as usize];
-        let (start, bytes) = (sample.offset & u64::from(u32::MAX), sample.bytes);
-        let mut file = File::open(&base.path)?;
-        let mut picture = Vec::with_capacity(bytes as usize);
-        match extent.codec {
-            Codec::None => {
-                file.seek(SeekFrom::Start(extent.start + start))?;
-                file.take(bytes).read_to_end(&mut picture)?;
+/// The parts of a file that pictures lie in.
+#[derive(Debug)]
+struct Extents(Box<[Extent]>);
+
+impl Reader for Extents {
+    /// What else lies in the picture's page is read only where it is compressed as one piece.
+    fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
+        caught(|| {
+            let extent = &self.0[(sample.offset >> 32) as usize];
+            let (start, bytes) = (sample.offset & u64::from(u32::MAX), sample.bytes);
+            let mut file = File::open(path)?;
+            let mut picture = Vec::with_capacity(bytes as usize);
+            match extent.codec {
+                Codec::None => {
+                    file.seek(SeekFrom::Start(extent.start + start))?;
+                    file.take(bytes).read_to_end(&mut picture)?;
+                }
+                Codec::Snappy => extent.blocks(file, start, bytes, &mut picture)?,
+                codec => {
+                    file.seek(SeekFrom::Start(extent.start))?;
+                    let mut stream = codec.unpack(BufReader::new(file.take(extent.packed)))?;
+                    io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
+                    stream.take(bytes).read_to_end(&mut picture)?;
+                }
             }
-            Codec::Snappy => extent.blocks(file, start, bytes, &mut picture)?,
-            codec => {
-                file.seek(SeekFrom::Start(extent.start))?;
-                let mut stream = codec.unpack(BufReader::new(file.take(extent.packed)))?;
-                io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
-                stream.take(bytes).read_to_end(&mut picture)?;
+            if (picture.len() as u64) < bytes {
+                let text = format!("the Parquet file ends after {} bytes of it", picture.len());
+                return Err(DecodeError::Changed(text));
             }
-        }
-        if (picture.len() as u64) < bytes {
-            let text = format!("the Parquet file ends after {} bytes of it", picture.len());
-            return Err(DecodeError::Changed(text));
-        }
-        Ok(picture)
-    })
+            Ok(picture)
+        })
+    }
 }
 
 impl Extent {

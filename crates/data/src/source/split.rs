@@ -3,7 +3,8 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use super::{ImageFolder, portable_bytes};
+use super::sample::portable_bytes;
+use super::set::ImageFolder;
 use crate::error::DataError;
 use crate::words::counted;
 

@@ -13,18 +13,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("cuda", &["driver.rs", "work.rs"]),
     ("cuda/emulator", &["kernel.rs", "lib.rs"]),
     (
-        "data",
-        &[
-            "source.rs",
-            "source/archive.rs",
-            "source/classes.rs",
-            "source/folder.rs",
-            "source/list.rs",
-            "source/no_parquet.rs",
-            "source/parquet.rs",
-        ],
-    ),
-    (
         "fcmae",
         &[
             "autoencoder.rs",

@@ -310,7 +310,7 @@ enum Inner<'a> {
 
 /// Where a page's content lies.
 #[derive(Clone, Debug)]
-pub(in crate::source) struct Extent {
+pub(super) struct Extent {
     /// Where it begins in the file.
     pub(super) start: u64,
     /// Bytes in the file.
