@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::base::{Container, Reader};
 use super::gathered::Gathered;
 use super::kinds::{self, has_picture_extension};
-use super::sample::{Sample, Skipped, portable_bytes};
+use super::sample::{Place, Sample, Skipped, portable_bytes};
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
@@ -107,9 +107,13 @@ impl Index {
             if let Some(name) = entries.place(&member, path, set)
                 && let Some(name) = entries.take(name, &member, &mut members, path, set)
             {
-                let (label, bytes, offset) = (None, member.size, member.offset);
-                let path = PathBuf::from(name);
-                self.samples.push(Sample { path, label, bytes, modified, base, offset });
+                self.samples.push(Sample {
+                    path: PathBuf::from(name),
+                    label: None,
+                    bytes: member.size,
+                    modified,
+                    place: Place::Byte { base, start: member.offset },
+                });
             }
         }
         if members.count() > 0 && !members.has_end_mark() {
@@ -161,10 +165,13 @@ struct Tar;
 
 impl Reader for Tar {
     fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
+        let Place::Byte { start, .. } = sample.place else {
+            unreachable!("members lie nowhere else")
+        };
         // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
         // a set may have more archives than a process may have open files.
         let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(sample.offset))?;
+        file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
         file.take(sample.bytes).read_to_end(&mut bytes)?;
         if (bytes.len() as u64) < sample.bytes {

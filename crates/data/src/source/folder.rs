@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::gathered::Gathered;
 use super::kinds::{self, has_picture_extension, is_parquet};
-use super::sample::{Sample, Skipped};
+use super::sample::{Place, Sample, Skipped};
 use super::{archive, parquet};
 use crate::error::DataError;
 use crate::words::printable;
@@ -165,8 +165,7 @@ impl Walk {
                 label: None,
                 bytes: meta.len(),
                 modified: meta.modified().ok(),
-                base: self.base,
-                offset: 0,
+                place: Place::File { base: self.base },
             });
         } else {
             self.skip(path, "not a regular file".to_owned());

@@ -48,7 +48,7 @@ impl Gathered {
     pub(super) fn drop_unlabelled(&mut self, samples: &mut Vec<Sample>, reason: &str) {
         samples.retain(|sample| {
             if sample.label.is_none() {
-                let path = self.bases[sample.base as usize].path.join(&sample.path);
+                let path = self.bases[sample.place.base()].path.join(&sample.path);
                 self.skipped.push(Skipped { path, reason: reason.to_owned() });
                 self.outside += 1;
             }

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::gathered::Gathered;
 use super::kinds::has_picture_extension;
-use super::sample::Sample;
+use super::sample::{Place, Sample};
 use crate::error::DataError;
 use crate::words::printable;
 
@@ -179,8 +179,7 @@ impl List<'_> {
             label,
             bytes: meta.len(),
             modified: meta.modified().ok(),
-            base: self.base,
-            offset: 0,
+            place: Place::File { base: self.base },
         });
     }
 

@@ -103,7 +103,7 @@ fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<ImageFolder, DataErro
     };
     let Gathered { bases, mut samples, mut skipped, passed_over, names, mut top_folders, .. } = set;
     // Of equal names, the source given first comes first.
-    samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.base));
+    samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
     top_folders.retain(|name| !names.contains(name));
     Ok(ImageFolder {

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use super::base::{Container, Reader};
 use super::gathered::Gathered;
-use super::sample::{Sample, portable_bytes};
+use super::sample::{Place, Sample, portable_bytes};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
@@ -31,10 +31,9 @@ mod thrift;
 mod values;
 
 use choice::Choice;
-use column::{Column, Place, Value};
+use column::{Column, Value};
 use footer::{Chunk, Footer, Leaf, RowGroup};
-use pages::Codec;
-use pages::Extent;
+use pages::{Codec, Extent};
 
 /// Most bytes of a picture's name in a file; beyond, it is called by its row.
 const NAME_BYTES: usize = 4096;
@@ -198,7 +197,7 @@ impl<'a> Index<'a> {
         let mut names = HashSet::new();
         if !self.samples.iter().all(|sample| names.insert(&sample.path)) {
             for (sample, row) in self.samples.iter_mut().zip(&self.rows) {
-                let prefix = &self.prefixes[sample.base as usize - self.first_base];
+                let prefix = &self.prefixes[sample.place.base() - self.first_base];
                 sample.path = row_name(prefix, *row);
             }
         }
@@ -287,15 +286,14 @@ impl Reading<'_> {
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
                 (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name)),
             };
-            let Place { extent, start, bytes } = pictures.values[*picture as usize];
+            let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
             index.samples.push(Sample {
                 path: name.unwrap_or_else(|| row_name(&self.prefix, number)),
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                base: self.base,
-                offset: u64::from(extent) << 32 | u64::from(start),
+                place: Place::Part { base: self.base, part: extent, start },
             });
         }
         Ok(())
@@ -331,7 +329,7 @@ impl Reading<'_> {
 }
 
 /// Pictures, names and labels.
-type Columns = (Column<Place>, Option<Column<Value>>, Option<Column<Value>>);
+type Columns = (Column<column::Place>, Option<Column<Value>>, Option<Column<Value>>);
 
 /// A picture's name, if it is one that a file below a folder could have.
 fn name_of(value: &Value) -> Option<PathBuf> {
@@ -354,8 +352,10 @@ impl Reader for Extents {
     /// What else lies in the picture's page is read only where it is compressed as one piece.
     fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
         caught(|| {
-            let extent = &self.0[(sample.offset >> 32) as usize];
-            let (start, bytes) = (sample.offset & u64::from(u32::MAX), sample.bytes);
+            let Place::Part { part, start, .. } = sample.place else {
+                unreachable!("a Parquet file's pictures lie nowhere else")
+            };
+            let (extent, start, bytes) = (&self.0[part as usize], u64::from(start), sample.bytes);
             let mut file = File::open(path)?;
             let mut picture = Vec::with_capacity(bytes as usize);
             match extent.codec {

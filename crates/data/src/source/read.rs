@@ -18,7 +18,7 @@ impl ImageFolder {
     pub fn read(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
         self.check_file(index)?;
         let sample = &self.samples[index];
-        let base = &self.bases[sample.base as usize];
+        let base = &self.bases[sample.place.base()];
         let Some(container) = &base.container else {
             return decode::read_file(&self.path(index), limits);
         };
@@ -29,7 +29,7 @@ impl ImageFolder {
     /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
     pub(crate) fn check_file(&self, index: usize) -> Result<(), DecodeError> {
         let sample = &self.samples[index];
-        let base = &self.bases[sample.base as usize];
+        let base = &self.bases[sample.place.base()];
         let (meta, bytes): (Metadata, u64) = match &base.container {
             Some(container) => (fs::metadata(&base.path)?, container.bytes),
             None => (fs::metadata(self.path(index))?, sample.bytes),

@@ -20,11 +20,26 @@ pub struct Sample {
     /// Time of the last change of the file (of an archive or Parquet file, of the whole) when the
     /// set was read, where the system knows it.
     pub modified: Option<SystemTime>,
-    /// Position in the set's bases.
-    pub(super) base: u32,
-    /// Of an archive: where the picture's bytes begin. Of a Parquet file: the position of the extent
-    /// that it lies in, in the upper half, and where it begins in it. Else 0.
-    pub(super) offset: u64,
+    pub(super) place: Place,
+}
+
+/// Where a picture's bytes are: the position of its base among the set's, and the place in that. A set may
+/// have millions, so it is no larger than it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file of its own, in a folder.
+    File { base: u32 },
+    /// In a file that holds pictures, from this byte on.
+    Byte { base: u32, start: u64 },
+    /// In a part of such a file, from this byte of the part on, once it is unpacked.
+    Part { base: u32, part: u32, start: u32 },
+}
+
+impl Place {
+    pub(super) fn base(self) -> usize {
+        let (Self::File { base } | Self::Byte { base, .. } | Self::Part { base, .. }) = self;
+        base as usize
+    }
 }
 
 /// A file that is left out, and why. Serialises as `{"path": …, "reason": …}`, with control
@@ -52,4 +67,14 @@ pub(super) fn portable_bytes(path: &Path) -> Vec<u8> {
         bytes.extend_from_slice(component.as_os_str().as_encoded_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_takes_80_bytes_and_its_path() {
+        assert!(size_of::<Sample>() <= 80, "{} bytes", size_of::<Sample>());
+    }
 }

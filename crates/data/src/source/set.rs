@@ -47,7 +47,7 @@ impl ImageFolder {
     /// When there is no sample at `index`.
     pub fn path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
-        self.bases[sample.base as usize].path.join(&sample.path)
+        self.bases[sample.place.base()].path.join(&sample.path)
     }
 
     /// Samples a class; empty where labels are ignored.
