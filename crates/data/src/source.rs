@@ -9,6 +9,7 @@ mod base;
 mod classes;
 mod folder;
 mod gathered;
+mod kind;
 mod kinds;
 mod list;
 mod open;
@@ -21,7 +22,7 @@ mod set;
 mod split;
 
 pub use crate::words::{counted, printable};
-pub use kinds::EXTENSIONS;
+pub use kind::EXTENSIONS;
 pub use open::Labels;
 pub use recorded::{Part, Split};
 pub use sample::{Sample, Skipped};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::base::{Container, Reader};
 use super::gathered::Gathered;
-use super::kinds::{self, has_picture_extension};
-use super::sample::{Place, Sample, Skipped, portable_bytes};
+use super::kind::{Named, SourceKind, has_picture_extension};
+use super::sample::{Place, Sample, portable_bytes};
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
@@ -24,25 +24,33 @@ use members::{Kind, Member, Members};
 /// Most bytes of a `KEY.cls`: a number or a name.
 const LABEL_BYTES: u64 = 1024;
 
-pub(super) fn compressed(path: PathBuf) -> Skipped {
-    Skipped { path, reason: COMPRESSED.to_owned() }
+/// Tar archives.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "an archive",
+    several: "archives",
+    named,
+    begins: |start| start.get(257..262) == Some(b"ustar"),
+    gather,
+    gather_below: Some(gather_below),
+};
+
+fn named(name: &OsStr) -> Option<Named> {
+    let name = name.to_str()?.to_ascii_lowercase();
+    let compressed = [".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"];
+    if name.ends_with(".tar") {
+        Some(Named::Usable)
+    } else if compressed.iter().any(|end| name.ends_with(end)) {
+        Some(Named::Unusable(COMPRESSED))
+    } else {
+        None
+    }
 }
 
 const COMPRESSED: &str = "it is compressed, and pictures are read from the middle of an archive; \
                           decompress it to .tar first";
 
-/// Whether a file is an archive, by its name or by its content.
-pub(super) fn is_one(path: &Path) -> io::Result<bool> {
-    if path.file_name().and_then(kinds::archive).is_some() {
-        return Ok(true);
-    }
-    let mut start = Vec::new();
-    File::open(path)?.take(512).read_to_end(&mut start)?;
-    Ok(start.get(257..262) == Some(b"ustar"))
-}
-
 /// Adds the pictures of one archive, given by itself.
-pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let mut index = Index::default();
     let refused = |reason| DataError::Archive { path: path.to_path_buf(), reason };
     index.archive(path, set).map_err(refused)?;
@@ -51,7 +59,7 @@ pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataErro
 }
 
 /// Adds the pictures of all these archives as one set. One that cannot be read is a skip.
-pub(super) fn gather(paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+fn gather_below(_: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::default();
@@ -82,8 +90,8 @@ impl Index {
     /// Reads one archive's headers. `Err` is the reason for which nothing of it can be used; flaws
     /// further in are skips.
     fn archive(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
-        if matches!(path.file_name().and_then(kinds::archive), Some(kinds::Archive::Compressed)) {
-            return Err(COMPRESSED.to_owned());
+        if let Some(Named::Unusable(reason)) = path.file_name().and_then(named) {
+            return Err(reason.to_owned());
         }
         let cannot = |error: io::Error| format!("it cannot be read: {error}");
         let file = File::open(path).map_err(cannot)?;

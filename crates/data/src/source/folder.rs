@@ -6,39 +6,44 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::gathered::Gathered;
-use super::kinds::{self, has_picture_extension, is_parquet};
+use super::kind::{Named, has_picture_extension};
+use super::kinds::KINDS;
 use super::sample::{Place, Sample, Skipped};
-use super::{archive, parquet};
 use crate::error::DataError;
 use crate::words::printable;
 
-/// Adds what lies below a folder: its pictures, or where there are none, those of its archives, or
-/// where there are none either, those of its Parquet files.
+/// Adds what lies below a folder: its pictures, or where there are none, those of the first of [`KINDS`]
+/// that it has files of.
 pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let base = set.base(root, None);
     let mut walk = Walk { base, ..Walk::default() };
     walk.run(root)?;
-    let Walk { mut samples, archives, compressed, parquet, skipped, passed_over, .. } = walk;
-    let top_folders = walk.top_folders;
+    let Walk { mut samples, files, skipped, passed_over, top_folders, .. } = walk;
     set.skipped.extend(skipped);
     set.passed_over += passed_over;
-    let beside = |path, what| Skipped {
-        path,
-        reason: format!("{what}; give such files a folder of their own"),
-    };
-    if samples.is_empty() && archives.is_empty() && !parquet.is_empty() {
-        set.passed_over += compressed.len();
-        return parquet::gather(root, &parquet, set);
+    let first = files.iter().position(|files| !files.usable.is_empty());
+    let read = first.filter(|_| samples.is_empty());
+    let mut before = vec!["pictures"];
+    for (position, (kind, files)) in KINDS.iter().zip(&files).enumerate() {
+        if Some(position) == read {
+            for (path, reason) in &files.unusable {
+                set.skip(path.clone(), *reason);
+            }
+        } else {
+            set.passed_over += files.unusable.len();
+            for path in &files.usable {
+                let (one, before) = (kind.one, before.join(" or "));
+                let mend = "give such files a folder of their own";
+                set.skip(path.clone(), format!("{one} beside {before}; {mend}"));
+            }
+        }
+        before.push(kind.several);
     }
-    let rest = |path| beside(path, "a Parquet file beside pictures or archives");
-    set.skipped.extend(parquet.into_iter().map(rest));
-    if samples.is_empty() && !archives.is_empty() {
-        set.skipped.extend(compressed.into_iter().map(archive::compressed));
-        return archive::gather(&archives, set);
+    if let Some(read) = read
+        && let Some(gather) = KINDS[read].gather_below
+    {
+        return gather(root, &files[read].usable, set);
     }
-    let rest = |path| beside(path, "an archive beside pictures");
-    set.skipped.extend(archives.into_iter().map(rest));
-    set.passed_over += compressed.len();
     if set.labelled {
         set.top_folders.extend(top_folders);
         for sample in &mut samples {
@@ -55,12 +60,8 @@ struct Walk {
     /// The root's position among the set's bases.
     base: u32,
     samples: Vec<Sample>,
-    /// Files named like tar archives.
-    archives: Vec<PathBuf>,
-    /// Files named like compressed ones.
-    compressed: Vec<PathBuf>,
-    /// Files named like Parquet files.
-    parquet: Vec<PathBuf>,
+    /// Of each of [`KINDS`].
+    files: [Files; KINDS.len()],
     skipped: Vec<Skipped>,
     passed_over: usize,
     /// Folders directly in the root.
@@ -68,6 +69,14 @@ struct Walk {
     /// Real paths of linked folders already followed: each is entered once, so that links that
     /// point at each other cannot multiply.
     followed: HashSet<PathBuf>,
+}
+
+/// Files of a kind.
+#[derive(Default)]
+struct Files {
+    usable: Vec<PathBuf>,
+    /// Each with the reason.
+    unusable: Vec<(PathBuf, &'static str)>,
 }
 
 /// A folder still to read.
@@ -153,10 +162,14 @@ impl Walk {
             let next = Pending { relative, real };
             if linked { links.push_back(next) } else { pending.push(next) }
         } else if !picture_name {
-            match kinds::archive(name) {
-                None if meta.is_file() && is_parquet(name) => self.parquet.push(path),
-                Some(kinds::Archive::Tar) if meta.is_file() => self.archives.push(path),
-                Some(kinds::Archive::Compressed) => self.compressed.push(path),
+            let mut kinds = KINDS.iter().zip(&mut self.files);
+            let found = kinds.find_map(|(kind, files)| {
+                kind.gather_below?;
+                Some((files, (kind.named)(name)?))
+            });
+            match found {
+                Some((files, Named::Usable)) if meta.is_file() => files.usable.push(path),
+                Some((files, Named::Unusable(reason))) => files.unusable.push((path, reason)),
                 _ => self.passed_over += 1,
             }
         } else if meta.is_file() {

@@ -3,15 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use super::gathered::Gathered;
+use super::kind::{SourceKind, begins_parquet, named_parquet};
 use crate::error::DataError;
 
-pub(super) fn gather_one(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
+/// Parquet files.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "a Parquet file",
+    several: "Parquet files",
+    named: named_parquet,
+    begins: begins_parquet,
+    gather,
+    gather_below: Some(gather_below),
+};
+
+fn gather(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
     let reason = "this build reads no Parquet files; build it with the feature parquet";
     Err(DataError::Parquet { path: path.to_path_buf(), reason: reason.to_owned() })
 }
 
-pub(super) fn gather(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
-    gather_one(root, set)
+fn gather_below(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+    gather(root, set)
 }
 
 #[cfg(test)]

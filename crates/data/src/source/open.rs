@@ -1,16 +1,17 @@
 //! Several sources to one set: samples in one order, classes united by name.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::classes::Names;
+use super::folder;
 use super::gathered::Gathered;
-use super::kinds::{EXTENSIONS, is_parquet};
+use super::kind::{EXTENSIONS, START, SourceKind};
+use super::kinds::KINDS;
 use super::sample::portable_bytes;
 use super::set::ImageFolder;
-use super::{archive, folder, list, parquet};
 use crate::error::DataError;
 use crate::words::{printable, together};
 
@@ -136,7 +137,7 @@ fn add(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let unreadable = |source| DataError::Unreadable { path: root.to_path_buf(), source };
     let meta = match fs::metadata(root) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(DataError::Missing(root.to_path_buf()));
         }
         Err(source) => return Err(unreadable(source)),
@@ -148,20 +149,33 @@ fn add(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     if !meta.is_file() {
         return Err(DataError::NotAFolder(root.to_path_buf()));
     }
-    if archive::is_one(root).map_err(unreadable)? {
-        return archive::gather_one(root, set);
-    }
-    if is_parquet(root.as_os_str()) || starts_with(root, b"PAR1").map_err(unreadable)? {
-        return parquet::gather_one(root, set);
-    }
-    match list::kind(root) {
-        Some(kind) => list::gather(root, kind, set),
+    match kind_of(root).map_err(unreadable)? {
+        Some(kind) => (kind.gather)(root, set),
         None => Err(DataError::NotAFolder(root.to_path_buf())),
     }
 }
 
-fn starts_with(path: &Path, mark: &[u8; 4]) -> std::io::Result<bool> {
+/// What a file is by its name or, where that says nothing, by its first bytes.
+fn kind_of(path: &Path) -> io::Result<Option<&'static SourceKind>> {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let mut start = None;
+    for kind in KINDS {
+        if (kind.named)(name).is_some() {
+            return Ok(Some(kind));
+        }
+        let start = match &mut start {
+            Some(start) => start,
+            none => none.insert(first_bytes(path)?),
+        };
+        if (kind.begins)(start) {
+            return Ok(Some(kind));
+        }
+    }
+    Ok(None)
+}
+
+fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    fs::File::open(path)?.take(4).read_to_end(&mut start)?;
-    Ok(start == mark)
+    File::open(path)?.take(START).read_to_end(&mut start)?;
+    Ok(start)
 }

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use super::base::{Container, Reader};
 use super::gathered::Gathered;
+use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
@@ -41,8 +42,18 @@ const NAME_BYTES: usize = 4096;
 /// Most bytes of a label.
 const LABEL_BYTES: usize = 1024;
 
+/// Parquet files.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "a Parquet file",
+    several: "Parquet files",
+    named: named_parquet,
+    begins: begins_parquet,
+    gather,
+    gather_below: Some(gather_below),
+};
+
 /// Adds the pictures of one file, given by itself.
-pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let mut index = Index::new(path.parent().unwrap_or(path), set);
     let refused = |reason| DataError::Parquet { path: path.to_path_buf(), reason };
     index.file(path, set).map_err(refused)?;
@@ -52,7 +63,7 @@ pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataErro
 
 /// Adds the pictures of all these files, which lie below `root`, as one set. One that cannot be read
 /// is a skip.
-pub(super) fn gather(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
     one_split(root, paths)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));

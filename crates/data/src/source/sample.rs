@@ -32,6 +32,10 @@ pub(super) enum Place {
     /// In a file that holds pictures, from this byte on.
     Byte { base: u32, start: u64 },
     /// In a part of such a file, from this byte of the part on, once it is unpacked.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(dead_code, reason = "only Parquet files have parts")
+    )]
     Part { base: u32, part: u32, start: u32 },
 }
 
