@@ -39,5 +39,5 @@ pub use input::{Input, Inputs, Samples};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mix::Mix;
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
-pub use source::{Amount, ImageFolder, Labels, Part, Sample, Skipped, Split};
+pub use source::{Amount, Labels, Part, PictureSet, Sample, Skipped, Split};
 pub use statistics::Statistics;

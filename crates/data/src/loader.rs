@@ -16,7 +16,7 @@ use crate::input::Samples;
 use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 use crate::sampler::{Order, Sampler};
-use crate::source::{ImageFolder, Skipped, printable};
+use crate::source::{PictureSet, Skipped, printable};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl Batch {
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
-pub struct Loader<S: Samples = ImageFolder> {
+pub struct Loader<S: Samples = PictureSet> {
     shared: Arc<Shared<S>>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
@@ -201,7 +201,7 @@ impl<S: Samples> Loader<S> {
     }
 
     /// Files left out of the batches delivered so far, each once, in the folder's order. Entries
-    /// that never became samples are in [`ImageFolder::skipped`].
+    /// that never became samples are in [`PictureSet::skipped`].
     pub fn skipped(&self) -> Vec<Skipped> {
         self.skipped
             .iter()

@@ -26,5 +26,5 @@ pub use kind::EXTENSIONS;
 pub use open::Labels;
 pub use recorded::{Part, Split};
 pub use sample::{Sample, Skipped};
-pub use set::ImageFolder;
+pub use set::PictureSet;
 pub use split::Amount;

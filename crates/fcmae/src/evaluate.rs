@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Skipped};
+use fcmae_data::{Labels, PictureSet, Skipped};
 use fcmae_store::Record;
 
 use crate::backend::Backend;
@@ -58,15 +58,15 @@ impl Evaluator {
     ///
     /// # Errors
     /// Pictures that cannot be used, classes that the classifier doesn't know.
-    pub fn labelled(&self, data: &[PathBuf]) -> Result<ImageFolder> {
-        Ok(ImageFolder::open_all(data, Labels::Classes(&self.description().classes))?)
+    pub fn labelled(&self, data: &[PathBuf]) -> Result<PictureSet> {
+        Ok(PictureSet::open_all(data, Labels::Classes(&self.description().classes))?)
     }
 
     /// Evaluates it on a set from [`labelled`](Self::labelled), or a part of one.
     ///
     /// # Errors
     /// Pictures that cannot be used.
-    pub fn evaluate(&self, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
+    pub fn evaluate(&self, set: &Arc<PictureSet>, batch: usize) -> Result<Evaluation> {
         self.evaluate_telling(set, batch, |_, _| {})
     }
 
@@ -77,7 +77,7 @@ impl Evaluator {
     /// The same.
     pub fn evaluate_telling(
         &self,
-        set: &Arc<ImageFolder>,
+        set: &Arc<PictureSet>,
         batch: usize,
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
@@ -100,7 +100,7 @@ impl Evaluator {
 pub fn keep_in_run(
     run: &Path,
     evaluation: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     Record::read(run)?;
@@ -111,32 +111,32 @@ pub fn keep_in_run(
 /// them stay from one evaluation to the next.
 #[derive(Debug)]
 pub struct EvaluationSet {
-    folder: Arc<ImageFolder>,
+    set: Arc<PictureSet>,
     classes: Vec<String>,
     pictures: Pictures,
 }
 
 impl EvaluationSet {
-    /// The pictures of `folder`, whose labels are positions in the description's classes, as the network
+    /// The pictures of `set`, whose labels are positions in the description's classes, as the network
     /// it describes takes them.
     ///
     /// # Errors
     /// Pictures that do not fit the network, or none with a label.
-    pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
-        if folder.samples.iter().all(|sample| sample.label.is_none()) {
+    pub fn new(set: Arc<PictureSet>, description: &Description, batch: usize) -> Result<Self> {
+        if set.samples.iter().all(|sample| sample.label.is_none()) {
             let text = "no picture has a label to compare with; open the folder with its classes";
             return Err(Error::Unusable(text.to_owned()));
         }
         Ok(Self {
-            pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
-            folder,
+            pictures: Preparation::new(description).pictures(Arc::clone(&set), batch)?,
+            set,
             classes: description.classes.clone(),
         })
     }
 
     /// The pictures.
-    pub fn folder(&self) -> &Arc<ImageFolder> {
-        &self.folder
+    pub fn pictures(&self) -> &Arc<PictureSet> {
+        &self.set
     }
 
     /// Evaluates a classifier. After each batch, `go_on` is told how many are done and how many there
@@ -151,7 +151,7 @@ impl EvaluationSet {
     ) -> Result<Option<Evaluation>> {
         let classes = self.classes.len();
         let mut confusion = vec![vec![0u64; classes]; classes];
-        let mut answers = vec![None; self.folder.len()];
+        let mut answers = vec![None; self.set.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
         let all = self.pictures.batches();
@@ -161,9 +161,9 @@ impl EvaluationSet {
             if !indices.is_empty() {
                 let likelihoods = log_softmax(&network.logits(&images)?);
                 for (scores, &index) in likelihoods.chunks_exact(classes).zip(&indices) {
-                    let Some(label) = self.folder.samples[index as usize].label else { continue };
+                    let Some(label) = self.set.samples[index as usize].label else { continue };
                     if scores.iter().any(|score| score.is_nan()) {
-                        let picture = printable(&self.folder.path(index as usize));
+                        let picture = printable(&self.set.path(index as usize));
                         return Err(Error::NoNumbers { picture });
                     }
                     let above = scores.iter().filter(|&&score| score > scores[label]).count();
@@ -195,7 +195,7 @@ impl EvaluationSet {
         let name = |class: usize| self.classes[class].clone();
         let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
             index,
-            path: printable(&self.folder.path(index)),
+            path: printable(&self.set.path(index)),
             truth: name(truth),
             predicted: name(predicted),
             probability: likelihood.exp(),

@@ -16,7 +16,7 @@ use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
 use fcmae::machine;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{Labels, PictureSet};
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Bench) -> Result<()> {
     let backend = args.device.open()?;
     let jobs = jobs(args)?;
     if let Some(folder) = &args.data {
-        ImageFolder::open(folder, Labels::Ignored)?;
+        PictureSet::open(folder, Labels::Ignored)?;
     }
     if args.worker {
         return worker::serve(&jobs[0], &backend, args.data.as_deref(), threads);

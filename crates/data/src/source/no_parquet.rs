@@ -28,7 +28,7 @@ fn gather_below(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), Da
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::source::{ImageFolder, Labels};
+    use crate::source::{Labels, PictureSet};
 
     #[test]
     fn a_parquet_file_is_refused_with_the_mend() {
@@ -36,7 +36,7 @@ mod tests {
         let path = dir.path().join("train.parquet");
         std::fs::write(&path, b"PAR1").unwrap();
         for root in [path.as_path(), dir.path()] {
-            let error = ImageFolder::open(root, Labels::Ignored).unwrap_err().to_string();
+            let error = PictureSet::open(root, Labels::Ignored).unwrap_err().to_string();
             assert!(error.contains("build it with the feature parquet"), "{error}");
         }
     }

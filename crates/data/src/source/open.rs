@@ -11,7 +11,7 @@ use super::gathered::Gathered;
 use super::kind::{EXTENSIONS, START, SourceKind};
 use super::kinds::KINDS;
 use super::sample::portable_bytes;
-use super::set::ImageFolder;
+use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::{printable, together};
 
@@ -31,7 +31,7 @@ pub enum Labels<'a> {
     Classes(&'a [String]),
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// Reads a set of pictures. What `root` is tells itself:
     /// - a folder of picture files: everything below it. Links are followed, loops of them survived;
     /// - a folder without pictures and with `.tar` archives: all archives below it, as one set;
@@ -67,7 +67,7 @@ impl ImageFolder {
     }
 }
 
-fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<ImageFolder, DataError> {
+fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<PictureSet, DataError> {
     check_distinct(roots)?;
     let mut set = Gathered {
         labelled: !matches!(labels, Labels::Ignored),
@@ -107,7 +107,7 @@ fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<ImageFolder, DataErro
     samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
     top_folders.retain(|name| !names.contains(name));
-    Ok(ImageFolder {
+    Ok(PictureSet {
         roots: roots.to_vec(),
         classes,
         samples,

@@ -2,11 +2,11 @@
 
 use std::fs::{self, Metadata};
 
-use super::set::ImageFolder;
+use super::set::PictureSet;
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
 
-impl ImageFolder {
+impl PictureSet {
     /// The bytes of a sample's picture file, from wherever it lies.
     ///
     /// # Errors

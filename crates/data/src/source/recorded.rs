@@ -9,7 +9,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::sample::{Sample, portable_bytes};
-use super::set::ImageFolder;
+use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::together;
 
@@ -63,9 +63,9 @@ impl Split {
     /// # Errors
     /// A part that holds pictures which are not in the set, or not in its order.
     pub fn new(
-        set: &ImageFolder,
-        training: &ImageFolder,
-        held_out: Option<&ImageFolder>,
+        set: &PictureSet,
+        training: &PictureSet,
+        held_out: Option<&PictureSet>,
     ) -> Result<Self, DataError> {
         // Parts keep the set's order.
         let mut training = training.samples.iter().peekable();
@@ -173,7 +173,7 @@ impl Split {
     }
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// The pictures that a recorded split has in `part`, told by their paths. Pictures that it does
     /// not name at all are left out.
     ///

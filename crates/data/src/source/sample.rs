@@ -13,7 +13,7 @@ pub struct Sample {
     /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there;
     /// of a Parquet file, the picture's name in it, or the file's name and the row.
     pub path: PathBuf,
-    /// Position in [`ImageFolder::classes`](super::ImageFolder::classes); `None` where labels are ignored.
+    /// Position in [`PictureSet::classes`](super::PictureSet::classes); `None` where labels are ignored.
     pub label: Option<usize>,
     /// Size in bytes when the set was read.
     pub bytes: u64,

@@ -11,7 +11,7 @@ use super::sample::{Sample, Skipped, portable_bytes};
 /// The same pictures under the same names are the same set, with the same fingerprint and batches,
 /// whether they lie in a folder, in any number of archives or Parquet files, or are named by a list.
 #[derive(Clone, Debug)]
-pub struct ImageFolder {
+pub struct PictureSet {
     /// What was opened, in the order given.
     pub roots: Vec<PathBuf>,
     /// Class names, sorted, or in the order given; empty where labels are ignored.
@@ -29,13 +29,13 @@ pub struct ImageFolder {
     pub(super) bases: Vec<Base>,
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// Whether there is no sample; never so for a folder from [`open`](Self::open).
+    /// Whether there is no sample; never so for a set from [`open`](Self::open).
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fcmae_data::{ImageFolder, Skipped};
+use fcmae_data::{PictureSet, Skipped};
 use serde::Serialize;
 
 /// What an evaluation found.
@@ -32,7 +32,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
-    pub fn right(&self, set: &Arc<ImageFolder>) -> Vec<bool> {
+    pub fn right(&self, set: &Arc<PictureSet>) -> Vec<bool> {
         let right = |(answer, label): (&Option<u32>, Option<usize>)| {
             answer.is_some_and(|class| label == Some(class as usize))
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fcmae_data::{Batch, ImageFolder, Loader, Skipped};
+use fcmae_data::{Batch, Loader, PictureSet, Skipped};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -306,7 +306,7 @@ impl<'a> Session<'a> {
         &mut self,
         step: u64,
         found: &Evaluation,
-        set: &Arc<ImageFolder>,
+        set: &Arc<PictureSet>,
     ) -> Result<EvaluationReport> {
         let report = EvaluationReport {
             step,
