@@ -16,7 +16,7 @@ mod resize;
 mod size;
 
 pub use crop::RandomResizedCrop;
-pub use erase::RandomErasing;
+pub use erase::{Noise, RandomErasing};
 pub use eval::{EvalResize, EvalTransform};
 pub use flip::flip_horizontal;
 pub use normalize::Normalization;

@@ -81,13 +81,15 @@ impl Evaluator {
         batch: usize,
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
-        let mut pictures = EvaluationSet::new(Arc::clone(set), self.description(), batch)?;
-        let found = pictures.evaluate(self.classifier.network(), |done, all| {
+        let network = self.classifier.network();
+        let (set, backend) = (Arc::clone(set), network.backend());
+        let mut evaluation = EvaluationSet::new(set, self.description(), batch, backend)?;
+        let found = evaluation.evaluate(network, |done, all| {
             told(done, all);
             true
         })?;
         let mut found = found.expect("nothing stops it");
-        found.skipped.splice(0..0, set.skipped.iter().cloned());
+        found.skipped.splice(0..0, evaluation.pictures().skipped.iter().cloned());
         Ok(found)
     }
 }
@@ -118,17 +120,24 @@ pub struct EvaluationSet {
 
 impl EvaluationSet {
     /// The pictures of `set`, whose labels are positions in the description's classes, as the network
-    /// it describes takes them.
+    /// it describes takes them where it is computed by `backend`.
     ///
     /// # Errors
     /// Pictures that do not fit the network, or none with a label.
-    pub fn new(set: Arc<PictureSet>, description: &Description, batch: usize) -> Result<Self> {
+    pub fn new(
+        set: Arc<PictureSet>,
+        description: &Description,
+        batch: usize,
+        backend: &Backend,
+    ) -> Result<Self> {
         if set.samples.iter().all(|sample| sample.label.is_none()) {
             let text = "no picture has a label to compare with; open the folder with its classes";
             return Err(Error::Unusable(text.to_owned()));
         }
         Ok(Self {
-            pictures: Preparation::new(description).pictures(Arc::clone(&set), batch)?,
+            pictures: Preparation::new(description)
+                .on(backend)
+                .pictures(Arc::clone(&set), batch)?,
             set,
             classes: description.classes.clone(),
         })

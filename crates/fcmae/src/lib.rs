@@ -117,6 +117,7 @@ pub mod embed;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+mod feed;
 pub mod infer;
 pub mod inspect;
 pub mod loss;

@@ -19,8 +19,8 @@ pub struct PictureSet {
     /// The pictures, sorted by path, so that positions never depend on the file system.
     pub samples: Vec<Sample>,
     /// What was meant for a picture and cannot be one: FIFOs, broken links, members of an archive
-    /// that is cut short, rows without a picture, files that a list names and that are missing; and folders that cannot be
-    /// entered.
+    /// that is cut short, rows without a picture, files that a list names and that are missing; and
+    /// folders that cannot be entered.
     pub skipped: Vec<Skipped>,
     /// Hidden files, and files with other extensions.
     pub passed_over: usize,
@@ -59,7 +59,8 @@ impl PictureSet {
         counts
     }
 
-    /// A hash, in hexadecimal, over the class names and every sample's path, label and size. A run that resumes on data with another fingerprint would not be the same run.
+    /// A hash, in hexadecimal, over the class names and every sample's path, label and size. A run that
+    /// resumes on data with another fingerprint would not be the same run.
     pub fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {

@@ -1,12 +1,11 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
 use fcmae_data::source::counted;
-use fcmae_data::{Batch, Loader, LoaderOptions, Mix, Normalization, PictureSet, PixelFormat};
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::ExportName;
 
 use super::events::{EvaluationReport, Work};
@@ -18,6 +17,7 @@ use crate::backend::Backend;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
+use crate::feed::Images;
 use crate::loss;
 use crate::memory;
 use crate::model::{Classifier, DropPath, Encoder, init};
@@ -99,15 +99,12 @@ pub fn finetune_on(
     let pictures = Pictures::labelled(data, &config)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
-    let mut batches = Loader::new(
-        Arc::clone(training),
-        config.train_transform()?,
-        config.data.normalization(),
-        &LoaderOptions {
-            order: if options.balanced { Order::Balanced } else { Order::Shuffled },
-            ..config.data.train_options(config.optim.batch, config.seed)
-        },
-    )?;
+    let loading = LoaderOptions {
+        order: if options.balanced { Order::Balanced } else { Order::Shuffled },
+        ..config.data.train_options(config.optim.batch, config.seed)
+    };
+    let transform = config.train_transform()?;
+    let mut batches = session::batches(backend, training, transform, &config.data, &loading)?;
 
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
@@ -136,7 +133,7 @@ pub fn finetune_on(
     let frozen = config.model.depths.iter().take(options.freeze).sum();
     let targets = Targets::new(&config, training);
     let about = about(&config, start, training.len());
-    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch);
+    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
     let mut held_out = HeldOut {
         set: pictures.held_out.clone().map(evaluated).transpose()?,
         so_far: restored.unwrap_or_default(),
@@ -153,16 +150,16 @@ pub fn finetune_on(
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let mut batch = session.next_batch(&mut batches)?;
+            let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
             }
             let drop =
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
             let drop = drop.map(|drop| drop.sparing(frozen));
-            let targets = targets.of(&mut batch)?;
+            let (mixing, targets) = targets.of(&batch)?;
             images += batch.len();
-            let pixels = session::images(batch);
+            let pixels = session::images(batch, &mixing)?;
             learner.learn(plan.accumulation, |network, pass| {
                 let logits = network.forward(pass, pixels.clone(), drop.as_ref());
                 ops::cross_entropy(pass, logits, &targets)
@@ -231,14 +228,13 @@ impl Targets {
         }
     }
 
-    /// Mixes the batch's images, where the settings say so, and gives the targets of them,
-    /// `[N, classes]`.
-    fn of(&self, batch: &mut Batch) -> Result<Vec<f32>> {
-        let mut targets = self.mix.apply(batch, self.classes, self.seed)?;
+    /// How the batch's images are to be mixed, and the targets of them then, `[N, classes]`.
+    fn of(&self, batch: &Batch<Images>) -> Result<(Mixing, Vec<f32>)> {
+        let (mixing, mut targets) = self.mix.plan(batch, self.classes, self.seed)?;
         if let Some(weights) = &self.weights {
             loss::weigh(&mut targets, weights);
         }
-        Ok(targets)
+        Ok((mixing, targets))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::source::counted;
-use fcmae_data::{Loader, PictureSet};
+use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
 use image::RgbImage;
 
@@ -70,12 +70,9 @@ pub fn pretrain_on(
     let pictures = Pictures::unlabelled(data)?;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
-    let mut batches = Loader::new(
-        Arc::clone(set),
-        config.data.train_transform(),
-        config.data.normalization(),
-        &config.data.train_options(config.optim.batch, config.seed),
-    )?;
+    let options = config.data.train_options(config.optim.batch, config.seed);
+    let transform = config.data.train_transform();
+    let mut batches = session::batches(backend, set, transform, &config.data, &options)?;
 
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
@@ -107,7 +104,7 @@ pub fn pretrain_on(
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
-            let pixels = session::images(batch);
+            let pixels = session::images(batch, &Mixing::Unmixed)?;
             learner.learn(plan.accumulation, |network, pass| {
                 network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
             })?;

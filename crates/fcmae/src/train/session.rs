@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fcmae_data::{Batch, Loader, PictureSet, Skipped};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -18,10 +18,12 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
-use crate::config::{OnNan, Settings, from_recipe};
+use crate::backend::Backend;
+use crate::config::{DataConfig, OnNan, Settings, from_recipe};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
+use crate::feed::{Feed, Images};
 use crate::optim::Outcome;
 use crate::picture;
 use crate::tensor::Tensor;
@@ -41,6 +43,9 @@ const MAY_DIFFER: [&str; 7] = [
     "config.save",
     "config.figures",
 ];
+
+/// The batches of a run, on their way to what computes.
+pub(super) type Batches = Loader<PictureSet, Feed>;
 
 /// The open run.
 pub(super) struct Session<'a> {
@@ -338,7 +343,7 @@ impl<'a> Session<'a> {
     pub(super) fn attempted(
         &mut self,
         outcome: Outcome,
-        batches: &mut Loader,
+        batches: &mut Batches,
         step: u64,
     ) -> Result<()> {
         let Outcome { loss, norm, made } = outcome;
@@ -364,7 +369,7 @@ impl<'a> Session<'a> {
     fn keep_batches(
         &mut self,
         Outcome { loss, norm: grad_norm, .. }: Outcome,
-        batches: &mut Loader,
+        batches: &mut Batches,
         step: u64,
     ) -> Result<(PathBuf, Vec<u32>)> {
         let (epoch, number) = self.plan.next_batch(step);
@@ -374,8 +379,9 @@ impl<'a> Session<'a> {
         for part in 0..self.plan.accumulation {
             let Batch { images, labels, indices: of_part, height, width, channels, .. } =
                 self.next_batch(batches)?;
-            let images = HostTensor::new([of_part.len(), height, width, channels], images)?;
-            tensors.insert(format!("images.{part}"), images);
+            let shape = [of_part.len(), height, width, channels];
+            let images = images.tensor(shape, &Mixing::Unmixed)?.to_vec();
+            tensors.insert(format!("images.{part}"), HostTensor::new(shape, images)?);
             if !labels.is_empty() {
                 let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
                 let labels = HostTensor::new([labels.len()], labels)?;
@@ -468,7 +474,7 @@ impl<'a> Session<'a> {
 
     /// The next batch that is part of an update. Batches that are left over at an epoch's end are
     /// passed over. Where too many pictures are bad, all that were found are listed first.
-    pub(super) fn next_batch(&mut self, batches: &mut Loader) -> Result<Batch> {
+    pub(super) fn next_batch(&mut self, batches: &mut Batches) -> Result<Batch<Images>> {
         loop {
             let since = Instant::now();
             let next = batches.next();
@@ -514,14 +520,27 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
     record
 }
 
-/// A batch's images as a tensor `[N, H, W, channels]`.
-pub(super) fn images(batch: Batch) -> Tensor {
-    let shape = [batch.indices.len(), batch.height, batch.width, batch.channels];
-    Tensor::new(batch.images, shape)
+/// Batches of `set` for networks on `backend`.
+pub(super) fn batches(
+    backend: &Backend,
+    set: &Arc<PictureSet>,
+    transform: Transform,
+    data: &DataConfig,
+    options: &LoaderOptions,
+) -> Result<Batches> {
+    let normalization = data.normalization();
+    let feed = Feed::new(backend, &normalization)?;
+    Ok(Loader::delivering(Arc::clone(set), transform, normalization, options, feed)?)
+}
+
+/// A batch's images as a tensor `[N, H, W, channels]`, where it is computed.
+pub(super) fn images(batch: Batch<Images>, mixing: &Mixing) -> Result<Tensor> {
+    let shape = [batch.len(), batch.height, batch.width, batch.channels];
+    batch.images.tensor(shape, mixing)
 }
 
 /// The names of a batch's pictures, for a message.
-pub(super) fn names(batches: &Loader, indices: &[u32]) -> String {
+pub(super) fn names(batches: &Batches, indices: &[u32]) -> String {
     let folder = batches.folder();
     let name = |&index: &u32| fcmae_data::source::printable(&folder.samples[index as usize].path);
     let shown: Vec<_> = indices.iter().take(8).map(name).collect();

@@ -192,7 +192,10 @@ fn pictures_without_labels_cannot_be_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     pictures::write(folder.path(), 1);
     let set = PictureSet::open(folder.path(), Labels::Ignored).unwrap();
-    let error = EvaluationSet::new(Arc::new(set), &description(), 4).err().unwrap().to_string();
+    let error = EvaluationSet::new(Arc::new(set), &description(), 4, &Backend::Cpu)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("no picture has a label"), "{error}");
 }
 
