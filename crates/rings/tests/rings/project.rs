@@ -9,7 +9,9 @@ use fcmae_rings::{Ring, rings};
 /// Rings that are still to be opened: the crate's folder, and the files. A file that is in no ring any more
 /// must be taken off.
 const KNOWN: &[(&str, &[&str])] = &[
+    // A kernel takes a `Size`, which the crate's root defines beside what runs kernels.
     ("cuda/emulator", &["kernel.rs", "lib.rs"]),
+    // The engine.
     (
         "fcmae",
         &[
