@@ -13,6 +13,7 @@ mod estimate;
 mod file;
 mod job;
 mod outcome;
+mod places;
 mod plan;
 
 use std::collections::BTreeSet;
@@ -27,13 +28,15 @@ use fcmae_store::run::lock;
 use crate::args::Experiment;
 use crate::failure::{Usage, joined};
 use crate::interrupt::{Interrupt, Stopped};
+use crate::numbers::{counted, duration};
 use crate::output;
-use crate::progress::{Progress, counted, duration};
+use crate::progress::Progress;
 use crate::table::{Align, Table};
 use estimate::Speeds;
 use file::Part;
-use job::{Ended, Places};
+use job::Ended;
 use outcome::{Kind, Outcome};
+use places::Places;
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
@@ -131,7 +134,7 @@ impl Bench {
             let name = &plan.experiment.name;
             output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe_one(&job)));
             let mut progress = Progress::new(name).until(interrupt.clone());
-            let ended = self.places.make(&job, &mut |event| progress.observe(&event));
+            let ended = job::make(&self.places, &job, &mut |event| progress.observe(&event));
             progress.finish();
             let about =
                 || format!("{}, {}", printable(&plan.experiment.path), plan.describe_one(&job));

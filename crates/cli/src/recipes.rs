@@ -13,8 +13,8 @@ use fcmae_data::source::printable;
 
 use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
+use crate::numbers::counted;
 use crate::output;
-use crate::progress::counted;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {

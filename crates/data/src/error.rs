@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::source::{counted, printable};
+use crate::words::{counted, printable};
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
 /// wrapped into [`DataError::Picture`], which names the file.

@@ -16,7 +16,7 @@ use crate::input::Samples;
 use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 use crate::sampler::{Order, Sampler};
-use crate::source::{ImageFolder, Skipped, printable};
+use crate::source::{PictureSet, Skipped, printable};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug)]
@@ -162,7 +162,7 @@ impl Delivery for Normalized {
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
-pub struct Loader<S: Samples = ImageFolder, D: Delivery = Normalized> {
+pub struct Loader<S: Samples = PictureSet, D: Delivery = Normalized> {
     shared: Arc<Shared<S, D>>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
@@ -267,7 +267,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
     }
 
     /// Files left out of the batches delivered so far, each once, in the folder's order. Entries
-    /// that never became samples are in [`ImageFolder::skipped`].
+    /// that never became samples are in [`PictureSet::skipped`].
     pub fn skipped(&self) -> Vec<Skipped> {
         self.skipped
             .iter()

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
+use fcmae_data::{Labels, Loader, LoaderOptions, PictureSet};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
@@ -241,7 +241,7 @@ impl Bench {
     /// Pictures that cannot be used, an image that is too large.
     pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
         check_image([image; 2])?;
-        let mut folder = ImageFolder::open(folder, Labels::Ignored)?;
+        let mut folder = PictureSet::open(folder, Labels::Ignored)?;
         let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
         folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();
         let mut config = PretrainConfig::default().data;

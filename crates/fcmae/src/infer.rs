@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use fcmae_data::source::printable;
 use fcmae_data::{
-    DataError, ImageFolder, Input, Inputs, Loader, LoaderOptions, Mixing, Normalization, Samples,
+    DataError, Input, Inputs, Loader, LoaderOptions, Mixing, Normalization, PictureSet, Samples,
     Skipped, Transform,
 };
 use image::RgbImage;
@@ -421,7 +421,7 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample(&self, set: &Arc<ImageFolder>, index: usize) -> Result<Tensor> {
+    pub fn sample(&self, set: &Arc<PictureSet>, index: usize) -> Result<Tensor> {
         self.input(Input::Sample { set: Arc::clone(set), index })
     }
 
@@ -429,7 +429,7 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn shown(&self, set: &Arc<ImageFolder>, index: usize) -> Result<RgbImage> {
+    pub fn shown(&self, set: &Arc<PictureSet>, index: usize) -> Result<RgbImage> {
         let input = self.sample(set, index)?;
         let [_, height, width, _] = input.dims();
         let tones = picture::tones(self.normalization.clone(), self.options.depth);

@@ -8,8 +8,8 @@ use fcmae_data::source::printable;
 
 use crate::args::Diversity;
 use crate::failure::Usage;
+use crate::numbers::counted;
 use crate::output;
-use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Diversity) -> Result<()> {

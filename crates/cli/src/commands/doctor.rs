@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::args::Doctor;
 use crate::failure::Usage;
+use crate::numbers::{counted, duration, grouped};
 use crate::output;
-use crate::progress::{counted, duration, grouped};
 use crate::table::{Align, Table};
 
 /// Of each measurement, after a step that warms up.

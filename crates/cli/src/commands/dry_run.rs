@@ -12,8 +12,8 @@ use fcmae::train::{Event, Flow, Started};
 use fcmae_data::source::printable;
 use image::RgbImage;
 
+use crate::numbers::{counted, duration, grouped};
 use crate::output;
-use crate::progress::{counted, duration, grouped};
 use crate::trial::Trial;
 
 /// Tries `train`, which gets a folder for its run and an observer, and tells what it found.

@@ -10,8 +10,8 @@ use fcmae_data::source::printable;
 
 use crate::args::{Export, ExportTo, Onnx};
 use crate::failure::Usage;
+use crate::numbers::grouped;
 use crate::output;
-use crate::progress::grouped;
 
 pub(super) fn run(args: &Export) -> Result<()> {
     let format = format(args)?;

@@ -11,8 +11,9 @@ use super::dry_run;
 use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
+use crate::numbers::{counted, with_interval};
 use crate::output;
-use crate::progress::{Progress, counted, with_interval};
+use crate::progress::Progress;
 use crate::recipes;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.

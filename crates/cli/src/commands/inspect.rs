@@ -6,8 +6,8 @@ use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
 
 use crate::args::Inspect;
+use crate::numbers::{counted, grouped};
 use crate::output;
-use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Inspect) -> Result<()> {

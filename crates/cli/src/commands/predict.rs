@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::args::{Format, Predict};
 use crate::failure::joined;
+use crate::numbers::counted;
 use crate::output;
 use crate::pictures;
-use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {

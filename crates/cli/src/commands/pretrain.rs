@@ -8,8 +8,9 @@ use super::dry_run;
 use super::report::Reporter;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
+use crate::numbers::counted;
 use crate::output;
-use crate::progress::{Progress, counted};
+use crate::progress::Progress;
 use crate::recipes;
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {

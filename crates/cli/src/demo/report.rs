@@ -8,7 +8,7 @@ use fcmae::train::StepReport;
 use fcmae_report::paired::{self, Paired};
 use serde::Serialize;
 
-use crate::progress::grouped;
+use crate::numbers::grouped;
 use crate::table::{Align, Table};
 
 /// Names of the two sides.

@@ -7,9 +7,9 @@ use anyhow::Result;
 use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, OptimConfig, PretrainConfig, Settings};
 use fcmae::train::Start;
 
-use super::job::Places;
+use super::places::Places;
 use super::plan::{Job, Plan, Work};
-use crate::progress::{duration, grouped};
+use crate::numbers::{duration, grouped};
 use crate::table::{Align, Table};
 use crate::trial::Trial;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fcmae::machine;
 use fcmae::train::{EvaluationReport, StepReport};
 
-use super::{duration, percent};
+use crate::numbers::{duration, percent};
 
 /// Above this share a run would be noticeably faster with its pictures at hand.
 const WAITS: f64 = 0.03;

@@ -3,7 +3,8 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Crop, round_half_even};
+use super::part::Crop;
+use super::size::round_half_even;
 use crate::error::DataError;
 use crate::random;
 

@@ -1,10 +1,12 @@
-//! Parts of a folder: held-out pictures, and few labels.
+//! Parts of a set: held-out pictures, and few labels.
 //!
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use super::{ImageFolder, counted, portable_bytes};
+use super::sample::portable_bytes;
+use super::set::PictureSet;
 use crate::error::DataError;
+use crate::words::counted;
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +17,7 @@ pub enum Amount {
     Count(usize),
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// Two parts: the rest, and about `held_out` of the samples.
     ///
     /// With labels the share is held out of every class (rounded to the nearest number); a class

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use fcmae_data::sampler::Order;
 use fcmae_data::source::counted;
-use fcmae_data::{Batch, ImageFolder, LoaderOptions, Mix, Mixing, Normalization, PixelFormat};
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::ExportName;
 
 use super::events::{EvaluationReport, Work};
@@ -59,7 +59,7 @@ pub struct FinetuneOutcome {
 }
 
 /// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
-/// archives, lists: see [`ImageFolder::open`]) into the run folder `out`.
+/// archives, lists: see [`PictureSet::open`]) into the run folder `out`.
 ///
 /// With pre-trained weights, the network is theirs whatever `config.model` says, but for what
 /// `config.finetune.grn` changes.
@@ -221,7 +221,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn new(config: &FinetuneConfig, training: &ImageFolder) -> Self {
+    fn new(config: &FinetuneConfig, training: &PictureSet) -> Self {
         Self {
             mix: config.mix(),
             weights: config.finetune.class_weights.weights(&training.class_counts()),
@@ -288,7 +288,7 @@ impl HeldOut<'_> {
         let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
-        let report = session.evaluated(learner.updates(), &found, set.folder())?;
+        let report = session.evaluated(learner.updates(), &found, set.pictures())?;
         if self.so_far.take(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::source::counted;
-use fcmae_data::{ImageFolder, Mixing};
+use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
 use image::RgbImage;
 
@@ -36,7 +36,7 @@ pub struct PretrainOutcome {
 }
 
 /// Pre-trains a masked autoencoder on the pictures in `data` (folders, archives, lists: see
-/// [`ImageFolder::open`]), labels ignored, into the run folder `out`.
+/// [`PictureSet::open`]), labels ignored, into the run folder `out`.
 ///
 /// # Errors
 /// Pictures, settings or folders that cannot be used, before anything is written; later a full
@@ -158,7 +158,7 @@ fn reconstructions(
     network: Network<Autoencoder>,
     config: &PretrainConfig,
     description: &Description,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
 ) -> Result<RgbImage> {
     let reconstructor = Reconstructor::new(network, config.mask.clone(), description.clone())?;
     let count = config.figures.pictures.min(set.len());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fcmae_data::ImageFolder;
+use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,12 @@ impl DataSummary {
     pub(super) fn of(Pictures { all, training, held_out }: &Pictures) -> Self {
         let in_training = training.class_counts();
         let held_out = held_out.as_deref();
-        let kept_aside = held_out.map_or(vec![0; in_training.len()], ImageFolder::class_counts);
+        let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
         let counts = in_training.into_iter().zip(kept_aside);
         let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| {
             ClassSummary { name: name.clone(), training, held_out }
         });
-        let aside = held_out.map_or(0, ImageFolder::len);
+        let aside = held_out.map_or(0, PictureSet::len);
         Self {
             roots: all.roots.iter().map(|root| printable(root)).collect(),
             pictures: training.len(),
@@ -124,7 +124,7 @@ pub(super) fn evaluation(
     run: &Path,
     (step, epoch): (u64, u64),
     found: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     let preparation = Preparation::new(description);
@@ -159,7 +159,7 @@ pub(super) fn evaluation(
 pub(crate) fn record_evaluation(
     run: &Path,
     found: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     #[derive(Default, Deserialize)]

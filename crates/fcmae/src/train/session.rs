@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mixing, Skipped, Transform};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -45,7 +45,7 @@ const MAY_DIFFER: [&str; 7] = [
 ];
 
 /// The batches of a run, on their way to what computes.
-pub(super) type Batches = Loader<ImageFolder, Feed>;
+pub(super) type Batches = Loader<PictureSet, Feed>;
 
 /// The open run.
 pub(super) struct Session<'a> {
@@ -397,7 +397,7 @@ impl<'a> Session<'a> {
         &mut self,
         step: u64,
         found: &Evaluation,
-        set: &Arc<ImageFolder>,
+        set: &Arc<PictureSet>,
     ) -> Result<EvaluationReport> {
         let report = EvaluationReport {
             step,
@@ -612,7 +612,7 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
 /// Batches of `set` for networks on `backend`.
 pub(super) fn batches(
     backend: &Backend,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     transform: Transform,
     data: &DataConfig,
     options: &LoaderOptions,

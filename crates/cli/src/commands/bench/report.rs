@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::plan::Cost;
 use super::worker::Timed;
 use crate::args::Bench;
-use crate::progress::counted;
+use crate::numbers::counted;
 use crate::table::{Align, Table};
 
 /// All rows, in the order in which they were asked for.
