@@ -11,11 +11,12 @@ use fcmae_store::{
 };
 use image::RgbImage;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use super::pictures::Pictures;
 use super::plan::Plan;
+use super::provenance::{self, Products, Provenance};
 use super::records::{self, DataSummary, Environment};
 use super::step::{Learner, Restore};
 use crate::backend::Backend;
@@ -43,6 +44,10 @@ const MAY_DIFFER: [&str; 7] = [
     "config.save",
     "config.figures",
 ];
+
+/// What a checkpoint's state says of what computed it: see [`provenance`].
+const COMPUTED_BY: &str = "computed_by";
+const PRODUCTS: &str = "products";
 
 /// The batches of a run, on their way to what computes.
 pub(super) type Batches = Loader<PictureSet, Feed>;
@@ -239,12 +244,33 @@ impl<'a> Session<'a> {
             },
         })?;
         self.saved = Some(latest.step);
+        self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
         let evaluations = Evaluations::of(&latest.checkpoint.state);
         match evaluations.due {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,
         };
         Ok(Some(evaluations))
+    }
+
+    /// Goes on from a checkpoint of this `state` in the same way, where it was computed by the same, and notes where
+    /// not. Those of earlier versions do not say by what.
+    fn go_on_with(&mut self, backend: &Backend, state: &Value) -> Result<()> {
+        let read = |what: &str| state.get(what).cloned().unwrap_or_default();
+        let Ok(before) = serde_json::from_value::<Provenance>(read(COMPUTED_BY)) else {
+            return Ok(());
+        };
+        let now = Provenance::of(backend);
+        if before != now {
+            return self.note(&format!(
+                "the checkpoint was computed by {before}, and the run goes on with {now}: not bit \
+                 for bit as it would have"
+            ));
+        }
+        if let Ok(products) = serde_json::from_value::<Products>(read(PRODUCTS)) {
+            provenance::choose(backend, &products);
+        }
+        Ok(())
     }
 
     /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
@@ -276,6 +302,8 @@ impl<'a> Session<'a> {
             "best_top1": evaluations.best,
             "evaluations_since_best": evaluations.since_best,
             "evaluation_due": evaluations.due,
+            COMPUTED_BY: Provenance::of(learner.network().backend()),
+            PRODUCTS: provenance::products(learner.network().backend()),
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
