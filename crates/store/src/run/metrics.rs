@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::METRICS;
+use super::files::METRICS;
 use super::lines::Lines;
 use super::table::{EVALUATIONS, Table, UPDATES};
 use super::tensorboard::Events;
