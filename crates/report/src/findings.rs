@@ -1,8 +1,8 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
 use crate::evaluation::standard_error;
-use crate::page::words::{count, list, number, percent};
 use crate::report::{Kind, Report};
+use crate::words::{count, list, number, percent};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

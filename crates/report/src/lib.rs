@@ -29,6 +29,7 @@ mod pictures;
 pub mod plots;
 mod report;
 mod settings;
+mod words;
 
 /// One field of a CSV line (RFC 4180): quoted only where it must be.
 pub fn csv_field(text: &str) -> String {

@@ -1,8 +1,8 @@
 //! A run as its folder tells it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fcmae_store::{Record, durable};
+use fcmae_store::Record;
 use serde_json::Value;
 
 use crate::data::Data;
@@ -10,12 +10,8 @@ use crate::error::ReportError;
 use crate::evaluation::Evaluation;
 use crate::files::{self, Skipped};
 use crate::metrics::Metrics;
-use crate::page;
 use crate::pictures::{Album, Picture, Reconstruction, noted};
 use crate::settings::Settings;
-
-/// The page's name in a run.
-const FILE_NAME: &str = "report.html";
 
 /// Most mistakes that are shown.
 const MOST_MISTAKES: usize = 24;
@@ -122,21 +118,6 @@ impl Report {
             first_batch,
             unshown,
         })
-    }
-
-    /// The page: a whole HTML document with all pictures in it.
-    pub fn to_html(&self) -> String {
-        page::of_one(self)
-    }
-
-    /// Writes `report.html` into the run's folder, or replaces it as a whole; returns its path.
-    ///
-    /// # Errors
-    /// [`ReportError::Store`]; a former page then stays.
-    pub fn write(&self, run: &Path) -> Result<PathBuf, ReportError> {
-        let (path, page) = (run.join(FILE_NAME), self.to_html());
-        durable::write_file(&path, page.len() as u64, |out| out.write_all(page.as_bytes()))?;
-        Ok(path)
     }
 
     /// Passes over the pictures that were planned.

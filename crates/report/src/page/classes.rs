@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::scrolling;
-use super::words::{number, percent, span};
+use super::document::scrolling;
 use crate::evaluation::{ClassResult, Evaluation, interval};
 use crate::report::{Kind, Report};
+use crate::words::{number, percent, span};
 
 /// Above this many classes, the worst are shown and the others folded away.
 const MOST_CLASSES: usize = 40;

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use maud::{Markup, html};
 
 use super::curves::{grid, over_epochs, scaled};
+use super::document::{document, scrolling, section};
 use super::pictures::{after, image};
-use super::words::{duration, list, number, percent, points, span};
-use super::{document, scrolling, section, summary};
+use super::summary;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
 use crate::plots::{Chart, Series};
 use crate::report::{Kind, Report};
+use crate::words::{duration, list, number, percent, points, span};
 
 /// The page of several runs: results side by side, curves over each other, and the settings in which
 /// they differ. A whole HTML document with all pictures in it.

@@ -2,10 +2,10 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::words::number;
 use crate::metrics::Curve;
 use crate::plots::{Chart, Series};
 use crate::report::{Kind, Report};
+use crate::words::number;
 
 /// All curves of a run; `None` before the first update.
 pub(super) fn of_one(report: &Report) -> Option<Markup> {

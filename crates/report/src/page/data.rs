@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::classes::per_cent;
+use super::document::scrolling;
 use super::pictures::image;
-use super::scrolling;
-use super::words::{count, number};
 use crate::data::{Class, Data};
 use crate::report::{Kind, Report};
+use crate::words::{count, number};
 
 /// Above this many classes, the largest and the smallest are shown and the others folded away.
 const MOST_CLASSES: usize = 40;

@@ -3,11 +3,11 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::curves::grid;
-use super::words::{count, number, points, signed};
-use super::{document, scrolling, section};
+use super::document::{document, scrolling, section};
 use crate::experiment::{Budget, Experiment};
 use crate::paired::Paired;
 use crate::plots::{Chart, Dots, Group, Row, Series};
+use crate::words::{count, number, points, signed};
 
 impl Experiment {
     /// The scores as a figure.

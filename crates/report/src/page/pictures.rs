@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::words::{count, number, percent};
 use crate::pictures::{Picture, Reconstruction};
 use crate::report::{Kind, Report};
+use crate::words::{count, number, percent};
 
 /// What the network made of hidden patches: the newest large, and how it came to it.
 pub(super) fn reconstructions(report: &Report) -> Option<Markup> {

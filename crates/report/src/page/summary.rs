@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::words::{count, duration, number, percent, points, span};
 use crate::evaluation::{interval, standard_error};
 use crate::findings::{self, Weight};
 use crate::report::{Kind, Report};
+use crate::words::{count, duration, number, percent, points, span};
 
 /// Name, kind, sentence and tiles.
 pub(super) fn header(report: &Report) -> Markup {

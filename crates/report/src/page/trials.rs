@@ -4,10 +4,10 @@ use maud::{Markup, PreEscaped, html};
 
 use super::compare::{self, Named};
 use super::curves::grid;
-use super::words::signed;
-use super::{document, scrolling, section};
+use super::document::{document, scrolling, section};
 use crate::plots::{Chart, EstimationPlot};
 use crate::report::Report;
+use crate::words::signed;
 
 /// A page that answers which of two ways to train is better, from runs of both with the same seeds.
 #[derive(Clone, Copy, Debug)]

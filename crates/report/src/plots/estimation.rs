@@ -5,7 +5,7 @@ use std::path::Path;
 use super::drawing::{Escaped, Look, Svg, significant};
 use super::ticks::Ticks;
 use crate::error::ReportError;
-use crate::page::words::signed;
+use crate::words::signed;
 
 /// Colours of the baseline, of what is set against it, and of their difference.
 const COLOURS: [usize; 3] = [1, 0, 2];
