@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels, Skipped};
 use fcmae_store::Record;
+pub use fcmae_store::run::confusion::Confusion;
 use serde::Serialize;
 
 use crate::backend::Backend;
@@ -30,8 +31,8 @@ pub struct Evaluation {
     pub top5: f64,
     /// Mean cross entropy.
     pub loss: f64,
-    /// `confusion[class][predicted]`, pictures.
-    pub confusion: Vec<Vec<u64>>,
+    /// Which classes are taken for which.
+    pub confusion: Confusion,
     /// The class that each picture of the set was taken for, a position in `classes`; `None` where it could
     /// not be read.
     #[serde(skip)]
@@ -199,7 +200,7 @@ impl EvaluationSet {
         mut go_on: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<Evaluation>> {
         let classes = self.classes.len();
-        let mut confusion = vec![vec![0u64; classes]; classes];
+        let mut confusion = Confusion::new(classes);
         let mut answers = vec![None; self.folder.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
@@ -221,7 +222,7 @@ impl EvaluationSet {
                     loss -= f64::from(scores[label]);
                     count += 1;
                     let predicted = most_likely(scores, label);
-                    confusion[label][predicted] += 1;
+                    confusion.add(label, predicted);
                     answers[index as usize] = Some(predicted as u32);
                     if predicted != label {
                         mistakes.push((scores[predicted], index as usize, label, predicted));

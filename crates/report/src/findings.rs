@@ -1,6 +1,7 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
-use crate::evaluation::standard_error;
+use crate::data::extremes;
+use crate::evaluation::{by_class, standard_error};
 use crate::report::{Kind, Report};
 use crate::words::{count, list, number, percent};
 
@@ -143,8 +144,8 @@ fn overfitting(report: &Report) -> Option<Finding> {
 
 fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.images > 0)?;
-    let classes = evaluation.by_class();
-    let largest = classes.iter().max_by_key(|class| class.pictures)?;
+    let classes = by_class(evaluation);
+    let (name, largest) = classes.iter().max_by_key(|(_, fate)| fate.pictures)?;
     let share = largest.pictures as f64 / evaluation.images as f64;
     let margin = 2.0 * standard_error(share, evaluation.images);
     (classes.len() > 1 && evaluation.top1 < share + margin).then_some(())?;
@@ -155,18 +156,18 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
              would give {}. Train for more epochs, start from pre-trained weights, and check that the \
              folders hold what their names say.",
             percent(evaluation.top1),
-            largest.name,
+            name,
             percent(share),
         ),
     )
 }
 
 fn never_predicted(report: &Report) -> Option<Finding> {
-    let classes = report.evaluation.as_ref()?.by_class();
+    let classes = by_class(report.evaluation.as_ref()?);
     let never: Vec<&str> = classes
         .iter()
-        .filter(|class| class.predicted == 0 && class.pictures > 0)
-        .map(|class| class.name)
+        .filter(|(_, fate)| fate.predicted == 0 && fate.pictures > 0)
+        .map(|(name, _)| *name)
         .collect();
     (!never.is_empty()).then_some(())?;
     warning(
@@ -237,11 +238,11 @@ fn nothing_held_out(report: &Report) -> Option<Finding> {
 
 fn few_held_out(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref()?;
-    let classes = evaluation.by_class();
+    let classes = by_class(evaluation);
     let few: Vec<&str> = classes
         .iter()
-        .filter(|class| class.pictures < FEWEST_HELD_OUT)
-        .map(|class| class.name)
+        .filter(|(_, fate)| fate.pictures < FEWEST_HELD_OUT)
+        .map(|(name, _)| *name)
         .collect();
     (!few.is_empty()).then_some(())?;
     note(
@@ -256,7 +257,7 @@ fn few_held_out(report: &Report) -> Option<Finding> {
 }
 
 fn imbalance(report: &Report) -> Option<Finding> {
-    let (largest, smallest) = report.data.as_ref()?.extremes()?;
+    let (largest, smallest) = extremes(report.data.as_ref()?)?;
     let ratio = largest.training as f64 / smallest.training.max(1) as f64;
     let balanced = report.settings.is_on("finetune.balanced");
     (report.kind == Kind::Finetuning && ratio >= IMBALANCED && !balanced).then_some(())?;

@@ -13,6 +13,7 @@ mod trials;
 use std::path::{Path, PathBuf};
 
 use fcmae_store::durable;
+use fcmae_store::run::files::REPORT;
 
 pub use compare::compare;
 pub use trials::Trials;
@@ -20,9 +21,6 @@ pub use trials::Trials;
 use crate::error::ReportError;
 use crate::report::Report;
 use document::{document, section};
-
-/// The page's name in a run.
-const FILE_NAME: &str = "report.html";
 
 impl Report {
     /// The page: a whole HTML document with all pictures in it.
@@ -47,7 +45,7 @@ impl Report {
     /// # Errors
     /// [`ReportError::Store`]; a former page then stays.
     pub fn write(&self, run: &Path) -> Result<PathBuf, ReportError> {
-        let (path, page) = (run.join(FILE_NAME), self.to_html());
+        let (path, page) = (run.join(REPORT), self.to_html());
         durable::write_file(&path, page.len() as u64, |out| out.write_all(page.as_bytes()))?;
         Ok(path)
     }

@@ -5,11 +5,13 @@
 //!       checkpoints/step-00001234/…  export/{last,best}/…
 //! ```
 
+pub mod confusion;
 pub mod files;
 mod lines;
 pub mod lock;
 mod metrics;
 mod record;
+pub mod schema;
 mod table;
 mod tensorboard;
 

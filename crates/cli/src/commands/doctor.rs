@@ -39,7 +39,7 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     }
     job(Work::Pretrain, Size::Atto, args, BATCH).check()?;
     let threads = rayon::current_num_threads();
-    output::print(&machine_text(&Machine::here(threads))?)?;
+    output::print(&machine_text(&machine::here(threads))?)?;
     output::note("measuring, some ten seconds …");
     let loading = loading(args.image as usize, threads)?;
     let mut rates = Vec::new();

@@ -364,7 +364,7 @@ impl Counts {
             return Self::default();
         };
         let evaluation = &pretrained.evaluation;
-        let groups = evaluation.confusion.iter().map(|row| row.iter().sum::<u64>());
+        let groups = evaluation.confusion.classes().into_iter().map(|class| class.pictures);
         let largest = groups.max().unwrap_or(0);
         Self {
             groups: evaluation.classes.len(),
@@ -431,7 +431,7 @@ mod tests {
                 top1: right as f64 / 10.0,
                 top5: 1.0,
                 loss: 1.0,
-                confusion: vec![vec![6, 0], vec![0, 4]],
+                confusion: vec![vec![6, 0], vec![0, 4]].into(),
                 answers: Vec::new(),
                 mistakes: Vec::new(),
                 skipped: Vec::new(),

@@ -8,6 +8,7 @@ use fcmae_data::sampler::Order;
 use fcmae_data::source::counted;
 use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
 use fcmae_store::ExportName;
+use fcmae_store::run::schema::Kind;
 
 use super::events::{EvaluationReport, Work};
 use super::pictures::Pictures;
@@ -112,7 +113,7 @@ pub fn finetune_on(
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
     let course = Course {
-        kind: "finetune",
+        kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
         fingerprint: pictures.all.fingerprint(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use fcmae_data::source::counted;
 use fcmae_data::{ImageFolder, Loader};
 use fcmae_store::ExportName;
+use fcmae_store::run::schema::Kind;
 use image::RgbImage;
 
 use super::pictures::Pictures;
@@ -80,7 +81,7 @@ pub fn pretrain_on(
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
     let course = Course {
-        kind: "pretrain",
+        kind: Kind::Pretraining,
         config,
         device: backend.to_string(),
         fingerprint: set.fingerprint(),

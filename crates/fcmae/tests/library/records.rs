@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::slice;
 
 use fcmae::train::{Flow, Start, finetune};
 use serde_json::Value;
@@ -53,7 +54,7 @@ fn a_runs_files_keep_their_form() {
     // A rate of next to nothing: the network knows nothing, and is wrong.
     config.optim.base_lr = 1e-12;
     let run = folder.path().join("run");
-    finetune(&config, &[data.clone()], Start::Scratch, &run, false, &mut |_| Flow::Continue)
+    finetune(&config, slice::from_ref(&data), Start::Scratch, &run, false, &mut |_| Flow::Continue)
         .unwrap();
     metrics_and_tables(&run);
 

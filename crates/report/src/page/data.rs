@@ -1,11 +1,12 @@
 //! What the run was made of: pictures, settings, machine.
 
+use fcmae_store::run::schema::{Class, Data};
 use maud::{Markup, html};
 
 use super::classes::per_cent;
 use super::document::scrolling;
 use super::pictures::image;
-use crate::data::{Class, Data};
+use crate::data::extremes;
 use crate::report::{Kind, Report};
 use crate::words::{count, number};
 
@@ -67,7 +68,7 @@ fn spread(data: &Data) -> Markup {
     let most = classes.first().map_or(1, |class| class.training.max(1));
     let many = classes.len() > MOST_CLASSES;
     html! {
-        @if let Some((largest, smallest)) = data.extremes() {
+        @if let Some((largest, smallest)) = extremes(data) {
             p {
                 "The largest class, “" (largest.name) "”, has " (number(largest.training as f64))
                 " training pictures, the smallest, “" (smallest.name) "”, "

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::evaluation::Mistake;
 use crate::pictures::{Picture, Reconstruction};
 use crate::report::{Kind, Report};
 use crate::words::{count, number, percent};
@@ -62,7 +63,7 @@ pub(super) fn image(picture: &Picture, alt: &str) -> Markup {
 
 /// The mistakes made with most confidence.
 pub(super) fn mistakes(report: &Report) -> Option<Markup> {
-    let mistakes = &report.evaluation.as_ref()?.mistakes;
+    let mistakes = &report.mistakes;
     (!mistakes.is_empty()).then(|| {
         html! {
             p.soft.small {
@@ -70,15 +71,15 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
                  labels and for classes that overlap."
             }
             div.pictures {
-                @for mistake in mistakes {
+                @for Mistake { record: mistake, picture } in mistakes {
                     figure {
                         @let alt = format!("{}, taken for {}", mistake.truth, mistake.predicted);
-                        @if let Some(picture) = &mistake.picture {
+                        @if let Some(picture) = picture {
                             (image(picture, &alt))
                         }
                         figcaption {
                             "is " strong { (mistake.truth) } ", taken for " strong { (mistake.predicted) }
-                            " (" (percent(mistake.probability)) ")"
+                            " (" (percent(mistake.probability.into())) ")"
                             br;
                             span.path.soft { (mistake.path) }
                         }

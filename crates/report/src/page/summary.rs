@@ -105,7 +105,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Tile> {
         let about = match (&report.evaluation, pictures) {
             (Some(evaluation), _) => format!(
                 "95 % interval {}, ± is the standard error",
-                span(interval(evaluation.right(), evaluation.images))
+                span(interval(evaluation.confusion.right(), evaluation.images))
             ),
             (None, Some(pictures)) => {
                 let right = (top1 * pictures as f64).round() as u64;

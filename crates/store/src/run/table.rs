@@ -11,30 +11,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::lines::Lines;
+use super::schema::Columns;
 use crate::{Error, durable};
-
-/// What stands in a table. Its first column is `step`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) file: &'static str,
-    names: &'static [&'static str],
-    /// A line with any of these is a row of the table.
-    own: &'static [&'static str],
-}
-
-/// One row an update.
-pub(super) const UPDATES: Columns = Columns {
-    file: "metrics.csv",
-    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm", "data_wait"],
-    own: &["loss", "lr", "images_per_second", "grad_norm"],
-};
-
-/// One row an evaluation on held-out pictures.
-pub(super) const EVALUATIONS: Columns = Columns {
-    file: "evaluations.csv",
-    names: &["step", "epoch", "top1", "top5", "held_out_loss"],
-    own: &["top1", "top5", "held_out_loss"],
-};
 
 impl Columns {
     fn header(self) -> String {

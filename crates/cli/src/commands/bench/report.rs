@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work};
-use fcmae::machine::Machine;
+use fcmae::machine::{self, Machine};
 use serde::Serialize;
 
 use super::plan::Cost;
@@ -70,7 +70,7 @@ pub(super) struct Skipped {
 
 impl Report {
     pub(super) fn new(args: &Bench, backend: &Backend, threads: usize) -> Self {
-        let (machine, image) = (Machine::here(threads), args.image as usize);
+        let (machine, image) = (machine::here(threads), args.image as usize);
         let precision = match backend {
             Backend::Cpu => ", float32",
             // Its name says it.
