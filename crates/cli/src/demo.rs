@@ -12,11 +12,11 @@ use anyhow::{Context, Result};
 use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::evaluate::{Evaluator, keep_in_run};
-use fcmae::plots::Chart;
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
+use fcmae_report::plots::Chart;
 use fcmae_report::{Report as Page, Trials};
 
 use crate::args::{Demo, DeviceArg};

@@ -31,15 +31,6 @@ mod report;
 mod settings;
 mod words;
 
-/// One field of a CSV line (RFC 4180): quoted only where it must be.
-pub fn csv_field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
 pub use error::ReportError;
 pub use evaluation::interval;
 pub use experiment::Experiment;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fcmae::evaluate::Evaluation;
-use fcmae::plots::{Chart, EstimationPlot, SeedScores, Series};
 use fcmae::train::StepReport;
 use fcmae_report::paired::{self, Paired};
+use fcmae_report::plots::{Chart, EstimationPlot, SeedScores, Series};
 use serde::Serialize;
 
 use crate::progress::grouped;
