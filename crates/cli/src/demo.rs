@@ -21,7 +21,8 @@ use fcmae_report::{Report as Page, Trials};
 
 use crate::args::{Demo, DeviceArg};
 use crate::output;
-use crate::progress::{Progress, duration};
+use crate::progress::Progress;
+use fcmae_words::terminal::duration;
 use report::{Comparison, Curve, Findings, Labelled};
 
 /// Share of the emoji of each group on which nothing is ever trained.

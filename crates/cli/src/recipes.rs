@@ -10,11 +10,11 @@ use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
 use crate::output;
-use crate::progress::counted;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {

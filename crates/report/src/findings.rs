@@ -1,9 +1,11 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
+use fcmae_words::page::{number, percent};
+use fcmae_words::{counted, list};
+
 use crate::data::extremes;
 use crate::evaluation::{by_class, standard_error};
 use crate::report::{Kind, Report};
-use crate::words::{count, list, number, percent};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +93,7 @@ fn not_numbers(report: &Report) -> Option<Finding> {
             "The loss or the gradient of {} was not a number (NaN or infinite), so no weight was \
              changed by {}. The pictures are kept in the run’s folder `diverged`. Look at them, lower \
              `optim.base_lr`, or set `optim.clip_norm`.",
-            count(bad, "update", "updates"),
+            counted(bad, "update"),
             if bad == 1 { "it" } else { "them" },
         ),
     )
@@ -216,7 +218,7 @@ fn skipped(report: &Report) -> Option<Finding> {
         "Many pictures cannot be read",
         format!(
             "{} of {} were left out. The list below says why; such pictures teach nothing.",
-            count(skipped, "picture", "pictures"),
+            counted(skipped, "picture"),
             number(all as f64),
         ),
     )

@@ -29,7 +29,6 @@ mod pictures;
 pub mod plots;
 mod report;
 mod settings;
-mod words;
 
 pub use error::ReportError;
 pub use evaluation::interval;

@@ -7,11 +7,11 @@ use csv::QuoteStyle;
 use fcmae::diversity::{LayerDistance, diversity};
 use fcmae_data::source::printable;
 use fcmae_report::plots::{Chart, Series};
+use fcmae_words::counted;
 
 use crate::args::Diversity;
 use crate::failure::Usage;
 use crate::output;
-use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Diversity) -> Result<()> {

@@ -8,12 +8,14 @@ use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
+use fcmae_words::counted;
+use fcmae_words::terminal::percent;
 use serde::Serialize;
 
 use super::report::Reporter;
 use crate::args::Evaluate;
 use crate::output;
-use crate::progress::{Batches, counted, with_interval};
+use crate::progress::{Batches, with_interval};
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
@@ -107,8 +109,7 @@ fn text(evaluation: &Evaluation) -> String {
         ("accuracy", Align::Right),
     ]);
     for class in &classes {
-        let accuracy =
-            class.accuracy.map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+        let accuracy = class.accuracy.map_or("-".to_owned(), |share| percent(share, 1));
         table.row([
             class.name.to_owned(),
             class.images.to_string(),

@@ -7,11 +7,11 @@ use fcmae::export::{self, ExportFormat};
 use fcmae::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
+use fcmae_words::grouped;
 
 use crate::args::{Export, ExportTo, Onnx};
 use crate::failure::Usage;
 use crate::output;
-use crate::progress::grouped;
 
 pub(super) fn run(args: &Export) -> Result<()> {
     let format = format(args)?;

@@ -6,13 +6,14 @@ use anyhow::Result;
 use fcmae::config::FinetuneConfig;
 use fcmae::train::Start;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use super::dry_run;
 use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::output;
-use crate::progress::{Progress, counted, with_interval};
+use crate::progress::{Progress, with_interval};
 use crate::recipes;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.

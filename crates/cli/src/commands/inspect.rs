@@ -4,10 +4,10 @@ use anyhow::Result;
 use fcmae::config::MaskedEncoder;
 use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
+use fcmae_words::{counted, grouped};
 
 use crate::args::Inspect;
 use crate::output;
-use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
@@ -91,7 +91,7 @@ fn parts(inspection: &Inspection) -> String {
     table.row([
         "all".to_owned(),
         inspection.parts.iter().map(|part| part.tensors).sum::<usize>().to_string(),
-        grouped(inspection.parts.iter().map(|part| part.parameters).sum()),
+        grouped(inspection.parts.iter().map(|part| part.parameters).sum::<usize>()),
     ]);
     table.text() + "\n--all lists every tensor with its shape\n"
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 use serde::Serialize;
 
 use crate::args::{Format, Predict};
 use crate::failure::joined;
 use crate::output;
 use crate::pictures;
-use crate::progress::counted;
 use crate::table::{Align, Table};
 
 pub(super) fn run(args: &Predict) -> Result<()> {

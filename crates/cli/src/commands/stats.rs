@@ -4,10 +4,10 @@ use anyhow::Result;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Sides, Statistics};
 use fcmae_data::{Depth, ImageFolder, Labels, Limits, PixelFormat};
+use fcmae_words::{counted, grouped};
 
 use crate::args::Stats;
 use crate::output;
-use crate::progress::{counted, grouped};
 use crate::table::{Align, Table};
 
 /// Skipped files that are named; the rest is counted.

@@ -9,13 +9,14 @@ use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_
 use fcmae_data::source::printable;
 use fcmae_data::{ImageFolder, Labels};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
+use fcmae_words::counted;
+use fcmae_words::terminal::duration;
 use serde_json::{Value, json};
 
 use super::file::{Experiment, Part, Start};
 use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use crate::failure::Usage;
-use crate::progress::{counted, duration};
 use crate::recipes;
 
 /// An experiment with its recipes at hand.

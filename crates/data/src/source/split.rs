@@ -3,7 +3,9 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use super::{ImageFolder, counted, portable_bytes};
+use fcmae_words::plural;
+
+use super::{ImageFolder, portable_bytes};
 use crate::error::DataError;
 
 /// How many labelled samples to keep.
@@ -45,7 +47,7 @@ impl ImageFolder {
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
-                value: format!("{}, no class with two", counted(self.len(), "picture")),
+                value: format!("{}, no class with two", plural(self.len(), "picture")),
                 mend: "at least one class needs two pictures".to_owned(),
             });
         }

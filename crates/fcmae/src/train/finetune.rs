@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::source::counted;
 use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
 use fcmae_store::ExportName;
 use fcmae_store::run::schema::Kind;
+use fcmae_words::plural;
 
 use super::events::{EvaluationReport, Work};
 use super::pictures::Pictures;
@@ -194,7 +194,7 @@ pub fn finetune_on(
         if !complete {
             session.note(&format!(
                 "no better top-1 in {}: training ends; export/best has the best weights",
-                counted(held_out.so_far.since_best, "evaluation")
+                plural(held_out.so_far.since_best, "evaluation")
             ))?;
         }
         session.export(ExportName::Last, &learner.averaged()?.to_named()?, &about)?;
@@ -209,7 +209,7 @@ fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
         Start::Weights(_) => "fine-tuned",
         Start::Scratch => "trained from scratch",
     };
-    let (pictures, epochs) = (counted(pictures, "picture"), counted(config.optim.epochs, "epoch"));
+    let (pictures, epochs) = (plural(pictures, "picture"), plural(config.optim.epochs, "epoch"));
     format!("Classifier {how} on {pictures} for {epochs}.")
 }
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::source::counted;
 use fcmae_data::{ImageFolder, Loader};
 use fcmae_store::ExportName;
 use fcmae_store::run::schema::Kind;
+use fcmae_words::plural;
 use image::RgbImage;
 
 use super::pictures::Pictures;
@@ -138,8 +138,8 @@ pub fn pretrain_on(
     if finished {
         let about = format!(
             "Masked autoencoder (encoder and decoder), pre-trained for {} on {}.",
-            counted(plan.epochs, "epoch"),
-            counted(set.len(), "picture")
+            plural(plan.epochs, "epoch"),
+            plural(set.len(), "picture")
         );
         session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }

@@ -2,12 +2,12 @@
 
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::schema::Evaluation;
+use fcmae_words::page::{number, percent, span};
 use maud::{Markup, html};
 
 use super::document::scrolling;
 use crate::evaluation::{by_class, interval};
 use crate::report::{Kind, Report};
-use crate::words::{number, percent, span};
 
 /// Above this many classes, the worst are shown and the others folded away.
 const MOST_CLASSES: usize = 40;

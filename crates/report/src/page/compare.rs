@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use fcmae_words::list;
+use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
 use super::curves::{grid, over_epochs, scaled};
@@ -12,7 +14,6 @@ use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
 use crate::plots::{Chart, Series};
 use crate::report::{Kind, Report};
-use crate::words::{duration, list, number, percent, points, span};
 
 /// The page of several runs: results side by side, curves over each other, and the settings in which
 /// they differ. A whole HTML document with all pictures in it.

@@ -1,11 +1,11 @@
 //! Curves over epochs.
 
+use fcmae_words::page::number;
 use maud::{Markup, PreEscaped, html};
 
 use crate::metrics::Curve;
 use crate::plots::{Chart, Series};
 use crate::report::{Kind, Report};
-use crate::words::number;
 
 /// All curves of a run; `None` before the first update.
 pub(super) fn of_one(report: &Report) -> Option<Markup> {

@@ -1,11 +1,12 @@
 //! Reconstructions and mistakes.
 
+use fcmae_words::counted;
+use fcmae_words::page::{number, percent};
 use maud::{Markup, html};
 
 use crate::evaluation::Mistake;
 use crate::pictures::{Picture, Reconstruction};
 use crate::report::{Kind, Report};
-use crate::words::{count, number, percent};
 
 /// What the network made of hidden patches: the newest large, and how it came to it.
 pub(super) fn reconstructions(report: &Report) -> Option<Markup> {
@@ -48,11 +49,7 @@ pub(super) fn after(report: &Report, reconstruction: &Reconstruction) -> String 
     let step = reconstruction.step as f64;
     let epoch =
         report.metrics.steps_per_epoch().map(|steps| format!(" (epoch {})", number(step / steps)));
-    format!(
-        "after {}{}",
-        count(reconstruction.step, "update", "updates"),
-        epoch.unwrap_or_default()
-    )
+    format!("after {}{}", counted(reconstruction.step, "update"), epoch.unwrap_or_default())
 }
 
 /// A picture in its own size, or smaller where the page is.

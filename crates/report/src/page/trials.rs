@@ -1,5 +1,6 @@
 //! Whether one way to train beats another, seed by seed.
 
+use fcmae_words::signed;
 use maud::{Markup, PreEscaped, html};
 
 use super::compare::{self, Named};
@@ -7,7 +8,6 @@ use super::curves::grid;
 use super::document::{document, scrolling, section};
 use crate::plots::{Chart, EstimationPlot};
 use crate::report::Report;
-use crate::words::signed;
 
 /// A page that answers which of two ways to train is better, from runs of both with the same seeds.
 #[derive(Clone, Copy, Debug)]

@@ -271,7 +271,10 @@ mod tests {
 
     use super::*;
 
-    const UPDATE: &str = r#"{"data_wait":0.5,"epoch":1.0,"grad_norm":null,"images_per_second":31.25,"loss":0.10000000149011612,"lr":1e-9,"step":3}"#;
+    const UPDATE: &str = concat!(
+        r#"{"data_wait":0.5,"epoch":1.0,"grad_norm":null,"images_per_second":31.25,"#,
+        r#""loss":0.10000000149011612,"lr":1e-9,"step":3}"#
+    );
     const SCORES: &str = r#"{"epoch":1,"held_out_loss":2.5,"step":3,"top1":0.5,"top5":1.0}"#;
 
     #[test]
