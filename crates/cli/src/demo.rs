@@ -15,14 +15,14 @@ use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{Labels, PictureSet};
 use fcmae_report::plots::Chart;
 use fcmae_report::{Report as Page, Trials};
+use fcmae_words::terminal::duration;
 
 use crate::args::{Demo, DeviceArg};
 use crate::output;
 use crate::progress::Progress;
-use fcmae_words::terminal::duration;
 use report::{Comparison, Curve, Findings, Labelled};
 
 /// Share of the emoji of each group on which nothing is ever trained.
@@ -187,7 +187,7 @@ impl Files {
 
     /// The files' paths, and what to try next.
     fn text(&self, time: Duration, args: &Demo) -> Result<String> {
-        let test = ImageFolder::open(&self.test, Labels::Required)?;
+        let test = PictureSet::open(&self.test, Labels::Required)?;
         let picture = printable(&test.path(0));
         let (pretraining, finetuned) =
             (printable(&self.pretraining), printable(&self.classifier(true, args.first_seed())));
@@ -248,7 +248,7 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
 
 /// Draws some held-out emoji, evenly spaced over the groups.
 fn reconstruct(files: &Files, backend: &Backend) -> Result<()> {
-    let test = ImageFolder::open(&files.test, Labels::Ignored)?;
+    let test = PictureSet::open(&files.test, Labels::Ignored)?;
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count)).into()).collect();

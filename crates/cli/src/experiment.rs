@@ -13,6 +13,7 @@ mod estimate;
 mod file;
 mod job;
 mod outcome;
+mod places;
 mod plan;
 
 use std::collections::BTreeSet;
@@ -34,8 +35,9 @@ use estimate::Speeds;
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
 use file::Part;
-use job::{Ended, Places};
+use job::Ended;
 use outcome::{Kind, Outcome};
+use places::Places;
 use plan::{Job, Outcomes, Plan};
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
@@ -133,7 +135,7 @@ impl Bench {
             let name = &plan.experiment.name;
             output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe_one(&job)));
             let mut progress = Progress::new(name).until(interrupt.clone());
-            let ended = self.places.make(&job, &mut |event| progress.observe(&event));
+            let ended = job::make(&self.places, &job, &mut |event| progress.observe(&event));
             progress.finish();
             let about =
                 || format!("{}, {}", printable(&plan.experiment.path), plan.describe_one(&job));

@@ -8,7 +8,7 @@
 //! - [`experiment`]: many runs from one file, and the table that follows from them;
 //! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
-//! - [`pictures`], [`table`], [`output`]: picture arguments in, results out;
+//! - [`pictures`], [`table`], [`numbers`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod demo;
 mod experiment;
 mod failure;
 mod interrupt;
+mod numbers;
 mod output;
 mod pictures;
 mod progress;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use fcmae_data::{ImageFolder, Input, Labels};
+use fcmae_data::{Input, Labels, PictureSet};
 
 use crate::output;
 
@@ -14,7 +14,7 @@ pub(crate) fn inputs(arguments: &[PathBuf]) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in arguments {
         if path.is_dir() {
-            let set = Arc::new(ImageFolder::open(path, Labels::Ignored)?);
+            let set = Arc::new(PictureSet::open(path, Labels::Ignored)?);
             output::note_skipped(&set.skipped);
             let sample = |index| Input::Sample { set: Arc::clone(&set), index };
             inputs.extend((0..set.len()).map(sample));

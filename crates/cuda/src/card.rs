@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::driver::{Address, Driver, Given, GivenMatrix, GivenProduct, Graph, Stream, Work};
+use crate::driver::{Address, Driver, Given, GivenMatrix, GivenProduct, Graph, Mark, Stream, Work};
 use crate::error::CudaError;
 use crate::work::{Argument, Command, Element, Factor, Home, Launch, Memory, Product, Values};
 
@@ -70,6 +70,43 @@ impl Card {
         self.driver.upload(Stream::Work, bytes, Addresses::OWN.of(to))
     }
 
+    /// Copies these parts to memory of their own beside the work: any thread may do so while others compute. They are
+    /// there for work after [`take`](Self::take).
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn send(&self, parts: &[(&[u8], Element)]) -> Result<Sent, CudaError> {
+        let mut end = 0usize;
+        let places = parts.iter().map(|&(bytes, element)| {
+            let start = end.next_multiple_of(ALIGNMENT);
+            end = start + bytes.len();
+            (start, bytes, element)
+        });
+        let places: Vec<_> = places.collect();
+        // Of few sizes, as memory is used again for the same size.
+        let step = (end.next_power_of_two() / 8).max(ALIGNMENT);
+        let memory = Memory::new(&self.driver, end.next_multiple_of(step))?;
+        let mut values = Vec::with_capacity(parts.len());
+        for (start, bytes, element) in places {
+            let home = Home::Memory(Arc::clone(&memory));
+            if !bytes.is_empty() {
+                self.driver.upload(Stream::Copies, bytes, memory.address() + start as Address)?;
+            }
+            values.push(Values::new(home, start, bytes.len() / element.bytes(), element));
+        }
+        Ok(Sent { values, mark: self.driver.mark(Stream::Copies)? })
+    }
+
+    /// Lets work that is handed over from now on wait for what was sent, and returns its parts.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn take(&self, sent: Sent) -> Result<Vec<Values>, CudaError> {
+        let _turn = self.turn();
+        self.driver.wait(Stream::Work, sent.mark)?;
+        Ok(sent.values)
+    }
+
     /// The bytes of values with memory of their own.
     ///
     /// # Errors
@@ -109,6 +146,13 @@ impl Card {
     }
 }
 
+/// Values on their way to a card.
+#[derive(Debug)]
+pub struct Sent {
+    values: Vec<Values>,
+    mark: Mark,
+}
+
 impl fmt::Debug for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {:?}", self.driver.facts().name, self.features)
@@ -130,6 +174,8 @@ fn floats(bytes: &[u8], element: Element) -> Vec<f32> {
 #[derive(Debug, Default)]
 pub struct Inputs {
     bytes: Vec<u8>,
+    /// What is on the card already, and to which place among the copies it goes.
+    copies: Vec<(Values, Values)>,
 }
 
 impl Inputs {
@@ -141,9 +187,21 @@ impl Inputs {
         Values::new(Home::Inputs, start, bytes.len() / element.bytes(), element)
     }
 
-    /// How many bytes there are.
+    /// Adds values that have memory of their own, each time another: a graph reads what it was recorded with.
+    pub fn copy(&mut self, from: &Values) -> Values {
+        let start = self.copied().next_multiple_of(ALIGNMENT);
+        let to = Values::new(Home::Copies, start, from.len(), from.element());
+        self.copies.push((from.clone(), to.clone()));
+        to
+    }
+
+    /// How many bytes of the host there are.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn copied(&self) -> usize {
+        self.copies.last().map_or(0, |(_, to)| to.start() + to.bytes())
     }
 }
 
@@ -162,6 +220,7 @@ pub struct Space {
     card: Arc<Card>,
     rooms: Option<Arc<Memory>>,
     inputs: Option<Arc<Memory>>,
+    copies: Option<Arc<Memory>>,
     known: Vec<Known>,
 }
 
@@ -177,10 +236,10 @@ struct Known {
 impl Space {
     /// Without any memory yet.
     pub fn new(card: &Arc<Card>) -> Self {
-        Self { card: Arc::clone(card), rooms: None, inputs: None, known: Vec::new() }
+        Self { card: Arc::clone(card), rooms: None, inputs: None, copies: None, known: Vec::new() }
     }
 
-    /// Does the work of a pass whose rooms begin at `starts` of `bytes` bytes, and returns `wanted`.
+    /// Hands over the work of a pass whose rooms begin at `starts` of `bytes` bytes, and returns copies of `wanted`.
     ///
     /// # Errors
     /// [`CudaError::Memory`] where there is not enough; what the driver says.
@@ -190,17 +249,25 @@ impl Space {
         starts: &[usize],
         bytes: usize,
         wanted: &[Values],
-    ) -> Result<Vec<Vec<f32>>, CudaError> {
+    ) -> Result<Vec<Values>, CudaError> {
         let card = Arc::clone(&self.card);
         let _turn = card.turn();
         let Recording { commands, inputs } = recording;
-        self.make_room(bytes, inputs.bytes())?;
+        self.make_room([bytes, inputs.bytes(), inputs.copied()])?;
         let base =
             |memory: &Option<Arc<Memory>>| memory.as_ref().map_or(0, |memory| memory.address());
-        let places = Addresses { rooms: base(&self.rooms), starts, inputs: base(&self.inputs) };
+        let [rooms, given, copies] = [&self.rooms, &self.inputs, &self.copies].map(base);
+        let places = Addresses { rooms, starts, inputs: given, copies };
         if inputs.bytes() > 0 {
             card.driver.upload(Stream::Work, &inputs.bytes, places.inputs)?;
         }
+        let copy = |from: &Values, to: &Values| Work::Copy {
+            from: places.of(from),
+            to: places.of(to),
+            bytes: from.bytes(),
+        };
+        let copies: Vec<_> = inputs.copies.iter().map(|(from, to)| copy(from, to)).collect();
+        card.driver.run(&copies)?;
         let same = |known: &Known| known.commands == commands && known.starts == starts;
         if let Some(at) = self.known.iter().position(same) {
             // The one that was used last is the last.
@@ -220,23 +287,26 @@ impl Space {
             }
             self.known.push(Known { commands, starts: starts.to_vec(), graph: None });
         }
-        let read = |values: &Values| {
-            Ok(floats(&card.bytes(places.of(values), values.bytes())?, values.element()))
-        };
-        wanted.iter().map(read).collect()
+        let own = |values: &Values| Values::own(&card.driver, values.len(), values.element());
+        let kept = wanted.iter().map(own).collect::<Result<Vec<_>, _>>()?;
+        let copies: Vec<_> = wanted.iter().zip(&kept).map(|(from, to)| copy(from, to)).collect();
+        card.driver.run(&copies)?;
+        Ok(kept)
     }
 
-    /// Memory of at least these sizes. What was recorded for smaller memory is dropped.
-    fn make_room(&mut self, rooms: usize, inputs: usize) -> Result<(), CudaError> {
-        let large = |memory: &Option<Arc<Memory>>, bytes: usize| {
-            bytes == 0 || memory.as_ref().is_some_and(|memory| memory.bytes() >= bytes)
+    /// Memory of at least these sizes, for rooms, inputs and copies. What was recorded for smaller memory is dropped.
+    fn make_room(&mut self, bytes: [usize; 3]) -> Result<(), CudaError> {
+        let small = |memory: &Option<Arc<Memory>>, bytes: usize| {
+            bytes > memory.as_ref().map_or(0, |memory| memory.bytes())
         };
-        if large(&self.rooms, rooms) && large(&self.inputs, inputs) {
+        let places = [&self.rooms, &self.inputs, &self.copies];
+        if !places.into_iter().zip(bytes).any(|(memory, bytes)| small(memory, bytes)) {
             return Ok(());
         }
         self.forget();
-        for (memory, bytes) in [(&mut self.rooms, rooms), (&mut self.inputs, inputs)] {
-            if !large(memory, bytes) {
+        let places = [&mut self.rooms, &mut self.inputs, &mut self.copies];
+        for (memory, bytes) in places.into_iter().zip(bytes) {
+            if small(memory, bytes) {
                 // The old block goes before the new one comes.
                 *memory = None;
                 *memory = Some(Memory::new(&self.card.driver, bytes)?);
@@ -263,17 +333,19 @@ struct Addresses<'a> {
     rooms: Address,
     starts: &'a [usize],
     inputs: Address,
+    copies: Address,
 }
 
 impl Addresses<'_> {
     /// For values with memory of their own.
-    const OWN: Self = Self { rooms: 0, starts: &[], inputs: 0 };
+    const OWN: Self = Self { rooms: 0, starts: &[], inputs: 0, copies: 0 };
 
     fn of(&self, values: &Values) -> Address {
         let home = match values.home() {
             Home::Memory(memory) => memory.address(),
             Home::Room(room) => self.rooms + self.starts[*room] as u64,
             Home::Inputs => self.inputs,
+            Home::Copies => self.copies,
         };
         home + values.start() as u64
     }

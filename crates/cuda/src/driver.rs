@@ -1,14 +1,14 @@
 //! What a card's driver does for this crate: the seam between it and NVIDIA's libraries.
 //!
 //! Work is done in the order in which it is handed over, on one stream. Another is there for what is to be copied to
-//! the card ahead of it; the engine does not use that one yet. The calls return before the card has done the work,
+//! the card ahead of it. The calls return before the card has done the work,
 //! except where they say so. Tests have a driver of their own (`emulator/`), which computes on the processor.
 
 use std::fmt;
 use std::sync::Arc;
 
+use crate::element::Element;
 use crate::error::CudaError;
-use crate::work::Element;
 
 /// What is known of a card, and of the libraries that drive it.
 #[derive(Clone, Debug, PartialEq, Eq)]

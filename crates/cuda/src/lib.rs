@@ -6,6 +6,7 @@
 
 pub mod card;
 pub mod driver;
+mod element;
 mod error;
 #[cfg(feature = "nvidia")]
 pub mod nvidia;

@@ -351,21 +351,25 @@ impl Nvidia {
             self.work.queue.wait_for(copies)?;
         }
         if !work.is_past()? {
-            let _held = lock(&self.copies.staging);
+            // Nothing is recorded of this stream, so that whoever is in the middle of an upload does not mind.
             self.copies.queue.wait_for(work)?;
         }
         Ok(())
     }
 
-    /// Marks, for a block that is given back, the places that both streams have reached.
-    fn after(&self) -> Result<[Event; 2], CudaError> {
+    /// Marks, for a block that is given back, the places that both streams have reached: that of the copies only where
+    /// they went there, since nobody else should wait for those that are ahead.
+    fn after(&self, sent: bool) -> Result<[Event; 2], CudaError> {
         self.context.enter()?;
-        let events = [Event::new(&self.context)?, Event::new(&self.context)?];
-        for (lane, event) in [&self.work, &self.copies].into_iter().zip(&events) {
-            let _held = lock(&lane.staging);
-            lane.queue.record(event)?;
+        let [work, copies] = [Event::new(&self.context)?, Event::new(&self.context)?];
+        {
+            let _held = lock(&self.work.staging);
+            self.work.queue.record(&work)?;
         }
-        Ok(events)
+        if sent {
+            self.copies.queue.record(&copies)?;
+        }
+        Ok([work, copies])
     }
 
     /// Downloads by way of `reader`, which the card may go on writing after an error.
@@ -444,7 +448,7 @@ impl Driver for Nvidia {
     fn free(&self, address: Address) {
         let block = lock(&self.blocks).release(address);
         let Some(block) = block else { return };
-        match self.after() {
+        match self.after(block.sent) {
             Ok(after) => lock(&self.blocks).keep(Freed { block, after }),
             // The card does nothing any more, and the driver takes nothing back: it goes with the process.
             Err(_) => std::mem::forget(block),
@@ -454,6 +458,9 @@ impl Driver for Nvidia {
     fn upload(&self, stream: Stream, from: &[u8], to: Address) -> Result<(), CudaError> {
         self.context.enter()?;
         self.check(&"an upload", to, from.len())?;
+        if stream == Stream::Copies {
+            lock(&self.blocks).note_sent(to);
+        }
         let lane = self.lane(stream);
         lock(&lane.staging).upload(&self.context, &lane.queue, from, to)
     }

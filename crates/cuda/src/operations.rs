@@ -8,6 +8,7 @@ pub mod activation;
 pub mod block;
 pub mod cross_entropy;
 pub mod depthwise;
+pub mod images;
 pub mod layer_norm;
 pub mod layer_scale;
 pub mod linear;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::{
-    EvalTransform, ImageFolder, Labels, Limits, Loader, LoaderOptions, Normalization, RandAugment,
+    EvalTransform, Labels, Limits, Loader, LoaderOptions, Normalization, PictureSet, RandAugment,
     RandomResizedCrop, Transform, decode, random,
 };
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), fcmae_data::DataError> {
     let mut number = |default: u32| args.next().map_or(default, |text| text.parse().unwrap());
     let (size, workers) = (number(224), number(2) as usize);
     let start = Instant::now();
-    let folder = Arc::new(ImageFolder::open(root, Labels::Ignored)?);
+    let folder = Arc::new(PictureSet::open(root, Labels::Ignored)?);
     println!("found in          {:>8.3} s", start.elapsed().as_secs_f64());
     let normalization = Normalization::imagenet(3)?;
     println!("{} pictures, {size}×{size}", folder.len());

@@ -10,19 +10,20 @@ mod erase;
 mod eval;
 mod flip;
 mod normalize;
+mod part;
 mod rand_augment;
 mod resize;
+mod size;
 
-pub use crop::{Crop, RandomResizedCrop};
-pub use erase::RandomErasing;
+pub use crop::RandomResizedCrop;
+pub use erase::{Noise, RandomErasing};
 pub use eval::{EvalResize, EvalTransform};
 pub use flip::flip_horizontal;
 pub use normalize::Normalization;
+pub use part::Crop;
 pub use rand_augment::{MAX_LEVEL, Operation, RandAugment};
 pub use resize::{CropBox, resize, resize_crop};
-
-/// Largest height or width of an input.
-pub const MAX_SIDE: u32 = 16_384;
+pub use size::MAX_SIDE;
 
 /// From a decoded picture to the network's input size.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,21 +90,4 @@ impl Transform {
             Self::Eval(eval) => eval.check(),
         }
     }
-}
-
-fn check_size(height: u32, width: u32) -> Result<(), DataError> {
-    let range = 1..=MAX_SIDE;
-    if range.contains(&height) && range.contains(&width) {
-        return Ok(());
-    }
-    Err(DataError::Parameter {
-        what: "image size (height × width)",
-        value: format!("{height}×{width}"),
-        mend: format!("sides from 1 to {MAX_SIDE} are possible"),
-    })
-}
-
-/// Rounds as Python's `round`: halves to the even neighbour.
-fn round_half_even(value: f64) -> f64 {
-    value.round_ties_even()
 }

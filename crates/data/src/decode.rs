@@ -18,45 +18,30 @@
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use crate::error::{DataError, DecodeError};
 use crate::picture::{Depth, Picture, PixelFormat};
-use crate::source::printable;
 
 mod color;
 mod deep;
+mod failure;
+mod header;
 mod jpeg;
 mod kind;
+mod limits;
 mod tiff;
 
-pub(crate) use kind::kind;
+pub(crate) use failure::caught;
+use failure::reason;
+pub(crate) use header::kind;
 pub use kind::{FileKind, Numbers};
-
-/// What a picture may cost. A file beyond any of these is refused from its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest width · height.
-    pub pixels: u64,
-    /// Most bytes of a file, and of its decoded pixels as stored in it (a 16-bit RGBA pixel takes
-    /// eight); of a deep picture also in float32.
-    pub bytes: u64,
-}
-
-impl Default for Limits {
-    /// 100 million pixels and 512 MiB.
-    fn default() -> Self {
-        Self { pixels: 100_000_000, bytes: 512 << 20 }
-    }
-}
-
-/// Most bytes that a decoder may allocate while it reads a header: colour profiles and the like
-/// can be compressed bombs too.
-const HEADER_BYTES: u64 = 16 << 20;
+pub use limits::Limits;
+pub(crate) use limits::check;
+use limits::{HEADER_BYTES, decoder_limits};
 
 /// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///
@@ -125,18 +110,6 @@ pub(crate) fn decode_checked(
     caught(|| decode_unguarded(bytes, format, limits, least_side))
 }
 
-/// Runs `work`, with a panic turned into an error.
-pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    // What a panic leaves half done is dropped with it: nothing outside is written to.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(DecodeError::Panicked(text.map_or("no message".to_owned(), one_line)))
-    })
-}
-
 fn decode_unguarded(
     bytes: &[u8],
     format: PixelFormat,
@@ -195,46 +168,4 @@ fn ordinary(
     };
     image.apply_orientation(orientation);
     Ok(image)
-}
-
-pub(crate) fn check(what: &'static str, value: u64, limit: u64) -> Result<(), DecodeError> {
-    if value > limit { Err(DecodeError::TooLarge { what, value, limit }) } else { Ok(()) }
-}
-
-fn decoder_limits(max_alloc: u64) -> image::Limits {
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(max_alloc);
-    limits
-}
-
-fn reason(error: ImageError) -> DecodeError {
-    match error {
-        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            DecodeError::Truncated
-        }
-        ImageError::IoError(error) => DecodeError::Malformed(one_line(error)),
-        ImageError::Unsupported(error) => DecodeError::Unsupported(one_line(error)),
-        ImageError::Limits(error) => DecodeError::Unsupported(format!(
-            "it takes too much memory to read ({})",
-            one_line(error)
-        )),
-        other => DecodeError::Malformed(one_line(other)),
-    }
-}
-
-/// A decoder's words on one line: some end in a line break, and a reason is one line of a list.
-fn one_line(words: impl ToString) -> String {
-    printable(Path::new(words.to_string().trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_panic_in_a_decoder_becomes_a_reason() {
-        let error = caught::<()>(|| panic!("index {} out of range", 7)).unwrap_err();
-        assert!(error.to_string().contains("index 7 out of range"), "{error}");
-    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fcmae_words::plural;
 
-use crate::source::printable;
+use crate::words::printable;
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
 /// wrapped into [`DataError::Picture`], which names the file.

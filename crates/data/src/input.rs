@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
 use crate::picture::{Depth, Picture, PixelFormat};
-use crate::source::ImageFolder;
+use crate::source::PictureSet;
 
 /// One picture to be looked at.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub enum Input {
     /// One of a set, from wherever it lies.
     Sample {
         /// The set.
-        set: Arc<ImageFolder>,
+        set: Arc<PictureSet>,
         /// Its number.
         index: usize,
     },
@@ -92,13 +92,13 @@ impl From<PathBuf> for Input {
 #[derive(Clone, Debug)]
 pub enum Inputs {
     /// A set's samples.
-    Set(Arc<ImageFolder>),
+    Set(Arc<PictureSet>),
     /// One after the other.
     List(Vec<Input>),
 }
 
-impl From<Arc<ImageFolder>> for Inputs {
-    fn from(set: Arc<ImageFolder>) -> Self {
+impl From<Arc<PictureSet>> for Inputs {
+    fn from(set: Arc<PictureSet>) -> Self {
         Self::Set(set)
     }
 }
@@ -161,7 +161,7 @@ pub trait Samples: Send + Sync + 'static {
     ) -> Result<Arc<Picture>, DecodeError>;
 }
 
-impl Samples for ImageFolder {
+impl Samples for PictureSet {
     fn count(&self) -> usize {
         self.len()
     }

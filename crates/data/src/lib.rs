@@ -27,16 +27,17 @@ pub mod random;
 pub mod sampler;
 pub mod source;
 pub mod statistics;
+mod words;
 
 pub use augment::{
-    EvalResize, EvalTransform, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
+    EvalResize, EvalTransform, Noise, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
     Transform,
 };
 pub use decode::Limits;
 pub use error::{DataError, DecodeError};
 pub use input::{Input, Inputs, Samples};
-pub use loader::{Batch, Loader, LoaderOptions};
-pub use mix::Mix;
+pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};
+pub use mix::{Mix, Mixing};
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
-pub use source::{Amount, ImageFolder, Labels, Part, Sample, Skipped, Split};
+pub use source::{Amount, Labels, Part, PictureSet, Sample, Skipped, Split};
 pub use statistics::Statistics;

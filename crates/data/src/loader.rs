@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::augment::{Normalization, Transform};
+use crate::augment::{Noise, Normalization, Transform};
 use crate::cache::Cache;
 use crate::decode::{self, Limits};
 use crate::error::{DataError, DecodeError};
@@ -16,7 +16,7 @@ use crate::input::Samples;
 use crate::picture::{Depth, Picture, PixelFormat};
 use crate::random;
 use crate::sampler::{Order, Sampler};
-use crate::source::{ImageFolder, Skipped, printable};
+use crate::source::{PictureSet, Skipped, printable};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug)]
@@ -76,9 +76,10 @@ impl LoaderOptions {
 
 /// Pictures for one step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// Normalised values, `[N, height, width, channels]`.
-    pub images: Vec<f32>,
+pub struct Batch<I = Vec<f32>> {
+    /// What the loader's [`Delivery`] makes of the pictures: by default normalized values,
+    /// `[N, height, width, channels]`.
+    pub images: I,
     /// Class positions, `[N]`; empty where the folder has no labels.
     pub labels: Vec<u32>,
     /// Positions in the folder's samples, `[N]`.
@@ -95,7 +96,7 @@ pub struct Batch {
     pub channels: usize,
 }
 
-impl Batch {
+impl<I> Batch<I> {
     /// N, the number of pictures: the batch size, less the bad files (and, in order, what the last
     /// batch of the set lacks). May be 0 when every file of the batch was bad.
     pub fn len(&self) -> usize {
@@ -108,13 +109,61 @@ impl Batch {
     }
 }
 
+/// A batch's pictures as they were decoded and augmented, and what is to be done to them yet.
+#[derive(Debug)]
+pub struct Assembled<'a> {
+    /// N pictures of one size and format.
+    pub pictures: &'a [Picture],
+    /// Boxes to be erased after normalization, each with the number of its picture, ascending.
+    pub erased: &'a [(usize, Noise)],
+    /// How values are normalized.
+    pub normalization: &'a Normalization,
+}
+
+/// What becomes of a batch's pictures, in the thread that completes it.
+pub trait Delivery: Send + Sync + 'static {
+    /// What the [`Batch`] then holds.
+    type Images: Send;
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Pictures that do not fit the normalization.
+    fn deliver(&self, batch: &Assembled<'_>) -> Result<Self::Images, DataError>;
+}
+
+/// Normalized values, `[N, height, width, channels]`, with noise where boxes are erased.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Normalized;
+
+impl Delivery for Normalized {
+    type Images = Vec<f32>;
+
+    fn deliver(&self, batch: &Assembled<'_>) -> Result<Vec<f32>, DataError> {
+        let Assembled { pictures, erased, normalization } = batch;
+        let values = |picture: &Picture| {
+            picture.height() as usize * picture.width() as usize * picture.channels() as usize
+        };
+        let mut images = Vec::with_capacity(pictures.iter().map(values).sum());
+        let mut erased = erased.iter().peekable();
+        for (number, picture) in pictures.iter().enumerate() {
+            let start = images.len();
+            normalization.append(picture, &mut images)?;
+            while let Some((_, noise)) = erased.next_if(|(of, _)| *of == number) {
+                noise.fill(&mut images[start..], picture.height());
+            }
+        }
+        Ok(images)
+    }
+}
+
 /// Batches of a folder, or of other [`Samples`], in order: an iterator, endless when shuffled or
 /// balanced (on across epochs), one epoch long when sequential. After an error it ends.
 ///
 /// A file that cannot be used is left out of its batch and listed by [`skipped`](Self::skipped).
 /// Dropping the loader stops its threads, after the picture each is at.
-pub struct Loader<S: Samples = ImageFolder> {
-    shared: Arc<Shared<S>>,
+pub struct Loader<S: Samples = PictureSet, D: Delivery = Normalized> {
+    shared: Arc<Shared<S, D>>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
     batches_per_epoch: u64,
@@ -135,6 +184,22 @@ impl<S: Samples> Loader<S> {
         transform: Transform,
         normalization: Normalization,
         options: &LoaderOptions,
+    ) -> Result<Self, DataError> {
+        Self::delivering(folder, transform, normalization, options, Normalized)
+    }
+}
+
+impl<S: Samples, D: Delivery> Loader<S, D> {
+    /// As [`new`](Loader::new), with batches of what `delivery` makes of pictures.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delivering(
+        folder: Arc<S>,
+        transform: Transform,
+        normalization: Normalization,
+        options: &LoaderOptions,
+        delivery: D,
     ) -> Result<Self, DataError> {
         transform.check()?;
         let format = PixelFormat { channels: normalization.channels()?, depth: options.depth };
@@ -163,6 +228,7 @@ impl<S: Samples> Loader<S> {
                 least_side: transform.least_side().filter(|_| options.reduced_decode),
                 transform,
                 normalization,
+                delivery,
                 format,
                 seed: options.seed,
                 limits: options.limits,
@@ -201,7 +267,7 @@ impl<S: Samples> Loader<S> {
     }
 
     /// Files left out of the batches delivered so far, each once, in the folder's order. Entries
-    /// that never became samples are in [`ImageFolder::skipped`].
+    /// that never became samples are in [`PictureSet::skipped`].
     pub fn skipped(&self) -> Vec<Skipped> {
         self.skipped
             .iter()
@@ -217,7 +283,7 @@ impl<S: Samples> Loader<S> {
         std::mem::take(&mut self.failed)
     }
 
-    fn next_batch(&mut self) -> Result<Option<Batch>, DataError> {
+    fn next_batch(&mut self) -> Result<Option<Batch<D::Images>>, DataError> {
         let done = if self.workers == 0 { self.shared.load_here()? } else { self.wait()? };
         let Some(Loaded { batch, bad }) = done else { return Ok(None) };
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
@@ -240,7 +306,7 @@ impl<S: Samples> Loader<S> {
     }
 
     /// Waits for the threads to complete the next batch.
-    fn wait(&mut self) -> Result<Option<Loaded>, DataError> {
+    fn wait(&mut self) -> Result<Option<Loaded<D::Images>>, DataError> {
         self.start()?;
         let mut queue = self.shared.lock();
         loop {
@@ -274,8 +340,8 @@ impl<S: Samples> Loader<S> {
     }
 }
 
-impl<S: Samples> Iterator for Loader<S> {
-    type Item = Result<Batch, DataError>;
+impl<S: Samples, D: Delivery> Iterator for Loader<S, D> {
+    type Item = Result<Batch<D::Images>, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -287,7 +353,7 @@ impl<S: Samples> Iterator for Loader<S> {
     }
 }
 
-impl<S: Samples> Drop for Loader<S> {
+impl<S: Samples, D: Delivery> Drop for Loader<S, D> {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.work.notify_all();
@@ -298,7 +364,7 @@ impl<S: Samples> Drop for Loader<S> {
     }
 }
 
-impl<S: Samples> std::fmt::Debug for Loader<S> {
+impl<S: Samples, D: Delivery> std::fmt::Debug for Loader<S, D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
             .field("set", &self.shared.folder.count())
@@ -308,10 +374,11 @@ impl<S: Samples> std::fmt::Debug for Loader<S> {
 }
 
 /// What the threads and the loader share.
-struct Shared<S> {
+struct Shared<S, D: Delivery> {
     folder: Arc<S>,
     transform: Transform,
     normalization: Normalization,
+    delivery: D,
     format: PixelFormat,
     /// Short side down to which pictures may be reduced.
     least_side: Option<u32>,
@@ -319,7 +386,7 @@ struct Shared<S> {
     limits: Limits,
     prefetch: usize,
     cache: Cache,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<D::Images>>,
     /// There may be something to do, or to stop for.
     work: Condvar,
     /// A batch may be complete.
@@ -327,12 +394,12 @@ struct Shared<S> {
 }
 
 /// The batches under way, in the order of delivery.
-struct Queue {
+struct Queue<I> {
     sampler: Sampler,
     order: Order,
     /// (epoch, number) of the next batch to begin.
     next: (u64, u64),
-    pending: VecDeque<Pending>,
+    pending: VecDeque<Pending<I>>,
     /// Counts batches begun, so that a late result finds its own.
     tickets: u64,
     stop: bool,
@@ -340,7 +407,7 @@ struct Queue {
 }
 
 /// A batch under way.
-struct Pending {
+struct Pending<I> {
     ticket: u64,
     place: (u64, u64),
     indices: Vec<u32>,
@@ -351,12 +418,12 @@ struct Pending {
     /// Samples that came back.
     done: usize,
     results: Vec<Option<Result<Picture, DecodeError>>>,
-    loaded: Option<Result<Loaded, DataError>>,
+    loaded: Option<Result<Loaded<I>, DataError>>,
 }
 
 /// A complete batch, and the positions and reasons of the files left out of it.
-struct Loaded {
-    batch: Batch,
+struct Loaded<I> {
+    batch: Batch<I>,
     bad: Vec<(u32, DecodeError)>,
 }
 
@@ -370,7 +437,7 @@ struct Task {
     draw: u64,
 }
 
-impl Queue {
+impl<I> Queue<I> {
     fn new(sampler: Sampler, order: Order) -> Self {
         Self {
             sampler,
@@ -418,13 +485,13 @@ impl Queue {
         Some(Task { ticket: batch.ticket, slot, epoch: batch.place.0, index, draw })
     }
 
-    fn find(&mut self, ticket: u64) -> Option<&mut Pending> {
+    fn find(&mut self, ticket: u64) -> Option<&mut Pending<I>> {
         self.pending.iter_mut().find(|batch| batch.ticket == ticket)
     }
 }
 
-impl<S: Samples> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl<S: Samples, D: Delivery> Shared<S, D> {
+    fn lock(&self) -> MutexGuard<'_, Queue<D::Images>> {
         // No code that holds this lock leaves the queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -464,7 +531,7 @@ impl<S: Samples> Shared<S> {
     }
 
     /// The next batch, loaded in the calling thread.
-    fn load_here(&self) -> Result<Option<Loaded>, DataError> {
+    fn load_here(&self) -> Result<Option<Loaded<D::Images>>, DataError> {
         let begun = {
             let mut queue = self.lock();
             queue.plan(1);
@@ -513,48 +580,47 @@ impl<S: Samples> Shared<S> {
         indices: &[u32],
         draws: &[u64],
         results: Vec<Option<Result<Picture, DecodeError>>>,
-    ) -> Result<Loaded, DataError> {
+    ) -> Result<Loaded<D::Images>, DataError> {
         let (height, width) = self.transform.size();
-        let (height, width) = (height as usize, width as usize);
-        let channels = self.format.channels as usize;
-        let mut batch = Batch {
-            images: Vec::with_capacity(indices.len() * height * width * channels),
-            labels: Vec::new(),
-            indices: Vec::with_capacity(indices.len()),
-            epoch,
-            number,
-            height,
-            width,
-            channels,
-        };
-        let mut bad = Vec::new();
+        let channels = self.format.channels;
+        let (mut pictures, mut erased) = (Vec::with_capacity(indices.len()), Vec::new());
+        let (mut labels, mut good, mut bad) = (Vec::new(), Vec::new(), Vec::new());
         let samples = indices.iter().zip(draws).zip(results.into_iter().flatten());
         for ((&index, &draw), result) in samples {
             match result {
                 Ok(picture) => {
-                    let start = batch.images.len();
-                    self.normalization.append(&picture, &mut batch.images)?;
                     if let Some(erasing) = self.transform.erasing() {
                         let rng = &mut random::keyed(self.seed, "erase", epoch, draw);
-                        let (height, width) = self.transform.size();
-                        erasing.apply(&mut batch.images[start..], height, width, rng)?;
+                        let noise = erasing.noise([height, width, channels], rng)?;
+                        erased.extend(noise.map(|noise| (pictures.len(), noise)));
                     }
-                    batch.indices.push(index);
-                    if let Some(label) = self.folder.label(index as usize) {
-                        batch.labels.push(label as u32);
-                    }
+                    pictures.push(picture);
+                    good.push(index);
+                    labels.extend(self.folder.label(index as usize).map(|label| label as u32));
                 }
                 Err(reason) => bad.push((index, reason)),
             }
         }
+        let (pictures, erased) = (&pictures, &erased);
+        let assembled = Assembled { pictures, erased, normalization: &self.normalization };
+        let batch = Batch {
+            images: self.delivery.deliver(&assembled)?,
+            labels,
+            indices: good,
+            epoch,
+            number,
+            height: height as usize,
+            width: width as usize,
+            channels: channels as usize,
+        };
         Ok(Loaded { batch, bad })
     }
 }
 
 /// Tells the loader when its thread ends by a panic.
-struct Fall<'a, S: Samples>(&'a Shared<S>);
+struct Fall<'a, S: Samples, D: Delivery>(&'a Shared<S, D>);
 
-impl<S: Samples> Drop for Fall<'_, S> {
+impl<S: Samples, D: Delivery> Drop for Fall<'_, S, D> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.lock().failed = Some("it panicked; please report it".to_owned());

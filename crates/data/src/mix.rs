@@ -81,14 +81,28 @@ impl Mix {
         classes: usize,
         seed: u64,
     ) -> Result<Vec<f32>, DataError> {
+        // Targets first: where anything is refused, the batch stays as it was.
+        let (mixing, targets) = self.plan(batch, classes, seed)?;
+        mixing.mix(batch)?;
+        Ok(targets)
+    }
+
+    /// As [`apply`](Self::apply), but for the pictures: how they are to be mixed, and the targets then.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan<I>(
+        &self,
+        batch: &Batch<I>,
+        classes: usize,
+        seed: u64,
+    ) -> Result<(Mixing, Vec<f32>), DataError> {
         self.check()?;
         let rng = &mut random::keyed(seed, "mix", batch.epoch, batch.number);
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let mixing = self.draw(side(batch.height), side(batch.width), rng);
-        // Targets first: where anything is refused, the batch stays as it was.
         let targets = mixing.targets(batch, classes, self.smoothing)?;
-        mixing.mix(batch)?;
-        Ok(targets)
+        Ok((mixing, targets))
     }
 
     /// Checks the settings.
@@ -140,14 +154,23 @@ impl Mixing {
     /// Mixes the images of a batch.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] for images that are not what the batch's sizes say, or a box that is
-    /// not inside the pictures.
+    /// As [`mix_values`](Self::mix_values).
     pub fn mix(&self, batch: &mut Batch) -> Result<(), DataError> {
-        self.check(batch)?;
-        let length = batch.height * batch.width * batch.channels;
-        let (count, stride) = (batch.len(), batch.width * batch.channels);
+        let shape = [batch.len(), batch.height, batch.width, batch.channels];
+        self.mix_values(&mut batch.images, shape)
+    }
+
+    /// Mixes pictures, `[N, height, width, channels]`.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for values that are not as many as the shape says, or a box that is
+    /// not inside the pictures.
+    pub fn mix_values(&self, values: &mut [f32], shape: [usize; 4]) -> Result<(), DataError> {
+        self.check(values.len(), shape)?;
+        let [count, height, width, channels] = shape;
+        let (length, stride) = (height * width * channels, width * channels);
         // Pictures i and N − 1 − i are each other's partners.
-        let (front, back) = batch.images.split_at_mut(count.div_ceil(2) * length);
+        let (front, back) = values.split_at_mut(count.div_ceil(2) * length);
         let pairs =
             front.chunks_exact_mut(length.max(1)).zip(back.chunks_exact_mut(length.max(1)).rev());
         match *self {
@@ -166,8 +189,8 @@ impl Mixing {
                 }
             }
             Self::Cutmix { area } => {
-                let from = area.left as usize * batch.channels;
-                let columns = from..from + area.width as usize * batch.channels;
+                let from = area.left as usize * channels;
+                let columns = from..from + area.width as usize * channels;
                 let rows = area.top as usize..(area.top + area.height) as usize;
                 for (first, second) in pairs {
                     for row in rows.clone() {
@@ -180,19 +203,18 @@ impl Mixing {
         Ok(())
     }
 
-    fn check(&self, batch: &Batch) -> Result<(), DataError> {
+    fn check(&self, values: usize, shape: [usize; 4]) -> Result<(), DataError> {
         let refused =
             |what, value: String, mend: String| Err(DataError::Parameter { what, value, mend });
-        let sides = [batch.len(), batch.height, batch.width, batch.channels];
-        let [count, height, width, channels] = sides.map(|side| side as u128);
+        let [count, height, width, channels] = shape.map(|side| side as u128);
         let fits = [height, width, channels]
             .into_iter()
             .try_fold(count, u128::checked_mul)
-            .is_some_and(|wanted| wanted == batch.images.len() as u128);
+            .is_some_and(|wanted| wanted == values as u128);
         if !fits {
             return refused(
                 "batch to mix",
-                format!("{count} × {height}×{width}×{channels} with {} values", batch.images.len()),
+                format!("{count} × {height}×{width}×{channels} with {values} values"),
                 "values must be pictures · height · width · channels".to_owned(),
             );
         }
@@ -213,9 +235,9 @@ impl Mixing {
     ///
     /// # Errors
     /// [`DataError::Parameter`] for a batch without labels, or a label that is not below `classes`.
-    pub fn targets(
+    pub fn targets<I>(
         &self,
-        batch: &Batch,
+        batch: &Batch<I>,
         classes: usize,
         smoothing: f64,
     ) -> Result<Vec<f32>, DataError> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::decode::{self, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
 use crate::picture::{Depth, Picture, PixelFormat};
-use crate::source::{ImageFolder, Skipped};
+use crate::source::{PictureSet, Skipped};
 
 mod channel;
 
@@ -84,7 +84,7 @@ impl Statistics {
     /// not allow; [`DataError::Worker`] where no thread can be started. A file that cannot be used is
     /// none: see [`skipped`](Self::skipped).
     pub fn of(
-        folder: &ImageFolder,
+        folder: &PictureSet,
         format: impl Into<PixelFormat>,
         sample: Option<usize>,
         workers: usize,
@@ -159,7 +159,7 @@ fn in_order<T: Send>(
 
 /// One file: its kind, and the sums of its picture.
 fn look(
-    folder: &ImageFolder,
+    folder: &PictureSet,
     index: usize,
     format: PixelFormat,
     kept: usize,
@@ -198,7 +198,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, folder: &ImageFolder, index: usize, found: Found) {
+    fn add(&mut self, folder: &PictureSet, index: usize, found: Found) {
         if let Some(kind) = found.kind {
             *self.kinds.entry(kind).or_default() += 1;
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::{
-    DataError, DecodeError, Depth, EvalTransform, ImageFolder, Labels, Limits, Loader,
-    LoaderOptions, Normalization, PixelFormat, Transform, decode,
+    DataError, DecodeError, Depth, EvalTransform, Labels, Limits, Loader, LoaderOptions,
+    Normalization, PictureSet, PixelFormat, Transform, decode,
 };
 use image::{DynamicImage, ImageFormat, RgbImage};
 
@@ -292,7 +292,7 @@ fn long_file(path: &Path) {
 
 /// Bombs are left out of batches and named.
 fn in_a_loader<'a>(folder: &Path, bombs: impl Iterator<Item = &'a str>) {
-    let set = Arc::new(ImageFolder::open(folder, Labels::Ignored).unwrap());
+    let set = Arc::new(PictureSet::open(folder, Labels::Ignored).unwrap());
     let options = LoaderOptions { workers: 2, max_bad_fraction: 1.0, ..LoaderOptions::eval(4) };
     let transform = Transform::Eval(EvalTransform::new(8, 8));
     let normalization = Normalization::imagenet(3).unwrap();

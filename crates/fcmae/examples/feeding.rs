@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{PretrainConfig, Settings};
-use fcmae::data::{ImageFolder, Labels, Loader};
+use fcmae::data::{Labels, Loader, PictureSet};
 use fcmae::mask::Mask;
 use fcmae::model::init;
 use fcmae::network::Network;
@@ -70,7 +70,7 @@ fn main() {
 }
 
 fn measure(root: &str, config: &PretrainConfig, trainer: &mut Trainer, rounds: usize) {
-    let set = Arc::new(ImageFolder::open(PathBuf::from(root), Labels::Ignored).unwrap());
+    let set = Arc::new(PictureSet::open(PathBuf::from(root), Labels::Ignored).unwrap());
     let options = config.data.train_options(BATCH, 0);
     let transform = config.data.train_transform();
     let normalization = config.data.normalization();

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::{ImageFolder, Labels, Loader, LoaderOptions};
+use fcmae_data::{Labels, Loader, LoaderOptions, PictureSet};
 use serde::{Serialize, Serializer};
 
 use crate::autoencoder::Autoencoder;
@@ -31,7 +31,7 @@ use crate::model::{Classifier, init};
 use crate::network::Network;
 use crate::operations;
 use crate::ops;
-use crate::optim::LayerDecay;
+use crate::optim::{LayerDecay, Outcome};
 use crate::parameters::{Layout, Names};
 use crate::tensor::Tensor;
 use crate::train::Learner;
@@ -241,7 +241,7 @@ impl Bench {
     /// Pictures that cannot be used, an image that is too large.
     pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
         check_image([image; 2])?;
-        let mut folder = ImageFolder::open(folder, Labels::Ignored)?;
+        let mut folder = PictureSet::open(folder, Labels::Ignored)?;
         let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
         folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();
         let mut config = PretrainConfig::default().data;
@@ -301,11 +301,10 @@ fn pretrain(job: &Job, backend: &Backend) -> Result<Step> {
     Ok(Box::new(move || {
         let mask = Mask::random(grid, ratio, seed, epoch, &indices)?;
         epoch += 1;
-        let loss = learner.learn(1, |network, pass| {
+        learner.accumulate(1, |network, pass| {
             network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
         })?;
-        learner.update(LEARNING_RATE, |_| 1.0)?;
-        finite(loss)
+        finite(learner.update(LEARNING_RATE, |_| 1.0)?)
     }))
 }
 
@@ -319,12 +318,11 @@ fn finetune(job: &Job, backend: &Backend) -> Result<Step> {
     let network = quickly_initialized(|names| job.classifier(names));
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
     Ok(Box::new(move || {
-        let loss = learner.learn(1, |network, pass| {
+        learner.accumulate(1, |network, pass| {
             let logits = network.forward(pass, pixels.clone(), None);
             ops::cross_entropy(pass, logits, &targets)
         })?;
-        learner.update(LEARNING_RATE, |name| layers.scale(name))?;
-        finite(loss)
+        finite(learner.update(LEARNING_RATE, |name| layers.scale(name))?)
     }))
 }
 
@@ -340,7 +338,7 @@ fn predict(job: &Job, backend: &Backend) -> Result<Step> {
 /// Small enough that random pixels and labels do no harm, however many steps are made.
 const LEARNING_RATE: f64 = 1e-5;
 
-fn finite(loss: f32) -> Result<()> {
+fn finite(Outcome { loss, .. }: Outcome) -> Result<()> {
     if loss.is_finite() {
         Ok(())
     } else {

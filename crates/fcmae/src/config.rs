@@ -3,12 +3,16 @@
 mod model;
 mod run;
 mod settings;
+mod training;
 
 pub(crate) use model::check_image;
-pub use model::{BlockKind, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size};
-pub use run::{
-    ClassWeights, DataConfig, DecoderConfig, FiguresConfig, FinetuneConfig, FinetuneOptions,
-    GrnChange, MaskConfig, MaskedEncoder, OnNan, OptimConfig, PretrainConfig, SaveConfig,
+pub use model::{
+    BlockKind, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size,
 };
-pub(crate) use run::{MOST, range};
+pub use run::{
+    ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
+    MaskConfig, MaskedEncoder, PretrainConfig,
+};
 pub use settings::{Settings, from_recipe};
+pub(crate) use training::{MOST, range};
+pub use training::{OnNan, OptimConfig, SaveConfig};

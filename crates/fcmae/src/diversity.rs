@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{Amount, ImageFolder, Labels, Skipped};
+use fcmae_data::{Amount, Labels, PictureSet, Skipped};
 use serde::Serialize;
 
 use crate::backend::Backend;
@@ -58,15 +58,15 @@ pub fn diversity(
 ) -> Result<Diversity> {
     let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, backend)?;
     let description = encoder.description();
-    let folder = ImageFolder::open(data, Labels::Ignored)?;
-    let count = count.clamp(1, folder.len());
-    let folder = Arc::new(folder.take_labels(Amount::Count(count), 0)?);
+    let set = PictureSet::open(data, Labels::Ignored)?;
+    let count = count.clamp(1, set.len());
+    let set = Arc::new(set.take_labels(Amount::Count(count), 0)?);
 
     let blocks = description.model.total_depth();
     let mut sums = vec![[0.0f64; 2]; blocks];
     let mut seen = 0;
-    let mut skipped = folder.skipped.clone();
-    let mut pictures = encoder.preparation().pictures(folder, BATCH)?;
+    let mut skipped = set.skipped.clone();
+    let mut pictures = encoder.preparation().pictures(set, BATCH)?;
     for batch in pictures.by_ref() {
         let Prepared { images, indices, .. } = batch?;
         if indices.is_empty() {

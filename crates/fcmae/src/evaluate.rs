@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels, Skipped};
+use fcmae_data::{Labels, PictureSet, Skipped};
 use fcmae_store::Record;
-pub use fcmae_store::run::confusion::Confusion;
-use serde::Serialize;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -18,57 +16,10 @@ use crate::network::Network;
 use crate::train;
 use crate::weights::{Description, Weights};
 
-/// What an evaluation found.
-#[derive(Clone, Debug, Serialize)]
-pub struct Evaluation {
-    /// Class names.
-    pub classes: Vec<String>,
-    /// Pictures evaluated.
-    pub images: usize,
-    /// Share of pictures whose class was the most likely one.
-    pub top1: f64,
-    /// Share of pictures whose class was among the five most likely ones.
-    pub top5: f64,
-    /// Mean cross entropy.
-    pub loss: f64,
-    /// Which classes are taken for which.
-    pub confusion: Confusion,
-    /// The class that each picture of the set was taken for, a position in `classes`; `None` where it could
-    /// not be read.
-    #[serde(skip)]
-    pub answers: Vec<Option<u32>>,
-    /// Wrong answers, the surest first, 24 at most.
-    pub mistakes: Vec<Mistake>,
-    /// Pictures that could not be read.
-    pub skipped: Vec<Skipped>,
-}
+mod evaluation;
 
-impl Evaluation {
-    /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
-    pub fn right(&self, set: &Arc<ImageFolder>) -> Vec<bool> {
-        let right = |(answer, label): (&Option<u32>, Option<usize>)| {
-            answer.is_some_and(|class| label == Some(class as usize))
-        };
-        let labels = set.samples.iter().map(|sample| sample.label);
-        self.answers.iter().zip(labels).map(right).collect()
-    }
-}
-
-/// A wrong answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Mistake {
-    /// Position in the set.
-    #[serde(skip)]
-    pub index: usize,
-    /// The picture.
-    pub path: String,
-    /// Its class.
-    pub truth: String,
-    /// The class that was taken for the most likely one.
-    pub predicted: String,
-    /// The probability that was given to that class.
-    pub probability: f32,
-}
+pub use evaluation::{Evaluation, Mistake};
+pub use fcmae_store::run::confusion::Confusion;
 
 const MOST_MISTAKES: usize = 24;
 
@@ -108,15 +59,15 @@ impl Evaluator {
     ///
     /// # Errors
     /// Pictures that cannot be used, classes that the classifier doesn't know.
-    pub fn labelled(&self, data: &[PathBuf]) -> Result<ImageFolder> {
-        Ok(ImageFolder::open_all(data, Labels::Classes(&self.description().classes))?)
+    pub fn labelled(&self, data: &[PathBuf]) -> Result<PictureSet> {
+        Ok(PictureSet::open_all(data, Labels::Classes(&self.description().classes))?)
     }
 
     /// Evaluates it on a set from [`labelled`](Self::labelled), or a part of one.
     ///
     /// # Errors
     /// Pictures that cannot be used.
-    pub fn evaluate(&self, set: &Arc<ImageFolder>, batch: usize) -> Result<Evaluation> {
+    pub fn evaluate(&self, set: &Arc<PictureSet>, batch: usize) -> Result<Evaluation> {
         self.evaluate_telling(set, batch, |_, _| {})
     }
 
@@ -127,17 +78,19 @@ impl Evaluator {
     /// The same.
     pub fn evaluate_telling(
         &self,
-        set: &Arc<ImageFolder>,
+        set: &Arc<PictureSet>,
         batch: usize,
         mut told: impl FnMut(u64, u64),
     ) -> Result<Evaluation> {
-        let mut pictures = EvaluationSet::new(Arc::clone(set), self.description(), batch)?;
-        let found = pictures.evaluate(self.classifier.network(), |done, all| {
+        let network = self.classifier.network();
+        let (set, backend) = (Arc::clone(set), network.backend());
+        let mut evaluation = EvaluationSet::new(set, self.description(), batch, backend)?;
+        let found = evaluation.evaluate(network, |done, all| {
             told(done, all);
             true
         })?;
         let mut found = found.expect("nothing stops it");
-        found.skipped.splice(0..0, set.skipped.iter().cloned());
+        found.skipped.splice(0..0, evaluation.pictures().skipped.iter().cloned());
         Ok(found)
     }
 }
@@ -150,7 +103,7 @@ impl Evaluator {
 pub fn keep_in_run(
     run: &Path,
     evaluation: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     Record::read(run)?;
@@ -161,32 +114,39 @@ pub fn keep_in_run(
 /// them stay from one evaluation to the next.
 #[derive(Debug)]
 pub struct EvaluationSet {
-    folder: Arc<ImageFolder>,
+    set: Arc<PictureSet>,
     classes: Vec<String>,
     pictures: Pictures,
 }
 
 impl EvaluationSet {
-    /// The pictures of `folder`, whose labels are positions in the description's classes, as the network
-    /// it describes takes them.
+    /// The pictures of `set`, whose labels are positions in the description's classes, as the network
+    /// it describes takes them where it is computed by `backend`.
     ///
     /// # Errors
     /// Pictures that do not fit the network, or none with a label.
-    pub fn new(folder: Arc<ImageFolder>, description: &Description, batch: usize) -> Result<Self> {
-        if folder.samples.iter().all(|sample| sample.label.is_none()) {
+    pub fn new(
+        set: Arc<PictureSet>,
+        description: &Description,
+        batch: usize,
+        backend: &Backend,
+    ) -> Result<Self> {
+        if set.samples.iter().all(|sample| sample.label.is_none()) {
             let text = "no picture has a label to compare with; open the folder with its classes";
             return Err(Error::Unusable(text.to_owned()));
         }
         Ok(Self {
-            pictures: Preparation::new(description).pictures(Arc::clone(&folder), batch)?,
-            folder,
+            pictures: Preparation::new(description)
+                .on(backend)
+                .pictures(Arc::clone(&set), batch)?,
+            set,
             classes: description.classes.clone(),
         })
     }
 
     /// The pictures.
-    pub fn folder(&self) -> &Arc<ImageFolder> {
-        &self.folder
+    pub fn pictures(&self) -> &Arc<PictureSet> {
+        &self.set
     }
 
     /// Evaluates a classifier. After each batch, `go_on` is told how many are done and how many there
@@ -201,7 +161,7 @@ impl EvaluationSet {
     ) -> Result<Option<Evaluation>> {
         let classes = self.classes.len();
         let mut confusion = Confusion::new(classes);
-        let mut answers = vec![None; self.folder.len()];
+        let mut answers = vec![None; self.set.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
         let all = self.pictures.batches();
@@ -211,9 +171,9 @@ impl EvaluationSet {
             if !indices.is_empty() {
                 let likelihoods = log_softmax(&network.logits(&images)?);
                 for (scores, &index) in likelihoods.chunks_exact(classes).zip(&indices) {
-                    let Some(label) = self.folder.samples[index as usize].label else { continue };
+                    let Some(label) = self.set.samples[index as usize].label else { continue };
                     if scores.iter().any(|score| score.is_nan()) {
-                        let picture = printable(&self.folder.path(index as usize));
+                        let picture = printable(&self.set.path(index as usize));
                         return Err(Error::NoNumbers { picture });
                     }
                     let above = scores.iter().filter(|&&score| score > scores[label]).count();
@@ -245,7 +205,7 @@ impl EvaluationSet {
         let name = |class: usize| self.classes[class].clone();
         let mistake = |(likelihood, index, truth, predicted): (f32, usize, usize, usize)| Mistake {
             index,
-            path: printable(&self.folder.path(index)),
+            path: printable(&self.set.path(index)),
             truth: name(truth),
             predicted: name(predicted),
             probability: likelihood.exp(),

@@ -2,35 +2,22 @@
 
 mod authors;
 mod card;
+mod files;
+mod format;
 mod timm;
-pub(crate) mod transformers;
+mod transformers;
 
 use std::path::Path;
 
 use fcmae_store::{HostTensor, NamedTensors};
-use serde_json::Value;
 
 use crate::config::GrnConfig;
 use crate::error::{Error, Result};
-use crate::onnx::{self, OnnxOptions};
-use crate::weights::names::Scheme;
+use crate::onnx;
 use crate::weights::{Description, Weights};
 
-/// Whom an export is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExportFormat {
-    /// `timm.create_model("local-dir:FOLDER", pretrained=True)`.
-    Timm,
-    /// `AutoModelForImageClassification.from_pretrained("FOLDER")` of transformers.
-    Transformers,
-    /// The authors' PyTorch code: `model.pth` with the dense network under `["model"]`.
-    Authors,
-    /// `model.onnx`, for ONNX Runtime, OpenVINO and others.
-    Onnx(OnnxOptions),
-}
-
-/// The name and content of a file.
-pub type File = (String, Vec<u8>);
+pub use files::File;
+pub use format::ExportFormat;
 
 /// The files of an export.
 ///
@@ -121,30 +108,4 @@ fn with_norm(mut network: NamedTensors, description: &Description) -> NamedTenso
         }
     }
     network
-}
-
-/// The tensors under a program's names; `reshape` is told timm's name and gives the program's shape.
-/// Those for which the program has no name keep timm's.
-fn renamed(
-    network: NamedTensors,
-    scheme: Scheme,
-    reshape: impl Fn(&str, &[usize]) -> Vec<usize>,
-) -> NamedTensors {
-    let rename = |(name, HostTensor { shape, data }): (String, HostTensor)| {
-        let shape = reshape(&name, &shape);
-        (scheme.from_timm(&name).unwrap_or(name), HostTensor { shape, data })
-    };
-    network.into_iter().map(rename).collect()
-}
-
-/// GRN's parameters as `[1, 1, 1, 4C]`: so the authors and transformers keep them.
-fn grn_of_four_axes(name: &str, shape: &[usize]) -> Vec<usize> {
-    match shape {
-        [channels] if name.contains(".grn.") => vec![1, 1, 1, *channels],
-        _ => shape.to_vec(),
-    }
-}
-
-fn pretty(value: &Value) -> Vec<u8> {
-    format!("{value:#}\n").into_bytes()
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use fcmae_data::source::printable;
 use fcmae_data::{
-    DataError, ImageFolder, Input, Inputs, Loader, LoaderOptions, Normalization, Samples, Skipped,
-    Transform,
+    DataError, Input, Inputs, Loader, LoaderOptions, Mixing, Normalization, PictureSet, Samples,
+    Skipped, Transform,
 };
 use image::RgbImage;
 
@@ -20,6 +20,7 @@ use crate::autoencoder::Autoencoder;
 use crate::backend::Backend;
 use crate::embed::Backbone;
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 use crate::loss::log_softmax;
 use crate::memory;
 use crate::model::{Classifier, Encoder};
@@ -100,7 +101,7 @@ impl<M> Inference<M> {
 
     /// Of a network in memory, wherever that is computed.
     pub fn new(network: Network<M>, description: Description) -> Self {
-        let preparation = Preparation::new(&description);
+        let preparation = Preparation::new(&description).on(network.backend());
         Self { network, description, preparation }
     }
 
@@ -357,6 +358,8 @@ pub struct Preparation {
     normalization: Normalization,
     /// For batches of one, in the calling thread.
     options: LoaderOptions,
+    /// For what computes them.
+    backend: Backend,
 }
 
 impl Preparation {
@@ -372,7 +375,14 @@ impl Preparation {
                 workers: 0,
                 ..LoaderOptions::eval(1)
             },
+            backend: Backend::Cpu,
         }
+    }
+
+    /// The same for networks on `backend`.
+    pub(crate) fn on(mut self, backend: &Backend) -> Self {
+        self.backend = backend.clone();
+        self
     }
 
     /// Pictures as the network's input, `batch` at a time, in their order.
@@ -391,7 +401,9 @@ impl Preparation {
         };
         let options = LoaderOptions { batch, workers, ..self.options.clone() };
         let (transform, normalization) = (self.transform.clone(), self.normalization.clone());
-        Ok(Pictures { batches: Loader::new(inputs, transform, normalization, &options)? })
+        let feed = Feed::new(&self.backend, &normalization)?;
+        let batches = Loader::delivering(inputs, transform, normalization, &options, feed)?;
+        Ok(Pictures { batches })
     }
 
     /// One picture as the network's input, `[1, H, W, channels]`.
@@ -409,7 +421,7 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample(&self, set: &Arc<ImageFolder>, index: usize) -> Result<Tensor> {
+    pub fn sample(&self, set: &Arc<PictureSet>, index: usize) -> Result<Tensor> {
         self.input(Input::Sample { set: Arc::clone(set), index })
     }
 
@@ -417,7 +429,7 @@ impl Preparation {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn shown(&self, set: &Arc<ImageFolder>, index: usize) -> Result<RgbImage> {
+    pub fn shown(&self, set: &Arc<PictureSet>, index: usize) -> Result<RgbImage> {
         let input = self.sample(set, index)?;
         let [_, height, width, _] = input.dims();
         let tones = picture::tones(self.normalization.clone(), self.options.depth);
@@ -429,7 +441,7 @@ impl Preparation {
 /// that load ahead stay until it is dropped.
 #[derive(Debug)]
 pub struct Pictures {
-    batches: Loader<Inputs>,
+    batches: Loader<Inputs, Feed>,
 }
 
 /// A batch of prepared pictures.
@@ -475,10 +487,7 @@ impl Iterator for Pictures {
         });
         let failed = failed.collect();
         let shape = [batch.len(), batch.height, batch.width, batch.channels];
-        Some(Ok(Prepared {
-            images: Tensor::new(batch.images, shape),
-            indices: batch.indices,
-            failed,
-        }))
+        let images = batch.images.tensor(shape, &Mixing::Unmixed);
+        Some(images.map(|images| Prepared { images, indices: batch.indices, failed }))
     }
 }

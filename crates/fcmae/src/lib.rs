@@ -32,7 +32,7 @@
 //!
 //! let weights = Weights::open(Path::new("runs/pretrain"))?;
 //! let backbone = Inference::<Backbone>::open(&weights, &Backend::Cpu)?;
-//! // Decoded ahead and computed in batches. An `Arc<data::ImageFolder>` will do as well.
+//! // Decoded ahead and computed in batches. An `Arc<data::PictureSet>` will do as well.
 //! let pictures = ["first.jpg", "second.jpg"];
 //! let inputs: Inputs = pictures.iter().map(Input::from).collect();
 //! for (picture, embedding) in pictures.iter().zip(backbone.embeddings(inputs)?) {
@@ -116,6 +116,7 @@ pub mod embed;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+mod feed;
 pub mod infer;
 pub mod inspect;
 pub mod loss;

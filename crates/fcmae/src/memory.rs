@@ -2,6 +2,7 @@
 //! ends the process without a word.
 
 use fcmae_cuda::work::Element;
+use fcmae_data::Depth;
 use fcmae_kernels::block;
 
 use crate::autoencoder::Autoencoder;
@@ -72,6 +73,20 @@ impl Memory {
             .saturating_add(if features.is_some() { ON_CARD } else { PROCESS })
             .saturating_add(few.saturating_sub((FEW as u64).saturating_mul(per_image)));
         Ok(Self { fixed, per_image })
+    }
+
+    /// With the pictures that are sent to a card ahead of their step, and those of the step, normalized.
+    fn fed(self, backend: &Backend, data: &DataConfig, channels: usize) -> Self {
+        let Backend::Card(_) = backend else { return self };
+        let value = match data.depth {
+            Depth::Eight => size_of::<u8>(),
+            Depth::Deep => size_of::<f32>(),
+        };
+        // Those that are loaded ahead, and those that are taken.
+        let sent = data.train_options(1, 0).prefetch + 1;
+        let values = data.image_size.iter().fold(channels, |all, &side| all.saturating_mul(side));
+        let bytes = values.saturating_mul(sent * value + size_of::<f32>());
+        Self { per_image: self.per_image.saturating_add(bytes as u64), ..self }
     }
 
     /// With what threads work in, for the backward passes of blocks of these sites and channels: each
@@ -213,8 +228,10 @@ pub trait Footprint: Settings {
 
 impl Footprint for PretrainConfig {
     fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError> {
-        let parts = self.optim.accumulation;
-        pretraining(backend, &self.model, &self.decoder, &self.mask, self.data.image_size, parts)
+        let Self { model, decoder, mask, data, optim, .. } = self;
+        let parts = optim.accumulation;
+        let memory = pretraining(backend, model, decoder, mask, data.image_size, parts)?;
+        Ok(memory.fed(backend, data, model.channels))
     }
 
     fn data(&self) -> &DataConfig {
@@ -228,8 +245,10 @@ impl Footprint for PretrainConfig {
 
 impl Footprint for FinetuneConfig {
     fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError> {
-        let (parts, averaged) = (self.optim.accumulation, self.finetune.ema > 0.0);
-        finetuning(backend, &self.model, 1, self.data.image_size, parts, averaged)
+        let Self { model, data, optim, .. } = self;
+        let (parts, averaged) = (optim.accumulation, self.finetune.ema > 0.0);
+        let memory = finetuning(backend, model, 1, data.image_size, parts, averaged)?;
+        Ok(memory.fed(backend, data, model.channels))
     }
 
     fn data(&self) -> &DataConfig {

@@ -153,7 +153,12 @@ impl<M> Network<M> {
             idle.push(workspace);
         }
         drop(idle);
-        results
+        // Whoever asked wants to know now of what fails.
+        let mut results = results?;
+        for result in &mut results {
+            *result = result.clone().on(&Backend::Cpu)?;
+        }
+        Ok(results)
     }
 
     /// As [`infer`](Self::infer), called once, each result in memory of its own: for whoever looks at

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{ImageFolder, Input};
+use fcmae_data::{Input, PictureSet};
 use image::RgbImage;
 
 use crate::autoencoder::Autoencoder;
@@ -92,12 +92,7 @@ impl Reconstructor {
     ///
     /// # Errors
     /// A sample that is no picture.
-    pub fn sample(
-        &self,
-        set: &Arc<ImageFolder>,
-        index: usize,
-        seed: u64,
-    ) -> Result<Reconstruction> {
+    pub fn sample(&self, set: &Arc<PictureSet>, index: usize, seed: u64) -> Result<Reconstruction> {
         self.image(&self.autoencoder.preparation().sample(set, index)?, index, seed)
     }
 

@@ -85,8 +85,9 @@ pub(crate) struct Recorder<'a> {
 impl Recorder<'_> {
     /// A tensor's values, as they are.
     pub(crate) fn of(&mut self, tensor: &Tensor) -> Values {
-        if let Some(values) = tensor.on_card() {
-            return values.clone();
+        match tensor.on_card() {
+            Some(values) if tensor.card().is_none() => return values.clone(),
+            _ => {}
         }
         if self.workspace.is_tracing() {
             return Values::new(Home::Inputs, 0, tensor.shape().count(), Element::F32);

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use fcmae_cuda::CudaError;
+use fcmae_cuda::card::Card;
 use fcmae_cuda::work::{Element, Values};
 
 use crate::backend::Backend;
@@ -132,15 +133,25 @@ impl Tensor {
     /// # Errors
     /// What a card says.
     pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
-        let place = self.values.card();
+        let place = self.card();
         match backend {
-            Backend::Cpu if self.on_card().is_none() => Ok(self),
-            Backend::Cpu => Ok(self.detached()),
+            Backend::Cpu => match (place, self.on_card()) {
+                (Some(card), Some(values)) => Ok(Self::new(card.read(values)?, self.shape)),
+                (_, Some(_)) => Ok(self.detached()),
+                (_, None) => Ok(self),
+            },
             Backend::Card(card) if place.is_some_and(|place| Arc::ptr_eq(place, card)) => Ok(self),
             Backend::Card(card) => {
-                Ok(Self::in_room(Room::Card(CardRoom::of(card, self.values())?), self.shape))
+                let values = Values::own(card.driver(), self.shape.count(), Element::F32)?;
+                card.upload(bytemuck::cast_slice(self.values()), &values)?;
+                Ok(Self::of_card(card, values, self.shape))
             }
         }
+    }
+
+    /// Values on a card, in memory of their own.
+    pub(crate) fn of_card(card: &Arc<Card>, values: Values, shape: impl Into<Shape>) -> Self {
+        Self::in_room(Room::Card(CardRoom::own(card, values)), shape.into())
     }
 
     /// What was written into `room`.
@@ -188,6 +199,11 @@ impl Tensor {
         let count = self.shape.count();
         assert_eq!(shape.count(), count, "{shape:?} has as many values as {:?}", self.shape);
         Self { shape, ..self }
+    }
+
+    /// The card that holds the values in memory of their own.
+    pub(crate) fn card(&self) -> Option<&Arc<Card>> {
+        self.values.card()
     }
 
     /// The values on a card, where they are there.

@@ -34,7 +34,7 @@ struct Trace {
     operations: BTreeSet<Operation>,
     /// What a card is to do.
     recording: Recording,
-    /// Tensors of the processor among the recording's inputs.
+    /// Tensors from outside the pass among the recording's inputs.
     tensors: Vec<(Tensor, Values)>,
     /// Lists among the recording's inputs, each with what it was made of and for what.
     lists: Vec<(Arc<[u32]>, &'static str, Values)>,
@@ -212,8 +212,8 @@ impl Workspace {
     }
 
     /// Runs `pass` twice: for its shapes, and by the plan that follows from them; on a card once, as its work is
-    /// written down and done by the plan. Returns copies of what it came to, as the next pass uses the memory
-    /// again.
+    /// written down and handed over by the plan. Returns copies of what it came to, as the next pass uses the memory
+    /// again. On a card they are there, and who reads them waits.
     ///
     /// # Errors
     /// What a card says.
@@ -280,13 +280,16 @@ impl Workspace {
         drop(results);
         let held = lock(&trace).lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
         assert!(!held, "{HELD}");
-        let Place::Card(OnCard { space: Some((_, space)), .. }) = &mut self.place else {
+        let Place::Card(OnCard { space: Some((card, space)), .. }) = &mut self.place else {
             panic!("a workspace for shapes alone computes nothing");
         };
         let wanted: Vec<Values> = wanted.into_iter().flatten().collect();
         assert_eq!(wanted.len(), T, "the results of a pass are computed in it");
         let mut found = space.run(recording, &starts, bytes, &wanted)?.into_iter();
-        Ok(shapes.map(|shape| Tensor::new(found.next().unwrap_or_default(), shape)))
+        Ok(shapes.map(|shape| {
+            let values = found.next().expect("as many results as are wanted");
+            Tensor::of_card(card, values, shape)
+        }))
     }
 
     /// What `pass` would take.
@@ -447,19 +450,25 @@ impl Workspace {
         }
     }
 
-    /// A tensor of the processor, which is given to the card once a pass.
+    /// A tensor that comes from outside the pass, which is given to the pass once.
     pub(crate) fn tensor(&mut self, tensor: &Tensor) -> Values {
-        if let Mode::Recording(trace) = &self.mode {
-            let trace = lock(trace);
-            let known = trace.tensors.iter().find(|(known, _)| known.shares_values(tensor));
-            if let Some((_, values)) = known {
-                return values.clone();
-            }
+        let Mode::Recording(trace) = &self.mode else {
+            return match tensor.on_card() {
+                Some(values) => values.clone(),
+                None => self.input(bytemuck::cast_slice(tensor.values()), Element::F32),
+            };
+        };
+        let mut trace = lock(trace);
+        let known = trace.tensors.iter().find(|(known, _)| known.shares_values(tensor));
+        if let Some((_, values)) = known {
+            return values.clone();
         }
-        let values = self.input(bytemuck::cast_slice(tensor.values()), Element::F32);
-        if let Mode::Recording(trace) = &self.mode {
-            lock(trace).tensors.push((tensor.clone(), values.clone()));
-        }
+        let inputs = &mut trace.recording.inputs;
+        let values = match tensor.on_card() {
+            Some(values) => inputs.copy(values),
+            None => inputs.add(bytemuck::cast_slice(tensor.values()), Element::F32),
+        };
+        trace.tensors.push((tensor.clone(), values.clone()));
         values
     }
 
@@ -559,12 +568,10 @@ pub(crate) struct CardRoom {
 }
 
 impl CardRoom {
-    /// These float32 values, in memory of their own.
-    pub(crate) fn of(card: &Arc<Card>, values: &[f32]) -> Result<Self, CudaError> {
-        let there = Values::own(card.driver(), values.len(), Element::F32)?;
-        card.upload(bytemuck::cast_slice(values), &there)?;
-        let (card, host) = (Some((Arc::clone(card), Failure::default())), OnceLock::new());
-        Ok(Self { values: there, _life: None, card, host })
+    /// Values in memory of their own.
+    pub(crate) fn own(card: &Arc<Card>, values: Values) -> Self {
+        let card = Some((Arc::clone(card), Failure::default()));
+        Self { values, _life: None, card, host: OnceLock::new() }
     }
 
     fn read(&self) -> &[f32] {

@@ -20,16 +20,10 @@ use crate::simd::{self, Level, dispatch};
 use crate::sites::{Patches, Sites};
 use crate::tasks::with_scratch;
 pub(crate) use filter::Filter;
+use filter::TAPS;
 use image::{Convolve, Padded, Part};
 use pairs::{Gather, Pairs};
 use runs::Runs;
-
-/// Taps along a side of the filter.
-const SIDE: usize = 7;
-/// Taps of the filter.
-const TAPS: usize = SIDE * SIDE;
-/// Padding on each side.
-const PAD: usize = SIDE / 2;
 
 /// out\[n, s, c\] = bias\[c\] + Σ over taps of weight\[c, tap\] · x\[n, s + tap, c\], with `x` and
 /// `out` `[N, S, C]` and `weight` `[C, 7, 7]` as PyTorch keeps it.

@@ -7,8 +7,8 @@ use crate::error::{KernelError, check_length, check_multiple, check_positive};
 use crate::product::{
     AddTransposed, Factors, Left, Panels, Rows, Strip, multiply, strip_cells, widths,
 };
-use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
-use crate::tasks::{Cell, add_parts, values, values_mut, with_scratch};
+use crate::simd::{self, Cell, Kernel, LANES, Level, Simd, dispatch};
+use crate::tasks::{add_parts, values, values_mut, with_scratch};
 
 /// Rows of a tile.
 const TILE: usize = 96;

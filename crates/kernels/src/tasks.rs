@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use rayon::prelude::*;
 
 use crate::memory::Piece;
-use crate::simd::{LANES, Lanes};
+use crate::simd::{Cell, LANES};
 
 /// Runs `work` by one of the threads that kernels share their work among, and waits for it. Any other
 /// thread falls asleep and is woken again for each kernel that it calls.
@@ -21,15 +21,6 @@ pub(crate) const TASK_VALUES: usize = 32 * 1024;
 /// How many rows of `row` values make one task.
 pub(crate) fn rows_per_task(row: usize) -> usize {
     (TASK_VALUES / row.max(1)).max(1)
-}
-
-/// One aligned vector: loads of it never cross a cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(32))]
-pub(crate) struct Cell(pub(crate) Lanes);
-
-impl Cell {
-    pub(crate) const ZERO: Self = Self([0.0; LANES]);
 }
 
 /// The same memory as single values.

@@ -16,7 +16,7 @@ use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
 use fcmae::machine;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{Labels, PictureSet};
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
@@ -27,8 +27,6 @@ use plan::{Cost, Rates};
 use report::{Report, Row, Skipped};
 use worker::Worker;
 
-/// Batches that the loader makes of the pictures in one step: enough that all threads have work.
-const LOADED_BATCHES: usize = 2;
 /// Steps beyond which the median gains nothing.
 const MOST_STEPS: usize = 50;
 /// A warm-up step that takes less than this share of the row's time gets a second one, which is
@@ -45,7 +43,7 @@ pub(super) fn run(args: &Bench) -> Result<()> {
     let backend = args.device.open()?;
     let jobs = jobs(args)?;
     if let Some(folder) = &args.data {
-        ImageFolder::open(folder, Labels::Ignored)?;
+        PictureSet::open(folder, Labels::Ignored)?;
     }
     if args.worker {
         return worker::serve(&jobs[0], &backend, args.data.as_deref(), threads);

@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::report::Reporter;
 use crate::args::Evaluate;
+use crate::numbers::with_interval;
 use crate::output;
-use crate::progress::{Batches, with_interval};
+use crate::progress::Batches;
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.

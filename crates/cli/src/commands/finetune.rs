@@ -12,8 +12,9 @@ use super::dry_run;
 use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
+use crate::numbers::with_interval;
 use crate::output;
-use crate::progress::{Progress, with_interval};
+use crate::progress::Progress;
 use crate::recipes;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Sides, Statistics};
-use fcmae_data::{Depth, ImageFolder, Labels, Limits, PixelFormat};
+use fcmae_data::{Depth, Labels, Limits, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
 use crate::args::Stats;
@@ -17,7 +17,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     if let Some(recipe) = &args.recipe {
         output::refuse_existing(recipe, args.overwrite, "--recipe")?;
     }
-    let set = ImageFolder::open_all(&args.data, Labels::Ignored)?;
+    let set = PictureSet::open_all(&args.data, Labels::Ignored)?;
     let depth = if args.deep { Depth::Deep } else { Depth::Eight };
     let format = PixelFormat { channels: args.channels, depth };
     let sample = args.sample.map(|sample| sample.get());

@@ -1,21 +1,19 @@
 //! The demo's pictures: Twemoji drawings as an ordinary picture folder, one class for each of
 //! Unicode's nine groups of emoji.
 
+mod drawings;
 mod kinship;
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use emojis::{Emoji, Group};
 use fcmae_data::random;
-use image::codecs::png::{PngDecoder, PngEncoder};
-use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, Rgb, RgbImage};
-use twemoji_assets::png::PngTwemojiAsset;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
 
-/// Pixels on a side of every drawing.
-pub(crate) const SIDE: u32 = 72;
+use drawings::{Drawing, drawings};
 
 const CREDITS: &str = "\
 The pictures in this folder are Twemoji, https://github.com/jdecked/twemoji
@@ -97,41 +95,6 @@ pub(crate) fn write_emoji(dir: &Path, held_out: f64, seed: u64) -> Result<Summar
     let credits = dir.join("CREDITS.txt");
     fs::write(&credits, CREDITS).with_context(|| format!("cannot write {}", credits.display()))?;
     Ok(Summary { classes })
-}
-
-/// An emoji and its drawing on white.
-struct Drawing {
-    emoji: &'static Emoji,
-    picture: RgbImage,
-}
-
-/// Every emoji of default skin tone that has a drawing, in Unicode's order.
-fn drawings() -> Result<Vec<Drawing>> {
-    let mut drawings = Vec::new();
-    // The iterator gives the default skin tone alone.
-    for emoji in emojis::iter() {
-        // Twemoji drops the variation selector from most names, Unicode's emoji keep it.
-        let plain = || emoji.as_str().replace('\u{fe0f}', "");
-        let asset = PngTwemojiAsset::from_emoji(emoji.as_str())
-            .or_else(|| PngTwemojiAsset::from_emoji(&plain()));
-        if let Some(asset) = asset {
-            let picture = on_white(asset.data.0)
-                .with_context(|| format!("the drawing of {} ({emoji})", emoji.name()))?;
-            drawings.push(Drawing { emoji, picture });
-        }
-    }
-    Ok(drawings)
-}
-
-fn on_white(png: &[u8]) -> Result<RgbImage> {
-    let drawn = DynamicImage::from_decoder(PngDecoder::new(Cursor::new(png))?)?.into_rgba8();
-    let sides = drawn.dimensions();
-    ensure!(sides == (SIDE, SIDE), "{sides:?} pixels instead of {SIDE}×{SIDE}");
-    Ok(RgbImage::from_fn(SIDE, SIDE, |x, y| {
-        let [r, g, b, alpha] = drawn.get_pixel(x, y).0.map(u32::from);
-        // Rounded alpha · value + (1 − alpha) · 255; at most 255, so the cast loses nothing.
-        Rgb([r, g, b].map(|value| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
-    }))
 }
 
 /// For each drawing, whether it is held out.

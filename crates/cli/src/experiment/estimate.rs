@@ -9,7 +9,7 @@ use fcmae::train::Start;
 use fcmae_words::grouped;
 use fcmae_words::terminal::duration;
 
-use super::job::Places;
+use super::places::Places;
 use super::plan::{Job, Plan, Work};
 use crate::table::{Align, Table};
 use crate::trial::Trial;

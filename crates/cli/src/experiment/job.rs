@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::backend::{Backend, Precision};
-use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings};
+use fcmae::backend::Backend;
+use fcmae::config::{OptimConfig, Settings};
 use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
 use fcmae::machine::{self, Machine};
@@ -17,25 +17,13 @@ use fcmae_store::run::files;
 use fcmae_store::run::schema::{Line, Update};
 use fcmae_store::{Error as StoreError, Record};
 
-use super::outcome::{self, Kind, Layer, Made, Outcome, Test};
+use super::outcome::{Kind, Layer, Made, Outcome, Test};
+use super::places::{OUTCOME, Places};
 use super::plan::{Job, Work};
 use crate::output;
 
-const OUTCOME: &str = "outcome.json";
 /// Pictures that are tested at a time.
 const BATCH: usize = 64;
-
-/// Where runs and pictures are.
-pub(super) struct Places {
-    /// Folder of the runs.
-    pub(super) runs: PathBuf,
-    /// Folder of the pictures.
-    pub(super) data: PathBuf,
-    /// What computes, over what recipes say. It is no part of what a job is: devices differ by rounding.
-    pub(super) device: Option<String>,
-    /// The number type of features, over what recipes say.
-    pub(super) precision: Option<Precision>,
-}
 
 /// How a job ended.
 pub(super) enum Ended {
@@ -46,121 +34,79 @@ pub(super) enum Ended {
     },
 }
 
-impl Places {
-    /// A pre-training's settings, with device and precision.
-    pub(super) fn pretraining(&self, config: &PretrainConfig) -> PretrainConfig {
-        let device = self.device.as_ref().unwrap_or(&config.device).clone();
-        let precision = self.precision.unwrap_or(config.precision);
-        PretrainConfig { device, precision, ..config.clone() }
-    }
-
-    /// A fine-tuning's settings, with device and precision.
-    pub(super) fn finetuning(&self, config: &FinetuneConfig) -> FinetuneConfig {
-        let device = self.device.as_ref().unwrap_or(&config.device).clone();
-        let precision = self.precision.unwrap_or(config.precision);
-        FinetuneConfig { device, precision, ..config.clone() }
-    }
-
-    /// The folder of a job's run.
-    pub(super) fn run(&self, kind: Kind, key: &str) -> PathBuf {
-        let kind = match kind {
-            Kind::Pretrain => "pretrain",
-            Kind::Finetune => "finetune",
-            Kind::Diversity => "diversity",
-        };
-        self.runs.join(format!("{kind}-{key}"))
-    }
-
-    /// What a job came to, where its run is here and done.
-    pub(super) fn outcome(&self, kind: Kind, key: &str) -> Result<Option<Outcome>> {
-        let run = self.run(kind, key);
-        let outcome = outcome::of_run(&run.join(OUTCOME))?;
-        if outcome.is_some() && kind == Kind::Finetune {
-            // Its weights stay in export/; what resumes it is not needed any more, and there may be
-            // hundreds of these.
-            let _ = fs::remove_dir_all(run.join("checkpoints"));
-        }
-        Ok(outcome)
-    }
-
-    pub(super) fn pictures(&self, sets: &[String]) -> Vec<PathBuf> {
-        sets.iter().map(|set| self.data.join(set)).collect()
-    }
-
-    /// Makes a job, or goes on with it where it was left. The pre-training that it needs is here.
-    ///
-    /// # Errors
-    /// Pictures, settings or folders that cannot be used. A loss that is no number is an outcome: it would
-    /// come again.
-    pub(super) fn make(
-        &self,
-        job: &Job,
-        observer: &mut dyn FnMut(Event<'_>) -> Flow,
-    ) -> Result<Ended> {
-        let run = self.run(job.kind(), &job.key);
-        let data = self.pictures(&job.trained_on);
-        let mut outcome = Outcome::of(job);
-        match &job.work {
-            Work::Pretrain(config) => {
-                let config = self.pretraining(config);
-                let ended = fcmae::train::pretrain(&config, &data, &run, resumes(&run)?, observer);
-                match finished(ended.map(|ended| (ended.step, ended.finished)))? {
-                    Training::Finished => {}
-                    Training::Stopped(step) => return Ok(Ended::Stopped { step }),
-                    Training::Failed(why) => outcome.failed = Some(why),
-                }
-                outcome.measure(&run, &config.optim)?;
+/// Makes a job, or goes on with it where it was left. The pre-training that it needs is here.
+///
+/// # Errors
+/// Pictures, settings or folders that cannot be used. A loss that is no number is an outcome: it would
+/// come again.
+pub(super) fn make(
+    places: &Places,
+    job: &Job,
+    observer: &mut dyn FnMut(Event<'_>) -> Flow,
+) -> Result<Ended> {
+    let run = places.run(job.kind(), &job.key);
+    let data = places.pictures(&job.trained_on);
+    let mut outcome = Outcome::of(job);
+    match &job.work {
+        Work::Pretrain(config) => {
+            let config = places.pretraining(config);
+            let ended = fcmae::train::pretrain(&config, &data, &run, resumes(&run)?, observer);
+            match finished(ended.map(|ended| (ended.step, ended.finished)))? {
+                Training::Finished => {}
+                Training::Stopped(step) => return Ok(Ended::Stopped { step }),
+                Training::Failed(why) => outcome.failed = Some(why),
             }
-            Work::Finetune { config, from } => {
-                let config = self.finetuning(config);
-                let start = from.as_ref().map(|key| self.run(Kind::Pretrain, key));
-                let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
-                let ended =
-                    fcmae::train::finetune(&config, &data, start, &run, resumes(&run)?, observer);
-                match finished(ended.map(|ended| (ended.step, ended.finished)))? {
-                    Training::Finished => {
-                        let pictures = self.pictures(&job.tested_on);
-                        let backend = config.backend()?;
-                        match test(&run, &pictures, config.data.max_bad_fraction, &backend) {
-                            Ok(test) => outcome.test = Some(test),
-                            Err(error) if is_diverged(&error) => {
-                                outcome.failed = Some(error.to_string());
-                            }
-                            Err(error) => return Err(error),
+            outcome.measure(&run, &config.optim)?;
+        }
+        Work::Finetune { config, from } => {
+            let config = places.finetuning(config);
+            let start = from.as_ref().map(|key| places.run(Kind::Pretrain, key));
+            let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
+            let ended =
+                fcmae::train::finetune(&config, &data, start, &run, resumes(&run)?, observer);
+            match finished(ended.map(|ended| (ended.step, ended.finished)))? {
+                Training::Finished => {
+                    let pictures = places.pictures(&job.tested_on);
+                    let backend = config.backend()?;
+                    match test(&run, &pictures, config.data.max_bad_fraction, &backend) {
+                        Ok(test) => outcome.test = Some(test),
+                        Err(error) if is_diverged(&error) => {
+                            outcome.failed = Some(error.to_string());
                         }
+                        Err(error) => return Err(error),
                     }
-                    Training::Stopped(step) => return Ok(Ended::Stopped { step }),
-                    Training::Failed(why) => outcome.failed = Some(why),
                 }
-                outcome.measure(&run, &config.optim)?;
+                Training::Stopped(step) => return Ok(Ended::Stopped { step }),
+                Training::Failed(why) => outcome.failed = Some(why),
             }
-            Work::Diversity { of, pictures } => {
-                let since = Instant::now();
-                let weights = self.run(Kind::Pretrain, of);
-                let on = self.pictures(&job.tested_on);
-                let device = Device::choose(self.device.as_deref().unwrap_or("auto"))?;
-                let backend = Backend::open(device, self.precision.unwrap_or_default())?;
-                let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
-                let layers = found.layers;
-                let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
-                if all.into_iter().any(|distance| !distance.is_finite()) {
-                    outcome.failed = Some("the network's features are no numbers".to_owned());
-                } else {
-                    outcome.layers = layers.into_iter().map(Layer::from).collect();
-                }
-                outcome.seconds = since.elapsed().as_secs_f64();
-                fs::create_dir_all(&run)
-                    .with_context(|| format!("cannot create {}", printable(&run)))?;
+            outcome.measure(&run, &config.optim)?;
+        }
+        Work::Diversity { of, pictures } => {
+            let since = Instant::now();
+            let weights = places.run(Kind::Pretrain, of);
+            let on = places.pictures(&job.tested_on);
+            let device = Device::choose(places.device.as_deref().unwrap_or("auto"))?;
+            let backend = Backend::open(device, places.precision.unwrap_or_default())?;
+            let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
+            let layers = found.layers;
+            let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
+            if all.into_iter().any(|distance| !distance.is_finite()) {
+                outcome.failed = Some("the network's features are no numbers".to_owned());
+            } else {
+                outcome.layers = layers.into_iter().map(Layer::from).collect();
             }
+            outcome.seconds = since.elapsed().as_secs_f64();
+            fs::create_dir_all(&run)
+                .with_context(|| format!("cannot create {}", printable(&run)))?;
         }
-        if job.kind() != Kind::Diversity {
-            // A report that cannot be written is no reason to lose a result.
-            let _ = fcmae_report::Report::read(&run).and_then(|page| page.write(&run));
-        }
-        outcome.made.finished = now();
-        output::write_file(&run.join(OUTCOME), output::json(&outcome)?.as_bytes())?;
-        Ok(Ended::Done(Box::new(outcome)))
     }
+    if job.kind() != Kind::Diversity {
+        // A report that cannot be written is no reason to lose a result.
+        let _ = fcmae_report::Report::read(&run).and_then(|page| page.write(&run));
+    }
+    outcome.made.finished = now();
+    output::write_file(&run.join(OUTCOME), output::json(&outcome)?.as_bytes())?;
+    Ok(Ended::Done(Box::new(outcome)))
 }
 
 impl From<fcmae::diversity::LayerDistance> for Layer {

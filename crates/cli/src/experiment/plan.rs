@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_recipe};
 use fcmae_data::source::printable;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{Labels, PictureSet};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
 use serde_json::{Value, json};
 
 use super::file::{Experiment, Part, Start};
-use super::job::Places;
 use super::outcome::{Kind, Line, Outcome, Purpose};
+use super::places::Places;
 use crate::failure::Usage;
 use crate::recipes;
 
@@ -159,7 +159,7 @@ impl Plan {
                 continue;
             }
             let file = || format!("{}, data.{name}", printable(&self.experiment.path));
-            let found = ImageFolder::open_all(&places.pictures(sets), Labels::Required)
+            let found = PictureSet::open_all(&places.pictures(sets), Labels::Required)
                 .with_context(file)?;
             if classes.is_empty() {
                 classes.clone_from(&found.classes);

@@ -135,6 +135,10 @@ inline u32 __float_as_uint(float value) {
     return bits;
 }
 
+// Rounded, and never fused with what comes next.
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+
 inline float __uint_as_float(u32 bits) {
     float value;
     std::memcpy(&value, &bits, sizeof value);

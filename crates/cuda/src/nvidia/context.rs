@@ -96,6 +96,8 @@ pub(super) struct Block {
     context: Arc<Context>,
     pub(super) address: Address,
     pub(super) bytes: usize,
+    /// Whether copies beside the work have gone there since it was taken.
+    pub(super) sent: bool,
 }
 
 impl Block {
@@ -109,7 +111,7 @@ impl Block {
             return Err(CudaError::Memory { wanted: bytes as u64, free });
         }
         context.check("cuMemAlloc", answer)?;
-        Ok(Self { context: Arc::clone(context), address, bytes })
+        Ok(Self { context: Arc::clone(context), address, bytes, sent: false })
     }
 }
 

@@ -22,10 +22,18 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Notes a block that somebody holds now, and says where it is.
-    pub(super) fn hold(&mut self, block: Block) -> Address {
+    pub(super) fn hold(&mut self, mut block: Block) -> Address {
         let address = block.address;
+        block.sent = false;
         self.held.insert(address, block);
         address
+    }
+
+    /// Notes that copies beside the work go to an address.
+    pub(super) fn note_sent(&mut self, at: Address) {
+        if let Some((_, block)) = self.held.range_mut(..=at).next_back() {
+            block.sent = true;
+        }
     }
 
     /// Takes a block out of those that are held.

@@ -3,31 +3,13 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::part::Crop;
 use super::resize::{CropBox, Passes, resized};
-use super::{RandAugment, RandomErasing, check_size, flip_horizontal, round_half_even};
+use super::size::{check_size, round_half_even};
+use super::{RandAugment, RandomErasing, flip_horizontal};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random;
-
-/// A box on whole pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crop {
-    /// First column.
-    pub left: u32,
-    /// First row.
-    pub top: u32,
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-impl Crop {
-    /// All of a picture.
-    pub(super) fn whole(picture: &Picture) -> Self {
-        Self { left: 0, top: 0, width: picture.width(), height: picture.height() }
-    }
-}
 
 /// A part of random area, shape and place, resized bicubically to the input, mirrored half of the
 /// time: torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`.

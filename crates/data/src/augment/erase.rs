@@ -3,7 +3,8 @@
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Crop, round_half_even};
+use super::part::Crop;
+use super::size::round_half_even;
 use crate::error::DataError;
 use crate::random;
 
@@ -54,8 +55,28 @@ impl RandomErasing {
         None
     }
 
-    /// Draws a box, and fills it with noise of mean 0 and standard deviation 1. `values` is one
-    /// picture after normalization, `[height, width, channels]`.
+    /// Draws a box and noise of mean 0 and standard deviation 1 for it, in a picture of a size with so many channels.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for settings out of range.
+    pub fn noise(
+        &self,
+        [height, width, channels]: [u32; 3],
+        rng: &mut impl Rng,
+    ) -> Result<Option<Noise>, DataError> {
+        self.check()?;
+        let Some(area) = self.draw(height, width, rng) else { return Ok(None) };
+        let row = area.width as usize * channels as usize;
+        let mut values = Vec::with_capacity(row * area.height as usize);
+        for _ in 0..area.height {
+            // Each row begins with a new pair.
+            let pairs = std::iter::repeat_with(|| random::normal_pair(rng));
+            values.extend(pairs.flatten().map(|noise| noise as f32).take(row));
+        }
+        Ok(Some(Noise { area, values }))
+    }
+
+    /// As [`noise`](Self::noise), put into `values`: one picture after normalization, `[height, width, channels]`.
     ///
     /// # Errors
     /// [`DataError::Parameter`] for settings out of range, or values that are not height · width
@@ -67,26 +88,18 @@ impl RandomErasing {
         width: u32,
         rng: &mut impl Rng,
     ) -> Result<(), DataError> {
-        self.check()?;
         let pixels = u64::from(height) * u64::from(width);
+        let refused = || DataError::Parameter {
+            what: "picture to erase a box of",
+            value: format!("{height}×{width} with {} values", values.len()),
+            mend: "values must be height · width · channels".to_owned(),
+        };
         if pixels == 0 || values.is_empty() || !(values.len() as u64).is_multiple_of(pixels) {
-            return Err(DataError::Parameter {
-                what: "picture to erase a box of",
-                value: format!("{height}×{width} with {} values", values.len()),
-                mend: "values must be height · width · channels".to_owned(),
-            });
+            return Err(refused());
         }
-        let Some(area) = self.draw(height, width, rng) else { return Ok(()) };
-        let stride = values.len() / height as usize;
-        let channels = stride / width as usize;
-        let columns = area.left as usize * channels..(area.left + area.width) as usize * channels;
-        let rows = values.chunks_exact_mut(stride).skip(area.top as usize);
-        for row in rows.take(area.height as usize) {
-            for pair in row[columns.clone()].chunks_mut(2) {
-                for (value, noise) in pair.iter_mut().zip(random::normal_pair(rng)) {
-                    *value = noise as f32;
-                }
-            }
+        let channels = u32::try_from(values.len() as u64 / pixels).map_err(|_| refused())?;
+        if let Some(noise) = self.noise([height, width, channels], rng)? {
+            noise.fill(values, height);
         }
         Ok(())
     }
@@ -111,6 +124,28 @@ impl RandomErasing {
             return refused("erased shape", format!("{flat} to {tall}"), "use 0 < from ≤ to");
         }
         Ok(())
+    }
+}
+
+/// A box of a picture, and what stands there instead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noise {
+    /// The box.
+    pub area: Crop,
+    /// `[area.height, area.width, channels]`
+    pub values: Vec<f32>,
+}
+
+impl Noise {
+    /// Writes it over the box of a picture of `height` rows, `[height, width, channels]`.
+    pub(crate) fn fill(&self, picture: &mut [f32], height: u32) {
+        let stride = picture.len() / height as usize;
+        let row = self.values.len() / self.area.height.max(1) as usize;
+        let first = self.area.left as usize * (row / self.area.width.max(1) as usize);
+        let rows = picture.chunks_exact_mut(stride).skip(self.area.top as usize);
+        for (to, from) in rows.zip(self.values.chunks_exact(row.max(1))) {
+            to[first..first + row].copy_from_slice(from);
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::part::Crop;
 use super::resize::{CropBox, Passes, resize, resized};
-use super::{Crop, check_size, round_half_even};
+use super::size::{check_size, round_half_even};
 use crate::error::DataError;
 use crate::picture::Picture;
 

@@ -8,7 +8,8 @@
 //! times the size of the rest of this crate. Sums are float32 in a fixed order, so a result is the
 //! same on every machine. Deep pictures have passes of their own, which round nothing in between.
 
-use super::{Crop, check_size};
+use super::part::Crop;
+use super::size::check_size;
 use crate::error::DataError;
 use crate::picture::{Depth, Picture};
 

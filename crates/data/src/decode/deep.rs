@@ -2,7 +2,7 @@
 
 use image::DynamicImage;
 
-use super::{Limits, check};
+use super::limits::{Limits, check};
 use crate::error::DecodeError;
 use crate::picture::Picture;
 

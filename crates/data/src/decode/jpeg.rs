@@ -6,7 +6,7 @@
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat, ScalingFactor};
 
-use super::Limits;
+use super::limits::Limits;
 use crate::error::DecodeError;
 
 /// The pixels as libjpeg-turbo has them, and so Pillow and what is trained with it: the standard

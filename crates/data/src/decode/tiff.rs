@@ -12,7 +12,8 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult};
 use tiff::tags::{IfdPointer, Tag};
 
 use super::deep::{self, Kind, Samples};
-use super::{FileKind, Limits, Numbers, check};
+use super::kind::{FileKind, Numbers};
+use super::limits::{Limits, check};
 use crate::error::DecodeError;
 use crate::picture::MAX_CHANNELS;
 

@@ -6,13 +6,16 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::classes::Gathered;
-use super::folder::has_picture_extension;
-use super::{Sample, Skipped, portable_bytes, printable};
-use crate::error::DataError;
+use super::base::{Container, Reader};
+use super::gathered::Gathered;
+use super::kind::{Named, SourceKind, has_picture_extension};
+use super::sample::{Place, Sample, portable_bytes};
+use crate::error::{DataError, DecodeError};
+use crate::words::{legible, printable};
 
 mod members;
 
@@ -21,45 +24,33 @@ use members::{Kind, Member, Members};
 /// Most bytes of a `KEY.cls`: a number or a name.
 const LABEL_BYTES: u64 = 1024;
 
-/// What a file's name says that it is.
-pub(super) enum Named {
-    /// A tar archive.
-    Tar,
-    /// One that would have to be unpacked first.
-    Compressed,
-}
+/// Tar archives.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "an archive",
+    several: "archives",
+    named,
+    begins: |start| start.get(257..262) == Some(b"ustar"),
+    gather,
+    gather_below: Some(gather_below),
+};
 
-pub(super) fn named(name: &OsStr) -> Option<Named> {
+fn named(name: &OsStr) -> Option<Named> {
     let name = name.to_str()?.to_ascii_lowercase();
     let compressed = [".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"];
     if name.ends_with(".tar") {
-        Some(Named::Tar)
+        Some(Named::Usable)
     } else if compressed.iter().any(|end| name.ends_with(end)) {
-        Some(Named::Compressed)
+        Some(Named::Unusable(COMPRESSED))
     } else {
         None
     }
 }
 
-pub(super) fn compressed(path: PathBuf) -> Skipped {
-    Skipped { path, reason: COMPRESSED.to_owned() }
-}
-
 const COMPRESSED: &str = "it is compressed, and pictures are read from the middle of an archive; \
                           decompress it to .tar first";
 
-/// Whether a file is an archive, by its name or by its content.
-pub(super) fn is_one(path: &Path) -> io::Result<bool> {
-    if path.file_name().and_then(named).is_some() {
-        return Ok(true);
-    }
-    let mut start = Vec::new();
-    File::open(path)?.take(512).read_to_end(&mut start)?;
-    Ok(start.get(257..262) == Some(b"ustar"))
-}
-
 /// Adds the pictures of one archive, given by itself.
-pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let mut index = Index::default();
     let refused = |reason| DataError::Archive { path: path.to_path_buf(), reason };
     index.archive(path, set).map_err(refused)?;
@@ -68,7 +59,7 @@ pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataErro
 }
 
 /// Adds the pictures of all these archives as one set. One that cannot be read is a skip.
-pub(super) fn gather(paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+fn gather_below(_: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::default();
@@ -99,15 +90,16 @@ impl Index {
     /// Reads one archive's headers. `Err` is the reason for which nothing of it can be used; flaws
     /// further in are skips.
     fn archive(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
-        if matches!(path.file_name().and_then(named), Some(Named::Compressed)) {
-            return Err(COMPRESSED.to_owned());
+        if let Some(Named::Unusable(reason)) = path.file_name().and_then(named) {
+            return Err(reason.to_owned());
         }
         let cannot = |error: io::Error| format!("it cannot be read: {error}");
         let file = File::open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
         let mut members = Members::new(file, meta.len());
         let mut entries = Entries::default();
-        let base = set.base(path, Some(meta.len()));
+        let container = Container { bytes: meta.len(), reader: Arc::new(Tar) };
+        let base = set.base(path, Some(container));
         let modified = meta.modified().ok();
         let first = self.samples.len();
         loop {
@@ -123,9 +115,13 @@ impl Index {
             if let Some(name) = entries.place(&member, path, set)
                 && let Some(name) = entries.take(name, &member, &mut members, path, set)
             {
-                let (label, bytes, offset) = (None, member.size, member.offset);
-                let path = PathBuf::from(name);
-                self.samples.push(Sample { path, label, bytes, modified, base, offset });
+                self.samples.push(Sample {
+                    path: PathBuf::from(name),
+                    label: None,
+                    bytes: member.size,
+                    modified,
+                    place: Place::Byte { base, start: member.offset },
+                });
             }
         }
         if members.count() > 0 && !members.has_end_mark() {
@@ -168,6 +164,29 @@ impl Index {
             set.drop_unlabelled(&mut self.samples, reason);
         }
         set.samples.append(&mut self.samples);
+    }
+}
+
+/// A tar archive. Nothing is known of it: pictures lie in it as they are.
+#[derive(Debug)]
+struct Tar;
+
+impl Reader for Tar {
+    fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
+        let Place::Byte { start, .. } = sample.place else {
+            unreachable!("members lie nowhere else")
+        };
+        // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
+        // a set may have more archives than a process may have open files.
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
+        file.take(sample.bytes).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) < sample.bytes {
+            let text = format!("the archive ends after {} bytes of it", bytes.len());
+            return Err(DecodeError::Changed(text));
+        }
+        Ok(bytes)
     }
 }
 
@@ -250,21 +269,6 @@ fn label(member: &Member, members: &mut Members) -> Result<String, String> {
     match printable(Path::new(text.trim())) {
         text if text.is_empty() => Err("is empty".to_owned()),
         text => Ok(text),
-    }
-}
-
-/// A member's name as text: bytes that are no UTF-8 are escaped, since the name only has to be told
-/// apart from others.
-pub(super) fn legible(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(name) => name.to_owned(),
-        Err(_) => {
-            let chunks = name.utf8_chunks().flat_map(|chunk| {
-                let escaped = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
-                std::iter::once(chunk.valid().to_owned()).chain(escaped)
-            });
-            chunks.collect()
-        }
     }
 }
 

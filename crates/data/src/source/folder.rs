@@ -5,41 +5,45 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::classes::Gathered;
-use super::{Sample, Skipped, archive, parquet, printable};
+use super::gathered::Gathered;
+use super::kind::{Named, has_picture_extension};
+use super::kinds::KINDS;
+use super::sample::{Place, Sample, Skipped};
 use crate::error::DataError;
+use crate::words::printable;
 
-/// Extensions that are looked for, in small letters. The format itself is told by the content.
-pub const EXTENSIONS: [&str; 10] =
-    ["bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-
-/// Adds what lies below a folder: its pictures, or where there are none, those of its archives, or
-/// where there are none either, those of its Parquet files.
+/// Adds what lies below a folder: its pictures, or where there are none, those of the first of [`KINDS`]
+/// that it has files of.
 pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let base = set.base(root, None);
     let mut walk = Walk { base, ..Walk::default() };
     walk.run(root)?;
-    let Walk { mut samples, archives, compressed, parquet, skipped, passed_over, .. } = walk;
-    let top_folders = walk.top_folders;
+    let Walk { mut samples, files, skipped, passed_over, top_folders, .. } = walk;
     set.skipped.extend(skipped);
     set.passed_over += passed_over;
-    let beside = |path, what| Skipped {
-        path,
-        reason: format!("{what}; give such files a folder of their own"),
-    };
-    if samples.is_empty() && archives.is_empty() && !parquet.is_empty() {
-        set.passed_over += compressed.len();
-        return parquet::gather(root, &parquet, set);
+    let first = files.iter().position(|files| !files.usable.is_empty());
+    let read = first.filter(|_| samples.is_empty());
+    let mut before = vec!["pictures"];
+    for (position, (kind, files)) in KINDS.iter().zip(&files).enumerate() {
+        if Some(position) == read {
+            for (path, reason) in &files.unusable {
+                set.skip(path.clone(), *reason);
+            }
+        } else {
+            set.passed_over += files.unusable.len();
+            for path in &files.usable {
+                let (one, before) = (kind.one, before.join(" or "));
+                let mend = "give such files a folder of their own";
+                set.skip(path.clone(), format!("{one} beside {before}; {mend}"));
+            }
+        }
+        before.push(kind.several);
     }
-    let rest = |path| beside(path, "a Parquet file beside pictures or archives");
-    set.skipped.extend(parquet.into_iter().map(rest));
-    if samples.is_empty() && !archives.is_empty() {
-        set.skipped.extend(compressed.into_iter().map(archive::compressed));
-        return archive::gather(&archives, set);
+    if let Some(read) = read
+        && let Some(gather) = KINDS[read].gather_below
+    {
+        return gather(root, &files[read].usable, set);
     }
-    let rest = |path| beside(path, "an archive beside pictures");
-    set.skipped.extend(archives.into_iter().map(rest));
-    set.passed_over += compressed.len();
     if set.labelled {
         set.top_folders.extend(top_folders);
         for sample in &mut samples {
@@ -56,12 +60,8 @@ struct Walk {
     /// The root's position among the set's bases.
     base: u32,
     samples: Vec<Sample>,
-    /// Files named like tar archives.
-    archives: Vec<PathBuf>,
-    /// Files named like compressed ones.
-    compressed: Vec<PathBuf>,
-    /// Files named like Parquet files.
-    parquet: Vec<PathBuf>,
+    /// Of each of [`KINDS`].
+    files: [Files; KINDS.len()],
     skipped: Vec<Skipped>,
     passed_over: usize,
     /// Folders directly in the root.
@@ -69,6 +69,14 @@ struct Walk {
     /// Real paths of linked folders already followed: each is entered once, so that links that
     /// point at each other cannot multiply.
     followed: HashSet<PathBuf>,
+}
+
+/// Files of a kind.
+#[derive(Default)]
+struct Files {
+    usable: Vec<PathBuf>,
+    /// Each with the reason.
+    unusable: Vec<(PathBuf, &'static str)>,
 }
 
 /// A folder still to read.
@@ -154,10 +162,14 @@ impl Walk {
             let next = Pending { relative, real };
             if linked { links.push_back(next) } else { pending.push(next) }
         } else if !picture_name {
-            match archive::named(name) {
-                None if meta.is_file() && is_parquet(name) => self.parquet.push(path),
-                Some(archive::Named::Tar) if meta.is_file() => self.archives.push(path),
-                Some(archive::Named::Compressed) => self.compressed.push(path),
+            let mut kinds = KINDS.iter().zip(&mut self.files);
+            let found = kinds.find_map(|(kind, files)| {
+                kind.gather_below?;
+                Some((files, (kind.named)(name)?))
+            });
+            match found {
+                Some((files, Named::Usable)) if meta.is_file() => files.usable.push(path),
+                Some((files, Named::Unusable(reason))) => files.unusable.push((path, reason)),
                 _ => self.passed_over += 1,
             }
         } else if meta.is_file() {
@@ -166,8 +178,7 @@ impl Walk {
                 label: None,
                 bytes: meta.len(),
                 modified: meta.modified().ok(),
-                base: self.base,
-                offset: 0,
+                place: Place::File { base: self.base },
             });
         } else {
             self.skip(path, "not a regular file".to_owned());
@@ -207,17 +218,4 @@ fn sorted_names(path: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
         .collect::<std::io::Result<Vec<_>>>()?;
     names.sort_unstable();
     Ok(names)
-}
-
-/// Whether a file is named like a picture.
-pub(super) fn has_picture_extension(name: &OsStr) -> bool {
-    Path::new(name)
-        .extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
-}
-
-/// Whether a file is named like a Parquet file.
-pub(super) fn is_parquet(name: &OsStr) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }

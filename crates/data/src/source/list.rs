@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
-use super::classes::Gathered;
-use super::folder::has_picture_extension;
-use super::{Sample, printable};
+use super::gathered::Gathered;
+use super::kind::{Named, SourceKind, has_picture_extension};
+use super::sample::{Place, Sample};
 use crate::error::DataError;
+use crate::words::printable;
 
 /// Most bytes of a list.
 const LIST_BYTES: u64 = 1 << 30;
@@ -21,25 +22,36 @@ const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Form {
     /// Columns, with this byte between them.
     Columns(u8),
     /// One path a line.
     Paths,
 }
 
-/// The kind of list, by its extension.
-pub(super) fn kind(path: &Path) -> Option<Kind> {
+/// Lists, which no content tells from other text.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "a list",
+    several: "lists",
+    named: |name| form(Path::new(name)).map(|_| Named::Usable),
+    begins: |_| false,
+    gather,
+    gather_below: None,
+};
+
+/// How a list is written, by its extension.
+fn form(path: &Path) -> Option<Form> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "csv" => Some(Kind::Columns(b',')),
-        "tsv" => Some(Kind::Columns(b'\t')),
-        "txt" => Some(Kind::Paths),
+        "csv" => Some(Form::Columns(b',')),
+        "tsv" => Some(Form::Columns(b'\t')),
+        "txt" => Some(Form::Paths),
         _ => None,
     }
 }
 
 /// Adds the pictures that a list names. Files that are missing are skips.
-pub(super) fn gather(path: &Path, kind: Kind, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+    let form = form(path).expect("lists are told by their names");
     let refused = |reason| DataError::List { path: path.to_path_buf(), reason };
     let cannot = |error: std::io::Error| refused(format!("it cannot be read: {error}"));
     let file = File::open(path).map_err(cannot)?;
@@ -49,7 +61,7 @@ pub(super) fn gather(path: &Path, kind: Kind, set: &mut Gathered) -> Result<(), 
             format!("it has {bytes} bytes, at most {LIST_BYTES} are read; split it into several");
         return Err(refused(reason));
     }
-    if kind == Kind::Paths && set.labelled {
+    if form == Form::Paths && set.labelled {
         let mend = "labels are needed, and a .txt list has none; write a .csv list with the \
                     columns path,label";
         return Err(refused(mend.to_owned()));
@@ -61,9 +73,9 @@ pub(super) fn gather(path: &Path, kind: Kind, set: &mut Gathered) -> Result<(), 
     let base = set.base(folder, None);
     let reader = BufReader::new(file.take(LIST_BYTES));
     let mut list = List { path, base, folder, set, listed: HashSet::new(), samples: Vec::new() };
-    match kind {
-        Kind::Columns(between) => list.columns(reader, between)?,
-        Kind::Paths => list.paths(reader).map_err(cannot)?,
+    match form {
+        Form::Columns(between) => list.columns(reader, between)?,
+        Form::Paths => list.paths(reader).map_err(cannot)?,
     }
     let List { set, mut samples, listed, .. } = list;
     if set.labelled {
@@ -178,8 +190,7 @@ impl List<'_> {
             label,
             bytes: meta.len(),
             modified: meta.modified().ok(),
-            base: self.base,
-            offset: 0,
+            place: Place::File { base: self.base },
         });
     }
 

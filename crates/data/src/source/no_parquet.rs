@@ -2,31 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
-use super::classes::Gathered;
-use super::{Base, Sample};
-use crate::error::{DataError, DecodeError};
+use super::gathered::Gathered;
+use super::kind::{SourceKind, begins_parquet, named_parquet};
+use crate::error::DataError;
 
-/// Part of a Parquet file: there is none.
-#[derive(Clone, Debug)]
-pub(super) enum Extent {}
+/// Parquet files.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "a Parquet file",
+    several: "Parquet files",
+    named: named_parquet,
+    begins: begins_parquet,
+    gather,
+    gather_below: Some(gather_below),
+};
 
-pub(super) fn gather_one(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
     let reason = "this build reads no Parquet files; build it with the feature parquet";
     Err(DataError::Parquet { path: path.to_path_buf(), reason: reason.to_owned() })
 }
 
-pub(super) fn gather(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
-    gather_one(root, set)
-}
-
-pub(super) fn read(_: &Base, _: &Sample) -> Result<Vec<u8>, DecodeError> {
-    Err(DecodeError::Unsupported("a Parquet file, by a build without them".to_owned()))
+fn gather_below(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+    gather(root, set)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::source::{ImageFolder, Labels};
+    use crate::source::{Labels, PictureSet};
 
     #[test]
     fn a_parquet_file_is_refused_with_the_mend() {
@@ -34,7 +36,7 @@ mod tests {
         let path = dir.path().join("train.parquet");
         std::fs::write(&path, b"PAR1").unwrap();
         for root in [path.as_path(), dir.path()] {
-            let error = ImageFolder::open(root, Labels::Ignored).unwrap_err().to_string();
+            let error = PictureSet::open(root, Labels::Ignored).unwrap_err().to_string();
             assert!(error.contains("build it with the feature parquet"), "{error}");
         }
     }

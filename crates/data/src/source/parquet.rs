@@ -11,27 +11,30 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::archive::legible;
-use super::classes::Gathered;
-use super::{Base, Sample, portable_bytes, printable};
+use super::base::{Container, Reader};
+use super::gathered::Gathered;
+use super::kind::{SourceKind, begins_parquet, named_parquet};
+use super::sample::{Place, Sample, portable_bytes};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
+use crate::words::{legible, printable};
 
 mod choice;
 mod column;
 mod footer;
+mod invalid;
 mod pages;
 mod snappy;
 mod thrift;
 mod values;
 
 use choice::Choice;
-use column::{Column, Place, Value};
+use column::{Column, Value};
 use footer::{Chunk, Footer, Leaf, RowGroup};
-use pages::Codec;
-pub(super) use pages::Extent;
+use pages::{Codec, Extent};
 
 /// Most bytes of a picture's name in a file; beyond, it is called by its row.
 const NAME_BYTES: usize = 4096;
@@ -39,8 +42,18 @@ const NAME_BYTES: usize = 4096;
 /// Most bytes of a label.
 const LABEL_BYTES: usize = 1024;
 
+/// Parquet files.
+pub(super) const KIND: SourceKind = SourceKind {
+    one: "a Parquet file",
+    several: "Parquet files",
+    named: named_parquet,
+    begins: begins_parquet,
+    gather,
+    gather_below: Some(gather_below),
+};
+
 /// Adds the pictures of one file, given by itself.
-pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let mut index = Index::new(path.parent().unwrap_or(path), set);
     let refused = |reason| DataError::Parquet { path: path.to_path_buf(), reason };
     index.file(path, set).map_err(refused)?;
@@ -50,7 +63,7 @@ pub(super) fn gather_one(path: &Path, set: &mut Gathered) -> Result<(), DataErro
 
 /// Adds the pictures of all these files, which lie below `root`, as one set. One that cannot be read
 /// is a skip.
-pub(super) fn gather(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
     one_split(root, paths)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
@@ -154,7 +167,7 @@ impl<'a> Index<'a> {
         let footer = Footer::read(&mut file, meta.len())?;
         let choice = Choice::new(&footer, set.labelled)?;
         let groups = footer.row_groups(&choice.columns())?;
-        let base = set.base(path, Some(meta.len()));
+        let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
         self.prefixes.push(prefix.clone());
         let (modified, file) = (meta.modified().ok(), BufReader::new(file));
@@ -173,7 +186,8 @@ impl<'a> Index<'a> {
             first += group.rows;
         }
         let Reading { extents, missing, .. } = reading;
-        set.bases[base as usize].extents = extents.into();
+        let reader = Arc::new(Extents(extents.into()));
+        set.bases[base as usize].container = Some(Container { bytes: meta.len(), reader });
         if !flaws.is_empty() && flaws.len() == groups.len() {
             return Err(flaws.swap_remove(0));
         }
@@ -194,7 +208,7 @@ impl<'a> Index<'a> {
         let mut names = HashSet::new();
         if !self.samples.iter().all(|sample| names.insert(&sample.path)) {
             for (sample, row) in self.samples.iter_mut().zip(&self.rows) {
-                let prefix = &self.prefixes[sample.base as usize - self.first_base];
+                let prefix = &self.prefixes[sample.place.base() - self.first_base];
                 sample.path = row_name(prefix, *row);
             }
         }
@@ -283,15 +297,14 @@ impl Reading<'_> {
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
                 (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name)),
             };
-            let Place { extent, start, bytes } = pictures.values[*picture as usize];
+            let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
             index.samples.push(Sample {
                 path: name.unwrap_or_else(|| row_name(&self.prefix, number)),
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                base: self.base,
-                offset: u64::from(extent) << 32 | u64::from(start),
+                place: Place::Part { base: self.base, part: extent, start },
             });
         }
         Ok(())
@@ -327,7 +340,7 @@ impl Reading<'_> {
 }
 
 /// Pictures, names and labels.
-type Columns = (Column<Place>, Option<Column<Value>>, Option<Column<Value>>);
+type Columns = (Column<column::Place>, Option<Column<Value>>, Option<Column<Value>>);
 
 /// A picture's name, if it is one that a file below a folder could have.
 fn name_of(value: &Value) -> Option<PathBuf> {
@@ -342,33 +355,40 @@ fn name_of(value: &Value) -> Option<PathBuf> {
     usable.then(|| PathBuf::from(parts.join("/")))
 }
 
-/// The bytes of a picture. What else lies in its page is read only where it is compressed as one
-/// piece.
-pub(super) fn read(base: &Base, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
-    caught(|| {
-        let extent = &base.extents[(sample.offset >> 32) as usize];
-        let (start, bytes) = (sample.offset & u64::from(u32::MAX), sample.bytes);
-        let mut file = File::open(&base.path)?;
-        let mut picture = Vec::with_capacity(bytes as usize);
-        match extent.codec {
-            Codec::None => {
-                file.seek(SeekFrom::Start(extent.start + start))?;
-                file.take(bytes).read_to_end(&mut picture)?;
+/// The parts of a file that pictures lie in.
+#[derive(Debug)]
+struct Extents(Box<[Extent]>);
+
+impl Reader for Extents {
+    /// What else lies in the picture's page is read only where it is compressed as one piece.
+    fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError> {
+        caught(|| {
+            let Place::Part { part, start, .. } = sample.place else {
+                unreachable!("a Parquet file's pictures lie nowhere else")
+            };
+            let (extent, start, bytes) = (&self.0[part as usize], u64::from(start), sample.bytes);
+            let mut file = File::open(path)?;
+            let mut picture = Vec::with_capacity(bytes as usize);
+            match extent.codec {
+                Codec::None => {
+                    file.seek(SeekFrom::Start(extent.start + start))?;
+                    file.take(bytes).read_to_end(&mut picture)?;
+                }
+                Codec::Snappy => extent.blocks(file, start, bytes, &mut picture)?,
+                codec => {
+                    file.seek(SeekFrom::Start(extent.start))?;
+                    let mut stream = codec.unpack(BufReader::new(file.take(extent.packed)))?;
+                    io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
+                    stream.take(bytes).read_to_end(&mut picture)?;
+                }
             }
-            Codec::Snappy => extent.blocks(file, start, bytes, &mut picture)?,
-            codec => {
-                file.seek(SeekFrom::Start(extent.start))?;
-                let mut stream = codec.unpack(BufReader::new(file.take(extent.packed)))?;
-                io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
-                stream.take(bytes).read_to_end(&mut picture)?;
+            if (picture.len() as u64) < bytes {
+                let text = format!("the Parquet file ends after {} bytes of it", picture.len());
+                return Err(DecodeError::Changed(text));
             }
-        }
-        if (picture.len() as u64) < bytes {
-            let text = format!("the Parquet file ends after {} bytes of it", picture.len());
-            return Err(DecodeError::Changed(text));
-        }
-        Ok(picture)
-    })
+            Ok(picture)
+        })
+    }
 }
 
 impl Extent {
@@ -392,11 +412,6 @@ impl Extent {
         to.truncate(bytes as usize);
         Ok(())
     }
-}
-
-/// An error of a file's content.
-fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, reason)
 }
 
 #[cfg(test)]

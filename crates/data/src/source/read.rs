@@ -1,13 +1,12 @@
 //! The bytes of a sample.
 
-use std::fs::{self, File, Metadata};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{self, Metadata};
 
-use super::{ImageFolder, parquet};
+use super::set::PictureSet;
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
 
-impl ImageFolder {
+impl PictureSet {
     /// The bytes of a sample's picture file, from wherever it lies.
     ///
     /// # Errors
@@ -19,33 +18,20 @@ impl ImageFolder {
     pub fn read(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
         self.check_file(index)?;
         let sample = &self.samples[index];
-        let base = &self.bases[sample.base as usize];
-        if base.archive.is_none() {
+        let base = &self.bases[sample.place.base()];
+        let Some(container) = &base.container else {
             return decode::read_file(&self.path(index), limits);
-        }
+        };
         decode::check("the file's size in bytes", sample.bytes, limits.bytes)?;
-        if !base.extents.is_empty() {
-            return parquet::read(base, sample);
-        }
-        // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
-        // a set may have more archives than a process may have open files.
-        let mut file = File::open(&base.path)?;
-        file.seek(SeekFrom::Start(sample.offset))?;
-        let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
-        file.take(sample.bytes).read_to_end(&mut bytes)?;
-        if (bytes.len() as u64) < sample.bytes {
-            let text = format!("the archive ends after {} bytes of it", bytes.len());
-            return Err(DecodeError::Changed(text));
-        }
-        Ok(bytes)
+        container.reader.read(&base.path, sample)
     }
 
     /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
     pub(crate) fn check_file(&self, index: usize) -> Result<(), DecodeError> {
         let sample = &self.samples[index];
-        let base = &self.bases[sample.base as usize];
-        let (meta, bytes): (Metadata, u64) = match base.archive {
-            Some(bytes) => (fs::metadata(&base.path)?, bytes),
+        let base = &self.bases[sample.place.base()];
+        let (meta, bytes): (Metadata, u64) = match &base.container {
+            Some(container) => (fs::metadata(&base.path)?, container.bytes),
             None => (fs::metadata(self.path(index))?, sample.bytes),
         };
         if !meta.is_file() {

@@ -8,8 +8,10 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{ImageFolder, classes, portable_bytes};
+use super::sample::{Sample, portable_bytes};
+use super::set::PictureSet;
 use crate::error::DataError;
+use crate::words::together;
 
 /// Most bytes of a table.
 const TABLE_BYTES: u64 = 1 << 30;
@@ -61,14 +63,14 @@ impl Split {
     /// # Errors
     /// A part that holds pictures which are not in the set, or not in its order.
     pub fn new(
-        set: &ImageFolder,
-        training: &ImageFolder,
-        held_out: Option<&ImageFolder>,
+        set: &PictureSet,
+        training: &PictureSet,
+        held_out: Option<&PictureSet>,
     ) -> Result<Self, DataError> {
         // Parts keep the set's order.
         let mut training = training.samples.iter().peekable();
         let mut held_out = held_out.map_or(&[][..], |set| &set.samples).iter().peekable();
-        let row = |sample: &super::Sample| Row {
+        let row = |sample: &Sample| Row {
             name: recorded_name(&sample.path),
             label: sample.label.map_or_else(String::new, |label| set.classes[label].clone()),
             part: if training.next_if_eq(&sample).is_some() {
@@ -171,7 +173,7 @@ impl Split {
     }
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// The pictures that a recorded split has in `part`, told by their paths. Pictures that it does
     /// not name at all are left out.
     ///
@@ -186,7 +188,7 @@ impl ImageFolder {
         for row in split.rows.iter().rev() {
             parts.entry(&row.name).or_default().push(row.part);
         }
-        let wanted = |(index, sample): (usize, &super::Sample)| {
+        let wanted = |(index, sample): (usize, &Sample)| {
             let found = parts.get_mut(recorded_name(&sample.path).as_slice())?.pop();
             (found == Some(part)).then_some(index)
         };
@@ -206,7 +208,7 @@ impl ImageFolder {
             };
             let missing = split.rows.iter().filter(left).map(|row| escaped(&row.name));
             return Err(DataError::NotInSet {
-                path: classes::all(&self.roots),
+                path: together(&self.roots),
                 missing: count - indices.len(),
                 recorded: count,
                 first: missing.take(FIRST).collect(),

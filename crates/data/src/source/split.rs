@@ -1,11 +1,12 @@
-//! Parts of a folder: held-out pictures, and few labels.
+//! Parts of a set: held-out pictures, and few labels.
 //!
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
 use fcmae_words::plural;
 
-use super::{ImageFolder, portable_bytes};
+use super::sample::portable_bytes;
+use super::set::PictureSet;
 use crate::error::DataError;
 
 /// How many labelled samples to keep.
@@ -17,7 +18,7 @@ pub enum Amount {
     Count(usize),
 }
 
-impl ImageFolder {
+impl PictureSet {
     /// Two parts: the rest, and about `held_out` of the samples.
     ///
     /// With labels the share is held out of every class (rounded to the nearest number); a class

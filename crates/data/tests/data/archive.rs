@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fcmae_data::{DataError, DecodeError, ImageFolder, Labels, Limits};
+use fcmae_data::{DataError, DecodeError, Labels, Limits, PictureSet};
 use tar::{EntryType, Header};
 
 use crate::pictures::write;
@@ -46,21 +46,21 @@ impl Tar {
         self
     }
 
-    fn open(&self, labels: Labels<'_>) -> (tempfile::TempDir, Result<ImageFolder, DataError>) {
+    fn open(&self, labels: Labels<'_>) -> (tempfile::TempDir, Result<PictureSet, DataError>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("set.tar");
         write(&path, &self.0);
-        let set = ImageFolder::open(path, labels);
+        let set = PictureSet::open(path, labels);
         (dir, set)
     }
 }
 
-fn names(set: &ImageFolder) -> Vec<&str> {
+fn names(set: &PictureSet) -> Vec<&str> {
     set.samples.iter().map(|sample| sample.path.to_str().unwrap()).collect()
 }
 
 /// What was skipped, as `name: reason`.
-fn skips(set: &ImageFolder) -> Vec<String> {
+fn skips(set: &PictureSet) -> Vec<String> {
     let line = |skip: &fcmae_data::Skipped| {
         format!("{}: {}", skip.path.file_name().unwrap().display(), skip.reason)
     };
@@ -73,7 +73,7 @@ fn what_python_writes_is_read_as_python_reads_it() {
     let text = std::fs::read_to_string(fixture("shards.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
     for format in ["ustar", "gnu", "pax"] {
-        let set = ImageFolder::open(fixture(&format!("{format}.tar")), Labels::Required).unwrap();
+        let set = PictureSet::open(fixture(&format!("{format}.tar")), Labels::Required).unwrap();
         let pictures = expected[format].as_array().unwrap();
         assert!(pictures.len() >= 5);
         assert_eq!(set.len(), pictures.len(), "{format}: {:?}", names(&set));
@@ -95,7 +95,7 @@ fn what_python_writes_is_read_as_python_reads_it() {
         assert_eq!(set.passed_over, 1);
     }
     // All in one folder are one set, of which pictures of the same name are not the same.
-    let all = ImageFolder::open(fixture(""), Labels::Required).unwrap();
+    let all = PictureSet::open(fixture(""), Labels::Required).unwrap();
     assert_eq!(
         all.len(),
         ["ustar", "gnu", "pax"]
@@ -307,7 +307,7 @@ fn no_damage_makes_a_sample_that_cannot_be_read() {
         for bytes in cut.chain(flipped) {
             write(&path, &bytes);
             for labels in [Labels::Ignored, Labels::Required] {
-                let Ok(set) = ImageFolder::open(&path, labels) else { continue };
+                let Ok(set) = PictureSet::open(&path, labels) else { continue };
                 usable += 1;
                 for index in 0..set.len() {
                     let read = set.read(index, &Limits::default()).unwrap();
@@ -333,12 +333,12 @@ fn what_is_no_archive_is_refused_with_its_mend() {
     let dir = tempfile::tempdir().unwrap();
     let packed = dir.path().join("set.tar.gz");
     write(&packed, b"\x1f\x8b\x08");
-    let text = ImageFolder::open(&packed, Labels::Ignored).unwrap_err().to_string();
+    let text = PictureSet::open(&packed, Labels::Ignored).unwrap_err().to_string();
     assert!(text.contains("set.tar.gz") && text.contains("decompress it"), "{text}");
     // By its content, whatever it is called.
     let other = dir.path().join("set");
     write(&other, &std::fs::read(fixture("ustar.tar")).unwrap());
-    assert_eq!(ImageFolder::open(other, Labels::Ignored).unwrap().len(), 5);
+    assert_eq!(PictureSet::open(other, Labels::Ignored).unwrap().len(), 5);
 }
 
 /// Fault 15: bad archives among good ones.
@@ -349,14 +349,14 @@ fn a_folder_of_archives_survives_bad_ones() {
     let shard =
         |class: &str| Tar::default().file(&format!("{class}/0.jpg"), class.as_bytes()).end().0;
     write(&at("bad.tar"), &[1; 2000]);
-    let error = ImageFolder::open(dir.path(), Labels::Ignored).unwrap_err();
+    let error = PictureSet::open(dir.path(), Labels::Ignored).unwrap_err();
     assert!(matches!(&error, DataError::Archive { path, .. } if path.ends_with("bad.tar")));
     write(&at("deep/1.tar"), &shard("cat"));
     write(&at("0.tar"), &shard("dog"));
     write(&at("empty.tar"), &[0; 1024]);
     write(&at("more.tar.gz"), b"x");
     write(&at("README.md"), b"x");
-    let set = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Required).unwrap();
     assert_eq!(set.classes, ["cat", "dog"]);
     assert_eq!(names(&set), ["cat/0.jpg", "dog/0.jpg"]);
     assert_eq!(set.path(0), at("deep/1.tar/cat/0.jpg"));
@@ -369,7 +369,7 @@ fn a_folder_of_archives_survives_bad_ones() {
 
     // Beside pictures an archive is none of the set, and that is told.
     write(&at("cat/1.jpg"), b"x");
-    let set = ImageFolder::open(dir.path(), Labels::Ignored).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     assert_eq!(names(&set), ["cat/1.jpg"]);
     assert!(set.skipped.iter().any(|skip| skip.reason.contains("beside pictures")));
 }

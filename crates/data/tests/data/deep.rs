@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fcmae_data::augment::{CropBox, resize_crop};
 use fcmae_data::loader::Batch;
 use fcmae_data::{
-    DataError, DecodeError, Depth, EvalTransform, ImageFolder, Labels, Limits, Loader,
-    LoaderOptions, Normalization, Picture, PixelFormat, RandAugment, RandomResizedCrop, Transform,
+    DataError, DecodeError, Depth, EvalTransform, Labels, Limits, Loader, LoaderOptions,
+    Normalization, Picture, PictureSet, PixelFormat, RandAugment, RandomResizedCrop, Transform,
     decode, random,
 };
 use serde_json::Value;
@@ -286,7 +286,7 @@ fn bands_come_through_the_loader_normalized() {
         write(&dir.path().join(name), &file(name));
     }
     write(&dir.path().join("photo.jpg"), &jpeg(20, 20));
-    let folder = Arc::new(ImageFolder::open(dir.path(), Labels::Ignored).unwrap());
+    let folder = Arc::new(PictureSet::open(dir.path(), Labels::Ignored).unwrap());
     let mean = vec![0.5, 0.4, 0.3, 0.2, 0.1];
     let normalization = Normalization { mean: mean.clone(), std: vec![0.25; 5] };
     let options =

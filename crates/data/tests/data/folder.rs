@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, ImageFolder, Labels};
+use fcmae_data::{Amount, DataError, Labels, PictureSet};
 
 use crate::pictures::write;
 
@@ -15,11 +15,11 @@ fn tree(files: &[&str]) -> tempfile::TempDir {
     dir
 }
 
-fn open(dir: &tempfile::TempDir, labels: Labels<'_>) -> Result<ImageFolder, DataError> {
-    ImageFolder::open(dir.path(), labels)
+fn open(dir: &tempfile::TempDir, labels: Labels<'_>) -> Result<PictureSet, DataError> {
+    PictureSet::open(dir.path(), labels)
 }
 
-fn paths(folder: &ImageFolder) -> Vec<&str> {
+fn paths(folder: &PictureSet) -> Vec<&str> {
     folder.samples.iter().map(|sample| sample.path.to_str().unwrap()).collect()
 }
 
@@ -77,12 +77,12 @@ fn a_given_class_list_gives_the_labels() {
 /// Fault 16: an empty set, and one class.
 #[test]
 fn what_is_no_data_set_is_refused_with_its_mend() {
-    let missing = ImageFolder::open("/no/such/folder", Labels::Ignored).unwrap_err();
+    let missing = PictureSet::open("/no/such/folder", Labels::Ignored).unwrap_err();
     assert!(matches!(missing, DataError::Missing(_)));
     assert!(missing.to_string().contains("/no/such/folder"));
 
     let dir = tree(&["file.jpg"]);
-    let file = ImageFolder::open(dir.path().join("file.jpg"), Labels::Ignored).unwrap_err();
+    let file = PictureSet::open(dir.path().join("file.jpg"), Labels::Ignored).unwrap_err();
     assert!(matches!(file, DataError::NotAFolder(_)));
 
     let empty = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fcmae_data::{DataError, ImageFolder, Labels};
+use fcmae_data::{DataError, Labels, PictureSet};
 
 use crate::pictures::write;
 
@@ -16,12 +16,12 @@ fn listed(name: &str, text: &[u8]) -> tempfile::TempDir {
     dir
 }
 
-fn open(dir: &tempfile::TempDir, name: &str, labels: Labels<'_>) -> Result<ImageFolder, DataError> {
-    ImageFolder::open(dir.path().join("pictures").join(name), labels)
+fn open(dir: &tempfile::TempDir, name: &str, labels: Labels<'_>) -> Result<PictureSet, DataError> {
+    PictureSet::open(dir.path().join("pictures").join(name), labels)
 }
 
 /// Paths and the names of their classes.
-fn samples(set: &ImageFolder) -> Vec<(&str, &str)> {
+fn samples(set: &PictureSet) -> Vec<(&str, &str)> {
     let class = |label: Option<usize>| label.map_or("", |label| set.classes[label].as_str());
     set.samples.iter().map(|s| (s.path.to_str().unwrap(), class(s.label))).collect()
 }
@@ -95,7 +95,7 @@ fn absolute_paths_are_taken_as_they_are() {
     let elsewhere = tempfile::tempdir().unwrap();
     let list = elsewhere.path().join("l.txt");
     write(&list, whole.to_str().unwrap().as_bytes());
-    let set = ImageFolder::open(list, Labels::Ignored).unwrap();
+    let set = PictureSet::open(list, Labels::Ignored).unwrap();
     assert_eq!(set.path(0), whole);
     assert_eq!(set.len(), 1);
 }
@@ -130,9 +130,9 @@ fn numbers_are_ordered_as_numbers_unless_folders_are_named_so() {
         write(&dir.path().join("folders").join(class).join("1.jpg"), b"x");
     }
     let folders = dir.path().join("folders");
-    assert_eq!(ImageFolder::open(&folders, Labels::Required).unwrap().classes, ["10", "9"]);
+    assert_eq!(PictureSet::open(&folders, Labels::Required).unwrap().classes, ["10", "9"]);
     let both = [folders, dir.path().join("pictures/l.csv")];
-    let set = ImageFolder::open_all(&both, Labels::Required).unwrap();
+    let set = PictureSet::open_all(&both, Labels::Required).unwrap();
     assert_eq!((set.classes.as_slice(), set.len()), (&["10".to_owned(), "9".to_owned()][..], 5));
     assert!(set.path(0).is_file() && Path::new(&set.samples[4].path) == Path::new("f"));
 }

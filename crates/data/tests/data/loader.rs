@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use fcmae_data::loader::{Batch, Loader, LoaderOptions};
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, EvalTransform, ImageFolder, Labels, Normalization, RandAugment, RandomErasing,
+    DataError, EvalTransform, Labels, Normalization, PictureSet, RandAugment, RandomErasing,
     RandomResizedCrop, Transform,
 };
 
 use crate::pictures::{bad_kinds, good_kinds, jpeg, write};
 
-fn folder(root: &Path, labels: Labels<'_>) -> Arc<ImageFolder> {
-    Arc::new(ImageFolder::open(root, labels).unwrap())
+fn folder(root: &Path, labels: Labels<'_>) -> Arc<PictureSet> {
+    Arc::new(PictureSet::open(root, labels).unwrap())
 }
 
 /// Two classes of small photographs, each of another size.
@@ -27,7 +27,7 @@ fn photos(count: u32) -> tempfile::TempDir {
     dir
 }
 
-fn train(folder: &Arc<ImageFolder>, options: &LoaderOptions) -> Result<Loader, DataError> {
+fn train(folder: &Arc<PictureSet>, options: &LoaderOptions) -> Result<Loader, DataError> {
     let transform = Transform::Train(RandomResizedCrop::new(16, 24));
     Loader::new(Arc::clone(folder), transform, Normalization::imagenet(3).unwrap(), options)
 }
@@ -43,7 +43,7 @@ fn finetune(channels: u32) -> RandomResizedCrop {
     }
 }
 
-fn eval(folder: &Arc<ImageFolder>, options: &LoaderOptions) -> Result<Loader, DataError> {
+fn eval(folder: &Arc<PictureSet>, options: &LoaderOptions) -> Result<Loader, DataError> {
     let transform = Transform::Eval(EvalTransform::new(16, 16));
     Loader::new(Arc::clone(folder), transform, Normalization::imagenet(3).unwrap(), options)
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fcmae_data::{DataError, DecodeError, ImageFolder, Labels, Limits};
+use fcmae_data::{DataError, DecodeError, Labels, Limits, PictureSet};
 
 use crate::pictures::write;
 
@@ -17,15 +17,15 @@ fn expected() -> serde_json::Map<String, serde_json::Value> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn skips(set: &ImageFolder) -> Vec<&str> {
+fn skips(set: &PictureSet) -> Vec<&str> {
     set.skipped.iter().map(|skip| skip.reason.as_str()).collect()
 }
 
-fn open_bytes(bytes: &[u8], labels: Labels<'_>) -> Result<ImageFolder, DataError> {
+fn open_bytes(bytes: &[u8], labels: Labels<'_>) -> Result<PictureSet, DataError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("set.parquet");
     write(&path, bytes);
-    ImageFolder::open(path, labels)
+    PictureSet::open(path, labels)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn what_python_writes_is_read_as_python_reads_it() {
     let expected = expected();
     assert!(expected.len() >= 15);
     for (name, pictures) in &expected {
-        let set = ImageFolder::open(fixture(&format!("{name}.parquet")), Labels::Required).unwrap();
+        let set = PictureSet::open(fixture(&format!("{name}.parquet")), Labels::Required).unwrap();
         let pictures = pictures.as_array().unwrap();
         assert_eq!(set.len(), pictures.len(), "{name}: {:?}", set.skipped);
         for picture in pictures {
@@ -53,31 +53,31 @@ fn what_python_writes_is_read_as_python_reads_it() {
             _ => assert!(reasons.is_empty(), "{name}: {reasons:?}"),
         }
     }
-    let numbers = ImageFolder::open(fixture("numbers.parquet"), Labels::Required).unwrap();
+    let numbers = PictureSet::open(fixture("numbers.parquet"), Labels::Required).unwrap();
     assert_eq!(numbers.classes, ["9", "10"]);
 }
 
 #[test]
 fn the_same_pictures_are_the_same_set_however_they_are_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let snappy = ImageFolder::open(fixture("snappy.parquet"), Labels::Required).unwrap();
+    let snappy = PictureSet::open(fixture("snappy.parquet"), Labels::Required).unwrap();
     for index in 0..snappy.len() {
         let bytes = snappy.read(index, &Limits::default()).unwrap();
         write(&dir.path().join(&snappy.samples[index].path), &bytes);
     }
-    let folder = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    let folder = PictureSet::open(dir.path(), Labels::Required).unwrap();
     assert_eq!(folder.len(), 11);
     for name in ["groups", "gzip", "version_2_plain", "delta", "mixed", "snappy_small_pages"] {
-        let set = ImageFolder::open(fixture(&format!("{name}.parquet")), Labels::Required).unwrap();
+        let set = PictureSet::open(fixture(&format!("{name}.parquet")), Labels::Required).unwrap();
         assert_eq!(set.fingerprint(), folder.fingerprint(), "{name}");
-        let unlabelled = ImageFolder::open(set.roots[0].clone(), Labels::Ignored).unwrap();
+        let unlabelled = PictureSet::open(set.roots[0].clone(), Labels::Ignored).unwrap();
         assert!(unlabelled.classes.is_empty() && unlabelled.len() == folder.len());
     }
-    let small = ImageFolder::open(fixture("none.parquet"), Labels::Required).unwrap();
+    let small = PictureSet::open(fixture("none.parquet"), Labels::Required).unwrap();
     assert_ne!(small.fingerprint(), folder.fingerprint());
     // Class names that the weights have, in their order; without a column of labels, folders.
     let classes = ["Öl", "ant", "other", "zebra"].map(str::to_owned);
-    let set = ImageFolder::open(fixture("snappy.parquet"), Labels::Classes(&classes)).unwrap();
+    let set = PictureSet::open(fixture("snappy.parquet"), Labels::Classes(&classes)).unwrap();
     assert_eq!(set.class_counts(), [3, 4, 0, 4]);
 }
 
@@ -93,7 +93,7 @@ fn without_a_column_of_labels_folders_in_names_are_classes() {
 
 #[test]
 fn rows_without_names_are_called_by_file_and_row() {
-    let set = ImageFolder::open(fixture("plain_bytes.parquet"), Labels::Ignored).unwrap();
+    let set = PictureSet::open(fixture("plain_bytes.parquet"), Labels::Ignored).unwrap();
     assert_eq!(set.samples[5].path, Path::new("plain_bytes/000005"));
     // In another file the same name: then all names are none.
     let dir = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ fn rows_without_names_are_called_by_file_and_row() {
         let bytes = std::fs::read(fixture(&format!("{fixture_name}.parquet"))).unwrap();
         write(&dir.path().join(name), &bytes);
     }
-    let set = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Required).unwrap();
     assert_eq!(set.len(), 22);
     assert_eq!(set.samples[0].path, Path::new("1/000000"));
     assert_eq!(set.path(21), dir.path().join("sub/2.parquet/sub/2/000010"));
@@ -113,7 +113,7 @@ fn rows_without_names_are_called_by_file_and_row() {
 fn sound_files_that_are_not_read_are_refused_with_the_mend() {
     let refused = |name: &str, labels: Labels<'_>| {
         let path = fixture("refused").join(format!("{name}.parquet"));
-        let error = ImageFolder::open(path, labels).unwrap_err().to_string();
+        let error = PictureSet::open(path, labels).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
         error
     };
@@ -139,10 +139,10 @@ fn sound_files_that_are_not_read_are_refused_with_the_mend() {
     }
     for name in ["two_labels", "two_classes", "no_labels", "float_label"] {
         let path = fixture("refused").join(format!("{name}.parquet"));
-        assert_eq!(ImageFolder::open(path, Labels::Ignored).unwrap().len(), 4);
+        assert_eq!(PictureSet::open(path, Labels::Ignored).unwrap().len(), 4);
     }
     let both = [fixture("refused/names_alone.parquet"), fixture("none.parquet")];
-    let text = ImageFolder::open_all(&both, Labels::Ignored).unwrap_err().to_string();
+    let text = PictureSet::open_all(&both, Labels::Ignored).unwrap_err().to_string();
     assert!(text.contains("names_alone.parquet: no picture in it"), "{text}");
 }
 
@@ -279,7 +279,7 @@ fn no_damage_makes_a_sample_that_cannot_be_read() {
         };
         for bytes in flipped.chain(set_to(0xFF)).chain(set_to(0)).chain(set_to(0x7F)) {
             write(&path, &bytes);
-            let Ok(set) = ImageFolder::open(&path, Labels::Required) else { continue };
+            let Ok(set) = PictureSet::open(&path, Labels::Required) else { continue };
             usable += 1;
             assert!(set.len() < 100);
             for index in 0..set.len() {
@@ -297,14 +297,14 @@ fn a_folder_of_files_survives_bad_ones() {
     let at = |name: &str| dir.path().join(name);
     let good = std::fs::read(fixture("groups.parquet")).unwrap();
     write(&at("bad.parquet"), &[1; 2000]);
-    let error = ImageFolder::open(dir.path(), Labels::Ignored).unwrap_err();
+    let error = PictureSet::open(dir.path(), Labels::Ignored).unwrap_err();
     assert!(matches!(&error, DataError::Parquet { path, .. } if path.ends_with("bad.parquet")));
     // One of three row groups is damaged: the others' pictures are used, under their own rows.
     let mut bytes = good.clone();
     bytes[4..12].fill(0xEE);
     write(&at("data/half.PARQUET"), &bytes);
     write(&at("README.md"), b"x");
-    let set = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Required).unwrap();
     assert_eq!(set.len(), 7);
     assert!(set.samples.iter().all(|sample| sample.path != Path::new("zebra/000.png")));
     let reasons = skips(&set);
@@ -317,7 +317,7 @@ fn a_folder_of_files_survives_bad_ones() {
 
     // Beside pictures it is none of the set, and that is told.
     write(&at("cat/1.jpg"), b"x");
-    let set = ImageFolder::open(dir.path(), Labels::Ignored).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     assert_eq!(set.samples[0].path, Path::new("cat/1.jpg"));
     assert_eq!(set.len(), 1);
     assert!(skips(&set).iter().all(|reason| reason.contains("beside pictures")));
@@ -332,12 +332,12 @@ fn a_folder_of_several_splits_is_refused() {
     let test = dir.path().join("data/test-00000-of-00001.parquet");
     write(&train, &bytes);
     write(&dir.path().join("data/train-00001-of-00002.parquet"), &other);
-    let set = ImageFolder::open(dir.path(), Labels::Required).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Required).unwrap();
     assert_eq!(set.len(), 17);
     write(&test, &other);
-    let error = ImageFolder::open(dir.path(), Labels::Required).unwrap_err().to_string();
+    let error = PictureSet::open(dir.path(), Labels::Required).unwrap_err().to_string();
     assert!(error.contains("several splits: test (1), train (2); name the files"), "{error}");
-    let set = ImageFolder::open_all(&[train, test], Labels::Required).unwrap();
+    let set = PictureSet::open_all(&[train, test], Labels::Required).unwrap();
     assert_eq!(set.len(), 17);
 }
 
@@ -348,7 +348,7 @@ fn a_file_that_changes_is_noticed() {
     let path = dir.path().join("set");
     let bytes = std::fs::read(fixture("noise.parquet")).unwrap();
     write(&path, &bytes);
-    let set = ImageFolder::open(&path, Labels::Ignored).unwrap();
+    let set = PictureSet::open(&path, Labels::Ignored).unwrap();
     assert_eq!(set.len(), 3);
     let small = Limits { bytes: 39_999, ..Limits::default() };
     assert!(matches!(set.read(0, &small), Err(DecodeError::TooLarge { .. })));

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, ImageFolder, Labels, Part, Split};
+use fcmae_data::{Amount, DataError, Labels, Part, PictureSet, Split};
 
 use crate::pictures::write;
 
 /// Pictures of three classes, some of them oddly named.
-fn folder() -> (tempfile::TempDir, ImageFolder) {
+fn folder() -> (tempfile::TempDir, PictureSet) {
     let dir = tempfile::tempdir().unwrap();
     for index in 0..60 {
         let class = ["ant", "bee", "été, \"x\""][index % 3];
@@ -19,12 +19,12 @@ fn folder() -> (tempfile::TempDir, ImageFolder) {
         let name = std::ffi::OsStr::from_bytes(name);
         write(&dir.path().join("set/bee").join(name), b"x");
     }
-    let set = ImageFolder::open(dir.path().join("set"), Labels::Required).unwrap();
+    let set = PictureSet::open(dir.path().join("set"), Labels::Required).unwrap();
     (dir, set)
 }
 
 /// The parts as a fine-tuning on few labels makes them.
-fn parts(set: &ImageFolder) -> (ImageFolder, ImageFolder) {
+fn parts(set: &PictureSet) -> (PictureSet, PictureSet) {
     let (rest, held_out) = set.split(0.2, 7).unwrap();
     (rest.take_labels(Amount::Fraction(0.5), 7).unwrap(), held_out)
 }
@@ -55,7 +55,7 @@ fn a_part_read_back_is_the_same_part() {
     assert_eq!(split.count(Part::NotUsed), unused.len());
     std::fs::remove_file(set.path(unused[0])).unwrap();
     write(&dir.path().join("set/ant/new.jpg"), b"x");
-    let later = ImageFolder::open(dir.path().join("set"), Labels::Required).unwrap();
+    let later = PictureSet::open(dir.path().join("set"), Labels::Required).unwrap();
     let split = Split::read(&table).unwrap();
     for (part, expected) in [(Part::Training, &training), (Part::HeldOut, &held_out)] {
         let found = later.select(&split, part).unwrap();
@@ -72,7 +72,7 @@ fn missing_pictures_are_named() {
     let (training, held_out) = parts(&set);
     let split = Split::new(&set, &training, Some(&held_out)).unwrap();
     std::fs::remove_dir_all(dir.path().join("set/ant")).unwrap();
-    let left = ImageFolder::open(dir.path().join("set"), Labels::Required).unwrap();
+    let left = PictureSet::open(dir.path().join("set"), Labels::Required).unwrap();
     let error = left.select(&split, Part::Training).unwrap_err().to_string();
     let of_ant: Vec<&Path> = training
         .samples
@@ -97,17 +97,17 @@ fn pictures_of_one_path_from_two_sources_stay_apart() {
             write(&root.join(format!("{}/{index}.jpg", index % 2)), b"x");
         }
     }
-    let set = ImageFolder::open_all(&roots, Labels::Required).unwrap();
+    let set = PictureSet::open_all(&roots, Labels::Required).unwrap();
     let (training, held_out) = set.split(0.25, 3).unwrap();
     let split = Split::new(&set, &training, Some(&held_out)).unwrap();
     let both = [(Part::Training, &training), (Part::HeldOut, &held_out)];
     for (part, expected) in both {
         let found = set.select(&split, part).unwrap();
-        let paths = |set: &ImageFolder| (0..set.len()).map(|i| set.path(i)).collect::<Vec<_>>();
+        let paths = |set: &PictureSet| (0..set.len()).map(|i| set.path(i)).collect::<Vec<_>>();
         assert_eq!(paths(&found), paths(expected));
     }
     // Two sources were recorded, one is given.
-    let one = ImageFolder::open(&roots[0], Labels::Required).unwrap();
+    let one = PictureSet::open(&roots[0], Labels::Required).unwrap();
     let missing = both.map(|(part, _)| one.select(&split, part).is_err());
     assert!(missing.contains(&true));
 }

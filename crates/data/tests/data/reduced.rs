@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fcmae_data::loader::{Batch, Loader, LoaderOptions};
 use fcmae_data::{
-    DecodeError, Depth, EvalTransform, ImageFolder, Labels, Limits, Normalization, Picture,
+    DecodeError, Depth, EvalTransform, Labels, Limits, Normalization, Picture, PictureSet,
     PixelFormat, RandomResizedCrop, Transform, decode,
 };
 
@@ -84,7 +84,7 @@ fn training_reduces_large_photographs_and_evaluation_none() {
         write(&dir.path().join(format!("small/{i}.jpg")), &jpeg(80 + i, 70));
     }
     let load = |part: &str, transform: Transform, options: &LoaderOptions| -> Vec<Batch> {
-        let folder = ImageFolder::open(dir.path().join(part), Labels::Ignored).unwrap();
+        let folder = PictureSet::open(dir.path().join(part), Labels::Ignored).unwrap();
         let normalization = Normalization::imagenet(3).unwrap();
         let loader = Loader::new(Arc::new(folder), transform, normalization, options).unwrap();
         loader.take(4).map(Result::unwrap).collect()

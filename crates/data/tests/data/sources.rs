@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, ImageFolder, Labels, Loader, LoaderOptions, Normalization, RandomErasing,
+    DataError, Labels, Loader, LoaderOptions, Normalization, PictureSet, RandomErasing,
     RandomResizedCrop, Transform,
 };
 
@@ -66,7 +66,7 @@ fn forms(dir: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
     ]
 }
 
-fn train(set: &Arc<ImageFolder>, order: Order, workers: usize) -> Loader {
+fn train(set: &Arc<PictureSet>, order: Order, workers: usize) -> Loader {
     let options =
         LoaderOptions { workers, order, max_bad_fraction: 0.2, ..LoaderOptions::train(5, 11) };
     let transform = Transform::Train(RandomResizedCrop::new(16, 24));
@@ -79,7 +79,7 @@ fn every_form_gives_the_same_set_and_batches() {
     let dir = tempfile::tempdir().unwrap();
     let forms = forms(dir.path());
     for labels in [Labels::Required, Labels::Ignored] {
-        let open = |roots: &[PathBuf]| Arc::new(ImageFolder::open_all(roots, labels).unwrap());
+        let open = |roots: &[PathBuf]| Arc::new(PictureSet::open_all(roots, labels).unwrap());
         let folder = open(&forms[0].1);
         assert_eq!(folder.len(), 42);
         let orders = match labels {
@@ -100,10 +100,10 @@ fn every_form_gives_the_same_set_and_batches() {
                     assert_eq!(&found, expected, "{form}, {order:?}, {workers} workers");
                 }
             }
-            let paths = |set: &ImageFolder| {
+            let paths = |set: &PictureSet| {
                 set.samples.iter().map(|sample| sample.path.clone()).collect::<Vec<_>>()
             };
-            let held_out = |set: &ImageFolder| paths(&set.split(0.2, 3).unwrap().1);
+            let held_out = |set: &PictureSet| paths(&set.split(0.2, 3).unwrap().1);
             assert_eq!(held_out(&set), held_out(&folder), "{form}");
         }
     }
@@ -114,7 +114,7 @@ fn every_form_gives_the_same_set_and_batches() {
 fn bad_members_are_left_out_and_named() {
     let dir = tempfile::tempdir().unwrap();
     forms(dir.path());
-    let set = Arc::new(ImageFolder::open(dir.path().join("one.tar"), Labels::Ignored).unwrap());
+    let set = Arc::new(PictureSet::open(dir.path().join("one.tar"), Labels::Ignored).unwrap());
     let mut loader = train(&set, Order::Sequential, 2);
     let total: usize = loader.by_ref().map(|batch| batch.unwrap().len()).sum();
     assert_eq!(total, 40);
@@ -130,7 +130,7 @@ fn an_archive_that_changes_in_the_run_is_skipped_cached_or_not() {
     forms(dir.path());
     for cache_bytes in [0, 1 << 20] {
         let path = dir.path().join("shards/1.tar");
-        let set = Arc::new(ImageFolder::open(dir.path().join("shards"), Labels::Ignored).unwrap());
+        let set = Arc::new(PictureSet::open(dir.path().join("shards"), Labels::Ignored).unwrap());
         let options =
             LoaderOptions { cache_bytes, max_bad_fraction: 0.5, ..LoaderOptions::eval(42) };
         let transform = Transform::Train(RandomResizedCrop::new(8, 8));
@@ -160,7 +160,7 @@ fn classes_are_united_by_name() {
     write(&at("b/list.csv"), b"cat/2.jpg,fox\n");
     let open = |names: &[&str]| {
         let roots: Vec<_> = names.iter().map(|name| at(name)).collect();
-        ImageFolder::open_all(&roots, Labels::Required)
+        PictureSet::open_all(&roots, Labels::Required)
     };
     let set = open(&["a", "b"]).unwrap();
     assert_eq!(
@@ -189,7 +189,7 @@ fn classes_are_united_by_name() {
 fn a_balanced_order_needs_labels() {
     let dir = tempfile::tempdir().unwrap();
     forms(dir.path());
-    let set = Arc::new(ImageFolder::open(dir.path().join("folder"), Labels::Ignored).unwrap());
+    let set = Arc::new(PictureSet::open(dir.path().join("folder"), Labels::Ignored).unwrap());
     let options = LoaderOptions { order: Order::Balanced, ..LoaderOptions::train(5, 1) };
     let transform = Transform::Train(RandomResizedCrop::new(8, 8));
     let normalization = Normalization::imagenet(3).unwrap();
@@ -204,7 +204,7 @@ fn a_sample_of_a_rare_class_is_augmented_anew_each_time() {
     for i in 0..9 {
         write(&dir.path().join(format!("often/{i}.jpg")), &jpeg(60, 50));
     }
-    let set = Arc::new(ImageFolder::open(dir.path(), Labels::Required).unwrap());
+    let set = Arc::new(PictureSet::open(dir.path(), Labels::Required).unwrap());
     let options =
         LoaderOptions { workers: 2, order: Order::Balanced, ..LoaderOptions::train(10, 1) };
     let transform = Transform::Train(RandomResizedCrop::new(8, 8));
@@ -226,7 +226,7 @@ fn a_sample_of_a_rare_class_is_erased_anew_each_time() {
     for i in 0..9 {
         write(&dir.path().join(format!("often/{i}.jpg")), &jpeg(50, 50));
     }
-    let set = Arc::new(ImageFolder::open(dir.path(), Labels::Required).unwrap());
+    let set = Arc::new(PictureSet::open(dir.path(), Labels::Required).unwrap());
     let options =
         LoaderOptions { workers: 2, order: Order::Balanced, ..LoaderOptions::train(10, 1) };
     // The whole picture each time, so that erasing alone can differ.

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use fcmae_data::statistics::{ChannelStatistics, Sides, Statistics};
-use fcmae_data::{ImageFolder, Labels, Limits, PixelFormat};
+use fcmae_data::{Labels, Limits, PictureSet, PixelFormat};
 use image::{ImageFormat, Luma, Rgb, RgbImage};
 
 use crate::deep::{deep, file, index};
 use crate::pictures::{bad_kinds, encode, good_kinds, write};
 
 fn look(root: &Path, format: impl Into<PixelFormat>, sample: Option<usize>) -> Statistics {
-    let folder = ImageFolder::open(root, Labels::Ignored).unwrap();
+    let folder = PictureSet::open(root, Labels::Ignored).unwrap();
     Statistics::of(&folder, format, sample, 2, &Limits::default()).unwrap()
 }
 
@@ -84,7 +84,7 @@ fn the_result_is_the_same_for_any_number_of_threads() {
     for (name, bytes) in bad_kinds() {
         write(&dir.path().join("bad").join(name), &bytes);
     }
-    let folder = ImageFolder::open(dir.path(), Labels::Ignored).unwrap();
+    let folder = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     let limits = Limits::default();
     for format in [PixelFormat::from(3), PixelFormat::from(1), deep(3)] {
         let expected = Statistics::of(&folder, format, None, 0, &limits).unwrap();
@@ -111,7 +111,7 @@ fn a_sample_is_evenly_spaced() {
         let mean = sum / looked_at as f64 / 255.0;
         assert!(near(found.channels[0].mean, mean), "{sample} {:?}", found.channels);
     }
-    let folder = ImageFolder::open(dir.path(), Labels::Ignored).unwrap();
+    let folder = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     let error = Statistics::of(&folder, 1, Some(0), 1, &Limits::default()).unwrap_err();
     assert!(error.to_string().contains("at least 1"), "{error}");
     assert!(Statistics::of(&folder, 4, None, 1, &Limits::default()).is_err());

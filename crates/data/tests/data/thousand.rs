@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, ImageFolder, Labels, Loader, LoaderOptions, Normalization, RandomResizedCrop,
+    DataError, Labels, Loader, LoaderOptions, Normalization, PictureSet, RandomResizedCrop,
     Skipped, Transform,
 };
 
@@ -93,12 +93,12 @@ impl Thousand {
         Self { dir, listed: BAD - to_read, bad }
     }
 
-    fn open(&self) -> Arc<ImageFolder> {
-        Arc::new(ImageFolder::open(self.dir.path(), Labels::Ignored).unwrap())
+    fn open(&self) -> Arc<PictureSet> {
+        Arc::new(PictureSet::open(self.dir.path(), Labels::Ignored).unwrap())
     }
 
     /// Checks a run's list against what was written, line by line.
-    fn check(&self, set: &ImageFolder, of_loader: Vec<Skipped>) {
+    fn check(&self, set: &PictureSet, of_loader: Vec<Skipped>) {
         let skipped: Vec<Skipped> = set.skipped.iter().cloned().chain(of_loader).collect();
         for skip in &skipped {
             let reasons = self.bad.get(&skip.path).unwrap_or_else(|| panic!("{skip:?} is usable"));
@@ -112,7 +112,7 @@ impl Thousand {
     }
 }
 
-fn loader(set: &Arc<ImageFolder>, options: &LoaderOptions) -> Loader {
+fn loader(set: &Arc<PictureSet>, options: &LoaderOptions) -> Loader {
     let transform = Transform::Train(RandomResizedCrop::new(8, 12));
     let normalization = Normalization::imagenet(3).unwrap();
     Loader::new(Arc::clone(set), transform, normalization, options).unwrap()

@@ -1,4 +1,4 @@
-//! The network: size, block, channels, classes, stem stride.
+//! The network: size, block, channels, classes, stem stride; and the decoder of pre-training.
 
 use std::fmt;
 use std::str::FromStr;
@@ -314,5 +314,21 @@ impl ModelConfig {
             });
         }
         Ok([height / patch, width / patch])
+    }
+}
+
+/// The decoder of the masked autoencoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// Channels.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+}
+
+impl Default for DecoderConfig {
+    fn default() -> Self {
+        Self { width: 512, depth: 1 }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::run::{OptimConfig, SaveConfig};
+use super::training::{OptimConfig, SaveConfig};
 use crate::backend::{Backend, Precision};
 use crate::device::Device;
 use crate::error::ConfigError;

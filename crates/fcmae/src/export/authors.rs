@@ -3,7 +3,7 @@
 use fcmae_store::{NamedTensors, pth};
 use serde_json::json;
 
-use super::{File, grn_of_four_axes, pretty, renamed};
+use super::files::{File, grn_of_four_axes, pretty, renamed};
 use crate::error::Result;
 use crate::weights::Description;
 use crate::weights::names::Scheme;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use fcmae_words::plural;
 
-use super::ExportFormat;
+use super::format::ExportFormat;
 use crate::weights::Description;
 
 pub(super) fn text(description: &Description, about: &str, format: ExportFormat) -> String {

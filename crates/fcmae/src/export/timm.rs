@@ -4,7 +4,8 @@ use fcmae_data::EvalResize;
 use fcmae_store::{NamedTensors, safetensors};
 use serde_json::json;
 
-use super::{File, pretty, renamed, transformers};
+use super::files::{File, pretty, renamed};
+use super::transformers;
 use crate::config::{BlockKind, Size};
 use crate::error::Result;
 use crate::weights::names::Scheme;

@@ -5,15 +5,12 @@ use fcmae_data::EvalResize;
 use fcmae_store::{NamedTensors, safetensors};
 use serde_json::{Map, Value, json};
 
-use super::{File, grn_of_four_axes, pretty, renamed};
+use super::files::{File, grn_of_four_axes, pretty, renamed};
 use crate::config::BlockKind;
 use crate::error::Result;
 use crate::model::NORM_EPS;
 use crate::weights::names::Scheme;
-use crate::weights::{Description, decimals};
-
-/// Its ConvNeXt picture processor warps pictures from this side on, and crops smaller ones.
-pub(crate) const WARPS_FROM: usize = 384;
+use crate::weights::{Description, WARPS_FROM, decimals};
 
 pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<Vec<File>> {
     let model = &description.model;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fcmae_cuda::CudaError;
 use fcmae_cuda::card::Card;
 use fcmae_cuda::operations::update as on_card;
-use fcmae_cuda::work::{Element, Values};
+use fcmae_cuda::work::{Command, Element, Values};
 use fcmae_kernels::adamw as kernel;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
@@ -13,6 +13,7 @@ use super::Gradients;
 use crate::backend::Backend;
 use crate::config::{OnNan, OptimConfig};
 use crate::parameters::{Arena, Layout};
+use crate::tensor::Tensor;
 
 /// AdamW: decoupled weight decay on matrices and kernels, none on vectors (biases, norms, GRN,
 /// layer scale, the mask token).
@@ -31,6 +32,8 @@ pub struct AdamW {
     updates: u64,
     held: bool,
     on_card: Option<Arc<OnCard>>,
+    /// Which parameters an update changes that was handed to the card and not yet looked at.
+    handed_over: Option<Vec<bool>>,
 }
 
 /// What an update on a card needs beside the arenas.
@@ -42,7 +45,6 @@ struct OnCard {
     /// Of each parameter.
     factors: Values,
     decays: Values,
-    loss: Values,
     parts: Values,
     verdict: Values,
 }
@@ -58,7 +60,6 @@ impl OnCard {
             groups,
             factors: own(layout.len() * on_card::FACTORS, Element::U8)?,
             decays: own(on_card::DECAYS, Element::F32)?,
-            loss: own(1, Element::F32)?,
             parts: own(on_card::parts(layout.bytes() as usize / size_of::<f32>()), Element::F64)?,
             verdict: own(on_card::VERDICT, Element::U8)?,
         })
@@ -74,13 +75,6 @@ pub struct Outcome {
     pub norm: f64,
     /// Whether the weights were changed. They are not where the loss or the norm is no number.
     pub made: bool,
-}
-
-/// The learning rate, and each parameter's share of it.
-#[derive(Clone, Copy)]
-struct Rates<'a> {
-    lr: f64,
-    scale: &'a dyn Fn(&str) -> f64,
 }
 
 /// A moving average of the weights: `average = decay · average + (1 − decay) · weights` after every
@@ -109,6 +103,7 @@ impl AdamW {
             updates: 0,
             held: false,
             on_card: None,
+            handed_over: None,
         }
     }
 
@@ -144,11 +139,13 @@ impl AdamW {
         scale: impl Fn(&str) -> f64,
         averaging: Option<Averaging<'_>>,
     ) -> Result<Outcome, CudaError> {
-        self.updates += 1;
-        if let Some(on_card) = self.on_card.clone() {
-            let rates = Rates { lr, scale: &scale };
-            return self.step_on_card(&on_card, weights, gradients, loss, rates, averaging);
+        if let Some(on_card) = &self.on_card {
+            let own = Tensor::new(vec![loss], [1]).on(&Backend::Card(Arc::clone(&on_card.card)))?;
+            self.hand_over(weights, gradients, &[&own], lr, scale, averaging)?;
+            let (norm, made) = self.settle()?;
+            return Ok(Outcome { loss, norm, made });
         }
+        self.updates += 1;
         let norm = gradients.norm();
         if !(loss.is_finite() && norm.is_finite()) {
             self.held = self.on_nan == OnNan::Stop;
@@ -160,31 +157,47 @@ impl AdamW {
         Ok(Outcome { loss, norm, made: !self.held })
     }
 
-    /// The card decides whether the update is made, as the norm is known there.
-    fn step_on_card(
+    /// As [`step`](Self::step), where the arenas are on a card: it decides whether the update is made, from the
+    /// `losses` of its batches, which are there, and from the norm. [`settle`](Self::settle) asks what it decided, before
+    /// the next update.
+    ///
+    /// # Errors
+    /// What the card says.
+    ///
+    /// # Panics
+    /// Where the arenas are not on a card, or the last update was not settled.
+    pub(crate) fn hand_over(
         &mut self,
-        on_card: &OnCard,
         weights: &mut Arena,
         gradients: &Gradients,
-        loss: f32,
-        rates: Rates<'_>,
+        losses: &[&Tensor],
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
         averaging: Option<Averaging<'_>>,
-    ) -> Result<Outcome, CudaError> {
-        let OnCard { card, groups, factors, decays, loss: own_loss, parts, verdict } = on_card;
+    ) -> Result<(), CudaError> {
+        assert!(self.handed_over.is_none(), "an update is settled before the next");
+        self.updates += 1;
         let decay = averaging.as_ref().map_or(0.0, |averaging| averaging.decay);
         let average = averaging.map(|averaging| averaging.average.all_mut()).transpose()?.flatten();
         let arenas = (weights.all_mut()?, self.first.all_mut()?, self.second.all_mut()?);
-        let ((Some(all), Some(first), Some(second)), Some((grad, mut work))) =
-            (arenas, gradients.counted())
+        let (Some(on_card), (Some(all), Some(first), Some(second)), Some((grad, mut work))) =
+            (self.on_card.clone(), arenas, gradients.counted())
         else {
             panic!("weights, gradients and moments of an update lie in one place");
         };
-        // What a held update would have changed stays: all but the norm is left out.
-        card.upload(&loss.to_ne_bytes(), own_loss)?;
-        card.upload(&self.factors(gradients, weights.layout(), rates), factors)?;
+        let OnCard { card, groups, factors, decays, parts, verdict } = &*on_card;
+        let factors_now = self.factors(gradients, weights.layout(), lr, scale);
+        card.upload(&factors_now, factors)?;
         card.upload(bytemuck::cast_slice(&self.decays(decay)), decays)?;
-        let clip = self.clip_norm as f32;
-        work.extend(on_card::verdict([&grad, own_loss], clip, parts, verdict));
+        // An update of no batch has a loss of 0.
+        let list = Values::own(card.driver(), losses.len().max(1), Element::F32)?;
+        work.push(Command::Clear(list.clone()));
+        for (at, loss) in losses.iter().enumerate() {
+            let from = loss.on_card().expect("losses of networks on a card are there").clone();
+            work.push(Command::Copy { from, to: list.part(at, 1) });
+        }
+        work.extend(on_card::verdict([&grad, &list], self.clip_norm as f32, parts, verdict));
+        // What a held update would have changed stays: all but the norm is left out.
         if !self.held {
             let state = on_card::State {
                 parameters: &all,
@@ -195,28 +208,51 @@ impl AdamW {
             work.push(on_card::adamw(state, &grad, [groups, factors, decays, verdict]));
         }
         card.run(&work)?;
+        if !self.held {
+            weights.round()?;
+        }
+        self.handed_over = Some(gradients.written().to_vec());
+        Ok(())
+    }
+
+    /// Waits for what was handed over: the gradients' norm, and whether the weights were changed.
+    ///
+    /// # Errors
+    /// What the card says.
+    ///
+    /// # Panics
+    /// Where no update was handed over.
+    pub(crate) fn settle(&mut self) -> Result<(f64, bool), CudaError> {
+        let (Some(OnCard { card, verdict, .. }), Some(written)) =
+            (self.on_card.as_deref(), self.handed_over.take())
+        else {
+            panic!("only what was handed over is settled");
+        };
         let mut said = [0; on_card::VERDICT];
         said.copy_from_slice(&card.download(verdict)?);
         let on_card::Verdict { norm, skipped } = on_card::Verdict::read(&said);
         if skipped {
             self.held = self.on_nan == OnNan::Stop;
-            return Ok(Outcome { loss, norm, made: false });
+            return Ok((norm, false));
         }
         if !self.held {
-            for (known, &written) in self.known.iter_mut().zip(gradients.written()) {
-                *known |= written;
-            }
-            weights.round()?;
+            self.known.iter_mut().zip(written).for_each(|(known, written)| *known |= written);
         }
-        Ok(Outcome { loss, norm, made: !self.held })
+        Ok((norm, !self.held))
     }
 
     /// Of each parameter what is kept of it, its rate, and whether it stays as it is.
-    fn factors(&self, gradients: &Gradients, layout: &Layout, rates: Rates<'_>) -> Vec<u8> {
+    fn factors(
+        &self,
+        gradients: &Gradients,
+        layout: &Layout,
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
+    ) -> Vec<u8> {
         let correction = 1.0 - self.beta1.powf(self.updates as f64);
         let factors = layout.parameters().flat_map(|(name, parameter)| {
             let still = !gradients.is_written(parameter);
-            let lr = rates.lr * (rates.scale)(name);
+            let lr = lr * scale(name);
             let weight_decay = if parameter.shape().len() > 1 { self.weight_decay } else { 0.0 };
             let [keep, rate] = [1.0 - lr * weight_decay, lr / correction].map(|value| value as f32);
             [keep.to_ne_bytes(), rate.to_ne_bytes(), i32::from(still).to_ne_bytes()].concat()
@@ -341,7 +377,7 @@ impl AdamW {
             }
         }
         self.updates = updates;
-        self.held = false;
+        (self.held, self.handed_over) = (false, None);
         Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::{Batch, ImageFolder, Loader, LoaderOptions, Mix, Normalization, PixelFormat};
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::ExportName;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::plural;
@@ -19,6 +18,7 @@ use crate::backend::Backend;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::error::Result;
 use crate::evaluate::EvaluationSet;
+use crate::feed::Images;
 use crate::loss;
 use crate::memory;
 use crate::model::{Classifier, DropPath, Encoder, init};
@@ -60,7 +60,7 @@ pub struct FinetuneOutcome {
 }
 
 /// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
-/// archives, lists: see [`ImageFolder::open`]) into the run folder `out`.
+/// archives, lists: see [`PictureSet::open`]) into the run folder `out`.
 ///
 /// With pre-trained weights, the network is theirs whatever `config.model` says, but for what
 /// `config.finetune.grn` changes.
@@ -100,15 +100,12 @@ pub fn finetune_on(
     let pictures = Pictures::labelled(data, &config)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
-    let mut batches = Loader::new(
-        Arc::clone(training),
-        config.train_transform()?,
-        config.data.normalization(),
-        &LoaderOptions {
-            order: if options.balanced { Order::Balanced } else { Order::Shuffled },
-            ..config.data.train_options(config.optim.batch, config.seed)
-        },
-    )?;
+    let loading = LoaderOptions {
+        order: if options.balanced { Order::Balanced } else { Order::Shuffled },
+        ..config.data.train_options(config.optim.batch, config.seed)
+    };
+    let transform = config.train_transform()?;
+    let mut batches = session::batches(backend, training, transform, &config.data, &loading)?;
 
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
@@ -137,7 +134,7 @@ pub fn finetune_on(
     let frozen = config.model.depths.iter().take(options.freeze).sum();
     let targets = Targets::new(&config, training);
     let about = about(&config, start, training.len());
-    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch);
+    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
     let mut held_out = HeldOut {
         set: pictures.held_out.clone().map(evaluated).transpose()?,
         so_far: restored.unwrap_or_default(),
@@ -154,38 +151,40 @@ pub fn finetune_on(
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let mut batch = session.next_batch(&mut batches)?;
+            let batch = session.next_batch(&mut batches)?;
             if batch.is_empty() {
                 continue;
             }
             let drop =
                 DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
             let drop = drop.map(|drop| drop.sparing(frozen));
-            let targets = targets.of(&mut batch)?;
+            let (mixing, targets) = targets.of(&batch)?;
             images += batch.len();
-            let pixels = session::images(batch);
-            learner.learn(plan.accumulation, |network, pass| {
+            let pixels = session::images(batch, &mixing)?;
+            learner.accumulate(plan.accumulation, |network, pass| {
                 let logits = network.forward(pass, pixels.clone(), drop.as_ref());
                 ops::cross_entropy(pass, logits, &targets)
             })?;
-            if session.leaves_update(part) {
+            if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |name| layers.scale(name))?;
-        let step = learner.updates();
-        session.attempted(outcome, &mut batches, step)?;
-        session.report(step, outcome, images, since)?;
-        session.list_skipped(batches.skipped())?;
-
-        if plan.is_due(step, options.evaluate_every) {
+        let step = learner.updates() + 1;
+        let [evaluates, saves] = [options.evaluate_every, config.save.every_epochs]
+            .map(|every| plan.is_due(step, every));
+        let (scale, waits) = (|name: &str| layers.scale(name), evaluates || saves);
+        if !session.update(&mut learner, &mut batches, scale, images, since, waits)? {
+            break;
+        }
+        if evaluates {
             held_out.so_far.due = held_out.set.is_some();
             held_out.evaluate(&mut session, &learner)?;
         }
-        if plan.is_due(step, config.save.every_epochs) || held_out.gave_up() {
+        if saves || held_out.gave_up() {
             session.save(&learner, held_out.so_far)?;
         }
     }
+    session.settle(&mut learner, &mut batches, 0)?;
     session.save_if_asked(&learner, held_out.so_far)?;
 
     let complete = learner.updates() == plan.steps();
@@ -223,7 +222,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn new(config: &FinetuneConfig, training: &ImageFolder) -> Self {
+    fn new(config: &FinetuneConfig, training: &PictureSet) -> Self {
         Self {
             mix: config.mix(),
             weights: config.finetune.class_weights.weights(&training.class_counts()),
@@ -232,14 +231,13 @@ impl Targets {
         }
     }
 
-    /// Mixes the batch's images, where the settings say so, and gives the targets of them,
-    /// `[N, classes]`.
-    fn of(&self, batch: &mut Batch) -> Result<Vec<f32>> {
-        let mut targets = self.mix.apply(batch, self.classes, self.seed)?;
+    /// How the batch's images are to be mixed, and the targets of them then, `[N, classes]`.
+    fn of(&self, batch: &Batch<Images>) -> Result<(Mixing, Vec<f32>)> {
+        let (mixing, mut targets) = self.mix.plan(batch, self.classes, self.seed)?;
         if let Some(weights) = &self.weights {
             loss::weigh(&mut targets, weights);
         }
-        Ok(targets)
+        Ok((mixing, targets))
     }
 }
 
@@ -291,7 +289,7 @@ impl HeldOut<'_> {
         let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
-        let report = session.evaluated(learner.updates(), &found, set.folder())?;
+        let report = session.evaluated(learner.updates(), &found, set.pictures())?;
         if self.so_far.take(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;
         }

@@ -3,31 +3,31 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fcmae_data::{DataError, ImageFolder, Labels, Split};
+use fcmae_data::{DataError, Labels, PictureSet, Split};
 
 use crate::config::FinetuneConfig;
 
 /// The pictures of a run.
 pub(super) struct Pictures {
     /// All that were found.
-    pub(super) all: Arc<ImageFolder>,
+    pub(super) all: Arc<PictureSet>,
     /// Trained on.
-    pub(super) training: Arc<ImageFolder>,
+    pub(super) training: Arc<PictureSet>,
     /// Kept aside to watch the accuracy.
-    pub(super) held_out: Option<Arc<ImageFolder>>,
+    pub(super) held_out: Option<Arc<PictureSet>>,
 }
 
 impl Pictures {
     /// All pictures in `data`, whatever their labels.
     pub(super) fn unlabelled(data: &[PathBuf]) -> Result<Self, DataError> {
-        let all = Arc::new(ImageFolder::open_all(data, Labels::Ignored)?);
+        let all = Arc::new(PictureSet::open_all(data, Labels::Ignored)?);
         Ok(Self { training: Arc::clone(&all), all, held_out: None })
     }
 
     /// The labelled pictures in `data`, of which a share is kept aside and of the others as many are
     /// trained on as the settings say.
     pub(super) fn labelled(data: &[PathBuf], config: &FinetuneConfig) -> Result<Self, DataError> {
-        let all = Arc::new(ImageFolder::open_all(data, Labels::Required)?);
+        let all = Arc::new(PictureSet::open_all(data, Labels::Required)?);
         let share = config.finetune.held_out;
         let parts = (share > 0.0).then(|| all.split(share, config.seed)).transpose()?;
         let others = parts.as_ref().map_or(&*all, |(others, _)| others);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::{ImageFolder, Loader};
+use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::plural;
@@ -37,7 +37,7 @@ pub struct PretrainOutcome {
 }
 
 /// Pre-trains a masked autoencoder on the pictures in `data` (folders, archives, lists: see
-/// [`ImageFolder::open`]), labels ignored, into the run folder `out`.
+/// [`PictureSet::open`]), labels ignored, into the run folder `out`.
 ///
 /// # Errors
 /// Pictures, settings or folders that cannot be used, before anything is written; later a full
@@ -71,12 +71,9 @@ pub fn pretrain_on(
     let pictures = Pictures::unlabelled(data)?;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
-    let mut batches = Loader::new(
-        Arc::clone(set),
-        config.data.train_transform(),
-        config.data.normalization(),
-        &config.data.train_options(config.optim.batch, config.seed),
-    )?;
+    let options = config.data.train_options(config.optim.batch, config.seed);
+    let transform = config.data.train_transform();
+    let mut batches = session::batches(backend, set, transform, &config.data, &options)?;
 
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
@@ -96,7 +93,6 @@ pub fn pretrain_on(
 
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
-    let mut losses = Vec::new();
     'training: while learner.updates() < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut images = 0;
@@ -108,30 +104,32 @@ pub fn pretrain_on(
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
-            let pixels = session::images(batch);
-            learner.learn(plan.accumulation, |network, pass| {
+            let pixels = session::images(batch, &Mixing::Unmixed)?;
+            learner.accumulate(plan.accumulation, |network, pass| {
                 network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
             })?;
-            if session.leaves_update(part) {
+            if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }
-        let outcome = learner.update(plan.lr(learner.updates()), |_| 1.0)?;
-        let step = learner.updates();
-        session.attempted(outcome, &mut batches, step)?;
-
-        losses.push(outcome.loss);
-        session.report(step, outcome, images, since)?;
-        session.list_skipped(batches.skipped())?;
-        if config.figures.every_epochs > 0 && plan.is_due(step, config.figures.every_epochs) {
+        let step = learner.updates() + 1;
+        let every = config.figures.every_epochs;
+        let draws = every > 0 && plan.is_due(step, every);
+        let saves = plan.is_due(step, config.save.every_epochs);
+        let waits = draws || saves;
+        if !session.update(&mut learner, &mut batches, |_| 1.0, images, since, waits)? {
+            break;
+        }
+        if draws {
             let sheet = reconstructions(learner.averaged()?, config, &description, set)?;
             let name = format!("reconstruction-step-{step:08}");
             session.figure(&name, "reconstructions", step, &sheet)?;
         }
-        if plan.is_due(step, config.save.every_epochs) {
+        if saves {
             session.save(&learner, Evaluations::default())?;
         }
     }
+    session.settle(&mut learner, &mut batches, 0)?;
     session.save_if_asked(&learner, Evaluations::default())?;
 
     let finished = learner.updates() == plan.steps();
@@ -143,9 +141,7 @@ pub fn pretrain_on(
         );
         session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }
-    let tail = &losses[losses.len().saturating_sub(plan.steps_per_epoch as usize)..];
-    let loss = tail.iter().sum::<f32>() / tail.len().max(1) as f32;
-    Ok(PretrainOutcome { step: learner.updates(), finished, loss })
+    Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
 }
 
 /// The autoencoder before its first update.
@@ -163,7 +159,7 @@ fn reconstructions(
     network: Network<Autoencoder>,
     config: &PretrainConfig,
     description: &Description,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
 ) -> Result<RgbImage> {
     let reconstructor = Reconstructor::new(network, config.mask.clone(), description.clone())?;
     let count = config.figures.pictures.min(set.len());

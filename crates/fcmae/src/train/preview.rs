@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fcmae_data::{Batch, ImageFolder, Labels, Loader, LoaderOptions, Transform};
+use fcmae_data::{Batch, Labels, Loader, LoaderOptions, PictureSet, Transform};
 use image::RgbImage;
 
 use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
@@ -22,7 +22,7 @@ const COLUMNS: usize = 6;
 pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    let set = ImageFolder::open_all(data, Labels::Ignored)?;
+    let set = PictureSet::open_all(data, Labels::Ignored)?;
     let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
@@ -42,12 +42,12 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
 /// # Errors
 /// Pictures or settings that cannot be used.
 pub fn preview_finetuning(config: &FinetuneConfig, data: &[PathBuf]) -> Result<RgbImage> {
-    let set = ImageFolder::open_all(data, Labels::Required)?;
+    let set = PictureSet::open_all(data, Labels::Required)?;
     let batch = first(set, config.train_transform()?, &config.data, config.seed)?;
     sheet(pictures(&batch, &config.data)?)
 }
 
-fn first(set: ImageFolder, transform: Transform, data: &DataConfig, seed: u64) -> Result<Batch> {
+fn first(set: PictureSet, transform: Transform, data: &DataConfig, seed: u64) -> Result<Batch> {
     let options = LoaderOptions {
         workers: 0,
         cache_bytes: 0,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fcmae_data::ImageFolder;
+use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
 use fcmae_store::run::files;
@@ -24,14 +24,14 @@ use crate::weights::Description;
 pub(super) fn data(Pictures { all, training, held_out }: &Pictures) -> Data {
     let in_training = training.class_counts();
     let held_out = held_out.as_deref();
-    let kept_aside = held_out.map_or(vec![0; in_training.len()], ImageFolder::class_counts);
+    let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
     let counts = in_training.into_iter().zip(kept_aside);
     let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| Class {
         name: name.clone(),
         training: training as u64,
         held_out: held_out as u64,
     });
-    let aside = held_out.map_or(0, ImageFolder::len);
+    let aside = held_out.map_or(0, PictureSet::len);
     Data {
         roots: all.roots.iter().map(|root| printable(root)).collect(),
         pictures: training.len() as u64,
@@ -62,7 +62,7 @@ pub(super) fn evaluation(
     run: &Path,
     (step, epoch): (u64, u64),
     found: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     let preparation = Preparation::new(description);
@@ -103,7 +103,7 @@ pub(super) fn evaluation(
 pub(crate) fn record_evaluation(
     run: &Path,
     found: &Evaluation,
-    set: &Arc<ImageFolder>,
+    set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
     let metrics = std::fs::read_to_string(run.join(files::METRICS)).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fcmae_data::{Batch, ImageFolder, Loader, Skipped};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
 use fcmae_store::{
@@ -19,10 +19,12 @@ use super::pictures::Pictures;
 use super::plan::Plan;
 use super::records;
 use super::step::{Learner, Restore};
-use crate::config::{OnNan, Settings, from_recipe};
+use crate::backend::Backend;
+use crate::config::{DataConfig, OnNan, Settings, from_recipe};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::export;
+use crate::feed::{Feed, Images};
 use crate::optim::Outcome;
 use crate::picture;
 use crate::tensor::Tensor;
@@ -43,6 +45,9 @@ const MAY_DIFFER: [&str; 7] = [
     "config.figures",
 ];
 
+/// The batches of a run, on their way to what computes.
+pub(super) type Batches = Loader<PictureSet, Feed>;
+
 /// The open run.
 pub(super) struct Session<'a> {
     run: Run,
@@ -58,10 +63,25 @@ pub(super) struct Session<'a> {
     passed_over: usize,
     /// Time spent waiting for pictures since the last update.
     waited: Duration,
+    /// An update that is not settled yet.
+    made: Option<Made>,
+    /// When the last one was.
+    settled: Option<Instant>,
+    /// Of the updates so far.
+    losses: Vec<f32>,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
     /// What the observer wants.
     flow: Flow,
+}
+
+/// An update that was made, or handed to a card.
+#[derive(Debug)]
+struct Made {
+    step: u64,
+    images: usize,
+    /// When its first batch was asked for.
+    since: Instant,
 }
 
 /// The evaluations so far.
@@ -147,6 +167,9 @@ impl<'a> Session<'a> {
             skipped: BTreeSet::new(),
             passed_over: 0,
             waited: Duration::ZERO,
+            made: None,
+            settled: None,
+            losses: Vec::new(),
             saved: None,
             flow: Flow::Continue,
         })
@@ -178,9 +201,20 @@ impl<'a> Session<'a> {
         done < all && self.stopped()
     }
 
-    /// As [`leaves`](Self::leaves), for an update's batches.
-    pub(super) fn leaves_update(&mut self, done: u64) -> bool {
-        self.leaves(Work::Update, done, self.plan.accumulation)
+    /// As [`leaves`](Self::leaves), for an update's batches, of which `done` were learned. A card that computes them
+    /// is asked about the update before.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn leaves_update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        done: u64,
+    ) -> Result<bool> {
+        let settled = self.settle(learner, batches, done)?;
+        let leaves = settled && self.stopped();
+        Ok(leaves || self.leaves(Work::Update, done, self.plan.accumulation))
     }
 
     /// Takes the newest intact checkpoint up, if there is one.
@@ -270,8 +304,65 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Makes an update of `images` images, whose first batch was asked for at `since`, and reports it: where a card
+    /// computes, only when it has a batch of the next update, unless `waits` says that something comes before. Whether
+    /// the update was made: not where the observer asks to stop when it hears of the last one.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        scale: impl Fn(&str) -> f64,
+        images: usize,
+        since: Instant,
+        waits: bool,
+    ) -> Result<bool> {
+        // Is still to be done where none of the batches had a picture.
+        if self.settle(learner, batches, self.plan.accumulation)? && self.stopped() {
+            return Ok(false);
+        }
+        let step = learner.updates();
+        learner.hand_over(self.plan.lr(step), scale)?;
+        self.made = Some(Made { step: step + 1, images, since });
+        if waits || !learner.runs_ahead() {
+            self.settle(learner, batches, 0)?;
+        }
+        Ok(true)
+    }
+
+    /// Reports the update that was handed over last, where that is still to be done. `taken` batches of the next one
+    /// were taken from `batches`.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]; what a card says; a file that cannot be written.
+    pub(super) fn settle<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        taken: u64,
+    ) -> Result<bool> {
+        let Some(Made { step, images, since }) = self.made.take() else { return Ok(false) };
+        let outcome = learner.settle()?;
+        self.attempted(outcome, batches, step, taken)?;
+        // Of updates that were handed over one after the other, each has the time from the last one's end.
+        let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
+        self.losses.push(outcome.loss);
+        self.report(step, outcome, images, since)?;
+        self.list_skipped(batches.skipped())?;
+        Ok(true)
+    }
+
+    /// Mean loss over the last epoch's updates, or over all of this call if they are fewer.
+    pub(super) fn mean_loss(&self) -> f32 {
+        let tail = self.losses.len().saturating_sub(self.plan.steps_per_epoch as usize);
+        let tail = &self.losses[tail..];
+        tail.iter().sum::<f32>() / tail.len().max(1) as f32
+    }
+
     /// Logs an update and tells the observer.
-    pub(super) fn report(
+    fn report(
         &mut self,
         step: u64,
         Outcome { loss, norm: grad_norm, .. }: Outcome,
@@ -307,7 +398,7 @@ impl<'a> Session<'a> {
         &mut self,
         step: u64,
         found: &Evaluation,
-        set: &Arc<ImageFolder>,
+        set: &Arc<PictureSet>,
     ) -> Result<EvaluationReport> {
         let report = EvaluationReport {
             step,
@@ -332,15 +423,16 @@ impl<'a> Session<'a> {
 
     /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it
     /// was not, the step's batches are kept in `diverged/step-N` to be looked at, if the settings allow
-    /// going on.
+    /// going on; what comes next then are the batches of the next update after the `taken` first ones.
     ///
     /// # Errors
     /// [`Error::Diverged`] where they don't.
-    pub(super) fn attempted(
+    fn attempted(
         &mut self,
         outcome: Outcome,
-        batches: &mut Loader,
+        batches: &mut Batches,
         step: u64,
+        taken: u64,
     ) -> Result<()> {
         let Outcome { loss, norm, made } = outcome;
         if made {
@@ -348,6 +440,8 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let (kept, indices) = self.keep_batches(outcome, batches, step - 1)?;
+        let (epoch, number) = self.plan.next_batch(step);
+        batches.seek(epoch, number + taken);
         let files = names(batches, &indices);
         if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
             return Err(Error::Diverged { loss, norm, kept, step, files });
@@ -365,7 +459,7 @@ impl<'a> Session<'a> {
     fn keep_batches(
         &mut self,
         Outcome { loss, norm: grad_norm, .. }: Outcome,
-        batches: &mut Loader,
+        batches: &mut Batches,
         step: u64,
     ) -> Result<(PathBuf, Vec<u32>)> {
         let (epoch, number) = self.plan.next_batch(step);
@@ -375,8 +469,9 @@ impl<'a> Session<'a> {
         for part in 0..self.plan.accumulation {
             let Batch { images, labels, indices: of_part, height, width, channels, .. } =
                 self.next_batch(batches)?;
-            let images = HostTensor::new([of_part.len(), height, width, channels], images)?;
-            tensors.insert(format!("images.{part}"), images);
+            let shape = [of_part.len(), height, width, channels];
+            let images = images.tensor(shape, &Mixing::Unmixed)?.to_vec();
+            tensors.insert(format!("images.{part}"), HostTensor::new(shape, images)?);
             if !labels.is_empty() {
                 let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
                 let labels = HostTensor::new([labels.len()], labels)?;
@@ -469,7 +564,7 @@ impl<'a> Session<'a> {
 
     /// The next batch that is part of an update. Batches that are left over at an epoch's end are
     /// passed over. Where too many pictures are bad, all that were found are listed first.
-    pub(super) fn next_batch(&mut self, batches: &mut Loader) -> Result<Batch> {
+    pub(super) fn next_batch(&mut self, batches: &mut Batches) -> Result<Batch<Images>> {
         loop {
             let since = Instant::now();
             let next = batches.next();
@@ -515,14 +610,27 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
     record
 }
 
-/// A batch's images as a tensor `[N, H, W, channels]`.
-pub(super) fn images(batch: Batch) -> Tensor {
-    let shape = [batch.indices.len(), batch.height, batch.width, batch.channels];
-    Tensor::new(batch.images, shape)
+/// Batches of `set` for networks on `backend`.
+pub(super) fn batches(
+    backend: &Backend,
+    set: &Arc<PictureSet>,
+    transform: Transform,
+    data: &DataConfig,
+    options: &LoaderOptions,
+) -> Result<Batches> {
+    let normalization = data.normalization();
+    let feed = Feed::new(backend, &normalization)?;
+    Ok(Loader::delivering(Arc::clone(set), transform, normalization, options, feed)?)
+}
+
+/// A batch's images as a tensor `[N, H, W, channels]`, where it is computed.
+pub(super) fn images(batch: Batch<Images>, mixing: &Mixing) -> Result<Tensor> {
+    let shape = [batch.len(), batch.height, batch.width, batch.channels];
+    batch.images.tensor(shape, mixing)
 }
 
 /// The names of a batch's pictures, for a message.
-pub(super) fn names(batches: &Loader, indices: &[u32]) -> String {
+pub(super) fn names(batches: &Batches, indices: &[u32]) -> String {
     let folder = batches.folder();
     let name = |&index: &u32| fcmae_data::source::printable(&folder.samples[index as usize].path);
     let shown: Vec<_> = indices.iter().take(8).map(name).collect();

@@ -27,10 +27,25 @@ pub struct Learner<M> {
     average: Option<Average>,
     trained: Arc<[bool]>,
     workspace: Workspace,
-    /// Of the batches since the last update, each times its share.
-    loss: f32,
-    /// The shares of these batches in the update, together: 1 where all parts were learned.
-    share: f64,
+    /// Of the batches since the last update.
+    losses: Vec<PartLoss>,
+    /// An update whose outcome nobody has asked for yet.
+    made: Option<Made>,
+}
+
+/// The loss of a batch, `[1]`, which is one of so many parts of an update.
+#[derive(Debug)]
+struct PartLoss {
+    loss: Tensor,
+    parts: u64,
+}
+
+/// An update.
+#[derive(Debug)]
+enum Made {
+    Here(Outcome),
+    /// Handed to a card, with the losses of its batches.
+    OnCard(Vec<PartLoss>),
 }
 
 /// How far the sum of all parts' shares may be from 1.
@@ -41,6 +56,25 @@ const ROUNDING: f64 = 1e-9;
 struct Average {
     weights: Arena,
     decay: f64,
+}
+
+impl PartLoss {
+    /// Waits for a card, where it is computed on one.
+    fn value(&self) -> Result<f32, CudaError> {
+        Ok(self.loss.clone().on(&Backend::Cpu)?.values()[0])
+    }
+}
+
+/// The mean over the batches that were learned, by their parts in the update; 0 if there was none.
+fn mean(losses: &[PartLoss]) -> Result<f32, CudaError> {
+    let (mut loss, mut share) = (0.0, 0.0);
+    for part in losses {
+        loss += part.value()? / part.parts as f32;
+        share += 1.0 / part.parts as f64;
+    }
+    // All parts' shares are 1 but for rounding; dividing by that would change the loss.
+    let whole = share == 0.0 || (share - 1.0f64).abs() < ROUNDING;
+    Ok(if whole { loss } else { (f64::from(loss) / share) as f32 })
 }
 
 /// Why a checkpoint cannot be taken up.
@@ -65,8 +99,8 @@ impl<M> Learner<M> {
             average: None,
             trained: vec![true; layout.len()].into(),
             workspace: Workspace::default(),
-            loss: 0.0,
-            share: 0.0,
+            losses: Vec::new(),
+            made: None,
             network,
         }
     }
@@ -112,8 +146,24 @@ impl<M> Learner<M> {
         })
     }
 
-    /// Adds the gradients of a batch, one of `parts` to an update, and returns its loss. A batch counts
-    /// `1 / parts` in the update, even if fewer than `parts` are learned.
+    /// As [`accumulate`](Self::accumulate), and returns the loss of the batch.
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn learn(
+        &mut self,
+        parts: u64,
+        loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
+    ) -> Result<f32, CudaError> {
+        self.accumulate(parts, loss)?;
+        self.losses.last().map_or(Ok(0.0), |of| of.value())
+    }
+
+    /// Adds the gradients of a batch, one of `parts` to an update. A batch counts `1 / parts` in the update, even if
+    /// fewer than `parts` are learned. Where a card computes, this does not wait for it.
     ///
     /// On the processor `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)); on a
     /// card once, with shapes alone. It ends
@@ -126,11 +176,11 @@ impl<M> Learner<M> {
     /// # Panics
     /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
     /// second time.
-    pub fn learn(
+    pub fn accumulate(
         &mut self,
         parts: u64,
         loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
-    ) -> Result<f32, CudaError> {
+    ) -> Result<(), CudaError> {
         assert!(parts > 0, "an update has 1 part at least, not 0");
         let Self { network, gradients, trained, workspace, .. } = self;
         gradients.begin(network.backend())?;
@@ -139,19 +189,18 @@ impl<M> Learner<M> {
             let tape = Tape::new(Arc::clone(trained), 1.0 / parts as f32);
             [forward_backward(weights, workspace, tape, gradients, |pass| loss(module, pass))]
         });
-        let [found] = match learned {
-            Ok(found) => found,
+        match learned {
+            Ok([loss]) => {
+                self.losses.push(PartLoss { loss, parts });
+                Ok(())
+            }
             Err(error) => {
                 // No update is made of a part of the gradients.
                 gradients.clear();
-                (self.loss, self.share) = (0.0, 0.0);
-                return Err(error);
+                self.losses.clear();
+                Err(error)
             }
-        };
-        let found = found.values()[0];
-        self.loss += found / parts as f32;
-        self.share += 1.0 / parts as f64;
-        Ok(found)
+        }
     }
 
     /// Makes an update from the gradients since the last one, with learning rate `lr · scale(name)`.
@@ -162,18 +211,60 @@ impl<M> Learner<M> {
     /// # Errors
     /// What a card says, where one computes.
     pub fn update(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Result<Outcome, CudaError> {
+        self.hand_over(lr, scale)?;
+        self.settle()
+    }
+
+    /// As [`update`](Self::update), but does not wait for a card: [`settle`](Self::settle) does, and comes before the
+    /// next update. The gradients of its batches may be handed over before.
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
+    /// # Panics
+    /// Where the last update was not settled.
+    pub fn hand_over(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Result<(), CudaError> {
+        assert!(self.made.is_none(), "an update is settled before the next");
+        let on_card = self.runs_ahead();
         let averaging = self
             .average
             .as_mut()
             .map(|Average { weights, decay }| Averaging { average: weights, decay: *decay });
         let (weights, gradients) = (self.network.weights_mut(), &self.gradients);
-        let (loss, share) = (std::mem::take(&mut self.loss), std::mem::take(&mut self.share));
-        // All parts' shares are 1 but for rounding; dividing by that would change the loss.
-        let whole = share == 0.0 || (share - 1.0).abs() < ROUNDING;
-        let loss = if whole { loss } else { (f64::from(loss) / share) as f32 };
-        let outcome = self.optimizer.step(weights, gradients, loss, lr, scale, averaging)?;
+        let losses = std::mem::take(&mut self.losses);
+        let made = if on_card {
+            let of: Vec<_> = losses.iter().map(|part| &part.loss).collect();
+            self.optimizer.hand_over(weights, gradients, &of, lr, scale, averaging)?;
+            Made::OnCard(losses)
+        } else {
+            let loss = mean(&losses)?;
+            Made::Here(self.optimizer.step(weights, gradients, loss, lr, scale, averaging)?)
+        };
         self.gradients.clear();
-        Ok(outcome)
+        self.made = Some(made);
+        Ok(())
+    }
+
+    /// What became of the update that was handed over last.
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
+    /// # Panics
+    /// Where it was settled already.
+    pub fn settle(&mut self) -> Result<Outcome, CudaError> {
+        match self.made.take().expect("an update was handed over") {
+            Made::Here(outcome) => Ok(outcome),
+            Made::OnCard(losses) => {
+                let (norm, made) = self.optimizer.settle()?;
+                Ok(Outcome { loss: mean(&losses)?, norm, made })
+            }
+        }
+    }
+
+    /// Whether updates are handed over before they are made.
+    pub(super) fn runs_ahead(&self) -> bool {
+        matches!(self.network.backend(), Backend::Card(_))
     }
 
     /// The network as it is.
@@ -224,7 +315,7 @@ impl<M> Learner<M> {
     ) -> Result<(), Restore> {
         let of = |name| of(name).map_err(Restore::Missing);
         self.gradients.clear();
-        (self.loss, self.share) = (0.0, 0.0);
+        (self.losses, self.made) = (Vec::new(), None);
         let backend = self.network.backend().clone();
         let weights = self.network.weights_mut();
         load(weights, of("model")?, &backend)?;

@@ -4,8 +4,8 @@ use fcmae_data::Depth;
 use fcmae_data::Normalization;
 use fcmae_store::NamedTensors;
 
-use super::Description;
 use super::adapt;
+use super::description::Description;
 use crate::config::{BlockKind, DecoderConfig, GrnConfig, MaskConfig, ModelConfig, Size};
 
 /// The network that tensors under timm's names are of, with the mean and deviation of ImageNet and

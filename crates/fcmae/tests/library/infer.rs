@@ -8,7 +8,7 @@ use fcmae::Error;
 use fcmae::backend::{Backend, Precision};
 use fcmae::config::{DataConfig, ModelConfig};
 use fcmae::data::source::printable;
-use fcmae::data::{ImageFolder, Input, Inputs, Labels, Limits, Picture, decode};
+use fcmae::data::{Input, Inputs, Labels, Limits, Picture, PictureSet, decode};
 use fcmae::device::Device;
 use fcmae::embed::Backbone;
 use fcmae::evaluate::EvaluationSet;
@@ -45,7 +45,7 @@ fn classifier() -> Inference<Classifier> {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     pictures::write(folder, PER_CLASS);
-    let set = ImageFolder::open(folder, Labels::Ignored).unwrap();
+    let set = PictureSet::open(folder, Labels::Ignored).unwrap();
     (0..set.len()).map(|index| set.path(index)).collect()
 }
 
@@ -87,7 +87,7 @@ fn a_picture_has_the_same_logits_alone_in_a_batch_and_by_every_way_in() {
         })
         .collect();
     assert_eq!(logits(&classifier, decoded), expected, "decoded pictures");
-    let set = ImageFolder::open(folder.path(), Labels::Ignored).unwrap();
+    let set = PictureSet::open(folder.path(), Labels::Ignored).unwrap();
     assert_eq!(logits(&classifier, Arc::new(set)), expected, "a set");
     assert!(logits(&classifier, Vec::<PathBuf>::new()).is_empty());
 }
@@ -191,8 +191,11 @@ fn answers_that_are_no_numbers_are_an_error_of_their_picture() {
 fn pictures_without_labels_cannot_be_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     pictures::write(folder.path(), 1);
-    let set = ImageFolder::open(folder.path(), Labels::Ignored).unwrap();
-    let error = EvaluationSet::new(Arc::new(set), &description(), 4).err().unwrap().to_string();
+    let set = PictureSet::open(folder.path(), Labels::Ignored).unwrap();
+    let error = EvaluationSet::new(Arc::new(set), &description(), 4, &Backend::Cpu)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("no picture has a label"), "{error}");
 }
 

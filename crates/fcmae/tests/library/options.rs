@@ -14,7 +14,7 @@ use fcmae::reconstruct::Reconstructor;
 use fcmae::tensor::Tensor;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
-use fcmae_data::{ImageFolder, Labels};
+use fcmae_data::{Labels, PictureSet};
 use serde_json::Value;
 
 use crate::pictures;
@@ -170,7 +170,7 @@ fn an_evaluation_is_written_down_with_its_surest_mistakes() {
     let sure: Vec<f64> =
         mistakes.iter().map(|mistake| mistake["probability"].as_f64().unwrap()).collect();
     assert!(sure.is_sorted_by(|a, b| a >= b) && sure.iter().all(|p| (0.3..=1.0).contains(p)));
-    let folder = ImageFolder::open(&data, Labels::Required).unwrap();
+    let folder = PictureSet::open(&data, Labels::Required).unwrap();
     for mistake in mistakes {
         assert_ne!(mistake["truth"], mistake["predicted"]);
         let path = mistake["path"].as_str().unwrap();

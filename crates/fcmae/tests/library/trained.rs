@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
-use fcmae::data::{ImageFolder, Input, Labels};
+use fcmae::data::{Input, Labels, PictureSet};
 use fcmae::diversity::diversity;
 use fcmae::embed::Backbone;
 use fcmae::evaluate::evaluate;
@@ -85,7 +85,7 @@ fn trained() -> Arc<Trained> {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let folder = ImageFolder::open(folder, Labels::Required).unwrap();
+    let folder = PictureSet::open(folder, Labels::Required).unwrap();
     (0..folder.len()).map(|i| folder.path(i)).collect()
 }
 

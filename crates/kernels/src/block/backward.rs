@@ -12,8 +12,8 @@ use crate::product::{
     AddTransposed, Factors, Left, PANEL, Panels, Strip, from_panels, multiply, panels_at_a_time,
     strip_cells, widths,
 };
-use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
-use crate::tasks::{Cell, add_parts, cells_in, values, values_mut, with_scratch};
+use crate::simd::{self, Cell, Kernel, LANES, Level, Simd, dispatch};
+use crate::tasks::{add_parts, cells_in, values, values_mut, with_scratch};
 
 /// Where [`backward`] writes, each as long as what it is the gradient of.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use crate::gelu;
 use crate::grn::Norm;
 use crate::layer_norm;
 use crate::product::{Left, PANEL, Panels, multiply, panels_at_a_time, widths};
-use crate::simd::{self, Kernel, LANES, Level, Simd, dispatch};
-use crate::tasks::{Cell, values, values_mut, with_scratch};
+use crate::simd::{self, Cell, Kernel, LANES, Level, Simd, dispatch};
+use crate::tasks::{values, values_mut, with_scratch};
 
 /// What [`backward`](super::backward()) needs of the forward pass; H is
 /// [`hidden_width`](super::hidden_width) of C. T is `&mut [f32]` or `&[f32]`.

@@ -1,6 +1,11 @@
-use super::TAPS;
-use crate::simd::LANES;
-use crate::tasks::Cell;
+use crate::simd::{Cell, LANES};
+
+/// Taps along a side of the filter.
+pub(super) const SIDE: usize = 7;
+/// Taps of the filter.
+pub(super) const TAPS: usize = SIDE * SIDE;
+/// Padding on each side.
+pub(super) const PAD: usize = SIDE / 2;
 
 /// Weight and bias by blocks of eight channels, zeros beyond the last channel.
 pub(crate) struct Filter {

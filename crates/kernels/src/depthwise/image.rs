@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use super::filter::{Block, Filter};
+use super::filter::{Block, Filter, PAD, SIDE};
 use super::runs::Runs;
-use super::{PAD, SIDE};
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Cell, Kernel, LANES, Simd};
 use crate::sites::Sites;
-use crate::tasks::Cell;
 
 /// The most outputs of a row computed at a time.
 const WIDEST_TILE: usize = 8;

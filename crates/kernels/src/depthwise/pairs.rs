@@ -5,8 +5,7 @@
 
 use std::ops::Range;
 
-use super::filter::{Block, Filter};
-use super::{PAD, SIDE};
+use super::filter::{Block, Filter, PAD, SIDE};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::sites::Patches;
 

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::filter::{SIDE, TAPS};
 use super::image::{Padded, copy};
 use super::runs::Runs;
-use super::{SIDE, TAPS};
-use crate::simd::{self, Kernel, LANES, Simd, dispatch};
+use crate::simd::{self, Cell, Kernel, LANES, Simd, dispatch};
 use crate::sites::Sites;
-use crate::tasks::{Cell, add_parts, with_scratch};
+use crate::tasks::{add_parts, with_scratch};
 
 /// Values of one block of eight channels: the taps' gradients and the bias's.
 const BLOCK: usize = (TAPS + 1) * LANES;

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Factors, Left, Rows};
-use crate::simd::{LANES, Lanes, Simd};
-use crate::tasks::Cell;
+use super::operands::{Factors, Left, Rows};
+use crate::simd::{Cell, LANES, Lanes, Simd};
 
 /// sums = or += (where `depth` doesn't start at 0) rows · panel, for a panel of `vectors` vectors of
 /// which `cells` are the rows `depth`.

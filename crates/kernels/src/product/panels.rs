@@ -2,8 +2,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::simd::LANES;
-use crate::tasks::{Cell, Scratch};
+use crate::simd::{Cell, LANES};
+use crate::tasks::Scratch;
 
 /// The first vector of each panel, and its vectors, of a matrix of `vectors` vectors of columns.
 pub(crate) fn widths(vectors: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {

@@ -1,7 +1,6 @@
 use std::arch::x86_64::*;
 
-use super::{Kernel, Lanes, Simd};
-use crate::tasks::Cell;
+use super::vector::{Cell, Kernel, Lanes, Simd, pairs_of_vectors};
 
 /// Proof that the processor has AVX2 and FMA: `detect` alone makes one.
 #[derive(Clone, Copy)]

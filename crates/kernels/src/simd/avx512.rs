@@ -1,8 +1,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
-use super::{Kernel, Lanes, Simd};
-use crate::tasks::Cell;
+use super::vector::{Cell, Kernel, Lanes, Simd};
 
 /// Proof that the processor has AVX-512 (F and VL) besides AVX2 and FMA: `detect` alone makes one.
 ///

@@ -1,8 +1,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Lanes, Simd};
-use crate::tasks::Cell;
+use super::vector::{Cell, Lanes, Simd, pairs_of_vectors};
 
 /// Pairs of NEON registers: the lower four lanes, the upper four. NEON belongs to the base
 /// instruction set of the targets that this module is compiled for, so the token proves nothing.

@@ -1,5 +1,4 @@
-use super::{LANES, Lanes, Simd};
-use crate::tasks::Cell;
+use super::vector::{Cell, LANES, Lanes, Simd, pairs_of_vectors};
 
 /// Portable vectors: arrays that the compiler vectorises for the target's base instruction set.
 #[derive(Clone, Copy)]

@@ -17,10 +17,12 @@ use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
 use fcmae::machine;
 use serde::{Deserialize, Serialize};
 
-use super::LOADED_BATCHES;
 use crate::args::DeviceArg;
 use crate::failure::Usage;
 use crate::output;
+
+/// Batches that the loader makes of the pictures in one step: enough that all threads have work.
+const LOADED_BATCHES: usize = 2;
 
 /// The answer to a number of steps.
 #[derive(Serialize, Deserialize)]

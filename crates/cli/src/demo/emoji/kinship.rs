@@ -11,7 +11,7 @@
 
 use image::{RgbImage, imageops};
 
-use super::Drawing;
+use super::drawings::Drawing;
 
 /// The largest mean difference, in levels of 255, between drawings of one family. At 4 they differ
 /// in a detail (a lock open or closed, the hands of a clock); just above begin drawings that

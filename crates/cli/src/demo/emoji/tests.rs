@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drawings::SIDE;
 use super::*;
 
 fn family_of<'a>(families: &'a [Vec<&'a str>], emoji: &str) -> &'a [&'a str] {

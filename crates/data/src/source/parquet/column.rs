@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 
 use super::footer::{Chunk, Leaf, Physical};
-use super::invalid;
+use super::invalid::invalid;
 use super::pages::{Body, Content, Extent, Pages};
 use super::values::{Hybrid, deltas};
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
 
 use super::footer::{Chunk, Leaf};
-use super::invalid;
+use super::invalid::invalid;
 use super::snappy::Blocks;
 use super::thrift::{Flaw, Kind, Thrift};
 use super::values::Hybrid;
@@ -310,7 +310,7 @@ enum Inner<'a> {
 
 /// Where a page's content lies.
 #[derive(Clone, Debug)]
-pub(in crate::source) struct Extent {
+pub(super) struct Extent {
     /// Where it begins in the file.
     pub(super) start: u64,
     /// Bytes in the file.

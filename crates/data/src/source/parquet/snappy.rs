@@ -5,7 +5,7 @@
 
 use std::io::{self, BufReader, ErrorKind, Read, Take};
 
-use super::invalid;
+use super::invalid::invalid;
 
 /// Bytes of a block when it is unpacked; the last is shorter.
 pub(super) const BLOCK: usize = 1 << 16;

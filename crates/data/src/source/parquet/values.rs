@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use super::invalid;
+use super::invalid::invalid;
 
 /// Most values of one piece of a delta encoding.
 const DELTA_VALUES: u64 = 1 << 16;

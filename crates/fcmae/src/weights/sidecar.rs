@@ -5,9 +5,12 @@ use std::path::Path;
 use fcmae_data::EvalResize;
 use serde_json::Value;
 
-use super::{Description, read_json};
-use crate::error::Result;
-use crate::export::transformers::WARPS_FROM;
+use super::description::Description;
+use crate::error::{Error, Result};
+
+/// The ConvNeXt picture processor of transformers warps pictures from this side on, and crops smaller
+/// ones.
+pub(crate) const WARPS_FROM: usize = 384;
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
@@ -33,6 +36,16 @@ pub(super) fn read(
         transformers(config, &preprocessor, description, notes);
     }
     Ok(())
+}
+
+/// A file of JSON.
+///
+/// # Errors
+/// One that cannot be read, or is none.
+pub(super) fn read_json(path: &Path) -> Result<Value> {
+    let error = |reason: String| Error::File { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
+    serde_json::from_str(&text).map_err(|e| error(format!("is not JSON: {e}")))
 }
 
 fn timm(

@@ -1,0 +1,40 @@
+//! What a file's header says of its values.
+
+use std::io::Cursor;
+
+use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+
+use super::failure::{caught, reason};
+use super::kind::{FileKind, Numbers};
+use super::limits::{HEADER_BYTES, Limits, decoder_limits};
+use super::tiff;
+use crate::error::DecodeError;
+
+/// The kind of a picture file, from its first bytes and header.
+pub(crate) fn kind(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
+    caught(|| match tiff::kind(bytes, limits)? {
+        Some(kind) => Ok(kind),
+        None => ordinary(bytes, limits),
+    })
+}
+
+fn ordinary(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = match reader.format().ok_or(DecodeError::UnknownFormat)? {
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Png => "PNG",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::Bmp => "BMP",
+        _ => "other",
+    };
+    reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
+    let color = reader.into_decoder().map_err(reason)?.original_color_type();
+    let channels = u32::from(color.channel_count()).max(1);
+    let bits = u32::from(color.bits_per_pixel()) / channels;
+    let numbers = match color {
+        ExtendedColorType::Rgb32F | ExtendedColorType::Rgba32F => Numbers::Float,
+        _ => Numbers::Unsigned,
+    };
+    Ok(FileKind { format, channels, bits, numbers })
+}

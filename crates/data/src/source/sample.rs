@@ -1,0 +1,84 @@
+//! One picture of a set, and what is left out of it.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use crate::words::printable;
+
+/// One picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there;
+    /// of a Parquet file, the picture's name in it, or the file's name and the row.
+    pub path: PathBuf,
+    /// Position in [`PictureSet::classes`](super::PictureSet::classes); `None` where labels are ignored.
+    pub label: Option<usize>,
+    /// Size in bytes when the set was read.
+    pub bytes: u64,
+    /// Time of the last change of the file (of an archive or Parquet file, of the whole) when the
+    /// set was read, where the system knows it.
+    pub modified: Option<SystemTime>,
+    pub(super) place: Place,
+}
+
+/// Where a picture's bytes are: the position of its base among the set's, and the place in that. A set may
+/// have millions, so it is no larger than it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file of its own, in a folder.
+    File { base: u32 },
+    /// In a file that holds pictures, from this byte on.
+    Byte { base: u32, start: u64 },
+    /// In a part of such a file, from this byte of the part on, once it is unpacked.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(dead_code, reason = "only Parquet files have parts")
+    )]
+    Part { base: u32, part: u32, start: u32 },
+}
+
+impl Place {
+    pub(super) fn base(self) -> usize {
+        let (Self::File { base } | Self::Byte { base, .. } | Self::Part { base, .. }) = self;
+        base as usize
+    }
+}
+
+/// A file that is left out, and why. Serialises as `{"path": …, "reason": …}`, with control
+/// characters and bytes that are no UTF-8 escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The file.
+    #[serde(serialize_with = "serialize_path")]
+    pub path: PathBuf,
+    /// Why it is left out.
+    pub reason: String,
+}
+
+fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&printable(path))
+}
+
+/// A relative path's bytes with `/` between its parts: the same on every system.
+pub(super) fn portable_bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for component in path.components() {
+        if !bytes.is_empty() && component != Component::RootDir {
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(component.as_os_str().as_encoded_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_takes_80_bytes_and_its_path() {
+        assert!(size_of::<Sample>() <= 80, "{} bytes", size_of::<Sample>());
+    }
+}

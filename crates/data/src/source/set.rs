@@ -1,0 +1,93 @@
+//! A set of pictures.
+
+use std::path::PathBuf;
+
+use super::base::Base;
+use super::sample::{Sample, Skipped, portable_bytes};
+
+/// A set of pictures: the samples of one or several folders, archives, Parquet files and lists, sorted
+/// by path.
+///
+/// The same pictures under the same names are the same set, with the same fingerprint and batches,
+/// whether they lie in a folder, in any number of archives or Parquet files, or are named by a list.
+#[derive(Clone, Debug)]
+pub struct PictureSet {
+    /// What was opened, in the order given.
+    pub roots: Vec<PathBuf>,
+    /// Class names, sorted, or in the order given; empty where labels are ignored.
+    pub classes: Vec<String>,
+    /// The pictures, sorted by path, so that positions never depend on the file system.
+    pub samples: Vec<Sample>,
+    /// What was meant for a picture and cannot be one: FIFOs, broken links, members of an archive
+    /// that is cut short, rows without a picture, files that a list names and that are missing; and
+    /// folders that cannot be entered.
+    pub skipped: Vec<Skipped>,
+    /// Hidden files, and files with other extensions.
+    pub passed_over: usize,
+    /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
+    pub empty_classes: Vec<String>,
+    pub(super) bases: Vec<Base>,
+}
+
+impl PictureSet {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is no sample; never so for a set from [`open`](Self::open).
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The whole path of a sample's file. Of an archive or Parquet file, its path and the picture's
+    /// name behind it: a name for messages; [`read`](Self::read) gives the bytes.
+    ///
+    /// # Panics
+    /// When there is no sample at `index`.
+    pub fn path(&self, index: usize) -> PathBuf {
+        let sample = &self.samples[index];
+        self.bases[sample.place.base()].path.join(&sample.path)
+    }
+
+    /// Samples a class; empty where labels are ignored.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for label in self.samples.iter().filter_map(|sample| sample.label) {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    /// A hash, in hexadecimal, over the class names and every sample's path, label and size. A run that
+    /// resumes on data with another fingerprint would not be the same run.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for class in &self.classes {
+            part(class.as_bytes());
+        }
+        for sample in &self.samples {
+            part(&portable_bytes(&sample.path));
+            part(&sample.bytes.to_le_bytes());
+            part(&sample.label.map_or(u64::MAX, |label| label as u64).to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// The same set with only the samples at `indices` (ascending).
+    pub(super) fn subset(&self, indices: &[usize]) -> Self {
+        Self {
+            roots: self.roots.clone(),
+            classes: self.classes.clone(),
+            samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
+            skipped: self.skipped.clone(),
+            passed_over: self.passed_over,
+            empty_classes: self.empty_classes.clone(),
+            bases: self.bases.clone(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How any network is trained: the optimizer and its schedule, and what is saved meanwhile.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// The optimizer and its schedule: AdamW, linear warm-up, half a cosine, updated per iteration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimConfig {
+    /// Passes over the pictures, 1000000000 at most.
+    pub epochs: u64,
+    /// Epochs of linear warm-up from 0.
+    pub warmup_epochs: f64,
+    /// Images in one forward and backward pass, 1000000000 at most.
+    pub batch: usize,
+    /// Passes whose gradients are averaged for one update, 1000000000 at most.
+    pub accumulation: usize,
+    /// Learning rate for 256 images an update; the actual one is `base_lr · batch · accumulation /
+    /// 256`.
+    pub base_lr: f64,
+    /// The cosine's end.
+    pub min_lr: f64,
+    /// Decoupled weight decay; none on vectors (biases, norms, GRN, the mask token).
+    pub weight_decay: f64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Largest global norm of the gradient; 0 for no clipping.
+    pub clip_norm: f64,
+    /// What to do about a loss or gradient that is not a number: `stop`, or `skip` the update, five
+    /// times in a row at most.
+    pub on_nan: OnNan,
+}
+
+/// What to do about a loss or a gradient that is not a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNan {
+    /// End the run; the last checkpoint stands.
+    #[default]
+    Stop,
+    /// Go on without the update.
+    Skip,
+}
+
+impl OptimConfig {
+    /// The learning rate at the top of the schedule.
+    pub fn peak_lr(&self) -> f64 {
+        self.base_lr * self.batch.saturating_mul(self.accumulation) as f64 / 256.0
+    }
+}
+
+/// When a run is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveConfig {
+    /// Epochs between checkpoints.
+    pub every_epochs: u64,
+    /// Checkpoints that stay.
+    pub keep: usize,
+}
+
+impl Default for SaveConfig {
+    fn default() -> Self {
+        Self { every_epochs: 5, keep: 2 }
+    }
+}
+
+/// The most epochs, and images and passes of an update: their products fit 64 bits.
+pub(crate) const MOST: u64 = 1_000_000_000;
+
+impl OptimConfig {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("optim.epochs", self.epochs),
+            ("optim.batch", self.batch as u64),
+            ("optim.accumulation", self.accumulation as u64),
+        ];
+        for (key, count) in counts {
+            range(key, (1..=MOST).contains(&count), count, "1 to 1000000000")?;
+        }
+        range("optim.warmup_epochs", self.warmup_epochs >= 0.0, self.warmup_epochs, "0 or more")?;
+        let rate = self.base_lr > 0.0 && self.base_lr.is_finite();
+        range("optim.base_lr", rate, self.base_lr, "a positive number")?;
+        range("optim.min_lr", self.min_lr >= 0.0, self.min_lr, "0 or more")?;
+        range("optim.weight_decay", self.weight_decay >= 0.0, self.weight_decay, "0 or more")?;
+        range("optim.beta1", (0.0..1.0).contains(&self.beta1), self.beta1, "0 to 1, without 1")?;
+        range("optim.beta2", (0.0..1.0).contains(&self.beta2), self.beta2, "0 to 1, without 1")?;
+        range("optim.eps", self.eps > 0.0, self.eps, "a positive number")?;
+        range("optim.clip_norm", self.clip_norm >= 0.0, self.clip_norm, "0 or more")
+    }
+}
+
+impl SaveConfig {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        range("save.every_epochs", self.every_epochs > 0, self.every_epochs, "at least 1")?;
+        range("save.keep", self.keep > 0, self.keep, "at least 1")
+    }
+}
+
+pub(crate) fn range(
+    key: &'static str,
+    ok: bool,
+    value: impl ToString,
+    range: &str,
+) -> Result<(), ConfigError> {
+    if ok {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange { key, value: value.to_string(), range: range.to_owned() })
+    }
+}

@@ -1,0 +1,59 @@
+//! What an evaluation found.
+
+use std::sync::Arc;
+
+use fcmae_data::{PictureSet, Skipped};
+use fcmae_store::run::confusion::Confusion;
+use serde::Serialize;
+
+/// What an evaluation found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Pictures evaluated.
+    pub images: usize,
+    /// Share of pictures whose class was the most likely one.
+    pub top1: f64,
+    /// Share of pictures whose class was among the five most likely ones.
+    pub top5: f64,
+    /// Mean cross entropy.
+    pub loss: f64,
+    /// Which classes are taken for which.
+    pub confusion: Confusion,
+    /// The class that each picture of the set was taken for, a position in `classes`; `None` where it could
+    /// not be read.
+    #[serde(skip)]
+    pub answers: Vec<Option<u32>>,
+    /// Wrong answers, the surest first, 24 at most.
+    pub mistakes: Vec<Mistake>,
+    /// Pictures that could not be read.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Evaluation {
+    /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
+    pub fn right(&self, set: &Arc<PictureSet>) -> Vec<bool> {
+        let right = |(answer, label): (&Option<u32>, Option<usize>)| {
+            answer.is_some_and(|class| label == Some(class as usize))
+        };
+        let labels = set.samples.iter().map(|sample| sample.label);
+        self.answers.iter().zip(labels).map(right).collect()
+    }
+}
+
+/// A wrong answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mistake {
+    /// Position in the set.
+    #[serde(skip)]
+    pub index: usize,
+    /// The picture.
+    pub path: String,
+    /// Its class.
+    pub truth: String,
+    /// The class that was taken for the most likely one.
+    pub predicted: String,
+    /// The probability that was given to that class.
+    pub probability: f32,
+}

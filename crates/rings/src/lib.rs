@@ -1,0 +1,82 @@
+//! Which files of a crate import each other in a ring.
+//!
+//! A file imports another if it names something that the other defines, whether directly or through
+//! re-exports: in a `use`, in a path, inside a macro's arguments or an attribute. To declare a module, to
+//! re-export a name and to call a method are no imports, and code for tests does not count. What two files
+//! of a ring do cannot be understood, tested or moved one without the other.
+//!
+//! - `modules`: a crate's files as modules, and the names in their scopes;
+//! - `resolve`: a path to the file that defines what it names;
+//! - `imports`: the paths of a file.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+mod imports;
+mod modules;
+mod resolve;
+
+use modules::Tree;
+
+pub use modules::Unreadable;
+
+/// Files that import each other, each directly or by way of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Their paths relative to the folder of the crate's root, with `/`.
+    pub files: BTreeSet<String>,
+    /// From file to file of the ring, what the first names and the second defines.
+    pub imports: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl fmt::Display for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((from, to), names) in &self.imports {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            writeln!(f, "  {from} -> {to}: {}", names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// The rings among the files of the crate whose root, `lib.rs` or `main.rs`, is given.
+///
+/// # Errors
+/// A file that cannot be read, or is no Rust.
+pub fn rings(root: &Path) -> Result<Vec<Ring>, Unreadable> {
+    let tree = Tree::read(root)?;
+    let imports = imports::imports(&tree);
+    let reached: Vec<BTreeSet<usize>> =
+        (0..tree.files.len()).map(|file| reached_from(file, &imports)).collect();
+    let mut rings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in 0..tree.files.len() {
+        let ring: BTreeSet<usize> =
+            reached[file].iter().copied().filter(|&other| reached[other].contains(&file)).collect();
+        if ring.len() > 1 && seen.insert(ring.clone()) {
+            let name = |file: &usize| tree.files[*file].clone();
+            let inside =
+                imports.iter().filter(|((from, to), _)| ring.contains(from) && ring.contains(to));
+            rings.push(Ring {
+                files: ring.iter().map(name).collect(),
+                imports: inside
+                    .map(|((from, to), by)| ((name(from), name(to)), by.clone()))
+                    .collect(),
+            });
+        }
+    }
+    Ok(rings)
+}
+
+/// All files that a file imports, directly or by way of others.
+fn reached_from(file: usize, imports: &imports::Imports) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![file];
+    while let Some(from) = next.pop() {
+        let found = imports.keys().filter(|(importer, _)| *importer == from).map(|&(_, to)| to);
+        next.extend(found.filter(|&to| reached.insert(to)));
+    }
+    reached
+}
