@@ -10,10 +10,10 @@ use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
-use crate::numbers::counted;
 use crate::output;
 
 macro_rules! built_in {

@@ -7,10 +7,10 @@ use fcmae::export::{self, ExportFormat};
 use fcmae::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
+use fcmae_words::grouped;
 
 use crate::args::{Export, ExportTo, Onnx};
 use crate::failure::Usage;
-use crate::numbers::grouped;
 use crate::output;
 
 pub(super) fn run(args: &Export) -> Result<()> {

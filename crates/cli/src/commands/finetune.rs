@@ -6,12 +6,13 @@ use anyhow::Result;
 use fcmae::config::FinetuneConfig;
 use fcmae::train::Start;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use super::dry_run;
 use super::report::Reporter;
 use crate::args::Finetune;
 use crate::interrupt::{Interrupt, Stopped};
-use crate::numbers::{counted, with_interval};
+use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;

@@ -4,9 +4,9 @@ use anyhow::Result;
 use fcmae::config::MaskedEncoder;
 use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
+use fcmae_words::{counted, grouped};
 
 use crate::args::Inspect;
-use crate::numbers::{counted, grouped};
 use crate::output;
 use crate::table::{Align, Table};
 
@@ -91,7 +91,7 @@ fn parts(inspection: &Inspection) -> String {
     table.row([
         "all".to_owned(),
         inspection.parts.iter().map(|part| part.tensors).sum::<usize>().to_string(),
-        grouped(inspection.parts.iter().map(|part| part.parameters).sum()),
+        grouped(inspection.parts.iter().map(|part| part.parameters).sum::<usize>()),
     ]);
     table.text() + "\n--all lists every tensor with its shape\n"
 }

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use super::dry_run;
 use super::report::Reporter;
 use crate::args::Pretrain;
 use crate::interrupt::{Interrupt, Stopped};
-use crate::numbers::counted;
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;
