@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::autoencoder::Autoencoder;
 use crate::backend::Backend;
-use crate::bench::evenly;
 use crate::config::{DecoderConfig, GrnConfig, ModelConfig, PretrainConfig};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::model::init;
 use crate::network::Network;
+use crate::noise::evenly;
 use crate::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Grn, Norm};
 use crate::parameters::Parameter;
 use crate::tape::Pass;

@@ -126,6 +126,7 @@ pub mod mask;
 pub mod memory;
 pub mod model;
 pub mod network;
+mod noise;
 pub mod onnx;
 mod operations;
 pub mod ops;

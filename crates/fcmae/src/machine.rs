@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use fcmae_kernels::{KernelError, linear, simd};
 use serde::Serialize;
 
+use crate::noise::evenly;
+
 /// The machine, as far as it decides speed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
@@ -88,7 +90,7 @@ pub fn matrix_gflops() -> Result<f64, KernelError> {
     const SIDE: usize = 1024;
     const LEAST: usize = 5;
     const LONG_ENOUGH: Duration = Duration::from_millis(100);
-    let values: Vec<f32> = crate::bench::evenly(1, 1.0).take(SIDE * SIDE).collect();
+    let values: Vec<f32> = evenly(1, 1.0).take(SIDE * SIDE).collect();
     let mut out = vec![0.0; SIDE * SIDE];
     let (began, mut rounds, mut best) = (Instant::now(), 0, f64::INFINITY);
     while rounds < LEAST || began.elapsed() < LONG_ENOUGH {
