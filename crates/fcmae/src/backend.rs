@@ -86,7 +86,7 @@ impl Backend {
     fn card(number: usize, precision: Precision) -> Result<Self> {
         /// The first architecture with products of bfloat16.
         const BF16: u32 = 80;
-        let driver = fcmae_cuda::nvidia::open(number, libraries().as_deref())?;
+        let driver = fcmae_cuda::nvidia::open(number, crate::device::libraries().as_deref())?;
         let has_bf16 = driver.facts().architecture >= BF16;
         let features = match precision {
             Precision::Bf16 if !has_bf16 => {
@@ -177,11 +177,4 @@ impl fmt::Display for Backend {
             }
         }
     }
-}
-
-/// The folders of CUDA's libraries, where the user names them.
-#[cfg(feature = "cuda")]
-pub(crate) fn libraries() -> Option<std::path::PathBuf> {
-    let named = std::env::var_os("FCMAE_CUDA_LIBRARIES")?;
-    (!named.is_empty()).then(|| named.into())
 }
