@@ -15,8 +15,9 @@ use crate::network::Network;
 use crate::noise::evenly;
 use crate::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Grn, Norm};
 use crate::parameters::Parameter;
+use crate::shape::Shape;
 use crate::tape::Pass;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::train::Learner;
 
 use fcmae_cuda::work::Element;

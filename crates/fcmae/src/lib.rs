@@ -135,6 +135,7 @@ pub mod parameters;
 pub mod picture;
 pub mod predict;
 pub mod reconstruct;
+mod shape;
 pub mod tape;
 pub mod tensor;
 pub mod train;

@@ -11,8 +11,9 @@ use fcmae_store::{Mismatch, NamedTensors};
 use crate::backend::Backend;
 use crate::ops::BlockWeights;
 use crate::parameters::{Arena, Layout, Names, Parameter};
+use crate::shape::Shape;
 use crate::tape::Pass;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::workspace::{MemoryPlan, Workspace};
 
 /// Workspaces that are kept for the next passes. Where more threads infer at one time, some take their

@@ -14,7 +14,8 @@ use crate::network::Prepared;
 use crate::ops::Operation;
 use crate::optim::Gradients;
 use crate::parameters::{Arena, Parameter};
-use crate::tensor::{Form, Node, Shape, Tensor};
+use crate::shape::{Form, Shape};
+use crate::tensor::{Node, Tensor};
 use crate::workspace::{Room, Workspace};
 
 /// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that

@@ -15,7 +15,8 @@ use fcmae_kernels::memory::{Memory, Piece};
 
 use crate::backend::Backend;
 use crate::ops::Operation;
-use crate::tensor::{Form, Shape, Tensor, padded};
+use crate::shape::{Form, Shape, padded};
+use crate::tensor::Tensor;
 
 /// When a result is made and when it is dropped, counted in such events, and how long it is, in values of
 /// float32.

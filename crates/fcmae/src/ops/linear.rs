@@ -10,8 +10,9 @@ use fcmae_kernels::{KernelError, adamw, linear as kernel, rows};
 use super::Operation;
 use crate::network::{Matrix, Prepared};
 use crate::parameters::{Arena, Parameter};
+use crate::shape::{Form, Shape};
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
-use crate::tensor::{Form, Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// The parameters of a linear layer.
 #[derive(Clone, Copy, Debug)]

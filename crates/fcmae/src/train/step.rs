@@ -14,8 +14,9 @@ use crate::network::Network;
 use crate::optim::adamw::Averaging;
 use crate::optim::{AdamW, Gradients, Outcome};
 use crate::parameters::{Arena, Layout, Names};
+use crate::shape::Shape;
 use crate::tape::{Pass, Tape};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::workspace::{MemoryPlan, Workspace};
 
 /// A network that is trained, and all that training changes.

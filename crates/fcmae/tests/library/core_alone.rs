@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of `src`, each with the folder of its name.
-const CORE: [&str; 11] = [
+const CORE: [&str; 12] = [
+    "shape",
     "tensor",
     "parameters",
     "tape",
