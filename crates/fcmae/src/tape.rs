@@ -10,10 +10,10 @@ use fcmae_cuda::operations::{converted, residual};
 use fcmae_cuda::work::{Command, Element, Home, Record, Values};
 use fcmae_kernels::KernelError;
 
-use crate::network::Prepared;
+use crate::gradients::Gradients;
 use crate::ops::Operation;
-use crate::optim::Gradients;
 use crate::parameters::{Arena, Parameter};
+use crate::prepared::Prepared;
 use crate::shape::{Form, Shape};
 use crate::tensor::{Node, Tensor};
 use crate::workspace::{Room, Workspace};

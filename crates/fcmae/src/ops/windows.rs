@@ -9,8 +9,8 @@ use fcmae_kernels::space_to_depth::{self as kernel, Plane};
 use fcmae_kernels::{Gradients, KernelError, layer_norm, linear};
 
 use super::{Operation, linear as layer};
-use crate::network::Matrix;
 use crate::parameters::{Arena, Parameter};
+use crate::prepared::Matrix;
 use crate::shape::Shape;
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
 use crate::tensor::{Node, Tensor};

@@ -7,10 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of `src`, each with the folder of its name.
-const CORE: [&str; 12] = [
+const CORE: [&str; 14] = [
     "shape",
     "tensor",
     "parameters",
+    "gradients",
+    "prepared",
     "tape",
     "workspace",
     "network",
