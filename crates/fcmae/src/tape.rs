@@ -14,9 +14,10 @@ use crate::gradients::Gradients;
 use crate::ops::Operation;
 use crate::parameters::{Arena, Parameter};
 use crate::prepared::Prepared;
+use crate::room::Room;
 use crate::shape::{Form, Shape};
 use crate::tensor::{Node, Tensor};
-use crate::workspace::{Room, Workspace};
+use crate::workspace::Workspace;
 
 /// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that
 /// a kernel refuses operands only where an operation is called directly, with others than it documents.

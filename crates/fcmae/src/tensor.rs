@@ -12,8 +12,8 @@ use fcmae_cuda::card::Card;
 use fcmae_cuda::work::{Element, Values};
 
 use crate::backend::Backend;
+use crate::room::{CardRoom, Room};
 use crate::shape::Form;
-use crate::workspace::{CardRoom, Room};
 
 pub use crate::shape::Shape;
 

@@ -7,8 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of `src`, each with the folder of its name.
-const CORE: [&str; 14] = [
+const CORE: [&str; 16] = [
     "shape",
+    "lifetimes",
+    "room",
     "tensor",
     "parameters",
     "gradients",

@@ -11,42 +11,6 @@ use fcmae_rings::{Ring, rings};
 const KNOWN: &[(&str, &[&str])] = &[
     // A kernel takes a `Size`, which the crate's root defines beside what runs kernels.
     ("cuda/emulator", &["kernel.rs", "lib.rs"]),
-    // The engine.
-    (
-        "fcmae",
-        &[
-            "autoencoder.rs",
-            "backend.rs",
-            "bench.rs",
-            "config/run.rs",
-            "config/settings.rs",
-            "decoder.rs",
-            "device.rs",
-            "loss.rs",
-            "machine.rs",
-            "memory.rs",
-            "model/block.rs",
-            "model/classifier.rs",
-            "model/encoder.rs",
-            "model/init.rs",
-            "model/layers.rs",
-            "network.rs",
-            "ops/activation.rs",
-            "ops/block.rs",
-            "ops/depthwise.rs",
-            "ops/linear.rs",
-            "ops/rows.rs",
-            "ops/squared_difference.rs",
-            "ops/windows.rs",
-            "optim/adamw.rs",
-            "optim/gradients.rs",
-            "parameters.rs",
-            "tape.rs",
-            "tensor.rs",
-            "train/step.rs",
-            "workspace.rs",
-        ],
-    ),
     (
         "report",
         &[
