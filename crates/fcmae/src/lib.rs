@@ -81,10 +81,10 @@
 //! - [`device`]: where networks are computed;
 //! - [`tensor`]: values with a shape, which never change once made;
 //! - [`parameters`]: what a network learns, by name, in one block;
-//! - [`network`]: the structs of a network with their weights, to infer with;
-//! - [`tape`]: passes forward, and back for gradients;
 //! - [`workspace`]: a pass's memory, planned from its shapes;
+//! - [`tape`]: passes forward, and back for gradients;
 //! - [`ops`]: the operations, one file each: formula, shapes, forward, backward;
+//! - [`network`]: the structs of a network with their weights, to infer with;
 //! - [`model`]: ConvNeXt V2 and V1 on a grid or on visible patches;
 //! - [`decoder`], [`autoencoder`], [`loss`]: FCMAE;
 //! - [`optim`]: AdamW, schedule, layer decay, moving average;
