@@ -8,7 +8,6 @@ use fcmae_cuda::card::Card;
 use fcmae_cuda::work::Element;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{BlockKind, DecoderConfig, GrnConfig, ModelConfig};
 use crate::device::Device;
 use crate::error::{ConfigError, Result};
 use crate::machine;
@@ -86,7 +85,7 @@ impl Backend {
     fn card(number: usize, precision: Precision) -> Result<Self> {
         /// The first architecture with products of bfloat16.
         const BF16: u32 = 80;
-        let driver = fcmae_cuda::nvidia::open(number, libraries().as_deref())?;
+        let driver = fcmae_cuda::nvidia::open(number, crate::device::libraries().as_deref())?;
         let has_bf16 = driver.facts().architecture >= BF16;
         let features = match precision {
             Precision::Bf16 if !has_bf16 => {
@@ -106,45 +105,6 @@ impl Backend {
         // Never chosen: it is refused by name.
         Device::choose(&Device::Cuda(number).to_string())?;
         Ok(Self::Cpu)
-    }
-
-    /// Refuses networks that it does not compute.
-    ///
-    /// # Errors
-    /// On a card, variants of GRN, and widths that are no multiple of 8.
-    pub fn check(
-        &self,
-        model: &ModelConfig,
-        decoder: Option<&DecoderConfig>,
-    ) -> Result<(), ConfigError> {
-        /// Values of bfloat16 that one instruction loads.
-        const WHOLE: usize = 8;
-        if let Self::Cpu = self {
-            return Ok(());
-        }
-        let refused = |key: &str, value: String, reason: &str| {
-            let (key, reason) = (key.to_owned(), format!("{reason}: say `--device cpu`"));
-            Err(ConfigError::Value { key, value, reason })
-        };
-        if model.block == BlockKind::V2 && model.grn != GrnConfig::default() {
-            let value = format!("{:?}", model.grn);
-            return refused(
-                "model.grn",
-                value,
-                "variants of GRN are computed on the processor alone",
-            );
-        }
-        let whole = |width: &usize| width.is_multiple_of(WHOLE);
-        let reason = "widths of networks on a GPU are multiples of 8";
-        if !model.widths.iter().all(whole) {
-            return refused("model.widths", format!("{:?}", model.widths), reason);
-        }
-        match decoder {
-            Some(decoder) if !whole(&decoder.width) => {
-                refused("decoder.width", decoder.width.to_string(), reason)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Bytes of its memory that are free, where that is known.
@@ -177,11 +137,4 @@ impl fmt::Display for Backend {
             }
         }
     }
-}
-
-/// The folders of CUDA's libraries, where the user names them.
-#[cfg(feature = "cuda")]
-pub(crate) fn libraries() -> Option<std::path::PathBuf> {
-    let named = std::env::var_os("FCMAE_CUDA_LIBRARIES")?;
-    (!named.is_empty()).then(|| named.into())
 }

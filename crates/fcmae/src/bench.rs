@@ -29,6 +29,7 @@ use crate::mask::{Mask, visible_count};
 use crate::memory;
 use crate::model::{Classifier, init};
 use crate::network::Network;
+use crate::noise::evenly;
 use crate::operations;
 use crate::ops;
 use crate::optim::{LayerDecay, Outcome};
@@ -365,17 +366,6 @@ fn quickly_initialized<M>(build: impl FnOnce(&mut Names) -> M) -> Network<M> {
         values.zip(numbers).for_each(|(value, number)| *value = number);
     }
     network
-}
-
-/// Even numbers of mean 0 and standard deviation `std`, from Knuth's linear congruence.
-pub(crate) fn evenly(seed: u64, std: f32) -> impl Iterator<Item = f32> {
-    let mut state = seed;
-    let scale = 2.0 * 3.0f32.sqrt() * std;
-    std::iter::repeat_with(move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * scale
-    })
 }
 
 #[cfg(test)]

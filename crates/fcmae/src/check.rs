@@ -7,16 +7,17 @@ use serde::Serialize;
 
 use crate::autoencoder::Autoencoder;
 use crate::backend::Backend;
-use crate::bench::evenly;
 use crate::config::{DecoderConfig, GrnConfig, ModelConfig, PretrainConfig};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::model::init;
 use crate::network::Network;
+use crate::noise::evenly;
 use crate::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Grn, Norm};
 use crate::parameters::Parameter;
+use crate::shape::Shape;
 use crate::tape::Pass;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::train::Learner;
 
 use fcmae_cuda::work::Element;

@@ -71,13 +71,20 @@ fn unusable(device: Device) -> Option<String> {
 
 #[cfg(feature = "cuda")]
 fn unusable_card(number: usize) -> Option<String> {
-    let found = fcmae_cuda::nvidia::usable_card(number, crate::backend::libraries().as_deref());
+    let found = fcmae_cuda::nvidia::usable_card(number, libraries().as_deref());
     found.err().map(|error| error.to_string())
 }
 
 #[cfg(not(feature = "cuda"))]
 fn unusable_card(_: usize) -> Option<String> {
     Some(NO_CUDA.to_owned())
+}
+
+/// The folders of CUDA's libraries, where the user names them.
+#[cfg(feature = "cuda")]
+pub(crate) fn libraries() -> Option<std::path::PathBuf> {
+    let named = std::env::var_os("FCMAE_CUDA_LIBRARIES")?;
+    (!named.is_empty()).then(|| named.into())
 }
 
 /// Why a program without them has no GPUs.

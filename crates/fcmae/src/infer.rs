@@ -95,7 +95,7 @@ impl<M> Inference<M> {
             path: weights.path.clone(),
             reason: format!("the image size recorded here cannot be: {error}"),
         })?;
-        backend.check(model, None)?;
+        model.check_on(backend, None)?;
         Ok(Self::new(network.on(backend)?, weights.description.clone()))
     }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use fcmae_kernels::{KernelError, linear, simd};
 pub use fcmae_store::run::schema::Machine;
 
+use crate::noise::evenly;
+
 /// This machine, computing with `threads` threads.
 pub fn here(threads: usize) -> Machine {
     let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -73,7 +75,7 @@ pub fn matrix_gflops() -> Result<f64, KernelError> {
     const SIDE: usize = 1024;
     const LEAST: usize = 5;
     const LONG_ENOUGH: Duration = Duration::from_millis(100);
-    let values: Vec<f32> = crate::bench::evenly(1, 1.0).take(SIDE * SIDE).collect();
+    let values: Vec<f32> = evenly(1, 1.0).take(SIDE * SIDE).collect();
     let mut out = vec![0.0; SIDE * SIDE];
     let (began, mut rounds, mut best) = (Instant::now(), 0, f64::INFINITY);
     while rounds < LEAST || began.elapsed() < LONG_ENOUGH {

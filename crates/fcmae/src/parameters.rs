@@ -18,7 +18,7 @@ use fcmae_kernels::memory::Piece;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
 use crate::backend::Backend;
-use crate::tensor::{Shape, padded};
+use crate::shape::{Shape, padded};
 
 /// One parameter of a network: its number in the [`Layout`], its shape, and of what name it is.
 ///

@@ -50,7 +50,7 @@ impl Reconstructor {
     pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
         let weights = Weights::open(weights)?;
         let decoder = weights.description.decoder.as_ref().map(|(decoder, _)| decoder);
-        backend.check(&weights.description.model, decoder)?;
+        weights.description.model.check_on(backend, decoder)?;
         let autoencoder = Inference::open(&weights, backend)?;
         // Weights that make an autoencoder say how it was masked.
         let masking = weights.description.decoder.map(|(_, masking)| masking).unwrap_or_default();

@@ -10,12 +10,14 @@ use fcmae_cuda::operations::{converted, residual};
 use fcmae_cuda::work::{Command, Element, Home, Record, Values};
 use fcmae_kernels::KernelError;
 
-use crate::network::Prepared;
+use crate::gradients::Gradients;
 use crate::ops::Operation;
-use crate::optim::Gradients;
 use crate::parameters::{Arena, Parameter};
-use crate::tensor::{Form, Node, Shape, Tensor};
-use crate::workspace::{Room, Workspace};
+use crate::prepared::Prepared;
+use crate::room::Room;
+use crate::shape::{Form, Shape};
+use crate::tensor::{Node, Tensor};
+use crate::workspace::Workspace;
 
 /// Shapes are fixed by the network's structure and image sizes are checked where pictures enter, so that
 /// a kernel refuses operands only where an operation is called directly, with others than it documents.

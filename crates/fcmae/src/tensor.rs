@@ -5,7 +5,6 @@
 //! because somebody else holds it, except where a loss would write over predictions.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use fcmae_cuda::CudaError;
@@ -13,98 +12,10 @@ use fcmae_cuda::card::Card;
 use fcmae_cuda::work::{Element, Values};
 
 use crate::backend::Backend;
-use crate::workspace::{CardRoom, Room};
+use crate::room::{CardRoom, Room};
+use crate::shape::Form;
 
-/// The most dimensions a tensor has.
-const MOST_DIMENSIONS: usize = 4;
-
-/// `values` and what follows them to the end of their last cache line, so that what comes next shares none.
-/// Saturates at `usize::MAX`.
-pub(crate) fn padded(values: usize) -> usize {
-    values.checked_next_multiple_of(16).unwrap_or(usize::MAX)
-}
-
-/// The sides of a tensor, the last varying fastest.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    sides: [usize; MOST_DIMENSIONS],
-    dimensions: usize,
-}
-
-impl Shape {
-    /// How many values there are.
-    ///
-    /// # Panics
-    /// Where they are more than memory can address.
-    pub fn count(&self) -> usize {
-        match self.iter().try_fold(1usize, |count, &side| count.checked_mul(side)) {
-            Some(count) => count,
-            None => panic!("{self:?} has more values than memory can address"),
-        }
-    }
-
-    /// The last side: channels.
-    pub fn last(&self) -> usize {
-        *self.deref().last().unwrap_or(&1)
-    }
-
-    /// The same with another last side.
-    pub fn with_last(mut self, side: usize) -> Self {
-        if let Some(last) = self.sides[..self.dimensions].last_mut() {
-            *last = side;
-        }
-        self
-    }
-}
-
-impl Shape {
-    /// Of float32 values on a card too: statistics, losses, gradients of weights.
-    pub(crate) fn floats(self) -> Form {
-        Form { shape: self, element: Some(Element::F32) }
-    }
-
-    /// Of values as `tensor` has them on a card.
-    pub(crate) fn like(self, tensor: &Tensor) -> Form {
-        Form { shape: self, element: Some(tensor.element()) }
-    }
-}
-
-/// A result's shape, and of what its values are on a card: features, unless it says something else. On the processor
-/// all are float32.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
-    pub(crate) shape: Shape,
-    pub(crate) element: Option<Element>,
-}
-
-impl<S: Into<Shape>> From<S> for Form {
-    fn from(shape: S) -> Self {
-        Self { shape: shape.into(), element: None }
-    }
-}
-
-impl Deref for Shape {
-    type Target = [usize];
-
-    fn deref(&self) -> &[usize] {
-        &self.sides[..self.dimensions]
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for Shape {
-    fn from(sides: [usize; D]) -> Self {
-        const { assert!(D <= MOST_DIMENSIONS) };
-        let mut shape = Self { sides: [1; MOST_DIMENSIONS], dimensions: D };
-        shape.sides[..D].copy_from_slice(&sides);
-        shape
-    }
-}
-
-impl fmt::Debug for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
+pub use crate::shape::Shape;
 
 /// The place of a result on a [`Tape`](crate::tape::Tape).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +130,11 @@ impl Tensor {
     /// The type of the values on a card; what comes from the processor is float32.
     pub(crate) fn element(&self) -> Element {
         self.on_card().map_or(Element::F32, Values::element)
+    }
+
+    /// The form of a result of this shape, whose values on a card are of the type of these.
+    pub(crate) fn form(&self, shape: impl Into<Shape>) -> Form {
+        Form { shape: shape.into(), element: Some(self.element()) }
     }
 
     /// A copy in memory of its own, where no tape knows it.

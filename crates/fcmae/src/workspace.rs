@@ -6,116 +6,21 @@
 //! they lie there. So the memory of a step is known before the step, and no more than that is taken.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use fcmae_cuda::CudaError;
 use fcmae_cuda::card::{Card, Recording, Space};
 use fcmae_cuda::work::{Command, Element, Home, Values};
-use fcmae_kernels::memory::{Memory, Piece};
+use fcmae_kernels::memory::Memory;
 
 use crate::backend::Backend;
+use crate::lifetimes::Trace;
 use crate::ops::Operation;
-use crate::tensor::{Form, Shape, Tensor, padded};
+use crate::room::{CardRoom, Failure, Room};
+use crate::shape::{Form, Shape};
+use crate::tensor::Tensor;
 
-/// When a result is made and when it is dropped, counted in such events, and how long it is, in values of
-/// float32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lifetime {
-    values: usize,
-    made: usize,
-    dropped: usize,
-}
-
-/// The results of a pass that is run for its shapes.
-#[derive(Debug, Default)]
-struct Trace {
-    lifetimes: Vec<Lifetime>,
-    events: usize,
-    operations: BTreeSet<Operation>,
-    /// What a card is to do.
-    recording: Recording,
-    /// Tensors from outside the pass among the recording's inputs.
-    tensors: Vec<(Tensor, Values)>,
-    /// Lists among the recording's inputs, each with what it was made of and for what.
-    lists: Vec<(Arc<[u32]>, &'static str, Values)>,
-}
-
-impl Trace {
-    fn event(&mut self) -> usize {
-        self.events += 1;
-        self.events
-    }
-
-    fn make(&mut self, values: usize) -> usize {
-        let made = self.event();
-        self.lifetimes.push(Lifetime { values, made, dropped: usize::MAX });
-        self.lifetimes.len() - 1
-    }
-
-    fn end(&mut self, result: usize) {
-        let event = self.event();
-        // One that outlived its trace is told of there.
-        if let Some(lifetime) = self.lifetimes.get_mut(result) {
-            lifetime.dropped = event;
-        }
-    }
-}
-
-fn lock(trace: &Mutex<Trace>) -> MutexGuard<'_, Trace> {
-    trace.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A place for every result of a pass, in the order in which they are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemoryPlan {
-    lifetimes: Vec<Lifetime>,
-    starts: Vec<usize>,
-    values: usize,
-}
-
-impl MemoryPlan {
-    /// Places for results of these lifetimes: the largest first, each in the lowest gap between those
-    /// that live at the same time.
-    fn new(lifetimes: Vec<Lifetime>) -> Self {
-        // Saturates beyond what memory can address; no block of that size is ever allocated.
-        let end = |start: usize, values| start.saturating_add(padded(values));
-        let mut order: Vec<usize> = (0..lifetimes.len()).collect();
-        order.sort_by_key(|&result| std::cmp::Reverse(lifetimes[result].values));
-        let mut starts = vec![0; lifetimes.len()];
-        let mut placed: Vec<usize> = Vec::with_capacity(lifetimes.len());
-        let mut all = 0;
-        let mut beside: Vec<[usize; 2]> = Vec::new();
-        for result in order {
-            let Lifetime { values, made, dropped } = lifetimes[result];
-            beside.clear();
-            beside.extend(
-                placed
-                    .iter()
-                    .filter(|&&other| {
-                        lifetimes[other].made < dropped && made < lifetimes[other].dropped
-                    })
-                    .map(|&other| [starts[other], end(starts[other], lifetimes[other].values)]),
-            );
-            beside.sort_unstable();
-            let mut start = 0;
-            for &[first, last] in &beside {
-                if first >= end(start, values) {
-                    break;
-                }
-                start = start.max(last);
-            }
-            starts[result] = start;
-            all = all.max(end(start, values));
-            placed.push(result);
-        }
-        Self { lifetimes, starts, values: all }
-    }
-
-    /// Bytes of the block that holds all results.
-    pub fn bytes(&self) -> u64 {
-        (self.values as u64).saturating_mul(size_of::<f32>() as u64)
-    }
-}
+pub use crate::lifetimes::MemoryPlan;
 
 /// Why a pass is refused whose results outlive it.
 const HELD: &str = "a result is held beyond its pass; copy it with `to_vec`";
@@ -150,35 +55,29 @@ struct OnCard {
     failed: Failure,
 }
 
-/// What went wrong first in results that are made one by one, or are read: nothing is computed after it.
-#[derive(Clone, Debug, Default)]
-struct Failure(Arc<Mutex<Option<CudaError>>>);
-
-impl Failure {
-    fn place(&self) -> MutexGuard<'_, Option<CudaError>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_there(&self) -> bool {
-        self.place().is_some()
-    }
-
-    fn keep(&self, error: CudaError) {
-        self.place().get_or_insert(error);
-    }
-}
-
 #[derive(Debug, Default)]
 enum Mode {
     /// Each result in memory of its own, computed at once.
     #[default]
     Heap,
     /// Shapes alone.
-    Tracing(Arc<Mutex<Trace>>),
+    Tracing(Trace),
     /// By the plan; this result is next.
     Planned(usize),
     /// On a card: written down, to be computed by the plan.
-    Recording(Arc<Mutex<Trace>>),
+    Recording(Script),
+}
+
+/// A pass that is written down for a card.
+#[derive(Debug, Default)]
+struct Script {
+    trace: Trace,
+    /// What a card is to do.
+    recording: Recording,
+    /// Tensors from outside the pass among the recording's inputs.
+    tensors: Vec<(Tensor, Values)>,
+    /// Lists among the recording's inputs, each with what it was made of and for what.
+    lists: Vec<(Arc<[u32]>, &'static str, Values)>,
 }
 
 impl Workspace {
@@ -261,25 +160,22 @@ impl Workspace {
         &mut self,
         mut pass: impl FnMut(&mut Self) -> [Tensor; T],
     ) -> Result<[Tensor; T], CudaError> {
-        let trace = Arc::new(Mutex::new(Trace::default()));
-        self.mode = Mode::Recording(Arc::clone(&trace));
+        self.operations.clear();
+        self.mode = Mode::Recording(Script::default());
         let results = pass(self);
-        self.mode = Mode::Heap;
-        let Trace { lifetimes, operations, recording, .. } = std::mem::take(&mut *lock(&trace));
-        self.operations = operations;
-        if lifetimes != self.plan.lifetimes {
-            self.plan = MemoryPlan::new(lifetimes.clone());
-        }
+        let Mode::Recording(Script { trace, recording, .. }) = std::mem::take(&mut self.mode)
+        else {
+            panic!("a pass on a card is recorded to its end");
+        };
+        self.follow(&trace);
         let starts: Vec<usize> =
             self.plan.starts.iter().map(|start| start * size_of::<f32>()).collect();
         let bytes = self.plan.values * size_of::<f32>();
         let wanted = results.each_ref().map(|result| result.on_card().cloned());
         let shapes = results.each_ref().map(Tensor::shape);
         // What is still held when the results are gone would be the next pass's values.
-        lock(&trace).lifetimes = lifetimes;
         drop(results);
-        let held = lock(&trace).lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
-        assert!(!held, "{HELD}");
+        assert!(!trace.is_held(), "{HELD}");
         let Place::Card(OnCard { space: Some((card, space)), .. }) = &mut self.place else {
             panic!("a workspace for shapes alone computes nothing");
         };
@@ -294,18 +190,30 @@ impl Workspace {
 
     /// What `pass` would take.
     pub(crate) fn trace(&mut self, pass: impl FnOnce(&mut Self)) -> &MemoryPlan {
-        let trace = Arc::new(Mutex::new(Trace::default()));
-        self.mode = Mode::Tracing(Arc::clone(&trace));
+        self.operations.clear();
+        let trace = Trace::default();
+        self.mode = Mode::Tracing(trace.clone());
         pass(self);
         self.mode = Mode::Heap;
-        let Trace { lifetimes, operations, .. } = std::mem::take(&mut *lock(&trace));
-        self.operations = operations;
-        let held = lifetimes.iter().any(|lifetime| lifetime.dropped == usize::MAX);
-        assert!(!held, "{HELD}");
+        assert!(!trace.is_held(), "{HELD}");
+        self.follow(&trace);
+        &self.plan
+    }
+
+    /// Plans anew where results do not live as they did.
+    fn follow(&mut self, trace: &Trace) {
+        let lifetimes = trace.lifetimes();
         if lifetimes != self.plan.lifetimes {
             self.plan = MemoryPlan::new(lifetimes);
         }
-        &self.plan
+    }
+
+    /// The trace of a pass that is being run for its shapes.
+    fn open_trace(&self) -> Option<&Trace> {
+        match &self.mode {
+            Mode::Tracing(trace) | Mode::Recording(Script { trace, .. }) => Some(trace),
+            Mode::Heap | Mode::Planned(_) => None,
+        }
     }
 
     /// The plan of the last pass.
@@ -314,9 +222,9 @@ impl Workspace {
     }
 
     /// Notes that a pass uses `operation`.
-    pub(crate) fn uses(&self, operation: Operation) {
-        if let Mode::Tracing(trace) | Mode::Recording(trace) = &self.mode {
-            lock(trace).operations.insert(operation);
+    pub(crate) fn uses(&mut self, operation: Operation) {
+        if self.open_trace().is_some() {
+            self.operations.insert(operation);
         }
     }
 
@@ -347,8 +255,8 @@ impl Workspace {
         let values = form.shape.count();
         match &mut self.mode {
             Mode::Heap => Room::Heap(fcmae_kernels::buffer(values)),
-            Mode::Tracing(trace) | Mode::Recording(trace) => {
-                Room::Traced(Traced::new(trace, values))
+            Mode::Tracing(trace) | Mode::Recording(Script { trace, .. }) => {
+                Room::Traced(trace.result(values))
             }
             Mode::Planned(next) => {
                 let result = *next;
@@ -375,22 +283,18 @@ impl Workspace {
 
     /// Room for `len` values on the card.
     pub(crate) fn room_on_card(&mut self, len: usize, element: Element) -> Room {
-        if let Mode::Tracing(trace) | Mode::Recording(trace) = &self.mode {
-            let traced = Traced::new(trace, (len * element.bytes()).div_ceil(size_of::<f32>()));
-            let values = Values::new(Home::Room(traced.result), 0, len, element);
-            return Room::Card(CardRoom {
-                values,
-                _life: Some(traced),
-                card: None,
-                host: OnceLock::new(),
-            });
+        if let Some(trace) = self.open_trace() {
+            let life = trace.result((len * element.bytes()).div_ceil(size_of::<f32>()));
+            let values = Values::new(Home::Room(life.number()), 0, len, element);
+            return Room::Card(CardRoom::traced(values, life));
         }
         let values = self.at_once(|card| Values::own(card.driver(), len, element));
-        // After a failure there is nothing to compute: what is read is no number.
+        // After a failure there is nothing to compute.
         let values = values.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element));
-        let card = self.card();
-        let host = if card.is_some() { OnceLock::new() } else { vec![f32::NAN; len].into() };
-        Room::Card(CardRoom { values, _life: None, card, host })
+        Room::Card(match self.card() {
+            Some((card, failed)) => CardRoom::computed(card, failed, values),
+            None => CardRoom::failed(values),
+        })
     }
 
     /// The card, and where its failures are kept; nothing after the first one.
@@ -417,15 +321,15 @@ impl Workspace {
     /// What has failed of what was computed at once.
     pub(crate) fn failure(&self) -> Option<CudaError> {
         match &self.place {
-            Place::Card(on_card) => on_card.failed.place().take(),
+            Place::Card(on_card) => on_card.failed.take(),
             Place::Nowhere | Place::Host(_) => None,
         }
     }
 
     /// Lets the card do `command`: when the pass is run, or at once.
     pub(crate) fn command(&mut self, command: Command) {
-        match &self.mode {
-            Mode::Recording(trace) => lock(trace).recording.commands.push(command),
+        match &mut self.mode {
+            Mode::Recording(script) => script.recording.commands.push(command),
             Mode::Tracing(_) => {}
             Mode::Heap | Mode::Planned(_) => {
                 self.at_once(|card| card.run(&[command]));
@@ -436,8 +340,8 @@ impl Workspace {
     /// Values that the host gives to the card.
     pub(crate) fn input(&mut self, bytes: &[u8], element: Element) -> Values {
         let len = bytes.len() / element.bytes();
-        match &self.mode {
-            Mode::Recording(trace) => lock(trace).recording.inputs.add(bytes, element),
+        match &mut self.mode {
+            Mode::Recording(script) => script.recording.inputs.add(bytes, element),
             Mode::Tracing(_) => Values::new(Home::Inputs, 0, len, element),
             Mode::Heap | Mode::Planned(_) => {
                 let given = self.at_once(|card| {
@@ -452,23 +356,22 @@ impl Workspace {
 
     /// A tensor that comes from outside the pass, which is given to the pass once.
     pub(crate) fn tensor(&mut self, tensor: &Tensor) -> Values {
-        let Mode::Recording(trace) = &self.mode else {
+        let Mode::Recording(script) = &mut self.mode else {
             return match tensor.on_card() {
                 Some(values) => values.clone(),
                 None => self.input(bytemuck::cast_slice(tensor.values()), Element::F32),
             };
         };
-        let mut trace = lock(trace);
-        let known = trace.tensors.iter().find(|(known, _)| known.shares_values(tensor));
+        let known = script.tensors.iter().find(|(known, _)| known.shares_values(tensor));
         if let Some((_, values)) = known {
             return values.clone();
         }
-        let inputs = &mut trace.recording.inputs;
+        let inputs = &mut script.recording.inputs;
         let values = match tensor.on_card() {
             Some(values) => inputs.copy(values),
             None => inputs.add(bytemuck::cast_slice(tensor.values()), Element::F32),
         };
-        trace.tensors.push((tensor.clone(), values.clone()));
+        script.tensors.push((tensor.clone(), values.clone()));
         values
     }
 
@@ -479,175 +382,17 @@ impl Workspace {
         what: &'static str,
         make: impl FnOnce() -> Vec<i32>,
     ) -> Values {
-        if let Mode::Recording(trace) = &self.mode {
-            let trace = lock(trace);
-            let mut known = trace.lists.iter();
+        if let Mode::Recording(script) = &self.mode {
+            let mut known = script.lists.iter();
             let known = known.find(|(list, purpose, _)| Arc::ptr_eq(list, of) && *purpose == what);
             if let Some((.., values)) = known {
                 return values.clone();
             }
         }
         let values = self.input(bytemuck::cast_slice(&make()), Element::I32);
-        if let Mode::Recording(trace) = &self.mode {
-            lock(trace).lists.push((Arc::clone(of), what, values.clone()));
+        if let Mode::Recording(script) = &mut self.mode {
+            script.lists.push((Arc::clone(of), what, values.clone()));
         }
         values
-    }
-}
-
-/// Where a tensor's values lie.
-#[derive(Debug)]
-pub(crate) enum Room {
-    Heap(Vec<f32>),
-    Planned(Piece),
-    Traced(Traced),
-    Card(CardRoom),
-}
-
-impl Room {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Heap(values) => values.len(),
-            Self::Planned(piece) => piece.len(),
-            Self::Traced(traced) => traced.values,
-            Self::Card(room) => room.values.len(),
-        }
-    }
-
-    pub(crate) fn values(&self) -> &[f32] {
-        match self {
-            Self::Heap(values) => values,
-            Self::Planned(piece) => piece,
-            Self::Traced(_) => panic!("this tensor is a shape alone: its pass is only traced"),
-            Self::Card(room) => room.read(),
-        }
-    }
-
-    /// To write the values; `None` where there is only a shape.
-    pub(crate) fn values_mut(&mut self) -> Option<&mut [f32]> {
-        match self {
-            Self::Heap(values) => Some(values),
-            Self::Planned(piece) => Some(piece),
-            Self::Traced(_) | Self::Card(_) => None,
-        }
-    }
-
-    /// The card that holds the values in memory of their own.
-    pub(crate) fn card(&self) -> Option<&Arc<Card>> {
-        match self {
-            Self::Card(CardRoom { card: Some((card, _)), .. }) => Some(card),
-            _ => None,
-        }
-    }
-
-    /// Forgets what was read of a card, where it has written other values.
-    pub(crate) fn forget_read(&mut self) {
-        if let Self::Card(room) = self {
-            room.host = OnceLock::new();
-        }
-    }
-
-    /// The values on a card, where they are there.
-    pub(crate) fn on_card(&self) -> Option<&Values> {
-        match self {
-            Self::Card(room) => Some(&room.values),
-            Self::Heap(_) | Self::Planned(_) | Self::Traced(_) => None,
-        }
-    }
-}
-
-/// A result on a card.
-#[derive(Debug)]
-pub(crate) struct CardRoom {
-    values: Values,
-    /// In a pass that is traced or recorded.
-    _life: Option<Traced>,
-    /// Where the result is computed already.
-    card: Option<(Arc<Card>, Failure)>,
-    host: OnceLock<Vec<f32>>,
-}
-
-impl CardRoom {
-    /// Values in memory of their own.
-    pub(crate) fn own(card: &Arc<Card>, values: Values) -> Self {
-        let card = Some((Arc::clone(card), Failure::default()));
-        Self { values, _life: None, card, host: OnceLock::new() }
-    }
-
-    fn read(&self) -> &[f32] {
-        // What fails here is told of by the pass.
-        self.host.get_or_init(|| {
-            let Some((card, failed)) = &self.card else {
-                panic!("this tensor is a shape alone: its pass is only recorded");
-            };
-            card.read(&self.values).unwrap_or_else(|error| {
-                failed.keep(error);
-                vec![f32::NAN; self.values.len()]
-            })
-        })
-    }
-}
-
-/// A result that is a shape alone.
-#[derive(Debug)]
-pub(crate) struct Traced {
-    trace: Arc<Mutex<Trace>>,
-    result: usize,
-    /// How long it is, in values of float32.
-    values: usize,
-}
-
-impl Traced {
-    fn new(trace: &Arc<Mutex<Trace>>, values: usize) -> Self {
-        let result = lock(trace).make(values);
-        Self { trace: Arc::clone(trace), result, values }
-    }
-}
-
-impl Drop for Traced {
-    fn drop(&mut self) {
-        lock(&self.trace).end(self.result);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(lifetimes: &[[usize; 3]]) -> MemoryPlan {
-        let lifetime = |&[values, made, dropped]: &[usize; 3]| Lifetime { values, made, dropped };
-        MemoryPlan::new(lifetimes.iter().map(lifetime).collect())
-    }
-
-    #[test]
-    fn results_that_never_live_together_share_memory() {
-        let plan = plan(&[[64, 1, 3], [32, 2, 4], [64, 5, 6]]);
-        assert_eq!(plan.starts, [0, 64, 0]);
-        assert_eq!(plan.bytes(), 96 * 4);
-    }
-
-    #[test]
-    fn more_than_memory_can_address_is_no_small_plan() {
-        assert_eq!(plan(&[[usize::MAX - 3, 1, 3]]).bytes(), u64::MAX);
-        assert_eq!(
-            plan(&[[usize::MAX / 2, 1, 4], [usize::MAX / 2, 2, 3], [64, 1, 4]]).bytes(),
-            u64::MAX
-        );
-    }
-
-    #[test]
-    fn a_gap_is_used_where_it_is_wide_enough() {
-        // The first and third live on; between them lies the second's old place.
-        let plan = plan(&[[64, 1, 9], [48, 2, 4], [64, 3, 9], [32, 5, 9]]);
-        for (a, first) in plan.lifetimes.iter().enumerate() {
-            for (b, second) in plan.lifetimes.iter().enumerate().skip(a + 1) {
-                let together = first.made < second.dropped && second.made < first.dropped;
-                let [a, b] = [(a, first), (b, second)]
-                    .map(|(result, lifetime)| (plan.starts[result], lifetime.values));
-                let apart = a.0 + a.1 <= b.0 || b.0 + b.1 <= a.0;
-                assert!(apart || !together, "{plan:?}");
-            }
-        }
-        assert_eq!(plan.bytes(), (64 + 48 + 64) * 4);
     }
 }

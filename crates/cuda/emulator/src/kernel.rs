@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
-use crate::Size;
+/// How many blocks, or threads of a block, there are along each axis.
+pub type Size = [u32; 3];
 
 /// A kernel that can be run.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@ mod kernel;
 
 use std::marker::PhantomData;
 
+pub use kernel::Size;
 use kernel::{Kernel, Kind, Passed};
 
 pub use driver::{Counts, Emulated, Order};
@@ -77,9 +78,6 @@ impl<'a> Argument<'a> {
 pub fn kernels() -> Vec<String> {
     kernel::all().map(|(name, _)| name.into_owned()).collect()
 }
-
-/// How many blocks, or threads of a block, there are along each axis.
-pub type Size = [u32; 3];
 
 /// Runs a kernel with threads and blocks in ascending order, or in descending order where `backwards` is set.
 ///

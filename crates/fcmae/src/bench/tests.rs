@@ -93,12 +93,3 @@ fn loading_takes_evenly_spaced_pictures_again_and_again() {
     let picture = image::open(folder.path().join("0004.jpg")).unwrap();
     assert_eq!((picture.width(), picture.height()), (533, 400));
 }
-
-#[test]
-fn even_numbers_have_their_moments() {
-    let values: Vec<f64> = evenly(3, 0.02).take(100_000).map(f64::from).collect();
-    let mean = values.iter().sum::<f64>() / 1e5;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 1e5;
-    assert!(mean.abs() < 3e-4, "mean {mean}");
-    assert!((variance.sqrt() - 0.02).abs() < 3e-4, "std {}", variance.sqrt());
-}

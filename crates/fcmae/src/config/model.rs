@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::error::ConfigError;
 
 /// The eight published sizes of ConvNeXt V2.
@@ -314,6 +315,45 @@ impl ModelConfig {
             });
         }
         Ok([height / patch, width / patch])
+    }
+
+    /// Refuses a network, with its decoder where it has one, that `backend` does not compute.
+    ///
+    /// # Errors
+    /// On a card, variants of GRN, and widths that are no multiple of 8.
+    pub fn check_on(
+        &self,
+        backend: &Backend,
+        decoder: Option<&DecoderConfig>,
+    ) -> Result<(), ConfigError> {
+        /// Values of bfloat16 that one instruction loads.
+        const WHOLE: usize = 8;
+        if let Backend::Cpu = backend {
+            return Ok(());
+        }
+        let refused = |key: &str, value: String, reason: &str| {
+            let (key, reason) = (key.to_owned(), format!("{reason}: say `--device cpu`"));
+            Err(ConfigError::Value { key, value, reason })
+        };
+        if self.block == BlockKind::V2 && self.grn != GrnConfig::default() {
+            let value = format!("{:?}", self.grn);
+            return refused(
+                "model.grn",
+                value,
+                "variants of GRN are computed on the processor alone",
+            );
+        }
+        let whole = |width: &usize| width.is_multiple_of(WHOLE);
+        let reason = "widths of networks on a GPU are multiples of 8";
+        if !self.widths.iter().all(whole) {
+            return refused("model.widths", format!("{:?}", self.widths), reason);
+        }
+        match decoder {
+            Some(decoder) if !whole(&decoder.width) => {
+                refused("decoder.width", decoder.width.to_string(), reason)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

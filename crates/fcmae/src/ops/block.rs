@@ -11,8 +11,9 @@ use fcmae_kernels::block::{self as kernel, Kept, PerWeight, Prepared};
 use super::Operation;
 use super::depthwise::sites_on_card;
 use crate::parameters::{Arena, Parameter};
+use crate::shape::Shape;
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// A block's weights.
 pub type BlockWeights = PerWeight<Parameter>;

@@ -4,8 +4,9 @@ use fcmae_cuda::operations::cross_entropy as card;
 use fcmae_kernels::cross_entropy as kernel;
 
 use super::Operation;
+use crate::shape::Shape;
 use crate::tape::{Fill, Pass};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// `logits [N, K]` and as many target probabilities to `[1]`. On a tape it starts the backward pass at
 /// the logits. The targets of an image may have another sum than 1, which is then its weight.

@@ -8,10 +8,11 @@ use fcmae_cuda::work::Values;
 use fcmae_kernels::{KernelError, adamw, linear as kernel, rows};
 
 use super::Operation;
-use crate::network::{Matrix, Prepared};
 use crate::parameters::{Arena, Parameter};
+use crate::prepared::{Matrix, Prepared};
+use crate::shape::{Form, Shape};
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
-use crate::tensor::{Form, Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// The parameters of a linear layer.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,9 @@ use fcmae_cuda::operations::pool as card;
 use fcmae_kernels::pool as kernel;
 
 use super::Operation;
+use crate::shape::Shape;
 use crate::tape::{Back, Backward, Fill, Pass};
-use crate::tensor::{Node, Shape, Tensor};
+use crate::tensor::{Node, Tensor};
 
 /// `x [N, S, C]` to `[N, C]`.
 pub fn pool(pass: &mut Pass<'_>, x: Tensor) -> Tensor {

@@ -10,7 +10,7 @@ use super::Operation;
 use super::depthwise::signed;
 use crate::parameters::{Arena, Parameter};
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
-use crate::tensor::{Node, Shape, Tensor};
+use crate::tensor::{Node, Tensor};
 
 /// What fills rows that the matrix does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn select_rows(
     let zeros = (filler == Filler::Zeros).then(|| vec![0.0; width]);
     let out = pass.fill(
         Operation::SelectRows,
-        Shape::from([rows.len(), width]).like(&x),
+        x.form([rows.len(), width]),
         |weights: &Arena, out| {
             let filler = match filler {
                 Filler::Parameter(parameter) => Some(weights.get(parameter)),
@@ -77,7 +77,7 @@ impl Backward for SelectRows {
     fn backward(self: Box<Self>, gradient: Tensor, back: &mut Back<'_>) {
         let Self { x, shape, rows, filler } = *self;
         let ([count, width], gradient) = (shape, &gradient);
-        let form = Shape::from(shape).like(gradient);
+        let form = gradient.form(shape);
         // Of a card: who chose each row, and the filler.
         let sources = |record: &mut Recorder<'_>| {
             let made = LazyCell::new(|| card::Sources::of(&rows, count));

@@ -4,8 +4,9 @@ use fcmae_cuda::operations::rows as card;
 use fcmae_kernels::rows as kernel;
 
 use super::Operation;
+use crate::shape::Shape;
 use crate::tape::{Fill, Pass};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 
 /// `a` and `b` of one shape to `[1]`. On a tape it starts the backward pass at `a`; there is no
 /// gradient by `b`.

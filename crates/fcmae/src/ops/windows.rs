@@ -9,10 +9,11 @@ use fcmae_kernels::space_to_depth::{self as kernel, Plane};
 use fcmae_kernels::{Gradients, KernelError, layer_norm, linear};
 
 use super::{Operation, linear as layer};
-use crate::network::Matrix;
 use crate::parameters::{Arena, Parameter};
+use crate::prepared::Matrix;
+use crate::shape::Shape;
 use crate::tape::{Back, Backward, Fill, Pass, Recorder};
-use crate::tensor::{Node, Shape, Tensor};
+use crate::tensor::{Node, Tensor};
 
 /// Cuts `[P, H, W, C]` into windows of `k × k`: `[P, H/k, W/k, k·k·C]`, the values of a window in (row,
 /// column, channel) order, channel fastest.
@@ -46,7 +47,7 @@ type Rearranging = fn(&mut Back<'_>, &Tensor, Plane, usize, Shape) -> Tensor;
 fn cut(pass: &mut impl Fill, x: &Tensor, plane: Plane, k: usize, shape: Shape) -> Tensor {
     pass.fill(
         Operation::SpaceToDepth,
-        shape.like(x),
+        x.form(shape),
         |_, out| kernel::space_to_depth(x.values(), plane, k, out),
         |record, out| {
             let x = record.of(x);
@@ -59,7 +60,7 @@ fn cut(pass: &mut impl Fill, x: &Tensor, plane: Plane, k: usize, shape: Shape) -
 fn join(pass: &mut impl Fill, x: &Tensor, plane: Plane, k: usize, shape: Shape) -> Tensor {
     pass.fill(
         Operation::DepthToSpace,
-        shape.like(x),
+        x.form(shape),
         |_, out| kernel::depth_to_space(x.values(), plane, k, out),
         |record, out| {
             let x = record.of(x);

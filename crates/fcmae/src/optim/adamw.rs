@@ -9,9 +9,9 @@ use fcmae_cuda::work::{Command, Element, Values};
 use fcmae_kernels::adamw as kernel;
 use fcmae_store::{HostTensor, Mismatch, NamedTensors};
 
-use super::Gradients;
 use crate::backend::Backend;
 use crate::config::{OnNan, OptimConfig};
+use crate::gradients::Gradients;
 use crate::parameters::{Arena, Layout};
 use crate::tensor::Tensor;
 

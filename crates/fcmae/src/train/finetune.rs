@@ -95,7 +95,7 @@ pub fn finetune_on(
     let pretrained = start.open(config)?;
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
-    backend.check(&config.model, None)?;
+    config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
     let pictures = Pictures::labelled(data, &config)?;
     let training = &pictures.training;

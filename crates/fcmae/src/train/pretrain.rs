@@ -64,7 +64,7 @@ pub fn pretrain_on(
     resume: bool,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
-    backend.check(&config.model, Some(&config.decoder))?;
+    config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
     memory::check(config, backend)?;

@@ -10,12 +10,14 @@ use fcmae_store::{Mismatch, NamedTensors};
 use crate::backend::Backend;
 use crate::config::OptimConfig;
 use crate::error::Error;
+use crate::gradients::Gradients;
 use crate::network::Network;
 use crate::optim::adamw::Averaging;
-use crate::optim::{AdamW, Gradients, Outcome};
+use crate::optim::{AdamW, Outcome};
 use crate::parameters::{Arena, Layout, Names};
+use crate::shape::Shape;
 use crate::tape::{Pass, Tape};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::workspace::{MemoryPlan, Workspace};
 
 /// A network that is trained, and all that training changes.

@@ -7,9 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of `src`, each with the folder of its name.
-const CORE: [&str; 11] = [
+const CORE: [&str; 16] = [
+    "shape",
+    "lifetimes",
+    "room",
     "tensor",
     "parameters",
+    "gradients",
+    "prepared",
     "tape",
     "workspace",
     "network",
