@@ -22,13 +22,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_store::run::lock;
 
-use crate::args::Experiment;
 use crate::failure::{Usage, joined};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::numbers::{counted, duration};
+use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
 use crate::table::{Align, Table};
@@ -38,6 +39,42 @@ use job::Ended;
 use outcome::{Kind, Outcome};
 use places::Places;
 use plan::{Job, Outcomes, Plan};
+
+/// Train variants with several seeds from one file, and compare them on pictures kept apart
+#[derive(Args)]
+#[command(after_help = "\
+The file says what is compared: experiments/README.md describes it. Runs go to OUT/runs, results to
+OUT/results/NAME: results.jsonl, table.csv, figure.svg, report.html. The same command goes on where it was
+stopped or killed, and does again only what has changed in the file.
+
+Examples:
+  fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments --dry-run
+  fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments
+  fcmae experiment experiments/queue.toml --data sets --out runs/experiments")]
+pub(crate) struct Experiment {
+    /// An experiment, or a queue of them
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) file: PathBuf,
+
+    /// Folder that the pictures named in the file lie in; without it, the file's own
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Folder for runs and results
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+
+    /// Folder for the results, in place of OUT/results; what it holds already is not done again
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) results: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Only try a few steps of each kind of run, and say what all would take on this machine
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     args.device.choose()?;

@@ -1,9 +1,10 @@
 //! The `fcmae` command.
 //!
 //! Modules in the order in which a call flows:
-//! - [`args`]: the command line, its help and its examples;
-//! - [`recipes`]: `--config` and `--set` to checked settings;
-//! - [`commands`]: one file a command;
+//! - [`args`]: the command line, a name for each command;
+//! - [`commands`]: one file a command, with its options, its help and its examples; [`options`]: those of several
+//!   commands;
+//! - [`recipes`]: what `--config` names;
 //! - [`demo`]: the command that shows all of it on pictures of its own;
 //! - [`experiment`]: many runs from one file, and the table that follows from them;
 //! - [`trial`]: what a run would take;
@@ -20,6 +21,7 @@ mod experiment;
 mod failure;
 mod interrupt;
 mod numbers;
+mod options;
 mod output;
 mod pictures;
 mod progress;

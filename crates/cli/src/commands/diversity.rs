@@ -1,16 +1,52 @@
 //! `fcmae diversity`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::diversity::{LayerDistance, diversity, to_csv, to_svg};
 use fcmae_data::source::printable;
 
-use crate::args::Diversity;
 use crate::failure::Usage;
 use crate::numbers::counted;
+use crate::options::DeviceArg;
 use crate::output;
 use crate::table::{Align, Table};
+
+/// Measure feature collapse: how unlike a layer's channels are, before and after GRN
+#[derive(Args)]
+#[command(after_help = "\
+A low distance means that many channels carry the same map. Without --out the numbers of every
+block are printed as CSV, with it the means of each stage.
+
+Examples:
+  fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity
+  fcmae diversity --data photos --weights runs/v2 --images 200 > diversity.csv")]
+pub(crate) struct Diversity {
+    /// Folder of pictures
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: PathBuf,
+
+    /// One or several runs, export folders or weights files
+    #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
+    pub(crate) weights: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Pictures to average over, evenly spaced through the folder
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) images: NonZeroUsize,
+
+    /// A .csv or .svg file, or a folder for both
+    #[arg(long, value_name = "FOLDER|FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace files that exist
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
+}
 
 pub(super) fn run(args: &Diversity) -> Result<()> {
     let files = args.out.as_deref().map(files).transpose()?.unwrap_or_default();

@@ -1,16 +1,19 @@
 //! `fcmae evaluate`.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::evaluate::{Evaluation, Evaluator, Mistake, keep_in_run};
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
 use serde::Serialize;
 
 use super::report::Reporter;
-use crate::args::Evaluate;
 use crate::numbers::{counted, with_interval};
+use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
 use crate::progress::Batches;
 use crate::table::{Align, Table};
@@ -22,6 +25,42 @@ const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
 /// In a fine-tuning run: which pictures it kept aside.
 const SPLIT: &str = "split.csv";
+
+/// Test a classifier: top-1, top-5, accuracy of each class, confusion matrix
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae evaluate --data photos/test --weights runs/fine
+  fcmae evaluate --data photos/test --weights runs/fine --report
+  fcmae evaluate --data photos --held-out-of runs/fine --weights runs/other
+  fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
+pub(crate) struct Evaluate {
+    /// Folders with a sub-folder of pictures for each class; or .tar, .csv, .tsv or .parquet files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    pub(crate) data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArg,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Pictures that are computed at a time
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) batch: NonZeroUsize,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Take only the pictures that this fine-tuning run kept aside, by its split.csv
+    #[arg(long, value_name = "RUN")]
+    pub(crate) held_out_of: Option<PathBuf>,
+
+    /// Write it into the run that --weights names, and renew its report.html
+    #[arg(long)]
+    pub(crate) report: bool,
+}
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());

@@ -1,21 +1,41 @@
 //! `fcmae pretrain`.
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
 
 use super::dry_run;
 use super::report::Reporter;
-use crate::args::Pretrain;
+use super::training::{self, RunArgs, SettingsArgs};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::numbers::counted;
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;
 
+/// Pre-train an encoder on pictures without labels
+#[derive(Args)]
+#[command(
+    override_usage = "fcmae pretrain --data <FOLDER|FILE> --out <RUN> [OPTIONS]",
+    after_help = "\
+Examples:
+  fcmae pretrain --data photos --out runs/pre --config pretrain-small
+  fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
+  fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
+  fcmae pretrain --data photos --out runs/pre --resume"
+)]
+pub(crate) struct Pretrain {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
 pub(super) fn run(args: &Pretrain) -> Result<()> {
     let whole = |config: &PretrainConfig| Ok(config.clone());
-    let Some(config) = recipes::settings(&args.run, &args.settings, &[], whole)? else {
+    let Some(config) = training::settings(&args.run, &args.settings, &[], whole)? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();

@@ -4,16 +4,38 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::train::Event;
 use fcmae_data::source::printable;
 use fcmae_report::Report as Page;
 
-use crate::args::Report;
 use crate::failure::Usage;
 use crate::output;
 
 /// Between reports of a run that goes on.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// Show how a run went as one HTML page, or several runs beside each other
+#[derive(Args)]
+#[command(after_help = "\
+A run keeps a report.html of its own; this writes it anew, or a page that compares runs.
+
+Examples:
+  fcmae report runs/fine
+  fcmae report runs/fine runs/scratch --out compared.html")]
+pub(crate) struct Report {
+    /// One or several runs
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+
+    /// The page; RUN/report.html where one run is named
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    pub(crate) overwrite: bool,
+}
 
 pub(super) fn run(args: &Report) -> Result<()> {
     let page = |run: &PathBuf| {

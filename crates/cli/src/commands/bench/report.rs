@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::plan::Cost;
 use super::worker::Timed;
-use crate::args::Bench;
 use crate::numbers::counted;
 use crate::table::{Align, Table};
 
@@ -69,8 +68,8 @@ pub(super) struct Skipped {
 }
 
 impl Report {
-    pub(super) fn new(args: &Bench, backend: &Backend, threads: usize) -> Self {
-        let (machine, image) = (Machine::here(threads), args.image as usize);
+    pub(super) fn new(image: usize, backend: &Backend, threads: usize) -> Self {
+        let machine = Machine::here(threads);
         let precision = match backend {
             Backend::Cpu => ", float32",
             // Its name says it.
