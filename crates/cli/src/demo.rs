@@ -14,14 +14,14 @@ use clap::Args;
 use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::evaluate::{Evaluator, keep_in_run};
-use fcmae::plots::Chart;
 use fcmae::reconstruct::sheet;
 use fcmae::train::{Event, Start};
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
+use fcmae_report::plots::Chart;
 use fcmae_report::{Report as Page, Trials};
+use fcmae_words::terminal::duration;
 
-use crate::numbers::duration;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;

@@ -28,12 +28,13 @@ use fcmae_store::run::lock;
 
 use crate::failure::{Usage, joined};
 use crate::interrupt::{Interrupt, Stopped};
-use crate::numbers::{counted, duration};
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
 use crate::table::{Align, Table};
 use estimate::Speeds;
+use fcmae_words::counted;
+use fcmae_words::terminal::duration;
 use file::Part;
 use job::Ended;
 use outcome::{Kind, Outcome};

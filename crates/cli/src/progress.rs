@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use fcmae::train::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use fcmae_data::source::printable;
+use fcmae_words::counted;
+use fcmae_words::terminal::{duration, percent};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
-use crate::numbers::{counted, duration, percent};
 
 mod panel;
 
@@ -150,7 +151,7 @@ impl Progress {
             duration(left),
         );
         if self.panel.waits() {
-            text.push_str(&format!("  waiting for pictures {}", percent(self.panel.data_wait)));
+            text.push_str(&format!("  waiting for pictures {}", percent(self.panel.data_wait, 0)));
         }
         let waited = self.last_line.elapsed();
         let epoch_ends = report.step.is_multiple_of(self.steps_per_epoch);

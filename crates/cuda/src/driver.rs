@@ -45,6 +45,15 @@ pub struct Graph(pub u64);
 /// An address in the memory of a card.
 pub type Address = u64;
 
+/// How a card does a product: of meaning to the same libraries on the same card alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What the choice depends on, in words.
+    pub product: String,
+    /// What was chosen.
+    pub how: Vec<u8>,
+}
+
 /// A card. Any thread may use it; whoever wants its calls in one order keeps others out.
 pub trait Driver: fmt::Debug + Send + Sync {
     /// What is known of it.
@@ -109,6 +118,12 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the driver says.
     fn wait(&self, stream: Stream, mark: Mark) -> Result<(), CudaError>;
+
+    /// How products are done that were handed over so far.
+    fn choices(&self) -> Vec<Choice>;
+
+    /// Lets products be done so that were not handed over yet. Choices that mean nothing here are passed over.
+    fn choose(&self, choices: &[Choice]);
 }
 
 /// A piece of work, with addresses.

@@ -27,7 +27,9 @@ use modules::Modules;
 use products::{Library, Products};
 use staging::{PIECE, Staging};
 
-use crate::driver::{Address, Driver, Facts, Given, GivenProduct, Graph, Mark, Stream, Work};
+use crate::driver::{
+    Address, Choice, Driver, Facts, Given, GivenProduct, Graph, Mark, Stream, Work,
+};
 use crate::error::CudaError;
 
 /// Compute capability 7.5.
@@ -539,6 +541,14 @@ impl Driver for Nvidia {
         let lane = self.lane(stream);
         let _held = lock(&lane.staging);
         lane.queue.wait_for(event)
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        lock(&self.products).choices()
+    }
+
+    fn choose(&self, choices: &[Choice]) {
+        lock(&self.products).choose(choices);
     }
 }
 

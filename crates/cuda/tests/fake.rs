@@ -50,7 +50,7 @@ mod within {
 
     use fcmae_cuda::CudaError;
     use fcmae_cuda::driver::{
-        Address, Driver, Given, GivenMatrix, GivenProduct, Mark, Stream, Work,
+        Address, Choice, Driver, Given, GivenMatrix, GivenProduct, Mark, Stream, Work,
     };
     use fcmae_cuda::nvidia;
     use fcmae_cuda::work::Element;
@@ -380,6 +380,46 @@ mod within {
         assert!(error.contains("Bf16 [2, 2] = F32 [2, 2]"), "{error}");
         let large = GivenProduct { rows: 500, out: matrix(Element::F32), ..refused };
         assert!(card.run(&[Work::Product(large)]).is_err());
+    }
+
+    #[test]
+    fn products_are_done_as_was_chosen_before() {
+        let Some(first) = card() else { return };
+        // SAFETY: the fake has it, with this type.
+        let asked = unsafe {
+            let library = libloading::Library::new("libcuda.so.1").unwrap();
+            *library.get::<unsafe extern "C" fn() -> i32>(b"fake_asked\0").unwrap()
+        };
+        // SAFETY: it has no demands.
+        let count = || unsafe { asked() };
+        let multiply = |card: &dyn Driver| {
+            let [a, b] =
+                [[1.0, 2.0, 3.0, 4.0], [0.5, 0.0, 0.0, 2.0]].map(|of| up(card, &floats(&of)));
+            let out = card.allocate(16).unwrap();
+            let matrix = |at| GivenMatrix { at, element: Element::F32, turned: false };
+            let (a, b, out) = (matrix(a), matrix(b), matrix(out));
+            let product =
+                GivenProduct { rows: 2, columns: 2, depth: 2, a, b, bias: None, out, adds: false };
+            card.run(&[Work::Product(product)]).unwrap();
+            assert_eq!(loaded(&down(card, out.at, 16), Element::F32), [0.5, 4.0, 1.5, 8.0]);
+        };
+        assert!(first.choices().is_empty());
+        multiply(&*first);
+        let choices = first.choices();
+        assert_eq!((choices.len(), choices[0].how.len()), (1, 64));
+        assert_eq!(choices[0].product, "2x2x2 nn F32 F32 256,256,256");
+        let before = count();
+        let again = card().unwrap();
+        again.choose(&choices);
+        multiply(&*again);
+        assert_eq!((count(), again.choices()), (before, choices.clone()));
+        // What cuBLASLt does not know, or is none of its algorithms.
+        for how in [vec![0; 64], vec![0; 63], Vec::new()] {
+            let (before, other) = (count(), card().unwrap());
+            other.choose(&[Choice { how, ..choices[0].clone() }]);
+            multiply(&*other);
+            assert_eq!((count(), other.choices()), (before + 1, choices.clone()));
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::words::{counted, printable};
+use fcmae_words::plural;
+
+use crate::words::printable;
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
 /// wrapped into [`DataError::Picture`], which names the file.
@@ -40,7 +42,7 @@ pub enum DecodeError {
     /// Not as many channels as asked for, and none that could become them.
     #[error(
         "the file has {}, and {wanted} asked for; set model.channels to {found}",
-        counted(.found, "channel"),
+        plural(.found, "channel"),
         wanted = if *.wanted == 1 { "1 is".to_owned() } else { format!("{} are", .wanted) }
     )]
     Channels {
@@ -158,7 +160,7 @@ pub enum DataError {
         "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped {skipped}); give the \
          folder that holds the pictures, or convert them",
         printable(.path),
-        counted(.passed_over, "other file")
+        plural(.passed_over, "other file")
     )]
     NoPictures {
         /// The folder.
@@ -177,7 +179,7 @@ pub enum DataError {
          of any class)",
         printable(.path),
         if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
-        counted(.outside, "picture")
+        plural(.outside, "picture")
     )]
     TooFewClasses {
         /// The folder.
@@ -224,7 +226,7 @@ pub enum DataError {
     /// One batch needs more pictures than there are.
     #[error(
         "batch size {batch} is larger than the set of {}; use a batch size of {set} or less",
-        counted(.set, "picture")
+        plural(.set, "picture")
     )]
     BatchLargerThanSet {
         /// Pictures a batch.
@@ -236,7 +238,7 @@ pub enum DataError {
     #[error(
         "{bad} of {} could not be used, more than the allowed share of {limit}: {first}; \
          repair or remove them, or raise the allowed share of bad files",
-        counted(.set, "picture")
+        plural(.set, "picture")
     )]
     TooManyBad {
         /// Bad files so far.

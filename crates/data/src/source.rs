@@ -21,7 +21,7 @@ mod sample;
 mod set;
 mod split;
 
-pub use crate::words::{counted, printable};
+pub use crate::words::printable;
 pub use kind::EXTENSIONS;
 pub use open::Labels;
 pub use recorded::{Part, Split};

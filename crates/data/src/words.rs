@@ -1,18 +1,7 @@
-//! Names and numbers as messages say them.
+//! Names as messages say them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-/// `1 picture`, `5 classes`: a number, as it is to be shown, of what is counted.
-pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
-    let number = number.to_string();
-    let plural = match number.as_str() {
-        "1" => "",
-        _ if what.ends_with("ss") || what.ends_with("tch") => "es",
-        _ => "s",
-    };
-    format!("{number} {what}{plural}")
-}
 
 /// A path as text on one line: control characters, and bytes that are no UTF-8, are escaped, so
 /// that a hostile file name cannot forge a line of a log.

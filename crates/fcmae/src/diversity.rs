@@ -15,7 +15,6 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::infer::{Inference, Prepared};
 use crate::model::Encoder;
-use crate::plots::{Chart, Series};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
@@ -130,41 +129,6 @@ pub fn distances(features: &Tensor) -> Vec<f64> {
             (1.0 - cosines / (channels * channels) as f64) / 2.0
         })
         .collect()
-}
-
-/// One table for the distances of several weights.
-pub fn to_csv(results: &[(String, Vec<LayerDistance>)]) -> String {
-    let mut csv = String::from("weights,layer,depth,after_gelu,after_grn\n");
-    for (label, layers) in results {
-        let label = format!("\"{}\"", label.replace('"', "\"\""));
-        for layer in layers {
-            let LayerDistance { name, depth, after_gelu, after_grn } = layer;
-            csv += &format!("{label},{name},{depth},{after_gelu},{after_grn}\n");
-        }
-    }
-    csv
-}
-
-/// One figure for the distances of several weights: after GRN, and dashed after GELU where that
-/// differs.
-pub fn to_svg(results: &[(String, Vec<LayerDistance>)]) -> String {
-    let axis = "mean cosine distance of channels";
-    let mut chart = Chart::new("Feature distance", "normalized depth", axis).x_range([0.0, 1.0]);
-    for (colour, (label, layers)) in results.iter().enumerate() {
-        let points = |value: fn(&LayerDistance) -> f64| {
-            layers.iter().map(|layer| (layer.depth, value(layer))).collect::<Vec<_>>()
-        };
-        let (gelu, grn) = (points(|l| l.after_gelu), points(|l| l.after_grn));
-        if gelu == grn {
-            chart = chart.series(Series::new(format!("{label}, after GELU"), gelu).colour(colour));
-        } else {
-            let gelu = Series::new(format!("{label}, after GELU"), gelu).colour(colour).dashed();
-            chart = chart
-                .series(Series::new(format!("{label}, after GRN"), grn).colour(colour))
-                .series(gelu);
-        }
-    }
-    chart.to_svg()
 }
 
 #[cfg(test)]

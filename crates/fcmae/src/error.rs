@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fcmae_data::source::counted;
+use fcmae_words::plural;
 use thiserror::Error;
 
 /// A configuration that cannot be run.
@@ -65,7 +65,7 @@ pub enum ConfigError {
         "a mask ratio of {ratio} on {} leaves {visible} visible and {masked} masked; both must be at \
          least 1: change `mask.ratio`, use larger images (`data.image_size`) or a smaller \
          `model.stem_stride`",
-        counted(.patches, "patch")
+        plural(.patches, "patch")
     )]
     Mask {
         /// The ratio asked for.

@@ -19,6 +19,7 @@ use crate::weights::{Description, Weights};
 mod evaluation;
 
 pub use evaluation::{Evaluation, Mistake};
+pub use fcmae_store::run::confusion::Confusion;
 
 const MOST_MISTAKES: usize = 24;
 
@@ -159,7 +160,7 @@ impl EvaluationSet {
         mut go_on: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<Evaluation>> {
         let classes = self.classes.len();
-        let mut confusion = vec![vec![0u64; classes]; classes];
+        let mut confusion = Confusion::new(classes);
         let mut answers = vec![None; self.set.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
@@ -181,7 +182,7 @@ impl EvaluationSet {
                     loss -= f64::from(scores[label]);
                     count += 1;
                     let predicted = most_likely(scores, label);
-                    confusion[label][predicted] += 1;
+                    confusion.add(label, predicted);
                     answers[index as usize] = Some(predicted as u32);
                     if predicted != label {
                         mistakes.push((scores[predicted], index as usize, label, predicted));

@@ -95,7 +95,7 @@
 //! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
 //!   networks do, and what they have become;
 //! - [`bench`](mod@bench), [`memory`], [`machine`]: how fast it is, what it takes, and of what;
-//! - [`plots`], [`picture`]: figures;
+//! - [`picture`]: sheets of pictures;
 //! - [`error`]: what can go wrong.
 //!
 //! The feature `hub` lets weights be named `hf:OWNER/NAME`, as on the Hugging Face Hub.
@@ -103,7 +103,6 @@
 #![forbid(unsafe_code)]
 
 pub use fcmae_data as data;
-pub use fcmae_report::plots;
 
 pub mod autoencoder;
 pub mod backend;

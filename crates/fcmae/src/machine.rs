@@ -4,31 +4,16 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use fcmae_kernels::{KernelError, linear, simd};
-use serde::Serialize;
+pub use fcmae_store::run::schema::Machine;
 
-/// The machine, as far as it decides speed.
-#[derive(Clone, Debug, Serialize)]
-pub struct Machine {
-    /// Name of the processor; of its architecture where the system doesn't tell.
-    pub cpu: String,
-    /// Threads that compute.
-    pub threads: usize,
-    /// Instruction set of the kernels.
-    pub simd: String,
-    /// Operating system and architecture.
-    pub os: String,
-}
-
-impl Machine {
-    /// This one, computing with `threads` threads.
-    pub fn here(threads: usize) -> Self {
-        let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
-        Self {
-            cpu: cpu(),
-            threads,
-            simd: simd::level().to_string(),
-            os: format!("{os} {architecture}"),
-        }
+/// This machine, computing with `threads` threads.
+pub fn here(threads: usize) -> Machine {
+    let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+    Machine {
+        cpu: cpu(),
+        threads,
+        simd: simd::level().to_string(),
+        os: format!("{os} {architecture}"),
     }
 }
 

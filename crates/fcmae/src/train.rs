@@ -9,6 +9,7 @@ mod pictures;
 pub mod plan;
 pub mod pretrain;
 pub mod preview;
+mod provenance;
 mod records;
 mod session;
 mod step;

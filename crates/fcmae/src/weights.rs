@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fcmae_store::file::Format;
+use fcmae_store::run::schema::Facts;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 
 use self::names::{STEM, Scheme};
@@ -71,7 +72,7 @@ impl Weights {
         let config = resolved.config.as_deref().map(sidecar::read_json).transpose()?;
         let recorded = match (&config, &resolved.run) {
             (Some(config), _) => config.get("fcmae").cloned(),
-            (None, Some(run)) => Record::read(run)?.facts.get("weights").cloned(),
+            (None, Some(run)) => Record::read(run)?.facts.get(Facts::WEIGHTS).cloned(),
             (None, None) => None,
         };
         let named = match (names::rename(contents.tensors), &recorded) {

@@ -1,7 +1,10 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
-use crate::evaluation::standard_error;
-use crate::page::words::{count, list, number, percent};
+use fcmae_words::page::{number, percent};
+use fcmae_words::{counted, list};
+
+use crate::data::extremes;
+use crate::evaluation::{by_class, standard_error};
 use crate::report::{Kind, Report};
 
 /// How much a finding matters.
@@ -90,7 +93,7 @@ fn not_numbers(report: &Report) -> Option<Finding> {
             "The loss or the gradient of {} was not a number (NaN or infinite), so no weight was \
              changed by {}. The pictures are kept in the run’s folder `diverged`. Look at them, lower \
              `optim.base_lr`, or set `optim.clip_norm`.",
-            count(bad, "update", "updates"),
+            counted(bad, "update"),
             if bad == 1 { "it" } else { "them" },
         ),
     )
@@ -143,8 +146,8 @@ fn overfitting(report: &Report) -> Option<Finding> {
 
 fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.images > 0)?;
-    let classes = evaluation.by_class();
-    let largest = classes.iter().max_by_key(|class| class.pictures)?;
+    let classes = by_class(evaluation);
+    let (name, largest) = classes.iter().max_by_key(|(_, fate)| fate.pictures)?;
     let share = largest.pictures as f64 / evaluation.images as f64;
     let margin = 2.0 * standard_error(share, evaluation.images);
     (classes.len() > 1 && evaluation.top1 < share + margin).then_some(())?;
@@ -155,18 +158,18 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
              would give {}. Train for more epochs, start from pre-trained weights, and check that the \
              folders hold what their names say.",
             percent(evaluation.top1),
-            largest.name,
+            name,
             percent(share),
         ),
     )
 }
 
 fn never_predicted(report: &Report) -> Option<Finding> {
-    let classes = report.evaluation.as_ref()?.by_class();
+    let classes = by_class(report.evaluation.as_ref()?);
     let never: Vec<&str> = classes
         .iter()
-        .filter(|class| class.predicted == 0 && class.pictures > 0)
-        .map(|class| class.name)
+        .filter(|(_, fate)| fate.predicted == 0 && fate.pictures > 0)
+        .map(|(name, _)| *name)
         .collect();
     (!never.is_empty()).then_some(())?;
     warning(
@@ -215,7 +218,7 @@ fn skipped(report: &Report) -> Option<Finding> {
         "Many pictures cannot be read",
         format!(
             "{} of {} were left out. The list below says why; such pictures teach nothing.",
-            count(skipped, "picture", "pictures"),
+            counted(skipped, "picture"),
             number(all as f64),
         ),
     )
@@ -237,11 +240,11 @@ fn nothing_held_out(report: &Report) -> Option<Finding> {
 
 fn few_held_out(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref()?;
-    let classes = evaluation.by_class();
+    let classes = by_class(evaluation);
     let few: Vec<&str> = classes
         .iter()
-        .filter(|class| class.pictures < FEWEST_HELD_OUT)
-        .map(|class| class.name)
+        .filter(|(_, fate)| fate.pictures < FEWEST_HELD_OUT)
+        .map(|(name, _)| *name)
         .collect();
     (!few.is_empty()).then_some(())?;
     note(
@@ -256,7 +259,7 @@ fn few_held_out(report: &Report) -> Option<Finding> {
 }
 
 fn imbalance(report: &Report) -> Option<Finding> {
-    let (largest, smallest) = report.data.as_ref()?.extremes()?;
+    let (largest, smallest) = extremes(report.data.as_ref()?)?;
     let ratio = largest.training as f64 / smallest.training.max(1) as f64;
     let balanced = report.settings.is_on("finetune.balanced");
     (report.kind == Kind::Finetuning && ratio >= IMBALANCED && !balanced).then_some(())?;

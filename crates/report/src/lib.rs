@@ -30,15 +30,6 @@ pub mod plots;
 mod report;
 mod settings;
 
-/// One field of a CSV line (RFC 4180): quoted only where it must be.
-pub fn csv_field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
 pub use error::ReportError;
 pub use evaluation::interval;
 pub use experiment::Experiment;

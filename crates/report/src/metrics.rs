@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use serde::Deserialize;
+use fcmae_store::run::schema::{Line, Scores, Update};
 
 use crate::error::ReportError;
 
@@ -57,21 +57,6 @@ pub(crate) struct Scored {
     pub(crate) loss: Option<f64>,
 }
 
-/// What a line may hold; all else is passed over.
-#[derive(Deserialize)]
-struct Line {
-    step: Option<u64>,
-    epoch: Option<f64>,
-    loss: Option<f64>,
-    lr: Option<f64>,
-    grad_norm: Option<f64>,
-    images_per_second: Option<f64>,
-    data_wait: Option<f64>,
-    top1: Option<f64>,
-    top5: Option<f64>,
-    held_out_loss: Option<f64>,
-}
-
 impl Metrics {
     /// Reads the file; none there is a run without updates.
     ///
@@ -106,42 +91,37 @@ impl Metrics {
     }
 
     fn add(&mut self, line: &Line) {
-        let (Some(step), Some(epoch)) = (line.step, line.epoch.filter(|epoch| *epoch >= 0.0))
-        else {
-            self.unreadable += 1;
-            return;
-        };
-        if let Some(top1) = line.top1 {
-            let scored = Scored { epoch, top1, top5: line.top5, loss: line.held_out_loss };
-            self.add_evaluation(scored);
-        } else if line.lr.is_some() {
-            self.last = Some((step, epoch));
-            self.add_update(line, epoch);
-        } else {
-            self.unreadable += 1;
+        match line {
+            line if line.place().1 < 0.0 => self.unreadable += 1,
+            Line::Scores(scores) => self.add_evaluation(scores),
+            Line::Update(update) => self.add_update(update),
         }
     }
 
-    fn add_update(&mut self, line: &Line, epoch: f64) {
+    fn add_update(&mut self, update: &Update) {
+        let epoch = update.epoch;
+        self.last = Some((update.step, epoch));
         self.updates += 1;
         // What is no number is written as null. Runs of earlier releases have no norm at all.
-        if line.loss.is_none() || (line.grad_norm.is_none() && self.grad_norm.holds_any()) {
+        if update.loss.is_none() || (update.grad_norm.is_none() && self.grad_norm.holds_any()) {
             self.not_numbers += 1;
         }
-        self.loss.add(epoch, line.loss);
-        self.lr.add(epoch, line.lr);
-        self.grad_norm.add(epoch, line.grad_norm);
-        self.images_per_second.add(epoch, line.images_per_second);
-        self.data_wait.add(epoch, line.data_wait);
-        if let Some(rate) = line.images_per_second.filter(|rate| *rate > 0.0) {
+        self.loss.add(epoch, update.loss);
+        self.lr.add(epoch, Some(update.lr));
+        self.grad_norm.add(epoch, update.grad_norm);
+        self.images_per_second.add(epoch, update.images_per_second);
+        self.data_wait.add(epoch, update.data_wait);
+        if let Some(rate) = update.images_per_second.filter(|rate| *rate > 0.0) {
             self.seconds_per_image += 1.0 / rate;
-            if let Some(share) = line.data_wait {
+            if let Some(share) = update.data_wait {
                 *self.waiting_per_image.get_or_insert_default() += share / rate;
             }
         }
     }
 
-    fn add_evaluation(&mut self, scored: Scored) {
+    fn add_evaluation(&mut self, scores: &Scores) {
+        let &Scores { epoch, top1, top5, held_out_loss: loss, .. } = scores;
+        let scored = Scored { epoch, top1, top5, loss };
         self.evaluations += 1;
         self.top1.add(scored.epoch, Some(scored.top1));
         self.top5.add(scored.epoch, scored.top5);

@@ -5,6 +5,8 @@ use std::path::{Component, Path};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use fcmae_store::run::files::FIGURES;
+
 use crate::files;
 
 /// A larger picture is left out.
@@ -81,13 +83,13 @@ impl<'a> Album<'a> {
     }
 
     fn steps(&self) -> Vec<(u64, String)> {
-        let entries = std::fs::read_dir(self.run.join("figures")).into_iter().flatten();
+        let entries = std::fs::read_dir(self.run.join(FIGURES)).into_iter().flatten();
         let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
         names
             .filter_map(|name| {
                 let name = name.to_str()?;
                 let step = name.strip_prefix("reconstruction-step-")?.strip_suffix(".png")?;
-                Some((step.parse().ok()?, format!("figures/{name}")))
+                Some((step.parse().ok()?, format!("{FIGURES}/{name}")))
             })
             .collect()
     }

@@ -4,14 +4,19 @@
 mod dots;
 mod drawing;
 mod estimation;
+mod series;
 mod ticks;
 
 use std::path::Path;
 
 use crate::error::ReportError;
 pub use dots::{Dots, Group, Row};
-use drawing::{Drawing, Escaped, Frame, Look, Svg, is_finite};
+use drawing::{
+    Drawing, Escaped, Frame, LEGEND_GAP, LEGEND_LINE, LEGEND_ROW, Look, Svg, is_finite, significant,
+};
 pub use estimation::{EstimationPlot, SeedScores};
+use series::COLOURS;
+pub use series::Series;
 use ticks::Ticks;
 
 const LEFT: f64 = 78.0;
@@ -19,62 +24,6 @@ const TOP: f64 = 46.0;
 const BOTTOM: f64 = 58.0;
 const PLOT_WIDTH: f64 = 620.0;
 const PLOT_HEIGHT: f64 = 340.0;
-/// Legend: from the plot's right edge to the samples, a sample's length, from row to row.
-const LEGEND_GAP: f64 = 18.0;
-const LEGEND_LINE: f64 = 28.0;
-const LEGEND_ROW: f64 = 22.0;
-
-/// One named line of a [`Chart`].
-#[derive(Clone, Debug)]
-pub struct Series {
-    name: String,
-    points: Vec<(f64, f64)>,
-    /// `(x, lowest, highest)`, behind the line.
-    band: Vec<(f64, f64, f64)>,
-    colour: Option<usize>,
-    pattern: Option<usize>,
-}
-
-impl Series {
-    /// A line through `points`, `(x, y)` in the order given. A point with a NaN or infinite value
-    /// is left out and breaks the line.
-    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), points, band: Vec::new(), colour: None, pattern: None }
-    }
-
-    /// Shades what lies between the lowest and the highest value, `(x, lowest, highest)` from left to
-    /// right, such as the values that a point is the mean of. The axes do not stretch to hold it.
-    pub fn band(mut self, band: Vec<(f64, f64, f64)>) -> Self {
-        self.band = band;
-        self
-    }
-
-    /// Draws the line dashed.
-    pub fn dashed(self) -> Self {
-        self.pattern(1)
-    }
-
-    /// Draws the line in the `index`-th pattern of dashes, the first of which is a whole line.
-    pub(crate) fn pattern(mut self, index: usize) -> Self {
-        self.pattern = Some(index);
-        self
-    }
-
-    /// The SVG's dashes, at this place of a chart: where the colours begin anew, they tell the lines
-    /// apart.
-    fn dashes(&self, place: usize) -> Option<&'static str> {
-        let again = if self.colour.is_none() { place / drawing::COLOURS.len() } else { 0 };
-        drawing::DASHES[self.pattern.unwrap_or(again) % drawing::DASHES.len()]
-    }
-
-    /// Draws the line in the `index`-th colour, to pair it with another line (a dashed one, say).
-    /// By default a line takes the colour of its place in the chart.
-    pub fn colour(mut self, index: usize) -> Self {
-        self.colour = Some(index);
-        self
-    }
-}
-
 /// A line chart with a legend, on white.
 #[derive(Clone, Debug)]
 pub struct Chart {
@@ -202,7 +151,7 @@ impl Chart {
         let numbered = self.series.iter().enumerate();
         numbered.map(|(place, series)| {
             let colour = series.colour.unwrap_or(place);
-            (series.name.as_str(), colour % drawing::COLOURS.len(), series.dashes(place))
+            (series.name.as_str(), colour % COLOURS.len(), series.dashes(place))
         })
     }
 
@@ -213,8 +162,7 @@ impl Chart {
             let mut points = series.points.iter().filter(|point| is_finite(point));
             if let Some(first) = points.next() {
                 let last = points.next_back().unwrap_or(first);
-                let [from, to, x0, x1] =
-                    [first.1, last.1, first.0, last.0].map(drawing::significant);
+                let [from, to, x0, x1] = [first.1, last.1, first.0, last.0].map(significant);
                 let (name, x) = (&series.name, &self.x_label);
                 text += &format!("; {name} from {from} at {x} {x0} to {to} at {x} {x1}");
             }

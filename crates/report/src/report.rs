@@ -1,31 +1,21 @@
 //! A run as its folder tells it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fcmae_store::{Record, durable};
-use serde_json::Value;
+use fcmae_store::Record;
+use fcmae_store::run::files::{CONFIG, DATA, ENVIRONMENT, EVALUATION, METRICS, RUN, SKIPPED};
+pub(crate) use fcmae_store::run::schema::Kind;
+use fcmae_store::run::schema::{self, Data, Evaluation, Facts};
 
-use crate::data::Data;
 use crate::error::ReportError;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{self, Mistake};
 use crate::files::{self, Skipped};
 use crate::metrics::Metrics;
-use crate::page;
 use crate::pictures::{Album, Picture, Reconstruction, noted};
 use crate::settings::Settings;
 
-/// The page's name in a run.
-const FILE_NAME: &str = "report.html";
-
 /// Most mistakes that are shown.
 const MOST_MISTAKES: usize = 24;
-
-/// What a run was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Pretraining,
-    Finetuning,
-}
 
 /// A run, finished or not, as far as a page shows it.
 #[derive(Clone, Debug)]
@@ -45,6 +35,7 @@ pub struct Report {
     pub(crate) metrics: Metrics,
     pub(crate) data: Option<Data>,
     pub(crate) evaluation: Option<Evaluation>,
+    pub(crate) mistakes: Vec<Mistake>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) skipped: Skipped,
     pub(crate) reconstructions: Vec<Reconstruction>,
@@ -69,74 +60,55 @@ impl Report {
             ReportError::Malformed { path, flaw }
         };
         let settings = Settings::parse(&record.config)
-            .map_err(|error| malformed("config.toml", error.to_string()))?;
-        let kind = match record.facts["kind"].as_str() {
-            Some("pretrain") => Kind::Pretraining,
-            Some("finetune") => Kind::Finetuning,
-            _ => {
-                let kind = &record.facts["kind"];
-                let flaw = format!("`kind` is {kind}, but must be \"pretrain\" or \"finetune\"");
-                return Err(malformed("run.json", flaw));
-            }
-        };
-        let metrics = Metrics::read(&run.join("metrics.jsonl"))?;
+            .map_err(|error| malformed(CONFIG, error.to_string()))?;
+        let facts = Facts::read(&record.facts).map_err(|flaw| malformed(RUN, flaw))?;
+        let metrics = Metrics::read(&run.join(METRICS))?;
 
         let mut unshown = Vec::new();
-        let data = files::json(&run.join("data.json"));
-        let evaluation = files::json(&run.join("evaluation.json"));
-        let environment = files::environment(&run.join("environment.json"));
-        let skipped = Skipped::read(&run.join("skipped.jsonl"));
-        let data = noted(&mut unshown, "data.json", data).flatten();
-        let evaluation = noted(&mut unshown, "evaluation.json", evaluation).flatten();
-        let environment = noted(&mut unshown, "environment.json", environment);
-        let skipped = noted(&mut unshown, "skipped.jsonl", skipped);
+        let data = files::json(&run.join(DATA));
+        let evaluation = files::json(&run.join(EVALUATION));
+        let environment = files::environment(&run.join(ENVIRONMENT));
+        let skipped = Skipped::read(&run.join(SKIPPED));
+        let data = noted(&mut unshown, DATA, data).flatten();
+        let evaluation = noted(&mut unshown, EVALUATION, evaluation).flatten();
+        let environment = noted(&mut unshown, ENVIRONMENT, environment);
+        let skipped = noted(&mut unshown, SKIPPED, skipped);
         if metrics.unreadable > 0 {
             let lines = metrics.unreadable;
-            unshown.push(format!("metrics.jsonl has {lines} lines that are not of a run"));
+            unshown.push(format!("{METRICS} has {lines} lines that are not of a run"));
         }
 
         let mut album = Album::new(run);
         let reconstructions = album.reconstructions(&mut unshown);
         let first_batch = album.picture("figures/first-batch.png");
         let first_batch = noted(&mut unshown, "figures/first-batch.png", first_batch).flatten();
-        let evaluation =
-            evaluation.and_then(|evaluation| illustrated(evaluation, &mut album, &mut unshown));
+        let evaluation = evaluation.and_then(|evaluation| sound(evaluation, &mut unshown));
+        let mistakes = evaluation
+            .iter()
+            .flat_map(|evaluation| evaluation.mistakes.iter().take(MOST_MISTAKES))
+            .map(|mistake| illustrated(mistake, &mut album, &mut unshown))
+            .collect();
 
         // `.` and `runs/a/..` have names too.
         let place = run.canonicalize().unwrap_or_else(|_| run.to_owned());
-        let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
         Ok(Self {
             name: name(&place),
             parent: place.parent().map(name),
-            kind,
-            version: text(&record.facts["version"]),
-            model: text(&record.facts["weights"]["model"]["size"]),
-            fingerprint: text(&record.facts["data"]),
+            kind: facts.kind,
+            model: facts.size(),
+            version: facts.version,
+            fingerprint: facts.data,
             settings,
             metrics,
             data,
             evaluation,
+            mistakes,
             environment: environment.unwrap_or_default(),
             skipped: skipped.unwrap_or_default(),
             reconstructions,
             first_batch,
             unshown,
         })
-    }
-
-    /// The page: a whole HTML document with all pictures in it.
-    pub fn to_html(&self) -> String {
-        page::of_one(self)
-    }
-
-    /// Writes `report.html` into the run's folder, or replaces it as a whole; returns its path.
-    ///
-    /// # Errors
-    /// [`ReportError::Store`]; a former page then stays.
-    pub fn write(&self, run: &Path) -> Result<PathBuf, ReportError> {
-        let (path, page) = (run.join(FILE_NAME), self.to_html());
-        durable::write_file(&path, page.len() as u64, |out| out.write_all(page.as_bytes()))?;
-        Ok(path)
     }
 
     /// Passes over the pictures that were planned.
@@ -184,23 +156,26 @@ impl Report {
     }
 }
 
-/// The evaluation with its mistakes' pictures, if it is sound.
-fn illustrated(
-    mut evaluation: Evaluation,
-    album: &mut Album<'_>,
-    unshown: &mut Vec<String>,
-) -> Option<Evaluation> {
-    if let Some(flaw) = evaluation.flaw() {
-        unshown.push(format!("evaluation.json {flaw}"));
-        return None;
-    }
-    evaluation.mistakes.truncate(MOST_MISTAKES);
-    for mistake in &mut evaluation.mistakes {
-        if let Some(file) = &mistake.file {
-            mistake.picture = noted(unshown, file, album.picture(file)).flatten();
+/// The evaluation, if its numbers agree with each other.
+fn sound(evaluation: Evaluation, unshown: &mut Vec<String>) -> Option<Evaluation> {
+    match evaluation::flaw(&evaluation) {
+        None => Some(evaluation),
+        Some(flaw) => {
+            unshown.push(format!("{EVALUATION} {flaw}"));
+            None
         }
     }
-    Some(evaluation)
+}
+
+/// A mistake with its picture, as far as that can be shown.
+fn illustrated(
+    mistake: &schema::Mistake,
+    album: &mut Album<'_>,
+    unshown: &mut Vec<String>,
+) -> Mistake {
+    let file = mistake.picture.as_ref();
+    let picture = file.and_then(|file| noted(unshown, file, album.picture(file)).flatten());
+    Mistake { record: mistake.clone(), picture }
 }
 
 /// A path's last part, or the whole of it where there is none.

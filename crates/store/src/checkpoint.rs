@@ -3,13 +3,15 @@
 //! A checkpoint counts when its MANIFEST stands and verifies. It is written under a temporary name,
 //! synced, and renamed into place; only then may older ones go.
 
+mod damaged;
 mod manifest;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+pub use damaged::Damaged;
 
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
@@ -27,21 +29,6 @@ pub struct Checkpoint {
     /// The rest: step, random state, data position. Finite float64 numbers come back bit for bit;
     /// JSON has no NaN and no infinity.
     pub state: serde_json::Value,
-}
-
-/// A checkpoint that cannot be used, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damaged {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Which file, and what is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "checkpoint {} is damaged: {}", self.folder.display(), self.reason)
-    }
 }
 
 /// The newest checkpoint that can be used.

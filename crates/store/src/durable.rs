@@ -7,6 +7,7 @@
 mod disk;
 #[cfg(test)]
 pub(crate) mod faults;
+mod operation;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

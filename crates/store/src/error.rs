@@ -220,6 +220,19 @@ impl Error {
     ) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
+
+    /// Names the run's folder rather than the file that was tried in it, where writing is not allowed.
+    pub(crate) fn of_folder(self, folder: &Path) -> Self {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            Self::Io { source, .. }
+                if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+            {
+                Self::NotWritable { path: folder.to_owned(), source }
+            }
+            other => other,
+        }
+    }
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {

@@ -1,10 +1,10 @@
 //! Files of weights in any format that is read here, told apart by what is in them.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
+use crate::input::open;
 use crate::safetensors::{Entry, Strings};
 use crate::{Error, NamedTensors, pth, safetensors};
 
@@ -90,18 +90,6 @@ pub fn load_header(path: &Path) -> Result<Header, Error> {
     let pth::Header { entries, source, form } = pth::load_header(path)?;
     let (metadata, notes) = (Strings::new(), notes(&source));
     Ok(Header { format: form.into(), entries, metadata, notes })
-}
-
-/// Opens a file, if it is one; its length in bytes.
-pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
-    // Checked before opening: opening a FIFO waits for a writer.
-    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if !about.is_file() {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
-        return Err(Error::io("read", path)(source));
-    }
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    Ok((BufReader::new(file), about.len()))
 }
 
 fn notes(source: &pth::Source) -> Vec<String> {

@@ -29,6 +29,7 @@ mod element;
 pub mod error;
 pub mod export;
 pub mod file;
+mod input;
 pub mod pth;
 pub mod run;
 pub mod safetensors;

@@ -16,29 +16,28 @@ mod globals;
 mod layout;
 mod legacy;
 mod pickle;
+mod trouble;
 mod write;
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
 use ::safetensors::tensor::Dtype;
 
 pub use archive::MAX_DIRECTORY_BYTES;
-pub use flaw::Flaw;
+pub use flaw::{Flaw, MAX_GROWTH};
 pub use pickle::{MAX_DEPTH, MAX_MEMO, MAX_PICKLE_BYTES, MAX_TENSORS, MAX_VALUES};
 pub use write::{save, to_bytes};
 
 use crate::element::Decoder;
-use crate::file::open;
+use crate::input::open;
 use crate::safetensors::Entry;
 use crate::{Error, HostTensor, NamedTensors};
 use archive::Archive;
+use flaw::shown;
 use layout::Layout;
-
-/// Most bytes of float32 that a file's tensors may become, in file lengths: twice for half precision,
-/// twice for tensors under two names. What lies between a tensor's elements counts with them.
-pub const MAX_GROWTH: u64 = 4;
+use trouble::Trouble;
 
 /// In which way a file is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,33 +131,6 @@ pub(crate) fn is_tar(head: &[u8]) -> bool {
 /// Bytes of a file that [`form_of`] and [`is_tar`] look at.
 pub(crate) const HEAD_BYTES: usize = 512;
 
-/// A flaw of the file, or a failure to read it.
-enum Trouble {
-    Flaw(Flaw),
-    Io(io::Error),
-}
-
-impl Trouble {
-    fn at(self, path: &Path) -> Error {
-        match self {
-            Self::Flaw(flaw) => Error::Pth { path: path.to_owned(), flaw },
-            Self::Io(source) => Error::io("read", path)(source),
-        }
-    }
-}
-
-impl From<Flaw> for Trouble {
-    fn from(flaw: Flaw) -> Self {
-        Self::Flaw(flaw)
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// A tensor that is in the file as a whole.
 struct Planned {
     name: String,
@@ -242,9 +214,4 @@ fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Contents, Trouble>
         contents.tensors.insert(name, HostTensor { shape: layout.shape, data });
     }
     Ok(contents)
-}
-
-/// A text from the file as it may stand in a message: of bounded length, control characters escaped.
-fn shown(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
 }

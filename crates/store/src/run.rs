@@ -5,10 +5,13 @@
 //!       checkpoints/step-00001234/…  export/{last,best}/…
 //! ```
 
+pub mod confusion;
+pub mod files;
 mod lines;
 pub mod lock;
 mod metrics;
 mod record;
+pub mod schema;
 mod table;
 mod tensorboard;
 
@@ -23,14 +26,10 @@ pub use lines::Lines;
 pub use metrics::Metrics;
 pub use record::Record;
 
+use files::{CHECKPOINTS, CONFIG, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
+
 use crate::export::{self, ExportName};
 use crate::{CheckpointStore, Error, durable};
-
-const CONFIG: &str = "config.toml";
-pub(crate) const RUN: &str = "run.json";
-const METRICS: &str = "metrics.jsonl";
-pub(crate) const CHECKPOINTS: &str = "checkpoints";
-pub(crate) const EXPORT: &str = "export";
 
 /// A run that this process alone writes, for as long as this value lives.
 #[derive(Debug)]
@@ -66,7 +65,7 @@ impl Run {
     }
 
     fn fill(path: &Path, record: &Record) -> Result<Self, Error> {
-        durable::probe(path).map_err(|error| cannot_write(error, path))?;
+        durable::probe(path).map_err(|error| error.of_folder(path))?;
         for folder in [CHECKPOINTS, EXPORT] {
             durable::ensure_folder(&path.join(folder))?;
         }
@@ -108,7 +107,7 @@ impl Run {
         if !diff.is_empty() {
             return Err(Error::OtherSettings { path, diff });
         }
-        durable::probe(&path).map_err(|error| cannot_write(error, &path))?;
+        durable::probe(&path).map_err(|error| error.of_folder(&path))?;
         durable::remove_leftovers(&path)?;
         for folder in [CHECKPOINTS, EXPORT].map(|name| path.join(name)) {
             durable::ensure_folder(&folder)?;
@@ -118,10 +117,10 @@ impl Run {
     }
 
     fn open(path: &Path, lock: Option<lock::Lock>) -> Result<Self, Error> {
-        let log = Arc::new(Lines::open(path.join("log.txt"))?);
+        let log = Arc::new(Lines::open(path.join(LOG))?);
         Ok(Self {
             metrics: Metrics::open(path, Arc::clone(&log), None)?,
-            skipped: Lines::open_unique(path.join("skipped.jsonl"))?,
+            skipped: Lines::open_unique(path.join(SKIPPED))?,
             log,
             path: path.to_owned(),
             _lock: lock,
@@ -180,7 +179,7 @@ impl Run {
     /// # Errors
     /// [`Error::Io`].
     pub fn diverged(&self, step: u64) -> Result<PathBuf, Error> {
-        let parent = self.path.join("diverged");
+        let parent = self.path.join(DIVERGED);
         std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
         Ok(parent.join(format!("step-{step:08}")))
     }
@@ -236,7 +235,7 @@ fn create_folder(path: &Path) -> Result<bool, Error> {
             Some(parent) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(Error::NotAFolder { path: parent.to_owned() })
             }
-            _ => Err(cannot_write(Error::io("create", path)(error), path)),
+            _ => Err(Error::io("create", path)(error).of_folder(path)),
         },
     }
 }
@@ -244,8 +243,7 @@ fn create_folder(path: &Path) -> Result<bool, Error> {
 /// Locks a folder that is empty but for the lock.
 fn claim_empty(path: &Path) -> Result<Option<lock::Lock>, Error> {
     let occupied = || -> Result<bool, Error> {
-        let entries =
-            fs::read_dir(path).map_err(|e| cannot_write(Error::io("list", path)(e), path))?;
+        let entries = fs::read_dir(path).map_err(|e| Error::io("list", path)(e).of_folder(path))?;
         let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
         Ok(names.any(|name| name != lock::LOCK))
     };
@@ -272,17 +270,4 @@ fn clear(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Names the run's folder rather than the file that was tried in it.
-fn cannot_write(error: Error, folder: &Path) -> Error {
-    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    match error {
-        Error::Io { source, .. }
-            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
-        {
-            Error::NotWritable { path: folder.to_owned(), source }
-        }
-        other => other,
-    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Damaged};
-use crate::run::{CHECKPOINTS, EXPORT, RUN};
+use crate::run::files::{CHECKPOINTS, EXPORT, RUN};
 use crate::{CheckpointStore, Error, ExportName};
 
 const MODEL: &str = "model.safetensors";

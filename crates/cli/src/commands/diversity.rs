@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::diversity::{LayerDistance, diversity, to_csv, to_svg};
+use csv::QuoteStyle;
+use fcmae::diversity::{LayerDistance, diversity};
 use fcmae_data::source::printable;
+use fcmae_report::plots::{Chart, Series};
+use fcmae_words::counted;
 
 use crate::failure::Usage;
-use crate::numbers::counted;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::table::{Align, Table};
@@ -110,6 +112,51 @@ fn summary(nets: &[(String, Vec<LayerDistance>)]) -> String {
     )
 }
 
+/// One table for the distances of several weights.
+fn to_csv(results: &[(String, Vec<LayerDistance>)]) -> String {
+    let mut csv = String::from("weights,layer,depth,after_gelu,after_grn\n");
+    for (label, layers) in results {
+        let label = row(&[label.as_str()], QuoteStyle::Always);
+        for LayerDistance { name, depth, after_gelu, after_grn } in layers {
+            let numbers = [depth, after_gelu, after_grn].map(f64::to_string);
+            let [depth, gelu, grn] = numbers.each_ref().map(String::as_str);
+            let layer = row(&[name.as_str(), depth, gelu, grn], QuoteStyle::Necessary);
+            csv += &format!("{label},{layer}\n");
+        }
+    }
+    csv
+}
+
+/// Fields of a row. The weights are always quoted, as they ever were.
+fn row(fields: &[&str], style: QuoteStyle) -> String {
+    let mut row = csv::WriterBuilder::new().quote_style(style).from_writer(Vec::new());
+    row.write_record(fields).expect("a Vec takes every write");
+    let row = row.into_inner().expect("a Vec takes every write");
+    String::from_utf8_lossy(&row).trim_end_matches('\n').to_owned()
+}
+
+/// One figure for the distances of several weights: after GRN, and dashed after GELU where that
+/// differs.
+fn to_svg(results: &[(String, Vec<LayerDistance>)]) -> String {
+    let axis = "mean cosine distance of channels";
+    let mut chart = Chart::new("Feature distance", "normalized depth", axis).x_range([0.0, 1.0]);
+    for (colour, (label, layers)) in results.iter().enumerate() {
+        let points = |value: fn(&LayerDistance) -> f64| {
+            layers.iter().map(|layer| (layer.depth, value(layer))).collect::<Vec<_>>()
+        };
+        let (gelu, grn) = (points(|l| l.after_gelu), points(|l| l.after_grn));
+        if gelu == grn {
+            chart = chart.series(Series::new(format!("{label}, after GELU"), gelu).colour(colour));
+        } else {
+            let gelu = Series::new(format!("{label}, after GELU"), gelu).colour(colour).dashed();
+            chart = chart
+                .series(Series::new(format!("{label}, after GRN"), grn).colour(colour))
+                .series(gelu);
+        }
+    }
+    chart.to_svg()
+}
+
 /// The files that `--out` means: itself, or two in a folder.
 fn files(out: &Path) -> Result<Vec<PathBuf>> {
     if ["csv", "svg"].iter().any(|extension| has_extension(out, extension)) {
@@ -124,4 +171,27 @@ fn files(out: &Path) -> Result<Vec<PathBuf>> {
 
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_for_each_block_begins_with_its_weights() {
+        let layer = LayerDistance {
+            name: "stages.0.blocks.0".to_owned(),
+            depth: 0.0,
+            after_gelu: 0.25,
+            after_grn: 1e-7,
+        };
+        let nets =
+            [("a".to_owned(), vec![layer.clone()]), ("say \"b\", c".to_owned(), vec![layer])];
+        assert_eq!(
+            to_csv(&nets),
+            "weights,layer,depth,after_gelu,after_grn\n\
+             \"a\",stages.0.blocks.0,0,0.25,0.0000001\n\
+             \"say \"\"b\"\", c\",stages.0.blocks.0,0,0.25,0.0000001\n"
+        );
+    }
 }

@@ -12,10 +12,11 @@ use fcmae::check::{self, Compared};
 use fcmae::config::Size;
 use fcmae::device::{Device, DeviceReport};
 use fcmae::machine::{self, Machine};
+use fcmae_words::terminal::{long, mib, speed};
+use fcmae_words::{counted, gib, grouped};
 use serde::Serialize;
 
 use crate::failure::Usage;
-use crate::numbers::{counted, duration, grouped};
 use crate::options::DeviceArg;
 use crate::output;
 use crate::table::{Align, Table};
@@ -82,7 +83,7 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     }
     job(Work::Pretrain, Size::Atto, args, BATCH).check()?;
     let threads = rayon::current_num_threads();
-    output::print(&machine_text(&Machine::here(threads))?)?;
+    output::print(&machine_text(&machine::here(threads))?)?;
     output::note("measuring, some ten seconds …");
     let loading = loading(args.image as usize, threads)?;
     let mut rates = Vec::new();
@@ -225,10 +226,6 @@ fn devices() -> String {
     text
 }
 
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
-}
-
 /// Pictures a second that are decoded, cropped and normalized.
 fn loading(image: usize, threads: usize) -> Result<f64> {
     let folder = tempfile::Builder::new()
@@ -278,10 +275,7 @@ fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
             speed(pretrain),
             speed(finetune),
             speed(predict),
-            format!(
-                "{} MiB",
-                grouped((pretraining.memory_estimate(&Backend::Cpu)? >> 20) as usize)
-            ),
+            mib(pretraining.memory_estimate(&Backend::Cpu)?),
             time(pretrain),
             time(finetune),
         ]);
@@ -294,49 +288,4 @@ fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
         args.epochs,
         table.text()
     ))
-}
-
-/// Images a second, to two digits at least.
-fn speed(rate: f64) -> String {
-    let decimals = match rate {
-        10.0.. => 0,
-        1.0.. => 1,
-        0.1.. => 2,
-        _ => 3,
-    };
-    if rate < 0.001 { "under 0.001/s".to_owned() } else { format!("{rate:.decimals$}/s") }
-}
-
-/// Days where hours would be many, and years where days would be.
-fn long(time: Duration) -> String {
-    let days = time.as_secs_f64() / (24.0 * 3600.0);
-    match days {
-        0.0..2.0 => duration(time),
-        2.0..100.0 => format!("{days:.1} days"),
-        100.0..1000.0 => format!("{days:.0} days"),
-        _ => format!("{:.0} years", days / 365.25),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn huge_networks_have_readable_rows() {
-        for (rate, text) in [
-            (134.4, "134/s"),
-            (9.44, "9.4/s"),
-            (0.444, "0.44/s"),
-            (0.0234, "0.023/s"),
-            (0.0003, "under 0.001/s"),
-        ] {
-            assert_eq!(speed(rate), text);
-        }
-        for (days, text) in
-            [(1.5, "36h 00m"), (2.54, "2.5 days"), (302.6, "303 days"), (3000.0, "8 years")]
-        {
-            assert_eq!(long(Duration::from_secs_f64(days * 86_400.0)), text);
-        }
-    }
 }

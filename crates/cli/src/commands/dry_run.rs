@@ -10,9 +10,10 @@ use fcmae::machine;
 use fcmae::memory::Footprint;
 use fcmae::train::{Event, Flow, Started};
 use fcmae_data::source::printable;
+use fcmae_words::terminal::{duration, mib};
+use fcmae_words::{counted, grouped};
 use image::RgbImage;
 
-use crate::numbers::{counted, duration, grouped};
 use crate::output;
 use crate::trial::Trial;
 
@@ -104,7 +105,6 @@ fn pictures(Started { pictures, held_out, .. }: &Started, skipped: usize) -> Str
 
 /// As planned, as the trial took it, and what is free.
 fn memory(config: &impl Footprint) -> Result<String> {
-    let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20) as usize));
     let backend = config.backend()?;
     // The process's own memory says nothing of a GPU's.
     let peak = machine::peak_memory().filter(|_| matches!(backend, Backend::Cpu));

@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::evaluate::{Evaluation, Evaluator, Mistake, keep_in_run};
+use fcmae::evaluate::{Confusion, Evaluation, Evaluator, Mistake, keep_in_run};
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
+use fcmae_store::run::confusion::{Confused, Fate};
+use fcmae_store::run::files::SPLIT;
+use fcmae_words::counted;
+use fcmae_words::terminal::percent;
 use serde::Serialize;
 
 use super::report::Reporter;
-use crate::numbers::{counted, with_interval};
+use crate::numbers::with_interval;
 use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
 use crate::progress::Batches;
@@ -23,8 +27,6 @@ const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
 const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
-/// In a fine-tuning run: which pictures it kept aside.
-const SPLIT: &str = "split.csv";
 
 /// Test a classifier: top-1, top-5, accuracy of each class, confusion matrix
 #[derive(Args)]
@@ -100,7 +102,7 @@ struct Report<'a> {
     loss: f64,
     classes: Vec<Class<'a>>,
     /// Rows: the true class; columns: the predicted one; both in the order of `classes`.
-    confusion: &'a [Vec<u64>],
+    confusion: &'a Confusion,
     /// The surest wrong answers.
     mistakes: &'a [Mistake],
     skipped: &'a [fcmae_data::Skipped],
@@ -129,13 +131,13 @@ fn report(evaluation: &Evaluation) -> Report<'_> {
 }
 
 fn classes(evaluation: &Evaluation) -> Vec<Class<'_>> {
-    let rows = evaluation.classes.iter().zip(&evaluation.confusion).enumerate();
-    rows.map(|(index, (name, row))| {
-        let (images, correct) = (row.iter().sum::<u64>(), row[index]);
-        let accuracy = (images > 0).then(|| correct as f64 / images as f64);
-        Class { name, images, correct, accuracy }
-    })
-    .collect()
+    let classes = evaluation.classes.iter().zip(evaluation.confusion.classes());
+    classes
+        .map(|(name, Fate { pictures, right, .. })| {
+            let accuracy = (pictures > 0).then(|| right as f64 / pictures as f64);
+            Class { name, images: pictures, correct: right, accuracy }
+        })
+        .collect()
 }
 
 fn text(evaluation: &Evaluation) -> String {
@@ -147,8 +149,7 @@ fn text(evaluation: &Evaluation) -> String {
         ("accuracy", Align::Right),
     ]);
     for class in &classes {
-        let accuracy =
-            class.accuracy.map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+        let accuracy = class.accuracy.map_or("-".to_owned(), |share| percent(share, 1));
         table.row([
             class.name.to_owned(),
             class.images.to_string(),
@@ -196,7 +197,7 @@ fn matrix_under(
     let mut columns = vec![(String::new(), Align::Left)];
     columns.extend(names().map(|(index, name)| (column(index, name), Align::Right)));
     let mut table = Table::with_columns(columns);
-    for ((index, name), counts) in names().zip(&evaluation.confusion) {
+    for ((index, name), counts) in names().zip(evaluation.confusion.rows()) {
         table.row(std::iter::once(row(index, name)).chain(counts.iter().map(u64::to_string)));
     }
     table
@@ -204,19 +205,15 @@ fn matrix_under(
 
 fn confusions(evaluation: &Evaluation) -> String {
     let names = &evaluation.classes;
-    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
-    for (truth, row) in evaluation.confusion.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|&(guess, &count)| guess != truth && count > 0);
-        pairs.extend(wrong.map(|(guess, &count)| (count, truth, guess)));
-    }
-    pairs.sort_by_key(|&(count, truth, guess)| (std::cmp::Reverse(count), truth, guess));
     let mut table = Table::new([
         ("true class", Align::Left),
         ("predicted", Align::Left),
         ("pictures", Align::Right),
     ]);
-    for (count, truth, guess) in pairs.into_iter().take(CONFUSIONS_SHOWN) {
-        table.row([names[truth].clone(), names[guess].clone(), count.to_string()]);
+    for Confused { truth, predicted, count, .. } in
+        evaluation.confusion.most_frequent(CONFUSIONS_SHOWN)
+    {
+        table.row([names[truth].clone(), names[predicted].clone(), count.to_string()]);
     }
     table.text()
 }

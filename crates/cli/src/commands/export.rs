@@ -8,9 +8,9 @@ use fcmae::export::{self, ExportFormat};
 use fcmae::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
+use fcmae_words::grouped;
 
 use crate::failure::Usage;
-use crate::numbers::grouped;
 use crate::options::AnyWeightsArg;
 use crate::output;
 

@@ -8,12 +8,13 @@ use clap::Args;
 use fcmae::config::FinetuneConfig;
 use fcmae::train::Start;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use super::dry_run;
 use super::report::Reporter;
 use super::training::{self, RunArgs, SettingsArgs};
 use crate::interrupt::{Interrupt, Stopped};
-use crate::numbers::{counted, with_interval};
+use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Progress;
 

@@ -5,8 +5,8 @@ use clap::Args;
 use fcmae::config::MaskedEncoder;
 use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
+use fcmae_words::{counted, grouped};
 
-use crate::numbers::{counted, grouped};
 use crate::options::AnyWeightsArg;
 use crate::output;
 use crate::table::{Align, Table};
@@ -112,7 +112,7 @@ fn parts(inspection: &Inspection) -> String {
     table.row([
         "all".to_owned(),
         inspection.parts.iter().map(|part| part.tensors).sum::<usize>().to_string(),
-        grouped(inspection.parts.iter().map(|part| part.parameters).sum()),
+        grouped(inspection.parts.iter().map(|part| part.parameters).sum::<usize>()),
     ]);
     table.text() + "\n--all lists every tensor with its shape\n"
 }

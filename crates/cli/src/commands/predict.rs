@@ -7,11 +7,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
-use fcmae_report::csv_field;
+use fcmae_words::counted;
 use serde::Serialize;
 
 use crate::failure::joined;
-use crate::numbers::counted;
 use crate::options::{DeviceArg, PicturesArg, WeightsArg};
 use crate::output;
 use crate::pictures;
@@ -144,11 +143,14 @@ fn table(image: &str, guesses: &[Guess]) -> String {
 }
 
 fn csv(image: &str, guesses: &[Guess]) -> String {
-    let image = csv_field(image);
-    let line = |(index, Guess { class, probability }): (usize, &Guess)| {
-        format!("{image},{},{},{probability}\n", index + 1, csv_field(class))
-    };
-    guesses.iter().enumerate().map(line).collect()
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    for (index, Guess { class, probability }) in guesses.iter().enumerate() {
+        let (rank, probability) = ((index + 1).to_string(), probability.to_string());
+        let row = [image, rank.as_str(), class.as_str(), probability.as_str()];
+        rows.write_record(row).expect("a Vec takes every write");
+    }
+    let rows = rows.into_inner().expect("a Vec takes every write");
+    String::from_utf8(rows).expect("made of strings")
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
+use fcmae_words::counted;
 
 use super::dry_run;
 use super::report::Reporter;
 use super::training::{self, RunArgs, SettingsArgs};
 use crate::interrupt::{Interrupt, Stopped};
-use crate::numbers::counted;
 use crate::output;
 use crate::progress::Progress;
 use crate::recipes;

@@ -8,8 +8,8 @@ use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Sides, Statistics};
 use fcmae_data::{Depth, Labels, Limits, PictureSet, PixelFormat};
+use fcmae_words::{counted, grouped};
 
-use crate::numbers::{counted, grouped};
 use crate::output;
 use crate::table::{Align, Table};
 

@@ -10,9 +10,9 @@ use fcmae::backend::Backend;
 use fcmae::config::{OptimConfig, Settings, from_recipe};
 use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
+use fcmae_words::counted;
 
 use crate::failure::Usage;
-use crate::numbers::counted;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::recipes;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use fcmae::evaluate::Evaluation;
-use fcmae::plots::{Chart, EstimationPlot, SeedScores, Series};
 use fcmae::train::StepReport;
 use fcmae_report::paired::{self, Paired};
+use fcmae_report::plots::{Chart, EstimationPlot, SeedScores, Series};
+use fcmae_words::terminal::percent;
+use fcmae_words::{grouped, signed};
 use serde::Serialize;
 
-use crate::numbers::grouped;
 use crate::table::{Align, Table};
 
 /// Names of the two sides.
@@ -211,8 +212,8 @@ impl Findings {
             ("difference", Align::Right),
         ]);
         let mut row = |name: String, Top1 { pretrained, scratch }| {
-            let difference = signed(pretrained - scratch);
-            table.row([name, percent(pretrained), percent(scratch), difference]);
+            let difference = signed(100.0 * (pretrained - scratch));
+            table.row([name, percent(pretrained, 1), percent(scratch, 1), difference]);
         };
         for comparison in &self.comparisons {
             row(comparison.seed.to_string(), comparison.top1());
@@ -234,7 +235,7 @@ impl Findings {
             grouped(counts.test),
             counts.groups,
             grouped(counts.labelled),
-            percent(counts.largest_group),
+            percent(counts.largest_group, 1),
         )
     }
 
@@ -252,14 +253,14 @@ impl Findings {
         match Verdict::of(paired) {
             Verdict::Helped => format!(
                 "Pre-training without labels helped: {} of the held-out emoji right instead of {}.",
-                percent(pretrained),
-                percent(scratch)
+                percent(pretrained, 1),
+                percent(scratch, 1)
             ),
             Verdict::DidNotHelp => format!(
                 "Pre-training without labels did not help: {} of the held-out emoji right, and {} from \
                  scratch.",
-                percent(pretrained),
-                percent(scratch)
+                percent(pretrained, 1),
+                percent(scratch, 1)
             ),
             Verdict::CannotBeToldApart => "Pre-trained and from scratch cannot be told apart: the \
                  difference is at most twice its standard error."
@@ -275,7 +276,7 @@ impl Findings {
         vec![
             format!(
                 "Difference: {} ± {:.1} points, mean ± standard error over seeds and held-out emoji.",
-                signed(paired.mean),
+                signed(100.0 * paired.mean),
                 100.0 * paired.standard_error
             ),
             chance(paired.p),
@@ -296,15 +297,6 @@ fn chance(p: f64) -> String {
         "If pre-training changed nothing, {share} of 1,000 such comparisons would differ as much by \
          chance ({p})."
     )
-}
-
-/// A difference of shares in points, with its sign.
-fn signed(difference: f64) -> String {
-    format!("{:+.1}", 100.0 * difference).replace('-', "−")
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
 }
 
 fn mean(comparisons: &[Comparison]) -> Top1 {
@@ -364,7 +356,7 @@ impl Counts {
             return Self::default();
         };
         let evaluation = &pretrained.evaluation;
-        let groups = evaluation.confusion.iter().map(|row| row.iter().sum::<u64>());
+        let groups = evaluation.confusion.classes().into_iter().map(|class| class.pictures);
         let largest = groups.max().unwrap_or(0);
         Self {
             groups: evaluation.classes.len(),
@@ -431,7 +423,7 @@ mod tests {
                 top1: right as f64 / 10.0,
                 top5: 1.0,
                 loss: 1.0,
-                confusion: vec![vec![6, 0], vec![0, 4]],
+                confusion: vec![vec![6, 0], vec![0, 4]].into(),
                 answers: Vec::new(),
                 mistakes: Vec::new(),
                 skipped: Vec::new(),

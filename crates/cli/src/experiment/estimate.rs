@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, OptimConfig, PretrainConfig, Settings};
 use fcmae::train::Start;
+use fcmae_words::grouped;
+use fcmae_words::terminal::duration;
 
 use super::places::Places;
 use super::plan::{Job, Plan, Work};
-use crate::numbers::{duration, grouped};
 use crate::table::{Align, Table};
 use crate::trial::Trial;
 

@@ -10,11 +10,12 @@ use fcmae::backend::Backend;
 use fcmae::config::{OptimConfig, Settings};
 use fcmae::device::Device;
 use fcmae::evaluate::{Evaluator, keep_in_run};
-use fcmae::machine::Machine;
+use fcmae::machine::{self, Machine};
 use fcmae::train::{Event, Flow, Start};
 use fcmae_data::source::printable;
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{Line, Update};
 use fcmae_store::{Error as StoreError, Record};
-use serde::Deserialize;
 
 use super::outcome::{Kind, Layer, Made, Outcome, Test};
 use super::places::{OUTCOME, Places};
@@ -204,23 +205,20 @@ fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, backend: &Backend) -> Re
     })
 }
 
-/// What `metrics.jsonl` has of an update.
-#[derive(Deserialize)]
-struct Update {
-    epoch: f64,
-    loss: Option<f64>,
-    images_per_second: Option<f64>,
-}
-
 impl Outcome {
     /// Fills in the time and the loss at the end from the run's log, which also knows of the times before
     /// it was last taken up.
     fn measure(&mut self, run: &Path, optim: &OptimConfig) -> Result<()> {
-        let path = run.join("metrics.jsonl");
+        let path = run.join(files::METRICS);
         let log = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", printable(&path)))?;
-        let updates: Vec<Update> =
-            log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let updates: Vec<Update> = lines
+            .filter_map(|line| match line {
+                Line::Update(update) => Some(update),
+                Line::Scores(_) => None,
+            })
+            .collect();
         let images = (optim.batch * optim.accumulation) as f64;
         let rates = updates.iter().filter_map(|update| update.images_per_second);
         self.seconds = rates.filter(|&rate| rate > 0.0).map(|rate| images / rate).sum();
@@ -233,7 +231,7 @@ impl Outcome {
 }
 
 fn made() -> Made {
-    let Machine { cpu, threads, simd, .. } = Machine::here(rayon::current_num_threads());
+    let Machine { cpu, threads, simd, .. } = machine::here(rayon::current_num_threads());
     Made {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: std::env::var("FCMAE_COMMIT").ok().filter(|commit| !commit.is_empty()),

@@ -9,13 +9,14 @@ use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
+use fcmae_words::counted;
+use fcmae_words::terminal::duration;
 use serde_json::{Value, json};
 
 use super::file::{Experiment, Part, Start};
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use super::places::Places;
 use crate::failure::Usage;
-use crate::numbers::{counted, duration};
 use crate::recipes;
 
 /// An experiment with its recipes at hand.

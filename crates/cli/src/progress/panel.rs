@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use fcmae::machine;
 use fcmae::train::{EvaluationReport, StepReport};
-
-use crate::numbers::{duration, percent};
+use fcmae_words::terminal::{duration, percent};
 
 /// Above this share a run would be noticeably faster with its pictures at hand.
 const WAITS: f64 = 0.03;
@@ -74,7 +73,7 @@ impl Panel {
             duration(left),
             self.losses.text(),
             self.rate,
-            percent(self.data_wait),
+            percent(self.data_wait, 0),
         );
         if let Some(Evaluations { last, best, at }) = self.evaluations {
             text.push_str(&format!(

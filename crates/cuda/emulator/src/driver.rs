@@ -4,12 +4,12 @@ mod memory;
 mod product;
 mod queue;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fcmae_cuda::CudaError;
-use fcmae_cuda::driver::{Address, Driver, Facts, Given, Graph, Mark, Stream, Work};
+use fcmae_cuda::driver::{Address, Choice, Driver, Facts, Given, Graph, Mark, Stream, Work};
 
 use crate::kernel::{Kernel, Kind, Passed};
 use memory::Memory;
@@ -55,6 +55,8 @@ struct State {
     queues: Queues,
     graphs: HashMap<Graph, Arc<[Piece]>>,
     recorded: u64,
+    /// Of each size of product something that stands for how it is done.
+    choices: BTreeMap<String, Vec<u8>>,
     counts: Counts,
     /// Pieces of work until the card is gone.
     left: Option<u64>,
@@ -234,6 +236,16 @@ impl Driver for Emulated {
     fn wait(&self, stream: Stream, mark: Mark) -> Result<(), CudaError> {
         self.call(|state| state.queues.wait(stream, mark).map_err(Failure::of("wait")))
     }
+
+    fn choices(&self) -> Vec<Choice> {
+        let choices = self.lock().choices.clone();
+        choices.into_iter().map(|(product, how)| Choice { product, how }).collect()
+    }
+
+    fn choose(&self, choices: &[Choice]) {
+        let chosen = choices.iter().map(|of| (of.product.clone(), of.how.clone()));
+        self.lock().choices.extend(chosen);
+    }
 }
 
 impl State {
@@ -294,6 +306,8 @@ impl State {
             }
             Piece::Product(product) => {
                 self.counts.products += 1;
+                let size = format!("{}x{}x{}", product.rows, product.columns, product.depth);
+                self.choices.entry(size).or_insert_with(|| vec![7]);
                 product::compute(&mut self.memory, number, &product)
             }
             Piece::Copy { from, to, bytes } => {

@@ -14,7 +14,7 @@
 //! read and write all of it again, where these products are bound by memory.
 //!
 //! # The same bits again
-//! The algorithm comes from cuBLASLt's heuristic, asked once for a shape. Where it splits the depth, parts are kept and
+//! The algorithm comes from cuBLASLt's heuristic, asked once for a shape, unless it was chosen before ([`Choice`]). Where it splits the depth, parts are kept and
 //! summed in float32, in a fixed order. There is one workspace and one stream.
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ use cudarc::cublaslt::sys::{
 use super::context::{Block, Context, Queue};
 use super::library::{self, Wanted, functions};
 use super::modules::Modules;
-use crate::driver::{Address, GivenProduct};
+use crate::driver::{Address, Choice, GivenProduct};
 use crate::error::CudaError;
 use crate::work::Element;
 
@@ -73,6 +73,11 @@ functions! {
             cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
             cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, c_int,
             *mut cublasLtMatmulHeuristicResult_t, *mut c_int,
+        );
+        cublasLtMatmulAlgoCheck(
+            cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+            cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, *const cublasLtMatmulAlgo_t,
+            *mut cublasLtMatmulHeuristicResult_t,
         );
         cublasLtMatmulDescCreate(*mut cublasLtMatmulDesc_t, cublasComputeType_t, cudaDataType_t);
         cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t);
@@ -207,6 +212,18 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sizes: [rows, columns, depth], turned, factors, out, .. } = self;
+        let [a, b] = turned.map(|turned| if turned { "t" } else { "n" });
+        write!(f, "{rows}x{columns}x{depth} {a}{b} {factors:?} {out:?}")?;
+        write!(f, "{}", if self.bias { " bias" } else { "" })?;
+        write!(f, "{}", if self.adds { " adds" } else { "" })?;
+        let [a, b, out] = self.alignment;
+        write!(f, " {a},{b},{out}")
+    }
+}
+
 fn alignment(address: Address) -> u32 {
     1 << address.trailing_zeros().min(8)
 }
@@ -274,12 +291,17 @@ impl<T> Drop for Owned<T> {
 type Description = Owned<sys::cublasLtMatmulDescOpaque_t>;
 type Matrix = Owned<sys::cublasLtMatrixLayoutOpaque_t>;
 
-/// How a product of some shape is done.
-struct Plan {
+/// A product of some shape, as cuBLASLt is told of it.
+struct Described {
     description: Description,
     first: Matrix,
     second: Matrix,
     out: Matrix,
+}
+
+/// How it is done.
+struct Plan {
+    described: Described,
     algorithm: cublasLtMatmulAlgo_t,
     workspace: usize,
 }
@@ -424,6 +446,8 @@ impl Makes {
 /// The products of a card.
 pub(super) struct Products {
     plans: HashMap<Key, Plan>,
+    /// By the words of a key: what is to be used before the heuristic is asked.
+    chosen: HashMap<String, cublasLtMatmulAlgo_t>,
     handle: Owned<sys::cublasLtContext>,
     makes: Makes,
     workspace: Block,
@@ -450,6 +474,7 @@ impl Products {
         }
         Ok(Self {
             plans: HashMap::new(),
+            chosen: HashMap::new(),
             handle: Owned {
                 functions: Arc::clone(&functions),
                 handle,
@@ -491,6 +516,49 @@ impl Products {
         let first = self.makes.matrix(product, factors, layouts.first)?;
         let second = self.makes.matrix(product, factors, layouts.second)?;
         let out = self.makes.matrix(product, out, layouts.out)?;
+        let described = Described { description, first, second, out };
+        let chosen = self.chosen.get(&key.to_string());
+        let found = match chosen.and_then(|algorithm| self.checked(&described, algorithm)) {
+            Some(found) => Some(found),
+            None => self.asked(product, key, &described)?,
+        };
+        let Some(Found { algorithm, workspace, .. }) = found else {
+            return wrong(
+                "cuBLASLt has no algorithm for it on this card (bfloat16 needs compute capability 8.0)",
+            );
+        };
+        Ok(Plan { described, algorithm, workspace })
+    }
+
+    /// An algorithm with what it needs, where it can do this product.
+    fn checked(&self, product: &Described, algorithm: &cublasLtMatmulAlgo_t) -> Option<Found> {
+        let Described { description, first, second, out } = product;
+        let mut found = NOTHING;
+        // SAFETY: all of them live; `found` is a place to write, of the size that the library writes. Whether the
+        // algorithm means anything is what it is asked.
+        let status = unsafe {
+            (self.makes.functions.cublasLtMatmulAlgoCheck)(
+                self.handle.handle,
+                description.handle,
+                first.handle,
+                second.handle,
+                out.handle,
+                out.handle,
+                algorithm,
+                (&raw mut found).cast(),
+            )
+        };
+        let good = status == 0 && found.state == 0 && found.workspace <= WORKSPACE;
+        good.then_some(Found { algorithm: *algorithm, ..found })
+    }
+
+    /// What the heuristic says, if it knows any.
+    fn asked(
+        &self,
+        product: &GivenProduct,
+        key: Key,
+        Described { description, first, second, out }: &Described,
+    ) -> Result<Option<Found>, CudaError> {
         let preference = self.makes.preference(product, key)?;
         let mut found = [NOTHING; 4];
         let mut count = 0;
@@ -513,12 +581,29 @@ impl Products {
         // The best comes first.
         let found = found.iter().take(usize::try_from(count).unwrap_or(0));
         let mut good = found.filter(|found| found.state == 0 && found.workspace <= WORKSPACE);
-        let Some(&Found { algorithm, workspace, .. }) = good.next() else {
-            return wrong(
-                "cuBLASLt has no algorithm for it on this card (bfloat16 needs compute capability 8.0)",
-            );
+        Ok(good.next().copied())
+    }
+
+    /// How products are done so far, in the order of their words.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        let choice = |(key, plan): (&Key, &Plan)| Choice {
+            product: key.to_string(),
+            how: plan.algorithm.data.iter().flat_map(|word| word.to_le_bytes()).collect(),
         };
-        Ok(Plan { description, first, second, out, algorithm, workspace })
+        let mut choices: Vec<_> = self.plans.iter().map(choice).collect();
+        choices.sort_by(|a, b| a.product.cmp(&b.product));
+        choices
+    }
+
+    /// Uses these algorithms for products of which none was done yet.
+    pub(super) fn choose(&mut self, choices: &[Choice]) {
+        for Choice { product, how } in choices {
+            let (words, rest) = how.as_chunks::<8>();
+            let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            if let (Ok(data), []) = (words.try_into(), rest) {
+                self.chosen.insert(product.clone(), cublasLtMatmulAlgo_t { data });
+            }
+        }
     }
 
     /// Where cuBLASLt finds a product's bias: where it is, unless it has another element or alignment.
@@ -554,28 +639,28 @@ impl Products {
                 unsafe { queue.copy(from, to, product.columns * size_of::<f32>()) }?;
             }
             let attribute = cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER;
-            self.makes.describe(&plan.description, product, attribute, to)?;
+            self.makes.describe(&plan.described.description, product, attribute, to)?;
         }
         let alpha = 1.0f32;
         let beta = if product.adds { 1.0f32 } else { 0.0 };
-        let out = product.out.at as *mut c_void;
+        let (out, told) = (product.out.at as *mut c_void, &plan.described);
         // SAFETY: all that the plan has lives and fits each other; the factors' places are the caller's; workspace and
         // algorithm are those that the heuristic was asked about. The numbers are of the scale's type, and are read
         // before this returns (the pointer mode is the host's by default).
         let status = unsafe {
             (self.makes.functions.cublasLtMatmul)(
                 self.handle.handle,
-                plan.description.handle,
+                told.description.handle,
                 (&raw const alpha).cast(),
                 product.b.at as *const c_void,
-                plan.first.handle,
+                told.first.handle,
                 product.a.at as *const c_void,
-                plan.second.handle,
+                told.second.handle,
                 (&raw const beta).cast(),
                 out,
-                plan.out.handle,
+                told.out.handle,
                 out,
-                plan.out.handle,
+                told.out.handle,
                 &raw const plan.algorithm,
                 self.workspace.address as *mut c_void,
                 plan.workspace,

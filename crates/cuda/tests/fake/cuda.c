@@ -474,6 +474,15 @@ int cublasLtMatmulAlgoGetHeuristic(void* handle, Description* d, Layout* a, Layo
     asked++;
     return 0;
 }
+// An algorithm of before: any that the heuristic could have told.
+int cublasLtMatmulAlgoCheck(void* handle, Description* d, Layout* a, Layout* b, Layout* c, Layout* same,
+                            const uint64_t* algorithm, Found* found) {
+    if (capturing || !handle || !d || !a || !b || c != same) return 7;
+    if (algorithm[0] != 42) return 15;
+    *found = (Found){.workspace = 1 << 20};
+    memcpy(found->algorithm, algorithm, sizeof found->algorithm);
+    return 0;
+}
 // Whether an address is a multiple of this and, short of 256, of no more.
 static int aligned(const void* place, uint64_t to) {
     return (Address)place % to == 0 && (to == 256 || (Address)place % (2 * to));

@@ -3,10 +3,11 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
+use fcmae_words::plural;
+
 use super::sample::portable_bytes;
 use super::set::PictureSet;
 use crate::error::DataError;
-use crate::words::counted;
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +48,7 @@ impl PictureSet {
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
-                value: format!("{}, no class with two", counted(self.len(), "picture")),
+                value: format!("{}, no class with two", plural(self.len(), "picture")),
                 mend: "at least one class needs two pictures".to_owned(),
             });
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fcmae_data::{PictureSet, Skipped};
+use fcmae_store::run::confusion::Confusion;
 use serde::Serialize;
 
 /// What an evaluation found.
@@ -18,8 +19,8 @@ pub struct Evaluation {
     pub top5: f64,
     /// Mean cross entropy.
     pub loss: f64,
-    /// `confusion[class][predicted]`, pictures.
-    pub confusion: Vec<Vec<u64>>,
+    /// Which classes are taken for which.
+    pub confusion: Confusion,
     /// The class that each picture of the set was taken for, a position in `classes`; `None` where it could
     /// not be read.
     #[serde(skip)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fcmae_data::source::counted;
+use fcmae_words::plural;
 
 use super::format::ExportFormat;
 use crate::weights::Description;
@@ -36,7 +36,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         model.depths,
         model.widths,
         model.stem_stride,
-        counted(model.channels, "channel"),
+        plural(model.channels, "channel"),
         description.mean,
         description.std,
         if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" },

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::source::counted;
 use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::ExportName;
+use fcmae_store::run::schema::Kind;
+use fcmae_words::plural;
 
 use super::events::{EvaluationReport, Work};
 use super::pictures::Pictures;
@@ -109,7 +110,7 @@ pub fn finetune_on(
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
     let course = Course {
-        kind: "finetune",
+        kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
         fingerprint: pictures.all.fingerprint(),
@@ -192,7 +193,7 @@ pub fn finetune_on(
         if !complete {
             session.note(&format!(
                 "no better top-1 in {}: training ends; export/best has the best weights",
-                counted(held_out.so_far.since_best, "evaluation")
+                plural(held_out.so_far.since_best, "evaluation")
             ))?;
         }
         session.export(ExportName::Last, &learner.averaged()?.to_named()?, &about)?;
@@ -207,7 +208,7 @@ fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
         Start::Weights(_) => "fine-tuned",
         Start::Scratch => "trained from scratch",
     };
-    let (pictures, epochs) = (counted(pictures, "picture"), counted(config.optim.epochs, "epoch"));
+    let (pictures, epochs) = (plural(pictures, "picture"), plural(config.optim.epochs, "epoch"));
     format!("Classifier {how} on {pictures} for {epochs}.")
 }
 

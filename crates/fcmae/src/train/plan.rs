@@ -1,7 +1,7 @@
 //! How many epochs and steps a run has, and which batch follows a step.
 
 use fcmae_data::DataError;
-use fcmae_data::source::counted;
+use fcmae_words::plural;
 
 use crate::config::OptimConfig;
 use crate::optim::Schedule;
@@ -67,7 +67,7 @@ impl Plan {
             return Some(format!(
                 "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the \
                  learning rate gets to {most:.1e}, not to {peak:.1e}; {mend}",
-                counted(epochs, "epoch")
+                plural(epochs, "epoch")
             ));
         }
         (warmup > epochs / 2.0).then(|| {

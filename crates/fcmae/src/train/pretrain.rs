@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae_data::source::counted;
 use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
+use fcmae_store::run::schema::Kind;
+use fcmae_words::plural;
 use image::RgbImage;
 
 use super::pictures::Pictures;
@@ -77,7 +78,7 @@ pub fn pretrain_on(
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
     let course = Course {
-        kind: "pretrain",
+        kind: Kind::Pretraining,
         config,
         device: backend.to_string(),
         fingerprint: set.fingerprint(),
@@ -135,8 +136,8 @@ pub fn pretrain_on(
     if finished {
         let about = format!(
             "Masked autoencoder (encoder and decoder), pre-trained for {} on {}.",
-            counted(plan.epochs, "epoch"),
-            counted(set.len(), "picture")
+            plural(plan.epochs, "epoch"),
+            plural(set.len(), "picture")
         );
         session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }

@@ -8,115 +8,53 @@ use std::time::SystemTime;
 use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
-use serde::{Deserialize, Serialize};
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
+use serde::Serialize;
 
 use super::pictures::Pictures;
 use crate::error::Result;
-use crate::evaluate::{Evaluation, Mistake};
+use crate::evaluate::Evaluation;
 use crate::infer::Preparation;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::picture;
 use crate::weights::Description;
 
-pub(super) const DATA: &str = "data.json";
-pub(super) const ENVIRONMENT: &str = "environment.json";
-pub(super) const SPLIT: &str = "split.csv";
-const EVALUATION: &str = "evaluation.json";
-
-/// The pictures of a run.
-#[derive(Serialize)]
-pub(super) struct DataSummary {
-    roots: Vec<String>,
-    /// Trained on.
-    pictures: usize,
-    /// Kept aside.
-    held_out: usize,
-    /// Neither: those whose labels were not to be used.
-    unused: usize,
-    classes: Vec<ClassSummary>,
-    skipped: usize,
-    passed_over: usize,
-    empty_classes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ClassSummary {
-    name: String,
-    training: usize,
-    held_out: usize,
-}
-
-impl DataSummary {
-    /// What each picture is for.
-    pub(super) fn of(Pictures { all, training, held_out }: &Pictures) -> Self {
-        let in_training = training.class_counts();
-        let held_out = held_out.as_deref();
-        let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
-        let counts = in_training.into_iter().zip(kept_aside);
-        let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| {
-            ClassSummary { name: name.clone(), training, held_out }
-        });
-        let aside = held_out.map_or(0, PictureSet::len);
-        Self {
-            roots: all.roots.iter().map(|root| printable(root)).collect(),
-            pictures: training.len(),
-            held_out: aside,
-            unused: all.len() - training.len() - aside,
-            classes: classes.collect(),
-            skipped: all.skipped.len(),
-            passed_over: all.passed_over,
-            empty_classes: all.empty_classes.clone(),
-        }
+/// What each picture is for: `data.json`.
+pub(super) fn data(Pictures { all, training, held_out }: &Pictures) -> Data {
+    let in_training = training.class_counts();
+    let held_out = held_out.as_deref();
+    let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
+    let counts = in_training.into_iter().zip(kept_aside);
+    let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| Class {
+        name: name.clone(),
+        training: training as u64,
+        held_out: held_out as u64,
+    });
+    let aside = held_out.map_or(0, PictureSet::len);
+    Data {
+        roots: all.roots.iter().map(|root| printable(root)).collect(),
+        pictures: training.len() as u64,
+        held_out: aside as u64,
+        unused: (all.len() - training.len() - aside) as u64,
+        classes: classes.collect(),
+        skipped: all.skipped.len() as u64,
+        passed_over: all.passed_over as u64,
+        empty_classes: all.empty_classes.clone(),
     }
 }
 
-/// The machine, and how the program was called.
-#[derive(Serialize)]
-pub(super) struct Environment {
-    version: &'static str,
-    started: String,
-    command: String,
-    #[serde(flatten)]
-    machine: Machine,
-    device: String,
-    memory_bytes: Option<u64>,
-}
-
-impl Environment {
-    /// This machine, of which `device` computes.
-    pub(super) fn of(device: &str) -> Self {
-        let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            command: arguments.collect::<Vec<_>>().join(" "),
-            machine: Machine::here(rayon::current_num_threads()),
-            device: device.to_owned(),
-            memory_bytes: machine::total_memory(),
-        }
+/// This machine, of which `device` computes: `environment.json`.
+pub(super) fn environment(device: &str) -> Environment {
+    let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
+    Environment {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        command: arguments.collect::<Vec<_>>().join(" "),
+        machine: machine::here(rayon::current_num_threads()),
+        device: device.to_owned(),
+        memory_bytes: machine::total_memory(),
     }
-}
-
-#[derive(Serialize)]
-struct EvaluationRecord<'a> {
-    step: u64,
-    epoch: u64,
-    images: usize,
-    top1: f64,
-    top5: f64,
-    loss: f64,
-    classes: &'a [String],
-    /// Rows: the true class; columns: the predicted one.
-    confusion: &'a [Vec<u64>],
-    mistakes: Vec<MistakeRecord<'a>>,
-}
-
-#[derive(Serialize)]
-struct MistakeRecord<'a> {
-    #[serde(flatten)]
-    mistake: &'a Mistake,
-    /// Relative to the run.
-    picture: Option<String>,
 }
 
 /// Writes `evaluation.json`, and its mistakes' pictures as the network saw them.
@@ -133,26 +71,32 @@ pub(super) fn evaluation(
         // The picture was read a moment ago. If it is gone since, its line stays without one.
         let picture = match preparation.shown(set, mistake.index) {
             Ok(shown) => {
-                let name = format!("figures/mistakes/{:02}.png", number + 1);
+                let name = format!("{}/mistakes/{:02}.png", files::FIGURES, number + 1);
                 write_bytes(run, &name, &picture::png(&shown)?)?;
                 Some(name)
             }
             Err(_) => None,
         };
-        mistakes.push(MistakeRecord { mistake, picture });
+        mistakes.push(schema::Mistake {
+            path: mistake.path.clone(),
+            truth: mistake.truth.clone(),
+            predicted: mistake.predicted.clone(),
+            probability: mistake.probability,
+            picture,
+        });
     }
-    let record = EvaluationRecord {
+    let record = schema::Evaluation {
         step,
-        epoch,
-        images: found.images,
+        epoch: epoch as f64,
+        images: found.images as u64,
         top1: found.top1,
-        top5: found.top5,
-        loss: found.loss,
-        classes: &found.classes,
-        confusion: &found.confusion,
+        top5: Some(found.top5),
+        loss: Some(found.loss),
+        classes: found.classes.clone(),
+        confusion: found.confusion.clone(),
         mistakes,
     };
-    write(run, EVALUATION, &record)
+    write(run, files::EVALUATION, &record)
 }
 
 /// The same for an evaluation after the run's last step.
@@ -162,14 +106,9 @@ pub(crate) fn record_evaluation(
     set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
-    #[derive(Default, Deserialize)]
-    struct Place {
-        step: u64,
-        epoch: f64,
-    }
-    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    let place = metrics.lines().rev().find_map(|line| serde_json::from_str::<Place>(line).ok());
-    let Place { step, epoch } = place.unwrap_or_default();
+    let metrics = std::fs::read_to_string(run.join(files::METRICS)).unwrap_or_default();
+    let last = metrics.lines().rev().find_map(|line| serde_json::from_str::<Line>(line).ok());
+    let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     evaluation(run, (step, epoch as u64), found, set, description)
 }
 

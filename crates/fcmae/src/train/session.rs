@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
 use image::RgbImage;
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use super::pictures::Pictures;
 use super::plan::Plan;
-use super::records::{self, DataSummary, Environment};
+use super::provenance::{self, Products, Provenance};
+use super::records;
 use super::step::{Learner, Restore};
 use crate::backend::Backend;
 use crate::config::{DataConfig, OnNan, Settings, from_recipe};
@@ -43,6 +45,10 @@ const MAY_DIFFER: [&str; 7] = [
     "config.save",
     "config.figures",
 ];
+
+/// What a checkpoint's state says of what computed it: see [`provenance`].
+const COMPUTED_BY: &str = "computed_by";
+const PRODUCTS: &str = "products";
 
 /// The batches of a run, on their way to what computes.
 pub(super) type Batches = Loader<PictureSet, Feed>;
@@ -121,8 +127,8 @@ const MOST_PASSED_OVER: usize = 5;
 
 /// What a run is recorded as, and how it goes.
 pub(super) struct Course<'a, T> {
-    /// `pretrain` or `finetune`.
-    pub(super) kind: &'static str,
+    /// What it is for.
+    pub(super) kind: Kind,
     pub(super) config: &'a T,
     /// What computes.
     pub(super) device: String,
@@ -141,13 +147,13 @@ impl<'a> Session<'a> {
         observer: Observer<'a>,
     ) -> Result<Self> {
         let Course { kind, config, device, fingerprint, plan, description } = course;
-        let facts = json!({
-            "kind": kind,
-            "version": env!("CARGO_PKG_VERSION"),
-            "data": fingerprint,
-            "weights": description,
-        });
-        let record = Record { config: config.to_toml(), facts };
+        let facts = Facts {
+            data: fingerprint,
+            kind,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            weights: json!(description),
+        };
+        let record = Record { config: config.to_toml(), facts: json!(facts) };
         let run = if resume {
             let recorded = renewed::<T>(Record::read(out)?);
             Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)?
@@ -239,12 +245,33 @@ impl<'a> Session<'a> {
             },
         })?;
         self.saved = Some(latest.step);
+        self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
         let evaluations = Evaluations::of(&latest.checkpoint.state);
         match evaluations.due {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,
         };
         Ok(Some(evaluations))
+    }
+
+    /// Goes on from a checkpoint of this `state` in the same way, where it was computed by the same, and notes where
+    /// not. Those of earlier versions do not say by what.
+    fn go_on_with(&mut self, backend: &Backend, state: &Value) -> Result<()> {
+        let read = |what: &str| state.get(what).cloned().unwrap_or_default();
+        let Ok(before) = serde_json::from_value::<Provenance>(read(COMPUTED_BY)) else {
+            return Ok(());
+        };
+        let now = Provenance::of(backend);
+        if before != now {
+            return self.note(&format!(
+                "the checkpoint was computed by {before}, and the run goes on with {now}: not bit \
+                 for bit as it would have"
+            ));
+        }
+        if let Ok(products) = serde_json::from_value::<Products>(read(PRODUCTS)) {
+            provenance::choose(backend, &products);
+        }
+        Ok(())
     }
 
     /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
@@ -276,6 +303,8 @@ impl<'a> Session<'a> {
             "best_top1": evaluations.best,
             "evaluations_since_best": evaluations.since_best,
             "evaluation_due": evaluations.due,
+            COMPUTED_BY: Provenance::of(learner.network().backend()),
+            PRODUCTS: provenance::products(learner.network().backend()),
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
@@ -379,14 +408,14 @@ impl<'a> Session<'a> {
             images_per_second: images as f64 / seconds,
             data_wait: (std::mem::take(&mut self.waited).as_secs_f64() / seconds).min(1.0),
         };
-        self.metric(json!({
-            "step": report.step,
-            "epoch": report.epoch,
-            "loss": report.loss,
-            "lr": report.lr,
-            "grad_norm": report.grad_norm,
-            "images_per_second": report.images_per_second,
-            "data_wait": report.data_wait,
+        self.metric(Line::Update(Update {
+            step: report.step,
+            epoch: report.epoch,
+            loss: Some(report.loss.into()),
+            lr: report.lr,
+            grad_norm: Some(report.grad_norm),
+            images_per_second: Some(report.images_per_second),
+            data_wait: Some(report.data_wait),
         }))?;
         self.tell(Event::Step(&report));
         Ok(())
@@ -407,12 +436,12 @@ impl<'a> Session<'a> {
             top5: found.top5,
             loss: found.loss,
         };
-        self.metric(json!({
-            "step": report.step,
-            "epoch": report.epoch,
-            "top1": report.top1,
-            "top5": report.top5,
-            "held_out_loss": report.loss,
+        self.metric(Line::Scores(Scores {
+            step: report.step,
+            epoch: report.epoch as f64,
+            top1: report.top1,
+            top5: Some(report.top5),
+            held_out_loss: Some(report.loss),
         }))?;
         self.tell(Event::Evaluated(&report));
         let place = (report.step, report.epoch);
@@ -513,8 +542,8 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
-        records::write(self.path(), records::DATA, &DataSummary::of(pictures))?;
-        records::write(self.path(), records::ENVIRONMENT, &Environment::of(&self.device))?;
+        records::write(self.path(), files::DATA, &records::data(pictures))?;
+        records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
@@ -546,18 +575,18 @@ impl<'a> Session<'a> {
 
     /// Writes which picture is in which part: `split.csv`.
     pub(super) fn record_split(&self, pictures: &Pictures) -> Result<()> {
-        Ok(pictures.split()?.write(&self.path().join(records::SPLIT))?)
+        Ok(pictures.split()?.write(&self.path().join(files::SPLIT))?)
     }
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
     pub(super) fn figure(&self, name: &str, tag: &str, step: u64, sheet: &RgbImage) -> Result<()> {
         let png = picture::png(sheet)?;
-        records::write_bytes(self.path(), &format!("figures/{name}.png"), &png)?;
+        records::write_bytes(self.path(), &format!("{}/{name}.png", files::FIGURES), &png)?;
         Ok(self.run.picture(tag, step, &png)?)
     }
 
     /// Adds a line to `metrics.jsonl`.
-    pub(super) fn metric(&self, line: impl Serialize) -> Result<()> {
+    pub(super) fn metric(&self, line: Line) -> Result<()> {
         Ok(self.run.metrics().json(&line)?)
     }
 
@@ -601,7 +630,7 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
     if let Ok(config) = from_recipe::<T>(Some(("config.toml", &record.config)), &[]) {
         record.config = config.to_toml();
     }
-    if let Some(weights) = record.facts.get_mut("weights")
+    if let Some(weights) = record.facts.get_mut(Facts::WEIGHTS)
         && let Ok(description) = serde_json::from_value::<Description>(weights.clone())
     {
         *weights = json!(description);

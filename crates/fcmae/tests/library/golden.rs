@@ -10,7 +10,9 @@ use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::evaluate::evaluate;
 use fcmae::train::{Event, Flow, Start, finetune, pretrain};
-use serde_json::Value;
+use fcmae_store::Record;
+use fcmae_store::run::schema::{Facts, Line};
+use serde_json::{Value, json};
 
 use crate::pictures;
 
@@ -62,6 +64,24 @@ fn losses(run: &Path) -> Vec<f64> {
         line.get("loss").or(line.get("held_out_loss")).unwrap().as_f64().unwrap()
     };
     metrics.lines().map(loss).collect()
+}
+
+/// Fault 11: what earlier versions logged is read, and is what is written today.
+#[test]
+fn files_of_earlier_versions_are_of_the_form_of_today() {
+    for version in VERSIONS {
+        for kind in KINDS {
+            let run = golden(version).join(kind);
+            for written in fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines() {
+                let line: Line = serde_json::from_str(written).unwrap();
+                assert_eq!(serde_json::to_string(&line).unwrap(), written);
+            }
+            let recorded = Record::read(&run).unwrap().facts;
+            let facts = Facts::read(&recorded).unwrap();
+            assert_eq!((facts.version.as_str(), facts.size().as_str()), (version, "custom"));
+            assert_eq!(json!(facts), recorded);
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

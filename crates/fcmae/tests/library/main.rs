@@ -25,6 +25,7 @@ mod onnx;
 mod operations;
 mod optimizer;
 mod options;
+mod records;
 mod resume;
 mod schemes;
 mod sizes;

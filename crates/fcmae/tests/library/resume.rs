@@ -134,13 +134,17 @@ fn pretrain_in_parts_on(
     run: &Path,
     (parts, all): (&[Stop], u64),
 ) {
+    let mut device = None;
     for (number, &stop) in parts.iter().enumerate() {
-        let (mut started, mut last) = (None, 0);
+        let (mut started, mut last, mut differs) = (None, 0, false);
         let (backend, data) = (backend(number), [data.to_owned()]);
         let ended = pretrain_on(&backend, config, &data, run, number > 0, &mut |event| {
             if let Event::Started(event) = &event {
                 assert_eq!(event.device, backend.to_string());
                 started = event.resumed_at;
+            }
+            if let Event::Note(note) = &event {
+                differs |= note.contains("not bit for bit");
             }
             stop.flow(&event, &mut last)
         })
@@ -149,6 +153,8 @@ fn pretrain_in_parts_on(
         assert_eq!(ended.finished, ended.step == all);
         let before = number.checked_sub(1).map(|before| parts[before].step(all));
         assert_eq!(started, before, "{parts:?}, part {number}");
+        let moved = device.replace(backend.to_string()).is_some_and(|of| of != backend.to_string());
+        assert_eq!(differs, moved, "{parts:?}, part {number}");
     }
 }
 

@@ -1,10 +1,12 @@
 //! What became of each class.
 
+use fcmae_store::run::confusion::{Confused, Fate};
+use fcmae_store::run::schema::Evaluation;
+use fcmae_words::page::{number, percent, span};
 use maud::{Markup, html};
 
-use super::scrolling;
-use super::words::{number, percent, span};
-use crate::evaluation::{ClassResult, Evaluation, interval};
+use super::document::scrolling;
+use crate::evaluation::{by_class, interval};
 use crate::report::{Kind, Report};
 
 /// Above this many classes, the worst are shown and the others folded away.
@@ -28,14 +30,15 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
             }
         });
     };
-    let mut classes = evaluation.by_class();
-    let share = |class: &ClassResult<'_>| class.right as f64 / class.pictures.max(1) as f64;
+    let mut classes = by_class(evaluation);
+    let share = |(_, fate): &(&str, Fate)| fate.right as f64 / fate.pictures.max(1) as f64;
     classes.sort_by(|a, b| share(a).total_cmp(&share(b)));
     let (worst, all) = match classes.len() {
         0 => return None,
         n if n > MOST_CLASSES => (&classes[..WORST], Some(&classes)),
         _ => (&classes[..], None),
     };
+    let names = &evaluation.classes;
     let about = format!(
         "The {} held-out pictures at epoch {}, by their true class, worst first. The line in a bar is the \
          95 % interval: where it is long, there are too few pictures to tell.",
@@ -44,17 +47,17 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
     );
     Some(html! {
         p.soft.small { (about) }
-        (scrolling("Accuracy of each class", &table(report, worst)))
+        (scrolling("Accuracy of each class", &table(report, names, worst)))
         @if let Some(all) = all {
             details {
                 summary { "All " (all.len()) " classes" }
-                (scrolling("Accuracy of all classes", &table(report, all)))
+                (scrolling("Accuracy of all classes", &table(report, names, all)))
             }
         }
     })
 }
 
-fn table(report: &Report, classes: &[ClassResult<'_>]) -> Markup {
+fn table(report: &Report, names: &[String], classes: &[(&str, Fate)]) -> Markup {
     html! {
         table {
             thead {
@@ -68,19 +71,19 @@ fn table(report: &Report, classes: &[ClassResult<'_>]) -> Markup {
                     th scope="col" { "Most often taken for" }
                 }
             }
-            tbody { @for class in classes { (row(report, class)) } }
+            tbody { @for (name, fate) in classes { (row(report, names, name, fate)) } }
         }
     }
 }
 
-fn row(report: &Report, class: &ClassResult<'_>) -> Markup {
+fn row(report: &Report, names: &[String], name: &str, class: &Fate) -> Markup {
     let [low, high] = interval(class.right, class.pictures);
     let share = class.right as f64 / class.pictures.max(1) as f64;
     let of_data = report.data.iter().flat_map(|data| &data.classes);
-    let trained = of_data.into_iter().find(|known| known.name == class.name);
+    let trained = of_data.into_iter().find(|known| known.name == name);
     html! {
         tr {
-            th scope="row" { (class.name) }
+            th scope="row" { (name) }
             @if class.pictures == 0 {
                 td.number { "–" }
                 td {}
@@ -103,8 +106,8 @@ fn row(report: &Report, class: &ClassResult<'_>) -> Markup {
                 }
             }
             td {
-                @if let Some((name, count)) = class.confused_with {
-                    (name) span.soft { " (" (count) ")" }
+                @if let Some((other, count)) = class.confused_with {
+                    (names[other]) span.soft { " (" (count) ")" }
                 }
             }
         }
@@ -139,7 +142,7 @@ fn heat_map(evaluation: &Evaluation) -> Markup {
                 }
             }
             tbody {
-                @for (truth, row) in evaluation.confusion.iter().enumerate() {
+                @for (truth, row) in evaluation.confusion.rows().iter().enumerate() {
                     tr {
                         th scope="row" title=(names[truth]) { (names[truth]) }
                         @let all = row.iter().sum::<u64>().max(1);
@@ -172,6 +175,7 @@ fn cell(names: &[String], truth: usize, taken_for: usize, count: u64, all: u64) 
 }
 
 fn most_frequent(evaluation: &Evaluation) -> Markup {
+    let names = &evaluation.classes;
     let table = html! {
         table {
             thead {
@@ -183,12 +187,13 @@ fn most_frequent(evaluation: &Evaluation) -> Markup {
                 }
             }
             tbody {
-                @for confusion in evaluation.confusions(MOST_CONFUSIONS) {
+                @for confused in evaluation.confusion.most_frequent(MOST_CONFUSIONS) {
+                    @let Confused { truth, predicted, count, of } = confused;
                     tr {
-                        th scope="row" { (confusion.truth) }
-                        td { (confusion.predicted) }
-                        td.number { (confusion.count) " of " (confusion.of) }
-                        td.number { (percent(confusion.count as f64 / confusion.of as f64)) }
+                        th scope="row" { (names[truth]) }
+                        td { (names[predicted]) }
+                        td.number { (count) " of " (of) }
+                        td.number { (percent(count as f64 / of as f64)) }
                     }
                 }
             }

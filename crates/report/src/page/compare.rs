@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use fcmae_words::list;
+use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
 use super::curves::{grid, over_epochs, scaled};
+use super::document::{document, scrolling, section};
 use super::pictures::{after, image};
-use super::words::{duration, list, number, percent, points, span};
-use super::{document, scrolling, section, summary};
+use super::summary;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
 use crate::plots::{Chart, Series};

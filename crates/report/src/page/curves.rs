@@ -1,8 +1,8 @@
 //! Curves over epochs.
 
+use fcmae_words::page::number;
 use maud::{Markup, PreEscaped, html};
 
-use super::words::number;
 use crate::metrics::Curve;
 use crate::plots::{Chart, Series};
 use crate::report::{Kind, Report};

@@ -1,12 +1,14 @@
 //! What the run was made of: pictures, settings, machine.
 
+use fcmae_store::run::schema::{Class, Data};
+use fcmae_words::page::number;
+use fcmae_words::{counted, gib};
 use maud::{Markup, html};
 
 use super::classes::per_cent;
+use super::document::scrolling;
 use super::pictures::image;
-use super::scrolling;
-use super::words::{count, number};
-use crate::data::{Class, Data};
+use crate::data::extremes;
 use crate::report::{Kind, Report};
 
 /// Above this many classes, the largest and the smallest are shown and the others folded away.
@@ -43,10 +45,10 @@ fn facts(data: &Data) -> Markup {
             dt { "From" }
             dd { @for root in &data.roots { div.path { (root) } } }
             dt { "Trained on" }
-            dd { (count(data.pictures, "picture", "pictures")) }
+            dd { (counted(data.pictures, "picture")) }
             @if data.held_out > 0 {
                 dt { "Kept aside" }
-                dd { (count(data.held_out, "picture", "pictures")) }
+                dd { (counted(data.held_out, "picture")) }
             }
             @if data.unused > 0 {
                 dt { "Not used" }
@@ -67,7 +69,7 @@ fn spread(data: &Data) -> Markup {
     let most = classes.first().map_or(1, |class| class.training.max(1));
     let many = classes.len() > MOST_CLASSES;
     html! {
-        @if let Some((largest, smallest)) = data.extremes() {
+        @if let Some((largest, smallest)) = extremes(data) {
             p {
                 "The largest class, “" (largest.name) "”, has " (number(largest.training as f64))
                 " training pictures, the smallest, “" (smallest.name) "”, "
@@ -143,7 +145,7 @@ pub(super) fn skipped(report: &Report) -> Option<Markup> {
         };
         html! {
             p {
-                (count(all, "picture", "pictures")) " could not be read."
+                (counted(all, "picture")) " could not be read."
                 @if all > listed.len() as u64 {
                     " Listed are the first " (listed.len()) "; all are in " code { "skipped.jsonl" } "."
                 }
@@ -177,10 +179,8 @@ pub(super) fn how_it_was_run(report: &Report) -> Markup {
 
 /// Bytes in a unit that can be read; all else as it is.
 fn amount(name: &str, value: &str) -> String {
-    match value.parse::<f64>() {
-        Ok(bytes) if name.ends_with("bytes") => {
-            format!("{:.1} GiB", bytes / f64::from(1 << 30))
-        }
+    match value.parse() {
+        Ok(bytes) if name.ends_with("bytes") => gib(bytes),
         _ => value.to_owned(),
     }
 }

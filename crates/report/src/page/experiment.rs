@@ -1,10 +1,11 @@
 //! An experiment as a page, and as a figure.
 
+use fcmae_words::page::{number, points};
+use fcmae_words::{counted, signed};
 use maud::{Markup, PreEscaped, html};
 
 use super::curves::grid;
-use super::words::{count, number, points, signed};
-use super::{document, scrolling, section};
+use super::document::{document, scrolling, section};
 use crate::experiment::{Budget, Experiment};
 use crate::paired::Paired;
 use crate::plots::{Chart, Dots, Group, Row, Series};
@@ -139,7 +140,7 @@ impl Experiment {
     fn in_words(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if let Some(pictures) = self.test_pictures() {
-            sentences.push(format!("Tested on {}.", count(pictures as u64, "picture", "pictures")));
+            sentences.push(format!("Tested on {}.", counted(pictures as u64, "picture")));
         }
         let mut unclear = 0;
         for budget in &self.budgets {

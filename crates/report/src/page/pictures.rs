@@ -1,8 +1,10 @@
 //! Reconstructions and mistakes.
 
+use fcmae_words::counted;
+use fcmae_words::page::{number, percent};
 use maud::{Markup, html};
 
-use super::words::{count, number, percent};
+use crate::evaluation::Mistake;
 use crate::pictures::{Picture, Reconstruction};
 use crate::report::{Kind, Report};
 
@@ -47,11 +49,7 @@ pub(super) fn after(report: &Report, reconstruction: &Reconstruction) -> String 
     let step = reconstruction.step as f64;
     let epoch =
         report.metrics.steps_per_epoch().map(|steps| format!(" (epoch {})", number(step / steps)));
-    format!(
-        "after {}{}",
-        count(reconstruction.step, "update", "updates"),
-        epoch.unwrap_or_default()
-    )
+    format!("after {}{}", counted(reconstruction.step, "update"), epoch.unwrap_or_default())
 }
 
 /// A picture in its own size, or smaller where the page is.
@@ -62,7 +60,7 @@ pub(super) fn image(picture: &Picture, alt: &str) -> Markup {
 
 /// The mistakes made with most confidence.
 pub(super) fn mistakes(report: &Report) -> Option<Markup> {
-    let mistakes = &report.evaluation.as_ref()?.mistakes;
+    let mistakes = &report.mistakes;
     (!mistakes.is_empty()).then(|| {
         html! {
             p.soft.small {
@@ -70,15 +68,15 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
                  labels and for classes that overlap."
             }
             div.pictures {
-                @for mistake in mistakes {
+                @for Mistake { record: mistake, picture } in mistakes {
                     figure {
                         @let alt = format!("{}, taken for {}", mistake.truth, mistake.predicted);
-                        @if let Some(picture) = &mistake.picture {
+                        @if let Some(picture) = picture {
                             (image(picture, &alt))
                         }
                         figcaption {
                             "is " strong { (mistake.truth) } ", taken for " strong { (mistake.predicted) }
-                            " (" (percent(mistake.probability)) ")"
+                            " (" (percent(mistake.probability.into())) ")"
                             br;
                             span.path.soft { (mistake.path) }
                         }

@@ -1,8 +1,9 @@
 //! The head of a page: what the run was, in a sentence and in numbers, and what to look at.
 
+use fcmae_words::counted;
+use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
-use super::words::{count, duration, number, percent, points, span};
 use crate::evaluation::{interval, standard_error};
 use crate::findings::{self, Weight};
 use crate::report::{Kind, Report};
@@ -56,15 +57,15 @@ pub(super) fn sentence(report: &Report) -> String {
         Kind::Finetuning => format!("Fine-tuned {model}"),
     };
     if let Some(data) = &report.data {
-        text += &format!(" on {}", count(data.pictures, "picture", "pictures"));
+        text += &format!(" on {}", counted(data.pictures, "picture"));
         if report.kind == Kind::Finetuning {
             let classes = data.classes.len() as u64;
-            text += &format!(" of {}", count(classes, "class", "classes"));
+            text += &format!(" of {}", counted(classes, "class"));
         }
     }
     text += &match report.planned_epochs() {
         Some(planned) if report.epochs() < 1.0 => {
-            let updates = count(report.metrics.updates, "update", "updates");
+            let updates = counted(report.metrics.updates, "update");
             format!(" for {updates} of {} epochs planned", number(planned))
         }
         Some(planned) if !report.is_finished() => {
@@ -105,7 +106,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Tile> {
         let about = match (&report.evaluation, pictures) {
             (Some(evaluation), _) => format!(
                 "95 % interval {}, ± is the standard error",
-                span(interval(evaluation.right(), evaluation.images))
+                span(interval(evaluation.confusion.right(), evaluation.images))
             ),
             (None, Some(pictures)) => {
                 let right = (top1 * pictures as f64).round() as u64;
@@ -119,7 +120,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Tile> {
         let about = format!(
             "at epoch {}, best of {}; flattering, as the best of many is",
             number(best.epoch),
-            count(metrics.evaluations, "evaluation", "evaluations")
+            counted(metrics.evaluations, "evaluation")
         );
         let about = if metrics.evaluations < 2 { "the only evaluation".to_owned() } else { about };
         tiles.push(tile("Best top-1", percent(best.top1), about));
@@ -137,7 +138,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Tile> {
     }
     if let Some(rate) = report.images_per_second() {
         let seconds = metrics.seconds(report.images_per_update());
-        let updates = count(metrics.updates, "update", "updates");
+        let updates = counted(metrics.updates, "update");
         let about = format!("for {updates}; evaluating and saving not counted");
         tiles.push(tile("Training time", duration(seconds), about));
         let about = "trained on, mean over the run".to_owned();

@@ -1,11 +1,11 @@
 //! Whether one way to train beats another, seed by seed.
 
+use fcmae_words::signed;
 use maud::{Markup, PreEscaped, html};
 
 use super::compare::{self, Named};
 use super::curves::grid;
-use super::words::signed;
-use super::{document, scrolling, section};
+use super::document::{document, scrolling, section};
 use crate::plots::{Chart, EstimationPlot};
 use crate::report::Report;
 

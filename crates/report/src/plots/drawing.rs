@@ -2,21 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::Series;
+use super::series::{COLOURS, Series};
 use super::ticks::Ticks;
-
-/// Wong's colours, told apart by the colour-blind; without his yellow, too pale on white.
-pub(super) const COLOURS: [&str; 7] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
-
-/// Dashes of lines, the first a whole one.
-pub(super) const DASHES: [Option<&str>; 4] = [None, Some("7 4"), Some("2 3"), Some("12 3 2 3")];
 
 /// Above this many points a line carries no markers.
 const MOST_MARKERS: usize = 60;
 
 /// Most places of a chart that tell their values to a pointer.
 const MOST_PLACES: usize = 60;
+
+/// Legend: from the plot's right edge to the samples, a sample's length, from row to row.
+pub(super) const LEGEND_GAP: f64 = 18.0;
+pub(super) const LEGEND_LINE: f64 = 28.0;
+pub(super) const LEGEND_ROW: f64 = 22.0;
 
 /// Where the plot lies in the SVG.
 #[derive(Clone, Copy)]
@@ -145,9 +143,9 @@ impl Drawing {
 
     /// A row of the legend, to the right of the frame.
     pub(super) fn legend(&self, svg: &mut Svg, place: usize, series: &Series) {
-        let from = self.frame.left + self.frame.width + super::LEGEND_GAP;
-        let row = self.frame.top + 10.0 + super::LEGEND_ROW * place as f64;
-        let (length, dash) = (super::LEGEND_LINE, dash(place, series));
+        let from = self.frame.left + self.frame.width + LEGEND_GAP;
+        let row = self.frame.top + 10.0 + LEGEND_ROW * place as f64;
+        let (length, dash) = (LEGEND_LINE, dash(place, series));
         let stroke = self.look.colour("stroke", series.colour.unwrap_or(place));
         svg.line(format_args!(
             r#"<path d="M{from} {row}h{length}" {stroke} stroke-width="2"{dash}/><text x="{}" y="{}">{}</text>"#,

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use fcmae_words::signed;
+
 use super::drawing::{Escaped, Look, Svg, significant};
 use super::ticks::Ticks;
 use crate::error::ReportError;
-use crate::page::words::signed;
 
 /// Colours of the baseline, of what is set against it, and of their difference.
 const COLOURS: [usize; 3] = [1, 0, 2];

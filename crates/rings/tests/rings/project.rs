@@ -47,41 +47,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "workspace.rs",
         ],
     ),
-    (
-        "report",
-        &[
-            "findings.rs",
-            "page.rs",
-            "page/classes.rs",
-            "page/curves.rs",
-            "page/data.rs",
-            "page/pictures.rs",
-            "page/summary.rs",
-            "report.rs",
-        ],
-    ),
-    ("report", &["plots.rs", "plots/drawing.rs"]),
-    (
-        "store",
-        &[
-            "checkpoint.rs",
-            "checkpoint/manifest.rs",
-            "durable.rs",
-            "durable/disk.rs",
-            "error.rs",
-            "file.rs",
-            "pth.rs",
-            "pth/archive.rs",
-            "pth/choice.rs",
-            "pth/flaw.rs",
-            "pth/layout.rs",
-            "pth/legacy.rs",
-            "pth/pickle.rs",
-            "safetensors.rs",
-            "tensor.rs",
-        ],
-    ),
-    ("store", &["run.rs", "run/lock.rs", "run/metrics.rs", "run/record.rs", "run/tensorboard.rs"]),
 ];
 
 /// The project's crates, by their folders below `crates`, and their roots.

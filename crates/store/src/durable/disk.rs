@@ -6,23 +6,11 @@ use std::path::Path;
 
 #[cfg(test)]
 use super::faults::reach;
-use crate::Error;
-
-/// What is about to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    CreateFile,
-    CreateFolder,
-    Write,
-    SyncFile,
-    SyncFolder,
-    Rename,
-    Exchange,
-    Remove,
-}
-use Operation::{
-    CreateFile, CreateFolder, Exchange, Remove, Rename, SyncFile, SyncFolder, Write as WriteBytes,
+use super::operation::Operation::{
+    self, CreateFile, CreateFolder, Exchange, Remove, Rename, SyncFile, SyncFolder,
+    Write as WriteBytes,
 };
+use crate::Error;
 
 /// Outside tests the disk alone decides.
 #[cfg(not(test))]

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use super::disk::Operation;
+pub(crate) use super::operation::Operation;
 
 /// Which operations fail.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::flaw::{Flaw, shown};
 use super::pickle::MAX_PICKLE_BYTES;
-use super::{Flaw, Trouble, shown};
+use super::trouble::Trouble;
 
 /// Longest directory that is read, in bytes: some 40,000 entries, one a tensor.
 pub const MAX_DIRECTORY_BYTES: u64 = 4 << 20;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::flaw::{Flaw, shown};
 use super::pickle::{Pickle, Value};
-use super::{Flaw, shown};
 
 /// Keys under which training programs keep a model's tensors, the likeliest first: a moving average
 /// before the weights that it is of, as timm's loader takes them.

@@ -2,7 +2,9 @@
 
 use ::safetensors::tensor::Dtype;
 
-use super::MAX_GROWTH;
+/// Most bytes of float32 that a file's tensors may become, in file lengths: twice for half precision,
+/// twice for tensors under two names. What lies between a tensor's elements counts with them.
+pub const MAX_GROWTH: u64 = 4;
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
@@ -167,4 +169,9 @@ pub enum Flaw {
         /// Its shape.
         shape: Vec<usize>,
     },
+}
+
+/// A text from the file as it may stand in a message: of bounded length, control characters escaped.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
 }

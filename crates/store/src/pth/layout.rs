@@ -1,7 +1,7 @@
 //! Where a tensor's values lie in its storage, and how they come into row-major order.
 
+use super::flaw::{Flaw, shown};
 use super::pickle::Tensor;
-use super::{Flaw, shown};
 
 /// A tensor whose elements all lie in its storage. All numbers are in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::flaw::{Flaw, shown};
 use super::pickle::{self, MAX_PICKLE_BYTES, Pickle, Value};
-use super::{Flaw, Trouble, shown};
+use super::trouble::Trouble;
 
 /// The magic number as a pickle holds it: `LONG1`, its length, ten bytes.
 pub(super) const MAGIC: [u8; 12] =

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use values::{Kind, Object};
 pub(super) use values::{Pickle, Storage, Tensor, Value};
 
+use super::flaw::{Flaw, shown};
 use super::globals::Global;
-use super::{Flaw, shown};
 
 /// Longest pickle that is read, in bytes. With the optimizer's moments the largest model of this
 /// project needs some 400 KB; the rest is for settings and records.

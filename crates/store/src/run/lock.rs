@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::cannot_write;
 use crate::Error;
 
 /// Stays when the run ends: removing it would let two processes lock two files of one name.
@@ -31,7 +30,7 @@ impl Drop for Lock {
 pub fn take(folder: &Path) -> Result<Option<Lock>, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = file.map_err(|e| cannot_write(Error::io("open the lock", &path)(e), folder))?;
+    let mut file = file.map_err(|e| Error::io("open the lock", &path)(e).of_folder(folder))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),

@@ -6,15 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::METRICS;
+use super::files::METRICS;
 use super::lines::Lines;
-use super::table::{EVALUATIONS, Table, UPDATES};
+use super::schema::{EVALUATIONS, UPDATES, held_out_tag};
+use super::table::Table;
 use super::tensorboard::Events;
 use crate::Error;
-
-/// TensorBoard's tag of what is measured on held-out pictures. All else is `train/` and its key.
-const HELD_OUT: [(&str, &str); 3] =
-    [("top1", "held_out/top1"), ("top5", "held_out/top5"), ("held_out_loss", "held_out/loss")];
 
 /// What a run measures. `metrics.jsonl` is what a resumed run and the commands go by. From each of its
 /// lines follow a row of `metrics.csv` or `evaluations.csv` and points of TensorBoard's curves.
@@ -132,12 +129,7 @@ fn less_full_disk<T>(result: Result<T, Error>, log: &Lines) -> Result<Option<T>,
 
 /// Whether a line is of held-out pictures.
 pub(super) fn is_evaluation(fields: &Map<String, Value>) -> bool {
-    fields.keys().any(|key| held_out(key).is_some())
-}
-
-/// The tag of what is measured on held-out pictures.
-fn held_out(key: &str) -> Option<&'static str> {
-    HELD_OUT.iter().find(|(name, _)| *name == key).map(|(_, tag)| *tag)
+    fields.keys().any(|key| held_out_tag(key).is_some())
 }
 
 /// A line's step and its points, if it has any.
@@ -149,7 +141,7 @@ fn scalars(fields: &Map<String, Value>) -> Option<(u64, Vec<(String, f32)>)> {
         if key == "step" || (key == "epoch" && evaluation) {
             return None;
         }
-        let tag = held_out(key).map_or_else(|| format!("train/{key}"), str::to_owned);
+        let tag = held_out_tag(key).map_or_else(|| format!("train/{key}"), str::to_owned);
         Some((tag, value.as_f64()? as f32))
     });
     let points: Vec<_> = points.collect();

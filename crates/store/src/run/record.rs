@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{CONFIG, RUN};
+use super::files::{CONFIG, RUN};
 use crate::{Error, durable};
 
 /// What a run was started with.

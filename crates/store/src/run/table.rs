@@ -11,34 +11,12 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::lines::Lines;
+use super::schema::Columns;
 use crate::{Error, durable};
-
-/// What stands in a table. Its first column is `step`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) file: &'static str,
-    names: &'static [&'static str],
-    /// A line with any of these is a row of the table.
-    own: &'static [&'static str],
-}
-
-/// One row an update.
-pub(super) const UPDATES: Columns = Columns {
-    file: "metrics.csv",
-    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm", "data_wait"],
-    own: &["loss", "lr", "images_per_second", "grad_norm"],
-};
-
-/// One row an evaluation on held-out pictures.
-pub(super) const EVALUATIONS: Columns = Columns {
-    file: "evaluations.csv",
-    names: &["step", "epoch", "top1", "top5", "held_out_loss"],
-    own: &["top1", "top5", "held_out_loss"],
-};
 
 impl Columns {
     fn header(self) -> String {
-        self.names.join(",")
+        joined(self.names)
     }
 
     /// A line's row, if it has one in this table. What is no number stays empty: `null` stands for NaN.
@@ -51,8 +29,16 @@ impl Columns {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        Some(self.names.iter().map(cell).collect::<Vec<_>>().join(","))
+        Some(joined(self.names.iter().map(cell)))
     }
+}
+
+/// A row as it is written, without its end.
+fn joined(cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut row = csv::Writer::from_writer(Vec::new());
+    row.write_record(cells).expect("a Vec takes every write");
+    let row = row.into_inner().expect("a Vec takes every write");
+    String::from_utf8_lossy(&row).trim_end_matches('\n').to_owned()
 }
 
 /// A table that follows `metrics.jsonl`.

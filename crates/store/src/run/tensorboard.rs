@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use event::{At, PngHeader};
 use message::Message;
 
-use super::CONFIG;
+use super::files::CONFIG;
 use crate::{Error, durable};
 
 const PREFIX: &str = "events.out.tfevents.";

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work};
-use fcmae::machine::Machine;
+use fcmae::machine::{self, Machine};
+use fcmae_words::counted;
+use fcmae_words::terminal::{measured, memory, percent, short};
 use serde::Serialize;
 
 use super::plan::Cost;
 use super::worker::Timed;
-use crate::numbers::counted;
 use crate::table::{Align, Table};
 
 /// All rows, in the order in which they were asked for.
@@ -69,7 +70,7 @@ pub(super) struct Skipped {
 
 impl Report {
     pub(super) fn new(image: usize, backend: &Backend, threads: usize) -> Self {
-        let machine = Machine::here(threads);
+        let machine = machine::here(threads);
         let precision = match backend {
             Backend::Cpu => ", float32",
             // Its name says it.
@@ -139,11 +140,11 @@ impl Report {
                 row.size.unwrap_or_default().to_owned(),
                 row.work.to_string(),
                 row.batch.to_string(),
-                time(row.median_seconds),
+                measured(row.median_seconds),
                 short(row.images_per_second),
                 number(row.gflop_per_image),
                 number(row.gflops),
-                row.share.map_or(String::new(), |share| format!("{:.0}%", 100.0 * share)),
+                row.share.map_or(String::new(), |share| percent(share, 0)),
                 row.peak_memory_bytes.map_or(String::new(), memory),
             ]);
         }
@@ -240,42 +241,13 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// About three digits.
-fn short(value: f64) -> String {
-    match value {
-        0.0..10.0 => format!("{value:.2}"),
-        10.0..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
-}
-
-fn time(seconds: f64) -> String {
-    match seconds {
-        0.0..0.01 => format!("{:.2} ms", 1e3 * seconds),
-        0.01..1.0 => format!("{:.0} ms", 1e3 * seconds),
-        _ => format!("{seconds:.2} s"),
-    }
-}
-
-fn memory(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / f64::from(1u32 << 20);
-    if mebibytes < 1000.0 {
-        format!("{mebibytes:.0} MiB")
-    } else {
-        format!("{:.1} GiB", mebibytes / 1024.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
+    fn the_median_lies_in_the_middle() {
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&mut [4.0, 1.0]), 2.5);
-        assert_eq!([2.194, 36.67, 229.84].map(short), ["2.19", "36.7", "230"]);
-        assert_eq!([0.0042, 0.4123, 1.5].map(time), ["4.20 ms", "412 ms", "1.50 s"]);
-        assert_eq!([310 << 20, 3 << 29].map(memory), ["310 MiB", "1.5 GiB"]);
     }
 }

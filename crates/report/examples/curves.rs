@@ -1,14 +1,15 @@
 //! Draws what runs logged, one line a run, as an SVG: the mean of a value over each epoch.
 //!
 //! ```text
-//! cargo run --release -p fcmae --example curves -- loss curves.svg RUN [RUN…]
+//! cargo run --release -p fcmae-report --example curves -- loss curves.svg RUN [RUN…]
 //! ```
 //! The value is one that `metrics.jsonl` holds: `loss`, `lr`, `top1`, `images_per_second`, …
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fcmae::plots::{Chart, Series};
+use fcmae_report::plots::{Chart, Series};
+use fcmae_store::run::files::METRICS;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -28,7 +29,7 @@ fn main() -> Result<(), Failure> {
 
 /// The value's mean over each epoch of a run.
 fn epoch_means(run: &Path, value: &str) -> Result<Vec<(f64, f64)>, Failure> {
-    let path = run.join("metrics.jsonl");
+    let path = run.join(METRICS);
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut epochs: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for line in text.lines() {

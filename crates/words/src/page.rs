@@ -1,10 +1,12 @@
-//! Numbers and names as they stand in a text.
+//! Numbers and times in what is laid out.
+
+use crate::grouped;
 
 /// Before a unit: the two stay on one line.
 const NARROW_SPACE: char = '\u{202f}';
 
 /// A number for reading: whole ones with their thousands apart, others to three digits or so.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         "no number".to_owned()
@@ -26,44 +28,27 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 fn thousands(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = if value < 0.0 { "−".to_owned() } else { String::new() };
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 picture`, `2,488 pictures`.
-pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(count as f64), if count == 1 { one } else { many })
+    let sign = if value < 0.0 { "−" } else { "" };
+    format!("{sign}{}", grouped(format_args!("{:.0}", value.abs())))
 }
 
 /// A share as `86.4 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{}{NARROW_SPACE}%", points(share))
 }
 
 /// A share in per cent, without the sign.
-pub(crate) fn points(share: f64) -> String {
+pub fn points(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
-/// A difference as `+5.7` or `−0.3`.
-pub(crate) fn signed(difference: f64) -> String {
-    format!("{difference:+.1}").replace('-', "−")
-}
-
 /// An interval as `81.8 to 90.0 %`.
-pub(crate) fn span([low, high]: [f64; 2]) -> String {
+pub fn span([low, high]: [f64; 2]) -> String {
     format!("{} to {}", points(low), percent(high))
 }
 
 /// A time as `2 h 05 min`, `3 min 20 s`, `41 s`.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
     let unit = |value: u64, unit: &str| format!("{}{NARROW_SPACE}{unit}", number(value as f64));
@@ -72,21 +57,6 @@ pub(crate) fn duration(seconds: f64) -> String {
         (0, 0) => unit(rest, "s"),
         (0, _) => format!("{} {rest:02}{NARROW_SPACE}s", unit(minutes, "min")),
         _ => format!("{} {minutes:02}{NARROW_SPACE}min", unit(hours, "h")),
-    }
-}
-
-/// Names in a sentence, the first few of many.
-pub(crate) fn list(names: &[&str]) -> String {
-    const MOST: usize = 6;
-    let shown = if names.len() > MOST + 1 { MOST } else { names.len() };
-    let mut quoted: Vec<String> = names[..shown].iter().map(|name| format!("“{name}”")).collect();
-    if shown < names.len() {
-        quoted.push(format!("{} others", names.len() - shown));
-    }
-    match quoted.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
 
@@ -125,13 +95,5 @@ mod tests {
         assert_eq!(text(200.0), "3 min 20 s");
         assert_eq!(text(7500.0), "2 h 05 min");
         assert_eq!(text(3599.7), "1 h 00 min");
-    }
-
-    #[test]
-    fn long_lists_are_cut() {
-        assert_eq!(list(&["a"]), "“a”");
-        assert_eq!(list(&["a", "b"]), "“a” and “b”");
-        assert_eq!(list(&["a"; 7]), "“a”, “a”, “a”, “a”, “a”, “a” and “a”");
-        assert!(list(&["a"; 20]).ends_with("“a” and 14 others"));
     }
 }

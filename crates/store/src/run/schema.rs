@@ -1,0 +1,321 @@
+//! What a run's files hold, for those who write them and those who read them.
+//!
+//! Fields are written in the order in which they stand here. Those that an earlier version may not have
+//! written, and numbers that may be none (NaN and infinities are `null`), are optional or have a default.
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::confusion::Confusion;
+
+/// An update: a line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// Share of its time, 0 to 1, that was spent waiting for pictures.
+    pub data_wait: Option<f64>,
+    /// Epochs done after it.
+    pub epoch: f64,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: Option<f64>,
+    /// Images trained on in a second, over this update.
+    pub images_per_second: Option<f64>,
+    /// Mean loss over its images.
+    pub loss: Option<f64>,
+    /// Learning rate.
+    pub lr: f64,
+    /// Its number, from 1.
+    pub step: u64,
+}
+
+/// What was measured on held-out pictures: a line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Epochs done before.
+    #[serde(serialize_with = "whole")]
+    pub epoch: f64,
+    /// Mean cross entropy.
+    pub held_out_loss: Option<f64>,
+    /// Updates made before.
+    pub step: u64,
+    /// Share of pictures whose class was the most likely one.
+    pub top1: f64,
+    /// Share of pictures whose class was among the five most likely ones.
+    pub top5: Option<f64>,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Of an evaluation.
+    Scores(Scores),
+    /// Of an update.
+    Update(Update),
+}
+
+impl Line {
+    /// Updates and epochs by then.
+    pub fn place(&self) -> (u64, f64) {
+        match *self {
+            Self::Scores(Scores { step, epoch, .. }) | Self::Update(Update { step, epoch, .. }) => {
+                (step, epoch)
+            }
+        }
+    }
+}
+
+/// The columns of a table that follows from `metrics.jsonl`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    /// The table's name.
+    pub(super) file: &'static str,
+    /// Names of the lines' values. The first is `step`.
+    pub(super) names: &'static [&'static str],
+    /// A line with any of these is a row of the table.
+    pub(super) own: &'static [&'static str],
+}
+
+/// One row for an [`Update`].
+pub(super) const UPDATES: Columns = Columns {
+    file: "metrics.csv",
+    names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm", "data_wait"],
+    own: &["loss", "lr", "images_per_second", "grad_norm"],
+};
+
+/// One row for [`Scores`].
+pub(super) const EVALUATIONS: Columns = Columns {
+    file: "evaluations.csv",
+    names: &["step", "epoch", "top1", "top5", "held_out_loss"],
+    own: &["top1", "top5", "held_out_loss"],
+};
+
+/// TensorBoard's tag of what is measured on held-out pictures. All else is `train/` and its name.
+const HELD_OUT: [(&str, &str); 3] =
+    [("top1", "held_out/top1"), ("top5", "held_out/top5"), ("held_out_loss", "held_out/loss")];
+
+/// The tag of what is measured on held-out pictures.
+pub(super) fn held_out_tag(name: &str) -> Option<&'static str> {
+    HELD_OUT.iter().find(|(known, _)| *known == name).map(|(_, tag)| *tag)
+}
+
+/// The pictures of a run: `data.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Data {
+    /// Where they were looked for.
+    pub roots: Vec<String>,
+    /// Trained on.
+    pub pictures: u64,
+    /// Kept aside to watch the accuracy.
+    pub held_out: u64,
+    /// Neither: those whose labels were not to be used.
+    pub unused: u64,
+    /// By their names, in the order of the network's answers.
+    pub classes: Vec<Class>,
+    /// Pictures that could not be read.
+    pub skipped: u64,
+    /// Files that are no pictures.
+    pub passed_over: u64,
+    /// Folders without a picture.
+    pub empty_classes: Vec<String>,
+}
+
+/// The pictures of one class.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Trained on.
+    pub training: u64,
+    /// Kept aside.
+    pub held_out: u64,
+}
+
+/// What the network makes of the pictures kept aside: `evaluation.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Updates made before.
+    #[serde(default)]
+    pub step: u64,
+    /// Epochs done before.
+    #[serde(serialize_with = "whole")]
+    pub epoch: f64,
+    /// Pictures evaluated.
+    pub images: u64,
+    /// Share of them whose most likely class is theirs.
+    pub top1: f64,
+    /// Share of them whose class is among the five most likely ones.
+    pub top5: Option<f64>,
+    /// Mean cross entropy.
+    pub loss: Option<f64>,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Pictures of each true class (rows) by what they were taken for (columns).
+    pub confusion: Confusion,
+    /// Mistakes made with most confidence, surest first.
+    #[serde(default)]
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A picture taken for something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The picture.
+    pub path: String,
+    /// Its class.
+    pub truth: String,
+    /// The class that was taken for the most likely one.
+    pub predicted: String,
+    /// The probability that was given to that class.
+    pub probability: f32,
+    /// A small copy of it, from the run's folder.
+    pub picture: Option<String>,
+}
+
+/// The machine, and how the program was called: `environment.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Of fcmae.
+    pub version: String,
+    /// Date and time, as RFC 3339.
+    pub started: String,
+    /// The command line.
+    pub command: String,
+    /// What computes beside a card.
+    #[serde(flatten)]
+    pub machine: Machine,
+    /// What computes.
+    pub device: String,
+    /// Memory of the machine, where the system tells.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Environment {
+    /// Names of what is most looked for.
+    pub const FIRST: [&str; 4] = ["command", "started", "version", "os"];
+}
+
+/// The machine, as far as it decides speed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Name of the processor; of its architecture where the system doesn't tell.
+    pub cpu: String,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Instruction set of the kernels.
+    pub simd: String,
+    /// Operating system and architecture.
+    pub os: String,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Without labels.
+    #[serde(rename = "pretrain")]
+    Pretraining,
+    /// With labels.
+    #[serde(rename = "finetune")]
+    Finetuning,
+}
+
+/// What a run was started with beside its settings: `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Facts {
+    /// Fingerprint of the pictures.
+    pub data: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Of fcmae.
+    pub version: String,
+    /// What the library says of the weights.
+    pub weights: Value,
+}
+
+impl Facts {
+    /// The name of [`weights`](Self::weights).
+    pub const WEIGHTS: &str = "weights";
+
+    /// Reads them. A text that is missing is `unknown`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read(facts: &Value) -> Result<Self, String> {
+        let kind = &facts["kind"];
+        let kind = Kind::deserialize(kind)
+            .map_err(|_| format!("`kind` is {kind}, but must be \"pretrain\" or \"finetune\""))?;
+        let [data, version] = [&facts["data"], &facts["version"]].map(text);
+        Ok(Self { data, kind, version, weights: facts[Self::WEIGHTS].clone() })
+    }
+
+    /// The network's size, such as `atto`.
+    pub fn size(&self) -> String {
+        text(&self.weights["model"]["size"])
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("unknown").to_owned()
+}
+
+/// A number without a fraction, written without a point.
+fn whole<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(*value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const UPDATE: &str = concat!(
+        r#"{"data_wait":0.5,"epoch":1.0,"grad_norm":null,"images_per_second":31.25,"#,
+        r#""loss":0.10000000149011612,"lr":1e-9,"step":3}"#
+    );
+    const SCORES: &str = r#"{"epoch":1,"held_out_loss":2.5,"step":3,"top1":0.5,"top5":1.0}"#;
+
+    #[test]
+    fn lines_are_told_apart_and_written_as_they_were() {
+        let line = |text| serde_json::from_str::<Line>(text).unwrap();
+        assert!(matches!(line(UPDATE), Line::Update(update) if update.grad_norm.is_none()));
+        assert!(matches!(line(SCORES), Line::Scores(scores) if scores.epoch == 1.0));
+        for text in [UPDATE, SCORES] {
+            assert_eq!(serde_json::to_string(&line(text)).unwrap(), text);
+            assert_eq!(line(text).place(), (3, 1.0));
+        }
+        let infinite = Update { grad_norm: Some(f64::INFINITY), ..first_update() };
+        assert_eq!(serde_json::to_string(&infinite).unwrap(), UPDATE);
+    }
+
+    #[test]
+    fn lines_of_earlier_versions_lack_some_values() {
+        let line = r#"{"epoch":0.5,"loss":1.0,"lr":0.1,"step":3}"#;
+        let Line::Update(update) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
+        assert_eq!((update.loss, update.grad_norm, update.data_wait), (Some(1.0), None, None));
+        for neither in [r#"{"epoch":1,"step":3}"#, r#"{"epoch":1,"loss":1.0,"lr":0.1}"#, "[1]"] {
+            assert!(serde_json::from_str::<Line>(neither).is_err(), "{neither}");
+        }
+    }
+
+    /// A column for each value, and a tag of its own for each that is measured on held-out pictures.
+    #[test]
+    fn tables_have_the_values_of_lines() {
+        for (line, Columns { names, own, .. }) in [(UPDATE, UPDATES), (SCORES, EVALUATIONS)] {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let values: BTreeSet<_> =
+                line.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(values, names.iter().copied().collect());
+            assert!(own.iter().all(|name| names.contains(name)));
+        }
+        let tagged = |name: &&&str| held_out_tag(name).is_some();
+        assert_eq!(UPDATES.names.iter().filter(tagged).count(), 0);
+        assert!(EVALUATIONS.names.iter().filter(tagged).eq(EVALUATIONS.own));
+    }
+
+    fn first_update() -> Update {
+        serde_json::from_str(UPDATE).unwrap()
+    }
+}
