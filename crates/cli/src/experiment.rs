@@ -26,8 +26,8 @@ use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_store::run::lock;
 
-use crate::failure::{Usage, joined};
-use crate::interrupt::{Interrupt, Stopped};
+use crate::failure::{Stopped, Usage, joined};
+use crate::interrupt::Interrupt;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
