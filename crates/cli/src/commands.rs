@@ -4,7 +4,6 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod diversity;
 pub(crate) mod doctor;
-mod dry_run;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod finetune;

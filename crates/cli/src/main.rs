@@ -26,6 +26,7 @@ mod output;
 mod pictures;
 mod progress;
 mod recipes;
+mod reporter;
 mod table;
 mod trial;
 

@@ -15,11 +15,11 @@ use fcmae_words::counted;
 use fcmae_words::terminal::percent;
 use serde::Serialize;
 
-use super::report::Reporter;
 use crate::numbers::with_interval;
 use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
 use crate::progress::Batches;
+use crate::reporter::Reporter;
 use crate::table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.

@@ -10,14 +10,9 @@ use fcmae::train::Start;
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 
-use super::dry_run;
-use super::report::Reporter;
 use super::training::{self, RunArgs, SettingsArgs};
-use crate::failure::Stopped;
-use crate::interrupt::Interrupt;
 use crate::numbers::with_interval;
 use crate::output;
-use crate::progress::Progress;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.
 const SCRATCH: &str = "scratch";
@@ -90,29 +85,21 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     if args.run.dry_run {
         let config = fcmae::train::settled(&config, start)?;
         let sheet = fcmae::train::preview_finetuning(&config, data)?;
-        return dry_run::tell(&config, out, &sheet, |trial, observer| {
+        return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }
-    let mut reporter = Reporter::of(out);
-    let mut progress = Progress::new("finetune").until(Interrupt::listen()?);
-    let outcome =
-        fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
-            reporter.observe(&event);
-            progress.observe(&event)
-        });
-    progress.finish();
-    let outcome = outcome?;
-    let report = reporter.write();
-    let run = printable(out);
+    let (outcome, report) = training::watched("finetune", out, |observer| {
+        fcmae::train::finetune(&config, data, start, out, args.run.resume, observer)
+    })?;
     if !outcome.finished {
-        let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
-        let (fcmae, data) = (output::program(), output::arguments(data));
-        let device = args.settings.device.again();
-        let resume =
-            format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume{device}");
-        return Err(Stopped { step: outcome.step, resume }.into());
+        let from = args.from.as_deref().unwrap_or(Path::new(SCRATCH));
+        let device = &args.settings.device;
+        return Err(
+            training::stopped("finetune", &args.run, Some(from), device, outcome.step).into()
+        );
     }
+    let run = printable(out);
     let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
         let top1 = |share| with_interval(share, last.pictures);

@@ -6,13 +6,8 @@ use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 
-use super::dry_run;
-use super::report::Reporter;
 use super::training::{self, RunArgs, SettingsArgs};
-use crate::failure::Stopped;
-use crate::interrupt::Interrupt;
 use crate::output;
-use crate::progress::Progress;
 use crate::recipes;
 
 /// Pre-train an encoder on pictures without labels
@@ -42,26 +37,18 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     let (data, out) = args.run.folders();
     if args.run.dry_run {
         let sheet = fcmae::train::preview_pretraining(&config, data)?;
-        return dry_run::tell(&config, out, &sheet, |trial, observer| {
+        return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::train::pretrain(&config, data, trial, false, observer).map(drop)
         });
     }
-    let mut reporter = Reporter::of(out);
-    let mut progress = Progress::new("pretrain").until(Interrupt::listen()?);
-    let outcome = fcmae::train::pretrain(&config, data, out, args.run.resume, &mut |event| {
-        reporter.observe(&event);
-        progress.observe(&event)
-    });
-    progress.finish();
-    let outcome = outcome?;
-    let report = reporter.write();
-    let run = printable(out);
+    let (outcome, report) = training::watched("pretrain", out, |observer| {
+        fcmae::train::pretrain(&config, data, out, args.run.resume, observer)
+    })?;
     if !outcome.finished {
-        let data = output::arguments(data);
-        let (fcmae, device) = (output::program(), args.settings.device.again());
-        let resume = format!("{fcmae} pretrain --data {data} --out {run} --resume{device}");
-        return Err(Stopped { step: outcome.step, resume }.into());
+        let device = &args.settings.device;
+        return Err(training::stopped("pretrain", &args.run, None, device, outcome.step).into());
     }
+    let run = printable(out);
     let steps = counted(outcome.step as usize, "step");
     output::print(&format!("loss {:.4} after {steps}\nrun  {run}\n", outcome.loss))?;
     if let Some(report) = report {

@@ -1,4 +1,7 @@
-//! What `fcmae pretrain` and `fcmae finetune` are given alike, and from `--config` and `--set` to checked settings.
+//! What `fcmae pretrain` and `fcmae finetune` are given and do alike: options, from `--config` and `--set` to checked
+//! settings, a run that is only tried ([`dry_run`]), one that is watched, and how a stopped one goes on.
+
+mod dry_run;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -10,12 +13,19 @@ use fcmae::backend::Backend;
 use fcmae::config::{OptimConfig, Settings, from_recipe};
 use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
+use fcmae::train::{Event, Flow};
+use fcmae_data::source::printable;
 use fcmae_words::counted;
 
-use crate::failure::Usage;
+use crate::failure::{Stopped, Usage};
+use crate::interrupt::Interrupt;
 use crate::options::DeviceArg;
 use crate::output;
+use crate::progress::Progress;
 use crate::recipes;
+use crate::reporter::Reporter;
+
+pub(super) use dry_run::try_out;
 
 /// What every training run is given.
 #[derive(Args)]
@@ -95,7 +105,7 @@ impl FromStr for Batch {
 /// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
 /// values from a command's own options, over all others. `whole` fills in what is not known before
 /// weights are read, so that memory can be planned.
-pub(crate) fn settings<T: Settings + Footprint>(
+pub(super) fn settings<T: Settings + Footprint>(
     run: &RunArgs,
     given: &SettingsArgs,
     own: &[String],
@@ -160,4 +170,40 @@ fn at(error: ConfigError, recipe: Option<(&str, &str)>, set: &[String]) -> anyho
         (None, None) => return error.into(),
     };
     anyhow::Error::new(error).context(origin)
+}
+
+/// Runs `train`, shows its progress, and keeps the run's report. Gives what it came to, and where the report is.
+///
+/// # Errors
+/// Those of `train`.
+pub(super) fn watched<T>(
+    command: &str,
+    out: &Path,
+    train: impl FnOnce(&mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<T>,
+) -> Result<(T, Option<PathBuf>)> {
+    let mut reporter = Reporter::of(out);
+    let mut progress = Progress::new(command).until(Interrupt::listen()?);
+    let outcome = train(&mut |event| {
+        reporter.observe(&event);
+        progress.observe(&event)
+    });
+    progress.finish();
+    Ok((outcome?, reporter.write()))
+}
+
+/// A run that was stopped after `step`, and the command that goes on with it. `from`: where its weights started, if
+/// the command is told.
+pub(super) fn stopped(
+    command: &str,
+    run: &RunArgs,
+    from: Option<&Path>,
+    device: &DeviceArg,
+    step: u64,
+) -> Stopped {
+    let (data, out) = run.folders();
+    let (data, out) = (output::arguments(data), printable(out));
+    let from = from.map_or(String::new(), |from| format!(" --from {}", printable(from)));
+    let (fcmae, device) = (output::program(), device.again());
+    let resume = format!("{fcmae} {command} --data {data}{from} --out {out} --resume{device}");
+    Stopped { step, resume }
 }
