@@ -1,8 +1,8 @@
 //! `fcmae demo`: all of it on bundled pictures. A small net is pre-trained on emoji without labels,
 //! then fine-tuned with few labels, against the same net from scratch with the same budget.
 
+mod comparison;
 mod emoji;
-mod report;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use fcmae_words::terminal::duration;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
-use report::{Comparison, Curve, Findings, Labelled};
+use comparison::{Comparison, Curve, Findings, Labelled};
 
 /// Share of the emoji of each group on which nothing is ever trained.
 const HELD_OUT: f64 = 0.2;
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     }
     let findings = Findings::new(comparisons, args.quick);
 
-    let charts = [report::pretraining_chart(&pretraining), findings.finetuning_chart()];
+    let charts = [comparison::pretraining_chart(&pretraining), findings.finetuning_chart()];
     charts[0].save(&files.pretraining_chart)?;
     charts[1].save(&files.finetuning_chart)?;
     findings.scores().save(&files.scores)?;

@@ -1,16 +1,16 @@
 //! `fcmae experiment`: variants of a training, each with several seeds, from one file.
 //!
 //! ```text
-//! FILE.toml ─ file ─▶ plan ─▶ jobs in order ─ job ─▶ outcomes ─ outcome ─▶ results.jsonl
-//!                      ▲                                │                  table.csv, figure.svg, report.html
-//!                      └─ settings chosen by the search ┘
+//! FILE.toml ─ definition ─▶ plan ─▶ jobs in order ─ job ─▶ outcomes ─ outcome ─▶ results.jsonl
+//!                            ▲                                │                  table.csv, figure.svg, report.html
+//!                            └─ settings chosen by the search ┘
 //! ```
 //! A job is a normal run of pre-training or fine-tuning in a folder named after a hash of all that its result
 //! follows from. So a pre-training that several fine-tunings start from is made once, whatever stops the
 //! program costs at most a save interval, and a table depends on the outcomes alone.
 
+mod definition;
 mod estimate;
-mod file;
 mod job;
 mod outcome;
 mod places;
@@ -31,11 +31,11 @@ use crate::interrupt::Interrupt;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
+use definition::Part;
 use estimate::Speeds;
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
-use file::Part;
 use job::Ended;
 use outcome::{Kind, Outcome};
 use places::Places;
@@ -79,7 +79,7 @@ pub(crate) struct Experiment {
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     args.device.choose()?;
-    let entries = file::entries(&args.file)?;
+    let entries = definition::entries(&args.file)?;
     if let Some(data) = &args.data {
         output::refuse_missing(data, "folder")?;
     }

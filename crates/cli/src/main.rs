@@ -9,7 +9,8 @@
 //! - [`experiment`]: many runs from one file, and the table that follows from them;
 //! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
-//! - [`pictures`], [`table`], [`numbers`], [`output`]: picture arguments in, results out;
+//! - [`reporter`]: the report that a run keeps of itself;
+//! - [`picture_arguments`], [`text_table`], [`numbers`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
 
 #![forbid(unsafe_code)]
@@ -23,11 +24,11 @@ mod interrupt;
 mod numbers;
 mod options;
 mod output;
-mod pictures;
+mod picture_arguments;
 mod progress;
 mod recipes;
 mod reporter;
-mod table;
+mod text_table;
 mod trial;
 
 use std::process::ExitCode;

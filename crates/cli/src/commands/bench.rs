@@ -1,11 +1,11 @@
 //! `fcmae bench`.
 //!
-//! - [`plan`]: what each row may cost;
+//! - [`budget`]: what each row may cost;
 //! - [`worker`]: the process that measures a row;
-//! - [`report`]: what was measured, as a table and as JSON.
+//! - [`measured`]: what was measured, as a table and as JSON.
 
-mod plan;
-mod report;
+mod budget;
+mod measured;
 mod worker;
 
 use std::num::NonZeroUsize;
@@ -26,8 +26,8 @@ use tempfile::TempDir;
 use crate::failure::joined;
 use crate::options::DeviceArg;
 use crate::{output, progress};
-use plan::{Cost, Rates};
-use report::{Report, Row, Skipped};
+use budget::{Cost, Rates};
+use measured::{Report, Row, Skipped};
 use worker::Worker;
 
 /// Steps beyond which the median gains nothing.
@@ -183,7 +183,7 @@ impl Measurement<'_> {
         let bar = progress::draws_a_bar().then(|| progress::bar("bench", jobs.len() as u64));
         let mut report = Report::new(self.args.image as usize, &self.backend, self.threads);
         for (index, job) in jobs.iter().enumerate() {
-            self.tell(bar.as_ref(), index, jobs.len(), &report::title(job));
+            self.tell(bar.as_ref(), index, jobs.len(), &measured::title(job));
             let row = match self.fit(&jobs[index..], &rates)? {
                 Ok((job, seconds)) => {
                     let pictures = pictures.as_ref().map(Pictures::path);
@@ -228,7 +228,7 @@ impl Measurement<'_> {
         let threads = self.threads;
         let batch = |job: &Job| match self.args.batch {
             Some(batch) => Ok(batch.get()),
-            None => plan::batch(job, threads),
+            None => budget::batch(job, threads),
         };
         let mut job = Job { batch: batch(&left[0])?, ..left[0].clone() };
         if let Some(free) = self.backend.free_memory() {
@@ -252,12 +252,12 @@ impl Measurement<'_> {
             .map(|job| Cost::new(&Job { batch: batch(job)?, ..job.clone() }, fixed, warmup, rates))
             .collect::<Result<Vec<_>>>()?;
         let time = f64::from(self.args.seconds) - self.began.elapsed().as_secs_f64();
-        let Some(seconds) = plan::allot(&costs, time)[0] else {
+        let Some(seconds) = budget::allot(&costs, time)[0] else {
             return Ok(Err(Skipped::time(&job, costs[0], self.args.seconds)));
         };
         while self.args.batch.is_none()
             && job.batch > 1
-            && plan::seconds(&job, rates, plan::FEW_STEPS)? > seconds
+            && budget::seconds(&job, rates, budget::FEW_STEPS)? > seconds
         {
             job.batch /= 2;
         }
@@ -277,7 +277,7 @@ impl Measurement<'_> {
         if self.args.warmup.is_none() && step < SHORT * seconds {
             step = worker.steps(1)?.seconds.first().copied().unwrap_or(step);
         }
-        let left = seconds - began.elapsed().as_secs_f64() - plan::MATRIX_SECONDS;
+        let left = seconds - began.elapsed().as_secs_f64() - budget::MATRIX_SECONDS;
         let fitting = ((left / step.max(1e-6)) as usize).clamp(1, MOST_STEPS);
         let timed = worker.steps(self.args.steps.map_or(fitting, |steps| steps.get()))?;
         let after = if has_rate { Some(worker.matrix()?) } else { None };

@@ -14,7 +14,7 @@ use fcmae_words::counted;
 use crate::failure::Usage;
 use crate::options::DeviceArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Measure feature collapse: how unlike a layer's channels are, before and after GRN
 #[derive(Args)]

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::failure::Usage;
 use crate::options::DeviceArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Of each measurement, after a step that warms up.
 const SECONDS: f64 = 2.0;

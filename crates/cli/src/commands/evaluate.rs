@@ -20,7 +20,7 @@ use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
 use crate::progress::Batches;
 use crate::reporter::Reporter;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
 const NAMED_MATRIX_WIDTH: usize = 110;

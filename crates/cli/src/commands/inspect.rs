@@ -9,7 +9,7 @@ use fcmae_words::{counted, grouped};
 
 use crate::options::AnyWeightsArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Say what a weights file, a checkpoint or a run is made of
 #[derive(Args)]

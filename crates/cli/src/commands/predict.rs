@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::failure::joined;
 use crate::options::{DeviceArg, PicturesArg, WeightsArg};
 use crate::output;
-use crate::pictures;
-use crate::table::{Align, Table};
+use crate::picture_arguments;
+use crate::text_table::{Align, Table};
 
 /// Name what is on pictures
 #[derive(Args)]
@@ -54,7 +54,7 @@ pub(crate) enum Format {
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let backend = args.device.told()?;
-    let inputs = pictures::inputs(&args.pictures.images)?;
+    let inputs = picture_arguments::inputs(&args.pictures.images)?;
     let predictor = Predictor::open(&args.weights.weights, &backend)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;

@@ -10,7 +10,7 @@ use fcmae_data::source::printable;
 use crate::failure::Usage;
 use crate::options::{DeviceArg, PicturesArg};
 use crate::output;
-use crate::pictures;
+use crate::picture_arguments;
 
 /// Rows of one sheet; many more make no picture that anyone can look at.
 const MOST_PICTURES: usize = 100;
@@ -47,7 +47,7 @@ pub(crate) struct Reconstruct {
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_existing(&args.out, args.overwrite, "--out")?;
     let backend = args.device.told()?;
-    let inputs = pictures::inputs(&args.pictures.images)?;
+    let inputs = picture_arguments::inputs(&args.pictures.images)?;
     if inputs.len() > MOST_PICTURES {
         let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", inputs.len());
         return Err(Usage(text).into());

@@ -11,7 +11,7 @@ use fcmae_data::{Depth, Labels, Limits, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Skipped files that are named; the rest is counted.
 const SKIPPED_SHOWN: usize = 10;

@@ -8,9 +8,9 @@ use fcmae_words::counted;
 use fcmae_words::terminal::{measured, memory, percent, short};
 use serde::Serialize;
 
-use super::plan::Cost;
+use super::budget::Cost;
 use super::worker::Timed;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// All rows, in the order in which they were asked for.
 pub(super) struct Report {
