@@ -103,32 +103,32 @@ Examples:
 pub(crate) struct Demo {
     /// Folder for pictures, runs and results; it must not exist yet, or be empty
     #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
 
     /// Random seeds for which pre-trained and from scratch are compared
     #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::value_parser!(u64).range(1..=100))]
-    pub(crate) seeds: u64,
+    seeds: u64,
 
     /// The first of these seeds, and the seed of the pre-training: another one is another demo
     #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub(crate) first_seed: u32,
+    first_seed: u32,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Only see that everything runs: far too few epochs for numbers that mean anything
     #[arg(long)]
-    pub(crate) quick: bool,
+    quick: bool,
 }
 
 impl Demo {
-    pub(crate) fn first_seed(&self) -> u64 {
+    fn first_seed(&self) -> u64 {
         u64::from(self.first_seed)
     }
 
     /// The seeds that are compared.
-    pub(crate) fn seeds(&self) -> Range<u64> {
+    fn seeds(&self) -> Range<u64> {
         self.first_seed()..self.first_seed() + self.seeds
     }
 }

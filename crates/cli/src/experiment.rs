@@ -55,26 +55,26 @@ Examples:
 pub(crate) struct Experiment {
     /// An experiment, or a queue of them
     #[arg(value_name = "FILE.toml")]
-    pub(crate) file: PathBuf,
+    file: PathBuf,
 
     /// Folder that the pictures named in the file lie in; without it, the file's own
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) data: Option<PathBuf>,
+    data: Option<PathBuf>,
 
     /// Folder for runs and results
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
 
     /// Folder for the results, in place of OUT/results; what it holds already is not done again
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) results: Option<PathBuf>,
+    results: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Only try a few steps of each kind of run, and say what all would take on this machine
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
 }
 
 pub(crate) fn run(args: &Experiment) -> Result<()> {

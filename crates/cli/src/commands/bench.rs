@@ -51,62 +51,62 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "SIZE", value_delimiter = ',', hide_possible_values = true,
         value_parser = PossibleValuesParser::new(Size::ALL.map(Size::name))
             .try_map(|name| name.parse::<Size>()))]
-    pub(crate) size: Vec<Size>,
+    size: Vec<Size>,
 
     /// Kinds of work, one or several, separated by commas; all where none is named
     #[arg(long, value_name = "WORK", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(Work::ALL.map(Work::name))
             .try_map(|name| name.parse::<Work>()))]
-    pub(crate) work: Vec<Work>,
+    work: Vec<Work>,
 
     /// Height and width of the images in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 224,
         value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub(crate) image: u32,
+    image: u32,
 
     /// Images a step; without it, as many as make a step of about a second
     #[arg(long, value_name = "N")]
-    pub(crate) batch: Option<NonZeroUsize>,
+    batch: Option<NonZeroUsize>,
 
     /// Share of the patches hidden in pre-training
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
-    pub(crate) mask_ratio: f64,
+    mask_ratio: f64,
 
     /// Steps that are timed in each row, whatever they take; without it, as many as there is time for
     #[arg(long, value_name = "N")]
-    pub(crate) steps: Option<NonZeroUsize>,
+    steps: Option<NonZeroUsize>,
 
     /// Steps before those that are timed
     #[arg(long, value_name = "N")]
-    pub(crate) warmup: Option<usize>,
+    warmup: Option<usize>,
 
     /// Time for all rows together, in seconds; what does not fit is left out, and told
     #[arg(long, value_name = "SECONDS", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) seconds: u32,
+    seconds: u32,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Threads that compute; without it, one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
+    threads: Option<u16>,
 
     /// Folder of pictures to load; without it, some are drawn
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) data: Option<PathBuf>,
+    data: Option<PathBuf>,
 
     /// Write the numbers to a JSON file as well; `-` prints them in place of the table
     #[arg(long, value_name = "FILE|-")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 
     /// Replace the JSON file if it exists
     #[arg(long, requires = "json")]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 
     /// Measure one row on command: `matrix` or a number of steps on each line of standard input
     #[arg(long, hide = true)]
-    pub(crate) worker: bool,
+    worker: bool,
 }
 
 pub(super) fn run(args: &Bench) -> Result<()> {

@@ -20,7 +20,7 @@ Examples:
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
-    pub(crate) shell: clap_complete::Shell,
+    shell: clap_complete::Shell,
 }
 
 /// Write manual pages, one for each command
@@ -31,7 +31,7 @@ Example:
 pub(crate) struct Man {
     /// Folder for the pages
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
 }
 
 pub(super) fn completions(args: &Completions, mut program: clap::Command) -> Result<()> {

@@ -28,26 +28,26 @@ Examples:
 pub(crate) struct Diversity {
     /// Folder of pictures
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) data: PathBuf,
+    data: PathBuf,
 
     /// One or several runs, export folders or weights files
     #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
-    pub(crate) weights: Vec<PathBuf>,
+    weights: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Pictures to average over, evenly spaced through the folder
     #[arg(long, value_name = "N", default_value = "1000")]
-    pub(crate) images: NonZeroUsize,
+    images: NonZeroUsize,
 
     /// A .csv or .svg file, or a folder for both
     #[arg(long, value_name = "FOLDER|FILE")]
-    pub(crate) out: Option<PathBuf>,
+    out: Option<PathBuf>,
 
     /// Replace files that exist
     #[arg(long, requires = "out")]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 }
 
 pub(super) fn run(args: &Diversity) -> Result<()> {

@@ -45,32 +45,32 @@ Examples:
 pub(crate) struct Doctor {
     /// Pictures for which training is estimated
     #[arg(long, value_name = "N", default_value = "10000")]
-    pub(crate) pictures: NonZeroUsize,
+    pictures: NonZeroUsize,
 
     /// Epochs for which training is estimated
     #[arg(long, value_name = "N", default_value = "100")]
-    pub(crate) epochs: NonZeroUsize,
+    epochs: NonZeroUsize,
 
     /// Height and width of the images in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 224,
         value_parser = clap::value_parser!(u32).range(64..=4096))]
-    pub(crate) image: u32,
+    image: u32,
 
     /// Instead compare a device (without --device, the first GPU) with the processor: every operation, and steps
     /// of pre-training
     #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
-    pub(crate) check: bool,
+    check: bool,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Write the comparison to a JSON file as well; `-` prints it in place of the table
     #[arg(long, value_name = "FILE|-", requires = "check")]
-    pub(crate) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 
     /// Replace the JSON file if it exists
     #[arg(long, requires = "json")]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 }
 
 pub(super) fn run(args: &Doctor) -> Result<()> {

@@ -39,29 +39,29 @@ Examples:
 pub(crate) struct Evaluate {
     /// Folders with a sub-folder of pictures for each class; or .tar, .csv, .tsv or .parquet files
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
-    pub(crate) data: Vec<PathBuf>,
+    data: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) weights: WeightsArg,
+    weights: WeightsArg,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Pictures that are computed at a time
     #[arg(long, value_name = "N", default_value = "64")]
-    pub(crate) batch: NonZeroUsize,
+    batch: NonZeroUsize,
 
     /// Print one JSON object instead of tables
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 
     /// Take only the pictures that this fine-tuning run kept aside, by its split.csv
     #[arg(long, value_name = "RUN")]
-    pub(crate) held_out_of: Option<PathBuf>,
+    held_out_of: Option<PathBuf>,
 
     /// Write it into the run that --weights names, and renew its report.html
     #[arg(long)]
-    pub(crate) report: bool,
+    report: bool,
 }
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {

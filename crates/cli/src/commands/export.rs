@@ -27,32 +27,32 @@ Examples:
   fcmae export convnextv2_atto_1k_224_ema.pt --format transformers --out atto-hf")]
 pub(crate) struct Export {
     #[command(flatten)]
-    pub(crate) weights: AnyWeightsArg,
+    weights: AnyWeightsArg,
 
     /// Whom the weights are for
     #[arg(long, value_enum)]
-    pub(crate) format: ExportTo,
+    format: ExportTo,
 
     /// Folder to write
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
 
     /// What an ONNX network computes; logits where nothing is said
     #[arg(long, value_enum)]
-    pub(crate) output: Option<Onnx>,
+    output: Option<Onnx>,
 
     /// Let an ONNX network take pictures of any height and width
     #[arg(long)]
-    pub(crate) dynamic_size: bool,
+    dynamic_size: bool,
 
     /// Replace the folder if it exists
     #[arg(long)]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 }
 
 /// Whom exported weights are for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportTo {
+enum ExportTo {
     /// A folder for timm.create_model("local-dir:FOLDER", pretrained=True)
     Timm,
     /// A folder for from_pretrained("FOLDER") of Hugging Face transformers
@@ -65,7 +65,7 @@ pub(crate) enum ExportTo {
 
 /// What an ONNX network computes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Onnx {
+enum Onnx {
     /// A score for each class
     Logits,
     /// One vector for each picture

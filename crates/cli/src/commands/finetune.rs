@@ -32,23 +32,23 @@ Examples:
 )]
 pub(crate) struct Finetune {
     #[command(flatten)]
-    pub(crate) run: RunArgs,
+    run: RunArgs,
 
     /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
-    pub(crate) from: Option<PathBuf>,
+    from: Option<PathBuf>,
 
     /// Use the labels of so many pictures only: a share of each class, such as 10%, or a number
     #[arg(long, value_name = "SHARE|N", conflicts_with = "resume")]
-    pub(crate) labels: Option<LabelAmount>,
+    labels: Option<LabelAmount>,
 
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    settings: SettingsArgs,
 }
 
 /// How many labels are used, as `finetune.labels` says it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct LabelAmount(pub(crate) f64);
+struct LabelAmount(f64);
 
 impl FromStr for LabelAmount {
     type Err = String;

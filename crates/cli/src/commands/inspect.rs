@@ -20,15 +20,15 @@ Examples:
   fcmae inspect model.safetensors --json")]
 pub(crate) struct Inspect {
     #[command(flatten)]
-    pub(crate) weights: AnyWeightsArg,
+    weights: AnyWeightsArg,
 
     /// List every tensor, not only the sums of each part
     #[arg(long, conflicts_with = "json")]
-    pub(crate) all: bool,
+    all: bool,
 
     /// Print one JSON object, with every tensor, instead of a table
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 pub(super) fn run(args: &Inspect) -> Result<()> {

@@ -24,26 +24,26 @@ Examples:
   fcmae predict photos/new --weights runs/fine --top 1 --format csv > answers.csv")]
 pub(crate) struct Predict {
     #[command(flatten)]
-    pub(crate) pictures: PicturesArg,
+    pictures: PicturesArg,
 
     #[command(flatten)]
-    pub(crate) weights: WeightsArg,
+    weights: WeightsArg,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// Classes to name for each picture, most probable first
     #[arg(long, value_name = "N", default_value = "5")]
-    pub(crate) top: NonZeroUsize,
+    top: NonZeroUsize,
 
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    format: Format,
 }
 
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+enum Format {
     /// For reading
     Table,
     /// One array, an object for each picture

@@ -23,10 +23,10 @@ Examples:
 )]
 pub(crate) struct Pretrain {
     #[command(flatten)]
-    pub(crate) run: RunArgs,
+    run: RunArgs,
 
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    settings: SettingsArgs,
 }
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {

@@ -22,26 +22,26 @@ Example:
   fcmae reconstruct photos/a.jpg photos/b.jpg --weights runs/pre --out grid.png")]
 pub(crate) struct Reconstruct {
     #[command(flatten)]
-    pub(crate) pictures: PicturesArg,
+    pictures: PicturesArg,
 
     /// A pre-training run, or one of its checkpoints: the decoder is needed too
     #[arg(long, value_name = "RUN")]
-    pub(crate) weights: PathBuf,
+    weights: PathBuf,
 
     #[command(flatten)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
 
     /// The picture to write, a PNG
     #[arg(long, value_name = "FILE.png")]
-    pub(crate) out: PathBuf,
+    out: PathBuf,
 
     /// Replace the file if it exists
     #[arg(long)]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 
     /// Chooses which patches are hidden
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
+    seed: u64,
 }
 
 pub(super) fn run(args: &Reconstruct) -> Result<()> {

@@ -21,15 +21,15 @@ Examples:
 pub(crate) struct Report {
     /// One or several runs
     #[arg(value_name = "RUN", required = true)]
-    pub(crate) runs: Vec<PathBuf>,
+    runs: Vec<PathBuf>,
 
     /// The page; RUN/report.html where one run is named
     #[arg(long, value_name = "FILE.html")]
-    pub(crate) out: Option<PathBuf>,
+    out: Option<PathBuf>,
 
     /// Replace the file if it exists
     #[arg(long, requires = "out")]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 }
 
 pub(super) fn run(args: &Report) -> Result<()> {

@@ -28,32 +28,32 @@ Examples:
 pub(crate) struct Stats {
     /// Folders of pictures; or .tar, .csv, .tsv, .txt or .parquet files
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
-    pub(crate) data: Vec<PathBuf>,
+    data: Vec<PathBuf>,
 
     /// Channels that the network is to see
     #[arg(long, value_name = "N", default_value_t = 3,
         value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) channels: u32,
+    channels: u32,
 
     /// Keep all bits of the pictures, as for satellites and microscopes
     #[arg(long)]
-    pub(crate) deep: bool,
+    deep: bool,
 
     /// Look at so many pictures only, evenly spaced
     #[arg(long, value_name = "N")]
-    pub(crate) sample: Option<NonZeroUsize>,
+    sample: Option<NonZeroUsize>,
 
     /// Write the settings to a file, a recipe for --config
     #[arg(long, value_name = "FILE.toml")]
-    pub(crate) recipe: Option<PathBuf>,
+    recipe: Option<PathBuf>,
 
     /// Replace the file if it exists
     #[arg(long, requires = "recipe")]
-    pub(crate) overwrite: bool,
+    overwrite: bool,
 
     /// Print one JSON object instead of tables
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 pub(super) fn run(args: &Stats) -> Result<()> {
