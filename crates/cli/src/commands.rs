@@ -1,21 +1,23 @@
 //! The commands, one file each.
 
-mod bench;
-mod completions;
-mod diversity;
-mod doctor;
-mod dry_run;
-mod evaluate;
-mod export;
-mod finetune;
-mod inspect;
-mod predict;
-mod pretrain;
-mod reconstruct;
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod diversity;
+pub(crate) mod doctor;
+pub(crate) mod evaluate;
+pub(crate) mod export;
+pub(crate) mod finetune;
+pub(crate) mod inspect;
+pub(crate) mod predict;
+pub(crate) mod pretrain;
+pub(crate) mod reconstruct;
 pub(crate) mod report;
-mod stats;
+pub(crate) mod stats;
+mod training;
 
-use crate::args::Command;
+use clap::CommandFactory;
+
+use crate::args::{Arguments, Command};
 use crate::{demo, experiment};
 
 /// Runs one command to its end.
@@ -35,7 +37,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Completions(args) => completions::completions(&args),
-        Command::Man(args) => completions::man(&args),
+        Command::Completions(args) => completions::completions(&args, Arguments::command()),
+        Command::Man(args) => completions::man(&args, Arguments::command()),
     }
 }

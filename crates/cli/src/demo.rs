@@ -1,14 +1,16 @@
 //! `fcmae demo`: all of it on bundled pictures. A small net is pre-trained on emoji without labels,
 //! then fine-tuned with few labels, against the same net from scratch with the same budget.
 
+mod comparison;
 mod emoji;
-mod report;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::Args;
 use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::evaluate::{Evaluator, keep_in_run};
@@ -20,10 +22,10 @@ use fcmae_report::plots::Chart;
 use fcmae_report::{Report as Page, Trials};
 use fcmae_words::terminal::duration;
 
-use crate::args::{Demo, DeviceArg};
+use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
-use report::{Comparison, Curve, Findings, Labelled};
+use comparison::{Comparison, Curve, Findings, Labelled};
 
 /// Share of the emoji of each group on which nothing is ever trained.
 const HELD_OUT: f64 = 0.2;
@@ -92,6 +94,45 @@ const SCRATCH: &[&str] = &["optim.base_lr=1e-2"];
 /// What `--quick` changes: too few epochs.
 const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
 
+/// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae demo --out /tmp/fcmae-demo
+  fcmae demo --first-seed 100 --out /tmp/fcmae-demo-100")]
+pub(crate) struct Demo {
+    /// Folder for pictures, runs and results; it must not exist yet, or be empty
+    #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
+    out: PathBuf,
+
+    /// Random seeds for which pre-trained and from scratch are compared
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+
+    /// The first of these seeds, and the seed of the pre-training: another one is another demo
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    first_seed: u32,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Only see that everything runs: far too few epochs for numbers that mean anything
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Demo {
+    fn first_seed(&self) -> u64 {
+        u64::from(self.first_seed)
+    }
+
+    /// The seeds that are compared.
+    fn seeds(&self) -> Range<u64> {
+        self.first_seed()..self.first_seed() + self.seeds
+    }
+}
+
 pub(crate) fn run(args: &Demo) -> Result<()> {
     let backend = args.device.open()?;
     output::new_folder(&args.out)?;
@@ -112,7 +153,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     }
     let findings = Findings::new(comparisons, args.quick);
 
-    let charts = [report::pretraining_chart(&pretraining), findings.finetuning_chart()];
+    let charts = [comparison::pretraining_chart(&pretraining), findings.finetuning_chart()];
     charts[0].save(&files.pretraining_chart)?;
     charts[1].save(&files.finetuning_chart)?;
     findings.scores().save(&files.scores)?;

@@ -1,16 +1,16 @@
 //! `fcmae experiment`: variants of a training, each with several seeds, from one file.
 //!
 //! ```text
-//! FILE.toml ─ file ─▶ plan ─▶ jobs in order ─ job ─▶ outcomes ─ outcome ─▶ results.jsonl
-//!                      ▲                                │                  table.csv, figure.svg, report.html
-//!                      └─ settings chosen by the search ┘
+//! FILE.toml ─ definition ─▶ plan ─▶ jobs in order ─ job ─▶ outcomes ─ outcome ─▶ results.jsonl
+//!                            ▲                                │                  table.csv, figure.svg, report.html
+//!                            └─ settings chosen by the search ┘
 //! ```
 //! A job is a normal run of pre-training or fine-tuning in a folder named after a hash of all that its result
 //! follows from. So a pre-training that several fine-tunings start from is made once, whatever stops the
 //! program costs at most a save interval, and a table depends on the outcomes alone.
 
+mod definition;
 mod estimate;
-mod file;
 mod job;
 mod outcome;
 mod places;
@@ -22,27 +22,64 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_store::run::lock;
 
-use crate::args::Experiment;
-use crate::failure::{Usage, joined};
-use crate::interrupt::{Interrupt, Stopped};
+use crate::failure::{Stopped, Usage, joined};
+use crate::interrupt::Interrupt;
+use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
+use definition::Part;
 use estimate::Speeds;
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
-use file::Part;
 use job::Ended;
 use outcome::{Kind, Outcome};
 use places::Places;
 use plan::{Job, Outcomes, Plan};
 
+/// Train variants with several seeds from one file, and compare them on pictures kept apart
+#[derive(Args)]
+#[command(after_help = "\
+The file says what is compared: experiments/README.md describes it. Runs go to OUT/runs, results to
+OUT/results/NAME: results.jsonl, table.csv, figure.svg, report.html. The same command goes on where it was
+stopped or killed, and does again only what has changed in the file.
+
+Examples:
+  fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments --dry-run
+  fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments
+  fcmae experiment experiments/queue.toml --data sets --out runs/experiments")]
+pub(crate) struct Experiment {
+    /// An experiment, or a queue of them
+    #[arg(value_name = "FILE.toml")]
+    file: PathBuf,
+
+    /// Folder that the pictures named in the file lie in; without it, the file's own
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+
+    /// Folder for runs and results
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+
+    /// Folder for the results, in place of OUT/results; what it holds already is not done again
+    #[arg(long, value_name = "FOLDER")]
+    results: Option<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Only try a few steps of each kind of run, and say what all would take on this machine
+    #[arg(long)]
+    dry_run: bool,
+}
+
 pub(crate) fn run(args: &Experiment) -> Result<()> {
     args.device.choose()?;
-    let entries = file::entries(&args.file)?;
+    let entries = definition::entries(&args.file)?;
     if let Some(data) = &args.data {
         output::refuse_missing(data, "folder")?;
     }

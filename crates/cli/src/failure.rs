@@ -11,10 +11,11 @@ use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::Error as StoreError;
 
-use crate::interrupt::{self, Stopped};
-
+const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
+/// What a shell gives for a program that Ctrl-C ended.
+pub(crate) const STOPPED: u8 = 130;
 
 /// What was asked for cannot be meant: exit code 2.
 #[derive(Debug)]
@@ -41,6 +42,27 @@ impl fmt::Display for ReaderGone {
 
 impl std::error::Error for ReaderGone {}
 
+/// A run that was stopped before its end, and how it goes on: no failure, and not done.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// Updates made.
+    pub(crate) step: u64,
+    /// The command that goes on.
+    pub(crate) resume: String,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, resume } = self;
+        match step {
+            0 => write!(f, "stopped before the first step; to go on:  {resume}"),
+            _ => write!(f, "stopped and saved after step {step}; to go on:  {resume}"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 /// Runs `command`, reports its error and gives the exit code.
 pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     // A panic is a fault of this program. It is reported like an error, not from within the hook:
@@ -48,24 +70,30 @@ pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCod
     panic::set_hook(Box::new(remember_panic));
     let error = match panic::catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(error)) if error.is::<ReaderGone>() => return ExitCode::SUCCESS,
         Ok(Err(error)) => error,
         Err(payload) => anyhow::anyhow!(
             "this is a fault in fcmae itself, please report it: {}; what was saved before is intact",
             last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))
         ),
     };
-    if let Some(stopped) = error.downcast_ref::<Stopped>() {
-        let _ = writeln!(std::io::stderr(), "{stopped}");
-        return ExitCode::from(interrupt::EXIT_CODE);
+    // Where stderr is closed too, the exit code has to do.
+    let _ = std::io::stderr().write_all(told(&error).as_bytes());
+    ExitCode::from(code(&error))
+}
+
+/// What standard error is told.
+fn told(error: &anyhow::Error) -> String {
+    if error.is::<ReaderGone>() {
+        return String::new();
     }
-    let mut text = format!("error: {}\n", joined(&error));
-    if let Some(help) = help(&error) {
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        return format!("{stopped}\n");
+    }
+    let mut text = format!("error: {}\n", joined(error));
+    if let Some(help) = help(error) {
         text.push_str(&format!("help: {help}\n"));
     }
-    // Where stderr is closed too, the exit code has to do.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitCode::from(code(&error))
+    text
 }
 
 /// The chain of causes on one line. Many errors already tell their cause; it isn't told twice.
@@ -110,6 +138,12 @@ fn part<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<Part<'a>> {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<ReaderGone>() {
+        return DONE;
+    }
+    if error.is::<Stopped>() {
+        return STOPPED;
+    }
     let wrong_usage = error.chain().filter_map(part).any(|part| match part {
         Part::Usage | Part::Config(_) => true,
         Part::Data(error) => matches!(
@@ -200,6 +234,8 @@ mod tests {
             (anyhow::Error::new(fcmae::Error::Store(not_empty())).context("x"), WRONG_USAGE),
             (anyhow::Error::new(Usage("x".to_owned())).context("y"), WRONG_USAGE),
             (anyhow::anyhow!("x"), FAILED),
+            (Stopped { step: 1, resume: "x".to_owned() }.into(), STOPPED),
+            (ReaderGone.into(), DONE),
         ] {
             assert_eq!(code(&error), expected, "{error:?}");
         }

@@ -1,14 +1,16 @@
 //! The `fcmae` command.
 //!
 //! Modules in the order in which a call flows:
-//! - [`args`]: the command line, its help and its examples;
-//! - [`recipes`]: `--config` and `--set` to checked settings;
-//! - [`commands`]: one file a command;
+//! - [`args`]: the command line, a name for each command;
+//! - [`commands`]: one file a command, with its options, its help and its examples; [`options`]: those of several
+//!   commands;
+//! - [`recipes`]: what `--config` names;
 //! - [`demo`]: the command that shows all of it on pictures of its own;
 //! - [`experiment`]: many runs from one file, and the table that follows from them;
 //! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
-//! - [`pictures`], [`table`], [`numbers`], [`output`]: picture arguments in, results out;
+//! - [`reporter`]: the report that a run keeps of itself;
+//! - [`picture_arguments`], [`text_table`], [`numbers`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
 
 #![forbid(unsafe_code)]
@@ -20,11 +22,13 @@ mod experiment;
 mod failure;
 mod interrupt;
 mod numbers;
+mod options;
 mod output;
-mod pictures;
+mod picture_arguments;
 mod progress;
 mod recipes;
-mod table;
+mod reporter;
+mod text_table;
 mod trial;
 
 use std::process::ExitCode;

@@ -1,18 +1,13 @@
-//! From `--config` and `--set` to checked settings.
+//! Recipes: built-in ones and files, and which of them suits what comes next.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fcmae::backend::Backend;
-use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::error::ConfigError;
-use fcmae::memory::{Footprint, Memory};
+use fcmae::config::{FinetuneConfig, PretrainConfig, from_recipe};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
-use fcmae_words::counted;
 
-use crate::args::{Batch, RunArgs, SettingsArgs};
 use crate::failure::Usage;
 use crate::output;
 
@@ -42,66 +37,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "supervised-300"
 ];
 
-/// The settings of a run, or nothing where they were only to be printed, which is then done.
-///
-/// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
-/// values from a command's own options, over all others. `whole` fills in what is not known before
-/// weights are read, so that memory can be planned.
-pub(crate) fn settings<T: Settings + Footprint>(
-    run: &RunArgs,
-    given: &SettingsArgs,
-    own: &[String],
-    whole: impl FnOnce(&T) -> fcmae::Result<T>,
-) -> Result<Option<T>> {
-    let recipe = match (&given.config, &run.out) {
-        (Some(config), _) => Some(find("--config", config)?),
-        (None, Some(out)) if run.resume => {
-            let recorded = out.join("config.toml");
-            // Where there is none the library says what is missing for a run to be resumed.
-            recorded.is_file().then(|| read(&recorded)).transpose()?
-        }
-        _ => None,
-    };
-    let recipe = recipe.as_ref().map(|(origin, text)| (origin.as_str(), text.as_str()));
-    let mut set = given.set.clone();
-    if let Some(Batch::Of(batch)) = given.batch {
-        set.push(format!("optim.batch={batch}"));
-    }
-    set.extend(given.device.settings());
-    set.extend_from_slice(own);
-    let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
-    if given.batch == Some(Batch::Auto) {
-        let backend = settings.backend()?;
-        let memory = whole(&settings)?.memory(&backend).map_err(fcmae::Error::from)?;
-        fit(settings.optim_mut(), memory, &backend)?;
-    }
-    if given.print_config {
-        output::print(&settings.to_toml())?;
-        return Ok(None);
-    }
-    // Before pictures are looked at, which may take long.
-    settings.device()?;
-    Ok(Some(settings))
-}
-
-/// Makes the batch as large as memory holds, and the updates what they were.
-fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()> {
-    let Some(free) = backend.free_memory() else {
-        let text = "--batch auto: this system does not tell how much memory is free; give a number";
-        return Err(Usage(text.to_owned()).into());
-    };
-    let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
-    (optim.batch, optim.accumulation) = (batch, accumulation);
-    output::note(&format!(
-        "batch  {} at a time, {} an update: about {} MiB of {} free",
-        counted(batch, "picture"),
-        counted(accumulation, "time"),
-        memory.with(batch) >> 20,
-        free >> 20
-    ));
-    Ok(())
-}
-
 /// A built-in recipe by its name, else a file in `folder`: where it is from, and its text.
 ///
 /// # Errors
@@ -112,7 +47,7 @@ pub(crate) fn built_in_or_beside(name: &str, folder: &Path) -> Result<(String, S
 }
 
 /// A built-in recipe by its name, else a file. `option`: what named it.
-fn find(option: &str, config: &Path) -> Result<(String, String)> {
+pub(crate) fn find(option: &str, config: &Path) -> Result<(String, String)> {
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| config.as_os_str() == *name) {
         return Ok(((*name).to_owned(), (*text).to_owned()));
     }
@@ -156,22 +91,11 @@ pub(crate) fn finetuning(pretrained: &PretrainConfig, recipe: Option<&Path>) -> 
     Ok(options)
 }
 
-fn read(file: &Path) -> Result<(String, String)> {
+/// A file's name, and its text.
+pub(crate) fn read(file: &Path) -> Result<(String, String)> {
     let name = printable(file);
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     Ok((name, text))
-}
-
-/// Says where an unknown setting was given; the other errors say it themselves.
-fn at(error: ConfigError, recipe: Option<(&str, &str)>, set: &[String]) -> anyhow::Error {
-    let ConfigError::UnknownKey { key, .. } = &error else { return error.into() };
-    let assigned = |given: &&String| given.split('=').next().is_some_and(|name| name.trim() == key);
-    let origin = match (set.iter().find(assigned), recipe) {
-        (Some(given), _) => format!("--set {given}"),
-        (None, Some((origin, _))) => origin.to_owned(),
-        (None, None) => return error.into(),
-    };
-    anyhow::Error::new(error).context(origin)
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! `fcmae bench`.
 //!
-//! - [`plan`]: what each row may cost;
+//! - [`budget`]: what each row may cost;
 //! - [`worker`]: the process that measures a row;
-//! - [`report`]: what was measured, as a table and as JSON.
+//! - [`measured`]: what was measured, as a table and as JSON.
 
-mod plan;
-mod report;
+mod budget;
+mod measured;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fcmae::backend::Backend;
 use fcmae::bench::{Job, Work, write_pictures};
 use fcmae::config::Size;
@@ -20,11 +23,11 @@ use fcmae_data::{Labels, PictureSet};
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
-use crate::args::Bench;
 use crate::failure::joined;
+use crate::options::DeviceArg;
 use crate::{output, progress};
-use plan::{Cost, Rates};
-use report::{Report, Row, Skipped};
+use budget::{Cost, Rates};
+use measured::{Report, Row, Skipped};
 use worker::Worker;
 
 /// Steps beyond which the median gains nothing.
@@ -32,6 +35,79 @@ const MOST_STEPS: usize = 50;
 /// A warm-up step that takes less than this share of the row's time gets a second one, which is
 /// nearer to what is timed after it.
 const SHORT: f64 = 0.1;
+
+/// Measure how fast this machine pre-trains, fine-tunes, predicts and loads pictures
+#[derive(Args)]
+#[command(after_help = "\
+Without options: every size and kind of work, within two minutes. Weights and pixels are random. Each
+row of the table is measured in a process of its own.
+
+Examples:
+  fcmae bench
+  fcmae bench --size atto,tiny --work pretrain --batch 16 --json speed.json
+  fcmae bench --work load --data photos")]
+pub(crate) struct Bench {
+    /// Networks, one or several, separated by commas; all where none is named
+    #[arg(long, value_name = "SIZE", value_delimiter = ',', hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(Size::ALL.map(Size::name))
+            .try_map(|name| name.parse::<Size>()))]
+    size: Vec<Size>,
+
+    /// Kinds of work, one or several, separated by commas; all where none is named
+    #[arg(long, value_name = "WORK", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Work::ALL.map(Work::name))
+            .try_map(|name| name.parse::<Work>()))]
+    work: Vec<Work>,
+
+    /// Height and width of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224,
+        value_parser = clap::value_parser!(u32).range(1..=4096))]
+    image: u32,
+
+    /// Images a step; without it, as many as make a step of about a second
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+
+    /// Share of the patches hidden in pre-training
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    mask_ratio: f64,
+
+    /// Steps that are timed in each row, whatever they take; without it, as many as there is time for
+    #[arg(long, value_name = "N")]
+    steps: Option<NonZeroUsize>,
+
+    /// Steps before those that are timed
+    #[arg(long, value_name = "N")]
+    warmup: Option<usize>,
+
+    /// Time for all rows together, in seconds; what does not fit is left out, and told
+    #[arg(long, value_name = "SECONDS", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Threads that compute; without it, one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Folder of pictures to load; without it, some are drawn
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+
+    /// Write the numbers to a JSON file as well; `-` prints them in place of the table
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+
+    /// Replace the JSON file if it exists
+    #[arg(long, requires = "json")]
+    overwrite: bool,
+
+    /// Measure one row on command: `matrix` or a number of steps on each line of standard input
+    #[arg(long, hide = true)]
+    worker: bool,
+}
 
 pub(super) fn run(args: &Bench) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -105,9 +181,9 @@ impl Measurement<'_> {
             false => None,
         };
         let bar = progress::draws_a_bar().then(|| progress::bar("bench", jobs.len() as u64));
-        let mut report = Report::new(self.args, &self.backend, self.threads);
+        let mut report = Report::new(self.args.image as usize, &self.backend, self.threads);
         for (index, job) in jobs.iter().enumerate() {
-            self.tell(bar.as_ref(), index, jobs.len(), &report::title(job));
+            self.tell(bar.as_ref(), index, jobs.len(), &measured::title(job));
             let row = match self.fit(&jobs[index..], &rates)? {
                 Ok((job, seconds)) => {
                     let pictures = pictures.as_ref().map(Pictures::path);
@@ -152,7 +228,7 @@ impl Measurement<'_> {
         let threads = self.threads;
         let batch = |job: &Job| match self.args.batch {
             Some(batch) => Ok(batch.get()),
-            None => plan::batch(job, threads),
+            None => budget::batch(job, threads),
         };
         let mut job = Job { batch: batch(&left[0])?, ..left[0].clone() };
         if let Some(free) = self.backend.free_memory() {
@@ -170,17 +246,18 @@ impl Measurement<'_> {
         if self.args.steps.is_some() {
             return Ok(Ok((job, f64::INFINITY)));
         }
+        let (fixed, warmup) = (self.args.batch.is_some(), self.args.warmup.unwrap_or(1));
         let costs = left
             .iter()
-            .map(|job| Cost::new(&Job { batch: batch(job)?, ..job.clone() }, self.args, rates))
+            .map(|job| Cost::new(&Job { batch: batch(job)?, ..job.clone() }, fixed, warmup, rates))
             .collect::<Result<Vec<_>>>()?;
         let time = f64::from(self.args.seconds) - self.began.elapsed().as_secs_f64();
-        let Some(seconds) = plan::allot(&costs, time)[0] else {
+        let Some(seconds) = budget::allot(&costs, time)[0] else {
             return Ok(Err(Skipped::time(&job, costs[0], self.args.seconds)));
         };
         while self.args.batch.is_none()
             && job.batch > 1
-            && plan::seconds(&job, rates, plan::FEW_STEPS)? > seconds
+            && budget::seconds(&job, rates, budget::FEW_STEPS)? > seconds
         {
             job.batch /= 2;
         }
@@ -200,7 +277,7 @@ impl Measurement<'_> {
         if self.args.warmup.is_none() && step < SHORT * seconds {
             step = worker.steps(1)?.seconds.first().copied().unwrap_or(step);
         }
-        let left = seconds - began.elapsed().as_secs_f64() - plan::MATRIX_SECONDS;
+        let left = seconds - began.elapsed().as_secs_f64() - budget::MATRIX_SECONDS;
         let fitting = ((left / step.max(1e-6)) as usize).clamp(1, MOST_STEPS);
         let timed = worker.steps(self.args.steps.map_or(fitting, |steps| steps.get()))?;
         let after = if has_rate { Some(worker.matrix()?) } else { None };

@@ -1,18 +1,54 @@
 //! `fcmae diversity`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 use csv::QuoteStyle;
 use fcmae::diversity::{LayerDistance, diversity};
 use fcmae_data::source::printable;
 use fcmae_report::plots::{Chart, Series};
 use fcmae_words::counted;
 
-use crate::args::Diversity;
 use crate::failure::Usage;
+use crate::options::DeviceArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
+
+/// Measure feature collapse: how unlike a layer's channels are, before and after GRN
+#[derive(Args)]
+#[command(after_help = "\
+A low distance means that many channels carry the same map. Without --out the numbers of every
+block are printed as CSV, with it the means of each stage.
+
+Examples:
+  fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity
+  fcmae diversity --data photos --weights runs/v2 --images 200 > diversity.csv")]
+pub(crate) struct Diversity {
+    /// Folder of pictures
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+
+    /// One or several runs, export folders or weights files
+    #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
+    weights: Vec<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Pictures to average over, evenly spaced through the folder
+    #[arg(long, value_name = "N", default_value = "1000")]
+    images: NonZeroUsize,
+
+    /// A .csv or .svg file, or a folder for both
+    #[arg(long, value_name = "FOLDER|FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace files that exist
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+}
 
 pub(super) fn run(args: &Diversity) -> Result<()> {
     let files = args.out.as_deref().map(files).transpose()?.unwrap_or_default();

@@ -1,9 +1,11 @@
 //! `fcmae doctor`: what this machine is, and what can be expected of it.
 
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use fcmae::backend::Backend;
 use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
 use fcmae::check::{self, Compared};
@@ -14,10 +16,10 @@ use fcmae_words::terminal::{long, mib, speed};
 use fcmae_words::{counted, gib, grouped};
 use serde::Serialize;
 
-use crate::args::Doctor;
 use crate::failure::Usage;
+use crate::options::DeviceArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Of each measurement, after a step that warms up.
 const SECONDS: f64 = 2.0;
@@ -29,6 +31,47 @@ const USUAL_BATCH: usize = 32;
 const LITTLE_DISK: u64 = 5 << 30;
 const LITTLE_MEMORY: u64 = 2 << 30;
 const MASK_RATIO: f64 = 0.6;
+
+/// Look at this machine: processor, memory, disk, and how long training would take on it
+#[derive(Args)]
+#[command(after_help = "\
+Times are computed from a short measurement of the smallest network here, so they are rough; with
+--dry-run `fcmae pretrain` and `fcmae finetune` try the run itself.
+
+Examples:
+  fcmae doctor
+  fcmae doctor --pictures 50000 --epochs 200 --image 128
+  fcmae doctor --check --device cuda")]
+pub(crate) struct Doctor {
+    /// Pictures for which training is estimated
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pictures: NonZeroUsize,
+
+    /// Epochs for which training is estimated
+    #[arg(long, value_name = "N", default_value = "100")]
+    epochs: NonZeroUsize,
+
+    /// Height and width of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224,
+        value_parser = clap::value_parser!(u32).range(64..=4096))]
+    image: u32,
+
+    /// Instead compare a device (without --device, the first GPU) with the processor: every operation, and steps
+    /// of pre-training
+    #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
+    check: bool,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Write the comparison to a JSON file as well; `-` prints it in place of the table
+    #[arg(long, value_name = "FILE|-", requires = "check")]
+    json: Option<PathBuf>,
+
+    /// Replace the JSON file if it exists
+    #[arg(long, requires = "json")]
+    overwrite: bool,
+}
 
 pub(super) fn run(args: &Doctor) -> Result<()> {
     if args.check {

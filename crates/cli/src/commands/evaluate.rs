@@ -1,8 +1,11 @@
 //! `fcmae evaluate`.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::evaluate::{Confusion, Evaluation, Evaluator, Mistake, keep_in_run};
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
@@ -12,18 +15,54 @@ use fcmae_words::counted;
 use fcmae_words::terminal::percent;
 use serde::Serialize;
 
-use super::report::Reporter;
-use crate::args::Evaluate;
 use crate::numbers::with_interval;
+use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
 use crate::progress::Batches;
-use crate::table::{Align, Table};
+use crate::reporter::Reporter;
+use crate::text_table::{Align, Table};
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
 const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
 const MATRIX_CLASSES: usize = 30;
 const CONFUSIONS_SHOWN: usize = 20;
+
+/// Test a classifier: top-1, top-5, accuracy of each class, confusion matrix
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae evaluate --data photos/test --weights runs/fine
+  fcmae evaluate --data photos/test --weights runs/fine --report
+  fcmae evaluate --data photos --held-out-of runs/fine --weights runs/other
+  fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
+pub(crate) struct Evaluate {
+    /// Folders with a sub-folder of pictures for each class; or .tar, .csv, .tsv or .parquet files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    weights: WeightsArg,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Pictures that are computed at a time
+    #[arg(long, value_name = "N", default_value = "64")]
+    batch: NonZeroUsize,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+
+    /// Take only the pictures that this fine-tuning run kept aside, by its split.csv
+    #[arg(long, value_name = "RUN")]
+    held_out_of: Option<PathBuf>,
+
+    /// Write it into the run that --weights names, and renew its report.html
+    #[arg(long)]
+    report: bool,
+}
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());

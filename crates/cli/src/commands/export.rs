@@ -1,22 +1,83 @@
 //! `fcmae export`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
 use fcmae::export::{self, ExportFormat};
 use fcmae::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
 use fcmae_words::grouped;
 
-use crate::args::{Export, ExportTo, Onnx};
 use crate::failure::Usage;
+use crate::options::AnyWeightsArg;
 use crate::output;
+
+/// Write weights for other programs: timm, transformers, the authors' code, ONNX
+#[derive(Args)]
+#[command(after_help = "\
+Weights go in by the names of timm, the authors, transformers or mmpretrain, from .safetensors or .pth
+files, and come out by those asked for. The decoder stays behind: no other program knows it.
+
+Examples:
+  fcmae export runs/fine --format timm --out fine-timm
+  fcmae export runs/fine --format onnx --out fine-onnx
+  fcmae export runs/pre --format onnx --output features --dynamic-size --out backbone
+  fcmae export convnextv2_atto_1k_224_ema.pt --format transformers --out atto-hf")]
+pub(crate) struct Export {
+    #[command(flatten)]
+    weights: AnyWeightsArg,
+
+    /// Whom the weights are for
+    #[arg(long, value_enum)]
+    format: ExportTo,
+
+    /// Folder to write
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+
+    /// What an ONNX network computes; logits where nothing is said
+    #[arg(long, value_enum)]
+    output: Option<Onnx>,
+
+    /// Let an ONNX network take pictures of any height and width
+    #[arg(long)]
+    dynamic_size: bool,
+
+    /// Replace the folder if it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Whom exported weights are for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportTo {
+    /// A folder for timm.create_model("local-dir:FOLDER", pretrained=True)
+    Timm,
+    /// A folder for from_pretrained("FOLDER") of Hugging Face transformers
+    Transformers,
+    /// A model.pth for the authors' PyTorch code
+    Authors,
+    /// A model.onnx for ONNX Runtime, OpenVINO and others
+    Onnx,
+}
+
+/// What an ONNX network computes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Onnx {
+    /// A score for each class
+    Logits,
+    /// One vector for each picture
+    Embeddings,
+    /// The maps of the four stages, for a network on top
+    Features,
+}
 
 pub(super) fn run(args: &Export) -> Result<()> {
     let format = format(args)?;
     refuse_existing(&args.out, args.overwrite)?;
-    let weights = Weights::open(&args.weights)?;
+    let weights = Weights::open(&args.weights.weights)?;
     weights.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&args.out)?;
     let files = export::write(&weights, &args.out, format)?;

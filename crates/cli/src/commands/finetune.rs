@@ -1,24 +1,74 @@
 //! `fcmae finetune`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::config::FinetuneConfig;
 use fcmae::train::Start;
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 
-use super::dry_run;
-use super::report::Reporter;
-use crate::args::Finetune;
-use crate::interrupt::{Interrupt, Stopped};
+use super::training::{self, RunArgs, SettingsArgs};
 use crate::numbers::with_interval;
 use crate::output;
-use crate::progress::Progress;
-use crate::recipes;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.
 const SCRATCH: &str = "scratch";
+
+/// Train a classifier, from pre-trained weights or from scratch
+#[derive(Args)]
+#[command(
+    override_usage = "fcmae finetune --data <FOLDER|FILE> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
+    after_help = "\
+The pictures of each class lie in a sub-folder of their own, named after the class; or a tar archive
+(WebDataset), or a CSV list with the columns path and label, says which class each is of.
+
+Examples:
+  fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
+  fcmae finetune --data photos --from scratch --out runs/scratch --labels 10%
+  fcmae finetune --data photos --from runs/pre --out runs/probe --set finetune.freeze=4"
+)]
+pub(crate) struct Finetune {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
+    #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
+    from: Option<PathBuf>,
+
+    /// Use the labels of so many pictures only: a share of each class, such as 10%, or a number
+    #[arg(long, value_name = "SHARE|N", conflicts_with = "resume")]
+    labels: Option<LabelAmount>,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// How many labels are used, as `finetune.labels` says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct LabelAmount(f64);
+
+impl FromStr for LabelAmount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, scale) = match text.strip_suffix('%') {
+            Some(percent) => (percent, 0.01),
+            None => (text, 1.0),
+        };
+        match number.trim().parse::<f64>() {
+            Ok(number) if number > 0.0 && (scale == 1.0 || number <= 100.0) => {
+                Ok(Self(number * scale))
+            }
+            _ => {
+                Err("use a share, such as 10% or 0.1, or a number of pictures, such as 500"
+                    .to_owned())
+            }
+        }
+    }
+}
 
 pub(super) fn run(args: &Finetune) -> Result<()> {
     let labels = args.labels.map(|amount| format!("finetune.labels={:?}", amount.0));
@@ -28,36 +78,28 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         _ => Start::Scratch,
     };
     let whole = |config: &FinetuneConfig| fcmae::train::settled(config, start);
-    let Some(config) = recipes::settings(&args.run, &args.settings, own, whole)? else {
+    let Some(config) = training::settings(&args.run, &args.settings, own, whole)? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();
     if args.run.dry_run {
         let config = fcmae::train::settled(&config, start)?;
         let sheet = fcmae::train::preview_finetuning(&config, data)?;
-        return dry_run::tell(&config, out, &sheet, |trial, observer| {
+        return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }
-    let mut reporter = Reporter::of(out);
-    let mut progress = Progress::new("finetune").until(Interrupt::listen()?);
-    let outcome =
-        fcmae::train::finetune(&config, data, start, out, args.run.resume, &mut |event| {
-            reporter.observe(&event);
-            progress.observe(&event)
-        });
-    progress.finish();
-    let outcome = outcome?;
-    let report = reporter.write();
-    let run = printable(out);
+    let (outcome, report) = training::watched("finetune", out, |observer| {
+        fcmae::train::finetune(&config, data, start, out, args.run.resume, observer)
+    })?;
     if !outcome.finished {
-        let from = args.from.as_deref().map_or(SCRATCH.to_owned(), printable);
-        let (fcmae, data) = (output::program(), output::arguments(data));
-        let device = args.settings.device.again();
-        let resume =
-            format!("{fcmae} finetune --data {data} --from {from} --out {run} --resume{device}");
-        return Err(Stopped { step: outcome.step, resume }.into());
+        let from = args.from.as_deref().unwrap_or(Path::new(SCRATCH));
+        let device = &args.settings.device;
+        return Err(
+            training::stopped("finetune", &args.run, Some(from), device, outcome.step).into()
+        );
     }
+    let run = printable(out);
     let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
         let top1 = |share| with_interval(share, last.pictures);
@@ -76,4 +118,20 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     output::print(&format!("{text}run  {run}\n"))?;
     output::note(&format!("next: {} predict IMAGE --weights {run}", output::program()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn label_amounts_are_shares_or_numbers() {
+        for (text, amount) in [("10%", 0.1), ("100%", 1.0), ("0.05", 0.05), ("500", 500.0)] {
+            assert!((text.parse::<LabelAmount>().unwrap().0 - amount).abs() < 1e-12, "{text}");
+        }
+        for text in ["", "%", "0", "-3", "101%", "few", "nan"] {
+            assert!(text.parse::<LabelAmount>().is_err(), "{text}");
+        }
+    }
 }

@@ -1,17 +1,38 @@
 //! `fcmae inspect`.
 
 use anyhow::Result;
+use clap::Args;
 use fcmae::config::MaskedEncoder;
 use fcmae::inspect::{Inspection, Use};
 use fcmae_data::source::printable;
 use fcmae_words::{counted, grouped};
 
-use crate::args::Inspect;
+use crate::options::AnyWeightsArg;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
+
+/// Say what a weights file, a checkpoint or a run is made of
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae inspect runs/fine
+  fcmae inspect runs/fine --all
+  fcmae inspect model.safetensors --json")]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    weights: AnyWeightsArg,
+
+    /// List every tensor, not only the sums of each part
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
+
+    /// Print one JSON object, with every tensor, instead of a table
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
-    let inspection = fcmae::inspect::inspect(&args.weights)?;
+    let inspection = fcmae::inspect::inspect(&args.weights.weights)?;
     output::print(&if args.json { output::json(&inspection)? } else { text(&inspection, args.all) })
 }
 

@@ -1,22 +1,60 @@
 //! `fcmae predict`.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
 use fcmae::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 use serde::Serialize;
 
-use crate::args::{Format, Predict};
 use crate::failure::joined;
+use crate::options::{DeviceArg, PicturesArg, WeightsArg};
 use crate::output;
-use crate::pictures;
-use crate::table::{Align, Table};
+use crate::picture_arguments;
+use crate::text_table::{Align, Table};
+
+/// Name what is on pictures
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae predict cat.jpg dog.png --weights runs/fine
+  fcmae predict photos/new --weights runs/fine --top 1 --format csv > answers.csv")]
+pub(crate) struct Predict {
+    #[command(flatten)]
+    pictures: PicturesArg,
+
+    #[command(flatten)]
+    weights: WeightsArg,
+
+    #[command(flatten)]
+    device: DeviceArg,
+
+    /// Classes to name for each picture, most probable first
+    #[arg(long, value_name = "N", default_value = "5")]
+    top: NonZeroUsize,
+
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For reading
+    Table,
+    /// One array, an object for each picture
+    Json,
+    /// A header, then a line for each picture and class
+    Csv,
+}
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let backend = args.device.told()?;
-    let inputs = pictures::inputs(&args.images)?;
+    let inputs = picture_arguments::inputs(&args.pictures.images)?;
     let predictor = Predictor::open(&args.weights.weights, &backend)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;

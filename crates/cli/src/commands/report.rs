@@ -1,19 +1,36 @@
-//! `fcmae report`, and the report that every run keeps of itself.
+//! `fcmae report`.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use fcmae::train::Event;
+use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_report::Report as Page;
 
-use crate::args::Report;
 use crate::failure::Usage;
 use crate::output;
 
-/// Between reports of a run that goes on.
-const EVERY: Duration = Duration::from_secs(60);
+/// Show how a run went as one HTML page, or several runs beside each other
+#[derive(Args)]
+#[command(after_help = "\
+A run keeps a report.html of its own; this writes it anew, or a page that compares runs.
+
+Examples:
+  fcmae report runs/fine
+  fcmae report runs/fine runs/scratch --out compared.html")]
+pub(crate) struct Report {
+    /// One or several runs
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+
+    /// The page; RUN/report.html where one run is named
+    #[arg(long, value_name = "FILE.html")]
+    out: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+}
 
 pub(super) fn run(args: &Report) -> Result<()> {
     let page = |run: &PathBuf| {
@@ -37,35 +54,4 @@ pub(super) fn run(args: &Report) -> Result<()> {
     output::create_parent(out)?;
     output::write_file(out, html.as_bytes())?;
     output::print(&format!("{}\n", printable(out)))
-}
-
-/// Keeps a run's `report.html` up to date.
-pub(crate) struct Reporter {
-    run: PathBuf,
-    last: Instant,
-}
-
-impl Reporter {
-    pub(crate) fn of(run: &Path) -> Self {
-        Self { run: run.to_owned(), last: Instant::now() }
-    }
-
-    /// Renews the report with a save, once in a while.
-    pub(crate) fn observe(&mut self, event: &Event<'_>) {
-        if matches!(event, Event::Saved { .. }) && self.last.elapsed() > EVERY {
-            self.write();
-            self.last = Instant::now();
-        }
-    }
-
-    /// Writes the report; its path. Where that fails it is no reason to fail a run: it is told.
-    pub(crate) fn write(&self) -> Option<PathBuf> {
-        match Page::read(&self.run).and_then(|page| page.write(&self.run)) {
-            Ok(path) => Some(path),
-            Err(error) => {
-                output::note(&format!("no report: {error}"));
-                None
-            }
-        }
-    }
 }

@@ -1,17 +1,60 @@
 //! `fcmae stats`.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Sides, Statistics};
 use fcmae_data::{Depth, Labels, Limits, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
-use crate::args::Stats;
 use crate::output;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Skipped files that are named; the rest is counted.
 const SKIPPED_SHOWN: usize = 10;
+
+/// Look at pictures: sizes, kinds of files, their values, and the settings for them
+#[derive(Args)]
+#[command(after_help = "\
+Settings are printed as a recipe, which `fcmae pretrain --config` takes. Photographs do best with the
+defaults; pictures of other channels, of more than 8 bits, or of another kind need values of their own.
+
+Examples:
+  fcmae stats --data photos
+  fcmae stats --data scenes --deep --channels 5 --recipe scenes.toml")]
+pub(crate) struct Stats {
+    /// Folders of pictures; or .tar, .csv, .tsv, .txt or .parquet files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    /// Channels that the network is to see
+    #[arg(long, value_name = "N", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=64))]
+    channels: u32,
+
+    /// Keep all bits of the pictures, as for satellites and microscopes
+    #[arg(long)]
+    deep: bool,
+
+    /// Look at so many pictures only, evenly spaced
+    #[arg(long, value_name = "N")]
+    sample: Option<NonZeroUsize>,
+
+    /// Write the settings to a file, a recipe for --config
+    #[arg(long, value_name = "FILE.toml")]
+    recipe: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "recipe")]
+    overwrite: bool,
+
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn run(args: &Stats) -> Result<()> {
     if let Some(recipe) = &args.recipe {

@@ -11,7 +11,7 @@ use fcmae_words::terminal::duration;
 
 use super::places::Places;
 use super::plan::{Job, Plan, Work};
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 use crate::trial::Trial;
 
 /// What steps of a kind of run take. Runs whose settings differ in what costs no time are of one kind.

@@ -13,7 +13,7 @@ use fcmae_words::counted;
 use fcmae_words::terminal::duration;
 use serde_json::{Value, json};
 
-use super::file::{Experiment, Part, Start};
+use super::definition::{Experiment, Part, Start};
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use super::places::Places;
 use crate::failure::Usage;

@@ -17,8 +17,8 @@ use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
 use fcmae::machine;
 use serde::{Deserialize, Serialize};
 
-use crate::args::DeviceArg;
 use crate::failure::Usage;
+use crate::options::DeviceArg;
 use crate::output;
 
 /// Batches that the loader makes of the pictures in one step: enough that all threads have work.

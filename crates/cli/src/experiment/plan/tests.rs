@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
 
-use super::super::file::tests::WHOLE;
+use super::super::definition::tests::WHOLE;
 use super::super::outcome::Test;
 use super::*;
 
@@ -176,7 +176,7 @@ fn a_mistake_names_the_file_and_the_variant() {
 #[test]
 fn the_experiments_of_the_project_can_be_planned() {
     let queue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/queue.toml");
-    let queued = super::super::file::entries(&queue).unwrap();
+    let queued = super::super::definition::entries(&queue).unwrap();
     assert!(queued.len() > 10);
     for entry in &queued {
         let plan = Plan::read(&entry.file).unwrap();
@@ -186,7 +186,7 @@ fn the_experiments_of_the_project_can_be_planned() {
     let folder = queue.parent().unwrap();
     for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|ending| ending == "toml") && file != queue {
-            let whole = |entry: &&super::super::file::Entry| {
+            let whole = |entry: &&super::super::definition::Entry| {
                 entry.file == file && entry.part == Part::WHOLE
             };
             assert!(queued.iter().any(|entry| whole(&entry)), "{}", file.display());

@@ -18,7 +18,7 @@ use crate::output;
 use crate::trial::Trial;
 
 /// Tries `train`, which gets a folder for its run and an observer, and tells what it found.
-pub(super) fn tell<T: Settings + Footprint>(
+pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     config: &T,
     out: &Path,
     first_batch: &RgbImage,

@@ -8,10 +8,9 @@ use fcmae_words::counted;
 use fcmae_words::terminal::{measured, memory, percent, short};
 use serde::Serialize;
 
-use super::plan::Cost;
+use super::budget::Cost;
 use super::worker::Timed;
-use crate::args::Bench;
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// All rows, in the order in which they were asked for.
 pub(super) struct Report {
@@ -70,8 +69,8 @@ pub(super) struct Skipped {
 }
 
 impl Report {
-    pub(super) fn new(args: &Bench, backend: &Backend, threads: usize) -> Self {
-        let (machine, image) = (machine::here(threads), args.image as usize);
+    pub(super) fn new(image: usize, backend: &Backend, threads: usize) -> Self {
+        let machine = machine::here(threads);
         let precision = match backend {
             Backend::Cpu => ", float32",
             // Its name says it.

@@ -10,7 +10,7 @@ use fcmae_words::terminal::percent;
 use fcmae_words::{grouped, signed};
 use serde::Serialize;
 
-use crate::table::{Align, Table};
+use crate::text_table::{Align, Table};
 
 /// Names of the two sides.
 const PRETRAINED: &str = "pre-trained";

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use fcmae::bench::{Job, Work};
 
-use crate::args::Bench;
-
 /// Steps, the warm-up among them, below which there is no median worth the name.
 pub(super) const FEW_STEPS: f64 = 3.0;
 /// Of a measurement of the machine's own rate.
@@ -91,11 +89,11 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Of a row with its usual batch, which may shrink where none was asked for.
-    pub(super) fn new(job: &Job, args: &Bench, rates: &Rates) -> Result<Self> {
-        let batch = if args.batch.is_some() { job.batch } else { 1 };
+    /// Of a row with its usual batch, which may shrink if it is not `fixed`, and so many steps to warm up.
+    pub(super) fn new(job: &Job, fixed: bool, warmup: usize, rates: &Rates) -> Result<Self> {
+        let batch = if fixed { job.batch } else { 1 };
         let smallest = Job { batch, ..job.clone() };
-        let warmup = args.warmup.unwrap_or(1) as f64;
+        let warmup = warmup as f64;
         let least = seconds(&smallest, rates, warmup + 1.0)?;
         let wanted = seconds(job, rates, warmup + FEW_STEPS)?;
         Ok(Self { least, wanted: wanted.max(ROW_SECONDS).max(least) })

@@ -1,0 +1,209 @@
+//! What `fcmae pretrain` and `fcmae finetune` are given and do alike: options, from `--config` and `--set` to checked
+//! settings, a run that is only tried ([`dry_run`]), one that is watched, and how a stopped one goes on.
+
+mod dry_run;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Result;
+use clap::Args;
+use fcmae::backend::Backend;
+use fcmae::config::{OptimConfig, Settings, from_recipe};
+use fcmae::error::ConfigError;
+use fcmae::memory::{Footprint, Memory};
+use fcmae::train::{Event, Flow};
+use fcmae_data::source::printable;
+use fcmae_words::counted;
+
+use crate::failure::{Stopped, Usage};
+use crate::interrupt::Interrupt;
+use crate::options::DeviceArg;
+use crate::output;
+use crate::progress::Progress;
+use crate::recipes;
+use crate::reporter::Reporter;
+
+pub(super) use dry_run::try_out;
+
+/// What every training run is given.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet
+    /// files. Several are one set
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
+    pub(crate) data: Vec<PathBuf>,
+
+    /// Folder for the run: settings, metrics, checkpoints; it must not exist yet, or be empty
+    #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Only try it: say how long the run would take here, what memory, and draw its first pictures
+    #[arg(long, conflicts_with_all = ["resume", "print_config"])]
+    pub(crate) dry_run: bool,
+
+    /// Go on with the run in --out from its newest checkpoint, with the settings recorded there
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+impl RunArgs {
+    /// The pictures and the folder of a run that is not only to be printed.
+    pub(crate) fn folders(&self) -> (&[PathBuf], &Path) {
+        let required = "the command line is refused without it, except with --print-config";
+        (&self.data, self.out.as_deref().expect(required))
+    }
+}
+
+/// Where settings come from: the defaults, then a recipe, then single values.
+#[derive(Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingsArgs {
+    /// Recipe: a TOML file, or a built-in one by its name, such as pretrain-small
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Sets one value over the recipe's, as in `optim.epochs=50`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory holds.
+    /// `auto` keeps the pictures of an update, by adding batches up
+    #[arg(long, value_name = "N|auto", conflicts_with = "resume")]
+    pub(crate) batch: Option<Batch>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Print all settings as they would be used, as TOML, and do nothing else
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+/// How many pictures are computed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// As many as memory holds.
+    Auto,
+    Of(NonZeroUsize),
+}
+
+impl FromStr for Batch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Of).map_err(|_| "use a number or `auto`".to_owned()),
+        }
+    }
+}
+
+/// The settings of a run, or nothing where they were only to be printed, which is then done.
+///
+/// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
+/// values from a command's own options, over all others. `whole` fills in what is not known before
+/// weights are read, so that memory can be planned.
+pub(super) fn settings<T: Settings + Footprint>(
+    run: &RunArgs,
+    given: &SettingsArgs,
+    own: &[String],
+    whole: impl FnOnce(&T) -> fcmae::Result<T>,
+) -> Result<Option<T>> {
+    let recipe = match (&given.config, &run.out) {
+        (Some(config), _) => Some(recipes::find("--config", config)?),
+        (None, Some(out)) if run.resume => {
+            let recorded = out.join("config.toml");
+            // Where there is none the library says what is missing for a run to be resumed.
+            recorded.is_file().then(|| recipes::read(&recorded)).transpose()?
+        }
+        _ => None,
+    };
+    let recipe = recipe.as_ref().map(|(origin, text)| (origin.as_str(), text.as_str()));
+    let mut set = given.set.clone();
+    if let Some(Batch::Of(batch)) = given.batch {
+        set.push(format!("optim.batch={batch}"));
+    }
+    set.extend(given.device.settings());
+    set.extend_from_slice(own);
+    let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
+    if given.batch == Some(Batch::Auto) {
+        let backend = settings.backend()?;
+        let memory = whole(&settings)?.memory(&backend).map_err(fcmae::Error::from)?;
+        fit(settings.optim_mut(), memory, &backend)?;
+    }
+    if given.print_config {
+        output::print(&settings.to_toml())?;
+        return Ok(None);
+    }
+    // Before pictures are looked at, which may take long.
+    settings.device()?;
+    Ok(Some(settings))
+}
+
+/// Makes the batch as large as memory holds, and the updates what they were.
+fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()> {
+    let Some(free) = backend.free_memory() else {
+        let text = "--batch auto: this system does not tell how much memory is free; give a number";
+        return Err(Usage(text.to_owned()).into());
+    };
+    let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
+    (optim.batch, optim.accumulation) = (batch, accumulation);
+    output::note(&format!(
+        "batch  {} at a time, {} an update: about {} MiB of {} free",
+        counted(batch, "picture"),
+        counted(accumulation, "time"),
+        memory.with(batch) >> 20,
+        free >> 20
+    ));
+    Ok(())
+}
+
+/// Says where an unknown setting was given; the other errors say it themselves.
+fn at(error: ConfigError, recipe: Option<(&str, &str)>, set: &[String]) -> anyhow::Error {
+    let ConfigError::UnknownKey { key, .. } = &error else { return error.into() };
+    let assigned = |given: &&String| given.split('=').next().is_some_and(|name| name.trim() == key);
+    let origin = match (set.iter().find(assigned), recipe) {
+        (Some(given), _) => format!("--set {given}"),
+        (None, Some((origin, _))) => origin.to_owned(),
+        (None, None) => return error.into(),
+    };
+    anyhow::Error::new(error).context(origin)
+}
+
+/// Runs `train`, shows its progress, and keeps the run's report. Gives what it came to, and where the report is.
+///
+/// # Errors
+/// Those of `train`.
+pub(super) fn watched<T>(
+    command: &str,
+    out: &Path,
+    train: impl FnOnce(&mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<T>,
+) -> Result<(T, Option<PathBuf>)> {
+    let mut reporter = Reporter::of(out);
+    let mut progress = Progress::new(command).until(Interrupt::listen()?);
+    let outcome = train(&mut |event| {
+        reporter.observe(&event);
+        progress.observe(&event)
+    });
+    progress.finish();
+    Ok((outcome?, reporter.write()))
+}
+
+/// A run that was stopped after `step`, and the command that goes on with it. `from`: where its weights started, if
+/// the command is told.
+pub(super) fn stopped(
+    command: &str,
+    run: &RunArgs,
+    from: Option<&Path>,
+    device: &DeviceArg,
+    step: u64,
+) -> Stopped {
+    let (data, out) = run.folders();
+    let (data, out) = (output::arguments(data), printable(out));
+    let from = from.map_or(String::new(), |from| format!(" --from {}", printable(from)));
+    let (fcmae, device) = (output::program(), device.again());
+    let resume = format!("{fcmae} {command} --data {data}{from} --out {out} --resume{device}");
+    Stopped { step, resume }
+}

@@ -1,0 +1,43 @@
+//! The report that every run keeps of itself.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fcmae::train::Event;
+use fcmae_report::Report as Page;
+
+use crate::output;
+
+/// Between reports of a run that goes on.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Keeps a run's `report.html` up to date.
+pub(crate) struct Reporter {
+    run: PathBuf,
+    last: Instant,
+}
+
+impl Reporter {
+    pub(crate) fn of(run: &Path) -> Self {
+        Self { run: run.to_owned(), last: Instant::now() }
+    }
+
+    /// Renews the report with a save, once in a while.
+    pub(crate) fn observe(&mut self, event: &Event<'_>) {
+        if matches!(event, Event::Saved { .. }) && self.last.elapsed() > EVERY {
+            self.write();
+            self.last = Instant::now();
+        }
+    }
+
+    /// Writes the report; its path. Where that fails it is no reason to fail a run: it is told.
+    pub(crate) fn write(&self) -> Option<PathBuf> {
+        match Page::read(&self.run).and_then(|page| page.write(&self.run)) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                output::note(&format!("no report: {error}"));
+                None
+            }
+        }
+    }
+}
