@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Export(Export),
     Bench(Bench),
     Doctor(Doctor),
+    Settings(crate::commands::settings::Settings),
     Completions(Completions),
     Man(Man),
 }

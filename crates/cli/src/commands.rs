@@ -13,6 +13,7 @@ mod predict;
 mod pretrain;
 mod reconstruct;
 pub(crate) mod report;
+pub(crate) mod settings;
 mod stats;
 
 use crate::args::Command;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Settings(args) => settings::run(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
     }

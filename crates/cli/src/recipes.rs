@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fcmae::backend::Backend;
-use fcmae::config::{FinetuneConfig, OptimConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::config::{
+    FinetuneConfig, OptimConfig, PretrainConfig, Settings, commented, from_recipe,
+};
 use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
 use fcmae_data::Depth;
@@ -76,7 +78,7 @@ pub(crate) fn settings<T: Settings + Footprint>(
         fit(settings.optim_mut(), memory, &backend)?;
     }
     if given.print_config {
-        output::print(&settings.to_toml())?;
+        output::print(&commented(&settings))?;
         return Ok(None);
     }
     // Before pictures are looked at, which may take long.
