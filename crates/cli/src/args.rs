@@ -14,6 +14,7 @@ use crate::commands::predict::Predict;
 use crate::commands::pretrain::Pretrain;
 use crate::commands::reconstruct::Reconstruct;
 use crate::commands::report::Report;
+use crate::commands::settings::Settings;
 use crate::commands::stats::Stats;
 use crate::demo::Demo;
 use crate::experiment::Experiment;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Export(Export),
     Bench(Bench),
     Doctor(Doctor),
+    Settings(Settings),
     Completions(Completions),
     Man(Man),
 }

@@ -12,6 +12,7 @@ pub(crate) mod predict;
 pub(crate) mod pretrain;
 pub(crate) mod reconstruct;
 pub(crate) mod report;
+pub(crate) mod settings;
 pub(crate) mod stats;
 mod training;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Settings(args) => settings::run(&args),
         Command::Completions(args) => completions::completions(&args, Arguments::command()),
         Command::Man(args) => completions::man(&args, Arguments::command()),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fcmae_cuda::card::Card;
 use fcmae_cuda::work::Element;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
@@ -24,7 +25,7 @@ pub enum Backend {
 
 /// The number type of features and of the operands of products. Weights, gradients, moments and statistics are float32
 /// everywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// bfloat16 on a GPU that has it (compute capability 8.0), else float32.

@@ -1,6 +1,7 @@
 //! What a network and a run are made of, as values that a TOML file can hold.
 
 mod model;
+mod reference;
 mod run;
 mod settings;
 mod training;
@@ -9,6 +10,7 @@ pub(crate) use model::check_image;
 pub use model::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size,
 };
+pub use reference::{Setting, commented, reference};
 pub use run::{
     ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
     MaskConfig, MaskedEncoder, PretrainConfig,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use fcmae::backend::Backend;
-use fcmae::config::{OptimConfig, Settings, from_recipe};
+use fcmae::config::{OptimConfig, Settings, commented, from_recipe};
 use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
 use fcmae::train::{Event, Flow};
@@ -134,7 +134,7 @@ pub(super) fn settings<T: Settings + Footprint>(
         fit(settings.optim_mut(), memory, &backend)?;
     }
     if given.print_config {
-        output::print(&settings.to_toml())?;
+        output::print(&commented(&settings))?;
         return Ok(None);
     }
     // Before pictures are looked at, which may take long.

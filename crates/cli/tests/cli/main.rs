@@ -19,6 +19,7 @@ mod interrupted;
 mod killed;
 mod numbers;
 #[cfg(unix)]
+mod settings;
 mod skipped;
 #[cfg(target_os = "linux")]
 mod steady;

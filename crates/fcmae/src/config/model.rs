@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
@@ -120,7 +121,7 @@ impl FromStr for Size {
 }
 
 /// Which residual block the network is built from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BlockKind {
     /// ConvNeXt V1: no GRN, a learned layer scale after the second linear layer.
@@ -131,7 +132,7 @@ pub enum BlockKind {
 }
 
 /// How GRN gathers a channel's response over an image's sites (ConvNeXt V2, table 2a).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GrnAggregation {
     /// The L2 norm over sites (the published choice).
@@ -144,7 +145,7 @@ pub enum GrnAggregation {
 }
 
 /// How GRN relates a channel's response to the others' (ConvNeXt V2, table 2b).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GrnNormalization {
     /// `G / (mean(G) + eps)` (the published choice).
@@ -160,7 +161,7 @@ pub enum GrnNormalization {
 }
 
 /// The variants of Global Response Normalization in the paper's ablation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrnConfig {
     /// How a channel's response is gathered.
@@ -182,7 +183,7 @@ impl Default for GrnConfig {
 }
 
 /// A ConvNeXt encoder; the classifier adds a head with as many outputs as there are classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Name of a published size, or `custom`.
@@ -358,7 +359,7 @@ impl ModelConfig {
 }
 
 /// The decoder of the masked autoencoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
     /// Channels.

@@ -4,6 +4,7 @@ use fcmae_data::{
     Amount, DataError, Depth, LoaderOptions, Mix, Normalization, PixelFormat, RandAugment,
     RandomErasing, RandomResizedCrop, Transform,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{DecoderConfig, ModelConfig, check_image};
@@ -15,7 +16,7 @@ use crate::error::ConfigError;
 use crate::mask;
 
 /// What is hidden and what is to be predicted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaskConfig {
     /// Share of patches hidden.
@@ -64,7 +65,7 @@ impl MaskConfig {
 }
 
 /// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MaskedEncoder {
     /// They are not there: it computes the visible patches alone (the published choice).
@@ -76,7 +77,7 @@ pub enum MaskedEncoder {
 }
 
 /// How pictures become batches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Height and width in pixels that the network sees, each 16384 at most, and 67108864 pixels (8192 ×
@@ -89,6 +90,7 @@ pub struct DataConfig {
     pub flip: f64,
     /// How fine the values of pictures are: `eight` bits with 1 or 3 channels, or `deep`, float32 with
     /// any number of channels.
+    #[schemars(with = "String")]
     pub depth: Depth,
     /// Mean of each channel, values 0 to 1.
     pub mean: Vec<f32>,
@@ -123,7 +125,7 @@ impl Default for DataConfig {
 }
 
 /// Pictures of what a network in pre-training makes of hidden patches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FiguresConfig {
     /// Epochs between them; 0 for none.
@@ -139,7 +141,7 @@ impl Default for FiguresConfig {
 }
 
 /// A pre-training run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainConfig {
     /// All randomness of the run follows from it.
@@ -196,7 +198,7 @@ impl Default for PretrainConfig {
 }
 
 /// A fine-tuning run, or a supervised one from scratch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
     /// All randomness of the run follows from it.
@@ -219,7 +221,7 @@ pub struct FinetuneConfig {
 }
 
 /// What fine-tuning adds to the optimizer and schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneOptions {
     /// Share of the pictures kept aside to watch the accuracy; 0 for none.
@@ -270,7 +272,7 @@ pub struct FinetuneOptions {
 
 /// What becomes of GRN between pre-training and fine-tuning (ConvNeXt V2, the ablation of GRN's role in
 /// each).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GrnChange {
     /// The network is that of the weights (the published choice).
@@ -300,7 +302,7 @@ impl GrnChange {
 }
 
 /// How much a class counts in the loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {
     /// Every picture alike.

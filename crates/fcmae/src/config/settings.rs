@@ -1,5 +1,6 @@
 //! From defaults, a recipe file and `--set` to checked settings.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -11,7 +12,7 @@ use crate::error::ConfigError;
 
 /// Settings of one kind of run: all keys exist in the default's TOML form, so that an unknown one
 /// can be told from a known one.
-pub trait Settings: Default + Serialize + DeserializeOwned {
+pub trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {
     /// Checks values against each other and fills in what follows from others.
     ///
     /// # Errors
@@ -41,7 +42,7 @@ pub trait Settings: Default + Serialize + DeserializeOwned {
     /// What is kept of the run while it goes on.
     fn save(&self) -> &SaveConfig;
 
-    /// The settings as TOML, every key present.
+    /// The settings as TOML, every key present: what a run records.
     fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain tables of plain values")
     }

@@ -1,11 +1,12 @@
 //! How any network is trained: the optimizer and its schedule, and what is saved meanwhile.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 
 /// The optimizer and its schedule: AdamW, linear warm-up, half a cosine, updated per iteration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptimConfig {
     /// Passes over the pictures, 1000000000 at most.
@@ -37,7 +38,7 @@ pub struct OptimConfig {
 }
 
 /// What to do about a loss or a gradient that is not a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
     /// End the run; the last checkpoint stands.
@@ -55,7 +56,7 @@ impl OptimConfig {
 }
 
 /// When a run is saved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveConfig {
     /// Epochs between checkpoints.

@@ -1,0 +1,169 @@
+//! `fcmae settings`.
+
+use anyhow::Result;
+use clap::Args;
+use fcmae::config::{FinetuneConfig, PretrainConfig, Setting, from_recipe, reference};
+
+use crate::output;
+
+/// List all settings of recipes and of --set, or explain some
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  fcmae settings optim.base_lr
+  fcmae settings mask
+  fcmae pretrain --print-config > recipe.toml")]
+pub(crate) struct Settings {
+    /// A setting such as `optim.epochs`, or a table of them such as `optim`; all where none is named
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
+
+    /// As a page of the documentation
+    #[arg(long, conflicts_with = "keys")]
+    markdown: bool,
+}
+
+pub(super) fn run(args: &Settings) -> Result<()> {
+    let all = Explained::all();
+    if args.markdown {
+        return output::print(&page(&all));
+    }
+    let mut found = Vec::new();
+    for key in &args.keys {
+        let below = format!("{key}.");
+        let named = |of: &&Explained| of.key == *key || of.key.starts_with(&below);
+        let before = found.len();
+        found.extend(all.iter().filter(named));
+        if found.len() == before {
+            return Err(unknown(key));
+        }
+    }
+    let listed = if args.keys.is_empty() { all.iter().collect() } else { found };
+    output::print(&listed.into_iter().map(text).collect::<Vec<_>>().join("\n"))
+}
+
+/// Says which setting was meant.
+fn unknown(key: &str) -> anyhow::Error {
+    let set = [format!("{key}=0")];
+    let in_pretraining = from_recipe::<PretrainConfig>(None, &set).err();
+    let in_finetuning = from_recipe::<FinetuneConfig>(None, &set).err();
+    // Whichever knows the table.
+    let of_finetuning = key.split('.').next() == Some("finetune");
+    let error = if of_finetuning { in_finetuning } else { in_pretraining };
+    error.map_or_else(|| anyhow::anyhow!("`{key}` is no setting"), anyhow::Error::from)
+}
+
+/// A setting of either kind of run.
+struct Explained {
+    key: String,
+    /// In pre-training and in fine-tuning.
+    of: [Option<Setting>; 2],
+}
+
+const RUNS: [&str; 2] = ["pretrain", "finetune"];
+
+impl Explained {
+    /// Those of pre-training, then what fine-tuning adds.
+    fn all() -> Vec<Self> {
+        let mut finetuning = reference::<FinetuneConfig>();
+        let mut all: Vec<Self> = Vec::new();
+        for setting in reference::<PretrainConfig>() {
+            let same = finetuning.iter().position(|of| of.key == setting.key);
+            let other = same.map(|at| finetuning.remove(at));
+            all.push(Self { key: setting.key.clone(), of: [Some(setting), other] });
+        }
+        all.extend(
+            finetuning
+                .into_iter()
+                .map(|setting| Self { key: setting.key.clone(), of: [None, Some(setting)] }),
+        );
+        all
+    }
+
+    /// What each kind of run says of it, once where both say the same.
+    fn texts(&self) -> Vec<String> {
+        match &self.of {
+            [Some(first), Some(second)] if first.text != second.text => {
+                vec![first.text.clone(), format!("In fine-tuning: {}", second.text)]
+            }
+            of => of.iter().flatten().take(1).map(|setting| setting.text.clone()).collect(),
+        }
+    }
+
+    /// What it is where nothing is said, such as `800 (pretrain), 100 (finetune)`, with each value between `quotes`;
+    /// nothing of a table.
+    fn defaults(&self, quotes: &str) -> Option<String> {
+        let default = |of: &Option<Setting>| of.as_ref().and_then(|of| of.default.clone());
+        let quoted = |value: &str| format!("{quotes}{value}{quotes}");
+        match [default(&self.of[0]), default(&self.of[1])] {
+            [None, None] => None,
+            [Some(first), Some(second)] if first == second => Some(quoted(&first)),
+            of => {
+                let named = of.into_iter().zip(RUNS);
+                let named = named.filter_map(|(of, run)| Some(format!("{} ({run})", quoted(&of?))));
+                Some(named.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = &(String, String)> {
+        self.of.iter().flatten().take(1).flat_map(|setting| &setting.words)
+    }
+}
+
+/// For the terminal.
+fn text(setting: &Explained) -> String {
+    const WIDTH: usize = 90;
+    let mut lines = vec![match setting.defaults("") {
+        Some(default) => format!("{} = {default}", setting.key),
+        None => format!("[{}]", setting.key),
+    }];
+    for text in setting.texts() {
+        lines.extend(wrapped(&text, WIDTH, "    "));
+    }
+    for (word, text) in setting.words() {
+        lines.extend(wrapped(&format!("{word}: {text}"), WIDTH, "      "));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Lines that fit.
+fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines
+}
+
+/// docs/settings.md.
+fn page(all: &[Explained]) -> String {
+    let mut page = "\
+# Settings
+
+All settings of recipes (`--config FILE`) and of `--set KEY=VALUE`, with what they are where nothing is said. Written by
+`fcmae settings --markdown`; don't edit it. `fcmae settings KEY` explains one, and `--print-config` of `fcmae pretrain`
+and `fcmae finetune` prints them all as a recipe.
+
+"
+    .to_owned();
+    for setting in all {
+        let texts = setting.texts().join(" ");
+        match setting.defaults("`") {
+            None => page.push_str(&format!("\n## {}\n\n{texts}\n\n", setting.key)),
+            Some(default) => {
+                page.push_str(&format!("- `{}` = {default}: {texts}\n", setting.key));
+            }
+        }
+        for (word, text) in setting.words() {
+            page.push_str(&format!("  - `{word}`: {text}\n"));
+        }
+    }
+    page
+}
