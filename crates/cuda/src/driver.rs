@@ -1,8 +1,8 @@
 //! What a card's driver does for this crate: the seam between it and NVIDIA's libraries.
 //!
 //! Work is done in the order in which it is handed over, on one stream. Another is there for what is to be copied to
-//! the card ahead of it. The calls return before the card has done the work,
-//! except where they say so. Tests have a driver of their own (`emulator/`), which computes on the processor.
+//! the card ahead of it. The calls return before the card has done the work, except where they say so. Tests have a
+//! driver of their own (`emulator/`), which computes on the processor.
 
 use std::fmt;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// What the driver says.
     fn wait(&self, stream: Stream, mark: Mark) -> Result<(), CudaError>;
 
-    /// How products are done that were handed over so far.
+    /// How products are done that were handed over or chosen so far.
     fn choices(&self) -> Vec<Choice>;
 
     /// Lets products be done so that were not handed over yet. Choices that mean nothing here are passed over.

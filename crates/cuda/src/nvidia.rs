@@ -346,32 +346,28 @@ impl Nvidia {
     }
 
     /// Lets both streams pass what used a block before it is used again.
-    fn pass(&self, after: &[Event; 2]) -> Result<(), CudaError> {
-        let [work, copies] = after;
-        if !copies.is_past()? {
-            let _held = lock(&self.work.staging);
-            self.work.queue.wait_for(copies)?;
-        }
-        if !work.is_past()? {
+    fn pass(&self, after: &[Event]) -> Result<(), CudaError> {
+        for event in after {
+            if event.is_past()? {
+                continue;
+            }
+            {
+                let _held = lock(&self.work.staging);
+                self.work.queue.wait_for(event)?;
+            }
             // Nothing is recorded of this stream, so that whoever is in the middle of an upload does not mind.
-            self.copies.queue.wait_for(work)?;
+            self.copies.queue.wait_for(event)?;
         }
         Ok(())
     }
 
-    /// Marks, for a block that is given back, the places that both streams have reached: that of the copies only where
-    /// they went there, since nobody else should wait for those that are ahead.
-    fn after(&self, sent: bool) -> Result<[Event; 2], CudaError> {
+    /// The place that the work has reached.
+    fn now(&self) -> Result<Event, CudaError> {
         self.context.enter()?;
-        let [work, copies] = [Event::new(&self.context)?, Event::new(&self.context)?];
-        {
-            let _held = lock(&self.work.staging);
-            self.work.queue.record(&work)?;
-        }
-        if sent {
-            self.copies.queue.record(&copies)?;
-        }
-        Ok([work, copies])
+        let event = Event::new(&self.context)?;
+        let _held = lock(&self.work.staging);
+        self.work.queue.record(&event)?;
+        Ok(event)
     }
 
     /// Downloads by way of `reader`, which the card may go on writing after an error.
@@ -449,9 +445,12 @@ impl Driver for Nvidia {
 
     fn free(&self, address: Address) {
         let block = lock(&self.blocks).release(address);
-        let Some(block) = block else { return };
-        match self.after(block.sent) {
-            Ok(after) => lock(&self.blocks).keep(Freed { block, after }),
+        let Some(mut block) = block else { return };
+        match self.now() {
+            Ok(now) => {
+                let after = block.sent.take().into_iter().chain([now]).collect();
+                lock(&self.blocks).keep(Freed { block, after });
+            }
             // The card does nothing any more, and the driver takes nothing back: it goes with the process.
             Err(_) => std::mem::forget(block),
         }
@@ -460,11 +459,14 @@ impl Driver for Nvidia {
     fn upload(&self, stream: Stream, from: &[u8], to: Address) -> Result<(), CudaError> {
         self.context.enter()?;
         self.check(&"an upload", to, from.len())?;
-        if stream == Stream::Copies {
-            lock(&self.blocks).note_sent(to);
-        }
         let lane = self.lane(stream);
-        lock(&lane.staging).upload(&self.context, &lane.queue, from, to)
+        lock(&lane.staging).upload(&self.context, &lane.queue, from, to)?;
+        if stream == Stream::Copies {
+            let sent = Event::new(&self.context)?;
+            lane.queue.record(&sent)?;
+            lock(&self.blocks).note_sent(to, sent);
+        }
+        Ok(())
     }
 
     fn download(&self, from: Address, to: &mut [u8]) -> Result<(), CudaError> {

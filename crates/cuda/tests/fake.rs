@@ -411,6 +411,7 @@ mod within {
         let before = count();
         let again = card().unwrap();
         again.choose(&choices);
+        assert_eq!(again.choices(), choices, "before any product");
         multiply(&*again);
         assert_eq!((count(), again.choices()), (before, choices.clone()));
         // What cuBLASLt does not know, or is none of its algorithms.

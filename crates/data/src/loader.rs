@@ -113,9 +113,9 @@ impl<I> Batch<I> {
 #[derive(Debug)]
 pub struct Assembled<'a> {
     /// N pictures of one size and format.
-    pub pictures: &'a [Picture],
+    pub pictures: Vec<Picture>,
     /// Boxes to be erased after normalization, each with the number of its picture, ascending.
-    pub erased: &'a [(usize, Noise)],
+    pub erased: Vec<(usize, Noise)>,
     /// How values are normalized.
     pub normalization: &'a Normalization,
 }
@@ -129,7 +129,7 @@ pub trait Delivery: Send + Sync + 'static {
     ///
     /// # Errors
     /// Pictures that do not fit the normalization.
-    fn deliver(&self, batch: &Assembled<'_>) -> Result<Self::Images, DataError>;
+    fn deliver(&self, batch: Assembled<'_>) -> Result<Self::Images, DataError>;
 }
 
 /// Normalized values, `[N, height, width, channels]`, with noise where boxes are erased.
@@ -139,16 +139,17 @@ pub struct Normalized;
 impl Delivery for Normalized {
     type Images = Vec<f32>;
 
-    fn deliver(&self, batch: &Assembled<'_>) -> Result<Vec<f32>, DataError> {
+    fn deliver(&self, batch: Assembled<'_>) -> Result<Vec<f32>, DataError> {
         let Assembled { pictures, erased, normalization } = batch;
         let values = |picture: &Picture| {
             picture.height() as usize * picture.width() as usize * picture.channels() as usize
         };
         let mut images = Vec::with_capacity(pictures.iter().map(values).sum());
-        let mut erased = erased.iter().peekable();
-        for (number, picture) in pictures.iter().enumerate() {
+        let mut erased = erased.into_iter().peekable();
+        // Each is dropped once it is normalized.
+        for (number, picture) in pictures.into_iter().enumerate() {
             let start = images.len();
-            normalization.append(picture, &mut images)?;
+            normalization.append(&picture, &mut images)?;
             while let Some((_, noise)) = erased.next_if(|(of, _)| *of == number) {
                 noise.fill(&mut images[start..], picture.height());
             }
@@ -601,10 +602,9 @@ impl<S: Samples, D: Delivery> Shared<S, D> {
                 Err(reason) => bad.push((index, reason)),
             }
         }
-        let (pictures, erased) = (&pictures, &erased);
         let assembled = Assembled { pictures, erased, normalization: &self.normalization };
         let batch = Batch {
-            images: self.delivery.deliver(&assembled)?,
+            images: self.delivery.deliver(assembled)?,
             labels,
             indices: good,
             epoch,

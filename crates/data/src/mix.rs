@@ -203,7 +203,11 @@ impl Mixing {
         Ok(())
     }
 
-    fn check(&self, values: usize, shape: [usize; 4]) -> Result<(), DataError> {
+    /// Checks that pictures of this shape, with so many values in all, can be mixed.
+    ///
+    /// # Errors
+    /// As [`mix_values`](Self::mix_values).
+    pub fn check(&self, values: usize, shape: [usize; 4]) -> Result<(), DataError> {
         let refused =
             |what, value: String, mend: String| Err(DataError::Parameter { what, value, mend });
         let [count, height, width, channels] = shape.map(|side| side as u128);

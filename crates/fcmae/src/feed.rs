@@ -46,7 +46,7 @@ impl Feed {
 impl Delivery for Feed {
     type Images = Images;
 
-    fn deliver(&self, batch: &Assembled<'_>) -> Result<Images, DataError> {
+    fn deliver(&self, batch: Assembled<'_>) -> Result<Images, DataError> {
         match &self.0 {
             Some(target) if !batch.pictures.is_empty() => target.send(batch).map(Images::OnTheWay),
             _ => Normalized.deliver(batch).map(Images::Here),
@@ -68,29 +68,40 @@ pub(crate) struct OnTheWay {
     target: Arc<Target>,
     /// What failed shows where the batch is needed: loading goes on as it does on the processor.
     sent: Result<Sent, CudaError>,
-    /// The values of the largest box to be erased.
-    largest_box: usize,
+    values: usize,
+    parts: Parts,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug)]
+enum Parts {
+    /// Bytes; boxes to be erased, of which the largest has so many values; and these values.
+    Eight { largest_box: usize },
+    /// Values of deep pictures, normalized and erased.
+    Normalized,
 }
 
 impl Target {
-    fn send(self: &Arc<Self>, batch: &Assembled<'_>) -> Result<OnTheWay, DataError> {
-        let Assembled { pictures, erased, .. } = batch;
+    fn send(self: &Arc<Self>, batch: Assembled<'_>) -> Result<OnTheWay, DataError> {
         let target = Arc::clone(self);
-        if pictures.iter().any(|picture| picture.depth() == Depth::Deep) {
+        if batch.pictures.iter().any(|picture| picture.depth() == Depth::Deep) {
             let values = Normalized.deliver(batch)?;
             let sent = self.card.send(&[(bytemuck::cast_slice(&values), Element::F32)]);
-            return Ok(OnTheWay { target, sent, largest_box: 0 });
+            return Ok(OnTheWay { target, sent, values: values.len(), parts: Parts::Normalized });
         }
+        let Assembled { pictures, erased, .. } = batch;
         let mut pixels = Vec::with_capacity(pictures.iter().map(|of| of.pixels().len()).sum());
         pictures.iter().for_each(|picture| pixels.extend_from_slice(picture.pixels()));
-        let (boxes, noise) = boxes(erased);
+        drop(pictures);
+        let (boxes, noise) = boxes(&erased);
         let sent = self.card.send(&[
             (&pixels, Element::U8),
             (bytemuck::cast_slice(&boxes), Element::I32),
             (bytemuck::cast_slice(&noise), Element::F32),
         ]);
         let largest_box = erased.iter().map(|(_, noise)| noise.values.len()).max().unwrap_or(0);
-        Ok(OnTheWay { target, sent, largest_box })
+        let parts = Parts::Eight { largest_box };
+        Ok(OnTheWay { target, sent, values: pixels.len(), parts })
     }
 }
 
@@ -118,19 +129,24 @@ impl Images {
                 mixing.mix_values(&mut values, shape)?;
                 Ok(Tensor::new(values, shape))
             }
-            Self::OnTheWay(images) => Ok(images.tensor(shape, mixing)?),
+            Self::OnTheWay(images) => {
+                mixing.check(images.values, shape)?;
+                Ok(images.tensor(shape, mixing)?)
+            }
         }
     }
 }
 
 impl OnTheWay {
     fn tensor(self, shape: [usize; 4], mixing: &Mixing) -> Result<Tensor, CudaError> {
-        let Self { target, sent, largest_box } = self;
+        let Self { target, sent, parts, .. } = self;
         let Target { card, normalization: [mean, deviation] } = &*target;
-        let parts = card.take(sent?)?;
+        let sent = card.take(sent?)?;
         let mut commands = Vec::new();
-        let images = match &*parts {
-            [pixels, boxes, noise] => {
+        let images = match parts {
+            Parts::Normalized => sent[0].clone(),
+            Parts::Eight { largest_box } => {
+                let [pixels, boxes, noise] = [&sent[0], &sent[1], &sent[2]];
                 let images = Values::own(card.driver(), pixels.len(), Element::F32)?;
                 commands.push(card::normalize(pixels, [mean, deviation], &images));
                 if largest_box > 0 {
@@ -138,8 +154,6 @@ impl OnTheWay {
                 }
                 images
             }
-            // Deep pictures come normalized.
-            _ => parts[0].clone(),
         };
         commands.extend(mixed(&images, shape, mixing));
         card.run(&commands)?;

@@ -2,7 +2,7 @@
 //! ends the process without a word.
 
 use fcmae_cuda::work::Element;
-use fcmae_data::Depth;
+use fcmae_data::{Depth, RandomErasing};
 use fcmae_kernels::block;
 
 use crate::autoencoder::Autoencoder;
@@ -76,7 +76,9 @@ impl Memory {
     }
 
     /// With the pictures that are sent to a card ahead of their step, and those of the step, normalized.
-    fn fed(self, backend: &Backend, data: &DataConfig, channels: usize) -> Self {
+    ///
+    /// `erased` is the probability that a box of a picture is replaced by noise, which is sent too.
+    fn fed(self, backend: &Backend, data: &DataConfig, channels: usize, erased: f64) -> Self {
         let Backend::Card(_) = backend else { return self };
         let value = match data.depth {
             Depth::Eight => size_of::<u8>(),
@@ -85,8 +87,11 @@ impl Memory {
         // Those that are loaded ahead, and those that are taken.
         let sent = data.train_options(1, 0).prefetch + 1;
         let values = data.image_size.iter().fold(channels, |all, &side| all.saturating_mul(side));
-        let bytes = values.saturating_mul(sent * value + size_of::<f32>());
-        Self { per_image: self.per_image.saturating_add(bytes as u64), ..self }
+        let noise = erased * RandomErasing::new().area.1 * size_of::<f32>() as f64;
+        // What is sent takes up to a quarter more, so that its memory is of few sizes.
+        let bytes = 1.25 * sent as f64 * (value as f64 + noise) + size_of::<f32>() as f64;
+        let bytes = (values as f64 * bytes) as u64;
+        Self { per_image: self.per_image.saturating_add(bytes), ..self }
     }
 
     /// With what threads work in, for the backward passes of blocks of these sites and channels: each
@@ -231,7 +236,7 @@ impl Footprint for PretrainConfig {
         let Self { model, decoder, mask, data, optim, .. } = self;
         let parts = optim.accumulation;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts)?;
-        Ok(memory.fed(backend, data, model.channels))
+        Ok(memory.fed(backend, data, model.channels, 0.0))
     }
 
     fn data(&self) -> &DataConfig {
@@ -248,7 +253,7 @@ impl Footprint for FinetuneConfig {
         let Self { model, data, optim, .. } = self;
         let (parts, averaged) = (optim.accumulation, self.finetune.ema > 0.0);
         let memory = finetuning(backend, model, 1, data.image_size, parts, averaged)?;
-        Ok(memory.fed(backend, data, model.channels))
+        Ok(memory.fed(backend, data, model.channels, self.finetune.erasing))
     }
 
     fn data(&self) -> &DataConfig {

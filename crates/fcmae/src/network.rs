@@ -153,7 +153,7 @@ impl<M> Network<M> {
             idle.push(workspace);
         }
         drop(idle);
-        // Whoever asked wants to know now of what fails.
+        // A failure is to be told here, not where the results are read.
         let mut results = results?;
         for result in &mut results {
             *result = result.clone().on(&Backend::Cpu)?;

@@ -96,8 +96,8 @@ pub(super) struct Block {
     context: Arc<Context>,
     pub(super) address: Address,
     pub(super) bytes: usize,
-    /// Whether copies beside the work have gone there since it was taken.
-    pub(super) sent: bool,
+    /// Past it, all copies beside the work have gone there that were sent since it was taken.
+    pub(super) sent: Option<Event>,
 }
 
 impl Block {
@@ -111,7 +111,7 @@ impl Block {
             return Err(CudaError::Memory { wanted: bytes as u64, free });
         }
         context.check("cuMemAlloc", answer)?;
-        Ok(Self { context: Arc::clone(context), address, bytes, sent: false })
+        Ok(Self { context: Arc::clone(context), address, bytes, sent: None })
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::context::{Block, Event};
 use crate::driver::Address;
 
-/// A block that was given back, and the places of both streams after which nothing uses it.
+/// A block that was given back, and the places in the streams' orders after which nothing uses it.
 #[derive(Debug)]
 pub(super) struct Freed {
     pub(super) block: Block,
-    pub(super) after: [Event; 2],
+    pub(super) after: Vec<Event>,
 }
 
 /// A card's blocks. There are few, and the same sizes come again (a pass has one), so that a freed block is kept for
@@ -24,15 +24,15 @@ impl Blocks {
     /// Notes a block that somebody holds now, and says where it is.
     pub(super) fn hold(&mut self, mut block: Block) -> Address {
         let address = block.address;
-        block.sent = false;
+        block.sent = None;
         self.held.insert(address, block);
         address
     }
 
-    /// Notes that copies beside the work go to an address.
-    pub(super) fn note_sent(&mut self, at: Address) {
+    /// Notes when a copy beside the work has gone to an address.
+    pub(super) fn note_sent(&mut self, at: Address, sent: Event) {
         if let Some((_, block)) = self.held.range_mut(..=at).next_back() {
-            block.sent = true;
+            block.sent = Some(sent);
         }
     }
 

@@ -14,10 +14,11 @@
 //! read and write all of it again, where these products are bound by memory.
 //!
 //! # The same bits again
-//! The algorithm comes from cuBLASLt's heuristic, asked once for a shape, unless it was chosen before ([`Choice`]). Where it splits the depth, parts are kept and
+//! The algorithm comes from cuBLASLt's heuristic, asked once for a shape, unless it was chosen before ([`Choice`]).
+//! Where it splits the depth, parts are kept and
 //! summed in float32, in a fixed order. There is one workspace and one stream.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::path::Path;
@@ -584,15 +585,14 @@ impl Products {
         Ok(good.next().copied())
     }
 
-    /// How products are done so far, in the order of their words.
+    /// How products are done that were met or chosen so far, in the order of their words.
     pub(super) fn choices(&self) -> Vec<Choice> {
-        let choice = |(key, plan): (&Key, &Plan)| Choice {
-            product: key.to_string(),
-            how: plan.algorithm.data.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        };
-        let mut choices: Vec<_> = self.plans.iter().map(choice).collect();
-        choices.sort_by(|a, b| a.product.cmp(&b.product));
-        choices
+        let chosen = self.chosen.iter().map(|(product, algorithm)| (product.clone(), *algorithm));
+        let met = self.plans.iter().map(|(key, plan)| (key.to_string(), plan.algorithm));
+        // What was met counts: a choice that meant nothing was passed over.
+        let all: BTreeMap<_, _> = chosen.chain(met).collect();
+        let bytes = |of: cublasLtMatmulAlgo_t| of.data.map(u64::to_le_bytes).concat();
+        all.into_iter().map(|(product, of)| Choice { product, how: bytes(of) }).collect()
     }
 
     /// Uses these algorithms for products of which none was done yet.

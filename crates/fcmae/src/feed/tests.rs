@@ -51,8 +51,8 @@ fn tensors(
         let mean = (0..channels).map(|channel| 0.4 + channel as f32 / 10.0).collect();
         let normalization = Normalization { mean, std: vec![0.229; channels] };
         let (pictures, erased) = batch(seed as u64, count, format);
-        let (pictures, erased, normalization) = (&pictures, &erased, &normalization);
-        let images = Feed::new(backend, normalization)?.deliver(&Assembled {
+        let normalization = &normalization;
+        let images = Feed::new(backend, normalization)?.deliver(Assembled {
             pictures,
             erased,
             normalization,

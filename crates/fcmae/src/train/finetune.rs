@@ -151,7 +151,8 @@ pub fn finetune_on(
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let batch = session.next_batch(&mut batches)?;
+            let next = session.next_batch(&mut batches);
+            let batch = session.settling(next, &mut learner, &mut batches)?;
             if batch.is_empty() {
                 continue;
             }
@@ -160,11 +161,13 @@ pub fn finetune_on(
             let drop = drop.map(|drop| drop.sparing(frozen));
             let (mixing, targets) = targets.of(&batch)?;
             images += batch.len();
-            let pixels = session::images(batch, &mixing)?;
-            learner.accumulate(plan.accumulation, |network, pass| {
-                let logits = network.forward(pass, pixels.clone(), drop.as_ref());
-                ops::cross_entropy(pass, logits, &targets)
-            })?;
+            let learned = session::images(batch, &mixing).and_then(|pixels| {
+                Ok(learner.accumulate(plan.accumulation, |network, pass| {
+                    let logits = network.forward(pass, pixels.clone(), drop.as_ref());
+                    ops::cross_entropy(pass, logits, &targets)
+                })?)
+            });
+            session.settling(learned, &mut learner, &mut batches)?;
             if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }

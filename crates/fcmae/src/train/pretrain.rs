@@ -97,17 +97,20 @@ pub fn pretrain_on(
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let batch = session.next_batch(&mut batches)?;
+            let next = session.next_batch(&mut batches);
+            let batch = session.settling(next, &mut learner, &mut batches)?;
             if batch.is_empty() {
                 continue;
             }
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
-            let pixels = session::images(batch, &Mixing::Unmixed)?;
-            learner.accumulate(plan.accumulation, |network, pass| {
-                network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
-            })?;
+            let learned = session::images(batch, &Mixing::Unmixed).and_then(|pixels| {
+                Ok(learner.accumulate(plan.accumulation, |network, pass| {
+                    network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
+                })?)
+            });
+            session.settling(learned, &mut learner, &mut batches)?;
             if session.leaves_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fcmae_data::source::printable;
 use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
@@ -69,7 +70,7 @@ pub(super) struct Session<'a> {
     /// Time spent waiting for pictures since the last update.
     waited: Duration,
     /// An update that is not settled yet.
-    made: Option<Made>,
+    pending: Option<Pending>,
     /// When the last one was.
     settled: Option<Instant>,
     /// Of the updates so far.
@@ -82,7 +83,7 @@ pub(super) struct Session<'a> {
 
 /// An update that was made, or handed to a card.
 #[derive(Debug)]
-struct Made {
+struct Pending {
     step: u64,
     images: usize,
     /// When its first batch was asked for.
@@ -172,7 +173,7 @@ impl<'a> Session<'a> {
             skipped: BTreeSet::new(),
             passed_over: 0,
             waited: Duration::ZERO,
-            made: None,
+            pending: None,
             settled: None,
             losses: Vec::new(),
             saved: None,
@@ -263,14 +264,15 @@ impl<'a> Session<'a> {
         };
         let now = Provenance::of(backend);
         if before != now {
+            let [before, now] = [before, now].map(|of| printable(Path::new(&of.to_string())));
             return self.note(&format!(
-                "the checkpoint was computed by {before}, and the run goes on with {now}: not bit \
-                 for bit as it would have"
+                "the checkpoint was computed by {before}, and the run goes on with {now}: results may \
+                 differ in the last bits"
             ));
         }
-        if let Ok(products) = serde_json::from_value::<Products>(read(PRODUCTS)) {
-            provenance::choose(backend, &products);
-        }
+        let products = read(PRODUCTS).as_object().cloned().unwrap_or_default();
+        let words = |(product, how): (String, Value)| Some((product, how.as_str()?.to_owned()));
+        provenance::choose(backend, &products.into_iter().filter_map(words).collect::<Products>());
         Ok(())
     }
 
@@ -347,13 +349,13 @@ impl<'a> Session<'a> {
         since: Instant,
         waits: bool,
     ) -> Result<bool> {
-        // Is still to be done where none of the batches had a picture.
+        // Still unsettled if every batch of this update was empty.
         if self.settle(learner, batches, self.plan.accumulation)? && self.stopped() {
             return Ok(false);
         }
         let step = learner.updates();
         learner.hand_over(self.plan.lr(step), scale)?;
-        self.made = Some(Made { step: step + 1, images, since });
+        self.pending = Some(Pending { step: step + 1, images, since });
         if waits || !learner.runs_ahead() {
             self.settle(learner, batches, 0)?;
         }
@@ -371,7 +373,7 @@ impl<'a> Session<'a> {
         batches: &mut Batches,
         taken: u64,
     ) -> Result<bool> {
-        let Some(Made { step, images, since }) = self.made.take() else { return Ok(false) };
+        let Some(Pending { step, images, since }) = self.pending.take() else { return Ok(false) };
         let outcome = learner.settle()?;
         self.attempted(outcome, batches, step, taken)?;
         // Of updates that were handed over one after the other, each has the time from the last one's end.
@@ -380,6 +382,23 @@ impl<'a> Session<'a> {
         self.report(step, outcome, images, since)?;
         self.list_skipped(batches.skipped())?;
         Ok(true)
+    }
+
+    /// What a batch of the next update came to. Where it failed, the update before is reported first: it was made, and
+    /// what became of it may be the reason.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle), else that of `result`.
+    pub(super) fn settling<T, M>(
+        &mut self,
+        result: Result<T>,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+    ) -> Result<T> {
+        if result.is_err() {
+            self.settle(learner, batches, 0)?;
+        }
+        result
     }
 
     /// Mean loss over the last epoch's updates, or over all of this call if they are fewer.
@@ -468,11 +487,13 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let (kept, indices) = self.keep_batches(outcome, batches, step - 1)?;
-        let (epoch, number) = self.plan.next_batch(step);
-        batches.seek(epoch, number + taken);
         let files = names(batches, &indices);
         if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
             return Err(Error::Diverged { loss, norm, kept, step, files });
+        }
+        if taken > 0 {
+            let (epoch, number) = self.plan.next_batch(step);
+            batches.seek(epoch, number + taken);
         }
         self.passed_over += 1;
         self.note(&format!(
@@ -498,7 +519,7 @@ impl<'a> Session<'a> {
             let Batch { images, labels, indices: of_part, height, width, channels, .. } =
                 self.next_batch(batches)?;
             let shape = [of_part.len(), height, width, channels];
-            let images = images.tensor(shape, &Mixing::Unmixed)?.to_vec();
+            let images = images.tensor(shape, &Mixing::Unmixed)?.on(&Backend::Cpu)?.to_vec();
             tensors.insert(format!("images.{part}"), HostTensor::new(shape, images)?);
             if !labels.is_empty() {
                 let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
@@ -516,7 +537,7 @@ impl<'a> Session<'a> {
             "lr": self.plan.lr(step),
             "pictures": indices
                 .iter()
-                .map(|&index| fcmae_data::source::printable(&samples[index as usize].path))
+                .map(|&index| printable(&samples[index as usize].path))
                 .collect::<Vec<_>>(),
         });
         let folder = self.run.diverged(step + 1)?;
@@ -660,7 +681,7 @@ pub(super) fn images(batch: Batch<Images>, mixing: &Mixing) -> Result<Tensor> {
 /// The names of a batch's pictures, for a message.
 pub(super) fn names(batches: &Batches, indices: &[u32]) -> String {
     let folder = batches.folder();
-    let name = |&index: &u32| fcmae_data::source::printable(&folder.samples[index as usize].path);
+    let name = |&index: &u32| printable(&folder.samples[index as usize].path);
     let shown: Vec<_> = indices.iter().take(8).map(name).collect();
     let more = indices.len().saturating_sub(shown.len());
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -168,9 +168,8 @@ impl<M> Learner<M> {
     /// fewer than `parts` are learned. Where a card computes, this does not wait for it.
     ///
     /// On the processor `loss` is called twice: once for the shapes alone (see [`workspace`](crate::workspace)); on a
-    /// card once, with shapes alone. It ends
-    /// in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of a pass is copied out of it
-    /// with [`Tensor::to_vec`].
+    /// card once, with shapes alone. It ends in one of the losses of [`ops`](crate::ops), `[1]`. What else is wanted of
+    /// a pass is copied out of it with [`Tensor::to_vec`].
     ///
     /// # Errors
     /// What a card says, where one computes.
@@ -225,7 +224,11 @@ impl<M> Learner<M> {
     ///
     /// # Panics
     /// Where the last update was not settled.
-    pub fn hand_over(&mut self, lr: f64, scale: impl Fn(&str) -> f64) -> Result<(), CudaError> {
+    pub(super) fn hand_over(
+        &mut self,
+        lr: f64,
+        scale: impl Fn(&str) -> f64,
+    ) -> Result<(), CudaError> {
         assert!(self.made.is_none(), "an update is settled before the next");
         let on_card = self.runs_ahead();
         let averaging = self
@@ -254,7 +257,7 @@ impl<M> Learner<M> {
     ///
     /// # Panics
     /// Where it was settled already.
-    pub fn settle(&mut self) -> Result<Outcome, CudaError> {
+    pub(super) fn settle(&mut self) -> Result<Outcome, CudaError> {
         match self.made.take().expect("an update was handed over") {
             Made::Here(outcome) => Ok(outcome),
             Made::OnCard(losses) => {

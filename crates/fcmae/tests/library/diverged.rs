@@ -236,3 +236,42 @@ fn a_card_goes_on_with_the_right_batches_after_an_update_that_is_passed_over() {
         assert!(same, "step {step}: {found}, not {expected}");
     }
 }
+
+/// The update before a batch that cannot be loaded was made, and is told.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_card_tells_of_all_updates_that_were_made_before_loading_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    for number in 0..12 {
+        let light = 20 * number as u8;
+        let picture =
+            image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([light, x as u8, y as u8]));
+        let file = data.join(format!("{number:02}.png"));
+        save_png(&picture, &file).unwrap();
+        if number % 4 == 3 {
+            let bytes = std::fs::read(&file).unwrap();
+            std::fs::write(&file, &bytes[..40]).unwrap();
+        }
+    }
+    let mut config = pictures::pretraining(3, 2, 1);
+    config.data.image_size = [16, 16];
+    let card = Card::new(Arc::new(Emulated::new(Order::Late)), Element::F32);
+    let [expected, found] = [Backend::Cpu, Backend::Card(card)].map(|backend| {
+        let (mut told, run) = (Vec::new(), folder.path().join(backend.to_string()));
+        let data = slice::from_ref(&data);
+        let error = pretrain_on(&backend, &config, data, &run, false, &mut |event| {
+            if let Event::Step(step) = event {
+                told.push(step.step);
+            }
+            Flow::Continue
+        })
+        .unwrap_err();
+        let logged = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        (error.to_string(), told, logged.lines().count())
+    });
+    assert!(expected.0.contains("2 of 12 pictures could not be used"), "{}", expected.0);
+    assert!(!expected.1.is_empty() && expected.1.len() == expected.2);
+    assert_eq!(found, expected);
+}

@@ -144,7 +144,7 @@ fn pretrain_in_parts_on(
                 started = event.resumed_at;
             }
             if let Event::Note(note) = &event {
-                differs |= note.contains("not bit for bit");
+                differs |= note.contains("differ in the last bits");
             }
             stop.flow(&event, &mut last)
         })
