@@ -77,7 +77,7 @@ mod tests {
                 None => without.push(command.get_name().to_owned()),
             }
         }
-        let others = ["inspect", "stats", "report", "export", "completions", "man"];
+        let others = ["inspect", "stats", "report", "export", "settings", "completions", "man"];
         assert_eq!(without, others);
     }
 

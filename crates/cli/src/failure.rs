@@ -167,9 +167,9 @@ fn code(error: &anyhow::Error) -> u8 {
 /// A next step, where the message itself has none.
 fn help(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().filter_map(part).find_map(|part| match part {
-        Part::Config(ConfigError::UnknownKey { .. }) => Some(
-            "the same command with --print-config in place of other options shows every setting",
-        ),
+        Part::Config(ConfigError::UnknownKey { .. }) => {
+            Some("`fcmae settings` lists every setting")
+        }
         Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
         Part::Data(DataError::TooManyBad { .. }) => {
             Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")

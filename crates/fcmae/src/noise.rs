@@ -1,6 +1,6 @@
 //! Numbers to compute with where it does not matter which: they are quick to make, and the same everywhere.
 
-/// Even numbers of mean 0 and standard deviation `std`, from Knuth's linear congruence.
+/// Uniformly distributed numbers of mean 0 and standard deviation `std`, from Knuth's linear congruential generator.
 pub(crate) fn evenly(seed: u64, std: f32) -> impl Iterator<Item = f32> {
     let mut state = seed;
     let scale = 2.0 * 3.0f32.sqrt() * std;

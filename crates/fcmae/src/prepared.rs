@@ -12,7 +12,7 @@ use crate::parameters::{Layout, Parameter};
 /// costs as much as some hundred rows.
 const KEEP_PREPARED_UP_TO: usize = 8192;
 
-/// Weights as the device's kernels want them, made when they are first needed. Once made they are only
+/// Weights as the processor's kernels want them, made when they are first needed. Once made they are only
 /// read, by any number of threads.
 pub(crate) struct Prepared {
     /// At the number of a block's first parameter.

@@ -54,7 +54,7 @@ impl Room {
         }
     }
 
-    /// Forgets what was read of a card, where it has written other values.
+    /// Forgets what was read from a card that has since written other values.
     pub(crate) fn forget_read(&mut self) {
         if let Self::Card(room) = self {
             room.host = OnceLock::new();

@@ -4,7 +4,6 @@ use std::path::{Component, Path};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-
 use fcmae_store::run::files::FIGURES;
 
 use crate::files;

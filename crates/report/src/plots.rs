@@ -24,6 +24,7 @@ const TOP: f64 = 46.0;
 const BOTTOM: f64 = 58.0;
 const PLOT_WIDTH: f64 = 620.0;
 const PLOT_HEIGHT: f64 = 340.0;
+
 /// A line chart with a legend, on white.
 #[derive(Clone, Debug)]
 pub struct Chart {

@@ -44,7 +44,7 @@ impl fmt::Display for Ring {
 /// The rings among the files of the crate whose root, `lib.rs` or `main.rs`, is given.
 ///
 /// # Errors
-/// A file that cannot be read, or is no Rust.
+/// A file that cannot be read, or is not Rust.
 pub fn rings(root: &Path) -> Result<Vec<Ring>, Unreadable> {
     let tree = Tree::read(root)?;
     let imports = imports::imports(&tree);

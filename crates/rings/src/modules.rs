@@ -6,7 +6,7 @@ use std::{fmt, fs};
 
 use syn::{Attribute, Expr, Item, Lit, Meta, UseTree, Visibility};
 
-/// A file that cannot be read, or is no Rust.
+/// A file that cannot be read, or is not Rust.
 #[derive(Debug)]
 pub struct Unreadable {
     /// The file.

@@ -1,6 +1,6 @@
 //! Numbers, amounts and times as they stand in texts, so that the same is always said in the same way.
 //!
-//! Here stands what every text has in common. [`page`] is for what is laid out (HTML, figures), with spaces
+//! What all texts have in common is here. [`page`] is for what is laid out (HTML, figures), with spaces
 //! before units that do not break; [`terminal`] for plain text of few columns.
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ pub mod terminal;
 
 use std::fmt::Display;
 
-/// A whole number of no sign, `1234567` as `1,234,567`.
+/// A whole number without a sign: `1234567` as `1,234,567`.
 pub fn grouped(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::new();

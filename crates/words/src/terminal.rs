@@ -28,7 +28,7 @@ pub fn measured(seconds: f64) -> String {
     }
 }
 
-/// A number in three digits: `2.19`, `36.7`, `230`.
+/// A number in about three digits: `2.19`, `36.7`, `230`.
 pub fn short(value: f64) -> String {
     match value {
         0.0..10.0 => format!("{value:.2}"),
@@ -37,7 +37,7 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A rate a second, to two digits at least: `134/s`, `0.44/s`.
+/// A rate per second, to two digits at least: `134/s`, `0.44/s`.
 pub fn speed(rate: f64) -> String {
     let decimals = match rate {
         10.0.. => 0,

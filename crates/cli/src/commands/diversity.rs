@@ -127,7 +127,7 @@ fn to_csv(results: &[(String, Vec<LayerDistance>)]) -> String {
     csv
 }
 
-/// Fields of a row. The weights are always quoted, as they ever were.
+/// Fields of a row. The weights are always quoted, as they always were.
 fn row(fields: &[&str], style: QuoteStyle) -> String {
     let mut row = csv::WriterBuilder::new().quote_style(style).from_writer(Vec::new());
     row.write_record(fields).expect("a Vec takes every write");

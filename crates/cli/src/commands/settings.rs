@@ -30,8 +30,10 @@ pub(super) fn run(args: &Settings) -> Result<()> {
     }
     let mut found = Vec::new();
     for key in &args.keys {
+        // Whoever copies an assignment wants to know of its setting.
+        let key = key.split_once('=').map_or(key.as_str(), |(key, _)| key.trim());
         let below = format!("{key}.");
-        let named = |of: &&Explained| of.key == *key || of.key.starts_with(&below);
+        let named = |of: &&Explained| of.key == key || of.key.starts_with(&below);
         let before = found.len();
         found.extend(all.iter().filter(named));
         if found.len() == before {
@@ -90,8 +92,7 @@ impl Explained {
         }
     }
 
-    /// What it is where nothing is said, such as `800 (pretrain), 100 (finetune)`, with each value between `quotes`;
-    /// nothing of a table.
+    /// The default, such as `200 (pretrain), 100 (finetune)`, with each value between `quotes`; `None` for a table.
     fn defaults(&self, quotes: &str) -> Option<String> {
         let default = |of: &Option<Setting>| of.as_ref().and_then(|of| of.default.clone());
         let quoted = |value: &str| format!("{quotes}{value}{quotes}");
@@ -147,7 +148,7 @@ fn page(all: &[Explained]) -> String {
     let mut page = "\
 # Settings
 
-All settings of recipes (`--config FILE`) and of `--set KEY=VALUE`, with what they are where nothing is said. Written by
+All settings of recipes (`--config FILE`) and of `--set KEY=VALUE`, with their defaults. Written by
 `fcmae settings --markdown`; don't edit it. `fcmae settings KEY` explains one, and `--print-config` of `fcmae pretrain`
 and `fcmae finetune` prints them all as a recipe.
 

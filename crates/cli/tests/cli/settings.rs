@@ -8,7 +8,7 @@ fn run(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> String {
 
 #[test]
 fn a_setting_is_explained_with_its_defaults_and_words() {
-    let text = run(&[&"settings", &"optim.epochs", &"mask.encoder"]);
+    let text = run(&[&"settings", &"optim.epochs=5", &"mask.encoder"]);
     assert!(
         text.contains("optim.epochs = 200 (pretrain), 100 (finetune)\n    Passes over"),
         "{text}"

@@ -186,7 +186,7 @@ impl Default for GrnConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Name of a published size, or `custom`.
+    /// A published size: `atto`, `femto`, `pico`, `nano`, `tiny`, `base`, `large` or `huge`; or `custom`.
     pub size: String,
     /// Blocks in each of the four stages; zeros stand for the size's own.
     pub depths: [usize; 4],

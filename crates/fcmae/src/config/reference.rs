@@ -17,9 +17,9 @@ pub struct Setting {
     pub key: String,
     /// What it is.
     pub text: String,
-    /// As it is where nothing is said, in TOML; of a table, nothing.
+    /// The default, in TOML; `None` for a table.
     pub default: Option<String>,
-    /// The words that it can be, each with what it means; none where it is a number or a text.
+    /// The words it accepts, each with its meaning; empty for a number or free text.
     pub words: Vec<(String, String)>,
 }
 

@@ -128,7 +128,7 @@ impl Default for DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FiguresConfig {
-    /// Epochs between them; 0 for none.
+    /// Epochs between reconstructions; 0 for none.
     pub every_epochs: u64,
     /// Pictures shown, evenly spaced over the set; always the same ones with the same masks.
     pub pictures: usize,
@@ -208,13 +208,13 @@ pub struct FinetuneConfig {
     pub device: String,
     /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
     pub precision: Precision,
-    /// The network; with pre-trained weights it is theirs.
+    /// The network; where it starts from pre-trained weights, it is the one they were trained with.
     pub model: ModelConfig,
     /// Pictures.
     pub data: DataConfig,
     /// Optimizer and schedule.
     pub optim: OptimConfig,
-    /// What fine-tuning adds to it.
+    /// What only fine-tuning has.
     pub finetune: FinetuneOptions,
     /// Checkpoints.
     pub save: SaveConfig,
@@ -226,7 +226,7 @@ pub struct FinetuneConfig {
 pub struct FinetuneOptions {
     /// Share of the pictures kept aside to watch the accuracy; 0 for none.
     pub held_out: f64,
-    /// How many of the other pictures are used: up to 1 a share of each class, such as 0.1; above, a
+    /// How many of the pictures that are not held out are used: up to 1 a share of each class, such as 0.1; above, a
     /// number of pictures over all classes, such as 500.
     pub labels: f64,
     /// Whether every class is seen equally often, however many pictures it has.

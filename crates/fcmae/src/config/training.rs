@@ -20,7 +20,7 @@ pub struct OptimConfig {
     /// Learning rate for 256 images an update; the actual one is `base_lr · batch · accumulation /
     /// 256`.
     pub base_lr: f64,
-    /// The cosine's end.
+    /// Learning rate at the end of the cosine.
     pub min_lr: f64,
     /// Decoupled weight decay; none on vectors (biases, norms, GRN, the mask token).
     pub weight_decay: f64,

@@ -1,3 +1,5 @@
+//! Errors of a Parquet file's content.
+
 use std::io::{self, ErrorKind};
 
 /// An error of a file's content.
