@@ -24,13 +24,13 @@ use crate::config::{
     check_image, range,
 };
 use crate::error::{ConfigError, Error, Result};
+use crate::flops;
 use crate::loss::smoothed;
 use crate::mask::{Mask, visible_count};
 use crate::memory;
 use crate::model::{Classifier, init};
 use crate::network::Network;
 use crate::noise::evenly;
-use crate::operations;
 use crate::ops;
 use crate::optim::{LayerDecay, Outcome};
 use crate::parameters::{Layout, Names};
@@ -155,13 +155,9 @@ impl Job {
         }
         let (model, visible) = (self.model(), self.visible()?);
         let multiply_adds = match self.work {
-            Work::Pretrain => {
-                operations::autoencoder(&model, &DecoderConfig::default(), visible).step()
-            }
-            Work::Finetune => operations::classifier(&model, CLASSES, visible[1]).step(),
-            Work::Predict | Work::Load => {
-                operations::classifier(&model, CLASSES, visible[1]).forward
-            }
+            Work::Pretrain => flops::autoencoder(&model, &DecoderConfig::default(), visible).step(),
+            Work::Finetune => flops::classifier(&model, CLASSES, visible[1]).step(),
+            Work::Predict | Work::Load => flops::classifier(&model, CLASSES, visible[1]).forward,
         };
         Ok(2e-9 * multiply_adds as f64)
     }

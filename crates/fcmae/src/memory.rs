@@ -12,10 +12,10 @@ use crate::config::{
     PretrainConfig, Settings,
 };
 use crate::error::{ConfigError, Error, Result};
+use crate::flops;
 use crate::mask::Mask;
 use crate::model::{Classifier, DropPath};
 use crate::network;
-use crate::operations;
 use crate::ops;
 use crate::parameters::Layout;
 use crate::train::step_plan;
@@ -110,7 +110,7 @@ impl Memory {
 
 /// Sites of an image and channels of each stage's blocks.
 fn stages(model: &ModelConfig, patches: usize) -> impl Iterator<Item = [usize; 2]> {
-    operations::stages(model, patches).map(|(sites, width, _)| [sites, width])
+    flops::stages(model, patches).map(|(sites, width, _)| [sites, width])
 }
 
 /// A batch large enough that what each image adds shows.

@@ -20,14 +20,14 @@ mod evaluation;
 pub mod experiment;
 mod files;
 mod findings;
-#[cfg(test)]
-mod made_up;
 mod metrics;
 mod page;
 pub mod paired;
 mod pictures;
 pub mod plots;
 mod report;
+#[cfg(test)]
+mod run_fixture;
 mod settings;
 
 pub use error::ReportError;

@@ -12,7 +12,7 @@ use fcmae_words::plural;
 use super::events::{EvaluationReport, Work};
 use super::pictures::Pictures;
 use super::plan::Plan;
-use super::session::{self, Course, Evaluations, Observer, Session};
+use super::session::{self, Evaluations, Observer, RunSpec, Session};
 use super::step::Learner;
 use crate::backend::Backend;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
@@ -109,7 +109,7 @@ pub fn finetune_on(
 
     let mut description = Description::new(&config.model, &config.data);
     description.classes.clone_from(&training.classes);
-    let course = Course {
+    let spec = RunSpec {
         kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
@@ -117,7 +117,7 @@ pub fn finetune_on(
         plan,
         description: description.clone(),
     };
-    let mut session = Session::open(out, resume, course, observer)?;
+    let mut session = Session::open(out, resume, spec, observer)?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     let mut learner = Learner::new(network, &config.optim)
         .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
@@ -168,7 +168,7 @@ pub fn finetune_on(
                 })?)
             });
             session.settling(learned, &mut learner, &mut batches)?;
-            if session.leaves_update(&mut learner, &mut batches, part)? {
+            if session.should_stop_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }
@@ -289,7 +289,7 @@ impl HeldOut<'_> {
     ) -> Result<bool> {
         let Some(set) = self.set.as_mut().filter(|_| !session.stopped()) else { return Ok(false) };
         let network = learner.averaged()?;
-        let go_on = |done, all| !session.leaves(Work::Evaluation, done, all);
+        let go_on = |done, all| !session.should_stop_after(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;

@@ -12,7 +12,7 @@ use image::RgbImage;
 
 use super::pictures::Pictures;
 use super::plan::Plan;
-use super::session::{self, Course, Evaluations, Observer, Session};
+use super::session::{self, Evaluations, Observer, RunSpec, Session};
 use super::step::Learner;
 use crate::autoencoder::Autoencoder;
 use crate::backend::Backend;
@@ -77,7 +77,7 @@ pub fn pretrain_on(
 
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
-    let course = Course {
+    let spec = RunSpec {
         kind: Kind::Pretraining,
         config,
         device: backend.to_string(),
@@ -85,7 +85,7 @@ pub fn pretrain_on(
         plan,
         description: description.clone(),
     };
-    let mut session = Session::open(out, resume, course, observer)?;
+    let mut session = Session::open(out, resume, spec, observer)?;
 
     let mut learner = Learner::new(initialized(config), &config.optim).on(backend)?;
     let resumed = resume && session.restore(&mut learner)?.is_some();
@@ -111,7 +111,7 @@ pub fn pretrain_on(
                 })?)
             });
             session.settling(learned, &mut learner, &mut batches)?;
-            if session.leaves_update(&mut learner, &mut batches, part)? {
+            if session.should_stop_update(&mut learner, &mut batches, part)? {
                 break 'training;
             }
         }

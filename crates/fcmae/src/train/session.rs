@@ -127,7 +127,7 @@ impl Evaluations {
 const MOST_PASSED_OVER: usize = 5;
 
 /// What a run is recorded as, and how it goes.
-pub(super) struct Course<'a, T> {
+pub(super) struct RunSpec<'a, T> {
     /// What it is for.
     pub(super) kind: Kind,
     pub(super) config: &'a T,
@@ -144,10 +144,10 @@ impl<'a> Session<'a> {
     pub(super) fn open<T: Settings>(
         out: &Path,
         resume: bool,
-        course: Course<'_, T>,
+        spec: RunSpec<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let Course { kind, config, device, fingerprint, plan, description } = course;
+        let RunSpec { kind, config, device, fingerprint, plan, description } = spec;
         let facts = Facts {
             data: fingerprint,
             kind,
@@ -200,19 +200,19 @@ impl<'a> Session<'a> {
     }
 
     /// Tells that a batch is done; whether the rest of the work is to be left.
-    pub(super) fn leaves(&mut self, work: Work, done: u64, all: u64) -> bool {
+    pub(super) fn should_stop_after(&mut self, work: Work, done: u64, all: u64) -> bool {
         if done < all {
             self.tell(Event::Batch(&BatchReport { work, done, all }));
         }
         done < all && self.stopped()
     }
 
-    /// As [`leaves`](Self::leaves), for an update's batches, of which `done` were learned. A card that computes them
+    /// As [`should_stop_after`](Self::should_stop_after), for an update's batches, of which `done` were learned. A card that computes them
     /// is asked about the update before.
     ///
     /// # Errors
     /// As [`settle`](Self::settle).
-    pub(super) fn leaves_update<M>(
+    pub(super) fn should_stop_update<M>(
         &mut self,
         learner: &mut Learner<M>,
         batches: &mut Batches,
@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
     ) -> Result<bool> {
         let settled = self.settle(learner, batches, done)?;
         let leaves = settled && self.stopped();
-        Ok(leaves || self.leaves(Work::Update, done, self.plan.accumulation))
+        Ok(leaves || self.should_stop_after(Work::Update, done, self.plan.accumulation))
     }
 
     /// Takes the newest intact checkpoint up, if there is one.

@@ -374,7 +374,7 @@ impl Group<'_> {
         grad: &[f32],
         features: &mut Features<'_>,
         sums: &mut Sums<'_>,
-    ) -> Along {
+    ) -> GrnFactors {
         let Prepared { channels, width, ref contract, .. } = *self.prepared;
         let level = self.level;
         let counts = tiles.iter().map(|tile| tile.images.len() * width).sum();
@@ -416,11 +416,17 @@ impl Group<'_> {
     }
 
     /// Gradients of GRN, from the sums of each tile over its sites.
-    fn along(&self, tiles: &[Tile], products: &[f32], grads: &[f32], sums: &mut Sums<'_>) -> Along {
+    fn along(
+        &self,
+        tiles: &[Tile],
+        products: &[f32],
+        grads: &[f32],
+        sums: &mut Sums<'_>,
+    ) -> GrnFactors {
         let Prepared { channels, width, ref grn_gamma, .. } = *self.prepared;
         let products = sum_by_image(products, tiles, self.images, width);
         let grads = sum_by_image(grads, tiles, self.images, width);
-        let mut along = Along {
+        let mut along = GrnFactors {
             response: vec![1.0; self.images * width],
             along: vec![0.0; self.images * width],
         };
@@ -446,7 +452,7 @@ impl Group<'_> {
         tiles: &[Tile],
         grad: &[f32],
         features: &mut Features<'_>,
-        along: &Along,
+        along: &GrnFactors,
         convolved_grad: &mut [f32],
         sums: &mut Sums<'_>,
     ) {
@@ -487,7 +493,7 @@ impl Group<'_> {
         &self,
         tile: &Tile,
         tiles: usize,
-        along: &Along,
+        along: &GrnFactors,
         hidden_grad: &mut [Cell],
         hidden: &mut [Cell],
         slope: &[Cell],
@@ -505,8 +511,17 @@ impl Group<'_> {
             .enumerate()
             .for_each(|(index, ((grad, hidden), slope))| {
                 let (each, first) = (count / images, index * chunk * PANEL);
-                let task =
-                    Unrespond { each, images, slope, response, along, beta, first, grad, hidden };
+                let task = GrnInputGradient {
+                    each,
+                    images,
+                    slope,
+                    response,
+                    along,
+                    beta,
+                    first,
+                    grad,
+                    hidden,
+                };
                 dispatch(self.level, task);
             });
     }
@@ -605,7 +620,7 @@ fn factors<'a>(
 
 /// GRN's part in the gradient with respect to the 4C features h: response · grad + along · h, each
 /// `[image, H]`.
-struct Along {
+struct GrnFactors {
     response: Vec<f32>,
     along: Vec<f32>,
 }
@@ -693,7 +708,7 @@ impl Kernel for Reactivate<'_> {
 }
 
 /// grad = (grad · response + hidden · along) · slope; hidden = hidden · response + beta
-struct Unrespond<'a> {
+struct GrnInputGradient<'a> {
     each: usize,
     images: usize,
     /// Some panels, `[panel, image, site, 16]`.
@@ -712,7 +727,7 @@ struct Unrespond<'a> {
     hidden: &'a mut [Cell],
 }
 
-impl Kernel for Unrespond<'_> {
+impl Kernel for GrnInputGradient<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -2,10 +2,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::made_up::{MadeUp, data, evaluated, evaluation, update};
+use crate::run_fixture::{RunFixture, data, evaluated, evaluation, update};
 
 /// The text of the one finding with this title, if it is there.
-fn found(run: &MadeUp, title: &str) -> Option<String> {
+fn found(run: &RunFixture, title: &str) -> Option<String> {
     let findings = of(&run.read());
     let mut texts = findings.into_iter().filter(|f| f.title == title).map(|f| f.text);
     let text = texts.next();
@@ -13,19 +13,19 @@ fn found(run: &MadeUp, title: &str) -> Option<String> {
     text
 }
 
-fn titles(run: &MadeUp) -> Vec<&'static str> {
+fn titles(run: &RunFixture) -> Vec<&'static str> {
     of(&run.read()).iter().map(|finding| finding.title).collect()
 }
 
 #[test]
 fn nothing_is_found_where_nothing_is_amiss() {
-    assert_eq!(titles(&MadeUp::finetuned()), [""; 0]);
-    assert_eq!(titles(&MadeUp::pretrained()), [""; 0]);
+    assert_eq!(titles(&RunFixture::finetuned()), [""; 0]);
+    assert_eq!(titles(&RunFixture::pretrained()), [""; 0]);
 }
 
 #[test]
 fn warnings_come_before_notes() {
-    let run = MadeUp::finetuned().set("optim.warmup_epochs", "30").set("optim.epochs", "20");
+    let run = RunFixture::finetuned().set("optim.warmup_epochs", "30").set("optim.epochs", "20");
     assert_eq!(
         titles(&run),
         ["The learning rate never reached its height", "The run is not finished"]
@@ -36,40 +36,42 @@ fn warnings_come_before_notes() {
 fn a_run_that_stopped_early_is_not_finished() {
     let title = "The run is not finished";
     assert!(
-        found(&MadeUp::finetuned().set("optim.epochs", "12"), title).unwrap().contains("10 of 12")
+        found(&RunFixture::finetuned().set("optim.epochs", "12"), title)
+            .unwrap()
+            .contains("10 of 12")
     );
-    assert_eq!(found(&MadeUp::finetuned(), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
 }
 
 #[test]
 fn updates_without_numbers_are_counted() {
     let title = "Updates were passed over";
-    let run = MadeUp::pretrained();
+    let run = RunFixture::pretrained();
     run.metrics((1..=100).map(|step| match step {
         7 | 9 => update(step, f64::NAN),
         _ => update(step, 2.0 - 0.01 * step as f64),
     }));
     assert!(found(&run, title).unwrap().contains("2 updates"));
-    assert_eq!(found(&MadeUp::pretrained(), title), None);
+    assert_eq!(found(&RunFixture::pretrained(), title), None);
 }
 
 #[test]
 fn a_loss_that_stays_where_it_was_is_found() {
     let title = "The loss did not fall";
-    let run = MadeUp::pretrained();
+    let run = RunFixture::pretrained();
     run.metrics((1..=100).map(|step| update(step, if step % 2 == 0 { 0.99 } else { 1.0 })));
     assert!(found(&run, title).is_some());
     // Three updates say nothing.
     run.metrics((1..=3).map(|step| update(step, 1.0)));
     assert_eq!(found(&run, title), None);
-    assert_eq!(found(&MadeUp::pretrained(), title), None);
+    assert_eq!(found(&RunFixture::pretrained(), title), None);
 }
 
 #[test]
 fn overfitting_is_found_with_its_epoch() {
     let title = "The network learns its training pictures by heart";
     let run = |held_out: [f64; 5], falling: f64| {
-        let run = MadeUp::finetuned();
+        let run = RunFixture::finetuned();
         let updates = (1..=100).map(move |step| update(step, 1.0 - falling * step as f64));
         run.metrics(updates.flat_map(move |line| {
             let step = line["step"].as_u64().unwrap();
@@ -92,16 +94,16 @@ fn overfitting_is_found_with_its_epoch() {
 #[test]
 fn an_accuracy_that_naming_one_class_would_give_is_found() {
     let title = "Hardly better than always naming one class";
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     run.write("evaluation.json", &evaluation(&["cat", "dog"], &[&[88, 2], &[25, 5]]));
     assert!(found(&run, title).unwrap().contains("“cat”"));
-    assert_eq!(found(&MadeUp::finetuned(), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
 }
 
 #[test]
 fn a_class_that_is_never_predicted_is_named() {
     let title = "Classes that are never predicted";
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     run.write(
         "evaluation.json",
         &evaluation(&["cat", "dog", "fox"], &[&[50, 10, 0], &[6, 54, 0], &[12, 3, 0]]),
@@ -113,13 +115,13 @@ fn a_class_that_is_never_predicted_is_named() {
         &evaluation(&["cat", "dog", "fox"], &[&[50, 10, 0], &[6, 54, 0], &[0, 0, 0]]),
     );
     assert_eq!(found(&run, title), None);
-    assert_eq!(found(&MadeUp::finetuned(), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
 }
 
 #[test]
 fn classes_with_few_held_out_pictures_are_named() {
     let title = "Few held-out pictures";
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     run.write("evaluation.json", &evaluation(&["cat", "dog"], &[&[9, 0], &[0, 10]]));
     assert!(found(&run, title).unwrap().starts_with("“cat” has fewer than 10"));
     run.write("evaluation.json", &evaluation(&["cat", "dog"], &[&[10, 0], &[0, 10]]));
@@ -130,7 +132,7 @@ fn classes_with_few_held_out_pictures_are_named() {
 fn long_waits_for_pictures_are_found() {
     let title = "Training waits for pictures";
     let with = |share: f64| {
-        let run = MadeUp::pretrained();
+        let run = RunFixture::pretrained();
         run.metrics((1..=100).map(|step| {
             let mut line = update(step, 1.0 / step as f64);
             line["data_wait"] = json!(share);
@@ -146,7 +148,7 @@ fn long_waits_for_pictures_are_found() {
 fn many_skipped_pictures_are_found() {
     let title = "Many pictures cannot be read";
     let with = |skipped: u64| {
-        let run = MadeUp::finetuned();
+        let run = RunFixture::finetuned();
         let mut data = data(&[("cat", 480, 60), ("dog", 480, 60)]);
         data["skipped"] = json!(skipped);
         run.write("data.json", &data);
@@ -159,28 +161,28 @@ fn many_skipped_pictures_are_found() {
 #[test]
 fn a_warm_up_longer_than_the_run_is_found() {
     let title = "The learning rate never reached its height";
-    assert!(found(&MadeUp::pretrained().set("optim.warmup_epochs", "10"), title).is_some());
-    assert_eq!(found(&MadeUp::pretrained().set("optim.warmup_epochs", "9.5"), title), None);
-    assert_eq!(found(&MadeUp::pretrained().set("optim.warmup_epochs", "0.0"), title), None);
+    assert!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "10"), title).is_some());
+    assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "9.5"), title), None);
+    assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "0.0"), title), None);
 }
 
 #[test]
 fn nothing_held_out_is_found_in_fine_tuning() {
     let title = "No pictures were kept aside";
-    let none = |run: MadeUp| run.set("finetune.held_out", "0.0");
+    let none = |run: RunFixture| run.set("finetune.held_out", "0.0");
     // Somebody may have evaluated it since.
-    assert_eq!(found(&none(MadeUp::finetuned()), title), None);
-    let never = none(MadeUp::finetuned()).without("evaluation.json").without("metrics.jsonl");
+    assert_eq!(found(&none(RunFixture::finetuned()), title), None);
+    let never = none(RunFixture::finetuned()).without("evaluation.json").without("metrics.jsonl");
     assert!(found(&never, title).is_some());
-    assert_eq!(found(&MadeUp::finetuned(), title), None);
-    assert_eq!(found(&none(MadeUp::pretrained()), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
+    assert_eq!(found(&none(RunFixture::pretrained()), title), None);
 }
 
 #[test]
 fn classes_of_different_sizes_are_found_unless_they_are_balanced() {
     let title = "The classes differ much in size";
     let with = |cats: u64| {
-        let run = MadeUp::finetuned();
+        let run = RunFixture::finetuned();
         run.write("data.json", &data(&[("cat", cats, 60), ("dog", 100, 60)]));
         run
     };
@@ -192,10 +194,10 @@ fn classes_of_different_sizes_are_found_unless_they_are_balanced() {
 #[test]
 fn folders_without_pictures_are_named() {
     let title = "Folders without pictures";
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     let mut data = data(&[("cat", 480, 60), ("dog", 480, 60)]);
     data["empty_classes"] = json!(["new folder"]);
     run.write("data.json", &data);
     assert!(found(&run, title).unwrap().contains("“new folder”"));
-    assert_eq!(found(&MadeUp::finetuned(), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
 }

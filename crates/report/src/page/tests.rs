@@ -2,8 +2,8 @@
 use serde_json::json;
 
 use crate::compare;
-use crate::made_up::{MadeUp, data, evaluated, evaluation, update};
 use crate::plots::{Chart, EstimationPlot, SeedScores, Series};
+use crate::run_fixture::{RunFixture, data, evaluated, evaluation, update};
 use crate::{Report, ReportError, Trials};
 
 /// Elements that HTML does not close.
@@ -64,8 +64,8 @@ const HOSTILE: &str = "<script>alert('1')</script>";
 const QUOTED: &str = r#"a" onerror="alert(1)/<b>.png"#;
 
 /// A run with everything in it, of which every text is hostile.
-fn hostile() -> MadeUp {
-    let run = MadeUp::finetuned().set("data.roots", r#"'"><script>'"#);
+fn hostile() -> RunFixture {
+    let run = RunFixture::finetuned().set("data.roots", r#"'"><script>'"#);
     let mut data = data(&[(HOSTILE, 700, 5), ("dog", 100, 60), ("fox", 3, 2)]);
     data["roots"] = json!([QUOTED]);
     data["skipped"] = json!(100);
@@ -138,33 +138,33 @@ fn a_page_has_all_that_the_run_has() {
 
 #[test]
 fn a_sentence_says_what_the_run_was() {
-    let lead = |run: &MadeUp| {
+    let lead = |run: &RunFixture| {
         let page = run.read().to_html();
         let lead = page.split("<p class=\"lead\">").nth(1).unwrap().split("</p>").next().unwrap();
         lead.replace('\u{202f}', " ")
     };
     // 104 of 120 are 86.7 %, and √(0.867 · 0.133 / 120) is 3.1 %.
     assert_eq!(
-        lead(&MadeUp::finetuned()),
+        lead(&RunFixture::finetuned()),
         "Fine-tuned atto on 960 pictures of 2 classes for 10 epochs: 86.7 % of 120 held-out pictures \
          right (±3.1)."
     );
     assert_eq!(
-        lead(&MadeUp::pretrained()),
+        lead(&RunFixture::pretrained()),
         "Pre-trained atto for 10 epochs: the loss went from 1 to 0.505."
     );
     assert_eq!(
-        lead(&MadeUp::pretrained().set("optim.epochs", "40")),
+        lead(&RunFixture::pretrained().set("optim.epochs", "40")),
         "Pre-trained atto for 10 of 40 epochs: the loss went from 1 to 0.505."
     );
-    let begun = MadeUp::pretrained();
+    let begun = RunFixture::pretrained();
     begun.metrics((1..=3).map(|step| update(step, 1.0)));
     assert!(lead(&begun).contains("for 3 updates of 10 epochs planned"));
 }
 
 #[test]
 fn a_run_that_has_just_begun_has_a_page() {
-    let run = MadeUp::pretrained().without("metrics.jsonl");
+    let run = RunFixture::pretrained().without("metrics.jsonl");
     let page = run.read().to_html();
     assert_self_contained(&page);
     assert!(page.contains("not finished: epoch 0 of 10"));
@@ -174,7 +174,7 @@ fn a_run_that_has_just_begun_has_a_page() {
 
 #[test]
 fn what_is_damaged_is_left_out_and_said() {
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     run.bytes("data.json", b"{\"pictures\": -1}");
     run.write("evaluation.json", &json!({ "classes": ["a"] }));
     run.bytes("environment.json", b"[]");
@@ -192,7 +192,7 @@ fn what_is_damaged_is_left_out_and_said() {
 
 #[test]
 fn many_classes_are_folded_and_their_confusions_listed() {
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     let names: Vec<String> = (0..60).map(|class| format!("class {class}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let rows: Vec<Vec<u64>> = (0..60)
@@ -214,12 +214,12 @@ fn many_classes_are_folded_and_their_confusions_listed() {
 #[test]
 fn runs_are_compared_in_what_differs() {
     let runs = [
-        MadeUp::finetuned().set("optim.base_lr", "0.004"),
-        MadeUp::finetuned().set("optim.base_lr", "0.001"),
+        RunFixture::finetuned().set("optim.base_lr", "0.004"),
+        RunFixture::finetuned().set("optim.base_lr", "0.001"),
     ];
     runs[1].write("evaluation.json", &evaluation(&["cat", "dog"], &[&[30, 30], &[20, 40]]));
     runs[0].bytes("figures/reconstruction-step-00000100.png", &png());
-    let reports = runs.each_ref().map(MadeUp::read);
+    let reports = runs.each_ref().map(RunFixture::read);
     let page = compare(&reports);
     assert_self_contained(&page);
     let row = "<th scope=\"row\"><code>optim.base_lr</code></th><td>0.004</td><td>0.001</td>";
@@ -236,7 +236,7 @@ fn runs_are_compared_in_what_differs() {
 
 #[test]
 fn a_run_compared_with_itself_has_two_names() {
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     let page = compare(&[run.read(), run.read()]);
     assert_self_contained(&page);
     let name = run.path().file_name().unwrap().to_string_lossy();
@@ -247,20 +247,20 @@ fn a_run_compared_with_itself_has_two_names() {
 
 #[test]
 fn what_makes_a_comparison_unfair_is_said() {
-    let kinds = compare(&[MadeUp::finetuned().read(), MadeUp::pretrained().read()]);
+    let kinds = compare(&[RunFixture::finetuned().read(), RunFixture::pretrained().read()]);
     assert!(kinds.contains("their losses measure different things"));
-    let mut other = MadeUp::finetuned().read();
+    let mut other = RunFixture::finetuned().read();
     other.fingerprint = "4567".to_owned();
-    let pictures = compare(&[MadeUp::finetuned().read(), other]);
+    let pictures = compare(&[RunFixture::finetuned().read(), other]);
     assert!(pictures.contains("not trained on the same pictures"));
-    let fair = compare(&[MadeUp::finetuned().read(), MadeUp::finetuned().read()]);
+    let fair = compare(&[RunFixture::finetuned().read(), RunFixture::finetuned().read()]);
     assert!(!fair.contains("measure different") && !fair.contains("the same pictures"));
 }
 
 #[test]
 fn trials_say_the_answer_what_it_rests_on_and_every_seed() {
-    let scratch = MadeUp::finetuned().set("finetune.layer_decay", "1.0").read();
-    let pretrained = MadeUp::finetuned().set("finetune.layer_decay", "0.9").read();
+    let scratch = RunFixture::finetuned().set("finetune.layer_decay", "1.0").read();
+    let pretrained = RunFixture::finetuned().set("finetune.layer_decay", "0.9").read();
     let scores = EstimationPlot {
         title: HOSTILE.to_owned(),
         score: "top-1, %".to_owned(),
@@ -309,7 +309,7 @@ fn trials_say_the_answer_what_it_rests_on_and_every_seed() {
 
 #[test]
 fn a_page_is_written_into_its_run() {
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     let report = run.read();
     run.bytes("report.html", b"old");
     let path = report.write(run.path()).unwrap();
@@ -323,7 +323,7 @@ fn what_is_no_run_is_refused_with_its_name() {
     let error = Report::read(folder.path()).unwrap_err();
     assert!(error.to_string().contains("run.json"), "{error}");
 
-    let run = MadeUp::finetuned();
+    let run = RunFixture::finetuned();
     run.read();
     run.write("run.json", &json!({ "kind": "cook" }));
     let error = Report::read(run.path()).unwrap_err();

@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use crate::report::Report;
 
 /// A run's folder, and what `config.toml` says.
-pub(crate) struct MadeUp {
+pub(crate) struct RunFixture {
     folder: TempDir,
     kind: &'static str,
     settings: Vec<(String, String)>,
 }
 
-impl MadeUp {
+impl RunFixture {
     /// Ten epochs of ten updates on 960 pictures of two classes; the loss falls from 1 to 0.1, and
     /// nothing is amiss.
     pub(crate) fn finetuned() -> Self {
