@@ -70,6 +70,16 @@ impl Card {
         self.driver.upload(Stream::Work, bytes, Addresses::OWN.of(to))
     }
 
+    /// Values in new memory of their own, whose bytes these are.
+    ///
+    /// # Errors
+    /// [`CudaError::Memory`] where there is not enough; what the driver says.
+    pub fn put(&self, bytes: &[u8], element: Element) -> Result<Values, CudaError> {
+        let values = Values::own(&self.driver, bytes.len() / element.bytes(), element)?;
+        self.upload(bytes, &values)?;
+        Ok(values)
+    }
+
     /// Copies these parts to memory of their own beside the work: any thread may do so while others compute. They are
     /// there for work after [`take`](Self::take).
     ///

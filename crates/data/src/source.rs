@@ -5,8 +5,8 @@
 //! name, a size and a place for each picture.
 
 mod archive;
-mod base;
 mod classes;
+mod container;
 mod folder;
 mod gathered;
 mod kind;

@@ -33,11 +33,7 @@ impl Feed {
     /// What a card says.
     pub(crate) fn new(backend: &Backend, normalization: &Normalization) -> Result<Self> {
         let Backend::Card(card) = backend else { return Ok(Self(None)) };
-        let values = |values: &[f32]| -> Result<Values, CudaError> {
-            let there = Values::own(card.driver(), values.len(), Element::F32)?;
-            card.upload(bytemuck::cast_slice(values), &there)?;
-            Ok(there)
-        };
+        let values = |values: &[f32]| card.put(bytemuck::cast_slice(values), Element::F32);
         let normalization = [values(&normalization.mean)?, values(&normalization.std)?];
         Ok(Self(Some(Arc::new(Target { card: Arc::clone(card), normalization }))))
     }

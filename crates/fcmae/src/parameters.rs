@@ -263,8 +263,7 @@ impl Arena {
                 return arena.on(backend);
             }
             (Store::Host(values), Backend::Card(card)) => {
-                let there = Values::own(card.driver(), values.len(), Element::F32)?;
-                card.upload(bytemuck::cast_slice(values), &there)?;
+                let there = card.put(bytemuck::cast_slice(values), Element::F32)?;
                 let card = Arc::clone(card);
                 Store::Card(Arc::new(OnCard { card, values: there, rounded: None }))
             }

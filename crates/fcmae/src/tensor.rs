@@ -53,8 +53,7 @@ impl Tensor {
             },
             Backend::Card(card) if place.is_some_and(|place| Arc::ptr_eq(place, card)) => Ok(self),
             Backend::Card(card) => {
-                let values = Values::own(card.driver(), self.shape.count(), Element::F32)?;
-                card.upload(bytemuck::cast_slice(self.values()), &values)?;
+                let values = card.put(bytemuck::cast_slice(self.values()), Element::F32)?;
                 Ok(Self::of_card(card, values, self.shape))
             }
         }

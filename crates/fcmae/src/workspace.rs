@@ -344,11 +344,7 @@ impl Workspace {
             Mode::Recording(script) => script.recording.inputs.add(bytes, element),
             Mode::Tracing(_) => Values::new(Home::Inputs, 0, len, element),
             Mode::Heap | Mode::Planned(_) => {
-                let given = self.at_once(|card| {
-                    let values = Values::own(card.driver(), len, element)?;
-                    card.upload(bytes, &values)?;
-                    Ok(values)
-                });
+                let given = self.at_once(|card| card.put(bytes, element));
                 given.unwrap_or_else(|| Values::new(Home::Inputs, 0, len, element))
             }
         }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use fcmae_store::run::schema::Environment;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -101,11 +100,11 @@ impl Skipped {
 /// # Errors
 /// Why it cannot be used, to follow its name.
 pub(crate) fn environment(path: &Path) -> Result<Vec<(String, String)>, String> {
+    const FIRST: [&str; 4] = ["command", "started", "version", "os"];
     let values: serde_json::Map<String, Value> = json(path)?.unwrap_or_default();
     let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_by_key(|(key, _)| {
-        Environment::FIRST.iter().position(|first| first == key).unwrap_or(usize::MAX)
-    });
+    values
+        .sort_by_key(|(key, _)| FIRST.iter().position(|first| first == key).unwrap_or(usize::MAX));
     Ok(values.into_iter().map(|(key, value)| (key.replace('_', " "), in_words(&value))).collect())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Setting, from_recipe, reference};
+use fcmae_words::wrapped;
 
 use crate::output;
 
@@ -119,28 +120,17 @@ fn text(setting: &Explained) -> String {
         Some(default) => format!("{} = {default}", setting.key),
         None => format!("[{}]", setting.key),
     }];
+    let mut add = |text: &str, indent: &str| {
+        let wrapped = wrapped(text, WIDTH - indent.len()).into_iter();
+        lines.extend(wrapped.map(|line| format!("{indent}{line}")));
+    };
     for text in setting.texts() {
-        lines.extend(wrapped(&text, WIDTH, "    "));
+        add(&text, "    ");
     }
     for (word, text) in setting.words() {
-        lines.extend(wrapped(&format!("{word}: {text}"), WIDTH, "      "));
+        add(&format!("{word}: {text}"), "      ");
     }
     lines.join("\n") + "\n"
-}
-
-/// Lines that fit.
-fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{indent}{word}")),
-        }
-    }
-    lines
 }
 
 /// docs/settings.md.

@@ -15,6 +15,7 @@ use fcmae::error::ConfigError;
 use fcmae::memory::{Footprint, Memory};
 use fcmae::train::{Event, Flow};
 use fcmae_data::source::printable;
+use fcmae_store::run::files;
 use fcmae_words::counted;
 
 use crate::failure::{Stopped, Usage};
@@ -114,7 +115,7 @@ pub(super) fn settings<T: Settings + Footprint>(
     let recipe = match (&given.config, &run.out) {
         (Some(config), _) => Some(recipes::find("--config", config)?),
         (None, Some(out)) if run.resume => {
-            let recorded = out.join("config.toml");
+            let recorded = out.join(files::CONFIG);
             // Where there is none the library says what is missing for a run to be resumed.
             recorded.is_file().then(|| recipes::read(&recorded)).transpose()?
         }

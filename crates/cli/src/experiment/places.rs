@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use fcmae::backend::Precision;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae_store::run::files;
 
 use super::outcome::{self, Kind, Outcome};
 
@@ -56,7 +57,7 @@ impl Places {
         if outcome.is_some() && kind == Kind::Finetune {
             // Its weights stay in export/; what resumes it is not needed any more, and there may be
             // hundreds of these.
-            let _ = fs::remove_dir_all(run.join("checkpoints"));
+            let _ = fs::remove_dir_all(run.join(files::CHECKPOINTS));
         }
         Ok(outcome)
     }

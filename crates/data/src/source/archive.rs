@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::base::{Container, Reader};
+use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample, portable_bytes};

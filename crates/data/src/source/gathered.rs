@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::base::{Base, Container};
 use super::classes::Names;
+use super::container::{Base, Container};
 use super::sample::{Sample, Skipped};
 use crate::error::DataError;
 

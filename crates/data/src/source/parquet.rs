@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::base::{Container, Reader};
+use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};

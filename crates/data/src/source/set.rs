@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::base::Base;
+use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
 
 /// A set of pictures: the samples of one or several folders, archives, Parquet files and lists, sorted

@@ -1,8 +1,8 @@
 //! What settings mean, for those who set them: the documentation of their structs, by key.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
+use fcmae_words::wrapped;
 use serde_json::Value;
 
 use super::settings::Settings;
@@ -57,20 +57,8 @@ pub fn commented<T: Settings>(settings: &T) -> String {
 
 /// Adds a comment, of lines that fit.
 fn comment(out: &mut String, text: &str, indent: &str) {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "# {indent}{line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        let _ = writeln!(out, "# {indent}{line}");
+    for line in wrapped(text, WIDTH) {
+        out.extend(["# ", indent, line.as_str(), "\n"]);
     }
 }
 

@@ -52,9 +52,7 @@ struct OnCard {
 impl OnCard {
     fn new(card: &Arc<Card>, layout: &Layout) -> Result<Self, CudaError> {
         let own = |len, element| Values::own(card.driver(), len, element);
-        let list = layout.groups();
-        let groups = own(list.len(), Element::U16)?;
-        card.upload(bytemuck::cast_slice(&list), &groups)?;
+        let groups = card.put(bytemuck::cast_slice(&layout.groups()), Element::U16)?;
         Ok(Self {
             card: Arc::clone(card),
             groups,

@@ -648,7 +648,7 @@ impl<'a> Session<'a> {
 /// A record with the settings that came after its version, as they are by default. One that is not
 /// understood stays as it is: the differing lines tell of it.
 fn renewed<T: Settings>(mut record: Record) -> Record {
-    if let Ok(config) = from_recipe::<T>(Some(("config.toml", &record.config)), &[]) {
+    if let Ok(config) = from_recipe::<T>(Some((files::CONFIG, &record.config)), &[]) {
         record.config = config.to_toml();
     }
     if let Some(weights) = record.facts.get_mut(Facts::WEIGHTS)

@@ -191,11 +191,6 @@ pub struct Environment {
     pub memory_bytes: Option<u64>,
 }
 
-impl Environment {
-    /// Names of what is most looked for.
-    pub const FIRST: [&str; 4] = ["command", "started", "version", "os"];
-}
-
 /// The machine, as far as it decides speed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
