@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::evaluate::{Evaluator, keep_in_run};
-use fcmae::reconstruct::sheet;
-use fcmae::train::{Event, Start};
+use fcmae::engine::backend::Backend;
+use fcmae::inference::evaluate::Evaluator;
+use fcmae::inference::reconstruct::sheet;
+use fcmae::training::keep_evaluation;
+use fcmae::training::{Event, Start};
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
 use fcmae_report::plots::Chart;
@@ -276,12 +277,13 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
     let mut progress = Progress::new("pretrain");
     let mut curve = Curve::default();
     let data = [files.train.clone()];
-    let outcome = fcmae::train::pretrain(&config, &data, &files.pretraining, false, &mut |event| {
-        if let Event::Step(step) = &event {
-            curve.add(step);
-        }
-        progress.observe(&event)
-    });
+    let outcome =
+        fcmae::training::pretrain(&config, &data, &files.pretraining, false, &mut |event| {
+            if let Event::Step(step) = &event {
+                curve.add(step);
+            }
+            progress.observe(&event)
+        });
     progress.finish();
     outcome?;
     Ok(curve)
@@ -293,7 +295,12 @@ fn reconstruct(files: &Files, backend: &Backend) -> Result<()> {
     let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
         (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count)).into()).collect();
-    let shown = fcmae::reconstruct::reconstruct(&files.pretraining, &shown, SPLIT_SEED, backend)?;
+    let shown = fcmae::inference::reconstruct::reconstruct(
+        &files.pretraining,
+        &shown,
+        SPLIT_SEED,
+        backend,
+    )?;
     output::write_png(&files.reconstruction, &sheet(&shown)?)
 }
 
@@ -311,7 +318,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     let mut curve = Curve::default();
     let mut pictures = 0;
     let data = [files.train.clone()];
-    let outcome = fcmae::train::finetune(&config, &data, start, &run, false, &mut |event| {
+    let outcome = fcmae::training::finetune(&config, &data, start, &run, false, &mut |event| {
         match &event {
             Event::Started(started) => pictures = started.pictures,
             Event::Step(step) => curve.add(step),
@@ -324,7 +331,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     let evaluator = Evaluator::open(&run, &config.backend()?)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
-    keep_in_run(&run, &evaluation, &test, evaluator.description())?;
+    keep_evaluation(&run, &evaluation, &test, evaluator.description())?;
     let right = evaluation.right(&test);
     Ok(Labelled { curve, pictures, evaluation, right })
 }

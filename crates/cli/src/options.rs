@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fcmae::backend::{Backend, Precision};
-use fcmae::device::Device;
+use fcmae::engine::backend::{Backend, Precision};
+use fcmae::engine::device::Device;
 use fcmae::error::ConfigError;
 
 use crate::output;

@@ -119,7 +119,7 @@ pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes a picture as a PNG file, whole or not at all.
 pub(crate) fn write_png(file: &Path, picture: &RgbImage) -> Result<()> {
-    write_file(file, &fcmae::picture::png(picture)?)
+    write_file(file, &fcmae::inference::picture::png(picture)?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use fcmae::train::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+use fcmae::training::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 use fcmae_words::terminal::{duration, percent};

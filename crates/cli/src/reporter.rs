@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fcmae::train::Event;
+use fcmae::training::Event;
 use fcmae_report::Report as Page;
 
 use crate::output;

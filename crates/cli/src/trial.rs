@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use fcmae::train::{Event, Flow, Started, StepReport};
+use fcmae::training::{Event, Flow, Started, StepReport};
 
 /// Steps that are timed, after one that warms up; fewer where they take long.
 const STEPS: u64 = 5;

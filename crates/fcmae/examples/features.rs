@@ -10,11 +10,11 @@
 use std::path::{Path, PathBuf};
 
 use fcmae::data::Inputs;
-use fcmae::embed::Backbone;
-use fcmae::infer::Preparation;
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::tensor::Tensor;
+use fcmae::engine::module::Network;
+use fcmae::engine::tensor::Tensor;
+use fcmae::inference::Preparation;
+use fcmae::inference::embed::Backbone;
+use fcmae::network::model::Classifier;
 use fcmae::weights::Weights;
 use fcmae_store::{HostTensor, NamedTensors, safetensors};
 

@@ -11,15 +11,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{PretrainConfig, Settings};
 use fcmae::data::{Labels, Loader, PictureSet};
-use fcmae::mask::Mask;
-use fcmae::model::init;
-use fcmae::network::Network;
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
+use fcmae::engine::module::Network;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::mask::Mask;
+use fcmae::network::model::init;
+use fcmae::training::Learner;
 
 const BATCH: usize = 32;
 /// Steps that are timed of each kind in a round.

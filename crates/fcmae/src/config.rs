@@ -13,7 +13,7 @@ pub use model::{
 pub use reference::{Setting, commented, reference};
 pub use run::{
     ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
-    MaskConfig, MaskedEncoder, PretrainConfig,
+    MaskConfig, MaskedEncoder, PretrainConfig, visible_count,
 };
 pub use settings::{Settings, from_recipe};
 pub(crate) use training::{MOST, range};

@@ -9,8 +9,8 @@
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use fcmae::backend::Backend;
-//! use fcmae::predict::Predictor;
+//! use fcmae::engine::backend::Backend;
+//! use fcmae::inference::predict::Predictor;
 //!
 //! // A run, an export, or weights of timm, the authors or transformers.
 //! let predictor = Predictor::open(Path::new("runs/finetune"), &Backend::Cpu)?;
@@ -25,9 +25,9 @@
 //! use std::path::Path;
 //!
 //! use fcmae::data::{Input, Inputs};
-//! use fcmae::backend::Backend;
-//! use fcmae::embed::Backbone;
-//! use fcmae::infer::Inference;
+//! use fcmae::engine::backend::Backend;
+//! use fcmae::inference::embed::Backbone;
+//! use fcmae::inference::Inference;
 //! use fcmae::weights::Weights;
 //!
 //! let weights = Weights::open(Path::new("runs/pretrain"))?;
@@ -49,7 +49,7 @@
 //! use std::path::Path;
 //!
 //! use fcmae::config::{PretrainConfig, Settings};
-//! use fcmae::train::{Event, Flow, pretrain};
+//! use fcmae::training::{Event, Flow, pretrain};
 //!
 //! let mut config = PretrainConfig::default();
 //! config.model.size = "tiny".to_owned();
@@ -74,29 +74,17 @@
 //! ```
 //!
 //! # Modules
-//! In the order in which data flows:
+//! In the order in which data flows. Each imports only those before it:
 //! - [`data`]: image files to batches;
+//! - [`engine`]: tensors, memory, operations, gradients;
 //! - [`config`]: what a network and a run are made of;
-//! - [`mask`]: which patches the encoder sees;
-//! - [`device`]: where networks are computed;
-//! - [`tensor`]: values with a shape, which never change once made;
-//! - [`parameters`]: what a network learns, by name, in one block;
-//! - [`workspace`]: a pass's memory, planned from its shapes;
-//! - [`tape`]: passes forward, and back for gradients;
-//! - [`ops`]: the operations, one file each: formula, shapes, forward, backward;
-//! - [`network`]: the structs of a network with their weights, to infer with;
-//! - [`model`]: ConvNeXt V2 and V1 on a grid or on visible patches;
-//! - [`decoder`], [`autoencoder`], [`loss`]: FCMAE;
-//! - [`optim`]: AdamW, schedule, layer decay, moving average;
-//! - [`train`]: the training step and the training loops;
-//! - [`weights`]: what is read, by whatever names it has; [`export`], [`onnx`]: what is written for
-//!   other programs;
-//! - [`infer`]: pictures through a network, for all of the following;
-//! - [`evaluate`], [`predict`], [`embed`], [`reconstruct`], [`diversity`], [`inspect`]: what trained
-//!   networks do, and what they have become;
-//! - [`bench`](mod@bench), [`memory`], [`machine`]: how fast it is, what it takes, and of what;
-//! - [`picture`]: sheets of pictures;
-//! - [`error`]: what can go wrong.
+//! - [`network`]: masks, ConvNeXt V2 and V1, FCMAE;
+//! - [`weights`]: what is read, by whatever names it has; what is written for other programs;
+//! - [`inference`]: pictures through a trained network: evaluation, prediction, embeddings, reconstruction;
+//! - [`training`]: AdamW, the training step and the training loops;
+//! - [`measure`]: how fast a machine is, and whether its card computes right.
+//!
+//! [`error`] is what can go wrong in all of them.
 //!
 //! The feature `hub` lets weights be named `hf:OWNER/NAME`, as on the Hugging Face Hub.
 
@@ -104,45 +92,13 @@
 
 pub use fcmae_data as data;
 
-pub mod autoencoder;
-pub mod backend;
-pub mod bench;
-pub mod check;
 pub mod config;
-pub mod decoder;
-pub mod device;
-pub mod diversity;
-pub mod embed;
+pub mod engine;
 pub mod error;
-pub mod evaluate;
-pub mod export;
-mod feed;
-mod flops;
-mod gradients;
-pub mod infer;
-pub mod inspect;
-mod lifetimes;
-pub mod loss;
-pub mod machine;
-pub mod mask;
-pub mod memory;
-pub mod model;
+pub mod inference;
+pub mod measure;
 pub mod network;
-mod noise;
-pub mod onnx;
-pub mod ops;
-pub mod optim;
-pub mod parameters;
-pub mod picture;
-pub mod predict;
-mod prepared;
-pub mod reconstruct;
-mod room;
-mod shape;
-pub mod tape;
-pub mod tensor;
-pub mod train;
+pub mod training;
 pub mod weights;
-pub mod workspace;
 
 pub use error::{Error, Result};

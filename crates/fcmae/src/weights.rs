@@ -5,9 +5,12 @@
 
 mod adapt;
 mod description;
+pub mod export;
 mod grn;
-mod infer;
+pub mod inspect;
 pub mod names;
+pub mod onnx;
+mod shapes;
 mod sidecar;
 
 use std::collections::BTreeMap;
@@ -18,12 +21,12 @@ use fcmae_store::run::schema::Facts;
 use fcmae_store::{Mismatch, NamedTensors, Record};
 
 use self::names::{STEM, Scheme};
-use crate::autoencoder::Autoencoder;
 use crate::config::{MaskConfig, check_image};
+use crate::engine::module::Network;
+use crate::engine::parameters::{Arena, Names};
 use crate::error::{Error, Result};
-use crate::model::{Classifier, Encoder};
-use crate::network::Network;
-use crate::parameters::{Arena, Names};
+use crate::network::autoencoder::Autoencoder;
+use crate::network::model::{Classifier, Encoder};
 
 pub use description::Description;
 pub(crate) use description::decimals;
@@ -89,7 +92,7 @@ impl Weights {
                 description
             }
             None => {
-                let mut description = infer::describe(&named.tensors).map_err(file)?;
+                let mut description = shapes::describe(&named.tensors).map_err(file)?;
                 if let (Some(config), Some(path)) = (&config, &resolved.config) {
                     sidecar::read(config, path, &mut description, &mut notes)?;
                 }

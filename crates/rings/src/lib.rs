@@ -1,4 +1,4 @@
-//! Which files of a crate import each other in a ring.
+//! Which files of a crate import each other in a ring, and which import against the order of its wings.
 //!
 //! A file imports another if it names something that the other defines, whether directly or through
 //! re-exports: in a `use`, in a path, inside a macro's arguments or an attribute. To declare a module, to
@@ -68,6 +68,41 @@ pub fn rings(root: &Path) -> Result<Vec<Ring>, Unreadable> {
         }
     }
     Ok(rings)
+}
+
+/// What stands in the way of a crate's wings: the modules that its root declares, in the order in which each
+/// imports only those before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disorder {
+    /// Files that belong to none of the wings. The root is none of them.
+    pub homeless: BTreeSet<String>,
+    /// From a file of a wing to one of a later wing, what the first names and the second defines.
+    pub forward: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+/// Holds the crate of this root to the order of its `wings`: `engine` is `engine.rs` and what lies in `engine/`.
+///
+/// # Errors
+/// A file that cannot be read, or is not Rust.
+pub fn disorder(root: &Path, wings: &[&str]) -> Result<Disorder, Unreadable> {
+    let tree = Tree::read(root)?;
+    let wing = |file: usize| {
+        let first = tree.files[file].split('/').next().unwrap_or_default();
+        wings.iter().position(|wing| *wing == first.trim_end_matches(".rs"))
+    };
+    let mut found = Disorder::default();
+    // The root is the first file.
+    for file in 1..tree.files.len() {
+        if wing(file).is_none() {
+            found.homeless.insert(tree.files[file].clone());
+        }
+    }
+    for ((from, to), names) in imports::imports(&tree) {
+        if wing(from).zip(wing(to)).is_some_and(|(from, to)| from < to) {
+            found.forward.insert((tree.files[from].clone(), tree.files[to].clone()), names);
+        }
+    }
+    Ok(found)
 }
 
 /// All files that a file imports, directly or by way of others.

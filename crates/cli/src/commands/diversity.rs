@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use csv::QuoteStyle;
-use fcmae::diversity::{LayerDistance, diversity};
+use fcmae::inference::diversity::{LayerDistance, diversity};
 use fcmae_data::source::printable;
 use fcmae_report::plots::{Chart, Series};
 use fcmae_words::counted;

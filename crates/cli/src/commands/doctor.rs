@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use fcmae::backend::Backend;
-use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
-use fcmae::check::{self, Compared};
 use fcmae::config::Size;
-use fcmae::device::{Device, DeviceReport};
-use fcmae::machine::{self, Machine};
+use fcmae::engine::backend::Backend;
+use fcmae::engine::device::{Device, DeviceReport};
+use fcmae::engine::machine::{self, Machine};
+use fcmae::measure::bench::{Bench, Job, LOADED_AT_ONCE, Work, write_pictures};
+use fcmae::measure::check::{self, Compared};
 use fcmae_words::terminal::{long, mib, speed};
 use fcmae_words::{counted, gib, grouped};
 use serde::Serialize;

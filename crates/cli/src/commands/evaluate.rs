@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::evaluate::{Confusion, Evaluation, Evaluator, Mistake, keep_in_run};
+use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
+use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
 use fcmae_data::{Part, Split};
 use fcmae_store::run::confusion::{Confused, Fate};
@@ -80,7 +81,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
     if args.report {
-        keep_in_run(weights, &evaluation, &set, evaluator.description())?;
+        keep_evaluation(weights, &evaluation, &set, evaluator.description())?;
         if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use fcmae::export::{self, ExportFormat};
-use fcmae::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::Weights;
+use fcmae::weights::export::{self, ExportFormat};
+use fcmae::weights::onnx::{OnnxOptions, OnnxOutput};
 use fcmae_data::source::printable;
 use fcmae_words::grouped;
 

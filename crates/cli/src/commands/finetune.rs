@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::FinetuneConfig;
-use fcmae::train::Start;
+use fcmae::training::Start;
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 
@@ -77,20 +77,20 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
         _ => Start::Scratch,
     };
-    let whole = |config: &FinetuneConfig| fcmae::train::settled(config, start);
+    let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
     let Some(config) = training::settings(&args.run, &args.settings, own, whole)? else {
         return Ok(());
     };
     let (data, out) = args.run.folders();
     if args.run.dry_run {
-        let config = fcmae::train::settled(&config, start)?;
-        let sheet = fcmae::train::preview_finetuning(&config, data)?;
+        let config = fcmae::training::settled(&config, start)?;
+        let sheet = fcmae::training::preview_finetuning(&config, data)?;
         return training::try_out(&config, out, &sheet, |trial, observer| {
-            fcmae::train::finetune(&config, data, start, trial, false, observer).map(drop)
+            fcmae::training::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }
     let (outcome, report) = training::watched("finetune", out, |observer| {
-        fcmae::train::finetune(&config, data, start, out, args.run.resume, observer)
+        fcmae::training::finetune(&config, data, start, out, args.run.resume, observer)
     })?;
     if !outcome.finished {
         let from = args.from.as_deref().unwrap_or(Path::new(SCRATCH));

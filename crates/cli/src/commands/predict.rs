@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use fcmae::predict::{Guess, Predictor};
+use fcmae::inference::predict::{Guess, Predictor};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 use serde::Serialize;

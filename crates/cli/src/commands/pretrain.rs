@@ -36,13 +36,13 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     };
     let (data, out) = args.run.folders();
     if args.run.dry_run {
-        let sheet = fcmae::train::preview_pretraining(&config, data)?;
+        let sheet = fcmae::training::preview_pretraining(&config, data)?;
         return training::try_out(&config, out, &sheet, |trial, observer| {
-            fcmae::train::pretrain(&config, data, trial, false, observer).map(drop)
+            fcmae::training::pretrain(&config, data, trial, false, observer).map(drop)
         });
     }
     let (outcome, report) = training::watched("pretrain", out, |observer| {
-        fcmae::train::pretrain(&config, data, out, args.run.resume, observer)
+        fcmae::training::pretrain(&config, data, out, args.run.resume, observer)
     })?;
     if !outcome.finished {
         let device = &args.settings.device;

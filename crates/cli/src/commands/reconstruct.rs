@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::reconstruct::{reconstruct, sheet};
+use fcmae::inference::reconstruct::{reconstruct, sheet};
 use fcmae_data::source::printable;
 
 use crate::failure::Usage;

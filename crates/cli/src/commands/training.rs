@@ -9,11 +9,11 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::backend::Backend;
 use fcmae::config::{OptimConfig, Settings, commented, from_recipe};
+use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
-use fcmae::memory::{Footprint, Memory};
-use fcmae::train::{Event, Flow};
+use fcmae::network::memory::{Footprint, Memory};
+use fcmae::training::{Event, Flow};
 use fcmae_data::source::printable;
 use fcmae_store::run::files;
 use fcmae_words::counted;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fcmae::evaluate::Evaluation;
-use fcmae::train::StepReport;
+use fcmae::inference::evaluate::Evaluation;
+use fcmae::training::StepReport;
 use fcmae_report::paired::{self, Paired};
 use fcmae_report::plots::{Chart, EstimationPlot, SeedScores, Series};
 use fcmae_words::terminal::percent;

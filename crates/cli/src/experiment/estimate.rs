@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, OptimConfig, PretrainConfig, Settings};
-use fcmae::train::Start;
+use fcmae::training::Start;
 use fcmae_words::grouped;
 use fcmae_words::terminal::duration;
 
@@ -96,42 +96,48 @@ impl Speeds {
     /// Steps and seconds of a job.
     fn of(&mut self, jobs: &[Job], job: &Job, places: &Places) -> Result<(u64, f64)> {
         let data = places.pictures(&job.trained_on);
-        let (class, epochs, trial): (String, u64, Box<dyn FnOnce() -> Result<Trial>>) = match &job
-            .work
-        {
-            Work::Diversity { .. } => return Ok((0, 0.0)),
-            Work::Pretrain(config) => {
-                let alike = alike_pretraining(&places.pretraining(config));
-                let class = format!("pretrain {data:?}\n{}", alike.to_toml());
-                let trial = move || {
-                    Trial::of(|run, observer| {
-                        fcmae::train::pretrain(&alike, &data, run, false, observer).map(drop)
-                    })
-                };
-                (class, config.optim.epochs, Box::new(trial))
-            }
-            Work::Finetune { config, from } => {
-                let mut alike = alike_finetuning(&places.finetuning(config));
-                // Random weights take as long as trained ones of the same network.
-                let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
-                if let Some(Job { work: Work::Pretrain(start), .. }) = start {
-                    alike.model = start.model.clone();
+        let (class, epochs, trial): (String, u64, Box<dyn FnOnce() -> Result<Trial>>) =
+            match &job.work {
+                Work::Diversity { .. } => return Ok((0, 0.0)),
+                Work::Pretrain(config) => {
+                    let alike = alike_pretraining(&places.pretraining(config));
+                    let class = format!("pretrain {data:?}\n{}", alike.to_toml());
+                    let trial = move || {
+                        Trial::of(|run, observer| {
+                            fcmae::training::pretrain(&alike, &data, run, false, observer).map(drop)
+                        })
+                    };
+                    (class, config.optim.epochs, Box::new(trial))
                 }
-                alike.model.block = match std::mem::take(&mut alike.finetune.grn) {
-                    GrnChange::Keep => alike.model.block,
-                    GrnChange::Drop => BlockKind::V1,
-                    GrnChange::Add => BlockKind::V2,
-                };
-                let class = format!("finetune {data:?}\n{}", alike.to_toml());
-                let trial = move || {
-                    Trial::of(|run, observer| {
-                        fcmae::train::finetune(&alike, &data, Start::Scratch, run, false, observer)
+                Work::Finetune { config, from } => {
+                    let mut alike = alike_finetuning(&places.finetuning(config));
+                    // Random weights take as long as trained ones of the same network.
+                    let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
+                    if let Some(Job { work: Work::Pretrain(start), .. }) = start {
+                        alike.model = start.model.clone();
+                    }
+                    alike.model.block = match std::mem::take(&mut alike.finetune.grn) {
+                        GrnChange::Keep => alike.model.block,
+                        GrnChange::Drop => BlockKind::V1,
+                        GrnChange::Add => BlockKind::V2,
+                    };
+                    let class = format!("finetune {data:?}\n{}", alike.to_toml());
+                    let trial = move || {
+                        Trial::of(|run, observer| {
+                            fcmae::training::finetune(
+                                &alike,
+                                &data,
+                                Start::Scratch,
+                                run,
+                                false,
+                                observer,
+                            )
                             .map(drop)
-                    })
-                };
-                (class, config.optim.epochs, Box::new(trial))
-            }
-        };
+                        })
+                    };
+                    (class, config.optim.epochs, Box::new(trial))
+                }
+            };
         let speed = match self.known.get(&class) {
             Some(speed) => *speed,
             None => {

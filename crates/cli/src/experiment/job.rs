@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::backend::Backend;
 use fcmae::config::{OptimConfig, Settings};
-use fcmae::device::Device;
-use fcmae::evaluate::{Evaluator, keep_in_run};
-use fcmae::machine::{self, Machine};
-use fcmae::train::{Event, Flow, Start};
+use fcmae::engine::backend::Backend;
+use fcmae::engine::device::Device;
+use fcmae::engine::machine::{self, Machine};
+use fcmae::inference::evaluate::Evaluator;
+use fcmae::training::keep_evaluation;
+use fcmae::training::{Event, Flow, Start};
 use fcmae_data::source::printable;
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Line, Update};
@@ -50,7 +51,7 @@ pub(super) fn make(
     match &job.work {
         Work::Pretrain(config) => {
             let config = places.pretraining(config);
-            let ended = fcmae::train::pretrain(&config, &data, &run, resumes(&run)?, observer);
+            let ended = fcmae::training::pretrain(&config, &data, &run, resumes(&run)?, observer);
             match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                 Training::Finished => {}
                 Training::Stopped(step) => return Ok(Ended::Stopped { step }),
@@ -63,7 +64,7 @@ pub(super) fn make(
             let start = from.as_ref().map(|key| places.run(Kind::Pretrain, key));
             let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
             let ended =
-                fcmae::train::finetune(&config, &data, start, &run, resumes(&run)?, observer);
+                fcmae::training::finetune(&config, &data, start, &run, resumes(&run)?, observer);
             match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                 Training::Finished => {
                     let pictures = places.pictures(&job.tested_on);
@@ -87,7 +88,8 @@ pub(super) fn make(
             let on = places.pictures(&job.tested_on);
             let device = Device::choose(places.device.as_deref().unwrap_or("auto"))?;
             let backend = Backend::open(device, places.precision.unwrap_or_default())?;
-            let found = fcmae::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
+            let found =
+                fcmae::inference::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
             let layers = found.layers;
             let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
             if all.into_iter().any(|distance| !distance.is_finite()) {
@@ -109,8 +111,8 @@ pub(super) fn make(
     Ok(Ended::Done(Box::new(outcome)))
 }
 
-impl From<fcmae::diversity::LayerDistance> for Layer {
-    fn from(layer: fcmae::diversity::LayerDistance) -> Self {
+impl From<fcmae::inference::diversity::LayerDistance> for Layer {
+    fn from(layer: fcmae::inference::diversity::LayerDistance) -> Self {
         Self {
             name: layer.name,
             depth: layer.depth,
@@ -193,7 +195,7 @@ fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, backend: &Backend) -> Re
             found.images + bad
         );
     }
-    keep_in_run(run, &found, &set, evaluator.description())?;
+    keep_evaluation(run, &found, &set, evaluator.description())?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {

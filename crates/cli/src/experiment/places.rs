@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use fcmae::backend::Precision;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
+use fcmae::engine::backend::Precision;
 use fcmae_store::run::files;
 
 use super::outcome::{self, Kind, Outcome};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fcmae::machine;
-use fcmae::train::{EvaluationReport, StepReport};
+use fcmae::engine::machine;
+use fcmae::training::{EvaluationReport, StepReport};
 use fcmae_words::terminal::{duration, percent};
 
 /// Above this share a run would be noticeably faster with its pictures at hand.

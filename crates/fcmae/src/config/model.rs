@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fcmae_kernels::grn::{Aggregation, Normalization, Variant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::Backend;
+use crate::engine::backend::Backend;
 use crate::error::ConfigError;
 
 /// The eight published sizes of ConvNeXt V2.
@@ -170,6 +171,25 @@ pub struct GrnConfig {
     pub normalization: GrnNormalization,
     /// Whether the input is added to the output (`+ x`).
     pub skip: bool,
+}
+
+impl GrnConfig {
+    /// How kernels call it; `None` is the published form.
+    pub fn variant(self) -> Option<Variant> {
+        let Self { aggregation, normalization, skip } = self;
+        let aggregation = match aggregation {
+            GrnAggregation::L2 => Aggregation::L2,
+            GrnAggregation::L1 => Aggregation::L1,
+            GrnAggregation::Average => Aggregation::Average,
+        };
+        let normalization = match normalization {
+            GrnNormalization::Mean => Normalization::Mean,
+            GrnNormalization::Standardize => Normalization::Standardize,
+            GrnNormalization::Inverse => Normalization::Inverse,
+            GrnNormalization::Sum => Normalization::Sum,
+        };
+        (self != Self::default()).then_some(Variant { aggregation, normalization, skip })
+    }
 }
 
 impl Default for GrnConfig {

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::model::{DecoderConfig, ModelConfig, check_image};
 use super::settings::Settings;
 use super::training::{OnNan, OptimConfig, SaveConfig, range};
-use crate::backend::Precision;
-use crate::device::Device;
+use crate::engine::backend::Precision;
+use crate::engine::device::Device;
 use crate::error::ConfigError;
-use crate::mask;
 
 /// What is hidden and what is to be predicted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,9 +38,9 @@ impl MaskConfig {
     /// ratio asked for, since patches are hidden whole.
     ///
     /// # Errors
-    /// As [`mask::visible_count`].
+    /// As [`visible_count`].
     pub(crate) fn caveat(&self, patches: usize) -> Result<Option<String>, ConfigError> {
-        let hidden = patches - mask::visible_count(patches, self.ratio)?;
+        let hidden = patches - visible_count(patches, self.ratio)?;
         let [asked, share] = [self.ratio, hidden as f64 / patches as f64].map(|s| 100.0 * s);
         Ok(((share - asked).abs() > 5.0).then(|| {
             format!(
@@ -54,14 +53,29 @@ impl MaskConfig {
     /// How many of an image's `patches` the encoder computes.
     ///
     /// # Errors
-    /// As [`mask::visible_count`].
+    /// As [`visible_count`].
     pub fn encoded_patches(&self, patches: usize) -> Result<usize, ConfigError> {
-        let visible = mask::visible_count(patches, self.ratio)?;
+        let visible = visible_count(patches, self.ratio)?;
         Ok(match self.encoder {
             MaskedEncoder::Sparse => visible,
             MaskedEncoder::Dense => patches,
         })
     }
+}
+
+/// How many of `patches` stay visible: `floor(patches · (1 − ratio))`.
+///
+/// # Errors
+/// A ratio outside 0..1, or one that leaves no patch visible or none masked.
+pub fn visible_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
+    // The small addend keeps 10 · (1 − 0.9) at 1, whose nearest double lies just below.
+    let visible = (patches as f64 * (1.0 - ratio) + 1e-9).floor().max(0.0) as usize;
+    if !(0.0..1.0).contains(&ratio) || visible == 0 || visible >= patches {
+        let visible = visible.min(patches);
+        let masked = patches - visible;
+        return Err(ConfigError::Mask { ratio, patches, visible, masked });
+    }
+    Ok(visible)
 }
 
 /// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
@@ -516,7 +530,7 @@ impl Settings for PretrainConfig {
         range("decoder.depth", self.decoder.depth <= 1_000, self.decoder.depth, "at most 1000")?;
         let [height, width] = self.data.image_size;
         let [rows, cols] = self.model.patch_grid(height, width)?;
-        mask::visible_count(rows * cols, self.mask.ratio)?;
+        visible_count(rows * cols, self.mask.ratio)?;
         Ok(self)
     }
 

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::training::{OptimConfig, SaveConfig};
-use crate::backend::{Backend, Precision};
-use crate::device::Device;
+use crate::engine::backend::{Backend, Precision};
+use crate::engine::device::Device;
 use crate::error::ConfigError;
 
 /// Settings of one kind of run: all keys exist in the default's TOML form, so that an unknown one

@@ -5,9 +5,9 @@ use fcmae_store::{HostTensor, NamedTensors};
 
 use super::{Weights, is_encoder};
 use crate::config::{BlockKind, GrnChange, GrnConfig};
+use crate::engine::parameters::Layout;
 use crate::error::Result;
-use crate::model::Encoder;
-use crate::parameters::Layout;
+use crate::network::model::Encoder;
 
 impl Weights {
     /// The same weights with GRN left out of the encoder's blocks, or put into them.

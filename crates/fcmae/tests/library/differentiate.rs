@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use fcmae::backend::Backend;
 use fcmae::config::PretrainConfig;
-use fcmae::network::Network;
-use fcmae::ops::Operation;
-use fcmae::parameters::Parameter;
-use fcmae::tape::Pass;
-use fcmae::tensor::{Shape, Tensor};
-use fcmae::train::Learner;
+use fcmae::engine::backend::Backend;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::Operation;
+use fcmae::engine::parameters::Parameter;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::{Shape, Tensor};
+use fcmae::training::Learner;
 use fcmae_oracle::Var;
 
 use crate::fill;

@@ -7,19 +7,19 @@ use std::slice;
 use std::sync::Arc;
 
 use fcmae::Error;
-use fcmae::autoencoder::Autoencoder;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, ModelConfig, OnNan, OptimConfig, PretrainConfig};
-use fcmae::loss::smoothed;
-use fcmae::model::{Classifier, init};
-use fcmae::network::Network;
-use fcmae::ops;
-use fcmae::tensor::Tensor;
-use fcmae::train::{Event, Flow, Learner, Start, finetune, pretrain};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use fcmae::engine::backend::Backend;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::smoothed;
+use fcmae::network::model::{Classifier, init};
+use fcmae::training::{Event, Flow, Learner, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-use fcmae::{picture::save_png, train::pretrain_on};
+use fcmae::{inference::picture::save_png, training::pretrain_on};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use fcmae_cuda::{card::Card, work::Element};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

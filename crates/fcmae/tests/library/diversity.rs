@@ -1,9 +1,9 @@
 //! The feature distance equals NumPy's, and is taken of the right features.
 
 use fcmae::config::{BlockKind, ModelConfig};
-use fcmae::diversity::distances;
-use fcmae::model::Encoder;
-use fcmae::tensor::Tensor;
+use fcmae::engine::tensor::Tensor;
+use fcmae::inference::diversity::distances;
+use fcmae::network::model::Encoder;
 use serde::Deserialize;
 
 use crate::fill;

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use fcmae::autoencoder::Autoencoder;
-use fcmae::config::{BlockKind, DecoderConfig, MaskedEncoder, ModelConfig, PretrainConfig};
-use fcmae::loss::patchify;
-use fcmae::mask::{Mask, visible_count};
-use fcmae::network::Network;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
-use fcmae::workspace::Workspace;
+use fcmae::config::{
+    BlockKind, DecoderConfig, MaskedEncoder, ModelConfig, PretrainConfig, visible_count,
+};
+use fcmae::engine::module::Network;
+use fcmae::engine::tensor::Tensor;
+use fcmae::engine::workspace::Workspace;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::patchify;
+use fcmae::network::mask::Mask;
+use fcmae::training::Learner;
 use serde::Deserialize;
 
 use crate::fill;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fcmae::network::Network;
-use fcmae::parameters::{Arena, Names};
-use fcmae::tensor::Tensor;
+use fcmae::engine::module::Network;
+use fcmae::engine::parameters::{Arena, Names};
+use fcmae::engine::tensor::Tensor;
 
 /// `count` numbers in [−1, 1) from a name alone.
 pub(crate) fn uniform(name: &str, count: usize) -> Vec<f64> {

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
-use fcmae::evaluate::evaluate;
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::engine::backend::Backend;
+use fcmae::inference::evaluate::evaluate;
+use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae_store::Record;
 use fcmae_store::run::schema::{Facts, Line};
 use serde_json::{Value, json};

@@ -5,12 +5,12 @@ use std::slice;
 use std::sync::Arc;
 
 use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, GrnConfig, ModelConfig, PretrainConfig};
-use fcmae::export::run_files;
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::optim::LayerDecay;
-use fcmae::tensor::Tensor;
-use fcmae::train::{Flow, Learner, Start, finetune};
+use fcmae::engine::module::Network;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::model::Classifier;
+use fcmae::training::optim::LayerDecay;
+use fcmae::training::{Flow, Learner, Start, finetune};
+use fcmae::weights::export::run_files;
 use fcmae::weights::{Description, Weights};
 use fcmae_store::NamedTensors;
 

@@ -5,7 +5,7 @@
 //! [operations](crate::operations).
 
 use fcmae::config::{GrnAggregation, GrnConfig, GrnNormalization};
-use fcmae::ops;
+use fcmae::engine::ops;
 use fcmae_kernels::Gradients;
 use fcmae_kernels::grn::{self, Aggregation, Normalization, Variant};
 use fcmae_oracle::{Var, network as oracle};
@@ -150,7 +150,7 @@ fn silent_features_have_finite_gradients() {
         let found = differentiate(&operands, Start::Probe, |pass, places| {
             let x = ops::parameter(pass, places[0]);
             let [gamma, beta] = [places[1], places[2]];
-            let grn = ops::Grn { gamma, beta, config: case.config(), eps: 1e-6 };
+            let grn = ops::Grn { gamma, beta, variant: case.config().variant(), eps: 1e-6 };
             ops::activation(pass, x, Some(grn))
         });
         assert_eq!(found.result[..6], [0.1; 6], "{}: beta alone where all is silent", case.about());

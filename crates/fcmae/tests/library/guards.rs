@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fcmae::Error;
-use fcmae::autoencoder::Autoencoder;
-use fcmae::bench::{Job, Work};
 use fcmae::config::{
     DecoderConfig, FinetuneConfig, ModelConfig, OptimConfig, PretrainConfig, Size, from_recipe,
 };
 use fcmae::data::DataError;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::{self, Affine};
+use fcmae::engine::parameters::{Arena, Layout, Names, Parameter};
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
 use fcmae::error::ConfigError;
-use fcmae::loss::log_softmax;
-use fcmae::mask::Mask;
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::ops::{self, Affine};
-use fcmae::optim::{AdamW, Gradients};
-use fcmae::parameters::{Arena, Layout, Names, Parameter};
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
-use fcmae::train::{Flow, Learner, Plan, pretrain};
+use fcmae::measure::bench::{Job, Work};
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::log_softmax;
+use fcmae::network::mask::Mask;
+use fcmae::network::model::Classifier;
+use fcmae::training::optim::{AdamW, Gradients};
+use fcmae::training::{Flow, Learner, Plan, pretrain};
 use rayon::prelude::*;
 
 use crate::fill;

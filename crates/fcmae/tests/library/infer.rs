@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae::Error;
-use fcmae::backend::{Backend, Precision};
 use fcmae::config::{DataConfig, ModelConfig};
 use fcmae::data::source::printable;
 use fcmae::data::{Input, Inputs, Labels, Limits, Picture, PictureSet, decode};
-use fcmae::device::Device;
-use fcmae::embed::Backbone;
-use fcmae::evaluate::EvaluationSet;
-use fcmae::infer::Inference;
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::tensor::Tensor;
+use fcmae::engine::backend::{Backend, Precision};
+use fcmae::engine::device::Device;
+use fcmae::engine::module::Network;
+use fcmae::engine::tensor::Tensor;
+use fcmae::inference::Inference;
+use fcmae::inference::embed::Backbone;
+use fcmae::inference::evaluate::EvaluationSet;
+use fcmae::network::model::Classifier;
 use fcmae::weights::{Description, Weights};
 use fcmae_store::safetensors;
 

@@ -1,11 +1,11 @@
 //! Targets, the reconstruction loss and cross entropy.
 
-use fcmae::loss::{log_softmax, patch_statistics, patchify, smoothed, targets, weigh};
-use fcmae::mask::Mask;
-use fcmae::network::Network;
-use fcmae::ops;
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::loss::{log_softmax, patch_statistics, patchify, smoothed, targets, weigh};
+use fcmae::network::mask::Mask;
 use fcmae_oracle::network as oracle;
 
 use crate::differentiate::{Operand, Start, compare, differentiate};

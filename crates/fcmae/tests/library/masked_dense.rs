@@ -6,10 +6,10 @@ mod reference;
 use std::cell::Cell;
 
 use fcmae::config::{BlockKind, ModelConfig, PretrainConfig, Size};
-use fcmae::mask::Mask;
-use fcmae::model::Encoder;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::mask::Mask;
+use fcmae::network::model::Encoder;
+use fcmae::training::Learner;
 use fcmae_kernels::Sites;
 use fcmae_oracle::{Var, network as oracle};
 

@@ -1,15 +1,15 @@
 //! Exported networks compute in another runtime, rten, what they compute here.
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{
     BlockKind, DataConfig, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig,
 };
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::onnx::{self, OnnxOptions, OnnxOutput};
-use fcmae::ops;
-use fcmae::tensor::Tensor;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::model::Classifier;
 use fcmae::weights::Description;
+use fcmae::weights::onnx::{self, OnnxOptions, OnnxOutput};
 use fcmae_store::{HostTensor, NamedTensors};
 use rten::{Dimension, Model, Value};
 

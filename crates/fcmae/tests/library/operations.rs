@@ -8,21 +8,21 @@ mod table;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fcmae::autoencoder::Autoencoder;
-use fcmae::backend::Backend;
-use fcmae::check;
 use fcmae::config::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, MaskedEncoder, ModelConfig, PretrainConfig,
 };
-use fcmae::loss::smoothed;
-use fcmae::mask::Mask;
-use fcmae::model::{Classifier, DropPath};
-use fcmae::network::Network;
-use fcmae::ops::{self, Affine, Operation};
-use fcmae::parameters::{Names, Parameter};
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
+use fcmae::engine::backend::Backend;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::{self, Affine, Operation};
+use fcmae::engine::parameters::{Names, Parameter};
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
+use fcmae::measure::check;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::smoothed;
+use fcmae::network::mask::Mask;
+use fcmae::network::model::{Classifier, DropPath};
+use fcmae::training::Learner;
 use fcmae_cuda::card::Card;
 use fcmae_cuda::work::Element;
 use fcmae_cuda_emulator::{Emulated, Order};

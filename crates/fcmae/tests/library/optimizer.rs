@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fcmae::config::{ModelConfig, OnNan, OptimConfig, PretrainConfig, Size};
-use fcmae::model::Classifier;
-use fcmae::optim::adamw::Averaging;
-use fcmae::optim::{AdamW, Gradients, LayerDecay, Outcome, Schedule};
-use fcmae::parameters::{Arena, Layout};
+use fcmae::engine::parameters::{Arena, Layout};
+use fcmae::network::model::Classifier;
+use fcmae::training::optim::adamw::Averaging;
+use fcmae::training::optim::{AdamW, Gradients, LayerDecay, Outcome, Schedule};
 use fcmae_store::{HostTensor, NamedTensors};
 use serde::Deserialize;
 

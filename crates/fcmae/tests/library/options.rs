@@ -4,15 +4,15 @@ use std::path::Path;
 use std::slice;
 
 use fcmae::Error;
-use fcmae::autoencoder::Autoencoder;
-use fcmae::backend::Backend;
 use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
-use fcmae::loss::weigh;
-use fcmae::network::Network;
-use fcmae::ops;
-use fcmae::reconstruct::Reconstructor;
-use fcmae::tensor::Tensor;
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::engine::backend::Backend;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops;
+use fcmae::engine::tensor::Tensor;
+use fcmae::inference::reconstruct::Reconstructor;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::weigh;
+use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_data::{Labels, PictureSet};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn run(config: &FinetuneConfig, data: &Path, out: &Path) -> fcmae::train::FinetuneOutcome {
+fn run(config: &FinetuneConfig, data: &Path, out: &Path) -> fcmae::training::FinetuneOutcome {
     let data = [data.to_owned()];
     finetune(config, &data, Start::Scratch, out, false, &mut |_| Flow::Continue).unwrap()
 }

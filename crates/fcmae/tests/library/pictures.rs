@@ -6,7 +6,7 @@ use fcmae::config::{
     DataConfig, DecoderConfig, FinetuneConfig, FinetuneOptions, ModelConfig, OptimConfig,
     PretrainConfig, SaveConfig,
 };
-use fcmae::picture::save_png;
+use fcmae::inference::picture::save_png;
 use image::{Rgb, RgbImage};
 
 use crate::fill;

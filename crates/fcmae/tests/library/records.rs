@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::slice;
 
-use fcmae::train::{Flow, Start, finetune};
+use fcmae::training::{Flow, Start, finetune};
 use serde_json::Value;
 
 use crate::pictures;

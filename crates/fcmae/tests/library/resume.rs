@@ -6,11 +6,11 @@ use std::slice;
 use std::sync::Arc;
 
 use fcmae::Error;
-use fcmae::backend::Backend;
 use fcmae::config::{
     BlockKind, FinetuneConfig, GrnChange, MaskedEncoder, PretrainConfig, from_recipe,
 };
-use fcmae::train::{Event, Flow, Start, Work, finetune, finetune_on, pretrain, pretrain_on};
+use fcmae::engine::backend::Backend;
+use fcmae::training::{Event, Flow, Start, Work, finetune, finetune_on, pretrain, pretrain_on};
 use fcmae::weights::Weights;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use fcmae_cuda::{card::Card, work::Element};

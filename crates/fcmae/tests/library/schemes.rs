@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{BlockKind, DecoderConfig, ModelConfig};
-use fcmae::export::{self, ExportFormat};
-use fcmae::inspect::inspect;
-use fcmae::model::Classifier;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::model::Classifier;
 use fcmae::weights::Weights;
+use fcmae::weights::export::{self, ExportFormat};
+use fcmae::weights::inspect::inspect;
 use fcmae::weights::names::Scheme;
 use fcmae_store::{NamedTensors, safetensors};
 

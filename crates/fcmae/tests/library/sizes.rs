@@ -1,9 +1,9 @@
 //! The published sizes have the published numbers of parameters.
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{DecoderConfig, ModelConfig, Size};
-use fcmae::model::Classifier;
-use fcmae::parameters::Layout;
+use fcmae::engine::parameters::Layout;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::model::Classifier;
 
 /// Classifier of 1,000 classes; FCMAE with a decoder of width 512 and depth 1.
 const PUBLISHED: [(&str, usize, usize); 8] = [

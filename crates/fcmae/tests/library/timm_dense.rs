@@ -1,9 +1,9 @@
 //! The dense network equals timm's.
 
 use fcmae::config::{BlockKind, ModelConfig, Size};
-use fcmae::model::Classifier;
-use fcmae::ops;
-use fcmae::tensor::Tensor;
+use fcmae::engine::ops;
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::model::Classifier;
 use serde::Deserialize;
 
 use crate::fill;

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use fcmae::backend::Backend;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::data::{Input, Labels, PictureSet};
-use fcmae::diversity::diversity;
-use fcmae::embed::Backbone;
-use fcmae::evaluate::evaluate;
-use fcmae::infer::Inference;
-use fcmae::inspect::inspect;
-use fcmae::predict::Predictor;
-use fcmae::reconstruct::reconstruct;
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::engine::backend::Backend;
+use fcmae::inference::Inference;
+use fcmae::inference::diversity::diversity;
+use fcmae::inference::embed::Backbone;
+use fcmae::inference::evaluate::evaluate;
+use fcmae::inference::predict::Predictor;
+use fcmae::inference::reconstruct::reconstruct;
+use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
+use fcmae::weights::inspect::inspect;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use fcmae_cuda::{card::Card, work::Element};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::slice;
 
-use fcmae::autoencoder::Autoencoder;
+use fcmae::Error;
 use fcmae::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, Size};
-use fcmae::export::run_files;
-use fcmae::model::{Classifier, init};
-use fcmae::network::Network;
-use fcmae::train::{Event, Flow, Start, finetune, pretrain};
+use fcmae::engine::module::Network;
+use fcmae::inference::evaluate;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::model::{Classifier, init};
+use fcmae::training::{Event, Flow, Start, finetune, pretrain};
+use fcmae::weights::export::run_files;
 use fcmae::weights::{Description, Weights};
-use fcmae::{Error, evaluate};
 use fcmae_store::{NamedTensors, safetensors};
 
 use crate::pictures;
@@ -216,9 +217,10 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     weights.autoencoder().unwrap();
 
     // Weights without a head say what to do.
-    let error = evaluate::evaluate(&run, slice::from_ref(&data), 4, &fcmae::backend::Backend::Cpu)
-        .unwrap_err()
-        .to_string();
+    let error =
+        evaluate::evaluate(&run, slice::from_ref(&data), 4, &fcmae::engine::backend::Backend::Cpu)
+            .unwrap_err()
+            .to_string();
     assert!(
         error.contains("no classification head") && error.contains("fcmae finetune"),
         "{error}"

@@ -2,21 +2,21 @@
 
 use std::sync::{Barrier, Mutex};
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, MaskedEncoder, ModelConfig, PretrainConfig,
 };
-use fcmae::embed::Backbone;
-use fcmae::loss::smoothed;
-use fcmae::mask::Mask;
-use fcmae::model::{Classifier, DropPath};
-use fcmae::network::Network;
-use fcmae::ops::{self, BlockSetting, BlockWeights};
-use fcmae::parameters::Names;
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
-use fcmae::workspace::Workspace;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::{self, BlockSetting, BlockWeights};
+use fcmae::engine::parameters::Names;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
+use fcmae::engine::workspace::Workspace;
+use fcmae::inference::embed::Backbone;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::loss::smoothed;
+use fcmae::network::mask::Mask;
+use fcmae::network::model::{Classifier, DropPath};
+use fcmae::training::Learner;
 use fcmae_kernels::Sites;
 use rayon::prelude::*;
 

@@ -2,17 +2,23 @@
 
 use std::fs;
 
-use fcmae_rings::{Ring, rings};
+use fcmae_rings::{Ring, disorder, rings};
+use tempfile::TempDir;
 
-/// The rings of a crate of these files.
-fn found(files: &[(&str, &str)]) -> Vec<Ring> {
+/// The folder of a crate of these files.
+fn made_up(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    rings(&folder.path().join(files[0].0)).unwrap()
+    folder
+}
+
+/// The rings of a crate of these files.
+fn found(files: &[(&str, &str)]) -> Vec<Ring> {
+    rings(&made_up(files).path().join(files[0].0)).unwrap()
 }
 
 /// The one ring that there is to be, as text.
@@ -104,4 +110,21 @@ fn what_does_not_count() {
         ("b.rs", "use crate::A; use std::fmt; pub fn b() { crate::root(); other::a::A }"),
     ]);
     assert_eq!(rings, []);
+}
+
+#[test]
+fn imports_against_the_order_of_the_wings_are_found_and_files_in_none() {
+    let files = [
+        ("lib.rs", "mod early; mod late; mod stray; pub use late::Late;"),
+        ("early.rs", "mod part; use crate::stray::Stray;"),
+        ("early/part.rs", "fn f() -> crate::Late { crate::late::made() }"),
+        ("late.rs", "use crate::early; pub struct Late; pub fn made() -> Late { Late }"),
+        ("stray.rs", "pub struct Stray;"),
+    ];
+    let found = disorder(&made_up(&files).path().join("lib.rs"), &["early", "late"]).unwrap();
+    assert!(found.homeless.iter().eq(["stray.rs"]), "{found:?}");
+    let forward: Vec<_> = found.forward.into_iter().collect();
+    let [((from, to), names)] = &forward[..] else { panic!("{forward:?}") };
+    assert_eq!((from.as_str(), to.as_str()), ("early/part.rs", "late.rs"));
+    assert!(names.iter().eq(["Late", "made"]), "{names:?}");
 }

@@ -1,9 +1,9 @@
-//! No two files of a crate import each other in a ring.
+//! No two files of a crate import each other in a ring, and the library's wings stand in the order of the flow.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use fcmae_rings::rings;
+use fcmae_rings::{Disorder, disorder, rings};
 
 /// The project's crates, by their folders below `crates`, and their roots.
 fn crates() -> Vec<(String, PathBuf)> {
@@ -35,4 +35,14 @@ fn no_two_files_of_a_crate_import_each_other_in_a_ring() {
         }
     }
     assert!(report.is_empty(), "files that import each other in a ring:\n{report}");
+}
+
+/// The library's wings. Errors are of all of them.
+const WINGS: [&str; 8] =
+    ["error", "engine", "config", "network", "weights", "inference", "training", "measure"];
+
+#[test]
+fn a_wing_of_the_library_imports_only_those_before_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("fcmae/src/lib.rs");
+    assert_eq!(disorder(&root, &WINGS).unwrap(), Disorder::default());
 }

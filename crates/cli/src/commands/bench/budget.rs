@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fcmae::bench::{Job, Work};
+use fcmae::measure::bench::{Job, Work};
 
 /// Steps, the warm-up among them, below which there is no median worth the name.
 pub(super) const FEW_STEPS: f64 = 3.0;

@@ -1,9 +1,9 @@
 //! What was measured, as a table and as JSON.
 
 use anyhow::{Context, Result};
-use fcmae::backend::Backend;
-use fcmae::bench::{Job, Work};
-use fcmae::machine::{self, Machine};
+use fcmae::engine::backend::Backend;
+use fcmae::engine::machine::{self, Machine};
+use fcmae::measure::bench::{Job, Work};
 use fcmae_words::counted;
 use fcmae_words::terminal::{measured, memory, percent, short};
 use serde::Serialize;

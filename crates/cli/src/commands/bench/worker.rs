@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
-use fcmae::backend::Backend;
-use fcmae::bench::{Bench, Job, LOADED_AT_ONCE, Work};
-use fcmae::machine;
+use fcmae::engine::backend::Backend;
+use fcmae::engine::machine;
+use fcmae::measure::bench::{Bench, Job, LOADED_AT_ONCE, Work};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Usage;

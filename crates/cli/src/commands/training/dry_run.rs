@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use fcmae::backend::Backend;
 use fcmae::config::Settings;
-use fcmae::machine;
-use fcmae::memory::Footprint;
-use fcmae::train::{Event, Flow, Started};
+use fcmae::engine::backend::Backend;
+use fcmae::engine::machine;
+use fcmae::network::memory::Footprint;
+use fcmae::training::{Event, Flow, Started};
 use fcmae_data::source::printable;
 use fcmae_words::terminal::{duration, mib};
 use fcmae_words::{counted, grouped};

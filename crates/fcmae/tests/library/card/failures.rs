@@ -1,6 +1,6 @@
 //! Cards that are gone, or too small.
 
-use fcmae::train::Learner;
+use fcmae::training::Learner;
 use fcmae_cuda::CudaError;
 
 use super::*;

@@ -1,8 +1,8 @@
 //! The same bits in every order of work, launched piece by piece or as graphs.
 
-use fcmae::autoencoder::Autoencoder;
-use fcmae::network::Network;
-use fcmae::train::Learner;
+use fcmae::engine::module::Network;
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::training::Learner;
 
 use super::*;
 

@@ -1,9 +1,9 @@
 //! One step, and results without gradients.
 
 use fcmae::config::BlockKind;
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::train::Learner;
+use fcmae::engine::module::Network;
+use fcmae::network::model::Classifier;
+use fcmae::training::Learner;
 
 use super::*;
 use crate::fcmae_step::{Case, Fixture, patches, predictions};

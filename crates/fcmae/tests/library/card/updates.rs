@@ -1,12 +1,12 @@
 //! Several updates, and what changes weights or leaves them.
 
-use fcmae::autoencoder::Autoencoder;
 use fcmae::config::{BlockKind, OnNan, OptimConfig};
-use fcmae::model::Classifier;
-use fcmae::network::Network;
-use fcmae::ops::{self, Affine};
-use fcmae::optim::{LayerDecay, Outcome};
-use fcmae::train::Learner;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::{self, Affine};
+use fcmae::network::autoencoder::Autoencoder;
+use fcmae::network::model::Classifier;
+use fcmae::training::Learner;
+use fcmae::training::optim::{LayerDecay, Outcome};
 
 use super::*;
 

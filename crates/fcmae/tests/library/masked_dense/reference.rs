@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fcmae::config::{BlockKind, ModelConfig};
-use fcmae::mask::Mask;
-use fcmae::parameters::Arena;
+use fcmae::engine::parameters::Arena;
+use fcmae::network::mask::Mask;
 use fcmae_oracle::network::{Grn, gelu, grn, layer_norm, linear};
 use fcmae_oracle::{Gradients, Var};
 

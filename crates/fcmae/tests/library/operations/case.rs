@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fcmae::backend::Backend;
 use fcmae::config::GrnConfig;
-use fcmae::network::Network;
-use fcmae::ops::{self, Grn, Operation};
-use fcmae::parameters::Parameter;
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
+use fcmae::engine::backend::Backend;
+use fcmae::engine::module::Network;
+use fcmae::engine::ops::{self, Grn, Operation};
+use fcmae::engine::parameters::Parameter;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
 use fcmae_oracle::Var;
 
 use crate::differentiate::{
@@ -20,7 +20,7 @@ pub(super) const EPS: f64 = 1e-6;
 
 /// GRN with these gamma and beta.
 pub(super) fn grn([gamma, beta]: [Parameter; 2], config: GrnConfig) -> Grn {
-    Grn { gamma, beta, config, eps: EPS as f32 }
+    Grn { gamma, beta, variant: config.variant(), eps: EPS as f32 }
 }
 
 type Apply = dyn Fn(&mut Pass<'_>, Vec<Tensor>, &[Parameter]) -> Tensor + Sync;

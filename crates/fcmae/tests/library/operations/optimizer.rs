@@ -1,12 +1,12 @@
 //! From gradients to new weights: what `optimizer.rs` holds to PyTorch, here by hand.
 
 use fcmae::config::{OptimConfig, PretrainConfig};
-use fcmae::ops::{self, Affine};
-use fcmae::optim::AdamW;
-use fcmae::parameters::Parameter;
-use fcmae::tape::Pass;
-use fcmae::tensor::Tensor;
-use fcmae::train::Learner;
+use fcmae::engine::ops::{self, Affine};
+use fcmae::engine::parameters::Parameter;
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::Tensor;
+use fcmae::training::Learner;
+use fcmae::training::optim::AdamW;
 use fcmae_oracle::{Gradients, Var, network as oracle};
 
 use crate::differentiate::{Operand, compare, network};

@@ -1,13 +1,13 @@
 //! What is checked of each operation.
 
 use fcmae::config::{GrnAggregation, GrnConfig, GrnNormalization};
-use fcmae::loss::{smoothed, weigh};
-use fcmae::mask::Mask;
-use fcmae::model::layers::{Depthwise, LayerNorm, Linear};
-use fcmae::model::{Block, Mlp};
-use fcmae::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Operation};
-use fcmae::tape::Pass;
-use fcmae::tensor::{Shape, Tensor};
+use fcmae::engine::ops::{self, Affine, BlockSetting, BlockWeights, Filler, Operation};
+use fcmae::engine::tape::Pass;
+use fcmae::engine::tensor::{Shape, Tensor};
+use fcmae::network::loss::{smoothed, weigh};
+use fcmae::network::mask::Mask;
+use fcmae::network::model::layers::{Depthwise, LayerNorm, Linear};
+use fcmae::network::model::{Block, Mlp};
 use fcmae_kernels::Sites;
 use fcmae_oracle::{Var, network as oracle};
 

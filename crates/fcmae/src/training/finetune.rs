@@ -1,0 +1,342 @@
+//! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fcmae_data::sampler::Order;
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
+use fcmae_store::ExportName;
+use fcmae_store::run::schema::Kind;
+use fcmae_words::plural;
+
+use super::events::{EvaluationReport, Work};
+use super::plan::Plan;
+use super::session::{self, Evaluations, Observer, RunSpec, Session};
+use super::split::Pictures;
+use super::step::Learner;
+use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
+use crate::engine::backend::Backend;
+use crate::engine::feed::Images;
+use crate::engine::module::Network;
+use crate::engine::ops;
+use crate::error::Result;
+use crate::inference::evaluate::EvaluationSet;
+use crate::network::loss;
+use crate::network::memory;
+use crate::network::model::{Classifier, DropPath, Encoder, init};
+use crate::training::optim::LayerDecay;
+use crate::weights::{Description, Weights};
+
+/// What the encoder starts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Random weights.
+    Scratch,
+    /// A run folder, an export folder or a file.
+    Weights(&'a Path),
+}
+
+impl Start<'_> {
+    /// The weights, with what the settings change about their blocks.
+    fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
+        match self {
+            Start::Scratch => Ok(None),
+            Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
+        }
+    }
+}
+
+/// How a fine-tuning ended.
+#[derive(Clone, Copy, Debug)]
+pub struct FinetuneOutcome {
+    /// Updates made.
+    pub step: u64,
+    /// Whether the whole run is done.
+    pub finished: bool,
+    /// The last evaluation on the pictures kept aside.
+    pub last: Option<EvaluationReport>,
+    /// The best accuracy on the pictures kept aside; `export/best` has its weights.
+    pub best_top1: Option<f64>,
+}
+
+/// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
+/// archives, lists: see [`PictureSet::open`]) into the run folder `out`.
+///
+/// With pre-trained weights, the network is theirs whatever `config.model` says, but for what
+/// `config.finetune.grn` changes.
+///
+/// # Errors
+/// As [`pretrain`](super::pretrain()), and weights that cannot be used.
+pub fn finetune(
+    config: &FinetuneConfig,
+    data: &[PathBuf],
+    start: Start<'_>,
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<FinetuneOutcome> {
+    finetune_on(&config.backend()?, config, data, start, out, resume, observer)
+}
+
+/// The same computed by `backend`, whatever device the settings ask for.
+///
+/// # Errors
+/// As [`finetune`].
+#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
+pub fn finetune_on(
+    backend: &Backend,
+    config: &FinetuneConfig,
+    data: &[PathBuf],
+    start: Start<'_>,
+    out: &Path,
+    resume: bool,
+    observer: Observer<'_>,
+) -> Result<FinetuneOutcome> {
+    let pretrained = start.open(config)?;
+    let config = settle(config, pretrained.as_ref())?;
+    let options = &config.finetune;
+    config.model.check_on(backend, None)?;
+    memory::check(&config, backend)?;
+    let pictures = Pictures::labelled(data, &config)?;
+    let training = &pictures.training;
+    let plan = Plan::new(training.len(), &config.optim)?;
+    let loading = LoaderOptions {
+        order: if options.balanced { Order::Balanced } else { Order::Shuffled },
+        ..config.data.train_options(config.optim.batch, config.seed)
+    };
+    let transform = config.train_transform()?;
+    let mut batches = session::batches(backend, training, transform, &config.data, &loading)?;
+
+    let mut description = Description::new(&config.model, &config.data);
+    description.classes.clone_from(&training.classes);
+    let spec = RunSpec {
+        kind: Kind::Finetuning,
+        config: &config,
+        device: backend.to_string(),
+        fingerprint: pictures.all.fingerprint(),
+        plan,
+        description: description.clone(),
+    };
+    let mut session = Session::open(out, resume, spec, observer)?;
+    let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
+    let mut learner = Learner::new(network, &config.optim)
+        .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
+    if options.ema > 0.0 {
+        learner = learner.averaging(options.ema);
+    }
+    let mut learner = learner.on(backend)?;
+    let restored = if resume { session.restore(&mut learner)? } else { None };
+    session.record_split(&pictures)?;
+    session.start(&learner, restored.is_some(), &pictures)?;
+
+    let layers = LayerDecay::new(options.layer_decay, &config.model);
+    let blocks = config.model.total_depth();
+    let frozen = config.model.depths.iter().take(options.freeze).sum();
+    let targets = Targets::new(&config, training);
+    let about = about(&config, start, training.len());
+    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
+    let mut held_out = HeldOut {
+        set: pictures.held_out.clone().map(evaluated).transpose()?,
+        so_far: restored.unwrap_or_default(),
+        patience: options.patience,
+        about: &about,
+        last: None,
+    };
+    if held_out.so_far.due && held_out.evaluate(&mut session, &learner)? {
+        session.save(&learner, held_out.so_far)?;
+    }
+    let (epoch, number) = plan.next_batch(learner.updates());
+    batches.seek(epoch, number);
+    'training: while learner.updates() < plan.steps() && !session.stopped() && !held_out.gave_up() {
+        let since = Instant::now();
+        let mut images = 0;
+        for part in 1..=plan.accumulation {
+            let next = session.next_batch(&mut batches);
+            let batch = session.settling(next, &mut learner, &mut batches)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let drop =
+                DropPath::new(options.drop_path, blocks, config.seed, batch.epoch, &batch.indices);
+            let drop = drop.map(|drop| drop.sparing(frozen));
+            let (mixing, targets) = targets.of(&batch)?;
+            images += batch.len();
+            let learned = session::images(batch, &mixing).and_then(|pixels| {
+                Ok(learner.accumulate(plan.accumulation, |network, pass| {
+                    let logits = network.forward(pass, pixels.clone(), drop.as_ref());
+                    ops::cross_entropy(pass, logits, &targets)
+                })?)
+            });
+            session.settling(learned, &mut learner, &mut batches)?;
+            if session.should_stop_update(&mut learner, &mut batches, part)? {
+                break 'training;
+            }
+        }
+        let step = learner.updates() + 1;
+        let [evaluates, saves] = [options.evaluate_every, config.save.every_epochs]
+            .map(|every| plan.is_due(step, every));
+        let (scale, waits) = (|name: &str| layers.scale(name), evaluates || saves);
+        if !session.update(&mut learner, &mut batches, scale, images, since, waits)? {
+            break;
+        }
+        if evaluates {
+            held_out.so_far.due = held_out.set.is_some();
+            held_out.evaluate(&mut session, &learner)?;
+        }
+        if saves || held_out.gave_up() {
+            session.save(&learner, held_out.so_far)?;
+        }
+    }
+    session.settle(&mut learner, &mut batches, 0)?;
+    session.save_if_asked(&learner, held_out.so_far)?;
+
+    let complete = learner.updates() == plan.steps();
+    let finished = (complete || held_out.gave_up()) && !held_out.so_far.due;
+    if finished {
+        if !complete {
+            session.note(&format!(
+                "no better top-1 in {}: training ends; export/best has the best weights",
+                plural(held_out.so_far.since_best, "evaluation")
+            ))?;
+        }
+        session.export(ExportName::Last, &learner.averaged()?.to_named()?, &about)?;
+    }
+    let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
+    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+}
+
+/// What the weights of a run are.
+fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
+    let how = match start {
+        Start::Weights(_) => "fine-tuned",
+        Start::Scratch => "trained from scratch",
+    };
+    let (pictures, epochs) = (plural(pictures, "picture"), plural(config.optim.epochs, "epoch"));
+    format!("Classifier {how} on {pictures} for {epochs}.")
+}
+
+/// What the network is to say of a batch.
+struct Targets {
+    mix: Mix,
+    /// Of each class, where they are not all the same.
+    weights: Option<Vec<f64>>,
+    classes: usize,
+    seed: u64,
+}
+
+impl Targets {
+    fn new(config: &FinetuneConfig, training: &PictureSet) -> Self {
+        Self {
+            mix: config.mix(),
+            weights: config.finetune.class_weights.weights(&training.class_counts()),
+            classes: training.classes.len(),
+            seed: config.seed,
+        }
+    }
+
+    /// How the batch's images are to be mixed, and the targets of them then, `[N, classes]`.
+    fn of(&self, batch: &Batch<Images>) -> Result<(Mixing, Vec<f32>)> {
+        let (mixing, mut targets) = self.mix.plan(batch, self.classes, self.seed)?;
+        if let Some(weights) = &self.weights {
+            loss::weigh(&mut targets, weights);
+        }
+        Ok((mixing, targets))
+    }
+}
+
+/// The classifier before its first update.
+fn initialized(
+    config: &FinetuneConfig,
+    classes: &[String],
+    pretrained: Option<&Weights>,
+    session: &mut Session<'_>,
+) -> Result<Network<Classifier>> {
+    let mut network = Network::new(|names| Classifier::new(names, &config.model, classes.len()));
+    init::initialize(network.weights_mut(), config.seed, config.finetune.head_std);
+    if let Some(weights) = pretrained {
+        let note = weights.fill_classifier(&mut network, classes)?;
+        for note in weights.notes.iter().chain(&note) {
+            session.note(note)?;
+        }
+    }
+    Ok(network)
+}
+
+/// The pictures kept aside, and how the network has done on them.
+struct HeldOut<'a> {
+    /// `None` where all pictures are trained on.
+    set: Option<EvaluationSet>,
+    so_far: Evaluations,
+    /// Training ends after as many evaluations of which none was better than one before; 0: it does not.
+    patience: u64,
+    /// What the exported weights are.
+    about: &'a str,
+    last: Option<EvaluationReport>,
+}
+
+impl HeldOut<'_> {
+    /// Whether training ends because nothing gets better.
+    fn gave_up(&self) -> bool {
+        self.patience > 0 && self.so_far.since_best >= self.patience && !self.so_far.due
+    }
+
+    /// Makes the evaluation that is due, unless the run is asked to stop before it is done; whether it
+    /// was made. Exports the weights where they are the best so far.
+    fn evaluate(
+        &mut self,
+        session: &mut Session<'_>,
+        learner: &Learner<Classifier>,
+    ) -> Result<bool> {
+        let Some(set) = self.set.as_mut().filter(|_| !session.stopped()) else { return Ok(false) };
+        let network = learner.averaged()?;
+        let go_on = |done, all| !session.should_stop_after(Work::Evaluation, done, all);
+        let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
+        session.list_skipped(found.skipped.clone())?;
+        let report = session.evaluated(learner.updates(), &found, set.pictures())?;
+        if self.so_far.take(report.top1) {
+            session.export(ExportName::Best, &network.to_named()?, self.about)?;
+        }
+        self.last = Some(report);
+        Ok(true)
+    }
+}
+
+/// The settings that [`finetune`] runs by: with the network, image size, channels, mean and deviation of
+/// the weights where the settings leave them to these.
+///
+/// # Errors
+/// Weights that cannot be used, or settings that do not fit them.
+pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
+    settle(config, start.open(config)?.as_ref())
+}
+
+/// The settings with what follows from the weights filled in.
+fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<FinetuneConfig> {
+    let mut config = config.clone();
+    let mut size = DataConfig::default().image_size;
+    if let Some(weights) = pretrained {
+        let description = &weights.description;
+        config.model = description.model.clone();
+        let (channels, depth) = match config.finetune.channels {
+            0 => (description.model.channels, description.depth),
+            channels => (channels, config.data.depth),
+        };
+        PixelFormat { channels: u32::try_from(channels).unwrap_or(u32::MAX), depth }.check()?;
+        (config.model.channels, config.data.depth) = (channels, depth);
+        let Normalization { mean, std } = description.normalization_for(channels);
+        if !config.data.has_own_normalization() || config.data.mean.len() != mean.len() {
+            (config.data.mean, config.data.std) = (mean, std);
+        }
+        size = description.image_size;
+    } else if config.finetune.grn != GrnChange::Keep {
+        let reason = "there are no weights to change; from scratch `model.block` says it: `v2` with GRN, \
+                      `v1` without";
+        return Err(config.finetune.grn.refused(reason.to_owned()).into());
+    }
+    if config.data.image_size == [0, 0] {
+        config.data.image_size = size;
+    }
+    let [height, width] = config.data.image_size;
+    config.model.patch_grid(height, width)?;
+    Ok(config)
+}

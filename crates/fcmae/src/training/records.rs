@@ -1,0 +1,141 @@
+//! What a run writes beside its metrics, for people and for the report: its pictures, the machine it
+//! ran on, the last evaluation with its worst mistakes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fcmae_data::PictureSet;
+use fcmae_data::source::printable;
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
+use fcmae_store::{Record, durable};
+use serde::Serialize;
+
+use super::split::Pictures;
+use crate::engine::machine;
+use crate::error::Result;
+use crate::inference::Preparation;
+use crate::inference::evaluate::Evaluation;
+use crate::inference::picture;
+use crate::weights::Description;
+
+/// What each picture is for: `data.json`.
+pub(super) fn data(Pictures { all, training, held_out }: &Pictures) -> Data {
+    let in_training = training.class_counts();
+    let held_out = held_out.as_deref();
+    let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
+    let counts = in_training.into_iter().zip(kept_aside);
+    let classes = training.classes.iter().zip(counts).map(|(name, (training, held_out))| Class {
+        name: name.clone(),
+        training: training as u64,
+        held_out: held_out as u64,
+    });
+    let aside = held_out.map_or(0, PictureSet::len);
+    Data {
+        roots: all.roots.iter().map(|root| printable(root)).collect(),
+        pictures: training.len() as u64,
+        held_out: aside as u64,
+        unused: (all.len() - training.len() - aside) as u64,
+        classes: classes.collect(),
+        skipped: all.skipped.len() as u64,
+        passed_over: all.passed_over as u64,
+        empty_classes: all.empty_classes.clone(),
+    }
+}
+
+/// This machine, of which `device` computes: `environment.json`.
+pub(super) fn environment(device: &str) -> Environment {
+    let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
+    Environment {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        command: arguments.collect::<Vec<_>>().join(" "),
+        machine: machine::here(rayon::current_num_threads()),
+        device: device.to_owned(),
+        memory_bytes: machine::total_memory(),
+    }
+}
+
+/// Writes `evaluation.json`, and its mistakes' pictures as the network saw them.
+pub(super) fn evaluation(
+    run: &Path,
+    (step, epoch): (u64, u64),
+    found: &Evaluation,
+    set: &Arc<PictureSet>,
+    description: &Description,
+) -> Result<()> {
+    let preparation = Preparation::new(description);
+    let mut mistakes = Vec::new();
+    for (number, mistake) in found.mistakes.iter().enumerate() {
+        // The picture was read a moment ago. If it is gone since, its line stays without one.
+        let picture = match preparation.shown(set, mistake.index) {
+            Ok(shown) => {
+                let name = format!("{}/mistakes/{:02}.png", files::FIGURES, number + 1);
+                write_bytes(run, &name, &picture::png(&shown)?)?;
+                Some(name)
+            }
+            Err(_) => None,
+        };
+        mistakes.push(schema::Mistake {
+            path: mistake.path.clone(),
+            truth: mistake.truth.clone(),
+            predicted: mistake.predicted.clone(),
+            probability: mistake.probability,
+            picture,
+        });
+    }
+    let record = schema::Evaluation {
+        step,
+        epoch: epoch as f64,
+        images: found.images as u64,
+        top1: found.top1,
+        top5: Some(found.top5),
+        loss: Some(found.loss),
+        classes: found.classes.clone(),
+        confusion: found.confusion.clone(),
+        mistakes,
+    };
+    write(run, files::EVALUATION, &record)
+}
+
+/// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
+/// the most confident mistakes' pictures from `set`.
+///
+/// # Errors
+/// A `run` that is no run's folder, or cannot be written to.
+pub fn keep_evaluation(
+    run: &Path,
+    found: &Evaluation,
+    set: &Arc<PictureSet>,
+    description: &Description,
+) -> Result<()> {
+    Record::read(run)?;
+    let metrics = std::fs::read_to_string(run.join(files::METRICS)).unwrap_or_default();
+    let last = metrics.lines().rev().find_map(|line| serde_json::from_str::<Line>(line).ok());
+    let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
+    evaluation(run, (step, epoch as u64), found, set, description)
+}
+
+/// Writes a file of the run as JSON, whole or not at all.
+pub(super) fn write(run: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).expect("plain tables of plain values") + "\n";
+    write_bytes(run, name, text.as_bytes())
+}
+
+/// Writes a file of the run, whole or not at all, with the folders above it.
+pub(super) fn write_bytes(run: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = run.join(name);
+    for folder in path
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != run)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        durable::ensure_folder(folder)?;
+    }
+    durable::write_file(&path, bytes.len() as u64, |out| out.write_all(bytes))?;
+    Ok(())
+}

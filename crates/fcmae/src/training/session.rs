@@ -1,0 +1,689 @@
+//! A run while it is being trained: its folder, logs, checkpoints and exports.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fcmae_data::source::printable;
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
+use fcmae_store::{
+    Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
+};
+use image::RgbImage;
+use serde_json::{Value, json};
+
+use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+use super::plan::Plan;
+use super::provenance::{self, Products, Provenance};
+use super::records;
+use super::split::Pictures;
+use super::step::{Learner, Restore};
+use crate::config::{DataConfig, OnNan, Settings, from_recipe};
+use crate::engine::backend::Backend;
+use crate::engine::feed::{Feed, Images};
+use crate::engine::tensor::Tensor;
+use crate::error::{Error, Result};
+use crate::inference::evaluate::Evaluation;
+use crate::inference::picture;
+use crate::training::optim::Outcome;
+use crate::weights::Description;
+use crate::weights::export;
+
+/// Whoever is told what happens, and may stop it.
+pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
+
+/// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
+/// version and another device do, its last bits.
+const MAY_DIFFER: [&str; 7] = [
+    "run.version",
+    "config.device",
+    "config.precision",
+    "config.data.workers",
+    "config.data.cache_mib",
+    "config.save",
+    "config.figures",
+];
+
+/// What a checkpoint's state says of what computed it: see [`provenance`].
+const COMPUTED_BY: &str = "computed_by";
+const PRODUCTS: &str = "products";
+
+/// The batches of a run, on their way to what computes.
+pub(super) type Batches = Loader<PictureSet, Feed>;
+
+/// The open run.
+pub(super) struct Session<'a> {
+    run: Run,
+    checkpoints: CheckpointStore,
+    observer: Observer<'a>,
+    plan: Plan,
+    description: Description,
+    /// What computes.
+    device: String,
+    on_nan: OnNan,
+    skipped: BTreeSet<PathBuf>,
+    /// Updates passed over since the last one that was made.
+    passed_over: usize,
+    /// Time spent waiting for pictures since the last update.
+    waited: Duration,
+    /// An update that is not settled yet.
+    pending: Option<Pending>,
+    /// When the last one was.
+    settled: Option<Instant>,
+    /// Of the updates so far.
+    losses: Vec<f32>,
+    /// The step of the newest checkpoint.
+    saved: Option<u64>,
+    /// What the observer wants.
+    flow: Flow,
+}
+
+/// An update that was made, or handed to a card.
+#[derive(Debug)]
+struct Pending {
+    step: u64,
+    images: usize,
+    /// When its first batch was asked for.
+    since: Instant,
+}
+
+/// The evaluations so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evaluations {
+    /// The best top-1; `None` before the first.
+    pub(super) best: Option<f64>,
+    /// Evaluations after the best.
+    pub(super) since_best: u64,
+    /// Whether the one that follows the last update is still to be made.
+    pub(super) due: bool,
+}
+
+impl Evaluations {
+    /// As a checkpoint's state has them.
+    fn of(state: &serde_json::Value) -> Self {
+        Self {
+            best: state.get("best_top1").and_then(serde_json::Value::as_f64),
+            since_best: state["evaluations_since_best"].as_u64().unwrap_or(0),
+            due: state["evaluation_due"].as_bool().unwrap_or(false),
+        }
+    }
+
+    /// Takes in the one that was due; whether it is the best.
+    pub(super) fn take(&mut self, top1: f64) -> bool {
+        let better = self.best.is_none_or(|best| top1 > best);
+        *self = if better {
+            Self { best: Some(top1), since_best: 0, due: false }
+        } else {
+            Self { since_best: self.since_best + 1, due: false, ..*self }
+        };
+        better
+    }
+}
+
+/// Updates that may be passed over in a row: more is no bad batch, it is a network gone astray.
+const MOST_PASSED_OVER: usize = 5;
+
+/// What a run is recorded as, and how it goes.
+pub(super) struct RunSpec<'a, T> {
+    /// What it is for.
+    pub(super) kind: Kind,
+    pub(super) config: &'a T,
+    /// What computes.
+    pub(super) device: String,
+    /// Of the pictures.
+    pub(super) fingerprint: String,
+    pub(super) plan: Plan,
+    pub(super) description: Description,
+}
+
+impl<'a> Session<'a> {
+    /// Creates the run's folder, or takes it up again.
+    pub(super) fn open<T: Settings>(
+        out: &Path,
+        resume: bool,
+        spec: RunSpec<'_, T>,
+        observer: Observer<'a>,
+    ) -> Result<Self> {
+        let RunSpec { kind, config, device, fingerprint, plan, description } = spec;
+        let facts = Facts {
+            data: fingerprint,
+            kind,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            weights: json!(description),
+        };
+        let record = Record { config: config.to_toml(), facts: json!(facts) };
+        let run = if resume {
+            let recorded = renewed::<T>(Record::read(out)?);
+            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)?
+        } else {
+            Run::create(out, &record)?
+        };
+        let checkpoints = run.checkpoints().keep(config.save().keep);
+        Ok(Self {
+            run,
+            checkpoints,
+            observer,
+            plan,
+            description,
+            device,
+            on_nan: config.optim().on_nan,
+            skipped: BTreeSet::new(),
+            passed_over: 0,
+            waited: Duration::ZERO,
+            pending: None,
+            settled: None,
+            losses: Vec::new(),
+            saved: None,
+            flow: Flow::Continue,
+        })
+    }
+
+    pub(super) fn tell(&mut self, event: Event<'_>) {
+        match (self.observer)(event) {
+            Flow::Continue => {}
+            flow => self.flow = flow,
+        }
+    }
+
+    pub(super) fn note(&mut self, text: &str) -> Result<()> {
+        self.run.log().text(text)?;
+        self.tell(Event::Note(text));
+        Ok(())
+    }
+
+    /// Whether the observer asked to stop.
+    pub(super) fn stopped(&self) -> bool {
+        self.flow != Flow::Continue
+    }
+
+    /// Tells that a batch is done; whether the rest of the work is to be left.
+    pub(super) fn should_stop_after(&mut self, work: Work, done: u64, all: u64) -> bool {
+        if done < all {
+            self.tell(Event::Batch(&BatchReport { work, done, all }));
+        }
+        done < all && self.stopped()
+    }
+
+    /// As [`should_stop_after`](Self::should_stop_after), for an update's batches, of which `done` were learned. A card that computes them
+    /// is asked about the update before.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn should_stop_update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        done: u64,
+    ) -> Result<bool> {
+        let settled = self.settle(learner, batches, done)?;
+        let leaves = settled && self.stopped();
+        Ok(leaves || self.should_stop_after(Work::Update, done, self.plan.accumulation))
+    }
+
+    /// Takes the newest intact checkpoint up, if there is one.
+    pub(super) fn restore<M>(&mut self, learner: &mut Learner<M>) -> Result<Option<Evaluations>> {
+        let Some(latest) = self.checkpoints.latest()? else {
+            self.run.truncate_metrics_after(0)?;
+            return Ok(None);
+        };
+        for damaged in &latest.damaged {
+            self.note(&format!("{damaged}; going on from the one before"))?;
+        }
+        let tensors = |name: &str| {
+            latest.checkpoint.tensors.get(name).ok_or_else(|| {
+                Error::Unusable(format!("the checkpoint of step {} has no {name}", latest.step))
+            })
+        };
+        learner.restore(latest.step, tensors).map_err(|error| match error {
+            Restore::Missing(error) => error,
+            Restore::Mismatch(mismatch) => Error::Weights {
+                path: self.run.path().to_owned(),
+                model: self.description.name(),
+                mismatch: mismatch.to_string(),
+            },
+        })?;
+        self.saved = Some(latest.step);
+        self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
+        let evaluations = Evaluations::of(&latest.checkpoint.state);
+        match evaluations.due {
+            true => self.run.truncate_metrics_after_update(latest.step)?,
+            false => self.run.truncate_metrics_after(latest.step)?,
+        };
+        Ok(Some(evaluations))
+    }
+
+    /// Goes on from a checkpoint of this `state` in the same way, where it was computed by the same, and notes where
+    /// not. Those of earlier versions do not say by what.
+    fn go_on_with(&mut self, backend: &Backend, state: &Value) -> Result<()> {
+        let read = |what: &str| state.get(what).cloned().unwrap_or_default();
+        let Ok(before) = serde_json::from_value::<Provenance>(read(COMPUTED_BY)) else {
+            return Ok(());
+        };
+        let now = Provenance::of(backend);
+        if before != now {
+            let [before, now] = [before, now].map(|of| printable(Path::new(&of.to_string())));
+            return self.note(&format!(
+                "the checkpoint was computed by {before}, and the run goes on with {now}: results may \
+                 differ in the last bits"
+            ));
+        }
+        let products = read(PRODUCTS).as_object().cloned().unwrap_or_default();
+        let words = |(product, how): (String, Value)| Some((product, how.as_str()?.to_owned()));
+        provenance::choose(backend, &products.into_iter().filter_map(words).collect::<Products>());
+        Ok(())
+    }
+
+    /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
+    /// there is nothing to save.
+    pub(super) fn save_if_asked<M>(
+        &mut self,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        let unsaved = learner.updates() > self.saved.unwrap_or(0);
+        match self.flow == Flow::Stop && unsaved {
+            true => self.save(learner, evaluations),
+            false => Ok(()),
+        }
+    }
+
+    /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
+    /// follow from the step and the settings.
+    pub(super) fn save<M>(&mut self, learner: &Learner<M>, evaluations: Evaluations) -> Result<()> {
+        if self.flow == Flow::Abandon {
+            return Ok(());
+        }
+        let step = learner.updates();
+        let (epoch, batch) = self.plan.next_batch(step);
+        let state = json!({
+            "step": step,
+            "next_epoch": epoch,
+            "next_batch": batch,
+            "best_top1": evaluations.best,
+            "evaluations_since_best": evaluations.since_best,
+            "evaluation_due": evaluations.due,
+            COMPUTED_BY: Provenance::of(learner.network().backend()),
+            PRODUCTS: provenance::products(learner.network().backend()),
+        });
+        // What is logged up to here must be there when the checkpoint is.
+        self.run.metrics().sync()?;
+        let saved =
+            self.checkpoints.save(step, &Checkpoint { tensors: learner.state()?, state })?;
+        for error in &saved.not_removed {
+            self.note(&format!("an old checkpoint stays: {error}"))?;
+        }
+        self.saved = Some(step);
+        self.tell(Event::Saved { step, path: &saved.folder });
+        Ok(())
+    }
+
+    /// Writes weights for other programs and commands.
+    pub(super) fn export(
+        &self,
+        name: ExportName,
+        tensors: &NamedTensors,
+        about: &str,
+    ) -> Result<()> {
+        let files = export::run_files(tensors, &self.description, about)?;
+        let files: Vec<_> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        self.run.export(name, &files)?;
+        Ok(())
+    }
+
+    /// Makes an update of `images` images, whose first batch was asked for at `since`, and reports it: where a card
+    /// computes, only when it has a batch of the next update, unless `waits` says that something comes before. Whether
+    /// the update was made: not where the observer asks to stop when it hears of the last one.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) fn update<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        scale: impl Fn(&str) -> f64,
+        images: usize,
+        since: Instant,
+        waits: bool,
+    ) -> Result<bool> {
+        // Still unsettled if every batch of this update was empty.
+        if self.settle(learner, batches, self.plan.accumulation)? && self.stopped() {
+            return Ok(false);
+        }
+        let step = learner.updates();
+        learner.hand_over(self.plan.lr(step), scale)?;
+        self.pending = Some(Pending { step: step + 1, images, since });
+        if waits || !learner.runs_ahead() {
+            self.settle(learner, batches, 0)?;
+        }
+        Ok(true)
+    }
+
+    /// Reports the update that was handed over last, where that is still to be done. `taken` batches of the next one
+    /// were taken from `batches`.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]; what a card says; a file that cannot be written.
+    pub(super) fn settle<M>(
+        &mut self,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+        taken: u64,
+    ) -> Result<bool> {
+        let Some(Pending { step, images, since }) = self.pending.take() else { return Ok(false) };
+        let outcome = learner.settle()?;
+        self.attempted(outcome, batches, step, taken)?;
+        // Of updates that were handed over one after the other, each has the time from the last one's end.
+        let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
+        self.losses.push(outcome.loss);
+        self.report(step, outcome, images, since)?;
+        self.list_skipped(batches.skipped())?;
+        Ok(true)
+    }
+
+    /// What a batch of the next update came to. Where it failed, the update before is reported first: it was made, and
+    /// what became of it may be the reason.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle), else that of `result`.
+    pub(super) fn settling<T, M>(
+        &mut self,
+        result: Result<T>,
+        learner: &mut Learner<M>,
+        batches: &mut Batches,
+    ) -> Result<T> {
+        if result.is_err() {
+            self.settle(learner, batches, 0)?;
+        }
+        result
+    }
+
+    /// Mean loss over the last epoch's updates, or over all of this call if they are fewer.
+    pub(super) fn mean_loss(&self) -> f32 {
+        let tail = self.losses.len().saturating_sub(self.plan.steps_per_epoch as usize);
+        let tail = &self.losses[tail..];
+        tail.iter().sum::<f32>() / tail.len().max(1) as f32
+    }
+
+    /// Logs an update and tells the observer.
+    fn report(
+        &mut self,
+        step: u64,
+        Outcome { loss, norm: grad_norm, .. }: Outcome,
+        images: usize,
+        since: Instant,
+    ) -> Result<()> {
+        let seconds = since.elapsed().as_secs_f64().max(1e-9);
+        let report = StepReport {
+            step,
+            steps: self.plan.steps(),
+            epoch: self.plan.epoch(step),
+            loss,
+            lr: self.plan.lr(step - 1),
+            grad_norm,
+            images_per_second: images as f64 / seconds,
+            data_wait: (std::mem::take(&mut self.waited).as_secs_f64() / seconds).min(1.0),
+        };
+        self.metric(Line::Update(Update {
+            step: report.step,
+            epoch: report.epoch,
+            loss: Some(report.loss.into()),
+            lr: report.lr,
+            grad_norm: Some(report.grad_norm),
+            images_per_second: Some(report.images_per_second),
+            data_wait: Some(report.data_wait),
+        }))?;
+        self.tell(Event::Step(&report));
+        Ok(())
+    }
+
+    /// Logs an evaluation after `step` updates, keeps it for the run's report, and tells the observer.
+    pub(super) fn evaluated(
+        &mut self,
+        step: u64,
+        found: &Evaluation,
+        set: &Arc<PictureSet>,
+    ) -> Result<EvaluationReport> {
+        let report = EvaluationReport {
+            step,
+            epoch: step / self.plan.steps_per_epoch,
+            pictures: found.images,
+            top1: found.top1,
+            top5: found.top5,
+            loss: found.loss,
+        };
+        self.metric(Line::Scores(Scores {
+            step: report.step,
+            epoch: report.epoch as f64,
+            top1: report.top1,
+            top5: Some(report.top5),
+            held_out_loss: Some(report.loss),
+        }))?;
+        self.tell(Event::Evaluated(&report));
+        let place = (report.step, report.epoch);
+        records::evaluation(self.run.path(), place, found, set, &self.description)?;
+        Ok(report)
+    }
+
+    /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it
+    /// was not, the step's batches are kept in `diverged/step-N` to be looked at, if the settings allow
+    /// going on; what comes next then are the batches of the next update after the `taken` first ones.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where they don't.
+    fn attempted(
+        &mut self,
+        outcome: Outcome,
+        batches: &mut Batches,
+        step: u64,
+        taken: u64,
+    ) -> Result<()> {
+        let Outcome { loss, norm, made } = outcome;
+        if made {
+            self.passed_over = 0;
+            return Ok(());
+        }
+        let (kept, indices) = self.keep_batches(outcome, batches, step - 1)?;
+        let files = names(batches, &indices);
+        if self.on_nan == OnNan::Stop || self.passed_over == MOST_PASSED_OVER {
+            return Err(Error::Diverged { loss, norm, kept, step, files });
+        }
+        if taken > 0 {
+            let (epoch, number) = self.plan.next_batch(step);
+            batches.seek(epoch, number + taken);
+        }
+        self.passed_over += 1;
+        self.note(&format!(
+            "step {step}: loss {loss}, gradient's norm {norm}; the update is passed over, and its \
+             pictures are in {}",
+            kept.display()
+        ))
+    }
+
+    /// Writes what the update after `step` updates was made from. The batches are loaded once more,
+    /// which gives the same ones: none has to be held until the step is over.
+    fn keep_batches(
+        &mut self,
+        Outcome { loss, norm: grad_norm, .. }: Outcome,
+        batches: &mut Batches,
+        step: u64,
+    ) -> Result<(PathBuf, Vec<u32>)> {
+        let (epoch, number) = self.plan.next_batch(step);
+        batches.seek(epoch, number);
+        let mut tensors = NamedTensors::new();
+        let mut indices = Vec::new();
+        for part in 0..self.plan.accumulation {
+            let Batch { images, labels, indices: of_part, height, width, channels, .. } =
+                self.next_batch(batches)?;
+            let shape = [of_part.len(), height, width, channels];
+            let images = images.tensor(shape, &Mixing::Unmixed)?.on(&Backend::Cpu)?.to_vec();
+            tensors.insert(format!("images.{part}"), HostTensor::new(shape, images)?);
+            if !labels.is_empty() {
+                let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+                let labels = HostTensor::new([labels.len()], labels)?;
+                tensors.insert(format!("labels.{part}"), labels);
+            }
+            indices.extend(of_part);
+        }
+        let samples = &batches.folder().samples;
+        let about = json!({
+            "step": step + 1,
+            "epoch": epoch,
+            "loss": loss.to_string(),
+            "grad_norm": grad_norm.to_string(),
+            "lr": self.plan.lr(step),
+            "pictures": indices
+                .iter()
+                .map(|&index| printable(&samples[index as usize].path))
+                .collect::<Vec<_>>(),
+        });
+        let folder = self.run.diverged(step + 1)?;
+        let files = [
+            ("batch.safetensors", safetensors::to_bytes(&tensors, &Default::default())?),
+            ("batch.json", format!("{about:#}\n").into_bytes()),
+        ];
+        let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
+        fcmae_store::export::write(&folder, &files)?;
+        Ok((folder, indices))
+    }
+
+    /// The run's folder.
+    pub(super) fn path(&self) -> &Path {
+        self.run.path()
+    }
+
+    /// Writes what the run is made of and on (`data.json`, `environment.json`), lists pictures that
+    /// cannot be read, reports that training begins and, unless it is resumed, what is unusual about it.
+    pub(super) fn start<M>(
+        &mut self,
+        learner: &Learner<M>,
+        resumed: bool,
+        pictures: &Pictures,
+    ) -> Result<()> {
+        records::write(self.path(), files::DATA, &records::data(pictures))?;
+        records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
+        self.list_skipped(pictures.all.skipped.clone())?;
+        let Pictures { training, held_out, .. } = pictures;
+        self.tell(Event::Started(&Started {
+            device: self.device.clone(),
+            steps: self.plan.steps(),
+            steps_per_epoch: self.plan.steps_per_epoch,
+            epochs: self.plan.epochs,
+            resumed_at: resumed.then_some(learner.updates()),
+            parameters: learner.network().layout().count(),
+            pictures: training.len(),
+            held_out: held_out.as_ref().map_or(0, |set| set.len()),
+            classes: training.classes.clone(),
+        }));
+        if resumed { Ok(()) } else { self.note_caveats() }
+    }
+
+    /// Notes settings whose effect is not the one they name.
+    fn note_caveats(&mut self) -> Result<()> {
+        let Description { model, decoder, image_size: [height, width], .. } = &self.description;
+        let hidden = match decoder {
+            Some((_, mask)) => {
+                let [rows, cols] = model.patch_grid(*height, *width)?;
+                mask.caveat(rows * cols)?
+            }
+            None => None,
+        };
+        hidden.into_iter().chain(self.plan.caveat()).try_for_each(|text| self.note(&text))
+    }
+
+    /// Writes which picture is in which part: `split.csv`.
+    pub(super) fn record_split(&self, pictures: &Pictures) -> Result<()> {
+        Ok(pictures.split()?.write(&self.path().join(files::SPLIT))?)
+    }
+
+    /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
+    pub(super) fn figure(&self, name: &str, tag: &str, step: u64, sheet: &RgbImage) -> Result<()> {
+        let png = picture::png(sheet)?;
+        records::write_bytes(self.path(), &format!("{}/{name}.png", files::FIGURES), &png)?;
+        Ok(self.run.picture(tag, step, &png)?)
+    }
+
+    /// Adds a line to `metrics.jsonl`.
+    pub(super) fn metric(&self, line: Line) -> Result<()> {
+        Ok(self.run.metrics().json(&line)?)
+    }
+
+    /// The next batch that is part of an update. Batches that are left over at an epoch's end are
+    /// passed over. Where too many pictures are bad, all that were found are listed first.
+    pub(super) fn next_batch(&mut self, batches: &mut Batches) -> Result<Batch<Images>> {
+        loop {
+            let since = Instant::now();
+            let next = batches.next();
+            self.waited += since.elapsed();
+            match next {
+                Some(Ok(batch)) if self.plan.uses(batch.number) => return Ok(batch),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    self.list_skipped(batches.skipped())?;
+                    return Err(error.into());
+                }
+                None => {
+                    let reason = "the pictures ended before the run did".to_owned();
+                    return Err(Error::Unusable(reason));
+                }
+            }
+        }
+    }
+
+    /// Lists pictures that were left out since the last call.
+    pub(super) fn list_skipped(&mut self, skipped: Vec<Skipped>) -> Result<()> {
+        for skip in skipped {
+            if self.skipped.insert(skip.path.clone()) {
+                self.run.skipped().json(&skip)?;
+                self.tell(Event::Skipped(&skip));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A record with the settings that came after its version, as they are by default. One that is not
+/// understood stays as it is: the differing lines tell of it.
+fn renewed<T: Settings>(mut record: Record) -> Record {
+    if let Ok(config) = from_recipe::<T>(Some((files::CONFIG, &record.config)), &[]) {
+        record.config = config.to_toml();
+    }
+    if let Some(weights) = record.facts.get_mut(Facts::WEIGHTS)
+        && let Ok(description) = serde_json::from_value::<Description>(weights.clone())
+    {
+        *weights = json!(description);
+    }
+    record
+}
+
+/// Batches of `set` for networks on `backend`.
+pub(super) fn batches(
+    backend: &Backend,
+    set: &Arc<PictureSet>,
+    transform: Transform,
+    data: &DataConfig,
+    options: &LoaderOptions,
+) -> Result<Batches> {
+    let normalization = data.normalization();
+    let feed = Feed::new(backend, &normalization)?;
+    Ok(Loader::delivering(Arc::clone(set), transform, normalization, options, feed)?)
+}
+
+/// A batch's images as a tensor `[N, H, W, channels]`, where it is computed.
+pub(super) fn images(batch: Batch<Images>, mixing: &Mixing) -> Result<Tensor> {
+    let shape = [batch.len(), batch.height, batch.width, batch.channels];
+    batch.images.tensor(shape, mixing)
+}
+
+/// The names of a batch's pictures, for a message.
+pub(super) fn names(batches: &Batches, indices: &[u32]) -> String {
+    let folder = batches.folder();
+    let name = |&index: &u32| printable(&folder.samples[index as usize].path);
+    let shown: Vec<_> = indices.iter().take(8).map(name).collect();
+    let more = indices.len().saturating_sub(shown.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &rest
+}
