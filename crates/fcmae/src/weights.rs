@@ -7,7 +7,7 @@ mod adapt;
 mod description;
 pub mod export;
 mod grn;
-pub mod inspect;
+pub mod inspection;
 pub mod names;
 pub mod onnx;
 mod shapes;

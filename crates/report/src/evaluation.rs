@@ -3,7 +3,7 @@
 use fcmae_store::run::confusion::Fate;
 use fcmae_store::run::schema::{self, Evaluation};
 
-use crate::pictures::Picture;
+use crate::embedded::Picture;
 
 /// A picture taken for something else.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use fcmae_words::{counted, list};
 
 use crate::data::extremes;
 use crate::evaluation::{by_class, standard_error};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,13 +8,14 @@
 //!         evaluation.json, skipped.jsonl ─┤            ├─▶ compare ─▶ one page of several runs
 //!         figures/*.png ──────────────────┘            └─▶ Trials ──▶ one page of two ways to train
 //! ```
-//! Modules: `report` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `pictures` and
+//! Modules: `run_folder` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `embedded` and
 //! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
 //! draws charts, for the page and for everybody; [`paired`] says whether one classifier is better than
 //! another; [`experiment`] holds many such comparisons, as a table, a page and a figure; [`error`]: what can go wrong.
 #![forbid(unsafe_code)]
 
 mod data;
+mod embedded;
 pub mod error;
 mod evaluation;
 pub mod experiment;
@@ -23,11 +24,10 @@ mod findings;
 mod metrics;
 mod page;
 pub mod paired;
-mod pictures;
 pub mod plots;
-mod report;
 #[cfg(test)]
 mod run_fixture;
+mod run_folder;
 mod settings;
 
 pub use error::ReportError;
@@ -35,4 +35,4 @@ pub use evaluation::interval;
 pub use experiment::Experiment;
 pub use page::{Trials, compare};
 pub use paired::Paired;
-pub use report::Report;
+pub use run_folder::Report;

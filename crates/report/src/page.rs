@@ -19,7 +19,7 @@ pub use compare::compare;
 pub use trials::Trials;
 
 use crate::error::ReportError;
-use crate::report::Report;
+use crate::run_folder::Report;
 use document::{document, section};
 
 impl Report {

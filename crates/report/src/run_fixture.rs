@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::report::Report;
+use crate::run_folder::Report;
 
 /// A run's folder, and what `config.toml` says.
 pub(crate) struct RunFixture {

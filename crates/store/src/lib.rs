@@ -17,7 +17,7 @@
 //! - [`mod@file`]: a file in either format, told apart by what is in it;
 //! - [`durable`]: files and folders replaced as a whole;
 //! - [`checkpoint`]: folders that count only when their MANIFEST verifies;
-//! - [`export`]: a folder of weights for other programs;
+//! - [`export_folder`]: a folder of weights for other programs;
 //! - [`run`]: one training run's folder, lock, record and logs;
 //! - [`weights`]: which file a weights argument means;
 //! - [`error`]: what can go wrong, with the file, the value and the remedy.
@@ -27,7 +27,7 @@ pub mod checkpoint;
 pub mod durable;
 mod element;
 pub mod error;
-pub mod export;
+pub mod export_folder;
 pub mod file;
 mod input;
 pub mod pth;
@@ -38,6 +38,6 @@ pub mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointStore};
 pub use error::Error;
-pub use export::ExportName;
+pub use export_folder::ExportName;
 pub use run::{Record, Run};
 pub use tensor::{HostTensor, Mismatch, NamedTensors};

@@ -28,7 +28,7 @@ pub use record::Record;
 
 use files::{CHECKPOINTS, CONFIG, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
 
-use crate::export::{self, ExportName};
+use crate::export_folder::{self, ExportName};
 use crate::{CheckpointStore, Error, durable};
 
 /// A run that this process alone writes, for as long as this value lives.
@@ -167,10 +167,10 @@ impl Run {
     /// Writes or replaces `export/last` or `export/best`.
     ///
     /// # Errors
-    /// As for [`export::write`].
+    /// As for [`export_folder::write`].
     pub fn export(&self, name: ExportName, files: &[(&str, &[u8])]) -> Result<PathBuf, Error> {
         let folder = self.path.join(EXPORT).join(name.as_str());
-        export::write(&folder, files)?;
+        export_folder::write(&folder, files)?;
         Ok(folder)
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::MaskedEncoder;
-use fcmae::weights::inspect::{Inspection, Use};
+use fcmae::weights::inspection::{Inspection, Use};
 use fcmae_data::source::printable;
 use fcmae_words::{counted, grouped};
 
@@ -32,7 +32,7 @@ pub(crate) struct Inspect {
 }
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
-    let inspection = fcmae::weights::inspect::inspect(&args.weights.weights)?;
+    let inspection = fcmae::weights::inspection::inspect(&args.weights.weights)?;
     output::print(&if args.json { output::json(&inspection)? } else { text(&inspection, args.all) })
 }
 

@@ -546,7 +546,7 @@ impl<'a> Session<'a> {
             ("batch.json", format!("{about:#}\n").into_bytes()),
         ];
         let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
-        fcmae_store::export::write(&folder, &files)?;
+        fcmae_store::export_folder::write(&folder, &files)?;
         Ok((folder, indices))
     }
 

@@ -79,7 +79,7 @@ pub fn write(
     let about = format!("Weights that were named as in {}.", weights.scheme.name());
     let files = files(&weights.tensors, &weights.description, &about, format)?;
     let borrowed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-    fcmae_store::export::write(folder, &borrowed)?;
+    fcmae_store::export_folder::write(folder, &borrowed)?;
     Ok(files.into_iter().map(|(name, bytes)| (name, bytes.len())).collect())
 }
 

@@ -7,7 +7,7 @@ use fcmae::network::autoencoder::Autoencoder;
 use fcmae::network::model::Classifier;
 use fcmae::weights::Weights;
 use fcmae::weights::export::{self, ExportFormat};
-use fcmae::weights::inspect::inspect;
+use fcmae::weights::inspection::inspect;
 use fcmae::weights::names::Scheme;
 use fcmae_store::{NamedTensors, safetensors};
 

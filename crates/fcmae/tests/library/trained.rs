@@ -15,7 +15,7 @@ use fcmae::inference::predict::Predictor;
 use fcmae::inference::reconstruct::reconstruct;
 use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::Weights;
-use fcmae::weights::inspect::inspect;
+use fcmae::weights::inspection::inspect;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use fcmae_cuda::{card::Card, work::Element};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

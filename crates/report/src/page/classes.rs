@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::document::scrolling;
 use crate::evaluation::{by_class, interval};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// Above this many classes, the worst are shown and the others folded away.
 const MOST_CLASSES: usize = 40;

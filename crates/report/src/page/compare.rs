@@ -13,7 +13,7 @@ use super::summary;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
 use crate::plots::{Chart, Series};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// The page of several runs: results side by side, curves over each other, and the settings in which
 /// they differ. A whole HTML document with all pictures in it.

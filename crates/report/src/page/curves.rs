@@ -5,7 +5,7 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::metrics::Curve;
 use crate::plots::{Chart, Series};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// All curves of a run; `None` before the first update.
 pub(super) fn of_one(report: &Report) -> Option<Markup> {

@@ -9,7 +9,7 @@ use super::classes::per_cent;
 use super::document::scrolling;
 use super::pictures::image;
 use crate::data::extremes;
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// Above this many classes, the largest and the smallest are shown and the others folded away.
 const MOST_CLASSES: usize = 40;

@@ -4,9 +4,9 @@ use fcmae_words::counted;
 use fcmae_words::page::{number, percent};
 use maud::{Markup, html};
 
+use crate::embedded::{Picture, Reconstruction};
 use crate::evaluation::Mistake;
-use crate::pictures::{Picture, Reconstruction};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// What the network made of hidden patches: the newest large, and how it came to it.
 pub(super) fn reconstructions(report: &Report) -> Option<Markup> {

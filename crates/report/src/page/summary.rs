@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::evaluation::{interval, standard_error};
 use crate::findings::{self, Weight};
-use crate::report::{Kind, Report};
+use crate::run_folder::{Kind, Report};
 
 /// Name, kind, sentence and tiles.
 pub(super) fn header(report: &Report) -> Markup {

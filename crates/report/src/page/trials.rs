@@ -7,7 +7,7 @@ use super::compare::{self, Named};
 use super::curves::grid;
 use super::document::{document, scrolling, section};
 use crate::plots::{Chart, EstimationPlot};
-use crate::report::Report;
+use crate::run_folder::Report;
 
 /// A page that answers which of two ways to train is better, from runs of both with the same seeds.
 #[derive(Clone, Copy, Debug)]

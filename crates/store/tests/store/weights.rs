@@ -61,7 +61,7 @@ fn a_run_gives_its_best_export_else_its_last_else_its_newest_checkpoint() {
 fn an_export_folder_and_a_file_stand_for_themselves() {
     let folder = tempfile::tempdir().unwrap();
     let export = folder.path().join("export");
-    fcmae_store::export::write(&export, &FILES).unwrap();
+    fcmae_store::export_folder::write(&export, &FILES).unwrap();
     let model = export.join("model.safetensors");
     for (argument, kind) in [(&export, WeightsKind::Export), (&model, WeightsKind::File)] {
         let found = resolve(argument).unwrap();

@@ -7,11 +7,11 @@ use fcmae_store::run::files::{CONFIG, DATA, ENVIRONMENT, EVALUATION, METRICS, RU
 pub(crate) use fcmae_store::run::schema::Kind;
 use fcmae_store::run::schema::{self, Data, Evaluation, Facts};
 
+use crate::embedded::{Album, Picture, Reconstruction, noted};
 use crate::error::ReportError;
 use crate::evaluation::{self, Mistake};
 use crate::files::{self, Skipped};
 use crate::metrics::Metrics;
-use crate::pictures::{Album, Picture, Reconstruction, noted};
 use crate::settings::Settings;
 
 /// Most mistakes that are shown.
