@@ -4,11 +4,12 @@ mod model;
 mod reference;
 mod run;
 mod settings;
+mod sizes;
 mod training;
 
 pub(crate) use model::check_image;
 pub use model::{
-    BlockKind, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig, Size,
+    BlockKind, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig,
 };
 pub use reference::{Setting, commented, reference};
 pub use run::{
@@ -16,5 +17,6 @@ pub use run::{
     MaskConfig, MaskedEncoder, PretrainConfig, visible_count,
 };
 pub use settings::{Settings, from_recipe};
+pub use sizes::Size;
 pub(crate) use training::{MOST, range};
 pub use training::{OnNan, OptimConfig, SaveConfig};

@@ -17,6 +17,7 @@ mod full_disk;
 mod interrupted;
 #[cfg(unix)]
 mod killed;
+mod links;
 mod numbers;
 #[cfg(unix)]
 mod settings;

@@ -1,88 +1,12 @@
 //! The network: size, block, channels, classes, stem stride; and the decoder of pre-training.
 
-use std::fmt;
-use std::str::FromStr;
-
 use fcmae_kernels::grn::{Aggregation, Normalization, Variant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sizes::Size;
 use crate::engine::backend::Backend;
 use crate::error::ConfigError;
-
-/// The eight published sizes of ConvNeXt V2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Size {
-    /// 3.7 M parameters.
-    Atto,
-    /// 5.2 M parameters.
-    Femto,
-    /// 9.1 M parameters.
-    Pico,
-    /// 15.6 M parameters.
-    Nano,
-    /// 28.6 M parameters.
-    Tiny,
-    /// 88.7 M parameters.
-    Base,
-    /// 198 M parameters.
-    Large,
-    /// 660 M parameters.
-    Huge,
-}
-
-impl Size {
-    /// All sizes, smallest first.
-    pub const ALL: [Self; 8] = [
-        Self::Atto,
-        Self::Femto,
-        Self::Pico,
-        Self::Nano,
-        Self::Tiny,
-        Self::Base,
-        Self::Large,
-        Self::Huge,
-    ];
-
-    /// The lower-case name, as in `convnextv2_atto`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Atto => "atto",
-            Self::Femto => "femto",
-            Self::Pico => "pico",
-            Self::Nano => "nano",
-            Self::Tiny => "tiny",
-            Self::Base => "base",
-            Self::Large => "large",
-            Self::Huge => "huge",
-        }
-    }
-
-    /// Blocks in each of the four stages.
-    pub fn depths(self) -> [usize; 4] {
-        match self {
-            Self::Atto | Self::Femto | Self::Pico => [2, 2, 6, 2],
-            Self::Nano => [2, 2, 8, 2],
-            Self::Tiny => [3, 3, 9, 3],
-            Self::Base | Self::Large | Self::Huge => [3, 3, 27, 3],
-        }
-    }
-
-    /// Channels of each of the four stages.
-    pub fn widths(self) -> [usize; 4] {
-        let first = match self {
-            Self::Atto => 40,
-            Self::Femto => 48,
-            Self::Pico => 64,
-            Self::Nano => 80,
-            Self::Tiny => 96,
-            Self::Base => 128,
-            Self::Large => 192,
-            Self::Huge => 352,
-        };
-        [first, 2 * first, 4 * first, 8 * first]
-    }
-}
 
 /// The longest side of an image in pixels.
 const LONGEST_SIDE: usize = 16_384;
@@ -98,27 +22,6 @@ pub(crate) fn check_image([height, width]: [usize; 2]) -> Result<(), ConfigError
     }
     let (longest, most) = (LONGEST_SIDE, MOST_PIXELS);
     Err(ConfigError::LargeImage { height, width, longest, most })
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Size {
-    type Err = ConfigError;
-
-    /// Takes `atto` as well as `convnextv2_atto`.
-    fn from_str(name: &str) -> Result<Self, ConfigError> {
-        let short = name.strip_prefix("convnextv2_").unwrap_or(name);
-        Self::ALL.into_iter().find(|size| size.name() == short).ok_or_else(|| {
-            ConfigError::UnknownSize {
-                name: name.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
-            }
-        })
-    }
 }
 
 /// Which residual block the network is built from.

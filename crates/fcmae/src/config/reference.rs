@@ -132,7 +132,7 @@ fn text(schema: &Value) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::{FinetuneConfig, PretrainConfig, from_recipe};
+    use crate::config::{FinetuneConfig, PretrainConfig, Size, from_recipe};
 
     fn check<T: Settings + PartialEq + std::fmt::Debug>(of: fn(&[Setting])) {
         let all = reference::<T>();
@@ -160,6 +160,9 @@ mod tests {
             assert_eq!(of("mask.ratio").text, "Share of patches hidden.");
             let words: Vec<_> = of("mask.encoder").words.iter().map(|(word, _)| word).collect();
             assert_eq!(words, ["sparse", "dense"]);
+            for size in Size::ALL {
+                assert!(of("model.size").text.contains(&format!("`{size}`")), "{size}");
+            }
             assert!(of("model.grn").default.is_none() && of("model.grn.skip").default.is_some());
         });
         check::<FinetuneConfig>(|all| assert!(all.len() > 50, "{}", all.len()));

@@ -19,6 +19,7 @@ const PUBLISHED: [(&str, usize, usize); 8] = [
 
 #[test]
 fn parameter_counts() {
+    assert_eq!(PUBLISHED.map(|(name, ..)| name), Size::ALL.map(Size::name));
     for (name, classifier, autoencoder) in PUBLISHED {
         let size: Size = format!("convnextv2_{name}").parse().unwrap();
         let config = ModelConfig::published(size).resolve().unwrap();

@@ -30,7 +30,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         text,
         "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {}\n\
          - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n{usage}\n\
-         Made by [fcmae](https://crates.io/crates/fcmae), which uses it too: \
+         Made by fcmae, which uses it too: \
          `fcmae inspect .`, `fcmae finetune --from . …`{}\n",
         description.name(),
         model.depths,

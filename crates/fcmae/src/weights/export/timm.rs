@@ -14,13 +14,15 @@ use crate::weights::{Description, decimals};
 pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<Vec<File>> {
     let [height, width] = description.image_size;
     let model = &description.model;
-    let convolutions = linear_as_convolution(description);
+    let built = built_as(description);
+    let convolutions = built.in_timm().linear_as_convolution;
     let written = renamed(tensors, Scheme::Timm, |name, shape| match shape {
         [outputs, inputs] if convolutions && is_block_linear(name) => vec![*outputs, *inputs, 1, 1],
         _ => shape.to_vec(),
     });
     let mut arguments = json!({ "in_chans": model.channels, "patch_size": model.stem_stride });
-    if built_as(description) != description.name() {
+    let architecture = format!("{}_{built}", description.family());
+    if architecture != description.name() {
         arguments["depths"] = json!(model.depths);
         arguments["dims"] = json!(model.widths);
     }
@@ -29,7 +31,7 @@ pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<
         EvalResize::Warp => (1.0, "squash"),
     };
     let config = json!({
-        "architecture": built_as(description),
+        "architecture": architecture,
         "num_classes": description.classes.len(),
         "num_features": model.features(),
         "model_args": arguments,
@@ -59,18 +61,13 @@ fn is_block_linear(name: &str) -> bool {
     name.starts_with("stages.") && name.contains(".mlp.fc") && name.ends_with(".weight")
 }
 
-/// The name by which timm builds the network: one of other depths and widths is the smallest
-/// published one, with the depths and widths given beside it. V1 has no huge size in timm.
-fn built_as(description: &Description) -> String {
-    let own = Size::ALL.iter().any(|size| size.name() == description.model.size)
-        && !(description.model.block == BlockKind::V1 && description.model.size == "huge");
-    let size = if own { &description.model.size } else { Size::Atto.name() };
-    format!("{}_{size}", description.family())
-}
-
-/// Whether timm keeps the block's linear layers as 1×1 convolutions: in its sizes up to nano, of
-/// which one other sizes are built.
-fn linear_as_convolution(description: &Description) -> bool {
-    let built = built_as(description);
-    !["tiny", "base", "large", "huge"].iter().any(|size| built.ends_with(size))
+/// The size by which timm builds the network: one that timm does not have is its smallest, with the depths and
+/// widths given beside it.
+fn built_as(description: &Description) -> Size {
+    let model = &description.model;
+    let has = |size: &Size| match model.block {
+        BlockKind::V1 => size.in_timm().v1,
+        BlockKind::V2 => size.in_timm().v2,
+    };
+    model.size.parse().ok().filter(has).unwrap_or(Size::Atto)
 }
