@@ -171,7 +171,7 @@ fn text(evaluation: &Evaluation) -> String {
         text.push_str("confusion matrix (rows: true class, columns: predicted)\n");
         text.push_str(&matrix(evaluation));
     } else {
-        text.push_str("most frequent confusions (--json has the whole matrix)\n");
+        text.push_str("most frequent confusions (--json has all of them)\n");
         text.push_str(&confusions(evaluation));
     }
     text
@@ -198,7 +198,7 @@ fn matrix_under(
     let mut columns = vec![(String::new(), Align::Left)];
     columns.extend(names().map(|(index, name)| (column(index, name), Align::Right)));
     let mut table = Table::with_columns(columns);
-    for ((index, name), counts) in names().zip(evaluation.confusion.rows()) {
+    for ((index, name), counts) in names().zip(evaluation.confusion.table()) {
         table.row(std::iter::once(row(index, name)).chain(counts.iter().map(u64::to_string)));
     }
     table

@@ -195,7 +195,7 @@ fn evaluation_agrees_with_prediction_of_each_picture() {
             let own = guesses.iter().find(|guess| guess.class == class).unwrap();
             loss -= f64::from(own.probability.ln()) / 30.0;
         }
-        assert_eq!(evaluation.confusion.rows(), confusion);
+        assert_eq!(evaluation.confusion.table(), confusion);
         let right: u64 = (0..3).map(|class| confusion[class][class]).sum();
         assert_eq!(evaluation.top1, right as f64 / 30.0);
         assert!((evaluation.loss - loss).abs() < 1e-3, "{} and {loss}", evaluation.loss);

@@ -142,7 +142,7 @@ fn heat_map(evaluation: &Evaluation) -> Markup {
                 }
             }
             tbody {
-                @for (truth, row) in evaluation.confusion.rows().iter().enumerate() {
+                @for (truth, row) in evaluation.confusion.table().iter().enumerate() {
                     tr {
                         th scope="row" title=(names[truth]) { (names[truth]) }
                         @let all = row.iter().sum::<u64>().max(1);
