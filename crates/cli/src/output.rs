@@ -49,7 +49,7 @@ pub(crate) fn quoted(path: &Path) -> String {
 
 /// Paths as arguments of a command that can be copied.
 pub(crate) fn arguments(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| printable(path)).collect::<Vec<_>>().join(" ")
+    paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(" ")
 }
 
 /// Refuses a file that exists, before any work is done for it. `option` is the one that named it.

@@ -39,5 +39,5 @@ pub use input::{Input, Inputs, Samples};
 pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};
 pub use mix::{Mix, Mixing};
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
-pub use source::{Amount, Labels, Part, PictureSet, Sample, Skipped, Split};
+pub use source::{Amount, Grouping, Labels, Part, PictureSet, Sample, Skipped, Split};
 pub use statistics::Statistics;

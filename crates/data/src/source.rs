@@ -9,6 +9,7 @@ mod classes;
 mod container;
 mod folder;
 mod gathered;
+mod grouping;
 mod kind;
 mod kinds;
 mod list;
@@ -22,6 +23,7 @@ mod set;
 mod split;
 
 pub use crate::words::printable;
+pub use grouping::Grouping;
 pub use kind::EXTENSIONS;
 pub use open::Labels;
 pub use recorded::{Part, Split};

@@ -21,4 +21,5 @@ pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain, pretrain_on};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub use records::keep_evaluation;
+pub use split::LabelledData;
 pub use step::Learner;

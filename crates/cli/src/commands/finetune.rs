@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::FinetuneConfig;
-use fcmae::training::Start;
+use fcmae::training::{LabelledData, Start};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 
@@ -37,6 +37,11 @@ pub(crate) struct Finetune {
     /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
     from: Option<PathBuf>,
+
+    /// Watch the accuracy on these pictures, which are not trained on, rather than on a share of --data; folders and
+    /// files as --data takes them
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
+    held_out: Vec<PathBuf>,
 
     /// Use the labels of so many pictures only: a share of each class, such as 10%, or a number
     #[arg(long, value_name = "SHARE|N", conflicts_with = "resume")]
@@ -81,10 +86,11 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let Some(config) = training::settings(&args.run, &args.settings, own, whole)? else {
         return Ok(());
     };
-    let (data, out) = args.run.folders();
+    let (training, out) = args.run.folders();
+    let data = LabelledData { training, held_out: &args.held_out };
     if args.run.dry_run {
         let config = fcmae::training::settled(&config, start)?;
-        let sheet = fcmae::training::preview_finetuning(&config, data)?;
+        let sheet = fcmae::training::preview_finetuning(&config, training)?;
         return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::training::finetune(&config, data, start, trial, false, observer).map(drop)
         });
@@ -94,10 +100,12 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     })?;
     if !outcome.finished {
         let from = args.from.as_deref().unwrap_or(Path::new(SCRATCH));
+        let mut start = format!(" --from {}", output::quoted(from));
+        if !args.held_out.is_empty() {
+            start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
+        }
         let device = &args.settings.device;
-        return Err(
-            training::stopped("finetune", &args.run, Some(from), device, outcome.step).into()
-        );
+        return Err(training::stopped("finetune", &args.run, &start, device, outcome.step).into());
     }
     let run = printable(out);
     let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));

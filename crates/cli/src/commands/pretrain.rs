@@ -46,7 +46,7 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     })?;
     if !outcome.finished {
         let device = &args.settings.device;
-        return Err(training::stopped("pretrain", &args.run, None, device, outcome.step).into());
+        return Err(training::stopped("pretrain", &args.run, "", device, outcome.step).into());
     }
     let run = printable(out);
     let steps = counted(outcome.step as usize, "step");

@@ -14,7 +14,6 @@ use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
 use fcmae::network::memory::{Footprint, Memory};
 use fcmae::training::{Event, Flow};
-use fcmae_data::source::printable;
 use fcmae_store::run::files;
 use fcmae_words::counted;
 
@@ -192,19 +191,18 @@ pub(super) fn watched<T>(
     Ok((outcome?, reporter.write()))
 }
 
-/// A run that was stopped after `step`, and the command that goes on with it. `from`: where its weights started, if
-/// the command is told.
+/// A run that was stopped after `step`, and the command that goes on with it. `start`: what the command is told of
+/// where the run began, with a space before it.
 pub(super) fn stopped(
     command: &str,
     run: &RunArgs,
-    from: Option<&Path>,
+    start: &str,
     device: &DeviceArg,
     step: u64,
 ) -> Stopped {
     let (data, out) = run.folders();
-    let (data, out) = (output::arguments(data), printable(out));
-    let from = from.map_or(String::new(), |from| format!(" --from {}", printable(from)));
+    let (data, out) = (output::arguments(data), output::quoted(out));
     let (fcmae, device) = (output::program(), device.again());
-    let resume = format!("{fcmae} {command} --data {data}{from} --out {out} --resume{device}");
+    let resume = format!("{fcmae} {command} --data {data}{start} --out {out} --resume{device}");
     Stopped { step, resume }
 }

@@ -1,6 +1,7 @@
 //! A set of pictures.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
@@ -48,6 +49,21 @@ impl PictureSet {
     pub fn path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
         self.bases[sample.place.base()].path.join(&sample.path)
+    }
+
+    /// As [`path`](Self::path), without links: the same for the same file however it was reached, as far as the system
+    /// tells.
+    ///
+    /// # Panics
+    /// When there is no sample at `index`.
+    pub fn real_path(&self, index: usize) -> PathBuf {
+        let sample = &self.samples[index];
+        let base = &self.bases[sample.place.base()];
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        match base.container {
+            Some(_) => real(&base.path).join(&sample.path),
+            None => real(&base.path.join(&sample.path)),
+        }
     }
 
     /// Samples a class; empty where labels are ignored.

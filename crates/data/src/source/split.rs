@@ -3,11 +3,15 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
+use std::collections::BTreeMap;
+
 use fcmae_words::plural;
 
+use super::grouping::Grouping;
 use super::sample::portable_bytes;
 use super::set::PictureSet;
 use crate::error::DataError;
+use crate::words::printable;
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,20 +32,13 @@ impl PictureSet {
     /// `held_out` not between 0 and 1, or nothing to hold out: fewer than two samples, or no class
     /// with two.
     pub fn split(&self, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
-        if !(held_out > 0.0 && held_out < 1.0) {
-            return Err(DataError::Parameter {
-                what: "held-out share",
-                value: held_out.to_string(),
-                mend: "use a number between 0 and 1, such as 0.1".to_owned(),
-            });
-        }
+        check_share(held_out)?;
         let mut taken = Vec::new();
         for mut group in self.groups() {
             if group.len() < 2 {
                 continue;
             }
-            let count =
-                ((group.len() as f64 * held_out).round() as usize).clamp(1, group.len() - 1);
+            let count = share_of(group.len(), held_out);
             self.order_by_hash(&mut group, "held out", seed);
             taken.extend_from_slice(&group[..count]);
         }
@@ -53,9 +50,88 @@ impl PictureSet {
             });
         }
         taken.sort_unstable();
+        Ok(self.parted(&taken))
+    }
+
+    /// As [`split`](Self::split), with the pictures of a group on one side together. Groups are taken, in an order
+    /// that follows from their names and `seed`, as long as they bring the classes nearer to their shares; of a class
+    /// that lies in several groups, some pictures are on each side. The share is met as well as groups allow.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split); pictures that are in no group; groups of which none can be held out.
+    pub fn split_grouped(
+        &self,
+        held_out: f64,
+        seed: u64,
+        grouping: &Grouping,
+    ) -> Result<(Self, Self), DataError> {
+        check_share(held_out)?;
+        let groups = self.grouped(grouping)?;
+        let all = self.groups().iter().map(Vec::len).collect();
+        let mut parts = GroupedParts::new(all, held_out);
+        let mut order: Vec<(&String, &Group)> = groups.iter().collect();
+        order.sort_by_cached_key(|(name, _)| hash(seed, "held-out groups", name.as_bytes()));
+        let mut taken: Vec<usize> = Vec::new();
+        // First what brings more than it overshoots, then some of each class that has none yet.
+        for last in [false, true] {
+            order.retain(|(_, group)| {
+                let takes = parts.takes(group, last);
+                if takes {
+                    taken.extend_from_slice(&group.members);
+                }
+                !takes
+            });
+        }
+        if taken.is_empty() {
+            return Err(DataError::Parameter {
+                what: "set to split",
+                value: format!(
+                    "{} in {} by the pattern `{}`",
+                    plural(self.len(), "picture"),
+                    plural(groups.len(), "group"),
+                    grouping.pattern()
+                ),
+                mend: "no group can be held out: at least one class needs two groups".to_owned(),
+            });
+        }
+        taken.sort_unstable();
+        Ok(self.parted(&taken))
+    }
+
+    /// The pictures of each group, by its name.
+    fn grouped(&self, grouping: &Grouping) -> Result<BTreeMap<String, Group>, DataError> {
+        let mut groups = BTreeMap::<String, Group>::new();
+        let mut outside = Vec::new();
+        for (index, sample) in self.samples.iter().enumerate() {
+            let Some(name) = grouping.key(&sample.path) else {
+                outside.push(index);
+                continue;
+            };
+            let group = groups.entry(name).or_default();
+            group.members.push(index);
+            *group.classes.entry(sample.label.unwrap_or(0)).or_default() += 1;
+        }
+        if let Some(&first) = outside.first() {
+            return Err(DataError::Parameter {
+                what: "pattern of groups",
+                value: format!(
+                    "`{}`, which {} of {} do not match, such as {}",
+                    grouping.pattern(),
+                    outside.len(),
+                    plural(self.len(), "path"),
+                    printable(&self.samples[first].path)
+                ),
+                mend: "write one that every path matches".to_owned(),
+            });
+        }
+        Ok(groups)
+    }
+
+    /// What is not at `taken` (ascending), and what is.
+    fn parted(&self, taken: &[usize]) -> (Self, Self) {
         let rest: Vec<usize> =
             (0..self.len()).filter(|index| taken.binary_search(index).is_err()).collect();
-        Ok((self.subset(&rest), self.subset(&taken)))
+        (self.subset(&rest), self.subset(taken))
     }
 
     /// A subset with few labels: the same share of every class, at least one sample of each.
@@ -118,13 +194,75 @@ impl PictureSet {
 
     fn order_by_hash(&self, group: &mut [usize], purpose: &str, seed: u64) {
         group.sort_by_cached_key(|&index| {
-            let mut hasher = blake3::Hasher::new_derive_key("fcmae 2026 split of a folder");
-            hasher.update(&seed.to_le_bytes());
-            hasher.update(&(purpose.len() as u64).to_le_bytes());
-            hasher.update(purpose.as_bytes());
-            hasher.update(&portable_bytes(&self.samples[index].path));
-            *hasher.finalize().as_bytes()
+            hash(seed, purpose, &portable_bytes(&self.samples[index].path))
         });
+    }
+}
+
+/// Places in an order that depends on names alone.
+fn hash(seed: u64, purpose: &str, name: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("fcmae 2026 split of a folder");
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&(purpose.len() as u64).to_le_bytes());
+    hasher.update(purpose.as_bytes());
+    hasher.update(name);
+    *hasher.finalize().as_bytes()
+}
+
+fn check_share(held_out: f64) -> Result<(), DataError> {
+    if held_out > 0.0 && held_out < 1.0 {
+        return Ok(());
+    }
+    Err(DataError::Parameter {
+        what: "held-out share",
+        value: held_out.to_string(),
+        mend: "use a number between 0 and 1, such as 0.1".to_owned(),
+    })
+}
+
+/// How many of a class of two or more are held out.
+fn share_of(pictures: usize, held_out: f64) -> usize {
+    ((pictures as f64 * held_out).round() as usize).clamp(1, pictures - 1)
+}
+
+/// Pictures that belong together.
+#[derive(Default)]
+struct Group {
+    /// Positions in the set.
+    members: Vec<usize>,
+    /// How many there are of each class.
+    classes: BTreeMap<usize, usize>,
+}
+
+/// How much of each class is held out, while groups are chosen.
+struct GroupedParts {
+    all: Vec<usize>,
+    wanted: Vec<usize>,
+    held_out: Vec<usize>,
+}
+
+impl GroupedParts {
+    fn new(all: Vec<usize>, held_out: f64) -> Self {
+        let wanted = |&all: &usize| if all < 2 { 0 } else { share_of(all, held_out) };
+        Self { wanted: all.iter().map(wanted).collect(), held_out: vec![0; all.len()], all }
+    }
+
+    /// Takes a group in where it is worth it: every class stays in training, and more is won than is too much. The
+    /// `last` time, where a class of it has none held out yet.
+    fn takes(&mut self, group: &Group, last: bool) -> bool {
+        let classes = || group.classes.iter().map(|(&class, &count)| (class, count));
+        let stays = classes().all(|(class, count)| self.held_out[class] + count < self.all[class]);
+        let lack = |class: usize| self.wanted[class].saturating_sub(self.held_out[class]);
+        let won: usize = classes().map(|(class, count)| count.min(lack(class))).sum();
+        let beyond: usize = classes().map(|(class, count)| count - count.min(lack(class))).sum();
+        let worth = match last {
+            false => won > beyond,
+            true => classes().any(|(class, _)| self.held_out[class] == 0 && lack(class) > 0),
+        };
+        if stays && worth {
+            classes().for_each(|(class, count)| self.held_out[class] += count);
+        }
+        stays && worth
     }
 }
 

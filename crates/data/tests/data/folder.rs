@@ -1,8 +1,10 @@
 //! Folders of every shape to samples.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, Labels, PictureSet};
+use fcmae_data::{Amount, DataError, Grouping, Labels, PictureSet};
+use tempfile::TempDir;
 
 use crate::pictures::write;
 
@@ -269,4 +271,72 @@ mod unix {
             bytes(&a.path) <= bytes(&b.path)
         }));
     }
+}
+
+/// Class folders of frames: of each film so many.
+fn films(films: &[(&str, usize, usize)]) -> TempDir {
+    let frames = films.iter().flat_map(|&(class, film, frames)| {
+        (0..frames).map(move |frame| format!("{class}/film{film:02}-{frame:02}.jpg"))
+    });
+    let frames: Vec<String> = frames.collect();
+    tree(&frames.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The films of a set, each once.
+fn films_of(set: &PictureSet) -> BTreeSet<String> {
+    let film = |path: &str| path.split_once("film").unwrap().1[..2].to_owned();
+    paths(set).into_iter().map(film).collect()
+}
+
+#[test]
+fn groups_are_held_out_whole() {
+    let even: Vec<_> = (0..20).map(|film| (["a", "b"][film % 2], film, 10)).collect();
+    let dir = films(&even);
+    let set = open(&dir, Labels::Required).unwrap();
+    let grouping = Grouping::parse("film[0-9]+").unwrap();
+    let (rest, held) = set.split_grouped(0.2, 3, &grouping).unwrap();
+    assert_eq!((rest.class_counts(), held.class_counts()), (vec![80, 80], vec![20, 20]));
+    assert!(films_of(&rest).is_disjoint(&films_of(&held)));
+    assert_eq!(paths(&set.split_grouped(0.2, 3, &grouping).unwrap().1), paths(&held));
+    assert_ne!(paths(&set.split_grouped(0.2, 4, &grouping).unwrap().1), paths(&held));
+    let (_, unlabelled) = open(&dir, Labels::Ignored).unwrap().split(0.2, 3).unwrap();
+    assert_eq!(unlabelled.len(), 40);
+}
+
+#[test]
+fn groups_of_any_size_leave_every_class_on_both_sides() {
+    // A film of both classes, a huge one, a class with two films and one with a single film.
+    let dir = films(&[
+        ("a", 0, 90),
+        ("a", 1, 5),
+        ("b", 1, 5),
+        ("b", 2, 40),
+        ("c", 3, 30),
+        ("c", 4, 30),
+        ("d", 5, 9),
+    ]);
+    let set = open(&dir, Labels::Required).unwrap();
+    let grouping = Grouping::parse("film([0-9]+)").unwrap();
+    for seed in 0..20 {
+        let (rest, held) = set.split_grouped(0.1, seed, &grouping).unwrap();
+        assert!(rest.class_counts().iter().all(|&count| count > 0), "{:?}", rest.class_counts());
+        let counts = held.class_counts();
+        assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
+        assert!(films_of(&rest).is_disjoint(&films_of(&held)), "seed {seed}");
+    }
+}
+
+#[test]
+fn groups_that_cannot_be_held_out_are_told() {
+    let set = open(&films(&[("a", 0, 3), ("b", 1, 3)]), Labels::Required).unwrap();
+    let refused = |set: &PictureSet, pattern: &str| {
+        let grouping = Grouping::parse(pattern).unwrap();
+        set.split_grouped(0.5, 0, &grouping).unwrap_err().to_string()
+    };
+    let single = refused(&set, "film[0-9]+");
+    assert!(single.contains("6 pictures in 2 groups") && single.contains("two groups"), "{single}");
+    let whole = refused(&set, "film");
+    assert!(whole.contains("in 1 group "), "{whole}");
+    let none = refused(&set, "film0[1-9]");
+    assert!(none.contains("3 of 6 paths") && none.contains("film00-00.jpg"), "{none}");
 }

@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    Amount, DataError, Depth, LoaderOptions, Mix, Normalization, PixelFormat, RandAugment,
-    RandomErasing, RandomResizedCrop, Transform,
+    Amount, DataError, Depth, Grouping, LoaderOptions, Mix, Normalization, PixelFormat,
+    RandAugment, RandomErasing, RandomResizedCrop, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,11 @@ pub struct DataConfig {
     pub cache_mib: usize,
     /// The run stops when more than this share of the pictures cannot be read.
     pub max_bad_fraction: f64,
+    /// Fine-tuning: pictures that belong together, such as those of a patient, a site or a film, are kept aside together
+    /// or not at all. A regular expression that finds a group's name in each picture's path, such as `film[0-9]+`; of one
+    /// with parentheses, what they hold is the name. Empty where each picture stands for itself.
+    #[serde(default)]
+    pub group: String,
 }
 
 impl Default for DataConfig {
@@ -134,6 +139,7 @@ impl Default for DataConfig {
             reduced_decode: true,
             cache_mib: 1024,
             max_bad_fraction: 0.1,
+            group: String::new(),
         }
     }
 }
@@ -238,7 +244,8 @@ pub struct FinetuneConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneOptions {
-    /// Share of the pictures kept aside to watch the accuracy; 0 for none.
+    /// Share of the pictures kept aside to watch the accuracy; 0 for none. Not used where pictures of their own are
+    /// held out (`--held-out`).
     pub held_out: f64,
     /// How many of the pictures that are not held out are used: up to 1 a share of each class, such as 0.1; above, a
     /// number of pictures over all classes, such as 500.
@@ -425,6 +432,14 @@ impl DataConfig {
         }
     }
 
+    /// Which pictures belong together.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for a text that is no regular expression.
+    pub fn grouping(&self) -> Result<Option<Grouping>, DataError> {
+        (!self.group.is_empty()).then(|| Grouping::parse(&self.group)).transpose()
+    }
+
     /// Whether mean and deviation are others than the defaults.
     pub(crate) fn has_own_normalization(&self) -> bool {
         let default = Self::default();
@@ -458,6 +473,11 @@ impl DataConfig {
             channels,
             "1 or 3, or with data.depth=\"deep\" 1 to 64",
         )?;
+        self.grouping().map_err(|error| ConfigError::Value {
+            key: "data.group".to_owned(),
+            value: self.group.clone(),
+            reason: error.to_string(),
+        })?;
         range(
             "data.max_bad_fraction",
             (0.0..=1.0).contains(&self.max_bad_fraction),

@@ -1,6 +1,6 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
@@ -12,7 +12,7 @@ use fcmae_words::plural;
 use super::events::{EvaluationReport, Work};
 use super::plan::Plan;
 use super::session::{self, Evaluations, Observer, RunSpec, Session};
-use super::split::Pictures;
+use super::split::{LabelledData, Pictures};
 use super::step::Learner;
 use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
 use crate::engine::backend::Backend;
@@ -59,17 +59,16 @@ pub struct FinetuneOutcome {
     pub best_top1: Option<f64>,
 }
 
-/// Trains a classifier on the labelled pictures in `data` (folders with a sub-folder for each class,
-/// archives, lists: see [`PictureSet::open`]) into the run folder `out`.
+/// Trains a classifier on the labelled pictures in `data` into the run folder `out`.
 ///
 /// With pre-trained weights, the network is theirs whatever `config.model` says, but for what
 /// `config.finetune.grn` changes.
 ///
 /// # Errors
 /// As [`pretrain`](super::pretrain()), and weights that cannot be used.
-pub fn finetune(
+pub fn finetune<'a>(
     config: &FinetuneConfig,
-    data: &[PathBuf],
+    data: impl Into<LabelledData<'a>>,
     start: Start<'_>,
     out: &Path,
     resume: bool,
@@ -83,10 +82,10 @@ pub fn finetune(
 /// # Errors
 /// As [`finetune`].
 #[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
-pub fn finetune_on(
+pub fn finetune_on<'a>(
     backend: &Backend,
     config: &FinetuneConfig,
-    data: &[PathBuf],
+    data: impl Into<LabelledData<'a>>,
     start: Start<'_>,
     out: &Path,
     resume: bool,
@@ -97,7 +96,7 @@ pub fn finetune_on(
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
-    let pictures = Pictures::labelled(data, &config)?;
+    let pictures = Pictures::labelled(data.into(), &config)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
@@ -113,7 +112,7 @@ pub fn finetune_on(
         kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
-        fingerprint: pictures.all.fingerprint(),
+        fingerprint: pictures.fingerprint(),
         plan,
         description: description.clone(),
     };

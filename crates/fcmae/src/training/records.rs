@@ -21,7 +21,7 @@ use crate::inference::picture;
 use crate::weights::Description;
 
 /// What each picture is for: `data.json`.
-pub(super) fn data(Pictures { all, training, held_out }: &Pictures) -> Data {
+pub(super) fn data(Pictures { all, training, held_out, separate, .. }: &Pictures) -> Data {
     let in_training = training.class_counts();
     let held_out = held_out.as_deref();
     let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
@@ -34,9 +34,12 @@ pub(super) fn data(Pictures { all, training, held_out }: &Pictures) -> Data {
     let aside = held_out.map_or(0, PictureSet::len);
     Data {
         roots: all.roots.iter().map(|root| printable(root)).collect(),
+        held_out_roots: held_out
+            .filter(|_| *separate)
+            .map_or(Vec::new(), |set| set.roots.iter().map(|root| printable(root)).collect()),
         pictures: training.len() as u64,
         held_out: aside as u64,
-        unused: (all.len() - training.len() - aside) as u64,
+        unused: (all.len() - training.len() - if *separate { 0 } else { aside }) as u64,
         classes: classes.collect(),
         skipped: all.skipped.len() as u64,
         passed_over: all.passed_over as u64,

@@ -566,6 +566,9 @@ impl<'a> Session<'a> {
         records::write(self.path(), files::DATA, &records::data(pictures))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;
+        if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
+            self.list_skipped(held_out.skipped.clone())?;
+        }
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
             device: self.device.clone(),
@@ -578,11 +581,11 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
-        if resumed { Ok(()) } else { self.note_caveats() }
+        if resumed { Ok(()) } else { self.note_caveats(pictures.caveat.clone()) }
     }
 
     /// Notes settings whose effect is not the one they name.
-    fn note_caveats(&mut self) -> Result<()> {
+    fn note_caveats(&mut self, of_pictures: Option<String>) -> Result<()> {
         let Description { model, decoder, image_size: [height, width], .. } = &self.description;
         let hidden = match decoder {
             Some((_, mask)) => {
@@ -591,7 +594,8 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        hidden.into_iter().chain(self.plan.caveat()).try_for_each(|text| self.note(&text))
+        let caveats = of_pictures.into_iter().chain(hidden).chain(self.plan.caveat());
+        caveats.collect::<Vec<_>>().iter().try_for_each(|text| self.note(text))
     }
 
     /// Writes which picture is in which part: `split.csv`.

@@ -1,43 +1,142 @@
 //! The pictures of a run, and what they are for.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fcmae_data::source::printable;
 use fcmae_data::{DataError, Labels, PictureSet, Split};
+use fcmae_words::plural;
+use fcmae_words::terminal::percent;
 
 use crate::config::FinetuneConfig;
+use crate::error::{Error, Result};
+
+/// Where the pictures of a fine-tuning are: folders with a sub-folder for each class, archives, lists (see
+/// [`PictureSet::open`]).
+#[derive(Clone, Copy, Debug)]
+pub struct LabelledData<'a> {
+    /// Trained on.
+    pub training: &'a [PathBuf],
+    /// Evaluated on, and never trained on. Where there are none, the share `finetune.held_out` of the others is.
+    pub held_out: &'a [PathBuf],
+}
+
+impl<'a> From<&'a [PathBuf]> for LabelledData<'a> {
+    fn from(training: &'a [PathBuf]) -> Self {
+        Self { training, held_out: &[] }
+    }
+}
+
+impl<'a> From<&'a Vec<PathBuf>> for LabelledData<'a> {
+    fn from(training: &'a Vec<PathBuf>) -> Self {
+        Self::from(&training[..])
+    }
+}
+
+impl<'a, const N: usize> From<&'a [PathBuf; N]> for LabelledData<'a> {
+    fn from(training: &'a [PathBuf; N]) -> Self {
+        Self::from(&training[..])
+    }
+}
 
 /// The pictures of a run.
 pub(super) struct Pictures {
-    /// All that were found.
+    /// All that were found where training pictures are.
     pub(super) all: Arc<PictureSet>,
     /// Trained on.
     pub(super) training: Arc<PictureSet>,
     /// Kept aside to watch the accuracy.
     pub(super) held_out: Option<Arc<PictureSet>>,
+    /// Whether those are pictures of their own, none of `all`.
+    pub(super) separate: bool,
+    /// What the user should know of how they were kept aside.
+    pub(super) caveat: Option<String>,
 }
 
 impl Pictures {
     /// All pictures in `data`, whatever their labels.
     pub(super) fn unlabelled(data: &[PathBuf]) -> Result<Self, DataError> {
         let all = Arc::new(PictureSet::open_all(data, Labels::Ignored)?);
-        Ok(Self { training: Arc::clone(&all), all, held_out: None })
+        let training = Arc::clone(&all);
+        Ok(Self { training, all, held_out: None, separate: false, caveat: None })
     }
 
-    /// The labelled pictures in `data`, of which a share is kept aside and of the others as many are
+    /// The labelled pictures in `data`, of which some are kept aside and of the others as many are
     /// trained on as the settings say.
-    pub(super) fn labelled(data: &[PathBuf], config: &FinetuneConfig) -> Result<Self, DataError> {
-        let all = Arc::new(PictureSet::open_all(data, Labels::Required)?);
+    pub(super) fn labelled(data: LabelledData<'_>, config: &FinetuneConfig) -> Result<Self> {
+        let all = Arc::new(PictureSet::open_all(data.training, Labels::Required)?);
+        let separate = !data.held_out.is_empty();
         let share = config.finetune.held_out;
-        let parts = (share > 0.0).then(|| all.split(share, config.seed)).transpose()?;
-        let others = parts.as_ref().map_or(&*all, |(others, _)| others);
+        let (others, held_out, caveat) = if separate {
+            let held_out = PictureSet::open_all(data.held_out, Labels::Classes(&all.classes))?;
+            refuse_shared(&all, &held_out)?;
+            (None, Some(held_out), None)
+        } else if share > 0.0 {
+            let (others, held_out) = match config.data.grouping()? {
+                None => all.split(share, config.seed)?,
+                Some(grouping) => all.split_grouped(share, config.seed, &grouping)?,
+            };
+            let caveat = caveat(all.len(), held_out.len(), config);
+            (Some(others), Some(held_out), caveat)
+        } else {
+            (None, None, None)
+        };
+        let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        let held_out = parts.map(|(_, held_out)| Arc::new(held_out));
-        Ok(Self { all, training, held_out })
+        Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, caveat })
     }
 
-    /// Which picture is in which part.
-    pub(super) fn split(&self) -> Result<Split, DataError> {
-        Split::new(&self.all, &self.training, self.held_out.as_deref())
+    /// A hash over all of them: another one is another run.
+    pub(super) fn fingerprint(&self) -> String {
+        let all = self.all.fingerprint();
+        match &self.held_out {
+            Some(held_out) if self.separate => format!("{all}+{}", held_out.fingerprint()),
+            _ => all,
+        }
     }
+
+    /// Which picture is in which part, of those where training pictures are.
+    pub(super) fn split(&self) -> Result<Split, DataError> {
+        let held_out = self.held_out.as_deref().filter(|_| !self.separate);
+        Split::new(&self.all, &self.training, held_out)
+    }
+}
+
+/// Refuses pictures that are in both sets: they would be trained on.
+fn refuse_shared(training: &PictureSet, held_out: &PictureSet) -> Result<()> {
+    // The same picture has the same size: few files have to be asked for.
+    let sizes: HashSet<u64> = held_out.samples.iter().map(|sample| sample.bytes).collect();
+    let alike = (0..training.len()).filter(|&at| sizes.contains(&training.samples[at].bytes));
+    let trained: HashSet<PathBuf> = alike.map(|at| training.real_path(at)).collect();
+    let real = (0..held_out.len()).map(|at| held_out.real_path(at));
+    let shared: Vec<PathBuf> = real.filter(|path| trained.contains(path)).collect();
+    let Some(first) = shared.first() else { return Ok(()) };
+    Err(Error::Unusable(format!(
+        "{} of {} to be held out {} trained on too, such as {}: hold out others, or leave --held-out out",
+        shared.len(),
+        plural(held_out.len(), "picture"),
+        if shared.len() == 1 { "is" } else { "are" },
+        printable(Path::new(first)),
+    )))
+}
+
+/// Says where another share is kept aside than the one asked for.
+fn caveat(all: usize, held_out: usize, config: &FinetuneConfig) -> Option<String> {
+    let (asked, share) = (config.finetune.held_out, held_out as f64 / all as f64);
+    let ratio = share / asked;
+    // Of few pictures a share can't be met more exactly.
+    let met = (2.0 / 3.0..=1.5).contains(&ratio) || (share - asked).abs() * (all as f64) < 5.0;
+    (!met).then(|| {
+        let why = match config.data.group.is_empty() {
+            true => "each class of two pictures or more has one on either side at least",
+            false => "groups stay together (`data.group`)",
+        };
+        format!(
+            "{held_out} of {} are kept aside, {}, where `finetune.held_out` asks for {}: {why}",
+            plural(all, "picture"),
+            percent(share, 0),
+            percent(asked, 0),
+        )
+    })
 }

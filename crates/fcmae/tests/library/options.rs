@@ -1,6 +1,6 @@
 //! What fine-tuning can be told beside its recipe, and what a run writes for people.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::slice;
 
 use fcmae::Error;
@@ -12,7 +12,7 @@ use fcmae::engine::tensor::Tensor;
 use fcmae::inference::reconstruct::Reconstructor;
 use fcmae::network::autoencoder::Autoencoder;
 use fcmae::network::loss::weigh;
-use fcmae::training::{Event, Flow, Start, finetune, pretrain};
+use fcmae::training::{Event, Flow, LabelledData, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_data::{Labels, PictureSet};
 use serde_json::Value;
@@ -244,4 +244,80 @@ fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     let Error::Memory { needed, free, batch, accumulation } = error else { panic!("{error}") };
     assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40);
     assert!(!out.exists(), "nothing was begun");
+}
+
+#[test]
+fn pictures_of_their_own_are_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, others, out] = ["data", "others", "out"].map(|name| folder.path().join(name));
+    pictures::write(&data, 8);
+    // Of two classes alone, in another order on the disk.
+    pictures::write_from(&others, 8, 4);
+    std::fs::remove_dir_all(others.join("lying")).unwrap();
+    let mut config = pictures::finetuning(2, 6, 1);
+    config.finetune.held_out = 0.5;
+    let (training, held_out) = ([data.clone()], [others.clone()]);
+    let train = |held_out: &[PathBuf], out: &Path, resume| {
+        let data = LabelledData { training: &training, held_out };
+        finetune(&config, data, Start::Scratch, out, resume, &mut |_| Flow::Continue)
+    };
+    let outcome = train(&held_out, &out, false).unwrap();
+    assert_eq!(outcome.last.unwrap().pictures, 8);
+    let recorded = json(&out.join("data.json"));
+    let whole = |key: &str| recorded[key].as_u64().unwrap();
+    assert_eq!((whole("pictures"), whole("held_out"), whole("unused")), (24, 8, 0));
+    assert_eq!(recorded["held_out_roots"][0].as_str().unwrap(), others.to_str().unwrap());
+    let split = std::fs::read_to_string(out.join("split.csv")).unwrap();
+    assert!(!split.contains("held_out") && split.lines().count() == 25, "{split}");
+
+    // Other held-out pictures are another run.
+    let error = train(&[], &out, true).unwrap_err().to_string();
+    assert!(error.contains("data"), "{error}");
+    train(&held_out, &out, true).unwrap();
+
+    // What is trained on is not held out, whatever way leads there.
+    for shared in [data.clone(), data.join("../data/lying/..")] {
+        let error = train(&[shared], &folder.path().join("shared"), false).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("24 of 24 pictures") && error.contains("--held-out"), "{error}");
+    }
+    let stranger = folder.path().join("strangers");
+    std::fs::create_dir(&stranger).unwrap();
+    std::fs::rename(others.join("standing"), stranger.join("stood")).unwrap();
+    let error = train(&[stranger], &folder.path().join("strange"), false).unwrap_err().to_string();
+    assert!(error.contains("stood") && error.contains("standing"), "{error}");
+}
+
+#[test]
+fn another_share_than_the_one_asked_for_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 2);
+    for class in 0..6 {
+        let class = data.join(format!("other{class}"));
+        std::fs::create_dir(&class).unwrap();
+        for name in ["000.png", "001.png"] {
+            std::fs::copy(data.join("lying").join(name), class.join(name)).unwrap();
+        }
+    }
+    let notes = |group: &str, out: &str| {
+        let mut config = pictures::finetuning(1, 3, 1);
+        (config.finetune.held_out, config.data.group) = (0.1, group.to_owned());
+        let mut notes = Vec::new();
+        let out = folder.path().join(out);
+        let data = [data.clone()];
+        finetune(&config, &data, Start::Scratch, &out, false, &mut |event| {
+            if let Event::Note(text) = event {
+                notes.push(text.to_owned());
+            }
+            Flow::Continue
+        })
+        .unwrap();
+        notes.concat()
+    };
+    let halved = notes("", "halved");
+    assert!(halved.contains("9 of 18 pictures are kept aside, 50%"), "{halved}");
+    assert!(halved.contains("asks for 10%: each class of two pictures"), "{halved}");
+    let grouped = notes("([0-9]+).png", "grouped");
+    assert!(grouped.contains("9 of 18 pictures") && grouped.contains("`data.group`"), "{grouped}");
 }

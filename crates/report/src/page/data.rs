@@ -48,7 +48,10 @@ fn facts(data: &Data) -> Markup {
             dd { (counted(data.pictures, "picture")) }
             @if data.held_out > 0 {
                 dt { "Kept aside" }
-                dd { (counted(data.held_out, "picture")) }
+                dd {
+                    (counted(data.held_out, "picture"))
+                    @for root in &data.held_out_roots { div.path { (root) } }
+                }
             }
             @if data.unused > 0 {
                 dt { "Not used" }

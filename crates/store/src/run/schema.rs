@@ -104,6 +104,9 @@ pub(super) fn held_out_tag(name: &str) -> Option<&'static str> {
 pub struct Data {
     /// Where they were looked for.
     pub roots: Vec<String>,
+    /// Where those kept aside were looked for, if elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_out_roots: Vec<String>,
     /// Trained on.
     pub pictures: u64,
     /// Kept aside to watch the accuracy.
