@@ -12,6 +12,8 @@ use crate::run_folder::{Kind, Report};
 /// Above this many classes, the worst are shown and the others folded away.
 const MOST_CLASSES: usize = 40;
 const WORST: usize = 20;
+/// Above this many, the others are left out.
+pub(super) const MOST_LISTED: usize = 1_000;
 
 /// Up to this many classes a table of all against all can be read.
 const LARGEST_TABLE: usize = 30;
@@ -48,10 +50,16 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
     Some(html! {
         p.soft.small { (about) }
         (scrolling("Accuracy of each class", &table(report, names, worst)))
-        @if let Some(all) = all {
-            details {
-                summary { "All " (all.len()) " classes" }
-                (scrolling("Accuracy of all classes", &table(report, names, all)))
+        @match all {
+            None => {}
+            Some(all) if all.len() > MOST_LISTED => {
+                p.soft.small { "All " (number(all.len() as f64)) " classes are in " code { "evaluation.json" } "." }
+            }
+            Some(all) => {
+                details {
+                    summary { "All " (all.len()) " classes" }
+                    (scrolling("Accuracy of all classes", &table(report, names, all)))
+                }
             }
         }
     })

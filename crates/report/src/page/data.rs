@@ -5,7 +5,7 @@ use fcmae_words::page::number;
 use fcmae_words::{counted, gib};
 use maud::{Markup, html};
 
-use super::classes::per_cent;
+use super::classes::{MOST_LISTED, per_cent};
 use super::document::scrolling;
 use super::pictures::image;
 use crate::data::extremes;
@@ -89,9 +89,13 @@ fn spread(data: &Data) -> Markup {
             (scrolling("Pictures of the largest classes", &counts(&classes[..AT_EACH_END], most)))
             h3 { "Smallest" }
             (scrolling("Pictures of the smallest classes", &counts(&classes[rest..], most)))
-            details {
-                summary { "All " (classes.len()) " classes" }
-                (scrolling("Pictures of all classes", &counts(&classes, most)))
+            @if classes.len() > MOST_LISTED {
+                p.soft.small { "All " (number(classes.len() as f64)) " classes are in " code { "data.json" } "." }
+            } @else {
+                details {
+                    summary { "All " (classes.len()) " classes" }
+                    (scrolling("Pictures of all classes", &counts(&classes, most)))
+                }
             }
         } @else {
             (scrolling("Pictures of each class", &counts(&classes, most)))

@@ -212,6 +212,25 @@ fn many_classes_are_folded_and_their_confusions_listed() {
 }
 
 #[test]
+fn of_very_many_classes_the_worst_are_shown() {
+    let run = RunFixture::finetuned();
+    let names: Vec<String> = (0..1_500).map(|class| format!("class {class}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut record = evaluation(&["cat", "dog"], &[&[3, 0], &[0, 4]]);
+    record["classes"] = serde_json::json!(names);
+    record["confusion"] =
+        serde_json::json!({ "classes": 1_500, "pairs": [[2, 1_499, 3], [5, 5, 4]] });
+    record["top1"] = serde_json::json!(4.0 / 7.0);
+    run.write("evaluation.json", &record);
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    assert!(page.contains("All 1,500 classes are in <code>evaluation.json</code>."), "{page:.400}");
+    assert!(!page.contains("<summary>All 1500 classes</summary>"));
+    assert!(page.contains("<th scope=\"row\">class 2</th><td>class 1499</td>"));
+    assert!(page.len() < 200_000, "{} bytes", page.len());
+}
+
+#[test]
 fn runs_are_compared_in_what_differs() {
     let runs = [
         RunFixture::finetuned().set("optim.base_lr", "0.004"),
