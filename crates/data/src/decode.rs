@@ -142,6 +142,9 @@ fn ordinary(
 ) -> Result<DynamicImage, DecodeError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = reader.format().ok_or(DecodeError::UnknownFormat)?;
+    if format == ImageFormat::Tiff {
+        tiff::check_claims(bytes)?;
+    }
     reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
     let mut decoder = reader.into_decoder().map_err(reason)?;
     let (width, height) = decoder.dimensions();

@@ -6,6 +6,7 @@
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat, ScalingFactor};
 
+use super::failure::caught;
 use super::limits::Limits;
 use crate::error::DecodeError;
 
@@ -42,7 +43,8 @@ pub(super) fn pixels(
     if let Some(divisor) = divisor {
         decoder.set_scale(ScalingFactor::try_new(1, divisor).ok()?);
     }
-    let image = decoder.decode_image().ok()?;
+    // It panics at some that are rare and sound, such as CMYK with a colour in more detail than the first.
+    let image = caught(|| Ok(decoder.decode_image().ok())).ok()??;
     let (width, height) = (image.width as u32, image.height as u32);
     if format == PixelFormat::Grayscale {
         GrayImage::from_raw(width, height, image.data).map(DynamicImage::ImageLuma8)

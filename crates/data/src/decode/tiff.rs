@@ -17,6 +17,10 @@ use super::limits::{Limits, check};
 use crate::error::DecodeError;
 use crate::picture::MAX_CHANNELS;
 
+mod directory;
+
+use directory::Directories;
+
 /// Pages that are looked at; a file of more is judged by these.
 const MAX_PAGES: usize = 1024;
 
@@ -26,8 +30,12 @@ const PLANES: u16 = 2;
 const UNSIGNED: u16 = 1;
 const SIGNED: u16 = 2;
 const FLOAT: u16 = 3;
+/// The type of a tag's numbers.
+const SHORT: u16 = 3;
 /// A reduced copy, or a mask: flags of a page.
 const NOT_A_PICTURE: u32 = 1 | 4;
+
+const CLAIM: &str = "a part of it claims to be larger than it can be";
 
 type Source<'a> = Decoder<Cursor<Cow<'a, [u8]>>>;
 
@@ -167,11 +175,24 @@ pub(super) fn kind(bytes: &[u8], limits: &Limits) -> Result<Option<FileKind>, De
     Ok(Some(FileKind { format: "TIFF", channels, bits: page.bits.into(), numbers }))
 }
 
+fn is_tiff(bytes: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start))
+}
+
+/// Refuses a TIFF file that claims more than it can hold. Any other is let through.
+pub(super) fn check_claims(bytes: &[u8]) -> Result<(), DecodeError> {
+    if is_tiff(bytes) && Directories::new(bytes).claims_too_much() {
+        return Err(DecodeError::Malformed(CLAIM.to_owned()));
+    }
+    Ok(())
+}
+
 /// The decoder and the first page of a TIFF file; `None` of another file.
 fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Page)>, DecodeError> {
-    if ![b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start)) {
+    if !is_tiff(bytes) {
         return Ok(None);
     }
+    check_claims(bytes)?;
     let mut source = decoder(Cow::Borrowed(bytes), limits)?;
     let page = Page::read(&mut source)?;
     Ok(Some((source, page)))
@@ -352,27 +373,13 @@ fn as_bands<'a>(
     directory: Option<IfdPointer>,
     limits: &Limits,
 ) -> Result<Source<'a>, DecodeError> {
-    const PHOTOMETRIC: u64 = 262;
     let mut bytes = bytes.to_vec();
-    let (big_endian, big) = (bytes[0] == b'M', bytes[2] == 43 || bytes[3] == 43);
-    let number = |at: usize, length: usize| -> Option<u64> {
-        let digits = bytes.get(at..at.checked_add(length)?)?.iter();
-        let join = |sum: u64, &digit: &u8| sum << 8 | u64::from(digit);
-        Some(if big_endian { digits.fold(0, join) } else { digits.rev().fold(0, join) })
-    };
-    // A count, then entries of tag, type, count and value; a short value stands in front.
-    let (count_length, entry_length, value_at) = if big { (8, 20, 12) } else { (2, 12, 8) };
-    let start = directory.and_then(|pointer| usize::try_from(pointer.0).ok());
-    let value = start.and_then(|start| {
-        let count = number(start, count_length)?;
-        let entries = (0..count).map_while(|i| {
-            let at = usize::try_from(i).ok()?.checked_mul(entry_length)?;
-            let at = start.checked_add(count_length)?.checked_add(at)?;
-            Some((at, number(at, 2)?))
-        });
-        let (at, _) = entries.into_iter().find(|&(_, tag)| tag == PHOTOMETRIC)?;
-        (number(at + 2, 2)? == 3).then_some(at + value_at)
+    let big_endian = bytes[0] == b'M';
+    let photometric = directory.and_then(|pointer| {
+        let tag = Tag::PhotometricInterpretation.to_u16();
+        Directories::new(&bytes).entries(pointer.0).find(|entry| entry.tag == tag)
     });
+    let value = photometric.filter(|entry| entry.kind == SHORT).map(|entry| entry.value_at);
     let slot = value.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
         DecodeError::Malformed("the kind of its colours is not a short number".to_owned())
     })?;
@@ -388,9 +395,7 @@ fn reason(error: TiffError) -> DecodeError {
         }
         TiffError::IoError(error) => DecodeError::Malformed(error.to_string()),
         TiffError::UnsupportedError(error) => DecodeError::Unsupported(error.to_string()),
-        TiffError::LimitsExceeded => {
-            DecodeError::Malformed("a part of it claims to be larger than it can be".to_owned())
-        }
+        TiffError::LimitsExceeded => DecodeError::Malformed(CLAIM.to_owned()),
         other => DecodeError::Malformed(other.to_string()),
     }
 }

@@ -43,6 +43,21 @@ fn what_is_no_picture_has_a_reason() {
     }
 }
 
+/// The decoder of JPEG files that comes first panics at these; the general one has the word.
+#[test]
+fn a_colour_of_cmyk_in_more_detail_than_the_first_is_no_panic() {
+    let cmyk = include_bytes!("../fixtures/cmyk.jpg").to_vec();
+    // Four components: a number, the factors across and down, the number of a table.
+    let first = [b'C', 0x11, 0, b'M', 0x11, 0, b'Y', 0x11, 0, b'K', 0x11, 0];
+    let at = cmyk.windows(first.len()).position(|part| part == first).unwrap();
+    for (component, factors) in [(1, 0x22), (3, 0x13), (2, 0x21)] {
+        let mut bytes = cmyk.clone();
+        bytes[at + 3 * component + 1] = factors;
+        let result = decode::decode(&bytes, 3, &Limits::default());
+        assert!(!matches!(result, Err(DecodeError::Panicked(_))), "{component}: {result:?}");
+    }
+}
+
 #[test]
 fn lossless_values_survive() {
     let photo = photo(20, 14);

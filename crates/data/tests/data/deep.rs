@@ -203,6 +203,25 @@ fn impossible_headers_are_refused_at_once() {
     }
 }
 
+/// What decoders take memory for before they look: a list of a size that the file says.
+#[test]
+fn more_numbers_than_the_file_has_bytes_are_refused_before_they_are_read() {
+    const STRIPS: u16 = 273;
+    let tags = [("chunky.tif", WIDTH), ("chunky.tif", STRIPS), ("rgb16.tif", SAMPLES)];
+    for (name, tag) in tags {
+        let bytes = file(name);
+        for count in [bytes.len() as u32, 7_000_000] {
+            let mut bytes = bytes.clone();
+            let at = value_of(&bytes, tag) - 4;
+            bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
+            for format in [3.into(), deep(3)] {
+                let error = decode::decode(&bytes, format, &Limits::default()).expect_err(name);
+                assert!(error.to_string().contains("larger than it can be"), "{name}: {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn limits_hold_for_float_values() {
     let bytes = file("u8_packbits.tif");
