@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use event::{At, PngHeader};
-use message::Message;
+use message::Event;
 
 use super::files::CONFIG;
 use crate::{Error, durable};
@@ -67,7 +67,7 @@ impl Events {
         file.sync_data().map_err(Error::io("sync", path))
     }
 
-    fn add(&mut self, event: &Message) -> Result<(), Error> {
+    fn add(&mut self, event: &Event) -> Result<(), Error> {
         let file = match self.file.take() {
             Some(file) => file,
             None => self.begin()?,
@@ -127,7 +127,7 @@ impl EventFile {
     }
 
     /// Adds records in one write, so that a process that is killed leaves whole ones.
-    fn add(&mut self, events: &[&Message]) -> Result<(), Error> {
+    fn add(&mut self, events: &[&Event]) -> Result<(), Error> {
         let mut records = Vec::new();
         for event in events {
             event::add_record(event, &mut records);
