@@ -22,6 +22,7 @@ use event::{At, PngHeader};
 use message::Event;
 
 use super::files::CONFIG;
+use crate::input::DESCRIPTION;
 use crate::{Error, durable};
 
 const PREFIX: &str = "events.out.tfevents.";
@@ -88,7 +89,7 @@ impl Events {
         };
         head.extend(step.map(|step| At { step, ..start }.start()));
         if newest.is_none()
-            && let Ok(config) = fs::read_to_string(self.run.join(CONFIG))
+            && let Ok(config) = fcmae_files::text(&self.run.join(CONFIG), DESCRIPTION)
         {
             head.push(start.text("config", &code_block(&config)));
         }
