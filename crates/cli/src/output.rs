@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fcmae_data::Skipped;
 use fcmae_data::source::printable;
+use fcmae_files::Unusable;
 use fcmae_store::durable;
 use image::RgbImage;
 
@@ -74,6 +75,14 @@ pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     match path.exists() {
         true => Ok(()),
         false => Err(Usage(format!("{}: no such {what}; check the path", printable(path))).into()),
+    }
+}
+
+/// For `map_err`: names the file that cannot be read.
+pub(crate) fn cannot_read(file: &Path) -> impl FnOnce(Unusable) -> anyhow::Error {
+    |error| {
+        anyhow::Error::new(io::Error::from(error))
+            .context(format!("cannot read {}", printable(file)))
     }
 }
 

@@ -1,15 +1,15 @@
 //! Recipes: built-in ones and files, and which of them suits what comes next.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, PretrainConfig, from_recipe};
 use fcmae_data::Depth;
 use fcmae_data::source::printable;
+use fcmae_files::Limit;
 
 use crate::failure::Usage;
-use crate::output;
+use crate::output::{self, cannot_read};
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
@@ -91,10 +91,13 @@ pub(crate) fn finetuning(pretrained: &PretrainConfig, recipe: Option<&Path>) -> 
     Ok(options)
 }
 
+/// Of a file of settings.
+const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "check that it is a file of settings" };
+
 /// A file's name, and its text.
 pub(crate) fn read(file: &Path) -> Result<(String, String)> {
     let name = printable(file);
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    let text = fcmae_files::text(file, LIMIT).map_err(cannot_read(file))?;
     Ok((name, text))
 }
 

@@ -16,8 +16,7 @@
 //! - a value that is NaN, infinite or beyond ±10³⁰ refuses the picture, but where the file declares
 //!   it to mean that there is no data (`GDAL_NODATA`): what has no data is 0.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -59,17 +58,9 @@ pub fn open(
     picture.map_err(|source| DataError::Picture { path: path.to_path_buf(), source })
 }
 
-/// A whole regular file. Anything else is refused before it is opened: opening a FIFO would block.
+/// A whole file.
 pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
-    let meta = fs::metadata(path)?;
-    if !meta.is_file() {
-        return Err(DecodeError::NotAFile);
-    }
-    check("the file's size in bytes", meta.len(), limits.bytes)?;
-    let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
-    // A file that grows meanwhile must not fill the memory.
-    File::open(path)?.take(limits.bytes).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(fcmae_files::bytes(path, limits.of_files())?)
 }
 
 /// Decodes a picture file's bytes. A number for `format` asks for so many channels of 8 bits.

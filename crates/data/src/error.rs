@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fcmae_files::Unusable;
 use fcmae_words::plural;
 
 use crate::words::printable;
@@ -71,6 +72,20 @@ pub enum DecodeError {
     /// The decoder panicked on it. The panic was caught.
     #[error("damaged: the decoder failed on it ({0})")]
     Panicked(String),
+}
+
+impl From<Unusable> for DecodeError {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::NotAFile => Self::NotAFile,
+            Unusable::TooLong { length, limit } => Self::TooLarge {
+                what: "the file's size in bytes",
+                value: length,
+                limit: limit.bytes,
+            },
+            other => Self::Io(other.into()),
+        }
+    }
 }
 
 /// Errors of this crate.

@@ -4,12 +4,13 @@ use std::path::{Component, Path};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fcmae_files::Limit;
 use fcmae_store::run::files::FIGURES;
 
-use crate::files;
+use crate::files::{self, LEFT_OUT};
 
-/// A larger picture is left out.
-const LARGEST: u64 = 8 << 20;
+/// Of a picture.
+const LIMIT: Limit = Limit { bytes: 8 << 20, mend: LEFT_OUT };
 
 /// Most bytes of pictures in one page: it is to be mailed, and opened on a telephone.
 const MOST_BYTES: usize = 24 << 20;
@@ -55,7 +56,7 @@ impl<'a> Album<'a> {
         if !name.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err("lies outside the run and is left out".to_owned());
         }
-        let Some(bytes) = files::bytes(&self.run.join(name), LARGEST)? else { return Ok(None) };
+        let Some(bytes) = files::bytes(&self.run.join(name), LIMIT)? else { return Ok(None) };
         let size = png_size(&bytes).ok_or("is not a PNG picture")?;
         self.bytes_left = self.bytes_left.checked_sub(bytes.len()).ok_or_else(|| {
             format!("is left out: a page holds {} MiB of pictures", MOST_BYTES >> 20)

@@ -1,15 +1,18 @@
 //! Files of a run that may be missing or damaged: the page then says so and goes on.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use fcmae_files::{Limit, if_there};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A larger JSON file is left out: a confusion of 4,000 classes still fits.
-const LARGEST_JSON: u64 = 64 << 20;
+/// Of a JSON file: a confusion of 4,000 classes still fits.
+const JSON: Limit = Limit { bytes: 64 << 20, mend: LEFT_OUT };
+
+/// What becomes of a longer file.
+pub(crate) const LEFT_OUT: &str = "it is left out";
 
 /// A longer line is left out.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -17,29 +20,12 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// Most skipped files that are listed by name.
 const MOST_SKIPPED: usize = 50;
 
-/// The file's bytes, at most `most` of them; `None` where there is no file.
+/// The file's bytes; `None` where there is no file.
 ///
 /// # Errors
 /// Why it cannot be used, to follow its name.
-pub(crate) fn bytes(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
-    let Some(file) = open(path)? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|e| format!("cannot be read: {e}"))?;
-    if bytes.len() as u64 > most {
-        return Err(format!("is larger than {} MiB", most >> 20));
-    }
-    Ok(Some(bytes))
-}
-
-fn open(path: &Path) -> Result<Option<File>, String> {
-    // Opening a pipe would wait for somebody to write into it.
-    match path.metadata() {
-        Ok(meta) if meta.is_file() => {}
-        Ok(_) => return Err("is not a file".to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be read: {error}")),
-    }
-    File::open(path).map(Some).map_err(|e| format!("cannot be read: {e}"))
+pub(crate) fn bytes(path: &Path, limit: Limit) -> Result<Option<Vec<u8>>, String> {
+    if_there(fcmae_files::bytes(path, limit)).map_err(|error| error.to_string())
 }
 
 /// The value in a JSON file; `None` where there is no file.
@@ -47,7 +33,7 @@ fn open(path: &Path) -> Result<Option<File>, String> {
 /// # Errors
 /// Why it cannot be used, to follow its name.
 pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
-    let Some(bytes) = bytes(path, LARGEST_JSON)? else { return Ok(None) };
+    let Some(bytes) = bytes(path, JSON)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("is damaged: {error}"))
 }
 
@@ -73,7 +59,8 @@ impl Skipped {
     /// Why it cannot be used, to follow its name.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let mut skipped = Self::default();
-        let Some(file) = open(path)? else { return Ok(skipped) };
+        let file = if_there(fcmae_files::open(path)).map_err(|error| error.to_string())?;
+        let Some((file, _)) = file else { return Ok(skipped) };
         let mut input = BufReader::new(file);
         let mut line = Vec::new();
         loop {
@@ -114,5 +101,24 @@ fn in_words(value: &Value) -> String {
         Value::Null => "unknown".to_owned(),
         Value::Array(items) => items.iter().map(in_words).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Fault 23.
+    #[test]
+    fn a_file_that_is_too_long_is_left_out_and_a_missing_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evaluation.json");
+        assert!(json::<Value>(&path).unwrap().is_none());
+        std::fs::File::create(&path).unwrap().set_len((64 << 20) + 1).unwrap();
+        let said = "has 67108865 bytes, at most 67108864 are read; it is left out";
+        assert_eq!(json::<Value>(&path).unwrap_err(), said);
+        assert_eq!(json::<Value>(folder.path()).unwrap_err(), "is not a file");
+        assert_eq!(Skipped::read(folder.path()).unwrap_err(), "is not a file");
     }
 }

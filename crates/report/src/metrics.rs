@@ -1,9 +1,9 @@
 //! `metrics.jsonl`, thinned while it is read: of a million updates a page shows some hundred points.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use fcmae_files::if_there;
 use fcmae_store::run::schema::{Line, Scores, Update};
 
 use crate::error::ReportError;
@@ -64,11 +64,9 @@ impl Metrics {
     /// [`ReportError::Io`]. A line that is no JSON, such as one cut short by a crash, is counted.
     pub(crate) fn read(path: &Path) -> Result<Self, ReportError> {
         let mut metrics = Self::default();
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(metrics),
-            Err(error) => return Err(ReportError::io("open", path)(error)),
-        };
+        let file = if_there(fcmae_files::open(path))
+            .map_err(|error| ReportError::io("open", path)(error.into()))?;
+        let Some((file, _)) = file else { return Ok(metrics) };
         let mut input = BufReader::new(file);
         let mut bytes = Vec::new();
         let failed = || ReportError::io("read", path);

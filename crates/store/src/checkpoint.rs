@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use damaged::Damaged;
 
+use crate::input::{DESCRIPTION, of};
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
 use manifest::{Entry, MANIFEST, Manifest};
@@ -249,7 +250,7 @@ fn read(folder: &Path, step: u64) -> Result<Checkpoint, String> {
             let contents = safetensors::load(&path).map_err(|error| error.to_string())?;
             checkpoint.tensors.insert(tensors.to_owned(), contents.tensors);
         } else if name == STATE {
-            let text = fs::read(&path).map_err(|error| format!("{name}: {error}"))?;
+            let text = fcmae_files::bytes(&path, DESCRIPTION).map_err(of(&name))?;
             checkpoint.state =
                 serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
         }

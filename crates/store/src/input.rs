@@ -4,16 +4,26 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
+use fcmae_files::{Limit, Unusable};
+
 use crate::Error;
+
+/// Of a file that describes a run or a checkpoint: the names of 100,000 classes still fit.
+pub(crate) const DESCRIPTION: Limit =
+    Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
 
 /// Opens a file, if it is one; its length in bytes.
 pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
-    // Checked before opening: opening a FIFO waits for a writer.
-    let about = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if !about.is_file() {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
-        return Err(Error::io("read", path)(source));
-    }
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let (file, about) = fcmae_files::open(path).map_err(cannot_read(path))?;
     Ok((BufReader::new(file), about.len()))
+}
+
+/// For `map_err`: a reason that names the file by its name alone.
+pub(crate) fn of(name: &str) -> impl FnOnce(Unusable) -> String {
+    move |error| format!("{name}: {}", io::Error::from(error))
+}
+
+/// For `map_err`: names the path.
+pub(crate) fn cannot_read(path: &Path) -> impl FnOnce(Unusable) -> Error {
+    |error| Error::io("read", path)(error.into())
 }

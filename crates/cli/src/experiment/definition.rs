@@ -1,11 +1,11 @@
 //! What a file for `fcmae experiment` says: an experiment, or a queue of them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fcmae_data::source::printable;
+use fcmae_files::Limit;
 use serde::Deserialize;
 
 use crate::failure::Usage;
@@ -343,13 +343,16 @@ fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), St
     }
 }
 
+/// Of a file of an experiment.
+const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "check that it is a file of an experiment" };
+
 fn text(file: &Path) -> Result<String> {
     output::refuse_missing(file, "file")?;
     if file.is_dir() {
         let text = format!("{}: a folder; name a file of an experiment in it", printable(file));
         return Err(Usage(text).into());
     }
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", printable(file)))
+    fcmae_files::text(file, LIMIT).map_err(output::cannot_read(file))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
@@ -361,6 +364,8 @@ fn parse<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
 
     pub(in crate::experiment) const WHOLE: &str = r#"

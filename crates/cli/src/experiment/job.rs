@@ -1,6 +1,7 @@
 //! One job: a normal run, taken up where it was, and what is measured of it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -212,15 +213,14 @@ impl Outcome {
     /// it was last taken up.
     fn measure(&mut self, run: &Path, optim: &OptimConfig) -> Result<()> {
         let path = run.join(files::METRICS);
-        let log = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", printable(&path)))?;
-        let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let updates: Vec<Update> = lines
-            .filter_map(|line| match line {
-                Line::Update(update) => Some(update),
-                Line::Scores(_) => None,
-            })
-            .collect();
+        let (log, _) = fcmae_files::open(&path).map_err(output::cannot_read(&path))?;
+        let mut updates = Vec::<Update>::new();
+        for line in BufReader::new(log).split(b'\n') {
+            let line = line.with_context(|| format!("cannot read {}", printable(&path)))?;
+            if let Ok(Line::Update(update)) = serde_json::from_slice(&line) {
+                updates.push(update);
+            }
+        }
         let images = (optim.batch * optim.accumulation) as f64;
         let rates = updates.iter().filter_map(|update| update.images_per_second);
         self.seconds = rates.filter(|&rate| rate > 0.0).map(|rate| images / rate).sum();

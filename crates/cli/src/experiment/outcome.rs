@@ -1,12 +1,11 @@
 //! What a job of an experiment came to, and `results.jsonl`, which holds what all came to.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use fcmae_data::source::printable;
+use fcmae_files::{Limit, if_there};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -143,24 +142,26 @@ pub(super) enum Purpose {
     Result,
 }
 
+/// Of `results.jsonl`, a line a job: half a million lines of tests on 1,000 pictures fit.
+const RESULTS_LIMIT: Limit =
+    Limit { bytes: 1 << 30, mend: "remove the lines of experiments that are no longer asked for" };
+
+/// Of what a run came to: tests on 100 million pictures fit.
+const OUTCOME_LIMIT: Limit = Limit { bytes: 64 << 20, mend: "it is not an outcome; remove it" };
+
 /// The lines of `results.jsonl`; none where there is no such file.
 ///
 /// # Errors
 /// A file that cannot be read, or a line that is no result.
 pub(super) fn read(file: &Path) -> Result<Vec<Line>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", printable(file)));
-        }
-    };
+    let text =
+        if_there(fcmae_files::text(file, RESULTS_LIMIT)).map_err(output::cannot_read(file))?;
     let line = |(number, line): (usize, &str)| {
         serde_json::from_str(line).with_context(|| {
             format!("{}, line {}: not a result; remove the line", printable(file), number + 1)
         })
     };
-    text.lines().enumerate().map(line).collect()
+    text.unwrap_or_default().lines().enumerate().map(line).collect()
 }
 
 /// The outcome that a run's folder holds, if its job is done.
@@ -168,13 +169,11 @@ pub(super) fn read(file: &Path) -> Result<Vec<Line>> {
 /// # Errors
 /// A file that cannot be read, or is no outcome.
 pub(super) fn of_run(file: &Path) -> Result<Option<Outcome>> {
-    match fs::read_to_string(file) {
-        Ok(text) => serde_json::from_str(&text)
-            .map(Some)
-            .with_context(|| format!("{}: not an outcome; remove it", printable(file))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", printable(file))),
-    }
+    let text =
+        if_there(fcmae_files::text(file, OUTCOME_LIMIT)).map_err(output::cannot_read(file))?;
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .with_context(|| format!("{}: not an outcome; remove it", printable(file)))
 }
 
 /// Writes `results.jsonl` as a whole.

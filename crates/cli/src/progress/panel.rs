@@ -1,6 +1,6 @@
 //! The numbers below the bar of a run: how it learns, how fast, and what it takes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fcmae::engine::machine;
 use fcmae::training::{EvaluationReport, StepReport};
@@ -10,6 +10,8 @@ use fcmae_words::terminal::{duration, percent};
 const WAITS: f64 = 0.03;
 /// What one more step counts in the running means.
 const NEW: f64 = 0.1;
+/// How long a number of the process's memory is shown: to ask for it takes some 50 µs.
+const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 /// What is known of a run.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(super) struct Panel {
     pub(super) data_wait: f64,
     rate: f64,
     evaluations: Option<Evaluations>,
+    /// What the process takes, in bytes, and when that was asked.
+    memory: Option<(u64, Instant)>,
 }
 
 struct Evaluations {
@@ -63,8 +67,12 @@ impl Panel {
     /// Lines of at most 80 columns.
     pub(super) fn text(&mut self, report: &StepReport, epochs: u64, left: Duration) -> String {
         let StepReport { step, steps, epoch, loss, lr, grad_norm, .. } = report;
-        let memory = machine::resident_memory()
-            .map_or(String::new(), |bytes| format!("   memory {} MiB", bytes >> 20));
+        if self.memory.is_none_or(|(_, asked)| asked.elapsed() >= MEMORY_EVERY) {
+            self.memory = machine::resident_memory().map(|bytes| (bytes, Instant::now()));
+        }
+        let memory = self
+            .memory
+            .map_or(String::new(), |(bytes, _)| format!("   memory {} MiB", bytes >> 20));
         let mut text = format!(
             "  epoch {epoch:.2} of {epochs}   step {step} of {steps}   ETA {}\n  \
                loss  {loss:.4}  {}\n  \
@@ -184,6 +192,7 @@ mod tests {
         (1..2000).for_each(|number| panel.step(&step(number, 1.0)));
         let text = panel.text(&step(2000, 1.0), 20, Duration::from_secs(7300));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("   memory "), "{text}");
         assert!(text.contains("top-1 40.0%   best 50.0% after epoch 5"), "{text}");
     }
 }

@@ -279,3 +279,28 @@ fn paths_that_are_not_there() {
         assert!(contents(folder.path()).is_empty(), "{call:?} left something behind");
     }
 }
+
+/// Fault 23: what is given as settings or as an experiment is no longer than these can be.
+#[test]
+fn settings_and_experiments_that_are_too_long_or_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let (long, binary) = (folder.path().join("long.toml"), folder.path().join("binary.toml"));
+    fs::File::create(&long).unwrap().set_len((1 << 20) + 1).unwrap();
+    fs::write(&binary, b"a = 1\n\xff").unwrap();
+    let too_long = "it has 1048577 bytes, at most 1048576 are read";
+    for (file, says) in [(&long, too_long), (&binary, "no UTF-8 text from byte 1 of line 2 on")] {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let says = [name, says];
+        fcmae!(
+            "pretrain",
+            "--data",
+            folder.path(),
+            "--out",
+            folder.path().join("run"),
+            "--config",
+            file
+        )
+        .refused(1, &says);
+        fcmae!("experiment", file, "--out", folder.path().join("out")).refused(1, &says);
+    }
+}

@@ -1,5 +1,7 @@
 //! What a picture may cost.
 
+use fcmae_files::Limit;
+
 use crate::error::DecodeError;
 
 /// What a picture may cost. A file beyond any of these is refused from its header.
@@ -16,6 +18,13 @@ impl Default for Limits {
     /// 100 million pixels and 512 MiB.
     fn default() -> Self {
         Self { pixels: 100_000_000, bytes: 512 << 20 }
+    }
+}
+
+impl Limits {
+    /// How much of a picture's file is read.
+    pub(super) fn of_files(&self) -> Limit {
+        Limit { bytes: self.bytes, mend: "shrink the picture first" }
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,9 +92,7 @@ impl Index {
         if let Some(Named::Unusable(reason)) = path.file_name().and_then(named) {
             return Err(reason.to_owned());
         }
-        let cannot = |error: io::Error| format!("it cannot be read: {error}");
-        let file = File::open(path).map_err(cannot)?;
-        let meta = file.metadata().map_err(cannot)?;
+        let (file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let mut members = Members::new(file, meta.len());
         let mut entries = Entries::default();
         let container = Container { bytes: meta.len(), reader: Arc::new(Tar) };
@@ -178,7 +175,7 @@ impl Reader for Tar {
         };
         // Opened for each picture: that costs microseconds, where a picture costs milliseconds, and
         // a set may have more archives than a process may have open files.
-        let mut file = File::open(path)?;
+        let (mut file, _) = fcmae_files::open(path)?;
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::with_capacity(sample.bytes as usize + 1);
         file.take(sample.bytes).read_to_end(&mut bytes)?;

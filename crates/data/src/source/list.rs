@@ -1,9 +1,11 @@
 //! Lists of picture files: a path a line, with or without a label.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
+
+use fcmae_files::Limit;
 
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
@@ -11,8 +13,8 @@ use super::sample::{Place, Sample};
 use crate::error::DataError;
 use crate::words::printable;
 
-/// Most bytes of a list.
-const LIST_BYTES: u64 = 1 << 30;
+/// Of a list.
+const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "split it into several" };
 
 /// Names of the column of paths.
 const PATH_COLUMNS: [&str; 3] = ["path", "file", "image"];
@@ -54,13 +56,7 @@ fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     let form = form(path).expect("lists are told by their names");
     let refused = |reason| DataError::List { path: path.to_path_buf(), reason };
     let cannot = |error: std::io::Error| refused(format!("it cannot be read: {error}"));
-    let file = File::open(path).map_err(cannot)?;
-    let bytes = file.metadata().map_err(cannot)?.len();
-    if bytes > LIST_BYTES {
-        let reason =
-            format!("it has {bytes} bytes, at most {LIST_BYTES} are read; split it into several");
-        return Err(refused(reason));
-    }
+    let file = fcmae_files::within(path, LIMIT).map_err(|error| refused(format!("it {error}")))?;
     if form == Form::Paths && set.labelled {
         let mend = "labels are needed, and a .txt list has none; write a .csv list with the \
                     columns path,label";
@@ -71,7 +67,7 @@ fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
         _ => Path::new("."),
     };
     let base = set.base(folder, None);
-    let reader = BufReader::new(file.take(LIST_BYTES));
+    let reader = BufReader::new(file);
     let mut list = List { path, base, folder, set, listed: HashSet::new(), samples: Vec::new() };
     match form {
         Form::Columns(between) => list.columns(reader, between)?,

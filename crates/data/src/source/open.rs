@@ -1,7 +1,7 @@
 //! Several sources to one set: samples in one order, classes united by name.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -176,6 +176,6 @@ fn kind_of(path: &Path) -> io::Result<Option<&'static SourceKind>> {
 
 fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    File::open(path)?.take(START).read_to_end(&mut start)?;
+    fcmae_files::open(path)?.0.take(START).read_to_end(&mut start)?;
     Ok(start)
 }

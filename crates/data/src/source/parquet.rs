@@ -161,9 +161,7 @@ impl<'a> Index<'a> {
     /// Finds the pictures of one file. `Err` is the reason for which nothing of it can be used;
     /// flaws of single row groups are skips.
     fn file(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
-        let cannot = |error: io::Error| format!("it cannot be read: {error}");
-        let mut file = File::open(path).map_err(cannot)?;
-        let meta = file.metadata().map_err(cannot)?;
+        let (mut file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let footer = Footer::read(&mut file, meta.len())?;
         let choice = Choice::new(&footer, set.labelled)?;
         let groups = footer.row_groups(&choice.columns())?;
@@ -367,7 +365,7 @@ impl Reader for Extents {
                 unreachable!("a Parquet file's pictures lie nowhere else")
             };
             let (extent, start, bytes) = (&self.0[part as usize], u64::from(start), sample.bytes);
-            let mut file = File::open(path)?;
+            let (mut file, _) = fcmae_files::open(path)?;
             let mut picture = Vec::with_capacity(bytes as usize);
             match extent.codec {
                 Codec::None => {

@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use fcmae_files::{Limit, Unusable};
 
 use super::sample::{Sample, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::together;
 
-/// Most bytes of a table.
-const TABLE_BYTES: u64 = 1 << 30;
+/// Of a table.
+const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "that is no table of a run" };
 
 const COLUMNS: [&str; 3] = ["path", "label", "part"];
 
@@ -135,13 +137,12 @@ impl Split {
     /// What cannot be read or is no such table, with the line.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let refused = |reason| DataError::Split { path: path.to_path_buf(), reason };
-        let unreadable = |source| DataError::Unreadable { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let bytes = file.metadata().map_err(unreadable)?.len();
-        if bytes > TABLE_BYTES {
-            return Err(refused(format!("it has {bytes} bytes, at most {TABLE_BYTES} are read")));
-        }
-        let mut table = csv::Reader::from_reader(BufReader::new(file.take(TABLE_BYTES)));
+        let unreadable = |error| match error {
+            Unusable::Io(source) => DataError::Unreadable { path: path.to_path_buf(), source },
+            other => refused(format!("it {other}")),
+        };
+        let file = fcmae_files::within(path, LIMIT).map_err(unreadable)?;
+        let mut table = csv::Reader::from_reader(BufReader::new(file));
         let damaged = |error: csv::Error| refused(format!("it cannot be read: {error}"));
         let head = table.headers().map_err(damaged)?.clone();
         let places: Vec<usize> =

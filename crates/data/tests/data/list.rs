@@ -136,3 +136,16 @@ fn numbers_are_ordered_as_numbers_unless_folders_are_named_so() {
     assert_eq!((set.classes.as_slice(), set.len()), (&["10".to_owned(), "9".to_owned()][..], 5));
     assert!(set.path(0).is_file() && Path::new(&set.samples[4].path) == Path::new("f"));
 }
+
+/// Fault 23.
+#[test]
+fn a_list_that_is_too_long_is_refused() {
+    for name in ["l.csv", "l.txt"] {
+        let dir = listed(name, b"");
+        let list = dir.path().join("pictures").join(name);
+        std::fs::File::create(&list).unwrap().set_len((1 << 30) + 1).unwrap();
+        let text = open(&dir, name, Labels::Ignored).unwrap_err().to_string();
+        let said = "it has 1073741825 bytes, at most 1073741824 are read; split it into several";
+        assert!(text.contains(name) && text.ends_with(said), "{text}");
+    }
+}

@@ -155,3 +155,24 @@ fn tables_that_cannot_be_used_are_refused_with_the_line() {
     let error = split.write(&dir.path().join("missing/split.csv")).unwrap_err().to_string();
     assert!(error.contains("missing/split.csv: cannot be written"), "{error}");
 }
+
+/// Fault 23.
+#[test]
+#[cfg(unix)]
+fn a_table_that_is_no_file_or_too_long_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |table: &Path| Split::read(table).unwrap_err().to_string();
+    let pipe = dir.path().join("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for table in [dir.path(), &pipe] {
+        let text = refused(table);
+        assert!(
+            text.contains("as a recorded split: it is not a file; give the split.csv"),
+            "{text}"
+        );
+    }
+    let long = dir.path().join("long.csv");
+    std::fs::File::create(&long).unwrap().set_len((1 << 30) + 1).unwrap();
+    let text = refused(&long);
+    assert!(text.contains("it has 1073741825 bytes, at most 1073741824 are read"), "{text}");
+}

@@ -1,10 +1,16 @@
 //! What the machine is, what it could do at best, and what a process takes of it.
+//!
+//! sysinfo tells it of Linux, macOS and Windows. Three things are read here, from files that other
+//! systems don't have: Linux's name of the processor, the peak of a process's memory, and the
+//! container's limit (version 2 of control groups).
 
 use std::fs;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fcmae_kernels::{KernelError, linear, simd};
 pub use fcmae_store::run::schema::Machine;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::engine::noise::evenly;
 
@@ -21,33 +27,73 @@ pub fn here(threads: usize) -> Machine {
 
 /// Name of the processor; of its architecture where the system doesn't tell.
 pub(crate) fn cpu() -> String {
-    let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    field(&table, "model name").unwrap_or(std::env::consts::ARCH).to_owned()
+    // On Linux as the records of earlier runs have it: sysinfo has names of its own for ARM.
+    let name = match fs::read_to_string("/proc/cpuinfo") {
+        Ok(table) => field(&table, "model name").map(str::to_owned),
+        Err(_) => brand(),
+    };
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
-/// The most memory that this process has had so far, in bytes, where the system tells (Linux).
+/// The processor's name as sysinfo finds it.
+fn brand() -> Option<String> {
+    ask(|system| {
+        system.refresh_cpu_specifics(CpuRefreshKind::nothing());
+        let name = system.cpus().first()?.brand().trim();
+        (!name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+/// The most memory that this process has had so far, in bytes, where the system tells (Linux: sysinfo
+/// doesn't ask any for it).
 pub fn peak_memory() -> Option<u64> {
     kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
-/// The memory that this process has now, in bytes, where the system tells (Linux).
+/// The memory that this process has now, in bytes, where the system tells (Linux, macOS, Windows).
 pub fn resident_memory() -> Option<u64> {
-    kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS")
+    let this = sysinfo::get_current_pid().ok()?;
+    ask(|system| {
+        let memory = ProcessRefreshKind::nothing().with_memory().without_tasks();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[this]), false, memory);
+        known(system.process(this)?.memory())
+    })
 }
 
 /// Memory of the machine, or of the container where that is less, in bytes, where the system tells
-/// (Linux).
+/// (Linux, macOS, Windows).
 pub fn total_memory() -> Option<u64> {
-    let total = kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal")?;
+    let total = memory(System::total_memory)?;
     Some(container("memory.max").map_or(total, |limit| limit.min(total)))
 }
 
-/// Memory that is free for new work, in bytes, where the system tells (Linux): the machine's, or what
-/// the container may still take where that is less.
+/// Memory that is free for new work, in bytes, where the system tells (Linux, macOS, Windows): the
+/// machine's, or what the container may still take where that is less.
 pub fn available_memory() -> Option<u64> {
-    let free = kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")?;
+    let free = memory(System::available_memory)?;
     let left = container("memory.max").zip(container("memory.current"));
     Some(left.map_or(free, |(limit, taken)| limit.saturating_sub(taken).min(free)))
+}
+
+/// A number of bytes of the machine's memory, as it is now.
+fn memory(number: impl FnOnce(&System) -> u64) -> Option<u64> {
+    ask(|system| {
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        // A machine has memory: where its size is not known, neither is what is free.
+        known(system.total_memory()).map(|_| number(system))
+    })
+}
+
+/// sysinfo says 0 of what the system doesn't tell.
+fn known(number: u64) -> Option<u64> {
+    (number > 0).then_some(number)
+}
+
+/// Asks sysinfo, where it knows the system. Nothing is looked up before it is asked for.
+fn ask<T>(question: impl FnOnce(&mut System) -> Option<T>) -> Option<T> {
+    static SYSTEM: LazyLock<Option<Mutex<System>>> =
+        LazyLock::new(|| System::new().ok().map(Mutex::new));
+    question(&mut SYSTEM.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A number of the container's (version 2 of control groups); none where there is no limit.
@@ -100,14 +146,35 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn memory_is_known_on_linux() {
-        assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
+    fn memory_is_known() {
         assert!(resident_memory().is_some_and(|bytes| bytes > 1 << 20));
         let (free, total) = (available_memory(), total_memory());
         assert!(
             free.is_some_and(|bytes| bytes > 1 << 20) && free <= total,
             "{free:?} of {total:?}"
         );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_told_is_what_linux_tables_say() {
+        let table = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
+        let all = kibibytes(&table("meminfo"), "MemTotal");
+        assert_eq!(memory(System::total_memory), all);
+        let now = kibibytes(&table("self/status"), "VmRSS");
+        let peak = peak_memory();
+        assert!(now <= peak && peak.is_some_and(|bytes| bytes > 1 << 20), "{now:?} of {peak:?}");
+        // Other tests run meanwhile.
+        let differs = resident_memory().zip(now).map(|(told, now)| told.abs_diff(now));
+        assert!(differs.is_some_and(|bytes| bytes < 1 << 30), "{differs:?} of {now:?}");
+    }
+
+    /// Other systems get the name from sysinfo; here both can be had.
+    #[test]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    fn the_processors_name_is_the_same_by_either_way() {
+        let table = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        assert_eq!(brand().as_deref(), field(&table, "model name"));
+        assert_eq!(brand().unwrap_or_else(|| std::env::consts::ARCH.to_owned()), cpu());
     }
 }

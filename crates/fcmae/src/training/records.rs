@@ -1,6 +1,7 @@
 //! What a run writes beside its metrics, for people and for the report: its pictures, the machine it
 //! ran on, the last evaluation with its worst mistakes.
 
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -113,9 +114,16 @@ pub fn keep_evaluation(
     set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
+<<<<<<< HEAD:crates/fcmae/src/training/records.rs
     Record::read(run)?;
     let metrics = std::fs::read_to_string(run.join(files::METRICS)).unwrap_or_default();
     let last = metrics.lines().rev().find_map(|line| serde_json::from_str::<Line>(line).ok());
+=======
+    let last = fcmae_files::open(&run.join(files::METRICS)).ok().and_then(|(metrics, _)| {
+        let lines = BufReader::new(metrics).split(b'\n').map_while(io::Result::ok);
+        lines.filter_map(|line| serde_json::from_slice::<Line>(&line).ok()).last()
+    });
+>>>>>>> places:crates/fcmae/src/train/records.rs
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     evaluation(run, (step, epoch as u64), found, set, description)
 }

@@ -156,6 +156,6 @@ fn shapes<M>(build: impl FnOnce(&mut Names) -> M) -> Vec<(String, Vec<usize>)> {
 /// Size and BLAKE3 of a file.
 fn checksum(path: &Path) -> std::io::Result<(u64, String)> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path)?)?;
+    hasher.update_reader(fcmae_files::open(path)?.0)?;
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
 }

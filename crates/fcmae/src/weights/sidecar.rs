@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fcmae_data::EvalResize;
+use fcmae_files::Limit;
 use serde_json::Value;
 
 use super::description::Description;
@@ -38,13 +39,16 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Of a file of JSON: the names of 100,000 classes still fit.
+const LIMIT: Limit = Limit { bytes: 64 << 20, mend: "give the one that came with the weights" };
+
 /// A file of JSON.
 ///
 /// # Errors
-/// One that cannot be read, or is none.
+/// One that cannot be read, is too long, or is none.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
     let error = |reason: String| Error::File { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
+    let text = fcmae_files::text(path, LIMIT).map_err(|e| error(e.to_string()))?;
     serde_json::from_str(&text).map_err(|e| error(format!("is not JSON: {e}")))
 }
 
@@ -124,5 +128,25 @@ fn label(names: Option<Vec<String>>, description: &mut Description, notes: &mut 
         // Both programs describe a head that the file may not have.
         _ if classes == 0 => {}
         _ => notes.push(format!("the names beside the weights are not of their {classes} classes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Fault 23.
+    #[test]
+    fn a_description_that_is_too_long_or_no_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::File::create(&path).unwrap().set_len((64 << 20) + 1).unwrap();
+        let said = read_json(&path).unwrap_err().to_string();
+        let reason = "has 67108865 bytes, at most 67108864 are read; give the one that came with";
+        assert!(said.contains("config.json") && said.contains(reason), "{said}");
+        std::fs::write(&path, b"{\n\"a\": \"\xff\"}").unwrap();
+        let said = read_json(&path).unwrap_err().to_string();
+        assert!(said.contains("no UTF-8 text from byte 7 of line 2 on"), "{said}");
     }
 }

@@ -104,3 +104,14 @@ fn time_and_waiting_follow_from_the_rates() {
     assert!((metrics.seconds(32.0) - 2.5).abs() < 1e-12);
     assert!((metrics.waiting().unwrap() - 1.05 / 2.5).abs() < 1e-12);
 }
+
+/// Fault 23.
+#[test]
+#[cfg(unix)]
+fn a_log_that_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("metrics.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = Metrics::read(&pipe).unwrap_err().to_string();
+    assert!(said.contains("metrics.jsonl: it is not a file"), "{said}");
+}

@@ -8,16 +8,17 @@
 //! ```
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
+use fcmae_files::Limit;
+
 use crate::durable;
+use crate::input::of;
 
 pub(super) const MANIFEST: &str = "MANIFEST";
 /// The number grows when a checkpoint of the new form cannot be read by older programs.
 const TITLE: &str = "fcmae checkpoint 1";
-const MAX_BYTES: u64 = 1 << 20;
+const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "it is not what was written" };
 
 /// One file of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,14 +33,12 @@ impl Entry {
     pub(super) fn verify(&self, folder: &Path) -> Result<(), String> {
         let Self { name, bytes, hash } = self;
         let path = folder.join(name);
-        let found = fs::metadata(&path).map_err(|error| format!("{name}: {error}"))?;
-        if !found.is_file() || found.len() != *bytes {
-            return Err(format!("{name} has {} bytes, {bytes} were written", found.len()));
+        let (file, about) = fcmae_files::open(&path).map_err(of(name))?;
+        if about.len() != *bytes {
+            return Err(format!("{name} has {} bytes, {bytes} were written", about.len()));
         }
         let mut hasher = blake3::Hasher::new();
-        File::open(&path)
-            .and_then(|file| hasher.update_reader(file).map(|_| ()))
-            .map_err(|error| format!("{name}: {error}"))?;
+        hasher.update_reader(file).map_err(|error| format!("{name}: {error}"))?;
         if hasher.finalize().to_hex().as_str() != hash {
             return Err(format!("{name} is not what was written: its checksum differs"));
         }
@@ -65,11 +64,7 @@ impl Manifest {
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self, String> {
-        let mut bytes = Vec::new();
-        File::open(folder.join(MANIFEST))
-            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
-            .map_err(|error| format!("{MANIFEST}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{MANIFEST} is not text"))?;
+        let text = fcmae_files::text(&folder.join(MANIFEST), LIMIT).map_err(of(MANIFEST))?;
         if !text.starts_with(TITLE) && text.starts_with("fcmae checkpoint ") {
             let title = text.lines().next().unwrap_or_default();
             return Err(format!("it is a `{title}`; this program reads `{TITLE}`"));

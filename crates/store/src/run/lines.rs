@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::input::open;
 use crate::{Error, durable};
 
 /// A text file that only grows; every line is one write, from any thread.
@@ -36,8 +37,8 @@ impl Lines {
     /// As [`Lines::open`]; a line that is there already is not written again.
     pub(super) fn open_unique(path: PathBuf) -> Result<Self, Error> {
         let lines = Self::open(path)?;
-        let file = File::open(&lines.path).map_err(Error::io("open", &lines.path))?;
-        let seen = BufReader::new(file).lines().collect::<Result<_, _>>();
+        let (file, _) = open(&lines.path)?;
+        let seen = file.lines().collect::<Result<_, _>>();
         let seen = Some(Mutex::new(seen.map_err(Error::io("read", &lines.path))?));
         Ok(Self { seen, ..lines })
     }
@@ -113,8 +114,7 @@ pub(super) fn cut_after(
     step: u64,
     keep: impl Fn(&Map<String, Value>) -> bool,
 ) -> Result<usize, Error> {
-    let mut input = BufReader::new(File::open(path).map_err(Error::io("open", path))?);
-    let length = input.get_ref().metadata().map_err(Error::io("read", path))?.len();
+    let (mut input, length) = open(path)?;
     let (mut cut, mut beyond, mut line) = (0, false, Vec::new());
     durable::write_file(path, length, |out| {
         loop {

@@ -47,7 +47,7 @@ pub fn take(folder: &Path) -> Result<Option<Lock>, Error> {
 
 /// An error where another process holds the lock.
 pub(super) fn refuse_if_held(folder: &Path) -> Result<(), Error> {
-    let Ok(mut file) = File::open(folder.join(LOCK)) else { return Ok(()) };
+    let Ok((mut file, _)) = fcmae_files::open(&folder.join(LOCK)) else { return Ok(()) };
     if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return Err(in_use(folder, &mut file));
     }

@@ -1,13 +1,12 @@
 //! What a run was started with: `config.toml` and `run.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::files::{CONFIG, RUN};
+use crate::input::{DESCRIPTION, cannot_read};
 use crate::{Error, durable};
 
 /// What a run was started with.
@@ -27,10 +26,9 @@ impl Record {
     pub fn read(run: &Path) -> Result<Self, Error> {
         let read = |name| {
             let path = run.join(name);
-            fs::read_to_string(&path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => Error::NotARun { path: run.to_owned(), missing: name },
-                _ => Error::io("read", &path)(error),
-            })
+            let text = fcmae_files::if_there(fcmae_files::text(&path, DESCRIPTION));
+            text.map_err(cannot_read(&path))?
+                .ok_or_else(|| Error::NotARun { path: run.to_owned(), missing: name })
         };
         // run.json is written last: without it the run never started.
         let (facts, config) = (read(RUN)?, read(CONFIG)?);

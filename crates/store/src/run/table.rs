@@ -4,14 +4,14 @@
 //! a run is opened or cut back, the tables are written anew from it. So nothing of them needs mending, and
 //! runs from before there were tables get whole ones.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::lines::Lines;
 use super::schema::Columns;
+use crate::input::open;
 use crate::{Error, durable};
 
 impl Columns {
@@ -47,9 +47,8 @@ impl Table {
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`].
     pub(super) fn open(run: &Path, columns: Columns, metrics: &Path) -> Result<Self, Error> {
-        let file = File::open(metrics).map_err(Error::io("open", metrics))?;
-        let length = file.metadata().map_err(Error::io("read", metrics))?.len();
-        let (mut lines, mut line) = (BufReader::new(file), Vec::new());
+        let (mut lines, length) = open(metrics)?;
+        let mut line = Vec::new();
         let path = run.join(columns.file);
         durable::write_file(&path, length, |out| {
             writeln!(out, "{}", columns.header())?;

@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use event::{At, PngHeader};
-use message::Message;
+use message::Event;
 
 use super::files::CONFIG;
+use crate::input::DESCRIPTION;
 use crate::{Error, durable};
 
 const PREFIX: &str = "events.out.tfevents.";
@@ -67,7 +68,7 @@ impl Events {
         file.sync_data().map_err(Error::io("sync", path))
     }
 
-    fn add(&mut self, event: &Message) -> Result<(), Error> {
+    fn add(&mut self, event: &Event) -> Result<(), Error> {
         let file = match self.file.take() {
             Some(file) => file,
             None => self.begin()?,
@@ -88,7 +89,7 @@ impl Events {
         };
         head.extend(step.map(|step| At { step, ..start }.start()));
         if newest.is_none()
-            && let Ok(config) = fs::read_to_string(self.run.join(CONFIG))
+            && let Ok(config) = fcmae_files::text(&self.run.join(CONFIG), DESCRIPTION)
         {
             head.push(start.text("config", &code_block(&config)));
         }
@@ -127,7 +128,7 @@ impl EventFile {
     }
 
     /// Adds records in one write, so that a process that is killed leaves whole ones.
-    fn add(&mut self, events: &[&Message]) -> Result<(), Error> {
+    fn add(&mut self, events: &[&Event]) -> Result<(), Error> {
         let mut records = Vec::new();
         for event in events {
             event::add_record(event, &mut records);

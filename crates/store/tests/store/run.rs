@@ -302,3 +302,36 @@ fn without_permission_a_run_is_refused() {
     assert!(text.contains(&named), "{text}");
     assert!(!inner.join("run").exists());
 }
+
+/// Fault 23: what stands in place of a run's description is not waited for and not read without end.
+#[test]
+#[cfg(unix)]
+fn a_description_that_is_no_file_or_too_long_is_refused() {
+    let (_folder, path) = in_new_folder();
+    drop(Run::create(&path, &record()).unwrap());
+    let replaced = |name: &str, by: &dyn Fn(&Path)| {
+        let file = path.join(name);
+        let kept = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        by(&file);
+        let error = Record::read(&path).unwrap_err().to_string();
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, kept).unwrap();
+        error
+    };
+    for name in ["config.toml", "run.json"] {
+        let pipe = replaced(name, &|file| {
+            assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
+        });
+        assert!(pipe.ends_with(&format!("run/{name}: it is not a file")), "{pipe}");
+        let long = replaced(name, &|file| {
+            fs::File::create(file).unwrap().set_len((64 << 20) + 1).unwrap();
+        });
+        let said =
+            "it has 67108865 bytes, at most 67108864 are read; check that it is what fcmae wrote";
+        assert!(long.ends_with(&format!("run/{name}: {said}")), "{long}");
+        let binary = replaced(name, &|file| fs::write(file, b"a = 1\n\xff").unwrap());
+        assert!(binary.contains("no UTF-8 text from byte 1 of line 2 on"), "{binary}");
+    }
+    assert_eq!(Record::read(&path).unwrap(), record());
+}

@@ -1,33 +1,8 @@
-//! The messages `Event` and `Summary` of TensorBoard's `event.proto` and `summary.proto`, and the record
-//! that holds one of them.
+//! A run's moments as TensorBoard's messages, and the record that holds one of them.
 
-use super::message::Message;
+use prost::Message;
 
-const EVENT_WALL_TIME: u32 = 1;
-const EVENT_STEP: u32 = 2;
-const EVENT_FILE_VERSION: u32 = 3;
-const EVENT_SUMMARY: u32 = 5;
-const EVENT_SESSION_LOG: u32 = 7;
-const SESSION_LOG_STATUS: u32 = 1;
-/// `SessionLog.START`.
-const START: u64 = 1;
-const SUMMARY_VALUE: u32 = 1;
-const VALUE_TAG: u32 = 1;
-const VALUE_SIMPLE: u32 = 2;
-const VALUE_IMAGE: u32 = 4;
-const VALUE_TENSOR: u32 = 8;
-const VALUE_METADATA: u32 = 9;
-const METADATA_PLUGIN: u32 = 1;
-const PLUGIN_NAME: u32 = 1;
-const IMAGE_HEIGHT: u32 = 1;
-const IMAGE_WIDTH: u32 = 2;
-const IMAGE_COLORSPACE: u32 = 3;
-const IMAGE_ENCODED: u32 = 4;
-const TENSOR_DTYPE: u32 = 1;
-/// `DT_STRING`.
-const STRING: u64 = 7;
-const TENSOR_SHAPE: u32 = 2;
-const TENSOR_STRING: u32 = 8;
+use super::message::{Event, Image, SessionLog, Summary, Value, What};
 
 /// A moment of a run. `time`: seconds since 1970.
 #[derive(Clone, Copy)]
@@ -37,60 +12,39 @@ pub(super) struct At {
 }
 
 impl At {
-    fn event(self) -> Message {
-        let event = Message::new().double(EVENT_WALL_TIME, self.time);
-        // As other writers do: zero is what a field means that is not there.
-        if self.step == 0 { event } else { event.integer(EVENT_STEP, self.step) }
+    fn event(self, what: What) -> Event {
+        Event { wall_time: self.time, step: self.step, what: Some(what) }
     }
 
-    fn summary(self, values: impl IntoIterator<Item = Message>) -> Message {
-        let summary = values
-            .into_iter()
-            .fold(Message::new(), |summary, value| summary.message(SUMMARY_VALUE, &value));
-        self.event().message(EVENT_SUMMARY, &summary)
+    fn summary(self, value: Vec<Value>) -> Event {
+        self.event(What::Summary(Summary { value }))
     }
 
     /// What every file begins with.
-    pub(super) fn file_version(self) -> Message {
-        self.event().bytes(EVENT_FILE_VERSION, b"brain.Event:2")
+    pub(super) fn file_version(self) -> Event {
+        self.event(What::FileVersion("brain.Event:2".to_owned()))
     }
 
     /// Tells TensorBoard to forget what it read of this step and later ones.
-    pub(super) fn start(self) -> Message {
-        let log = Message::new().integer(SESSION_LOG_STATUS, START);
-        self.event().message(EVENT_SESSION_LOG, &log)
+    pub(super) fn start(self) -> Event {
+        self.event(What::SessionLog(SessionLog::start()))
     }
 
-    pub(super) fn scalars<'a>(self, scalars: impl IntoIterator<Item = (&'a str, f32)>) -> Message {
-        self.summary(
-            scalars.into_iter().map(|(tag, scalar)| value(tag).float(VALUE_SIMPLE, scalar)),
-        )
+    pub(super) fn scalars<'a>(self, scalars: impl IntoIterator<Item = (&'a str, f32)>) -> Event {
+        self.summary(scalars.into_iter().map(|(tag, scalar)| Value::scalar(tag, scalar)).collect())
     }
 
     /// A text that TensorBoard shows as Markdown.
-    pub(super) fn text(self, tag: &str, text: &str) -> Message {
-        let tensor = Message::new()
-            .integer(TENSOR_DTYPE, STRING)
-            .message(TENSOR_SHAPE, &Message::new())
-            .bytes(TENSOR_STRING, text.as_bytes());
-        let plugin = Message::new().bytes(PLUGIN_NAME, b"text");
-        let metadata = Message::new().message(METADATA_PLUGIN, &plugin);
-        let value = value(tag).message(VALUE_TENSOR, &tensor).message(VALUE_METADATA, &metadata);
-        self.summary([value])
+    pub(super) fn text(self, tag: &str, text: &str) -> Event {
+        self.summary(vec![Value::text(tag, text)])
     }
 
-    pub(super) fn picture(self, tag: &str, header: PngHeader, png: &[u8]) -> Message {
-        let image = Message::new()
-            .integer(IMAGE_HEIGHT, header.height.into())
-            .integer(IMAGE_WIDTH, header.width.into())
-            .integer(IMAGE_COLORSPACE, header.channels.into())
-            .bytes(IMAGE_ENCODED, png);
-        self.summary([value(tag).message(VALUE_IMAGE, &image)])
+    pub(super) fn picture(self, tag: &str, header: PngHeader, png: &[u8]) -> Event {
+        let PngHeader { width, height, channels } = header;
+        let encoded_image_string = png.to_vec();
+        let image = Image { height, width, colorspace: channels, encoded_image_string };
+        self.summary(vec![Value::image(tag, image)])
     }
-}
-
-fn value(tag: &str) -> Message {
-    Message::new().bytes(VALUE_TAG, tag.as_bytes())
 }
 
 /// What TensorBoard wants to be told of a picture.
@@ -129,13 +83,13 @@ impl PngHeader {
 }
 
 /// Adds the record of an event: its length and its bytes, each with its checksum.
-pub(super) fn add_record(event: &Message, records: &mut Vec<u8>) {
-    let data = event.as_bytes();
+pub(super) fn add_record(event: &Event, records: &mut Vec<u8>) {
+    let data = event.encode_to_vec();
     let length = (data.len() as u64).to_le_bytes();
     records.extend(length);
     records.extend(masked_crc(&length).to_le_bytes());
-    records.extend(data);
-    records.extend(masked_crc(data).to_le_bytes());
+    records.extend(&data);
+    records.extend(masked_crc(&data).to_le_bytes());
 }
 
 /// CRC-32C, turned and shifted so that a checksum over bytes that hold checksums stays a good one.

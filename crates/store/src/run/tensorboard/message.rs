@@ -1,70 +1,138 @@
-//! Protocol buffers, as far as event files need them: messages are written, never read.
-//!
-//! A field is its number and wire type in one varint, then its value. Fields are added in the order of
-//! their numbers, so that the bytes are those that other writers give.
+//! The part of TensorBoard's protobuf messages that event files need. They are written, never read;
+//! names and fields' numbers are those of its `event.proto`, `summary.proto` and `tensor.proto`. What
+//! these call int32 and int64 is unsigned here, as none of it is ever negative: the bytes are the same.
 
-/// The values after a field's number, by how long they are.
-#[derive(Clone, Copy)]
-enum Wire {
-    Varint = 0,
-    EightBytes = 1,
-    Counted = 2,
-    FourBytes = 5,
+use prost::{Message, Oneof};
+
+/// `SessionLog.START`.
+const START: u32 = 1;
+
+/// `DT_STRING`.
+const STRING: u32 = 7;
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Event {
+    /// Seconds since 1970.
+    #[prost(double, tag = "1")]
+    pub(super) wall_time: f64,
+    #[prost(uint64, tag = "2")]
+    pub(super) step: u64,
+    #[prost(oneof = "What", tags = "3, 5, 7")]
+    pub(super) what: Option<What>,
 }
 
-/// A message in the making.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Message(Vec<u8>);
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum What {
+    #[prost(string, tag = "3")]
+    FileVersion(String),
+    #[prost(message, tag = "5")]
+    Summary(Summary),
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
+}
 
-impl Message {
-    pub(super) fn new() -> Self {
-        Self::default()
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SessionLog {
+    #[prost(uint32, tag = "1")]
+    status: u32,
+}
+
+impl SessionLog {
+    pub(super) fn start() -> Self {
+        Self { status: START }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) value: Vec<Value>,
+}
+
+/// `Summary.Value`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Value {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(oneof = "Shown", tags = "2, 4, 8")]
+    shown: Option<Shown>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<Metadata>,
+}
+
+impl Value {
+    pub(super) fn scalar(tag: &str, scalar: f32) -> Self {
+        Self::new(tag, Shown::Simple(scalar))
     }
 
-    /// Of type int32, int64, uint64, enum.
-    pub(super) fn integer(mut self, field: u32, value: u64) -> Self {
-        self.key(field, Wire::Varint);
-        self.varint(value);
-        self
+    pub(super) fn image(tag: &str, image: Image) -> Self {
+        Self::new(tag, Shown::Image(image))
     }
 
-    pub(super) fn double(mut self, field: u32, value: f64) -> Self {
-        self.key(field, Wire::EightBytes);
-        self.0.extend(value.to_le_bytes());
-        self
+    /// A text that TensorBoard shows as Markdown.
+    pub(super) fn text(tag: &str, text: &str) -> Self {
+        let string_val = vec![text.as_bytes().to_vec()];
+        let tensor = Tensor { dtype: STRING, tensor_shape: Some(TensorShape {}), string_val };
+        let plugin = PluginData { plugin_name: "text".to_owned() };
+        let metadata = Some(Metadata { plugin_data: Some(plugin) });
+        Self { metadata, ..Self::new(tag, Shown::Tensor(tensor)) }
     }
 
-    pub(super) fn float(mut self, field: u32, value: f32) -> Self {
-        self.key(field, Wire::FourBytes);
-        self.0.extend(value.to_le_bytes());
-        self
+    fn new(tag: &str, shown: Shown) -> Self {
+        Self { tag: tag.to_owned(), shown: Some(shown), metadata: None }
     }
+}
 
-    /// Of type string or bytes.
-    pub(super) fn bytes(mut self, field: u32, value: &[u8]) -> Self {
-        self.key(field, Wire::Counted);
-        self.varint(value.len() as u64);
-        self.0.extend(value);
-        self
-    }
+#[derive(Clone, PartialEq, Oneof)]
+enum Shown {
+    #[prost(float, tag = "2")]
+    Simple(f32),
+    #[prost(message, tag = "4")]
+    Image(Image),
+    #[prost(message, tag = "8")]
+    Tensor(Tensor),
+}
 
-    pub(super) fn message(self, field: u32, value: &Self) -> Self {
-        self.bytes(field, &value.0)
-    }
+/// `Summary.Image`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Image {
+    #[prost(uint32, tag = "1")]
+    pub(super) height: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) width: u32,
+    /// Values a pixel.
+    #[prost(uint32, tag = "3")]
+    pub(super) colorspace: u32,
+    /// A PNG file.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) encoded_image_string: Vec<u8>,
+}
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
+/// `TensorProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(uint32, tag = "1")]
+    dtype: u32,
+    #[prost(message, optional, tag = "2")]
+    tensor_shape: Option<TensorShape>,
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    string_val: Vec<Vec<u8>>,
+}
 
-    fn key(&mut self, field: u32, wire: Wire) {
-        self.varint(u64::from(field) << 3 | wire as u64);
-    }
+/// `TensorShapeProto`, of a tensor without dimensions.
+#[derive(Clone, PartialEq, Message)]
+struct TensorShape {}
 
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
+/// `SummaryMetadata`.
+#[derive(Clone, PartialEq, Message)]
+struct Metadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<PluginData>,
+}
+
+/// `SummaryMetadata.PluginData`.
+#[derive(Clone, PartialEq, Message)]
+struct PluginData {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
 }
