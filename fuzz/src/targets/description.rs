@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fcmae::backend::Backend;
-use fcmae::predict::Predictor;
+use fcmae::engine::backend::Backend;
+use fcmae::inference::predict::Predictor;
 use fcmae::weights::Weights;
 use fcmae_data::{Input, Picture};
 

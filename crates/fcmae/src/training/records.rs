@@ -114,16 +114,11 @@ pub fn keep_evaluation(
     set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
-<<<<<<< HEAD:crates/fcmae/src/training/records.rs
     Record::read(run)?;
-    let metrics = std::fs::read_to_string(run.join(files::METRICS)).unwrap_or_default();
-    let last = metrics.lines().rev().find_map(|line| serde_json::from_str::<Line>(line).ok());
-=======
     let last = fcmae_files::open(&run.join(files::METRICS)).ok().and_then(|(metrics, _)| {
         let lines = BufReader::new(metrics).split(b'\n').map_while(io::Result::ok);
         lines.filter_map(|line| serde_json::from_slice::<Line>(&line).ok()).last()
     });
->>>>>>> places:crates/fcmae/src/train/records.rs
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     evaluation(run, (step, epoch as u64), found, set, description)
 }
