@@ -15,7 +15,7 @@ fn gflop(job: &Job, expected: f64) {
 /// that the paper's table of sizes gives.
 #[test]
 fn operations_of_the_classifier() {
-    for (size, forward) in [
+    let expected = [
         (Size::Atto, 1.09466496),
         (Size::Femto, 1.559259648),
         (Size::Pico, 2.73411072),
@@ -24,7 +24,9 @@ fn operations_of_the_classifier() {
         (Size::Base, 30.709458944),
         (Size::Large, 68.7228672),
         (Size::Huge, 229.84420096),
-    ] {
+    ];
+    assert_eq!(expected.map(|(size, _)| size), Size::ALL);
+    for (size, forward) in expected {
         gflop(&job(Work::Predict, size), forward);
         // 56 · 56 sites of 4 · 4 · 3 values each.
         let stem = 2e-9 * (3136 * 48 * size.widths()[0]) as f64;
@@ -40,7 +42,7 @@ fn operations_of_the_classifier() {
 /// 19 patches, its prediction on 30.
 #[test]
 fn operations_of_the_masked_autoencoder() {
-    for (size, step) in [
+    let expected = [
         (Size::Atto, 2.19370368),
         (Size::Femto, 2.736803328),
         (Size::Pico, 4.108772352),
@@ -49,7 +51,9 @@ fn operations_of_the_masked_autoencoder() {
         (Size::Base, 36.672746496),
         (Size::Large, 80.913647616),
         (Size::Huge, 268.393560576),
-    ] {
+    ];
+    assert_eq!(expected.map(|(size, _)| size), Size::ALL);
+    for (size, step) in expected {
         let job = job(Work::Pretrain, size);
         assert_eq!(job.visible().unwrap(), [19, 49]);
         gflop(&job, step);
