@@ -100,6 +100,7 @@ impl Weights {
             }
         };
         check_image(description.image_size).map_err(|error| file(error.to_string()))?;
+        description.check().map_err(file)?;
         Ok(Self {
             path: resolved.model,
             tensors: named.tensors,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sizes::Size;
+use super::training::range;
 use crate::engine::backend::Backend;
 use crate::error::ConfigError;
 
@@ -289,6 +290,18 @@ pub struct DecoderConfig {
     pub width: usize,
     /// Blocks.
     pub depth: usize,
+}
+
+impl DecoderConfig {
+    /// Checks what a network is built from.
+    ///
+    /// # Errors
+    /// A width of zero, or a width or depth beyond what any network of this family needs.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let Self { width, depth } = *self;
+        range("decoder.width", (1..=65_536).contains(&width), width, "1 to 65536")?;
+        range("decoder.depth", depth <= 1_000, depth, "at most 1000")
+    }
 }
 
 impl Default for DecoderConfig {

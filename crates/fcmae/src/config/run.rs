@@ -539,15 +539,9 @@ impl Settings for PretrainConfig {
         self.data.check(self.model.channels)?;
         self.optim.check()?;
         self.save.check()?;
-        range(
-            "decoder.width",
-            (1..=65_536).contains(&self.decoder.width),
-            self.decoder.width,
-            "1 to 65536",
-        )?;
+        self.decoder.check()?;
         let shown = self.figures.pictures;
         range("figures.pictures", (1..=64).contains(&shown), shown, "1 to 64")?;
-        range("decoder.depth", self.decoder.depth <= 1_000, self.decoder.depth, "at most 1000")?;
         let [height, width] = self.data.image_size;
         let [rows, cols] = self.model.patch_grid(height, width)?;
         visible_count(rows * cols, self.mask.ratio)?;

@@ -59,6 +59,26 @@ impl Description {
         }
     }
 
+    /// Checks what a file says beside the encoder and the size of its pictures, before any of it is
+    /// built.
+    ///
+    /// # Errors
+    /// What cannot be, in words that follow the file's name.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Some((decoder, _)) = &self.decoder {
+            decoder.check().map_err(|error| error.to_string())?;
+        }
+        let channels = self.model.channels;
+        if [self.mean.len(), self.std.len()] != [channels; 2] {
+            return Err(format!(
+                "its description has the mean {:?} and the deviation {:?}, and pictures of {channels} \
+                 channels: give one number of each for each channel",
+                self.mean, self.std
+            ));
+        }
+        Ok(())
+    }
+
     /// How pixels become the network's input.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }

@@ -18,7 +18,7 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         3 => imagenet,
         channels => adapt::normalization(&imagenet, channels),
     };
-    let classes = axis(tensors, "head.fc.weight", 0).unwrap_or(0);
+    let classes = classes(tensors)?;
     Ok(Description {
         decoder: decoder(tensors),
         model,
@@ -29,6 +29,15 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         mean,
         std,
     })
+}
+
+/// As many as the head has; a shape of no values can claim any number.
+fn classes(tensors: &NamedTensors) -> Result<usize, String> {
+    let Some(head) = tensors.get("head.fc.weight") else { return Ok(0) };
+    match head.shape.first() {
+        Some(&classes) if classes <= head.data.len() => Ok(classes),
+        _ => Err(format!("its head is of the shape {:?}, which no network has", head.shape)),
+    }
 }
 
 fn axis(tensors: &NamedTensors, name: &str, axis: usize) -> Option<usize> {

@@ -12,7 +12,7 @@ use fcmae::network::model::{Classifier, init};
 use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::export::run_files;
 use fcmae::weights::{Description, Weights};
-use fcmae_store::{NamedTensors, safetensors};
+use fcmae_store::{HostTensor, NamedTensors, safetensors};
 
 use crate::pictures;
 
@@ -184,8 +184,43 @@ fn an_absurd_description_is_refused_before_it_is_built() {
         assert!(Weights::open(folder.path()).is_err(), "{key}");
         config["fcmae"]["model"][key] = kept;
     }
+    for (key, value) in [
+        (
+            "decoder",
+            serde_json::json!([{ "width": 8, "depth": 2_147_483_647 }, MaskConfig::default()]),
+        ),
+        (
+            "decoder",
+            serde_json::json!([{ "width": 1u64 << 60, "depth": 1 }, MaskConfig::default()]),
+        ),
+        ("mean", serde_json::json!([0.5])),
+        ("std", serde_json::json!([0.5, 0.5, 0.5, 0.5])),
+    ] {
+        let kept = config["fcmae"][key].take();
+        config["fcmae"][key] = value;
+        std::fs::write(&file, config.to_string()).unwrap();
+        assert!(Weights::open(folder.path()).is_err(), "{key}");
+        config["fcmae"][key] = kept;
+    }
     std::fs::write(&file, config.to_string()).unwrap();
     Weights::open(folder.path()).unwrap();
+}
+
+/// Fault 19: a shape without values, from which a size would be inferred.
+#[test]
+fn a_head_that_claims_classes_and_holds_none_is_refused() {
+    let model = small().resolve().unwrap();
+    let mut tensors = classifier(&model, 2);
+    let shape = vec![1 << 50, 0];
+    tensors.insert("head.fc.weight", HostTensor::new(shape, Vec::new()).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    write_file(&file, &tensors);
+    let error = Weights::open(&file).unwrap_err().to_string();
+    assert!(
+        error.contains("model.safetensors") && error.contains("[1125899906842624, 0]"),
+        "{error}"
+    );
 }
 
 #[test]
