@@ -3,6 +3,7 @@
 use image::DynamicImage;
 
 use crate::picture::Picture;
+use crate::remark::Remark;
 
 /// Grey of an RGB pixel as Pillow's `convert("L")`: ITU-R 601 weights in 16-bit fixed point.
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
@@ -20,14 +21,17 @@ fn over_white(value: u8, alpha: u8) -> u8 {
 pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
     let (width, height) = (image.width(), image.height());
     let color = image.color();
+    let mut remarks = Vec::new();
     let pixels = match (color.has_color(), color.has_alpha()) {
         (true, false) => {
             let pixels = image.into_rgb8().into_raw();
             if channels == 3 { pixels } else { rgb_to_grey(&pixels) }
         }
         (true, true) => {
+            let raw = image.into_rgba8().into_raw();
+            remarks.extend(hidden(raw.iter().skip(3).step_by(4)));
             let mut flat = Vec::with_capacity(width as usize * height as usize * 3);
-            for pixel in image.into_rgba8().as_raw().chunks_exact(4) {
+            for pixel in raw.chunks_exact(4) {
                 flat.extend(pixel[..3].iter().map(|&value| over_white(value, pixel[3])));
             }
             if channels == 3 { flat } else { rgb_to_grey(&flat) }
@@ -38,11 +42,17 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
         }
         (false, true) => {
             let raw = image.into_luma_alpha8().into_raw();
+            remarks.extend(hidden(raw.iter().skip(1).step_by(2)));
             let flat: Vec<u8> = raw.chunks_exact(2).map(|p| over_white(p[0], p[1])).collect();
             if channels == 1 { flat } else { grey_to_rgb(&flat) }
         }
     };
-    Picture::from_parts(width, height, channels, pixels)
+    Picture::from_parts(width, height, channels, pixels).with_remarks(remarks)
+}
+
+/// A remark where the alpha of every pixel hides it.
+fn hidden<'a>(mut alpha: impl Iterator<Item = &'a u8>) -> Option<Remark> {
+    alpha.all(|&value| value == 0).then_some(Remark::Transparent)
 }
 
 fn rgb_to_grey(pixels: &[u8]) -> Vec<u8> {
@@ -55,6 +65,8 @@ fn grey_to_rgb(pixels: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use image::GrayAlphaImage;
+
     use super::*;
 
     #[test]
@@ -64,5 +76,16 @@ mod tests {
         assert_eq!([luma(255, 0, 0), luma(0, 255, 0), luma(0, 0, 255)], [76, 150, 29]);
         assert_eq!([over_white(0, 0), over_white(0, 255), over_white(9, 255)], [255, 0, 9]);
         assert_eq!(over_white(0, 128), 127);
+    }
+
+    #[test]
+    fn an_alpha_that_hides_everything_is_told() {
+        let picture = |alpha: [u8; 2]| {
+            let raw = alpha.iter().flat_map(|&alpha| [10, alpha]).collect();
+            let image = GrayAlphaImage::from_raw(2, 1, raw).map(DynamicImage::ImageLumaA8);
+            image.map(|image| to_channels(image, 3).remarks().to_vec())
+        };
+        assert_eq!(picture([0, 0]), Some(vec![Remark::Transparent]));
+        assert_eq!(picture([0, 1]), Some(vec![]));
     }
 }
