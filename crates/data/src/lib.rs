@@ -34,7 +34,7 @@ pub use augment::{
     EvalResize, EvalTransform, Noise, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
     Transform,
 };
-pub use decode::Limits;
+pub use decode::{Fill, Limits};
 pub use error::{DataError, DecodeError};
 pub use input::{Input, Inputs, Samples};
 pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};

@@ -17,8 +17,8 @@ pub enum Remark {
         of: u64,
         /// What the pages are, where the file tells it.
         axes: Axes,
-        /// Whether the settings take pages for channels: data.depth=deep.
-        deep: bool,
+        /// How many channels data.depth=deep can take the pages for, where it can.
+        as_channels: Option<u32>,
     },
     /// Channels beyond the colours are left out: infrared, say.
     Bands {
@@ -105,17 +105,21 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pages { used, of, axes, deep } => {
+            Self::Pages { used, of, axes, as_channels } => {
                 let are = if *used == 1 { "is" } else { "are" };
-                write!(f, "{used} of {of} pages {are} used")?;
-                if axes.are_told() {
+                let pages = if axes.frames == *of { "frames" } else { "pages" };
+                write!(f, "{used} of {of} {pages} {are} used")?;
+                if axes.are_told() && axes.frames != *of {
                     write!(f, " ({axes})")?;
                 }
-                if *deep {
-                    f.write_str("; save pages as files of their own, or set model.channels to take them as channels")
-                } else {
-                    f.write_str("; save pages as files of their own to use them all")
+                write!(f, "; save {pages} as files of their own to use them all")?;
+                if let Some(channels) = as_channels {
+                    write!(
+                        f,
+                        ", or set data.depth=deep and model.channels={channels} to take them as channels"
+                    )?;
                 }
+                Ok(())
             }
             Self::Bands { used, of } => write!(
                 f,
@@ -158,8 +162,13 @@ impl fmt::Display for Remark {
 }
 
 impl Axes {
+    /// All pages of them together.
+    pub(crate) fn product(&self) -> Option<u64> {
+        self.channels.checked_mul(self.slices)?.checked_mul(self.frames)
+    }
+
     /// Whether the file says more than how many pages there are.
-    fn are_told(&self) -> bool {
+    pub(crate) fn are_told(&self) -> bool {
         *self != Self::default()
     }
 }
@@ -195,10 +204,15 @@ mod tests {
     #[test]
     fn remarks_say_what_and_what_to_change() {
         let axes = Axes { channels: 2, slices: 5, frames: 1 };
-        let pages = Remark::Pages { used: 1, of: 10, axes, deep: false };
+        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None };
         let text = "1 of 10 pages is used (2 channels × 5 slices); save pages as files of their own \
                     to use them all";
         assert_eq!((pages.kind(), pages.to_string().as_str()), ("pages", text));
+        let axes = Axes { frames: 50, ..Axes::default() };
+        let frames = Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50) }.to_string();
+        let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
+                    data.depth=deep and model.channels=50 to take them as channels";
+        assert_eq!(frames, text);
         let range = Remark::Range { largest: 4095, of: 65_535 }.to_string();
         assert!(range.contains("use 6 % of their range (the largest is 4095"), "{range}");
         assert!(range.contains("data.depth=deep"), "{range}");

@@ -4,14 +4,18 @@
 //! result does not depend on the number of threads.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use serde::Serialize;
 
-use crate::decode::{self, FileKind, Limits};
+use crate::decode::{self, Decoded, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
-use crate::picture::{Depth, Picture, PixelFormat};
+#[cfg(doc)]
+use crate::picture::Picture;
+use crate::picture::{Depth, PixelFormat};
+use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
 
 mod channel;
@@ -31,7 +35,7 @@ pub struct Statistics {
     /// Their pixels.
     pub pixels: u64,
     /// Of each channel; empty where no picture could be used. 8-bit values are over 255, deep ones as
-    /// a [`Picture`] has them.
+    /// a [`Picture`] has them. What has no data is left out.
     pub channels: Vec<ChannelStatistics>,
     /// Rows of the upright pictures.
     pub height: Option<Sides>,
@@ -39,6 +43,8 @@ pub struct Statistics {
     pub width: Option<Sides>,
     /// What the files hold, and how many hold it: also files that cannot be used as asked for.
     pub kinds: Vec<KindCount>,
+    /// What was noticed of pictures that count.
+    pub remarks: Vec<Remarked>,
     /// Files that could not be used, with the reason.
     pub skipped: Vec<Skipped>,
 }
@@ -64,6 +70,19 @@ pub struct KindCount {
     pub files: usize,
 }
 
+/// What was noticed of some pictures: see [`Remark`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Remarked {
+    /// What kind of remark it is.
+    pub kind: &'static str,
+    /// Of how many pictures.
+    pub pictures: usize,
+    /// The first of them.
+    pub first: PathBuf,
+    /// What is said of that one, and the setting to change.
+    pub text: String,
+}
+
 /// Values a channel that percentiles are taken from, all pictures together; beyond it they come from
 /// some pixels of each picture.
 const KEPT: usize = 1 << 20;
@@ -71,7 +90,15 @@ const KEPT: usize = 1 << 20;
 /// What one file gives.
 struct Found {
     kind: Option<FileKind>,
-    values: Result<(u32, u32, Values), DecodeError>,
+    values: Result<Look, DecodeError>,
+}
+
+/// What one picture gives.
+struct Look {
+    height: u32,
+    width: u32,
+    values: Values,
+    remarks: Vec<Remark>,
 }
 
 impl Statistics {
@@ -170,18 +197,22 @@ fn look(
         Err(error) => return Found { kind: None, values: Err(error) },
     };
     let kind = decode::kind(&bytes, limits).ok();
-    let values = decode::decode(&bytes, format, limits)
-        .map(|picture| (picture.height(), picture.width(), values_of(&picture, kept)));
+    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| Look {
+        height: decoded.picture.height(),
+        width: decoded.picture.width(),
+        values: values_of(&decoded, kept),
+        remarks: decoded.picture.remarks().to_vec(),
+    });
     Found { kind, values }
 }
 
-fn values_of(picture: &Picture, kept: usize) -> Values {
-    let channels = picture.channels() as usize;
+fn values_of(Decoded { picture, gaps }: &Decoded, kept: usize) -> Values {
+    let (channels, gaps) = (picture.channels() as usize, gaps.as_deref());
     match picture.depth() {
         Depth::Eight => {
-            Values::of(picture.pixels(), channels, kept, |value| f64::from(value) / 255.0)
+            Values::of(picture.pixels(), channels, kept, gaps, |value| f64::from(value) / 255.0)
         }
-        Depth::Deep => Values::of(picture.deep_values(), channels, kept, f64::from),
+        Depth::Deep => Values::of(picture.deep_values(), channels, kept, gaps, f64::from),
     }
 }
 
@@ -194,6 +225,7 @@ struct Sums {
     heights: Vec<u32>,
     widths: Vec<u32>,
     kinds: BTreeMap<FileKind, usize>,
+    remarks: BTreeMap<&'static str, Remarked>,
     skipped: Vec<Skipped>,
 }
 
@@ -203,7 +235,16 @@ impl Sums {
             *self.kinds.entry(kind).or_default() += 1;
         }
         match found.values {
-            Ok((height, width, values)) => {
+            Ok(Look { height, width, values, remarks }) => {
+                for remark in remarks {
+                    let told = self.remarks.entry(remark.kind()).or_insert_with(|| Remarked {
+                        kind: remark.kind(),
+                        pictures: 0,
+                        first: folder.path(index),
+                        text: remark.to_string(),
+                    });
+                    told.pictures += 1;
+                }
                 self.heights.push(height);
                 self.widths.push(width);
                 self.moments.resize_with(values.moments.len(), Moments::default);
@@ -224,15 +265,17 @@ impl Sums {
 
     fn finish(self, set: usize, looked_at: usize) -> Statistics {
         let channels = self.moments.iter().zip(self.kept);
+        let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);
         Statistics {
             set,
             looked_at,
             pictures: self.heights.len(),
-            pixels: self.moments.first().map_or(0, Moments::count),
+            pixels: self.heights.iter().zip(&self.widths).map(area).sum(),
             channels: channels.map(|(moments, kept)| moments.finish(kept)).collect(),
             height: sides(self.heights),
             width: sides(self.widths),
             kinds: self.kinds.into_iter().map(|(kind, files)| KindCount { kind, files }).collect(),
+            remarks: self.remarks.into_values().collect(),
             skipped: self.skipped,
         }
     }

@@ -17,11 +17,11 @@ fn over_white(value: u8, alpha: u8) -> u8 {
     ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
-/// A picture with 1 or 3 channels, transparency on white.
-pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
+/// A picture with 1 or 3 channels, transparency on white. `remarks` are what was noticed before.
+pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<Remark>) -> Picture {
     let (width, height) = (image.width(), image.height());
     let color = image.color();
-    let mut remarks = Vec::new();
+    remarks.extend(narrow(&image));
     let pixels = match (color.has_color(), color.has_alpha()) {
         (true, false) => {
             let pixels = image.into_rgb8().into_raw();
@@ -48,6 +48,29 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
         }
     };
     Picture::from_parts(width, height, channels, pixels).with_remarks(remarks)
+}
+
+/// Values of 16 bits that are smaller than this use so little of their range that it is plain: 14 bits.
+const NARROW: u16 = 1 << 14;
+
+/// A remark where values of 16 bits are all so small that 8 bits keep few levels of them.
+fn narrow(image: &DynamicImage) -> Option<Remark> {
+    let largest = match image {
+        DynamicImage::ImageLuma16(image) => image.as_raw().iter().copied().max(),
+        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().max(),
+        DynamicImage::ImageLumaA16(image) => image.pixels().map(|pixel| pixel.0[0]).max(),
+        DynamicImage::ImageRgba16(image) => {
+            image.pixels().map(|pixel| pixel.0[..3].iter().copied().max().unwrap_or(0)).max()
+        }
+        _ => None,
+    };
+    largest.and_then(|largest| narrow_values(largest.into(), u16::MAX.into()))
+}
+
+/// As for values of 16 bits, of which this is the largest.
+pub(super) fn narrow_values(largest: u64, of: u64) -> Option<Remark> {
+    let narrow = 0 < largest && largest < u64::from(NARROW) && of == u64::from(u16::MAX);
+    narrow.then_some(Remark::Range { largest, of })
 }
 
 /// A remark where the alpha of every pixel hides it.
@@ -83,7 +106,7 @@ mod tests {
         let picture = |alpha: [u8; 2]| {
             let raw = alpha.iter().flat_map(|&alpha| [10, alpha]).collect();
             let image = GrayAlphaImage::from_raw(2, 1, raw).map(DynamicImage::ImageLumaA8);
-            image.map(|image| to_channels(image, 3).remarks().to_vec())
+            image.map(|image| to_channels(image, 3, Vec::new()).remarks().to_vec())
         };
         assert_eq!(picture([0, 0]), Some(vec![Remark::Transparent]));
         assert_eq!(picture([0, 1]), Some(vec![]));
