@@ -65,6 +65,18 @@ pub enum Remark {
     },
     /// Every pixel is transparent, so that the picture is white.
     Transparent,
+    /// All pixels are of one colour.
+    OneColour,
+    /// All but a thousandth of the values are the smallest or the largest that there is.
+    AtAnEnd {
+        /// Whether it is the largest.
+        largest: bool,
+    },
+    /// All values of all pictures are within a few levels of the 256 of 8 bits.
+    FewLevels {
+        /// From the smallest to the largest.
+        levels: u32,
+    },
 }
 
 /// Lengths of a stack's axes, as ImageJ or OME describe them. 1 where there is no such axis, or none is
@@ -86,6 +98,9 @@ impl Default for Axes {
 }
 
 impl Remark {
+    pub(crate) const ONE_COLOUR: &'static str = "one_colour";
+    pub(crate) const AT_AN_END: &'static str = "at_an_end";
+
     /// What remarks are counted by: a word for each variant.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -98,6 +113,9 @@ impl Remark {
             Self::Range { .. } => "range",
             Self::Damaged { .. } => "damaged",
             Self::Transparent => "transparent",
+            Self::OneColour => Self::ONE_COLOUR,
+            Self::AtAnEnd { .. } => Self::AT_AN_END,
+            Self::FewLevels { .. } => "few_levels",
         }
     }
 }
@@ -156,6 +174,20 @@ impl fmt::Display for Remark {
             }
             Self::Transparent => f.write_str(
                 "every pixel is transparent, so that it is white all over; remove its transparency",
+            ),
+            Self::OneColour => f.write_str("of one colour all over, which teaches nothing"),
+            Self::AtAnEnd { largest } => {
+                let end = if *largest { "the largest value there is: white" } else { "0: black" };
+                write!(
+                    f,
+                    "nearly all values are {end}; look at them with fcmae stats. Values that 8 bits cannot \
+                     hold are kept by data.depth=deep"
+                )
+            }
+            Self::FewLevels { levels } => write!(
+                f,
+                "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
+                 8 bits; look at them with fcmae stats, and set data.mean and data.std as it says"
             ),
         }
     }

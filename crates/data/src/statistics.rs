@@ -19,6 +19,7 @@ use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
 
 mod channel;
+mod tones;
 
 pub use channel::ChannelStatistics;
 use channel::{Moments, Values};
@@ -139,7 +140,7 @@ impl Statistics {
         } else {
             in_order(looked_at, workers, look, add)?;
         }
-        Ok(sums.finish(set, looked_at))
+        Ok(sums.finish(folder, format, looked_at))
     }
 }
 
@@ -201,7 +202,10 @@ fn look(
         height: decoded.picture.height(),
         width: decoded.picture.width(),
         values: values_of(&decoded, kept),
-        remarks: decoded.picture.remarks().to_vec(),
+        remarks: {
+            let seen = tones::remark(&decoded.picture);
+            decoded.picture.remarks().iter().cloned().chain(seen).collect()
+        },
     });
     Found { kind, values }
 }
@@ -263,15 +267,25 @@ impl Sums {
         }
     }
 
-    fn finish(self, set: usize, looked_at: usize) -> Statistics {
+    fn finish(mut self, folder: &PictureSet, format: PixelFormat, looked_at: usize) -> Statistics {
+        let set = folder.len();
         let channels = self.moments.iter().zip(self.kept);
+        let channels: Vec<_> = channels.map(|(moments, kept)| moments.finish(kept)).collect();
+        let pictures = self.heights.len();
+        self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
+        // Where 16 bits are the cause, that was told.
+        let narrow = self.remarks.contains_key("range") || format.depth != Depth::Eight;
+        if let Some(remark) = tones::of_all(&channels).filter(|_| !narrow) {
+            let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
+            self.remarks.insert(kind, Remarked { kind, pictures, first, text });
+        }
         let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);
         Statistics {
             set,
             looked_at,
-            pictures: self.heights.len(),
+            pictures,
             pixels: self.heights.iter().zip(&self.widths).map(area).sum(),
-            channels: channels.map(|(moments, kept)| moments.finish(kept)).collect(),
+            channels,
             height: sides(self.heights),
             width: sides(self.widths),
             kinds: self.kinds.into_iter().map(|(kind, files)| KindCount { kind, files }).collect(),
