@@ -19,28 +19,37 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use fcmae_files::Unusable;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use crate::error::{DataError, DecodeError};
 use crate::picture::{Depth, Picture, PixelFormat};
+use crate::remark::Remark;
 
 mod color;
 mod deep;
+mod eight;
 mod failure;
+mod fill;
+mod frames;
 mod header;
 mod jpeg;
 mod kind;
 mod limits;
+mod other;
 mod tiff;
 
+pub(crate) use deep::Decoded;
 pub(crate) use failure::caught;
 use failure::reason;
+pub use fill::Fill;
 pub(crate) use header::kind;
 pub use kind::{FileKind, Numbers};
 pub use limits::Limits;
-pub(crate) use limits::check;
+pub(crate) use limits::Need;
 use limits::{HEADER_BYTES, decoder_limits};
+use tiff::Tiff;
 
 /// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///
@@ -60,7 +69,13 @@ pub fn open(
 
 /// A whole file.
 pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
-    Ok(fcmae_files::bytes(path, limits.of_files())?)
+    fcmae_files::bytes(path, limits.of_files()).map_err(|error| match error {
+        Unusable::TooLong { length, .. } => {
+            let need = Need::bytes("the file's size in bytes", length);
+            limits.check(&[need]).err().unwrap_or(error.into())
+        }
+        other => other.into(),
+    })
 }
 
 /// Decodes a picture file's bytes. A number for `format` asks for so many channels of 8 bits.
@@ -97,6 +112,16 @@ pub(crate) fn decode_checked(
     limits: &Limits,
     least_side: Option<u32>,
 ) -> Result<Picture, DecodeError> {
+    with_gaps(bytes, format, limits, least_side).map(|decoded| decoded.picture)
+}
+
+/// As [`decode_checked`], with where the picture has no data.
+pub(crate) fn with_gaps(
+    bytes: &[u8],
+    format: PixelFormat,
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Result<Decoded, DecodeError> {
     format.check().map_err(|error| DecodeError::Unsupported(error.to_string()))?;
     caught(|| decode_unguarded(bytes, format, limits, least_side))
 }
@@ -106,21 +131,26 @@ fn decode_unguarded(
     format: PixelFormat,
     limits: &Limits,
     least_side: Option<u32>,
-) -> Result<Picture, DecodeError> {
+) -> Result<Decoded, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    if format.depth == Depth::Deep
-        && let Some(samples) = tiff::samples(bytes, format.channels, limits)?
-    {
-        return samples.into_picture(format.channels);
-    }
-    let image = ordinary(bytes, limits, least_side)?;
+    let wanted = format.channels;
+    let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
+        (Tiff::Samples(samples, floats), Depth::Eight) => {
+            return eight::picture(samples, wanted, floats, limits.fill);
+        }
+        (Tiff::Samples(samples, _), Depth::Deep) => {
+            return samples.into_picture(wanted, limits.fill);
+        }
+        (Tiff::Ordinary(remarks), _) => remarks,
+    };
+    let image = ordinary(bytes, limits, least_side, &mut remarks)?;
     match format.depth {
-        Depth::Eight => Ok(color::to_channels(image, format.channels)),
+        Depth::Eight => Ok(color::to_channels(image, wanted, remarks).into()),
         Depth::Deep => {
-            deep::check_size(image.width(), image.height(), format.channels, limits)?;
-            deep::Samples::of(image).into_picture(format.channels)
+            limits.check(&[deep::need(image.width(), image.height(), wanted)])?;
+            deep::Samples::of(image, remarks).into_picture(wanted, limits.fill)
         }
     }
 }
@@ -130,20 +160,31 @@ fn ordinary(
     bytes: &[u8],
     limits: &Limits,
     least_side: Option<u32>,
+    remarks: &mut Vec<Remark>,
 ) -> Result<DynamicImage, DecodeError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = reader.format().ok_or(DecodeError::UnknownFormat)?;
+    let format = reader.format().filter(ImageFormat::reading_enabled);
+    let format = format.ok_or_else(|| other::what(bytes))?;
     if format == ImageFormat::Tiff {
         tiff::check_claims(bytes)?;
     }
     reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
-    let mut decoder = reader.into_decoder().map_err(reason)?;
+    let mut decoder = match reader.into_decoder() {
+        Ok(decoder) => decoder,
+        Err(error) if format == ImageFormat::Jpeg => {
+            return jpeg::rare(bytes, limits, least_side, remarks, reason(error));
+        }
+        Err(error) => return Err(reason(error)),
+    };
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err(DecodeError::Malformed(format!("{width}×{height} pixels")));
     }
-    check("width · height in pixels", u64::from(width) * u64::from(height), limits.pixels)?;
-    check("the decoded size in bytes", decoder.total_bytes(), limits.bytes)?;
+    limits.check(&[
+        Need::pixels(u64::from(width) * u64::from(height)),
+        Need::bytes("the decoded size in bytes", decoder.total_bytes()),
+    ])?;
+    remarks.extend(frames::remark(bytes, format));
     // The decoder's own buffers come beside the output, so they get as much again.
     decoder.set_limits(decoder_limits(limits.bytes.saturating_mul(2))).map_err(reason)?;
     if format == ImageFormat::Jpeg {
@@ -153,7 +194,7 @@ fn ordinary(
     // Unreadable EXIF is no reason to drop the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let exact = match format {
-        ImageFormat::Jpeg => jpeg::pixels(bytes, decoder.color_type(), limits, least_side),
+        ImageFormat::Jpeg => jpeg::pixels(bytes, decoder.color_type(), limits, least_side, remarks),
         _ => None,
     };
     let mut image = match exact {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use fcmae_files::Unusable;
 use fcmae_words::plural;
 
+use crate::picture::MAX_CHANNELS;
+use crate::remark::Axes;
 use crate::words::printable;
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
@@ -24,11 +26,22 @@ pub enum DecodeError {
     /// The first bytes belong to no known picture format.
     #[error("not a picture: its first bytes are none of JPEG, PNG, WebP, GIF, BMP or TIFF")]
     UnknownFormat,
+    /// Something else than a picture of these formats, by its first bytes.
+    #[error("it is {what}; {mend}")]
+    Other {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
     /// The file ends before its picture does.
     #[error("cut short: the file ends before the picture does")]
     Truncated,
     /// Header or file beyond [`Limits`](crate::decode::Limits); nothing was decoded.
-    #[error("too large: {what} is {value}, the limit is {limit}; shrink the picture first")]
+    #[error(
+        "too large: {what} is {value}, the limit is {limit}; shrink the picture, or set data.max_pixels \
+         to {enough} or more"
+    )]
     TooLarge {
         /// What was measured.
         what: &'static str,
@@ -36,15 +49,18 @@ pub enum DecodeError {
         value: u64,
         /// The limit.
         limit: u64,
+        /// The number of pixels to allow for all of it.
+        enough: u64,
     },
     /// Recognised, but of a kind that is not decoded.
     #[error("unsupported: {0}")]
     Unsupported(String),
     /// Not as many channels as asked for, and none that could become them.
     #[error(
-        "the file has {}, and {wanted} asked for; set model.channels to {found}",
+        "the file has {}, and {} asked for; {}",
         plural(.found, "channel"),
-        wanted = if *.wanted == 1 { "1 is".to_owned() } else { format!("{} are", .wanted) }
+        asked_for(.wanted),
+        channels_mend(*.found)
     )]
     Channels {
         /// Channels of the file.
@@ -52,17 +68,44 @@ pub enum DecodeError {
         /// Channels asked for.
         wanted: u32,
     },
+    /// A stack whose pages are not as many as channels are asked for.
+    #[error(
+        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; save pages as files \
+         of their own{}",
+        told_axes(.axes),
+        .as_channels.map_or(String::new(), |channels| format!(
+            ", or set model.channels to {channels} to take them as channels, with data.depth=deep"
+        ))
+    )]
+    Stack {
+        /// Its pages.
+        pages: u64,
+        /// What they are.
+        axes: Axes,
+        /// For how many channels they can be taken, where they may be channels.
+        as_channels: Option<u32>,
+        /// Channels asked for.
+        wanted: u32,
+    },
     /// Values that no network can learn from.
     #[error(
-        "{count} of {of} values are NaN, infinite or beyond ±1e30; replace them, or declare them as \
-         GDAL_NODATA"
+        "{count} of {of} values are NaN, infinite or beyond ±1e30{}; fill them with data.fill=0, a number \
+         of yours, or \"mean\", or declare them as GDAL_NODATA",
+        .declared.map_or(String::new(), |number| format!(" (its GDAL_NODATA is {number}, which they are not)"))
     )]
     NotFinite {
         /// How many.
         count: u64,
         /// Values of the picture.
         of: u64,
+        /// The number that the file declares to mean that there is no data.
+        declared: Option<f64>,
     },
+    /// All of it means that there is no data.
+    #[error(
+        "no data in any pixel: all of it is NaN, or what the file declares as GDAL_NODATA; leave it out"
+    )]
+    NoData,
     /// The bytes break the rules of their format.
     #[error("damaged: {0}")]
     Malformed(String),
@@ -78,11 +121,6 @@ impl From<Unusable> for DecodeError {
     fn from(error: Unusable) -> Self {
         match error {
             Unusable::NotAFile => Self::NotAFile,
-            Unusable::TooLong { length, limit } => Self::TooLarge {
-                what: "the file's size in bytes",
-                value: length,
-                limit: limit.bytes,
-            },
             other => Self::Io(other.into()),
         }
     }
@@ -276,6 +314,23 @@ pub enum DataError {
     /// A worker thread could not be started, or ended by a fault of this crate.
     #[error("a loading thread failed: {0}")]
     Worker(String),
+}
+
+fn asked_for(channels: &u32) -> String {
+    if *channels == 1 { "1 is".to_owned() } else { format!("{channels} are") }
+}
+
+fn told_axes(axes: &Axes) -> String {
+    if axes.are_told() { format!(" ({axes})") } else { String::new() }
+}
+
+/// What to do about so many channels.
+fn channels_mend(found: u32) -> String {
+    match found {
+        1 | 3 => format!("set model.channels to {found}"),
+        2..=MAX_CHANNELS => format!("set model.channels to {found}, with data.depth=deep"),
+        _ => format!("at most {MAX_CHANNELS} can be taken, so leave some out"),
+    }
 }
 
 /// The first few of a list of names, for a message.

@@ -24,6 +24,7 @@ pub mod loader;
 pub mod mix;
 mod picture;
 pub mod random;
+mod remark;
 pub mod sampler;
 pub mod source;
 pub mod statistics;
@@ -33,11 +34,12 @@ pub use augment::{
     EvalResize, EvalTransform, Noise, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
     Transform,
 };
-pub use decode::Limits;
+pub use decode::{Fill, Limits};
 pub use error::{DataError, DecodeError};
 pub use input::{Input, Inputs, Samples};
 pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};
 pub use mix::{Mix, Mixing};
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
+pub use remark::{Axes, Remark};
 pub use source::{Amount, Grouping, Labels, Part, PictureSet, Sample, Skipped, Split};
 pub use statistics::Statistics;

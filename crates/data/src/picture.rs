@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
+use crate::remark::Remark;
 
 /// Most channels of a picture.
 pub const MAX_CHANNELS: u32 = 64;
@@ -61,6 +62,7 @@ pub struct Picture {
     height: u32,
     channels: u32,
     values: Values,
+    remarks: Vec<Remark>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +80,7 @@ impl Picture {
     pub fn new(width: u32, height: u32, channels: u32, pixels: Vec<u8>) -> Result<Self, DataError> {
         let format = PixelFormat::from(channels);
         check(width, height, format, pixels.len())?;
-        Ok(Self { width, height, channels, values: Values::Eight(pixels) })
+        Ok(Self { width, height, channels, values: Values::Eight(pixels), remarks: Vec::new() })
     }
 
     /// A deep picture from its values, `[height, width, channels]`.
@@ -94,13 +96,13 @@ impl Picture {
     ) -> Result<Self, DataError> {
         let format = PixelFormat { channels, depth: Depth::Deep };
         check(width, height, format, values.len())?;
-        Ok(Self { width, height, channels, values: Values::Deep(values) })
+        Ok(Self { width, height, channels, values: Values::Deep(values), remarks: Vec::new() })
     }
 
     /// As [`new`](Self::new), where the caller made the values to measure.
     pub(crate) fn from_parts(width: u32, height: u32, channels: u32, pixels: Vec<u8>) -> Self {
         assert_eq!(pixels.len(), width as usize * height as usize * channels as usize);
-        Self { width, height, channels, values: Values::Eight(pixels) }
+        Self { width, height, channels, values: Values::Eight(pixels), remarks: Vec::new() }
     }
 
     /// As [`deep`](Self::deep), where the caller made the values to measure.
@@ -111,7 +113,18 @@ impl Picture {
         values: Vec<f32>,
     ) -> Self {
         assert_eq!(values.len(), width as usize * height as usize * channels as usize);
-        Self { width, height, channels, values: Values::Deep(values) }
+        Self { width, height, channels, values: Values::Deep(values), remarks: Vec::new() }
+    }
+
+    /// The picture with what was noticed when it was decoded.
+    pub(crate) fn with_remarks(self, remarks: Vec<Remark>) -> Self {
+        Self { remarks, ..self }
+    }
+
+    /// What was noticed when it was decoded: of ordinary pictures nothing. Pictures that are made of
+    /// this one, by cutting or scaling, have none.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// Pixels a row.

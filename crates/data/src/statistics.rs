@@ -4,17 +4,22 @@
 //! result does not depend on the number of threads.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use serde::Serialize;
 
-use crate::decode::{self, FileKind, Limits};
+use crate::decode::{self, Decoded, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
-use crate::picture::{Depth, Picture, PixelFormat};
+#[cfg(doc)]
+use crate::picture::Picture;
+use crate::picture::{Depth, PixelFormat};
+use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
 
 mod channel;
+mod tones;
 
 pub use channel::ChannelStatistics;
 use channel::{Moments, Values};
@@ -31,7 +36,7 @@ pub struct Statistics {
     /// Their pixels.
     pub pixels: u64,
     /// Of each channel; empty where no picture could be used. 8-bit values are over 255, deep ones as
-    /// a [`Picture`] has them.
+    /// a [`Picture`] has them. What has no data is left out.
     pub channels: Vec<ChannelStatistics>,
     /// Rows of the upright pictures.
     pub height: Option<Sides>,
@@ -39,6 +44,8 @@ pub struct Statistics {
     pub width: Option<Sides>,
     /// What the files hold, and how many hold it: also files that cannot be used as asked for.
     pub kinds: Vec<KindCount>,
+    /// What was noticed of pictures that count.
+    pub remarks: Vec<Remarked>,
     /// Files that could not be used, with the reason.
     pub skipped: Vec<Skipped>,
 }
@@ -64,6 +71,19 @@ pub struct KindCount {
     pub files: usize,
 }
 
+/// What was noticed of some pictures: see [`Remark`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Remarked {
+    /// What kind of remark it is.
+    pub kind: &'static str,
+    /// Of how many pictures.
+    pub pictures: usize,
+    /// The first of them.
+    pub first: PathBuf,
+    /// What is said of that one, and the setting to change.
+    pub text: String,
+}
+
 /// Values a channel that percentiles are taken from, all pictures together; beyond it they come from
 /// some pixels of each picture.
 const KEPT: usize = 1 << 20;
@@ -71,7 +91,15 @@ const KEPT: usize = 1 << 20;
 /// What one file gives.
 struct Found {
     kind: Option<FileKind>,
-    values: Result<(u32, u32, Values), DecodeError>,
+    values: Result<Look, DecodeError>,
+}
+
+/// What one picture gives.
+struct Look {
+    height: u32,
+    width: u32,
+    values: Values,
+    remarks: Vec<Remark>,
 }
 
 impl Statistics {
@@ -112,7 +140,7 @@ impl Statistics {
         } else {
             in_order(looked_at, workers, look, add)?;
         }
-        Ok(sums.finish(set, looked_at))
+        Ok(sums.finish(folder, format, looked_at))
     }
 }
 
@@ -170,18 +198,25 @@ fn look(
         Err(error) => return Found { kind: None, values: Err(error) },
     };
     let kind = decode::kind(&bytes, limits).ok();
-    let values = decode::decode(&bytes, format, limits)
-        .map(|picture| (picture.height(), picture.width(), values_of(&picture, kept)));
+    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| Look {
+        height: decoded.picture.height(),
+        width: decoded.picture.width(),
+        values: values_of(&decoded, kept),
+        remarks: {
+            let seen = tones::remark(&decoded.picture);
+            decoded.picture.remarks().iter().cloned().chain(seen).collect()
+        },
+    });
     Found { kind, values }
 }
 
-fn values_of(picture: &Picture, kept: usize) -> Values {
-    let channels = picture.channels() as usize;
+fn values_of(Decoded { picture, gaps }: &Decoded, kept: usize) -> Values {
+    let (channels, gaps) = (picture.channels() as usize, gaps.as_deref());
     match picture.depth() {
         Depth::Eight => {
-            Values::of(picture.pixels(), channels, kept, |value| f64::from(value) / 255.0)
+            Values::of(picture.pixels(), channels, kept, gaps, |value| f64::from(value) / 255.0)
         }
-        Depth::Deep => Values::of(picture.deep_values(), channels, kept, f64::from),
+        Depth::Deep => Values::of(picture.deep_values(), channels, kept, gaps, f64::from),
     }
 }
 
@@ -194,6 +229,7 @@ struct Sums {
     heights: Vec<u32>,
     widths: Vec<u32>,
     kinds: BTreeMap<FileKind, usize>,
+    remarks: BTreeMap<&'static str, Remarked>,
     skipped: Vec<Skipped>,
 }
 
@@ -203,7 +239,16 @@ impl Sums {
             *self.kinds.entry(kind).or_default() += 1;
         }
         match found.values {
-            Ok((height, width, values)) => {
+            Ok(Look { height, width, values, remarks }) => {
+                for remark in remarks {
+                    let told = self.remarks.entry(remark.kind()).or_insert_with(|| Remarked {
+                        kind: remark.kind(),
+                        pictures: 0,
+                        first: folder.path(index),
+                        text: remark.to_string(),
+                    });
+                    told.pictures += 1;
+                }
                 self.heights.push(height);
                 self.widths.push(width);
                 self.moments.resize_with(values.moments.len(), Moments::default);
@@ -222,17 +267,29 @@ impl Sums {
         }
     }
 
-    fn finish(self, set: usize, looked_at: usize) -> Statistics {
+    fn finish(mut self, folder: &PictureSet, format: PixelFormat, looked_at: usize) -> Statistics {
+        let set = folder.len();
         let channels = self.moments.iter().zip(self.kept);
+        let channels: Vec<_> = channels.map(|(moments, kept)| moments.finish(kept)).collect();
+        let pictures = self.heights.len();
+        self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
+        // Where 16 bits are the cause, that was told.
+        let narrow = self.remarks.contains_key("range") || format.depth != Depth::Eight;
+        if let Some(remark) = tones::of_all(&channels).filter(|_| !narrow) {
+            let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
+            self.remarks.insert(kind, Remarked { kind, pictures, first, text });
+        }
+        let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);
         Statistics {
             set,
             looked_at,
-            pictures: self.heights.len(),
-            pixels: self.moments.first().map_or(0, Moments::count),
-            channels: channels.map(|(moments, kept)| moments.finish(kept)).collect(),
+            pictures,
+            pixels: self.heights.iter().zip(&self.widths).map(area).sum(),
+            channels,
             height: sides(self.heights),
             width: sides(self.widths),
             kinds: self.kinds.into_iter().map(|(kind, files)| KindCount { kind, files }).collect(),
+            remarks: self.remarks.into_values().collect(),
             skipped: self.skipped,
         }
     }

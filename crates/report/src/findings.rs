@@ -53,6 +53,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
         warm_up_too_long,
         waiting,
         skipped,
+        remarks,
         nothing_held_out,
         few_held_out,
         imbalance,
@@ -222,6 +223,12 @@ fn skipped(report: &Report) -> Option<Finding> {
             number(all as f64),
         ),
     )
+}
+
+fn remarks(report: &Report) -> Option<Finding> {
+    let remarks = &report.data.as_ref()?.remarks;
+    (!remarks.is_empty()).then_some(())?;
+    warning("The pictures may not be what they should be", remarks.join(". ") + ".")
 }
 
 fn nothing_held_out(report: &Report) -> Option<Finding> {

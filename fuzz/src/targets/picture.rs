@@ -10,7 +10,7 @@ use crate::target::{Outcome, Target};
 use crate::{corpus, mend};
 
 /// What a picture may cost here: less than by default, so that a claim of more is soon refused.
-const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20 };
+const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20, ..Limits::default() };
 
 pub(super) const JPEG: Target = Target {
     name: "jpeg",

@@ -10,7 +10,7 @@ use crate::target::Outcome;
 /// Most pictures of a file that are read.
 const PICTURES: usize = 64;
 
-const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20 };
+const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20, ..Limits::default() };
 
 thread_local! {
     static SCRATCH: Scratch = Scratch::with(&[]);

@@ -3,6 +3,7 @@
 use image::DynamicImage;
 
 use crate::picture::Picture;
+use crate::remark::Remark;
 
 /// Grey of an RGB pixel as Pillow's `convert("L")`: ITU-R 601 weights in 16-bit fixed point.
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
@@ -16,18 +17,21 @@ fn over_white(value: u8, alpha: u8) -> u8 {
     ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
-/// A picture with 1 or 3 channels, transparency on white.
-pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
+/// A picture with 1 or 3 channels, transparency on white. `remarks` are what was noticed before.
+pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<Remark>) -> Picture {
     let (width, height) = (image.width(), image.height());
     let color = image.color();
+    remarks.extend(narrow(&image));
     let pixels = match (color.has_color(), color.has_alpha()) {
         (true, false) => {
             let pixels = image.into_rgb8().into_raw();
             if channels == 3 { pixels } else { rgb_to_grey(&pixels) }
         }
         (true, true) => {
+            let raw = image.into_rgba8().into_raw();
+            remarks.extend(hidden(raw.iter().skip(3).step_by(4)));
             let mut flat = Vec::with_capacity(width as usize * height as usize * 3);
-            for pixel in image.into_rgba8().as_raw().chunks_exact(4) {
+            for pixel in raw.chunks_exact(4) {
                 flat.extend(pixel[..3].iter().map(|&value| over_white(value, pixel[3])));
             }
             if channels == 3 { flat } else { rgb_to_grey(&flat) }
@@ -38,11 +42,40 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32) -> Picture {
         }
         (false, true) => {
             let raw = image.into_luma_alpha8().into_raw();
+            remarks.extend(hidden(raw.iter().skip(1).step_by(2)));
             let flat: Vec<u8> = raw.chunks_exact(2).map(|p| over_white(p[0], p[1])).collect();
             if channels == 1 { flat } else { grey_to_rgb(&flat) }
         }
     };
-    Picture::from_parts(width, height, channels, pixels)
+    Picture::from_parts(width, height, channels, pixels).with_remarks(remarks)
+}
+
+/// Values of 16 bits that are smaller than this use so little of their range that it is plain: 14 bits.
+const NARROW: u16 = 1 << 14;
+
+/// A remark where values of 16 bits are all so small that 8 bits keep few levels of them.
+fn narrow(image: &DynamicImage) -> Option<Remark> {
+    let largest = match image {
+        DynamicImage::ImageLuma16(image) => image.as_raw().iter().copied().max(),
+        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().max(),
+        DynamicImage::ImageLumaA16(image) => image.pixels().map(|pixel| pixel.0[0]).max(),
+        DynamicImage::ImageRgba16(image) => {
+            image.pixels().map(|pixel| pixel.0[..3].iter().copied().max().unwrap_or(0)).max()
+        }
+        _ => None,
+    };
+    largest.and_then(|largest| narrow_values(largest.into(), u16::MAX.into()))
+}
+
+/// As for values of 16 bits, of which this is the largest.
+pub(super) fn narrow_values(largest: u64, of: u64) -> Option<Remark> {
+    let narrow = 0 < largest && largest < u64::from(NARROW) && of == u64::from(u16::MAX);
+    narrow.then_some(Remark::Range { largest, of })
+}
+
+/// A remark where the alpha of every pixel hides it.
+fn hidden<'a>(mut alpha: impl Iterator<Item = &'a u8>) -> Option<Remark> {
+    alpha.all(|&value| value == 0).then_some(Remark::Transparent)
 }
 
 fn rgb_to_grey(pixels: &[u8]) -> Vec<u8> {
@@ -55,6 +88,8 @@ fn grey_to_rgb(pixels: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use image::GrayAlphaImage;
+
     use super::*;
 
     #[test]
@@ -64,5 +99,16 @@ mod tests {
         assert_eq!([luma(255, 0, 0), luma(0, 255, 0), luma(0, 0, 255)], [76, 150, 29]);
         assert_eq!([over_white(0, 0), over_white(0, 255), over_white(9, 255)], [255, 0, 9]);
         assert_eq!(over_white(0, 128), 127);
+    }
+
+    #[test]
+    fn an_alpha_that_hides_everything_is_told() {
+        let picture = |alpha: [u8; 2]| {
+            let raw = alpha.iter().flat_map(|&alpha| [10, alpha]).collect();
+            let image = GrayAlphaImage::from_raw(2, 1, raw).map(DynamicImage::ImageLumaA8);
+            image.map(|image| to_channels(image, 3, Vec::new()).remarks().to_vec())
+        };
+        assert_eq!(picture([0, 0]), Some(vec![Remark::Transparent]));
+        assert_eq!(picture([0, 1]), Some(vec![]));
     }
 }

@@ -2,9 +2,11 @@
 
 use image::DynamicImage;
 
-use super::limits::{Limits, check};
+use super::fill::Fill;
+use super::limits::Need;
 use crate::error::DecodeError;
 use crate::picture::Picture;
+use crate::remark::Remark;
 
 /// What a file's samples mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,48 +15,68 @@ pub(super) enum Kind {
     GreyAlpha,
     Rgb,
     Rgba,
+    /// Colours, and what is no transparency.
+    RgbAnd,
+    /// Colours, transparency, and more.
+    RgbaAnd,
     /// Anything else.
     Bands,
 }
 
 impl Kind {
-    fn channels(self) -> Option<u32> {
+    /// The kind of what is a picture among the channels, and its channels, which come first.
+    pub(super) fn colors(self) -> Option<(Self, usize)> {
         match self {
-            Self::Grey => Some(1),
-            Self::GreyAlpha => Some(2),
-            Self::Rgb => Some(3),
-            Self::Rgba => Some(4),
+            Self::Grey => Some((Self::Grey, 1)),
+            Self::GreyAlpha => Some((Self::GreyAlpha, 2)),
+            Self::Rgb | Self::RgbAnd => Some((Self::Rgb, 3)),
+            Self::Rgba | Self::RgbaAnd => Some((Self::Rgba, 4)),
             Self::Bands => None,
         }
     }
 }
 
 /// A decoded file, `[height, width, channels]`, whatever its channels are.
+#[derive(Debug)]
 pub(super) struct Samples {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) channels: u32,
     pub(super) kind: Kind,
+    /// NaN where there is no data.
     pub(super) values: Vec<f32>,
+    /// What the file declares to mean that there is no data, as values are.
+    pub(super) nodata: Option<f64>,
+    /// How many values mean that.
+    pub(super) declared: u64,
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// A picture, and where it has no data: of each value whether it was filled. `None` where none was.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) picture: Picture,
+    pub(crate) gaps: Option<Vec<bool>>,
+}
+
+impl From<Picture> for Decoded {
+    fn from(picture: Picture) -> Self {
+        Self { picture, gaps: None }
+    }
 }
 
 /// Largest number that is a value, not a mark for something else.
 const LARGEST: f32 = 1e30;
 
-/// Checks what a picture takes in float32.
-pub(super) fn check_size(
-    width: u32,
-    height: u32,
-    channels: u32,
-    limits: &Limits,
-) -> Result<(), DecodeError> {
+/// What a picture takes in float32.
+pub(super) fn need(width: u32, height: u32, channels: u32) -> Need {
     let values = u64::from(width) * u64::from(height);
     let bytes = values.saturating_mul(u64::from(channels) * 4);
-    check("the decoded size in float32 in bytes", bytes, limits.bytes)
+    Need::bytes("the decoded size in float32 in bytes", bytes)
 }
 
 impl Samples {
-    pub(super) fn of(image: DynamicImage) -> Self {
+    pub(super) fn of(image: DynamicImage, remarks: Vec<Remark>) -> Self {
         let (width, height) = (image.width(), image.height());
         let eight =
             |values: Vec<u8>| values.into_iter().map(|value| f32::from(value) / 255.0).collect();
@@ -72,37 +94,78 @@ impl Samples {
             DynamicImage::ImageRgb32F(image) => (Kind::Rgb, image.into_raw()),
             other => (Kind::Rgba, other.into_rgba32f().into_raw()),
         };
-        let channels = kind.channels().unwrap_or(1);
-        Self { width, height, channels, kind, values }
+        let channels = kind.colors().map_or(1, |(_, channels)| channels as u32);
+        Self { width, height, channels, kind, values, nodata: None, declared: 0, remarks }
     }
 
     /// A picture of `wanted` channels.
-    pub(super) fn into_picture(self, wanted: u32) -> Result<Picture, DecodeError> {
-        // NaN compares as no smaller than anything.
-        let sound = self.values.iter().filter(|value| value.abs() <= LARGEST).count();
-        if sound < self.values.len() {
-            let count = (self.values.len() - sound) as u64;
-            return Err(DecodeError::NotFinite { count, of: self.values.len() as u64 });
-        }
-        let refused = DecodeError::Channels { found: self.channels, wanted };
-        let values = if self.channels == wanted {
-            self.values
-        } else {
+    pub(super) fn into_picture(mut self, wanted: u32, fill: Fill) -> Result<Decoded, DecodeError> {
+        let any_gaps = self.mark_gaps(fill)?;
+        if self.channels != wanted {
+            let refused = DecodeError::Channels { found: self.channels, wanted };
+            if !matches!(wanted, 1 | 3) || self.kind == Kind::Bands {
+                return Err(refused);
+            }
+            self.keep_colors();
             let (colors, flat) = match self.kind {
+                Kind::GreyAlpha => (1, over_white::<2>(&self.values, &mut self.remarks)),
+                Kind::Rgba => (3, over_white::<4>(&self.values, &mut self.remarks)),
                 Kind::Grey => (1, self.values),
-                Kind::GreyAlpha => (1, over_white::<2>(&self.values)),
-                Kind::Rgb => (3, self.values),
-                Kind::Rgba => (3, over_white::<4>(&self.values)),
-                Kind::Bands => return Err(refused),
+                _ => (3, self.values),
             };
-            match (colors, wanted) {
-                (1, 1) | (3, 3) => flat,
+            self.values = match (colors, wanted) {
                 (1, 3) => flat.into_iter().flat_map(|value| [value; 3]).collect(),
                 (3, 1) => flat.as_chunks().0.iter().map(luma).collect(),
-                _ => return Err(refused),
-            }
-        };
-        Ok(Picture::deep_from_parts(self.width, self.height, wanted, values))
+                _ => flat,
+            };
+        }
+        let gaps = any_gaps.then(|| fill_gaps(&mut self.values, wanted as usize, fill));
+        let picture = Picture::deep_from_parts(self.width, self.height, wanted, self.values);
+        Ok(Decoded { picture: picture.with_remarks(self.remarks), gaps })
+    }
+
+    /// Makes NaN of all that is no value, and says how much it is. Whether there is any.
+    pub(super) fn mark_gaps(&mut self, fill: Fill) -> Result<bool, DecodeError> {
+        // NaN compares as no smaller than anything.
+        let sound = self.values.iter().filter(|value| value.abs() <= LARGEST).count();
+        let of = self.values.len() as u64;
+        let count = of - sound as u64;
+        if count == 0 {
+            return Ok(false);
+        }
+        let undeclared = count.saturating_sub(self.declared);
+        if undeclared > 0 && fill == Fill::Refuse {
+            return Err(DecodeError::NotFinite { count: undeclared, of, declared: self.nodata });
+        }
+        if sound == 0 {
+            return Err(DecodeError::NoData);
+        }
+        if undeclared > 0 {
+            self.remarks.push(Remark::Filled { count: undeclared, of });
+        }
+        if self.declared > 0 {
+            self.remarks.push(Remark::NoData { count: self.declared, of });
+        }
+        for value in
+            self.values.iter_mut().filter(|value| value.is_infinite() || value.abs() > LARGEST)
+        {
+            *value = f32::NAN;
+        }
+        Ok(true)
+    }
+
+    /// Leaves out what is no colour and no transparency.
+    pub(super) fn keep_colors(&mut self) {
+        let all = self.channels as usize;
+        let Some((kind, kept)) = self.kind.colors().filter(|&(_, kept)| kept < all) else { return };
+        let left_out = |pixel: &[f32]| pixel[kept..].iter().any(|&value| value < 1.0);
+        // A transparency that hides nothing is not missed.
+        if all > kept + 1 || self.values.chunks_exact(all).any(left_out) {
+            self.remarks.push(Remark::Bands { used: kept as u32, of: self.channels });
+        }
+        let pixels = self.values.chunks_exact(all);
+        self.values = pixels.flat_map(|pixel| &pixel[..kept]).copied().collect();
+        (self.kind, self.channels) = (kind, kept as u32);
     }
 
     /// Brings the picture upright: `orientation` is EXIF's, 1 to 8; others change nothing.
@@ -141,13 +204,32 @@ fn luma(&[red, green, blue]: &[f32; 3]) -> f32 {
 }
 
 /// Colours over white, `value · alpha + 1 − alpha`, without the alpha that was last.
-fn over_white<const N: usize>(values: &[f32]) -> Vec<f32> {
+fn over_white<const N: usize>(values: &[f32], remarks: &mut Vec<Remark>) -> Vec<f32> {
     let (pixels, _) = values.as_chunks::<N>();
+    if pixels.iter().all(|pixel| pixel[N - 1] == 0.0) {
+        remarks.push(Remark::Transparent);
+    }
     let over = |pixel: &[f32; N]| {
         let alpha = pixel[N - 1];
         pixel.map(|value| value * alpha + 1.0 - alpha)
     };
     pixels.iter().flat_map(|pixel| over(pixel).into_iter().take(N - 1)).collect()
+}
+
+/// Fills what is NaN, and says where that was.
+fn fill_gaps(values: &mut [f32], channels: usize, fill: Fill) -> Vec<bool> {
+    let gaps: Vec<bool> = values.iter().map(|value| value.is_nan()).collect();
+    for channel in 0..channels {
+        let filling = fill.value(|| {
+            let sound = values.iter().skip(channel).step_by(channels).filter(|v| !v.is_nan());
+            let (count, sum) =
+                sound.fold((0u64, 0.0), |(count, sum), &v| (count + 1, sum + f64::from(v)));
+            sum / count.max(1) as f64
+        });
+        let places = values.iter_mut().skip(channel).step_by(channels);
+        places.filter(|value| value.is_nan()).for_each(|value| *value = filling as f32);
+    }
+    gaps
 }
 
 #[cfg(test)]
@@ -157,11 +239,10 @@ mod tests {
     #[test]
     fn grey_color_and_transparency_become_one_another() {
         let picture = |kind: Kind, values: &[f32], wanted| {
-            let channels = kind.channels().unwrap_or(5);
-            let values = values.to_vec();
-            Samples { width: 1, height: 1, channels, kind, values }
-                .into_picture(wanted)
-                .map(|picture| picture.deep_values().to_vec())
+            let channels = kind.colors().map_or(5, |(_, channels)| channels as u32);
+            samples(1, 1, channels, kind, values)
+                .into_picture(wanted, Fill::Refuse)
+                .map(|decoded| decoded.picture.deep_values().to_vec())
         };
         let same = |result: Result<Vec<f32>, DecodeError>, expected: &[f32]| {
             let result = result.unwrap_or_default();
@@ -188,11 +269,44 @@ mod tests {
         }
     }
 
+    fn samples(width: u32, height: u32, channels: u32, kind: Kind, values: &[f32]) -> Samples {
+        let values = values.to_vec();
+        let (nodata, remarks) = (None, Vec::new());
+        Samples { width, height, channels, kind, values, nodata, declared: 0, remarks }
+    }
+
     #[test]
     fn numbers_that_are_none_are_counted() {
-        let values = vec![0.0, f32::NAN, f32::INFINITY, -3.0e38, 1.0, -9999.0];
-        let samples = Samples { width: 3, height: 2, channels: 1, kind: Kind::Grey, values };
-        let error = samples.into_picture(1);
-        assert!(matches!(error, Err(DecodeError::NotFinite { count: 3, of: 6 })), "{error:?}");
+        let values = [0.0, f32::NAN, f32::INFINITY, -3.0e38, 1.0, -9999.0];
+        let found = |fill| samples(3, 2, 1, Kind::Grey, &values).into_picture(1, fill);
+        let error = found(Fill::Refuse);
+        assert!(matches!(error, Err(DecodeError::NotFinite { count: 3, of: 6, .. })), "{error:?}");
+        for (fill, filled) in [(Fill::Number(7.0), 7.0), (Fill::Mean, -9998.0 / 3.0)] {
+            let Ok(Decoded { picture, gaps }) = found(fill) else { panic!("{fill:?}") };
+            assert_eq!(picture.deep_values(), [0.0, filled, filled, filled, 1.0, -9999.0]);
+            assert_eq!(gaps, Some(vec![false, true, true, true, false, false]));
+            assert_eq!(picture.remarks(), [Remark::Filled { count: 3, of: 6 }]);
+        }
+    }
+
+    #[test]
+    fn nothing_but_gaps_is_no_picture() {
+        let mut samples = samples(2, 1, 1, Kind::Grey, &[f32::NAN; 2]);
+        samples.declared = 2;
+        let error = samples.into_picture(1, Fill::Number(0.0));
+        assert!(matches!(error, Err(DecodeError::NoData)), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_no_color_is_left_out_with_a_remark() {
+        let values = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.6, 0.8];
+        let decoded = samples(2, 1, 4, Kind::RgbAnd, &values).into_picture(3, Fill::Refuse);
+        let picture = decoded.map(|decoded| decoded.picture);
+        let Ok(picture) = picture else { panic!("{picture:?}") };
+        assert_eq!(picture.deep_values(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
+        assert_eq!(picture.remarks(), [Remark::Bands { used: 3, of: 4 }]);
+        let opaque = [0.1, 0.2, 0.3, 1.0];
+        let decoded = samples(1, 1, 4, Kind::RgbAnd, &opaque).into_picture(3, Fill::Refuse);
+        assert!(decoded.is_ok_and(|decoded| decoded.picture.remarks().is_empty()));
     }
 }

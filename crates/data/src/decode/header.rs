@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use super::failure::{caught, reason};
 use super::kind::{FileKind, Numbers};
 use super::limits::{HEADER_BYTES, Limits, decoder_limits};
-use super::tiff;
+use super::{other, tiff};
 use crate::error::DecodeError;
 
 /// The kind of a picture file, from its first bytes and header.
@@ -20,7 +20,8 @@ pub(crate) fn kind(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeErro
 
 fn ordinary(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = match reader.format().ok_or(DecodeError::UnknownFormat)? {
+    let known = reader.format().filter(ImageFormat::reading_enabled);
+    let format = match known.ok_or_else(|| other::what(bytes))? {
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::Png => "PNG",
         ImageFormat::WebP => "WebP",
@@ -36,5 +37,5 @@ fn ordinary(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
         ExtendedColorType::Rgb32F | ExtendedColorType::Rgba32F => Numbers::Float,
         _ => Numbers::Unsigned,
     };
-    Ok(FileKind { format, channels, bits, numbers })
+    Ok(FileKind { format, channels, bits, numbers, pages: 1 })
 }

@@ -3,16 +3,18 @@
 //! A decoder takes a file that was cut short for a whole one and fills the rest with grey, as
 //! browsers do; such a picture would then be trained on unnoticed.
 
+use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
-use libjpeg_turbo_rs::{DecodeLimits, Decoder, PixelFormat, ScalingFactor};
+use libjpeg_turbo_rs::{DecodeLimits, DecodeWarning, Decoder, PixelFormat, ScalingFactor};
 
 use super::failure::caught;
-use super::limits::Limits;
+use super::limits::{Limits, Need};
 use crate::error::DecodeError;
+use crate::remark::Remark;
 
 /// The pixels as libjpeg-turbo has them, and so Pillow and what is trained with it: the standard
 /// leaves the rounding of colours open, and networks see the difference. `None` for what this
-/// decoder does not take without a warning, which is left to the general one: damage, rare kinds.
+/// decoder does not take, which is left to the general one: rare kinds.
 ///
 /// With `least_side`, at a half, a quarter or an eighth of the size while the short side keeps so
 /// many pixels: Pillow's `draft`. Most of the work is left out, not done and thrown away.
@@ -21,12 +23,37 @@ pub(super) fn pixels(
     color: ColorType,
     limits: &Limits,
     least_side: Option<u32>,
+    remarks: &mut Vec<Remark>,
 ) -> Option<DynamicImage> {
     let format = match color {
         ColorType::L8 => PixelFormat::Grayscale,
         ColorType::Rgb8 => PixelFormat::Rgb,
         _ => return None,
     };
+    let mut decoder = decoder(bytes, format, limits, least_side)?;
+    // Of more than three components the general decoder makes colours.
+    if decoder.header().components.len() > 3 {
+        return None;
+    }
+    decoder.set_stop_on_warning(true);
+    // It panics at some that are rare and sound, such as CMYK with a colour in more detail than the first.
+    match caught(|| Ok(decoder.decode_image().ok())) {
+        Ok(Some(image)) => image_of(image, format),
+        Ok(None) | Err(_) => damaged(bytes, format, limits, least_side, remarks).or_else(|| {
+            let what = "another decoder read it, whose colours differ a little".to_owned();
+            remarks.push(Remark::Damaged { what });
+            None
+        }),
+    }
+}
+
+/// A decoder set to the size that is wanted.
+fn decoder<'a>(
+    bytes: &'a [u8],
+    format: PixelFormat,
+    limits: &Limits,
+    least_side: Option<u32>,
+) -> Option<Decoder<'a>> {
     let limits = DecodeLimits {
         max_pixels: limits.pixels,
         // As much as the general decoder gets: its own buffers come beside the output.
@@ -35,7 +62,6 @@ pub(super) fn pixels(
     };
     let mut decoder = Decoder::new_with_limits(bytes, limits).ok()?;
     decoder.set_output_format(format);
-    decoder.set_stop_on_warning(true);
     let header = decoder.header();
     let short = u32::from(header.width.min(header.height));
     let divisor =
@@ -43,14 +69,173 @@ pub(super) fn pixels(
     if let Some(divisor) = divisor {
         decoder.set_scale(ScalingFactor::try_new(1, divisor).ok()?);
     }
-    // It panics at some that are rare and sound, such as CMYK with a colour in more detail than the first.
-    let image = caught(|| Ok(decoder.decode_image().ok())).ok()??;
+    Some(decoder)
+}
+
+fn image_of(image: libjpeg_turbo_rs::Image, format: PixelFormat) -> Option<DynamicImage> {
     let (width, height) = (image.width as u32, image.height as u32);
     if format == PixelFormat::Grayscale {
         GrayImage::from_raw(width, height, image.data).map(DynamicImage::ImageLuma8)
     } else {
         RgbImage::from_raw(width, height, image.data).map(DynamicImage::ImageRgb8)
     }
+}
+
+/// A file that libjpeg reads with a warning, as libjpeg reads it. Bytes between segments cost nothing
+/// and are no remark.
+fn damaged(
+    bytes: &[u8],
+    format: PixelFormat,
+    limits: &Limits,
+    least_side: Option<u32>,
+    remarks: &mut Vec<Remark>,
+) -> Option<DynamicImage> {
+    let restarted = with_lost_restarts(bytes);
+    let mut decoder = decoder(restarted.as_deref().unwrap_or(bytes), format, limits, least_side)?;
+    decoder.set_lenient(true);
+    let image = caught(|| Ok(decoder.decode_image().ok())).ok()??;
+    let unread = |warning: &DecodeWarning| match warning {
+        DecodeWarning::UnsupportedRecovered { .. } => true,
+        // What has no end is no picture.
+        DecodeWarning::TruncatedData { decoded_mcus, .. } => *decoded_mcus == 0,
+        _ => false,
+    };
+    if image.warnings.iter().any(unread) {
+        return None;
+    }
+    let warning = image.warnings.iter().find_map(|warning| match warning {
+        DecodeWarning::ExtraneousData { .. } => None,
+        DecodeWarning::HuffmanError { mcu_x, mcu_y, .. } => {
+            Some(format!("codes are wrong at block {mcu_x}, {mcu_y}"))
+        }
+        DecodeWarning::TruncatedData { decoded_mcus, total_mcus } => {
+            Some(format!("data is missing after {decoded_mcus} of {total_mcus} blocks"))
+        }
+        _ => Some("parts of it are missing".to_owned()),
+    });
+    remarks.extend(warning.map(|what| Remark::Damaged { what }));
+    image_of(image, format)
+}
+
+/// The file with each restart marker that is missing put before the next one, so that what followed
+/// the missing one is grey, as libjpeg leaves it, and all that follows is in its place. `None` where
+/// none is missing.
+fn with_lost_restarts(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::with_capacity(bytes.len() + 16);
+    let (mut from, mut expected, mut in_scan) = (0, 0, false);
+    let mut at = 2;
+    while let Some(&[first, marker]) = bytes.get(at..at + 2) {
+        if first != 0xFF || matches!(marker, 0x00 | 0xFF) {
+            at += 1;
+            continue;
+        }
+        match marker {
+            0xD0..=0xD7 if in_scan => {
+                let found = marker - 0xD0;
+                // One or two may be lost; more are damage of another kind.
+                for number in 0..(found + 8 - expected) % 8 {
+                    if (found + 8 - expected) % 8 > 2 {
+                        break;
+                    }
+                    whole.extend_from_slice(&bytes[from..at]);
+                    whole.extend([0xFF, 0xD0 + (expected + number) % 8]);
+                    from = at;
+                }
+                expected = (found + 1) % 8;
+                at += 2;
+            }
+            SOS => (in_scan, expected, at) = (true, 0, at + 2),
+            _ => at += 2,
+        }
+    }
+    if whole.is_empty() {
+        return None;
+    }
+    whole.extend_from_slice(&bytes[from..]);
+    Some(whole)
+}
+
+/// A file that the general decoder does not take, with its `reason`: arithmetic coding, odd sampling,
+/// which libjpeg-turbo reads. Upright.
+pub(super) fn rare(
+    bytes: &[u8],
+    limits: &Limits,
+    least_side: Option<u32>,
+    remarks: &mut Vec<Remark>,
+    reason: DecodeError,
+) -> Result<DynamicImage, DecodeError> {
+    check_complete(bytes)?;
+    let header = match Decoder::new(bytes) {
+        Ok(decoder) => decoder,
+        Err(_) => return Err(named(bytes).unwrap_or(reason)),
+    };
+    let orientation = header.exif_orientation().and_then(Orientation::from_exif);
+    let (pixels, components) = {
+        let frame = header.header();
+        let pixels = u64::from(frame.width) * u64::from(frame.height);
+        (pixels, frame.components.len())
+    };
+    if pixels == 0 || frame_is_rare(&header) {
+        return Err(named(bytes).unwrap_or(reason));
+    }
+    limits.check(&[
+        Need::pixels(pixels),
+        Need::bytes("the decoded size in bytes", pixels.saturating_mul(components as u64)),
+    ])?;
+    let color = match components {
+        1 => ColorType::L8,
+        3 => ColorType::Rgb8,
+        _ => return Err(named(bytes).unwrap_or(reason)),
+    };
+    let told = remarks.len();
+    let Some(mut image) = self::pixels(bytes, color, limits, least_side, remarks) else {
+        // There is no other decoder.
+        remarks.truncate(told);
+        return Err(named(bytes).unwrap_or(reason));
+    };
+    image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(image)
+}
+
+/// Frames that are not read to 8-bit pixels.
+fn frame_is_rare(decoder: &Decoder<'_>) -> bool {
+    decoder.header().precision != 8 || decoder.header().is_lossless
+}
+
+/// What kind of JPEG it is that is not read, by the marker of its frame.
+fn named(bytes: &[u8]) -> Option<DecodeError> {
+    let mut at = 2;
+    let marker = loop {
+        at += bytes.get(at..)?.windows(2).position(|pair| {
+            pair[0] == 0xFF && matches!(pair[1], 0xC0..=0xFE) && !matches!(pair[1], 0xD0..=0xD9)
+        })?;
+        let marker = bytes[at + 1];
+        if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && marker < 0xD0 || marker == 0xF7 {
+            break marker;
+        }
+        if marker == SOS {
+            return None;
+        }
+        let length = bytes.get(at + 2..at + 4)?;
+        at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+    };
+    let precision = bytes.get(at + 4).copied();
+    // After size and number of components, each has its number, its sampling and its table.
+    let components = bytes.get(at + 10..).unwrap_or_default().chunks_exact(3);
+    let odd = |factors: u8| [factors >> 4, factors & 15].iter().any(|f| !f.is_power_of_two());
+    let count = bytes.get(at + 9).copied().unwrap_or(0).into();
+    let is_odd = components.take(count).any(|component| odd(component[1]));
+    let what = match marker {
+        0xF7 => "JPEG-LS",
+        0xC3 | 0xC7 | 0xCB | 0xCF => "lossless JPEG",
+        0xC5 | 0xC6 | 0xCD | 0xCE => "hierarchical JPEG",
+        _ if precision == Some(12) => "JPEG of 12 bits",
+        0xC9 | 0xCA => "JPEG with arithmetic coding",
+        _ if is_odd => "JPEG with a rare sampling of colours",
+        _ => return None,
+    };
+    let mend = "convert it to PNG, or to a plain JPEG (jpegtran -optimize)";
+    Some(DecodeError::Unsupported(format!("{what} of a kind that is not read; {mend}")))
 }
 
 const EOI: u8 = 0xD9;

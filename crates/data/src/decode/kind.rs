@@ -21,10 +21,12 @@ pub enum Numbers {
 pub struct FileKind {
     /// JPEG, PNG and so on.
     pub format: &'static str,
-    /// Channels, transparency counted; of a TIFF file of like pages of one channel, the pages.
+    /// Channels of a page, transparency counted.
     pub channels: u32,
     /// Bits of a value.
     pub bits: u32,
     /// What the values are.
     pub numbers: Numbers,
+    /// Pages of a TIFF file, beside reduced copies, masks and thumbnails; 1 of any other file.
+    pub pages: u64,
 }

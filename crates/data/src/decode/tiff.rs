@@ -1,201 +1,240 @@
-//! TIFF files of any number of channels.
+//! TIFF files of any number of channels, and of colours that the decoder of ordinary pictures does not
+//! know: palettes, YCbCr.
 //!
-//! Header and compression are the tiff crate's; which sample goes where is done here, because that
-//! crate gives of a picture called RGB the colours alone, and of tiled planes misjudges the size of
-//! the last row.
+//! Compression is the tiff crate's; which sample goes where is done here, because that crate gives of a
+//! picture called RGB the colours alone, and of tiled planes misjudges the size of the last row.
 
 use std::borrow::Cow;
 use std::io::{Cursor, ErrorKind};
 
 use tiff::TiffError;
-use tiff::decoder::{ChunkType, Decoder, DecodingResult};
-use tiff::tags::{IfdPointer, Tag};
+use tiff::decoder::Decoder;
 
-use super::deep::{self, Kind, Samples};
+use self::directory::Directory;
+use self::jpeg::Parts;
+use self::page::{
+    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, Header, JPEG, PALETTE, PHOTOMETRIC, Page, RGB, SIGNED,
+    UNSIGNED, YCBCR,
+};
+use self::stack::Stack;
+use super::deep::{Kind, Samples};
 use super::kind::{FileKind, Numbers};
-use super::limits::{Limits, check};
+use super::limits::Limits;
 use crate::error::DecodeError;
-use crate::picture::MAX_CHANNELS;
+use crate::picture::{Depth, PixelFormat};
+use crate::remark::Remark;
 
 mod directory;
-
-use directory::Directories;
-
-/// Pages that are looked at; a file of more is judged by these.
-const MAX_PAGES: usize = 1024;
-
-const BLACK_IS_ZERO: u16 = 1;
-const RGB: u16 = 2;
-const PLANES: u16 = 2;
-const UNSIGNED: u16 = 1;
-const SIGNED: u16 = 2;
-const FLOAT: u16 = 3;
-/// The type of a tag's numbers.
-const SHORT: u16 = 3;
-/// A reduced copy, or a mask: flags of a page.
-const NOT_A_PICTURE: u32 = 1 | 4;
+mod jpeg;
+mod page;
+mod read;
+mod stack;
 
 const CLAIM: &str = "a part of it claims to be larger than it can be";
 
 type Source<'a> = Decoder<Cursor<Cow<'a, [u8]>>>;
 
-/// What a page's header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Page {
-    width: u32,
-    height: u32,
-    samples: u16,
-    /// Of a sample.
-    bits: u16,
-    /// Unsigned, signed or float.
-    format: u16,
-    photometric: u16,
-    compression: u16,
-    planar: u16,
-    orientation: u16,
-    /// The first sample beyond the colours is transparency.
-    alpha: bool,
+/// What is to be done with a file.
+pub(super) enum Tiff {
+    /// It is no TIFF file, or one that the decoder of ordinary pictures takes: what was noticed.
+    Ordinary(Vec<Remark>),
+    /// Its samples, those of all pages that are channels, and whether they are floats.
+    Samples(Samples, bool),
 }
 
-impl Page {
-    fn read(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        let (width, height) = source.dimensions().map_err(reason)?;
-        let mut number = |tag: Tag, default: u16| -> Result<u16, DecodeError> {
-            let numbers = source.find_tag_unsigned_vec::<u16>(tag).map_err(reason)?;
-            Ok(numbers.and_then(|numbers| numbers.first().copied()).unwrap_or(default))
-        };
-        Ok(Self {
-            width,
-            height,
-            samples: number(Tag::SamplesPerPixel, 1)?,
-            bits: number(Tag::BitsPerSample, 1)?,
-            format: number(Tag::SampleFormat, UNSIGNED)?,
-            photometric: number(Tag::PhotometricInterpretation, BLACK_IS_ZERO)?,
-            compression: number(Tag::Compression, 1)?,
-            planar: number(Tag::PlanarConfiguration, 1)?,
-            orientation: number(Tag::Orientation, 1)?,
-            alpha: matches!(number(Tag::ExtraSamples, 0)?, 1 | 2),
-        })
-    }
-
-    /// Whether this is a picture of grey, colours or bands of whole bytes, compressed without loss:
-    /// anything else is left to the decoder of ordinary pictures.
-    fn is_plain(&self) -> Result<bool, DecodeError> {
-        Ok(match self.compression {
-            // None, LZW, deflate under two numbers, PackBits.
-            1 | 5 | 8 | 32_946 | 32_773 => self.photometric <= RGB && self.bits >= 8,
-            // Fax and JPEG.
-            2..=7 => false,
-            other => {
-                return Err(DecodeError::Unsupported(format!(
-                    "a TIFF file with compression method {other}; write it with deflate or LZW"
-                )));
-            }
-        })
-    }
-
-    fn kind(&self) -> Kind {
-        let alpha = self.alpha && matches!(self.format, UNSIGNED | FLOAT);
-        match (self.photometric, self.samples) {
-            (RGB, 3) => Kind::Rgb,
-            (RGB, 4) if alpha => Kind::Rgba,
-            (0 | BLACK_IS_ZERO, 1) => Kind::Grey,
-            (0 | BLACK_IS_ZERO, 2) if alpha => Kind::GreyAlpha,
-            _ => Kind::Bands,
-        }
-    }
-
-    /// Checks what `channels` channels take, before any of it is allocated.
-    fn check(&self, channels: u32, limits: &Limits) -> Result<(), DecodeError> {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        check("width · height in pixels", pixels, limits.pixels)?;
-        check("the number of channels", u64::from(channels), u64::from(MAX_CHANNELS))?;
-        let bytes = pixels.saturating_mul(u64::from(channels) * u64::from(self.bits.div_ceil(8)));
-        check("the decoded size in bytes", bytes, limits.bytes)?;
-        deep::check_size(self.width, self.height, channels, limits)
-    }
-}
-
-/// The samples of a TIFF file, of all pages that are channels; `None` of any other file, and of
-/// what the decoder of ordinary pictures takes.
+/// The samples of a TIFF file, unless the decoder of ordinary pictures takes it.
 pub(super) fn samples(
     bytes: &[u8],
-    wanted: u32,
+    format: PixelFormat,
     limits: &Limits,
-) -> Result<Option<Samples>, DecodeError> {
-    let Some((mut source, page)) = open(bytes, limits)? else { return Ok(None) };
-    if !page.is_plain()? {
-        return Ok(None);
+) -> Result<Tiff, DecodeError> {
+    let Some((mut source, header)) = open(bytes, limits)? else {
+        return Ok(Tiff::Ordinary(Vec::new()));
+    };
+    let eight = format.depth == Depth::Eight;
+    header.check()?;
+    if eight {
+        header.check_eight()?;
     }
-    let (width, height) = (page.width, page.height);
-    let single = page.samples == 1;
-    let pages = if single && wanted > 1 { pages(&mut source, page)? } else { Pages::One };
-    if let Pages::Alike(ref numbers) = pages
-        && numbers.len() == wanted as usize
-    {
-        page.check(wanted, limits)?;
-        let mut values = vec![0.0; width as usize * height as usize * wanted as usize];
-        for (channel, &number) in numbers.iter().enumerate() {
-            source.seek_to_image(number).map_err(reason)?;
-            read(&mut source, &page, &mut values, wanted as usize, channel, limits)?;
-        }
-        let samples = Samples { width, height, channels: wanted, kind: Kind::Bands, values };
-        return Ok(Some(samples.turned(page.orientation.into())));
+    let (page, wanted) = (header.page, format.channels);
+    let stack = Stack::read(bytes, &page);
+    let channels = stack.channels(&page).filter(|_| !eight && wanted > 1);
+    let nodata = read::nodata(&mut source);
+    if channels == Some(wanted) {
+        return channels_of_pages(source, &page, &stack, nodata, limits)
+            .map(|samples| Tiff::Samples(samples, page.format == FLOAT));
     }
-    if let Some(found) = pages.count() {
-        return Err(DecodeError::Channels { found, wanted });
+    if channels.is_some() {
+        let as_channels = stack.useful_channels(&page);
+        let Stack { pages, axes, .. } = stack;
+        return Err(DecodeError::Stack { pages, axes, as_channels, wanted });
     }
-    if single && wanted > 1 {
-        // Looking for pages led away from the first.
-        source.seek_to_image(0).map_err(reason)?;
+    let remarks: Vec<Remark> = stack.remark(&page).into_iter().collect();
+    if header.is_ordinary() && (eight || page.bits == 1 || page.photometric == CMYK) {
+        return Ok(Tiff::Ordinary(remarks));
     }
+    let mut samples = page_of(bytes, source, &header, nodata, limits)?;
+    samples.kind = match samples.kind {
+        // Of three bands without a name each is a colour in a picture of colours alone.
+        Kind::Rgb if eight && wanted != 3 && page.photometric <= BLACK_IS_ZERO => Kind::Bands,
+        kind => kind,
+    };
+    samples.remarks = remarks;
+    Ok(Tiff::Samples(samples.turned(page.orientation.into()), page.format == FLOAT))
+}
+
+/// Pages of one channel as one picture's channels.
+fn channels_of_pages(
+    mut source: Source<'_>,
+    page: &Page,
+    stack: &Stack,
+    nodata: Option<f64>,
+    limits: &Limits,
+) -> Result<Samples, DecodeError> {
+    let channels = stack.alike.len();
+    page.check(channels as u32, limits)?;
+    let mut values = vec![0.0; page.width as usize * page.height as usize * channels];
+    let mut declared = 0;
+    for (channel, &number) in stack.alike.iter().enumerate() {
+        source.seek_to_image(number).map_err(reason)?;
+        let place = (&mut values[..], channels, channel);
+        declared += read::read(&mut source, page, place, None, nodata, limits)?;
+    }
+    let samples = Samples {
+        width: page.width,
+        height: page.height,
+        channels: channels as u32,
+        kind: Kind::Bands,
+        values,
+        nodata: nodata.map(|number| number / page.largest()),
+        declared,
+        remarks: Vec::new(),
+    };
+    Ok(samples.turned(page.orientation.into()))
+}
+
+/// The samples of the first page.
+fn page_of(
+    bytes: &[u8],
+    mut source: Source<'_>,
+    header: &Header,
+    nodata: Option<f64>,
+    limits: &Limits,
+) -> Result<Samples, DecodeError> {
+    let page = &header.page;
     let channels = u32::from(page.samples);
-    page.check(channels, limits)?;
-    if page.photometric == RGB {
+    page.check(channels.max(if page.photometric == PALETTE { 3 } else { 1 }), limits)?;
+    let parts = (page.photometric == YCBCR && page.compression == JPEG)
+        .then(|| Parts::find(bytes))
+        .transpose()?;
+    if matches!(page.photometric, RGB | PALETTE) || page.photometric == YCBCR && parts.is_none() {
         // Whatever stands beside the colours is left out of RGB, but not of bands.
-        source = as_bands(bytes, source.ifd_pointer(), limits)?;
+        source = as_bands(bytes, limits)?;
     }
-    let mut values = vec![0.0; width as usize * height as usize * channels as usize];
-    read(&mut source, &page, &mut values, channels as usize, 0, limits)?;
-    let samples = Samples { width, height, channels, kind: page.kind(), values };
-    Ok(Some(samples.turned(page.orientation.into())))
+    let pixels = page.width as usize * page.height as usize;
+    let mut values = vec![0.0; pixels * channels as usize];
+    let place = (&mut values[..], channels as usize, 0);
+    let declared = read::read(&mut source, page, place, parts.as_ref(), nodata, limits)?;
+    let mut samples = Samples {
+        width: page.width,
+        height: page.height,
+        channels,
+        kind: header.kind(true),
+        values,
+        nodata: nodata.map(|number| number / page.largest()),
+        declared,
+        remarks: Vec::new(),
+    };
+    match page.photometric {
+        PALETTE => look_up(bytes, page, &mut samples)?,
+        YCBCR if parts.is_none() => from_ycbcr(&mut samples.values),
+        _ => {}
+    }
+    Ok(samples)
+}
+
+/// Numbers of colours to the colours of a palette: its 16 bits as Pillow takes them, 8 of them.
+fn look_up(bytes: &[u8], page: &Page, samples: &mut Samples) -> Result<(), DecodeError> {
+    let directory = Directory::all(bytes).next();
+    let map = directory.and_then(|directory| directory.find(COLOR_MAP));
+    let map = map.map(|entry| entry.numbers()).unwrap_or_default();
+    let colors = 1usize << page.bits;
+    if map.len() < 3 * colors {
+        return Err(DecodeError::Malformed("its palette is missing or too short".to_owned()));
+    }
+    // Some programs write 8 bits where 16 belong.
+    let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
+    let color = |value: &f32| {
+        let number = (f64::from(*value) * page.largest()).round() as usize;
+        let part = |part: usize| match value.is_nan() {
+            true => f32::NAN,
+            false => (map[part * colors + number.min(colors - 1)] >> shift) as f32 / 255.0,
+        };
+        [part(0), part(1), part(2)]
+    };
+    samples.values = samples.values.iter().flat_map(color).collect();
+    samples.channels = 3;
+    samples.declared *= 3;
+    // A colour that is no number.
+    samples.nodata = None;
+    Ok(())
+}
+
+/// YCbCr as JPEG has it, 0 to 1, to RGB.
+fn from_ycbcr(values: &mut [f32]) {
+    for pixel in values.as_chunks_mut::<3>().0 {
+        let [y, cb, cr] = pixel.map(|value| value * 255.0);
+        let (cb, cr) = (cb - 128.0, cr - 128.0);
+        let rgb = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
+        *pixel = rgb.map(|value| value.round().clamp(0.0, 255.0) / 255.0);
+    }
 }
 
 /// What a TIFF file holds; `None` of another file.
 pub(super) fn kind(bytes: &[u8], limits: &Limits) -> Result<Option<FileKind>, DecodeError> {
-    let Some((mut source, page)) = open(bytes, limits)? else { return Ok(None) };
-    let pages = if page.samples == 1 { pages(&mut source, page)?.count() } else { None };
+    let Some((_, header)) = open(bytes, limits)? else { return Ok(None) };
+    let page = header.page;
     let numbers = match page.format {
         UNSIGNED => Numbers::Unsigned,
         SIGNED => Numbers::Signed,
         FLOAT => Numbers::Float,
         _ => Numbers::Other,
     };
-    let channels = pages.unwrap_or(page.samples.into());
-    Ok(Some(FileKind { format: "TIFF", channels, bits: page.bits.into(), numbers }))
-}
-
-fn is_tiff(bytes: &[u8]) -> bool {
-    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start))
+    let (channels, bits) = (page.samples.into(), page.bits.into());
+    let pages = Stack::read(bytes, &page).pages;
+    Ok(Some(FileKind { format: "TIFF", channels, bits, numbers, pages }))
 }
 
 /// Refuses a TIFF file that claims more than it can hold. Any other is let through.
 pub(super) fn check_claims(bytes: &[u8]) -> Result<(), DecodeError> {
-    if is_tiff(bytes) && Directories::new(bytes).claims_too_much() {
+    let claims = |directory: Directory<'_>| directory.claims_too_much();
+    if directory::is_tiff(bytes) && Directory::all(bytes).next().is_some_and(claims) {
         return Err(DecodeError::Malformed(CLAIM.to_owned()));
     }
     Ok(())
 }
 
 /// The decoder and the first page of a TIFF file; `None` of another file.
-fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Page)>, DecodeError> {
-    if !is_tiff(bytes) {
+fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Header)>, DecodeError> {
+    if !directory::is_tiff(bytes) {
         return Ok(None);
     }
     check_claims(bytes)?;
-    let mut source = decoder(Cow::Borrowed(bytes), limits)?;
-    let page = Page::read(&mut source)?;
-    Ok(Some((source, page)))
+    let header = Directory::all(bytes).next().map(|directory| Header::read(&directory));
+    match decoder(Cow::Borrowed(bytes), limits) {
+        Ok(mut source) => {
+            let size = source.dimensions().map_err(reason)?;
+            match header.filter(|header| (header.page.width, header.page.height) == size) {
+                Some(header) => Ok(Some((source, header))),
+                None => Err(DecodeError::Malformed("its size is told in two ways".to_owned())),
+            }
+        }
+        // The header says better what it is.
+        Err(error @ DecodeError::Unsupported(_)) => {
+            Err(header.and_then(|header| header.check().err()).unwrap_or(error))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn decoder<'a>(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Source<'a>, DecodeError> {
@@ -206,181 +245,13 @@ fn decoder<'a>(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Source<'a>, Deco
     Ok(Decoder::new(Cursor::new(bytes)).map_err(reason)?.with_limits(own))
 }
 
-/// Pages of a file whose first has one channel.
-enum Pages {
-    One,
-    /// Several of the same size and kind, and their numbers.
-    Alike(Vec<usize>),
-    /// Several of which some differ.
-    Mixed,
-}
-
-impl Pages {
-    /// How many channels the pages make.
-    fn count(&self) -> Option<u32> {
-        match self {
-            Self::Alike(numbers) => Some(numbers.len() as u32),
-            Self::One | Self::Mixed => None,
-        }
-    }
-}
-
-/// Looks through the pages after the first.
-fn pages(source: &mut Source<'_>, first: Page) -> Result<Pages, DecodeError> {
-    let mut numbers = vec![0];
-    for number in 1..MAX_PAGES {
-        if !source.more_images() {
-            break;
-        }
-        source.next_image().map_err(reason)?;
-        let flags = source.find_tag_unsigned::<u32>(Tag::NewSubfileType).map_err(reason)?;
-        if flags.unwrap_or(0) & NOT_A_PICTURE != 0 {
-            continue;
-        }
-        if Page::read(source)? != first {
-            return Ok(Pages::Mixed);
-        }
-        numbers.push(number);
-    }
-    Ok(if numbers.len() == 1 { Pages::One } else { Pages::Alike(numbers) })
-}
-
-/// Reads the decoder's present page into `values`, `[height, width, channels]`, from channel `first`
-/// on.
-fn read(
-    source: &mut Source<'_>,
-    page: &Page,
-    values: &mut [f32],
-    channels: usize,
-    first: usize,
-    limits: &Limits,
-) -> Result<(), DecodeError> {
-    let (width, height) = (page.width, page.height);
-    // Strips may claim more rows than there are, tiles reach beyond the picture.
-    let (part_width, part_height) = match source.get_chunk_type() {
-        ChunkType::Strip => (width, source.chunk_dimensions().1.min(height)),
-        ChunkType::Tile => source.chunk_dimensions(),
-    };
-    let planes = if page.planar == PLANES { u32::from(page.samples) } else { 1 };
-    let together = usize::from(page.samples) / planes as usize;
-    let part_bytes = (u64::from(part_width) * u64::from(part_height))
-        .saturating_mul(together as u64 * u64::from(page.bits.div_ceil(8)));
-    check("the size of a tile or strip in bytes", part_bytes, limits.bytes)?;
-    let nodata = nodata(source);
-    let (across, down) = (width.div_ceil(part_width), height.div_ceil(part_height));
-    let row_length = width as usize * channels;
-    let mut number = 0;
-    for plane in 0..planes as usize {
-        for top in (0..down).map(|y| y * part_height) {
-            for left in (0..across).map(|x| x * part_width) {
-                let part = source.read_chunk(number).map_err(reason)?;
-                number += 1;
-                let columns = part_width.min(width - left) as usize;
-                let rows = part_height.min(height - top) as usize;
-                let start = top as usize * row_length + left as usize * channels;
-                let place = Place {
-                    values: &mut values[start..],
-                    row_length,
-                    rows,
-                    columns,
-                    channels,
-                    first: first + plane,
-                    together,
-                };
-                place.convert(part, nodata)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Where a tile's or strip's samples go.
-struct Place<'a> {
-    /// From its first pixel on.
-    values: &'a mut [f32],
-    /// Values from one row to the next.
-    row_length: usize,
-    rows: usize,
-    columns: usize,
-    channels: usize,
-    /// Channel of the first sample.
-    first: usize,
-    /// Samples of a pixel.
-    together: usize,
-}
-
-impl Place<'_> {
-    fn convert(self, part: DecodingResult, nodata: Option<f64>) -> Result<(), DecodeError> {
-        match part {
-            DecodingResult::U8(part) => self.put(&part, nodata, 255.0),
-            DecodingResult::U16(part) => self.put(&part, nodata, 65_535.0),
-            DecodingResult::U32(part) => self.put(&part, nodata, f64::from(u32::MAX)),
-            DecodingResult::I8(part) => self.put(&part, nodata, 1.0),
-            DecodingResult::I16(part) => self.put(&part, nodata, 1.0),
-            DecodingResult::I32(part) => self.put(&part, nodata, 1.0),
-            DecodingResult::F16(part) => {
-                let part: Vec<f32> = part.iter().map(|value| value.to_f32()).collect();
-                self.put(&part, nodata, 1.0)
-            }
-            // The declared number may have more digits than the values.
-            DecodingResult::F32(part) => self.put(&part, nodata.map(|n| f64::from(n as f32)), 1.0),
-            DecodingResult::F64(part) => self.put(&part, nodata, 1.0),
-            DecodingResult::U64(_) | DecodingResult::I64(_) => {
-                let text = "whole numbers of 64 bits; write them as float32";
-                Err(DecodeError::Unsupported(text.to_owned()))
-            }
-        }
-    }
-
-    fn put<T: Copy + Into<f64>>(
-        self,
-        part: &[T],
-        nodata: Option<f64>,
-        largest: f64,
-    ) -> Result<(), DecodeError> {
-        let length = self.columns * self.together;
-        if part.len() < self.rows * length {
-            return Err(DecodeError::Truncated);
-        }
-        let is_nothing = |value: f64| {
-            nodata.is_some_and(|nothing| value == nothing || value.is_nan() && nothing.is_nan())
-        };
-        // Beyond the last row of the picture there may be the start of none.
-        let rows = self.values.chunks_mut(self.row_length).take(self.rows);
-        for (row, part) in rows.zip(part.chunks_exact(length)) {
-            let pixels = row.chunks_mut(self.channels).zip(part.chunks_exact(self.together));
-            for (pixel, part) in pixels {
-                for (value, &sample) in pixel[self.first..].iter_mut().zip(part) {
-                    let sample = sample.into();
-                    *value = if is_nothing(sample) { 0.0 } else { (sample / largest) as f32 };
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The number that the file declares to mean that there is no data.
-fn nodata(source: &mut Source<'_>) -> Option<f64> {
-    // Unreadable, it is no reason to drop the picture: the values are judged as they are.
-    let text = source.find_tag(Tag::GdalNodata).ok()??.into_string().ok()?;
-    text.trim_matches(|c: char| c.is_whitespace() || c == '\0').parse().ok()
-}
-
-/// The file with its page at `directory` called bands instead of RGB.
-fn as_bands<'a>(
-    bytes: &[u8],
-    directory: Option<IfdPointer>,
-    limits: &Limits,
-) -> Result<Source<'a>, DecodeError> {
+/// The file with its first page called bands instead of colours.
+fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError> {
+    let entry = Directory::all(bytes).next().and_then(|directory| directory.find(PHOTOMETRIC));
+    let at = entry.and_then(|entry| entry.short_at());
     let mut bytes = bytes.to_vec();
-    let big_endian = bytes[0] == b'M';
-    let photometric = directory.and_then(|pointer| {
-        let tag = Tag::PhotometricInterpretation.to_u16();
-        Directories::new(&bytes).entries(pointer.0).find(|entry| entry.tag == tag)
-    });
-    let value = photometric.filter(|entry| entry.kind == SHORT).map(|entry| entry.value_at);
-    let slot = value.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
+    let big_endian = bytes.first() == Some(&b'M');
+    let slot = at.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
         DecodeError::Malformed("the kind of its colours is not a short number".to_owned())
     })?;
     let kind = if big_endian { BLACK_IS_ZERO.to_be_bytes() } else { BLACK_IS_ZERO.to_le_bytes() };
@@ -394,8 +265,14 @@ fn reason(error: TiffError) -> DecodeError {
             DecodeError::Truncated
         }
         TiffError::IoError(error) => DecodeError::Malformed(error.to_string()),
-        TiffError::UnsupportedError(error) => DecodeError::Unsupported(error.to_string()),
-        TiffError::LimitsExceeded => DecodeError::Malformed(CLAIM.to_owned()),
+        TiffError::UnsupportedError(_) => DecodeError::Unsupported(
+            "a TIFF file of a rare kind, such as one whose channels have different numbers of bits; write \
+             it as RGB or as bands of 8 or 16 bits, compressed with deflate or LZW"
+                .to_owned(),
+        ),
+        TiffError::LimitsExceeded => {
+            DecodeError::Malformed(CLAIM.to_owned())
+        }
         other => DecodeError::Malformed(other.to_string()),
     }
 }

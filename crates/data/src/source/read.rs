@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 
 use super::set::PictureSet;
-use crate::decode::{self, Limits};
+use crate::decode::{self, Limits, Need};
 use crate::error::DecodeError;
 
 impl PictureSet {
@@ -22,7 +22,7 @@ impl PictureSet {
         let Some(container) = &base.container else {
             return decode::read_file(&self.path(index), limits);
         };
-        decode::check("the file's size in bytes", sample.bytes, limits.bytes)?;
+        limits.check(&[Need::bytes("the file's size in bytes", sample.bytes)])?;
         container.reader.read(&base.path, sample)
     }
 

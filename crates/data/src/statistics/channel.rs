@@ -52,7 +52,8 @@ impl Moments {
         result
     }
 
-    pub(super) fn count(&self) -> u64 {
+    #[cfg(test)]
+    fn count(&self) -> u64 {
         self.count
     }
 
@@ -102,11 +103,12 @@ pub(super) struct Values {
 
 impl Values {
     /// Of `pixels`, `[pixels, channels]`, on the scale that `scaled` gives; at most `kept` values a
-    /// channel are kept.
+    /// channel are kept. Where there are `gaps`, values are left out.
     pub(super) fn of<T: Copy>(
         pixels: &[T],
         channels: usize,
         kept: usize,
+        gaps: Option<&[bool]>,
         scaled: impl Fn(T) -> f64 + Copy,
     ) -> Self {
         let count = pixels.len() / channels;
@@ -117,11 +119,18 @@ impl Values {
             if count <= kept { (0..count).collect() } else { (0..kept).map(some).collect() };
         let channel = |channel: usize| {
             let values = pixels.iter().skip(channel).step_by(channels);
-            Moments::of(values.map(|&value| scaled(value)))
+            match gaps {
+                None => Moments::of(values.map(|&value| scaled(value))),
+                Some(gaps) => {
+                    let values = values.zip(gaps.iter().skip(channel).step_by(channels));
+                    Moments::of(values.filter(|(_, gap)| !**gap).map(|(&value, _)| scaled(value)))
+                }
+            }
         };
         let kept = |channel: usize| {
-            let value = |&place: &usize| scaled(pixels[place * channels + channel]) as f32;
-            places.iter().map(value).collect()
+            let at = |&place: &usize| place * channels + channel;
+            let sound = |at: &usize| gaps.is_none_or(|gaps| !gaps[*at]);
+            places.iter().map(at).filter(sound).map(|at| scaled(pixels[at]) as f32).collect()
         };
         Self {
             moments: (0..channels).map(channel).collect(),
@@ -159,9 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn gaps_count_nowhere() {
+        let pixels = [1.0f32, 0.0, 3.0, 8.0];
+        let gaps = [false, true, false, true];
+        let values = Values::of(&pixels, 2, 512, Some(&gaps), f64::from);
+        let result = values.moments[0].finish(values.kept[0].clone());
+        assert_eq!((result.mean, result.std, result.min, result.max), (2.0, 1.0, 1.0, 3.0));
+        assert_eq!(values.moments[1].count() + values.kept[1].len() as u64, 0);
+        let values = Values::of(&pixels, 1, 512, Some(&gaps), f64::from);
+        assert_eq!((values.moments[0].count(), &values.kept[0][..]), (2, &[1.0, 3.0][..]));
+    }
+
+    #[test]
     fn kept_pixels_are_spread_over_a_picture() {
         let pixels: Vec<u8> = (0..=255).flat_map(|value| [value; 100]).collect();
-        let values = Values::of(&pixels, 1, 512, f64::from);
+        let values = Values::of(&pixels, 1, 512, None, f64::from);
         let mut kept = values.kept[0].clone();
         assert_eq!(kept.len(), 512);
         kept.sort_unstable_by(f32::total_cmp);

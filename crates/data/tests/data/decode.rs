@@ -132,7 +132,7 @@ fn the_eight_turns_of_exif_come_out_upright() {
 #[test]
 fn limits_are_the_callers() {
     let bytes = jpeg(40, 30);
-    let limits = |pixels, bytes| Limits { pixels, bytes };
+    let limits = |pixels, bytes| Limits { pixels, bytes, ..Limits::default() };
     let refused = |limits| decode::decode(&bytes, 3, &limits).unwrap_err().to_string();
     assert!(decode::decode(&bytes, 3, &limits(1200, 3600)).is_ok());
     let error = refused(limits(1199, 3600));
@@ -165,7 +165,8 @@ fn flipped_bits_never_panic() {
         for at in (0..bytes.len()).step_by(1 + bytes.len() / 150) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
-            match decode::decode(&damaged, 3, &Limits { pixels: 1 << 20, bytes: 1 << 23 }) {
+            let limits = Limits { pixels: 1 << 20, bytes: 1 << 23, ..Limits::default() };
+            match decode::decode(&damaged, 3, &limits) {
                 Err(DecodeError::Panicked(text)) => eprintln!("{name} at {at}: caught {text}"),
                 Ok(picture) => assert!(!picture.pixels().is_empty()),
                 Err(_) => {}

@@ -63,9 +63,7 @@ fn another_number_of_channels_is_refused_with_both() {
     for (name, found, wanted) in [
         ("chunky.tif", 5, 4),
         ("planar.tif", 5, 3),
-        ("pages_imagej.tif", 5, 4),
-        ("pages.tif", 5, 3),
-        ("rgb_and_two.tif", 5, 3),
+        ("rgb_and_two.tif", 5, 4),
         ("f32.tif", 4, 1),
         ("rgb16.tif", 3, 2),
         ("grey16.png", 1, 2),
@@ -77,6 +75,13 @@ fn another_number_of_channels_is_refused_with_both() {
         );
         let text = error.to_string();
         assert!(text.contains(&format!("set model.channels to {found}")), "{text}");
+    }
+    for (name, wanted) in [("pages_imagej.tif", 4), ("pages.tif", 3)] {
+        let error = decoded(&file(name), wanted).unwrap_err();
+        assert!(matches!(error, DecodeError::Stack { pages: 5, .. }), "{name}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("{wanted} channels are asked for")), "{text}");
+        assert!(text.contains("set model.channels to 5"), "{text}");
     }
 }
 
@@ -127,7 +132,10 @@ fn eight_bit_values_are_the_same_over_255() {
 #[test]
 fn nan_is_refused_with_its_count() {
     let error = decoded(&file("nan.tif"), 4).unwrap_err();
-    assert!(matches!(error, DecodeError::NotFinite { count: 5, of: 1596 }), "{error:?}");
+    assert!(
+        matches!(error, DecodeError::NotFinite { count: 5, of: 1596, declared: None }),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("GDAL_NODATA"), "{error}");
 }
 

@@ -140,11 +140,16 @@ fn what_files_hold_is_told_where_they_cannot_be_used() {
         .iter()
         .map(|kind| {
             let text = |name: &str| kind[name].to_string().replace('"', "");
-            ["format", "channels", "bits", "numbers", "files"].map(text).join(" ")
+            ["format", "channels", "bits", "numbers", "pages", "files"].map(text).join(" ")
         })
         .collect();
     kinds.sort_unstable();
-    let expected =
-        ["PNG 3 16 unsigned 1", "TIFF 2 16 signed 1", "TIFF 4 32 float 1", "TIFF 5 16 unsigned 3"];
+    let expected = [
+        "PNG 3 16 unsigned 1 1",
+        "TIFF 1 16 unsigned 5 1",
+        "TIFF 2 16 signed 1 1",
+        "TIFF 4 32 float 1 1",
+        "TIFF 5 16 unsigned 1 2",
+    ];
     assert_eq!(kinds, expected);
 }

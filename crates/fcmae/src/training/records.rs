@@ -21,8 +21,9 @@ use crate::inference::evaluate::Evaluation;
 use crate::inference::picture;
 use crate::weights::Description;
 
-/// What each picture is for: `data.json`.
-pub(super) fn data(Pictures { all, training, held_out, separate, .. }: &Pictures) -> Data {
+/// What each picture is for, and what was noticed of some: `data.json`.
+pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
+    let Pictures { all, training, held_out, separate, .. } = pictures;
     let in_training = training.class_counts();
     let held_out = held_out.as_deref();
     let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
@@ -45,6 +46,7 @@ pub(super) fn data(Pictures { all, training, held_out, separate, .. }: &Pictures
         skipped: all.skipped.len() as u64,
         passed_over: all.passed_over as u64,
         empty_classes: all.empty_classes.clone(),
+        remarks: remarks.to_vec(),
     }
 }
 

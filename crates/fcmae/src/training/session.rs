@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
-use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_data::{Batch, Limits, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
 use fcmae_store::{
@@ -21,6 +21,7 @@ use super::provenance::{self, Products, Provenance};
 use super::records;
 use super::split::Pictures;
 use super::step::{Learner, Restore};
+use super::survey::survey;
 use crate::config::{DataConfig, OnNan, Settings, from_recipe};
 use crate::engine::backend::Backend;
 use crate::engine::feed::{Feed, Images};
@@ -563,7 +564,8 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
-        records::write(self.path(), files::DATA, &records::data(pictures))?;
+        let remarks = survey(&pictures.training, self.description.format(), &Limits::default())?;
+        records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;
         if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
@@ -581,7 +583,11 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
-        if resumed { Ok(()) } else { self.note_caveats(pictures.caveat.clone()) }
+        if resumed {
+            return Ok(());
+        }
+        remarks.iter().try_for_each(|remark| self.note(remark))?;
+        self.note_caveats(pictures.caveat.clone())
     }
 
     /// Notes settings whose effect is not the one they name.

@@ -121,6 +121,9 @@ pub struct Data {
     pub passed_over: u64,
     /// Folders without a picture.
     pub empty_classes: Vec<String>,
+    /// What was noticed when some were looked at before the run began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// The pictures of one class.

@@ -1,6 +1,13 @@
-//! The directory of a page, as its bytes stand.
+//! The directories of a TIFF file, one a page: tags and their numbers, read from the bytes as they are.
+//!
+//! The tiff crate reads the whole of a page's header, which takes a while where there are thousands.
+
+use std::collections::HashSet;
 
 use tiff::tags::Tag;
+
+/// Entries that are looked at in all pages of a file together: more are a trap.
+const MOST_ENTRIES: usize = 1 << 20;
 
 /// What decoders read of every page, to the last number that it claims to have, before they know the
 /// picture's size.
@@ -23,76 +30,143 @@ const READ: [Tag; 16] = [
     Tag::ChromaSubsampling,
 ];
 
-/// A TIFF file's bytes.
-pub(super) struct Directories<'a> {
-    bytes: &'a [u8],
+/// How a file writes numbers.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
     big_endian: bool,
-    /// Whether it is a BigTIFF.
+    /// BigTIFF.
     big: bool,
 }
 
-/// What a directory says of one tag.
-pub(super) struct Entry {
+/// One directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Directory<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
+    /// Of the first entry.
+    start: usize,
+    count: usize,
+}
+
+/// A tag of a directory, and where its numbers are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
     pub(super) tag: u16,
-    /// The type of its numbers.
-    pub(super) kind: u16,
-    /// How many there are.
-    pub(super) count: u64,
-    /// Where the first of them stands, or where it says that they stand.
-    pub(super) value_at: usize,
+    bytes: &'a [u8],
+    layout: Layout,
+    kind: u16,
+    count: usize,
+    /// Of the first number.
+    at: usize,
 }
 
-impl<'a> Directories<'a> {
-    /// Of a file that begins as TIFF files do.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, big_endian: bytes[0] == b'M', big: bytes[2] == 43 || bytes[3] == 43 }
+fn number(bytes: &[u8], layout: Layout, at: usize, length: usize) -> Option<u64> {
+    let digits = bytes.get(at..at.checked_add(length)?)?.iter();
+    let join = |sum: u64, &digit: &u8| sum << 8 | u64::from(digit);
+    Some(if layout.big_endian { digits.fold(0, join) } else { digits.rev().fold(0, join) })
+}
+
+/// Whether a file begins as TIFF does.
+pub(super) fn is_tiff(bytes: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start))
+}
+
+impl<'a> Directory<'a> {
+    /// The pages of a TIFF file in order, as far as they can be read.
+    pub(super) fn all(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
+        let big = bytes.get(2) == Some(&43) || bytes.get(3) == Some(&43);
+        let layout = Layout { big_endian: bytes.first() == Some(&b'M'), big };
+        let first = if big { number(bytes, layout, 8, 8) } else { number(bytes, layout, 4, 4) };
+        let (mut next, mut seen, mut entries) = (first, HashSet::new(), 0);
+        std::iter::from_fn(move || {
+            let at = usize::try_from(next?).ok().filter(|&at| at > 0 && seen.insert(at))?;
+            let count_length = if big { 8 } else { 2 };
+            let count = usize::try_from(number(bytes, layout, at, count_length)?).ok()?;
+            entries = count.checked_add(entries).filter(|&all| all <= MOST_ENTRIES)?;
+            let start = at.checked_add(count_length)?;
+            let end = count.checked_mul(layout.entry_length())?.checked_add(start)?;
+            next = number(bytes, layout, end, if big { 8 } else { 4 });
+            Some(Self { bytes, layout, start, count })
+        })
     }
 
-    fn number(&self, at: usize, length: usize) -> Option<u64> {
-        let digits = self.bytes.get(at..at.checked_add(length)?)?.iter();
-        let join = |sum: u64, &digit: &u8| sum << 8 | u64::from(digit);
-        Some(if self.big_endian { digits.fold(0, join) } else { digits.rev().fold(0, join) })
-    }
-
-    /// The entries of the directory that begins there, as far as the file goes.
-    pub(super) fn entries(&self, start: u64) -> impl Iterator<Item = Entry> {
-        // A count, then entries of tag, type, count and value; a short value stands in front.
-        let (count_length, entry_length, value_at) =
-            if self.big { (8, 20, 12) } else { (2, 12, 8) };
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        let count = self.number(start, count_length).unwrap_or(0);
+    /// Its tags.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
+        let Self { bytes, layout, start, count } = *self;
         (0..count).map_while(move |i| {
-            let at = usize::try_from(i).ok()?.checked_mul(entry_length)?;
-            let at = start.checked_add(count_length)?.checked_add(at)?;
-            Some(Entry {
-                tag: self.number(at, 2)? as u16,
-                kind: self.number(at + 2, 2)? as u16,
-                count: self.number(at + 4, value_at - 4)?,
-                value_at: at + value_at,
-            })
+            let at = start + i * layout.entry_length();
+            let tag = number(bytes, layout, at, 2)? as u16;
+            let kind = number(bytes, layout, at + 2, 2)? as u16;
+            let length = if layout.big { 8 } else { 4 };
+            let count = usize::try_from(number(bytes, layout, at + 4, length)?).ok()?;
+            let slot = at + 4 + length;
+            let inside = count.checked_mul(size(kind)).is_some_and(|bytes| bytes <= length);
+            let at = match inside {
+                true => slot,
+                false => usize::try_from(number(bytes, layout, slot, length)?).ok()?,
+            };
+            Some(Entry { tag, bytes, layout, kind, count, at })
         })
     }
 
-    /// Whether the first page claims more numbers of what is read of it than the file has bytes for:
-    /// decoders take memory for them before they look.
+    /// Whether it claims more numbers of what is read of it than the file has bytes for: decoders take memory for
+    /// them before they look.
     pub(super) fn claims_too_much(&self) -> bool {
-        let first = if self.big { self.number(8, 8) } else { self.number(4, 4) };
-        first.into_iter().flat_map(|first| self.entries(first)).any(|entry| {
+        self.entries().any(|entry| {
             READ.iter().any(|tag| tag.to_u16() == entry.tag)
-                && entry.bytes() > self.bytes.len() as u64
+                && entry.count.saturating_mul(size(entry.kind)) > self.bytes.len()
         })
+    }
+
+    pub(super) fn find(&self, tag: u16) -> Option<Entry<'a>> {
+        self.entries().find(|entry| entry.tag == tag)
     }
 }
 
-impl Entry {
-    /// What its numbers take.
-    fn bytes(&self) -> u64 {
-        let width = match self.kind {
-            3 | 8 => 2,
-            4 | 9 | 11 | 13 => 4,
-            5 | 10 | 12 | 16..=18 => 8,
-            _ => 1,
-        };
-        self.count.saturating_mul(width)
+impl Layout {
+    /// Tag, kind, count and value.
+    fn entry_length(self) -> usize {
+        if self.big { 20 } else { 12 }
+    }
+}
+
+/// Bytes of a number of a kind.
+fn size(kind: u16) -> usize {
+    match kind {
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => 1,
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Its first whole number.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.nth(0)
+    }
+
+    fn nth(&self, n: usize) -> Option<u64> {
+        if n >= self.count || !matches!(self.kind, 1 | 3 | 4 | 6..=9 | 13 | 16..=18) {
+            return None;
+        }
+        let size = size(self.kind);
+        number(self.bytes, self.layout, self.at.checked_add(n.checked_mul(size)?)?, size)
+    }
+
+    /// Its whole numbers, as far as the file has them.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        (0..self.count).map_while(|n| self.nth(n)).collect()
+    }
+
+    /// Its bytes: text, or what is not described.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        let end = self.count.checked_mul(size(self.kind)).and_then(|n| n.checked_add(self.at));
+        end.and_then(|end| self.bytes.get(self.at..end)).unwrap_or_default()
+    }
+
+    /// Where in the file its first number stands, where that is a short one.
+    pub(super) fn short_at(&self) -> Option<usize> {
+        (self.kind == 3).then_some(self.at)
     }
 }

@@ -1,0 +1,254 @@
+//! What was noticed while a picture was decoded, and does not keep it from being used.
+
+use std::fmt;
+
+/// Something about a picture that its user may not expect: what was left out, filled, or read in
+/// another way than plain. Ordinary pictures have none.
+///
+/// Its text says what, and names the setting to change.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// Of several pages or frames some are used.
+    Pages {
+        /// Pages used.
+        used: u64,
+        /// Pages of the file.
+        of: u64,
+        /// What the pages are, where the file tells it.
+        axes: Axes,
+        /// How many channels data.depth=deep can take the pages for, where it can.
+        as_channels: Option<u32>,
+    },
+    /// Channels beyond the colours are left out: infrared, say.
+    Bands {
+        /// Channels used.
+        used: u32,
+        /// Channels of the file.
+        of: u32,
+    },
+    /// Values that the file declares to mean that there is no data.
+    NoData {
+        /// How many were filled.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
+    /// Values that are NaN, infinite or beyond ±10³⁰, and were filled as data.fill says.
+    Filled {
+        /// How many.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
+    /// Floats in 0…255 that were divided by 255.
+    Scaled,
+    /// Floats a little beyond 0…1 were clamped.
+    Clamped {
+        /// How many.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
+    /// Whole numbers of more than 8 bits that use little of what their kind can hold, and lose what is
+    /// small in 8 bits.
+    Range {
+        /// Largest value of the picture.
+        largest: u64,
+        /// Largest value of its kind.
+        of: u64,
+    },
+    /// A damaged file that was read nevertheless.
+    Damaged {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Every pixel is transparent, so that the picture is white.
+    Transparent,
+    /// All pixels are of one colour.
+    OneColour,
+    /// All but a thousandth of the values are the smallest or the largest that there is.
+    AtAnEnd {
+        /// Whether it is the largest.
+        largest: bool,
+    },
+    /// All values of all pictures are within a few levels of the 256 of 8 bits.
+    FewLevels {
+        /// From the smallest to the largest.
+        levels: u32,
+    },
+}
+
+/// Lengths of a stack's axes, as ImageJ or OME describe them. 1 where there is no such axis, or none is
+/// told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axes {
+    /// Channels.
+    pub channels: u64,
+    /// Slices, in depth.
+    pub slices: u64,
+    /// Frames, in time.
+    pub frames: u64,
+}
+
+impl Default for Axes {
+    fn default() -> Self {
+        Self { channels: 1, slices: 1, frames: 1 }
+    }
+}
+
+impl Remark {
+    pub(crate) const ONE_COLOUR: &'static str = "one_colour";
+    pub(crate) const AT_AN_END: &'static str = "at_an_end";
+
+    /// What remarks are counted by: a word for each variant.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Pages { .. } => "pages",
+            Self::Bands { .. } => "bands",
+            Self::NoData { .. } => "nodata",
+            Self::Filled { .. } => "filled",
+            Self::Scaled => "scaled",
+            Self::Clamped { .. } => "clamped",
+            Self::Range { .. } => "range",
+            Self::Damaged { .. } => "damaged",
+            Self::Transparent => "transparent",
+            Self::OneColour => Self::ONE_COLOUR,
+            Self::AtAnEnd { .. } => Self::AT_AN_END,
+            Self::FewLevels { .. } => "few_levels",
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pages { used, of, axes, as_channels } => {
+                let are = if *used == 1 { "is" } else { "are" };
+                let pages = if axes.frames == *of { "frames" } else { "pages" };
+                write!(f, "{used} of {of} {pages} {are} used")?;
+                if axes.are_told() && axes.frames != *of {
+                    write!(f, " ({axes})")?;
+                }
+                write!(f, "; save {pages} as files of their own to use them all")?;
+                if let Some(channels) = as_channels {
+                    write!(
+                        f,
+                        ", or set data.depth=deep and model.channels={channels} to take them as channels"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Bands { used, of } => write!(
+                f,
+                "{used} of {of} channels are used; data.depth=deep with model.channels={of} takes all"
+            ),
+            Self::NoData { count, of } => write!(
+                f,
+                "{} have no data (GDAL_NODATA) and are filled; data.fill says with what",
+                Share(*count, *of)
+            ),
+            Self::Filled { count, of } => {
+                write!(
+                    f,
+                    "{} are NaN or infinite and are filled, as data.fill says",
+                    Share(*count, *of)
+                )
+            }
+            Self::Scaled => f.write_str(
+                "floats of 0 to 255 are divided by 255; data.depth=deep keeps them as they are",
+            ),
+            Self::Clamped { count, of } => write!(
+                f,
+                "{} are floats beyond 0 to 1 and are clamped; data.depth=deep keeps them",
+                Share(*count, *of)
+            ),
+            Self::Range { largest, of } => write!(
+                f,
+                "values use {} of their range (the largest is {largest} of {of}), of which 8 bits keep \
+                 little; data.depth=deep keeps all",
+                percent(*largest, *of)
+            ),
+            Self::Damaged { what } => {
+                write!(f, "damaged, and read as far as it can be ({what}); repair or remove it")
+            }
+            Self::Transparent => f.write_str(
+                "every pixel is transparent, so that it is white all over; remove its transparency",
+            ),
+            Self::OneColour => f.write_str("of one colour all over, which teaches nothing"),
+            Self::AtAnEnd { largest } => {
+                let end = if *largest { "the largest value there is: white" } else { "0: black" };
+                write!(
+                    f,
+                    "nearly all values are {end}; look at them with fcmae stats. Values that 8 bits cannot \
+                     hold are kept by data.depth=deep"
+                )
+            }
+            Self::FewLevels { levels } => write!(
+                f,
+                "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
+                 8 bits; look at them with fcmae stats, and set data.mean and data.std as it says"
+            ),
+        }
+    }
+}
+
+impl Axes {
+    /// All pages of them together.
+    pub(crate) fn product(&self) -> Option<u64> {
+        self.channels.checked_mul(self.slices)?.checked_mul(self.frames)
+    }
+
+    /// Whether the file says more than how many pages there are.
+    pub(crate) fn are_told(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl fmt::Display for Axes {
+    /// Such as "2 channels × 5 slices": the axes that are longer than 1.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let axes = [(self.channels, "channel"), (self.slices, "slice"), (self.frames, "frame")];
+        let long = axes.iter().filter(|(length, _)| *length > 1);
+        let texts: Vec<String> = long.map(|(length, what)| format!("{length} {what}s")).collect();
+        f.write_str(&texts.join(" × "))
+    }
+}
+
+/// So many of all values.
+struct Share(u64, u64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} values ({})", self.0, self.1, percent(self.0, self.1))
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    let share = part as f64 / whole.max(1) as f64 * 100.0;
+    if share < 0.95 { format!("{share:.1} %") } else { format!("{share:.0} %") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_say_what_and_what_to_change() {
+        let axes = Axes { channels: 2, slices: 5, frames: 1 };
+        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None };
+        let text = "1 of 10 pages is used (2 channels × 5 slices); save pages as files of their own \
+                    to use them all";
+        assert_eq!((pages.kind(), pages.to_string().as_str()), ("pages", text));
+        let axes = Axes { frames: 50, ..Axes::default() };
+        let frames = Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50) }.to_string();
+        let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
+                    data.depth=deep and model.channels=50 to take them as channels";
+        assert_eq!(frames, text);
+        let range = Remark::Range { largest: 4095, of: 65_535 }.to_string();
+        assert!(range.contains("use 6 % of their range (the largest is 4095"), "{range}");
+        assert!(range.contains("data.depth=deep"), "{range}");
+        let none = Remark::NoData { count: 1, of: 4096 }.to_string();
+        assert!(none.starts_with("1 of 4096 values (0.0 %) have no data"), "{none}");
+    }
+}

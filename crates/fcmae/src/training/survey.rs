@@ -1,0 +1,33 @@
+//! A look at some of a run's pictures before it begins: whether they are what a network can learn from.
+
+use fcmae_data::source::printable;
+use fcmae_data::{DataError, Limits, PictureSet, PixelFormat, Statistics};
+
+/// Pictures looked at, at most.
+const MOST: usize = 64;
+/// Of large files fewer: so many bytes of them take less than a second.
+const BYTES: u64 = 32 << 20;
+const FEWEST: usize = 4;
+
+/// What was noticed of them, each with a count and an example; nothing of ordinary pictures.
+///
+/// # Errors
+/// Threads that cannot be started.
+pub(super) fn survey(
+    set: &PictureSet,
+    format: PixelFormat,
+    limits: &Limits,
+) -> Result<Vec<String>, DataError> {
+    let bytes: u64 = set.samples.iter().map(|sample| sample.bytes).sum();
+    let each = (bytes / set.len().max(1) as u64).max(1);
+    let count = usize::try_from(BYTES / each).unwrap_or(MOST).clamp(FEWEST, MOST);
+    let found = Statistics::of(set, format, Some(count), rayon::current_num_threads(), limits)?;
+    let told = found.remarks.into_iter().map(|remarked| {
+        let (of, first) = (found.looked_at, printable(&remarked.first));
+        format!(
+            "{} of {of} pictures looked at, such as {first}: {}",
+            remarked.pictures, remarked.text
+        )
+    });
+    Ok(told.collect())
+}
