@@ -139,8 +139,8 @@ fn decode_unguarded(
     }
     let wanted = format.channels;
     let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
-        (Tiff::Samples(samples, floats), Depth::Eight) => {
-            return eight::picture(samples, wanted, floats, limits.fill);
+        (Tiff::Samples(samples, largest), Depth::Eight) => {
+            return eight::picture(samples, wanted, largest, limits.fill);
         }
         (Tiff::Samples(samples, _), Depth::Deep) => {
             return samples.into_picture(wanted, limits.fill);

@@ -10,6 +10,7 @@ mod folder;
 mod list;
 mod loader;
 mod mix;
+mod odd;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pictures;

@@ -139,7 +139,9 @@ impl Header {
     pub(super) fn check(&self) -> Result<(), DecodeError> {
         let Page { compression, photometric, bits, samples, format, .. } = self.page;
         if samples == 0 || bits == 0 {
-            return Err(DecodeError::Malformed(format!("{samples} samples of {bits} bits a pixel")));
+            return Err(DecodeError::Malformed(format!(
+                "{samples} samples of {bits} bits a pixel"
+            )));
         }
         let method = match compression {
             // None, LZW, deflate under two numbers, PackBits, JPEG.
