@@ -87,7 +87,7 @@ fn tiff(pages: Vec<Page>) -> Vec<u8> {
         bytes.extend((fields.len() as u16).to_le_bytes());
         for (tag, kind, count, mut value) in fields {
             bytes.extend(tag.to_le_bytes());
-            bytes.extend((kind as u16).to_le_bytes());
+            bytes.extend(kind.to_le_bytes());
             bytes.extend((count as u32).to_le_bytes());
             if tag == 273 {
                 value = (data_at as u32).to_le_bytes().to_vec();
