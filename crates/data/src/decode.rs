@@ -4,17 +4,23 @@
 //! before anything is allocated for pixels. Orientation (EXIF) is applied, transparency lies on
 //! white, of an animation the first frame is taken.
 //!
-//! In 8-bit pictures 16-bit values become 8-bit. Deep pictures keep a file's values and channels:
+//! In 8-bit pictures 16-bit values become 8-bit, and floats of 0 to 1, or whole ones of 0 to 255. What
+//! 8 bits cannot hold is refused. Deep pictures keep a file's values and channels:
 //! - unsigned numbers are divided by the largest that their kind can hold (255, 65535, 2³² − 1);
 //!   signed numbers and floats stand as they are, in float32;
 //! - a TIFF file, BigTIFF included, may hold any number of channels, side by side or in planes, in
 //!   strips or tiles. Where its pages have one channel each, are alike, and are as many as channels
 //!   are asked for, as microscopes and ImageJ write them, each is a channel. Reduced copies and masks
 //!   among the pages are passed over;
-//! - grey becomes RGB and RGB grey where that is asked for, and transparency goes. Any other number
-//!   of channels than the one asked for is refused;
-//! - a value that is NaN, infinite or beyond ±10³⁰ refuses the picture, but where the file declares
-//!   it to mean that there is no data (`GDAL_NODATA`): what has no data is 0.
+//! - grey becomes RGB and RGB grey where that is asked for, transparency goes, and so do bands beside
+//!   RGB. Any other number of channels than the one asked for is refused.
+//!
+//! A value that is NaN, infinite or beyond ±10³⁰ refuses the picture, but where the file declares it
+//! to mean that there is no data (`GDAL_NODATA`), or [`Limits`] say what to fill it with: what has no
+//! data is 0, and left out of statistics.
+//!
+//! Whatever is left out, filled or read in another way than plain is a
+//! [`Remark`](crate::Remark) of the picture.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -137,8 +143,8 @@ fn decode_unguarded(
     }
     let wanted = format.channels;
     let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
-        (Tiff::Samples(samples, floats), Depth::Eight) => {
-            return eight::picture(samples, wanted, floats, limits.fill);
+        (Tiff::Samples(samples, largest), Depth::Eight) => {
+            return eight::picture(samples, wanted, largest, limits.fill);
         }
         (Tiff::Samples(samples, _), Depth::Deep) => {
             return samples.into_picture(wanted, limits.fill);

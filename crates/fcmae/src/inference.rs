@@ -376,6 +376,7 @@ impl Preparation {
             normalization: description.normalization(),
             options: LoaderOptions {
                 depth: description.depth,
+                limits: description.limits(),
                 // Each bad one is reported by its own error.
                 max_bad_fraction: 1.0,
                 workers: 0,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fcmae_data::source::printable;
-use fcmae_data::statistics::{KindCount, Sides, Statistics};
-use fcmae_data::{Depth, Labels, Limits, PictureSet, PixelFormat};
+use fcmae_data::statistics::{KindCount, Remarked, Sides, Statistics};
+use fcmae_data::{Depth, Fill, Labels, Limits, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
 use crate::output;
@@ -39,6 +39,15 @@ pub(crate) struct Stats {
     #[arg(long)]
     deep: bool,
 
+    /// Most pixels of a picture, as data.max_pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels,
+        value_parser = clap::value_parser!(u64).range(1..), hide_default_value = true)]
+    max_pixels: u64,
+
+    /// What NaN and declared nodata become, as data.fill: "mean" or a number [default: refuse]
+    #[arg(long, value_name = "VALUE", value_parser = fill)]
+    fill: Option<Fill>,
+
     /// Look at so many pictures only, evenly spaced
     #[arg(long, value_name = "N")]
     sample: Option<NonZeroUsize>,
@@ -65,10 +74,12 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     let format = PixelFormat { channels: args.channels, depth };
     let sample = args.sample.map(|sample| sample.get());
     let workers = rayon::current_num_threads();
-    let found = Statistics::of(&set, format, sample, workers, &Limits::default())?;
+    let limits =
+        Limits { fill: args.fill.unwrap_or_default(), ..Limits::of_pixels(args.max_pixels) };
+    let found = Statistics::of(&set, format, sample, workers, &limits)?;
     if let Some(recipe) = &args.recipe {
         output::create_parent(recipe)?;
-        output::write_file(recipe, settings(&found, format).as_bytes())?;
+        output::write_file(recipe, settings(&found, format, &limits).as_bytes())?;
         output::note(&format!("settings  {}", printable(recipe)));
     }
     if args.json {
@@ -76,10 +87,25 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     }
     let shown = found.skipped.len().min(SKIPPED_SHOWN);
     output::note_skipped(&found.skipped[..shown]);
-    output::print(&text(&found, format))
+    for Remarked { pictures, first, text, .. } in &found.remarks {
+        let pictures = counted(*pictures, "picture");
+        output::note(&format!("{pictures}, such as {}: {text}", printable(first)));
+    }
+    output::print(&text(&found, format, &limits))
 }
 
-fn text(found: &Statistics, format: PixelFormat) -> String {
+fn fill(text: &str) -> Result<Fill, String> {
+    match text {
+        "refuse" => Ok(Fill::Refuse),
+        "mean" => Ok(Fill::Mean),
+        number => match number.parse::<f64>() {
+            Ok(value) if value.abs() <= 1e30 => Ok(Fill::Number(value)),
+            _ => Err("give \"refuse\", \"mean\" or a number".to_owned()),
+        },
+    }
+}
+
+fn text(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
     let mut text = counted(found.set, "picture");
     if found.looked_at < found.set {
         text.push_str(&format!(", {} looked at", grouped(found.looked_at)));
@@ -91,6 +117,7 @@ fn text(found: &Statistics, format: PixelFormat) -> String {
     let mut kinds = Table::new([
         ("files", Align::Right),
         ("format", Align::Left),
+        ("pages", Align::Right),
         ("channels", Align::Right),
         ("bits", Align::Right),
         ("values", Align::Left),
@@ -99,6 +126,7 @@ fn text(found: &Statistics, format: PixelFormat) -> String {
         kinds.row([
             grouped(*files),
             kind.format.to_owned(),
+            kind.pages.to_string(),
             kind.channels.to_string(),
             kind.bits.to_string(),
             format!("{:?}", kind.numbers).to_lowercase(),
@@ -106,7 +134,7 @@ fn text(found: &Statistics, format: PixelFormat) -> String {
     }
     text.push_str(&kinds.text());
     let (Some(height), Some(width)) = (found.height, found.width) else {
-        return text + "\nno picture can be used so; see --channels and --deep\n";
+        return text + "\nno picture can be used so, for the reasons above\n";
     };
     let mut sides = Table::new([
         ("pixels", Align::Left),
@@ -135,12 +163,12 @@ fn text(found: &Statistics, format: PixelFormat) -> String {
     text + &format!(
         "{}\nsettings for these pictures:\n\n{}",
         channels.text(),
-        settings(found, format)
+        settings(found, format, limits)
     )
 }
 
 /// A recipe's part.
-fn settings(found: &Statistics, format: PixelFormat) -> String {
+fn settings(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
     let list = |values: Vec<f64>| {
         // As float32, which is what a network computes with, and with all its digits: deep values can be
         // very small.
@@ -154,8 +182,17 @@ fn settings(found: &Statistics, format: PixelFormat) -> String {
         Depth::Eight => "",
         Depth::Deep => "depth = \"deep\"\n",
     };
+    let pixels = match limits.pixels == Limits::default().pixels {
+        true => String::new(),
+        false => format!("max_pixels = {}\n", limits.pixels),
+    };
+    let fill = match limits.fill {
+        Fill::Refuse => String::new(),
+        Fill::Mean => "fill = \"mean\"\n".to_owned(),
+        Fill::Number(value) => format!("fill = {value:?}\n"),
+    };
     format!(
-        "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n",
+        "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n{pixels}{fill}",
         format.channels
     )
 }

@@ -14,14 +14,15 @@ use crate::remark::Remark;
 const STRAY: f64 = 0.01;
 const NEAR: std::ops::RangeInclusive<f32> = -0.5..=1.5;
 
-/// A picture of `wanted` channels of 8 bits; `floats` where the file's numbers are.
+/// A picture of `wanted` channels of 8 bits. The file's whole numbers were divided by `largest`; `None`
+/// where they are floats.
 pub(super) fn picture(
     mut samples: Samples,
     wanted: u32,
-    floats: bool,
+    largest: Option<f64>,
     fill: Fill,
 ) -> Result<Decoded, DecodeError> {
-    if !floats {
+    if largest.is_some() {
         restore_colors(&mut samples);
     }
     let any_gaps = samples.mark_gaps(fill)?;
@@ -29,8 +30,13 @@ pub(super) fn picture(
         return Err(DecodeError::Channels { found: samples.channels, wanted });
     }
     samples.keep_colors();
-    if floats {
-        bring_into_range(&mut samples)?;
+    match largest {
+        None => bring_into_range(&mut samples)?,
+        Some(largest) => {
+            let most = samples.values.iter().copied().fold(0.0, f32::max);
+            let most = (f64::from(most) * largest).round();
+            samples.remarks.extend(color::narrow_values(most as u64, largest as u64));
+        }
     }
     let Samples { width, height, kind, values, remarks, .. } = samples;
     let channels = kind.colors().map_or(1, |(_, channels)| channels);

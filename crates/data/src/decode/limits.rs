@@ -76,6 +76,10 @@ impl Need {
         if self.is_pixels {
             return self.value;
         }
+        if self.value <= BYTES {
+            // As much is allowed whatever the number of pixels is.
+            return 0;
+        }
         let pixels = (u128::from(self.value) * u128::from(PIXELS)).div_ceil(u128::from(BYTES));
         u64::try_from(pixels).unwrap_or(u64::MAX).div_ceil(MILLION).saturating_mul(MILLION)
     }

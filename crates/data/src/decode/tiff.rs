@@ -38,8 +38,9 @@ type Source<'a> = Decoder<Cursor<Cow<'a, [u8]>>>;
 pub(super) enum Tiff {
     /// It is no TIFF file, or one that the decoder of ordinary pictures takes: what was noticed.
     Ordinary(Vec<Remark>),
-    /// Its samples, those of all pages that are channels, and whether they are floats.
-    Samples(Samples, bool),
+    /// Its samples, those of all pages that are channels, and the largest whole number that they were
+    /// divided by; `None` where they are floats.
+    Samples(Samples, Option<f64>),
 }
 
 /// The samples of a TIFF file, unless the decoder of ordinary pictures takes it.
@@ -62,7 +63,7 @@ pub(super) fn samples(
     let nodata = read::nodata(&mut source);
     if channels == Some(wanted) {
         return channels_of_pages(source, &page, &stack, nodata, limits)
-            .map(|samples| Tiff::Samples(samples, page.format == FLOAT));
+            .map(|samples| Tiff::Samples(samples, None));
     }
     if channels.is_some() {
         let as_channels = stack.useful_channels(&page);
@@ -80,7 +81,8 @@ pub(super) fn samples(
         kind => kind,
     };
     samples.remarks = remarks;
-    Ok(Tiff::Samples(samples.turned(page.orientation.into()), page.format == FLOAT))
+    let largest = (page.format != FLOAT).then(|| page.largest());
+    Ok(Tiff::Samples(samples.turned(page.orientation.into()), largest))
 }
 
 /// Pages of one channel as one picture's channels.

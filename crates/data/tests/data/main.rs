@@ -10,6 +10,7 @@ mod folder;
 mod list;
 mod loader;
 mod mix;
+mod odd;
 mod ordinary;
 #[cfg(feature = "parquet")]
 mod parquet;

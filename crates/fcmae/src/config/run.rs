@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    Amount, DataError, Depth, Grouping, LoaderOptions, Mix, Normalization, PixelFormat,
-    RandAugment, RandomErasing, RandomResizedCrop, Transform,
+    Amount, DataError, Depth, Fill, Grouping, Limits, LoaderOptions, Mix, Normalization,
+    PixelFormat, RandAugment, RandomErasing, RandomResizedCrop, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,15 @@ pub struct DataConfig {
     /// with parentheses, what they hold is the name. Empty where each picture stands for itself.
     #[serde(default)]
     pub group: String,
+    /// Pictures of more pixels are left out. Their memory is limited with it: 512 MiB for 100 million
+    /// pixels, four bytes a value for deep ones.
+    pub max_pixels: u64,
+    /// What becomes of values that are NaN or infinite, and of those that a TIFF file declares to mean
+    /// that there is no data: `refuse` leaves pictures of NaN out, and makes declared values 0; `mean`
+    /// makes them the mean of the channel's other values in the picture; or a number, which of 8-bit
+    /// pictures is 0 to 1.
+    #[schemars(with = "String")]
+    pub fill: Fill,
 }
 
 impl Default for DataConfig {
@@ -140,6 +149,8 @@ impl Default for DataConfig {
             cache_mib: 1024,
             max_bad_fraction: 0.1,
             group: String::new(),
+            max_pixels: Limits::default().pixels,
+            fill: Fill::Refuse,
         }
     }
 }
@@ -428,6 +439,7 @@ impl DataConfig {
             reduced_decode: self.reduced_decode,
             cache_bytes: self.cache_mib.saturating_mul(1 << 20),
             max_bad_fraction: self.max_bad_fraction,
+            limits: self.limits(),
             ..LoaderOptions::train(batch, seed)
         }
     }
@@ -438,6 +450,11 @@ impl DataConfig {
     /// [`DataError::Parameter`] for a text that is no regular expression.
     pub fn grouping(&self) -> Result<Option<Grouping>, DataError> {
         (!self.group.is_empty()).then(|| Grouping::parse(&self.group)).transpose()
+    }
+
+    /// What pictures may cost, and what their values that are none become.
+    pub fn limits(&self) -> Limits {
+        Limits { fill: self.fill, ..Limits::of_pixels(self.max_pixels) }
     }
 
     /// Whether mean and deviation are others than the defaults.
@@ -466,6 +483,8 @@ impl DataConfig {
         )?;
         range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
         range("data.workers", self.workers <= 256, self.workers, "at most 256")?;
+        let pixels = (1..=1_000_000_000_000).contains(&self.max_pixels);
+        range("data.max_pixels", pixels, self.max_pixels, "1 to 1000000000000")?;
         let format = PixelFormat { channels: channels as u32, depth: self.depth };
         range(
             "model.channels",

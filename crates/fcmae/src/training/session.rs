@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
-use fcmae_data::{Batch, Limits, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
 use fcmae_store::{
@@ -564,7 +564,8 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
-        let remarks = survey(&pictures.training, self.description.format(), &Limits::default())?;
+        let remarks =
+            survey(&pictures.training, self.description.format(), &self.description.limits())?;
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_skipped(pictures.all.skipped.clone())?;

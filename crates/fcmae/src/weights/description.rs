@@ -1,6 +1,6 @@
 //! What weights are of.
 
-use fcmae_data::{Depth, EvalResize, EvalTransform, Normalization, PixelFormat};
+use fcmae_data::{Depth, EvalResize, EvalTransform, Fill, Limits, Normalization, PixelFormat};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::adapt;
@@ -29,11 +29,29 @@ pub struct Description {
     /// Standard deviation of each channel.
     #[serde(serialize_with = "short_decimals")]
     pub std: Vec<f32>,
+    /// The most pixels of a picture.
+    #[serde(default = "usual_pixels", skip_serializing_if = "are_usual")]
+    pub max_pixels: u64,
+    /// What becomes of values that are none.
+    #[serde(default, skip_serializing_if = "is_refuse")]
+    pub fill: Fill,
 }
 
 /// 0.485 for what in float64 would be 0.48500001430511475.
 pub(crate) fn decimals(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| v.to_string().parse().unwrap_or(f64::from(*v))).collect()
+}
+
+fn usual_pixels() -> u64 {
+    Limits::default().pixels
+}
+
+fn are_usual(pixels: &u64) -> bool {
+    *pixels == usual_pixels()
+}
+
+fn is_refuse(fill: &Fill) -> bool {
+    *fill == Fill::Refuse
 }
 
 fn is_eight(depth: &Depth) -> bool {
@@ -56,6 +74,8 @@ impl Description {
             depth: data.depth,
             mean: data.mean.clone(),
             std: data.std.clone(),
+            max_pixels: data.max_pixels,
+            fill: data.fill,
         }
     }
 
@@ -82,6 +102,11 @@ impl Description {
     /// How pixels become the network's input.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
+    }
+
+    /// What its pictures may cost, and what their values that are none become.
+    pub fn limits(&self) -> Limits {
+        Limits { fill: self.fill, ..Limits::of_pixels(self.max_pixels) }
     }
 
     /// What its pictures are decoded to.

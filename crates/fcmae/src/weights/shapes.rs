@@ -1,7 +1,7 @@
 //! What weights are of, from their names and shapes alone.
 
-use fcmae_data::Depth;
 use fcmae_data::Normalization;
+use fcmae_data::{Depth, Fill, Limits};
 use fcmae_store::NamedTensors;
 
 use super::adapt;
@@ -28,6 +28,8 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         depth: Depth::default(),
         mean,
         std,
+        max_pixels: Limits::default().pixels,
+        fill: Fill::default(),
     })
 }
 

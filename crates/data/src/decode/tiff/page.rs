@@ -143,26 +143,10 @@ impl Header {
                 "{samples} samples of {bits} bits a pixel"
             )));
         }
-        let method = match compression {
-            // None, LZW, deflate under two numbers, PackBits, JPEG.
-            1 | 5 | 8 | 32_946 | 32_773 | JPEG => None,
-            2 => Some("CCITT run lengths (2), a fax"),
-            3 => Some("CCITT Group 3 (3), a fax"),
-            4 if bits == 1 && samples == 1 => None,
-            4 => Some("CCITT Group 4 (4), a fax"),
-            6 => Some("JPEG of the old kind (6)"),
-            33_003 | 33_004 | 33_005 | 34_712 => Some("JPEG 2000"),
-            34_887 => Some("LERC (34887)"),
-            34_925 => Some("LZMA (34925)"),
-            50_000 => Some("Zstandard (50000)"),
-            50_001 => Some("WebP (50001)"),
-            50_002 | 52_546 => Some("JPEG XL"),
-            _ => Some(""),
-        };
         let refused = |what: String, mend: &str| {
             Err(DecodeError::Unsupported(format!("a TIFF file {what}; {mend}")))
         };
-        if let Some(method) = method {
+        if let Some(method) = self.page.unread_compression() {
             let what = match method {
                 "" => format!("with compression method {compression}"),
                 method => format!("compressed with {method}"),
@@ -237,6 +221,26 @@ impl Header {
 }
 
 impl Page {
+    /// What its values are compressed with, where that is not read; empty where it has no name.
+    fn unread_compression(&self) -> Option<&'static str> {
+        match self.compression {
+            // None, LZW, deflate under two numbers, PackBits, JPEG.
+            1 | 5 | 8 | 32_946 | 32_773 | JPEG => None,
+            2 => Some("CCITT run lengths (2), a fax"),
+            3 => Some("CCITT Group 3 (3), a fax"),
+            4 if self.bits == 1 && self.samples == 1 => None,
+            4 => Some("CCITT Group 4 (4), a fax"),
+            6 => Some("JPEG of the old kind (6)"),
+            33_003 | 33_004 | 33_005 | 34_712 => Some("JPEG 2000"),
+            34_887 => Some("LERC (34887)"),
+            34_925 => Some("LZMA (34925)"),
+            50_000 => Some("Zstandard (50000)"),
+            50_001 => Some("WebP (50001)"),
+            50_002 | 52_546 => Some("JPEG XL"),
+            _ => Some(""),
+        }
+    }
+
     pub(super) fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }

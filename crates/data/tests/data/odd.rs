@@ -1,0 +1,401 @@
+//! Pictures that are left out, filled or read in another way than plain: with the right values, and
+//! with a remark or a reason that says so.
+
+use std::path::PathBuf;
+
+use fcmae_data::statistics::Statistics;
+use fcmae_data::{
+    Axes, DecodeError, Depth, Fill, Labels, Limits, Picture, PictureSet, PixelFormat, Remark,
+    decode,
+};
+use serde_json::Value;
+
+use crate::deep::deep;
+use crate::pictures::{encode, write};
+
+/// A tag of a TIFF file: its numbers, or its text.
+enum Field {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+    Double(Vec<f64>),
+    Text(String),
+}
+
+use Field::{Double, Long, Short, Text};
+
+/// A page: its size, bits and samples, photometric interpretation, further tags, and data.
+struct Page {
+    size: [u32; 2],
+    bits: u16,
+    samples: u16,
+    colors: u16,
+    tags: Vec<(u16, Field)>,
+    data: Vec<u8>,
+}
+
+const GREY: u16 = 1;
+const RGB: u16 = 2;
+/// How large a pixel is on the earth.
+const GEO: u16 = 33_550;
+const NODATA: u16 = 42_113;
+const DESCRIPTION: u16 = 270;
+const EXTRA: u16 = 338;
+const FORMAT: u16 = 339;
+
+impl Page {
+    fn new([width, height]: [u32; 2], bits: u16, samples: u16, colors: u16, data: Vec<u8>) -> Self {
+        Self { size: [width, height], bits, samples, colors, tags: Vec::new(), data }
+    }
+
+    fn with(mut self, tag: u16, field: Field) -> Self {
+        self.tags.push((tag, field));
+        self
+    }
+}
+
+/// A little-endian TIFF file of one strip a page.
+fn tiff(pages: Vec<Page>) -> Vec<u8> {
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    let count = pages.len();
+    for (number, page) in pages.into_iter().enumerate() {
+        let [width, height] = page.size;
+        let mut tags = page.tags;
+        tags.extend([
+            (256, Long(vec![width])),
+            (257, Long(vec![height])),
+            (258, Short(vec![page.bits; page.samples.into()])),
+            (262, Short(vec![page.colors])),
+            (273, Long(vec![0])),
+            (277, Short(vec![page.samples])),
+            (278, Long(vec![height])),
+            (279, Long(vec![page.data.len() as u32])),
+        ]);
+        tags.sort_by_key(|(tag, _)| *tag);
+        let behind = bytes.len() + 2 + 12 * tags.len() + 4;
+        let fields: Vec<(u16, u16, usize, Vec<u8>)> = tags
+            .into_iter()
+            .map(|(tag, field)| match field {
+                Short(v) => (tag, 3, v.len(), v.iter().flat_map(|n| n.to_le_bytes()).collect()),
+                Long(v) => (tag, 4, v.len(), v.iter().flat_map(|n| n.to_le_bytes()).collect()),
+                Double(v) => (tag, 12, v.len(), v.iter().flat_map(|n| n.to_le_bytes()).collect()),
+                Text(text) => (tag, 2, text.len() + 1, [text.as_bytes(), b"\0"].concat()),
+            })
+            .collect();
+        let long: usize = fields.iter().map(|(.., v)| if v.len() > 4 { v.len() } else { 0 }).sum();
+        let data_at = behind + long;
+        let mut values = Vec::new();
+        bytes.extend((fields.len() as u16).to_le_bytes());
+        for (tag, kind, count, mut value) in fields {
+            bytes.extend(tag.to_le_bytes());
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend((count as u32).to_le_bytes());
+            if tag == 273 {
+                value = (data_at as u32).to_le_bytes().to_vec();
+            }
+            if value.len() > 4 {
+                bytes.extend(((behind + values.len()) as u32).to_le_bytes());
+                values.extend(value);
+            } else {
+                value.resize(4, 0);
+                bytes.extend(value);
+            }
+        }
+        let next = if number + 1 < count { data_at + page.data.len() } else { 0 };
+        bytes.extend((next as u32).to_le_bytes());
+        bytes.extend(values);
+        bytes.extend(page.data);
+    }
+    bytes
+}
+
+fn shorts(values: &[u16]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn eight(bytes: &[u8], channels: u32) -> Result<Picture, DecodeError> {
+    decode::decode(bytes, channels, &Limits::default())
+}
+
+fn deeply(bytes: &[u8], channels: u32) -> Result<Picture, DecodeError> {
+    decode::decode(bytes, deep(channels), &Limits::default())
+}
+
+/// One page as a file.
+fn one(page: Page) -> Vec<u8> {
+    tiff(vec![page])
+}
+
+#[test]
+fn odd_pictures_have_pillow_s_values() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/odd"));
+    let index: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let files = index.as_object().unwrap();
+    assert_eq!(files.len(), 6);
+    for (name, means) in files {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let picture = eight(&bytes, 3).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (channel, expected) in means.as_array().unwrap().iter().enumerate() {
+            let values = picture.pixels().iter().skip(channel).step_by(3);
+            let count = picture.pixels().len() / 3;
+            let mean = values.map(|&v| f64::from(v)).sum::<f64>() / count as f64 / 255.0;
+            let expected = expected.as_f64().unwrap();
+            assert!((mean - expected).abs() < 1e-5, "{name}: {mean} {expected}");
+        }
+        let damaged = picture.remarks().iter().any(|remark| remark.kind() == "damaged");
+        assert_eq!(damaged, name == "lost_restart.jpg", "{name}: {:?}", picture.remarks());
+        assert!(damaged || picture.remarks().is_empty(), "{name}");
+        assert!(deeply(&bytes, 3).is_ok(), "{name}");
+    }
+    let read = |name: &str| eight(&std::fs::read(folder.join(name)).unwrap(), 3).unwrap();
+    assert!(read("junk.jpg") == read("clean.jpg"));
+}
+
+/// As Pillow's `convert("RGB")` has them.
+#[test]
+fn the_fourth_band_of_a_raster_is_no_transparency() {
+    let data = vec![60, 90, 70, 5, 61, 91, 71, 200];
+    let raster = || Page::new([2, 1], 8, 4, RGB, data.clone()).with(EXTRA, Short(vec![2]));
+    let bytes = one(raster().with(GEO, Double(vec![10.0, 10.0, 0.0])));
+    let bands = [Remark::Bands { used: 3, of: 4 }];
+    let picture = eight(&bytes, 3).unwrap();
+    assert_eq!(picture.pixels(), [60, 90, 70, 61, 91, 71]);
+    assert_eq!(picture.remarks(), bands);
+    let picture = deeply(&bytes, 3).unwrap();
+    assert_eq!(picture.deep_values()[..3], [60.0 / 255.0, 90.0 / 255.0, 70.0 / 255.0]);
+    assert_eq!(picture.remarks(), bands);
+    let picture = deeply(&bytes, 4).unwrap();
+    assert_eq!((picture.deep_values()[3], picture.remarks()), (5.0 / 255.0, &[][..]));
+    // The same without a place on the earth is a picture with transparency, on white.
+    assert_eq!(eight(&one(raster()), 3).unwrap().pixels()[..3], [251, 252, 251]);
+    // Said to be of no kind, it is none, wherever it lies.
+    let unknown = Page::new([2, 1], 8, 4, RGB, data).with(EXTRA, Short(vec![0]));
+    assert_eq!(eight(&one(unknown), 3).unwrap().remarks(), bands);
+}
+
+#[test]
+fn bands_planes_and_sixteen_bits_lose_what_is_no_color() {
+    let planes = shorts(&[100 * 257, 200 * 257, 50 * 257, 1, 2]);
+    let page = Page::new([1, 1], 16, 5, RGB, planes).with(EXTRA, Short(vec![0, 0]));
+    let picture = eight(&one(page), 3).unwrap();
+    assert_eq!(picture.pixels(), [100, 200, 50]);
+    assert_eq!(picture.remarks(), [Remark::Bands { used: 3, of: 5 }]);
+    let four = Page::new([1, 1], 8, 4, GREY, vec![1, 2, 3, 4]).with(EXTRA, Short(vec![0, 0, 0]));
+    let error = eight(&one(four), 3).unwrap_err().to_string();
+    assert!(error.contains("set model.channels to 4, with data.depth=deep"), "{error}");
+}
+
+#[test]
+fn three_bands_without_a_name_and_grey_with_transparency_are_read() {
+    let values = [200u16, 100, 50].map(|value| value * 257);
+    let page = || Page::new([1, 1], 16, 3, GREY, shorts(&values)).with(EXTRA, Short(vec![0, 0]));
+    assert_eq!(eight(&one(page()), 3).unwrap().pixels(), [200, 100, 50]);
+    assert!(matches!(eight(&one(page()), 1), Err(DecodeError::Channels { found: 3, wanted: 1 })));
+    let page = Page::new([2, 1], 8, 2, GREY, vec![9, 255, 9, 0]).with(EXTRA, Short(vec![2]));
+    let picture = eight(&one(page), 1).unwrap();
+    assert_eq!((picture.pixels(), picture.remarks()), (&[9, 255][..], &[][..]));
+}
+
+#[test]
+fn palettes_are_looked_up() {
+    // Two colours of 16 bits, and four of 4 bits a number.
+    let map = |colors: &[[u16; 3]], length: usize| {
+        let part =
+            |part: usize| (0..length).map(move |i| colors.get(i).map_or(0, |color| color[part]));
+        Short((0..3).flat_map(part).collect())
+    };
+    let colors = [[0xFFFF, 0, 0x8000], [0x1234, 0x5678, 0x9ABC]];
+    let page = Page::new([3, 1], 1, 1, 3, vec![0b0100_0000]).with(320, map(&colors, 2));
+    let expected = [255, 0, 128, 0x12, 0x56, 0x9A, 255, 0, 128];
+    assert_eq!(eight(&one(page), 3).unwrap().pixels(), expected);
+    let page = Page::new([3, 1], 4, 1, 3, vec![0x01, 0x00]).with(320, map(&colors, 16));
+    assert_eq!(eight(&one(page), 3).unwrap().pixels(), expected);
+    let page = Page::new([3, 1], 4, 1, 3, vec![0x01, 0x00]).with(320, map(&colors, 2));
+    assert!(eight(&one(page), 3).unwrap_err().to_string().contains("palette"));
+}
+
+#[test]
+fn floats_are_shares_or_whole_numbers_to_255_or_need_deep_pictures() {
+    let page = |values: &[f32]| {
+        let side = values.len() as u32 / 3;
+        one(Page::new([side, 1], 32, 3, RGB, floats(values)).with(FORMAT, Short(vec![3; 3])))
+    };
+    let shares = eight(&page(&[0.0, 0.5, 1.0]), 3).unwrap();
+    assert_eq!((shares.pixels(), shares.remarks()), (&[0, 128, 255][..], &[][..]));
+    let whole = eight(&page(&[0.0, 100.0, 255.0]), 3).unwrap();
+    assert_eq!((whole.pixels(), whole.remarks()), (&[0, 100, 255][..], &[Remark::Scaled][..]));
+    let mut stray = [0.5; 300];
+    stray[7] = 1.2;
+    let stray = eight(&page(&stray), 3).unwrap();
+    assert_eq!(stray.remarks(), [Remark::Clamped { count: 1, of: 300 }]);
+    for values in [[0.5, 100.0, 1.0], [0.0, 300.0, 1.0], [-3.0, 0.0, 1.0]] {
+        let error = eight(&page(&values), 3).unwrap_err().to_string();
+        assert!(error.contains("set data.depth=deep"), "{error}");
+    }
+    let grey = Page::new([2, 1], 32, 1, GREY, floats(&[0.0, 0.2])).with(FORMAT, Short(vec![3]));
+    assert_eq!(eight(&one(grey), 1).unwrap().pixels(), [0, 51]);
+    let signed = Page::new([1, 1], 16, 1, GREY, vec![1, 0]).with(FORMAT, Short(vec![2]));
+    let error = eight(&one(signed), 1).unwrap_err().to_string();
+    assert!(error.contains("either sign") && error.contains("data.depth=deep"), "{error}");
+}
+
+#[test]
+fn refusals_say_what_a_file_is() {
+    let page = |colors, tag, value| Page::new([1, 1], 8, 3, colors, vec![0; 3]).with(tag, value);
+    for (bytes, words) in [
+        (one(page(RGB, 259, Short(vec![6]))), "JPEG of the old kind"),
+        (one(page(RGB, 259, Short(vec![50_000]))), "Zstandard"),
+        (one(page(RGB, 259, Short(vec![34_712]))), "JPEG 2000"),
+        (one(page(8, 530, Short(vec![1, 1]))), "colours in Lab"),
+        (one(page(6, 530, Short(vec![2, 2]))), "YCbCr"),
+        (one(page(32_803, 530, Short(vec![1, 1]))), "raw values"),
+        (one(Page::new([1, 1], 1, 1, 0, vec![0]).with(259, Short(vec![3]))), "Group 3"),
+        (one(Page::new([1, 1], 12, 1, 1, vec![0; 2])), "12 bits a value"),
+    ] {
+        for error in [eight(&bytes, 3), deeply(&bytes, 3)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("; "), "{words}: {error}");
+            assert!(!error.contains("Unknown"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn pages_that_are_not_used_are_counted() {
+    let page = |side: u32, value: u8| {
+        Page::new([side, side], 8, 1, GREY, vec![value; (side * side) as usize])
+    };
+    let remarks = |bytes: &[u8]| eight(bytes, 1).unwrap().remarks().to_vec();
+    let pages = |of, axes, as_channels| vec![Remark::Pages { used: 1, of, axes, as_channels }];
+    let plain = tiff((0..5).map(|value| page(8, value)).collect());
+    assert_eq!(remarks(&plain), pages(5, Axes::default(), Some(5)));
+    assert_eq!(deeply(&plain, 1).unwrap().remarks(), pages(5, Axes::default(), Some(5)));
+    assert!(deeply(&plain, 5).unwrap().remarks().is_empty());
+    // A pyramid, and a mask of the full size.
+    let pyramid =
+        tiff(vec![page(8, 1), page(4, 2), page(2, 3), page(8, 4).with(254, Long(vec![4]))]);
+    assert!(remarks(&pyramid).is_empty() && deeply(&pyramid, 3).is_ok());
+    // Two channels of three slices.
+    let axes = Axes { channels: 2, slices: 3, frames: 1 };
+    let imagej = "ImageJ=1.53t\nimages=6\nchannels=2\nslices=3\nhyperstack=true\n";
+    let ome = "<?xml version=\"1.0\"?><OME><Image ID=\"Image:0\"><Pixels BigEndian=\"false\" \
+               SizeC=\"2\" SizeT=\"1\" SizeX=\"8\" SizeY=\"8\" SizeZ=\"3\" Type=\"uint8\"/></Image></OME>";
+    for text in [imagej, ome] {
+        let first = page(8, 0).with(DESCRIPTION, Text(text.to_owned()));
+        let bytes = tiff(std::iter::once(first).chain((1..6).map(|v| page(8, v))).collect());
+        assert_eq!(remarks(&bytes), pages(6, axes, None), "{text}");
+        let error = deeply(&bytes, 3).unwrap_err().to_string();
+        assert!(error.contains("6 pages (2 channels × 3 slices)"), "{error}");
+        assert!(!error.contains("model.channels"), "{error}");
+    }
+    // One directory for all of them.
+    let frames = Axes { frames: 50, ..Axes::default() };
+    for (text, axes) in [
+        ("ImageJ=1.53t\nimages=50\nframes=50\n", frames),
+        ("{\"shape\": [50, 8, 8], \"truncated\": true}", Axes::default()),
+    ] {
+        let bytes = one(page(8, 0).with(DESCRIPTION, Text(text.to_owned())));
+        assert_eq!(remarks(&bytes), pages(50, axes, None), "{text}");
+    }
+    let kind = |bytes: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("a.tif"), bytes);
+        let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+        let found = Statistics::of(&set, 1, None, 0, &Limits::default()).unwrap();
+        let told = found.remarks.iter().map(|told| (told.kind, told.pictures)).collect::<Vec<_>>();
+        (found.kinds[0].kind.channels, found.kinds[0].kind.pages, told)
+    };
+    assert_eq!(kind(&plain), (1, 5, vec![("pages", 1)]));
+}
+
+#[test]
+fn animations_tell_their_frames() {
+    let (_, animated) = crate::pictures::good_kinds()
+        .into_iter()
+        .find(|(name, _)| *name == "animated.gif")
+        .unwrap();
+    let picture = eight(&animated, 3).unwrap();
+    let text = picture.remarks()[0].to_string();
+    assert!(text.starts_with("1 of 2 frames is used"), "{text}");
+}
+
+#[test]
+fn twelve_bits_in_sixteen_are_told_and_dark_pictures_are_not() {
+    let picture = |most: u16| {
+        let image = image::ImageBuffer::from_fn(4, 4, |x, y| {
+            image::Luma([if x + y == 0 { most } else { 9 }])
+        });
+        eight(&encode(image, image::ImageFormat::Png), 1).unwrap().remarks().to_vec()
+    };
+    assert_eq!(picture(4095), [Remark::Range { largest: 4095, of: 65_535 }]);
+    assert_eq!(picture(16_383), [Remark::Range { largest: 16_383, of: 65_535 }]);
+    // A night sky: one star shows what the file can hold.
+    assert!(picture(40_000).is_empty());
+    let page = Page::new([1, 1], 16, 3, GREY, shorts(&[9, 9, 1023]));
+    let remarks = eight(&one(page), 3).unwrap().remarks().to_vec();
+    assert_eq!(remarks, [Remark::Range { largest: 1023, of: 65_535 }]);
+}
+
+fn raster(values: &[f32], nodata: Option<&str>) -> Vec<u8> {
+    let page = Page::new([values.len() as u32, 1], 32, 1, GREY, floats(values));
+    let page = page.with(FORMAT, Short(vec![3]));
+    one(match nodata {
+        Some(text) => page.with(NODATA, Text(text.to_owned())),
+        None => page,
+    })
+}
+
+#[test]
+fn what_has_no_data_is_filled_and_left_out_of_statistics() {
+    let declared = raster(&[-9999.0, 10.0, 12.0, 14.0], Some("-9999"));
+    let picture = deeply(&declared, 1).unwrap();
+    assert_eq!(picture.deep_values(), [0.0, 10.0, 12.0, 14.0]);
+    assert_eq!(picture.remarks(), [Remark::NoData { count: 1, of: 4 }]);
+    let filled =
+        |bytes: &[u8], fill| decode::decode(bytes, deep(1), &Limits { fill, ..Limits::default() });
+    assert_eq!(filled(&declared, Fill::Mean).unwrap().deep_values()[0], 12.0);
+    assert_eq!(filled(&declared, Fill::Number(-1.0)).unwrap().deep_values()[0], -1.0);
+    let other = raster(&[f32::NAN, 10.0, 12.0, -9999.0], Some("-9999"));
+    let error = deeply(&other, 1).unwrap_err().to_string();
+    assert!(error.contains("data.fill=0") && error.contains("-9999"), "{error}");
+    let picture = filled(&other, Fill::Number(5.0)).unwrap();
+    assert_eq!(picture.deep_values(), [5.0, 10.0, 12.0, 5.0]);
+    let kinds: Vec<_> = picture.remarks().iter().map(Remark::kind).collect();
+    assert_eq!(kinds, ["filled", "nodata"]);
+    // 8 bits: a border of the declared white, and red that has as much of it in one colour.
+    let page = Page::new([3, 1], 8, 3, RGB, vec![255, 255, 255, 255, 0, 0, 7, 8, 9]);
+    let border = one(page.with(NODATA, Text("255".to_owned())));
+    assert_eq!(eight(&border, 3).unwrap().pixels(), [0, 0, 0, 255, 0, 0, 7, 8, 9]);
+    assert_eq!(eight(&border, 3).unwrap().remarks(), [Remark::NoData { count: 3, of: 9 }]);
+
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("a.tif"), &declared);
+    write(&dir.path().join("b.tif"), &raster(&[20.0, 4.0], Some("-9999")));
+    write(&dir.path().join("nothing.tif"), &raster(&[f32::NAN; 4], Some("nan")));
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, deep(1), None, 0, &Limits::default()).unwrap();
+    // Of 10, 12, 14, 20 and 4.
+    let channel = found.channels[0];
+    assert_eq!((channel.mean, channel.min, channel.max), (12.0, 4.0, 20.0));
+    assert!((channel.std - (136.0f64 / 5.0).sqrt()).abs() < 1e-9, "{channel:?}");
+    assert_eq!((found.pictures, found.pixels, found.skipped.len()), (2, 6, 1));
+    assert!(found.skipped[0].reason.starts_with("no data in any pixel"), "{:?}", found.skipped);
+}
+
+#[test]
+fn a_large_picture_names_the_setting_that_lifts_the_limit() {
+    let bytes = one(Page::new([40, 30], 8, 1, GREY, vec![0; 1200]));
+    for depth in [Depth::Eight, Depth::Deep] {
+        let decoded = |pixels| {
+            let format = PixelFormat { channels: 1, depth };
+            decode::decode(&bytes, format, &Limits::of_pixels(pixels))
+        };
+        let error = decoded(1199).unwrap_err().to_string();
+        assert!(error.contains("set data.max_pixels to 1200 or more"), "{error}");
+        assert!(decoded(1200).is_ok());
+    }
+}
