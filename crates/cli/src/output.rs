@@ -77,10 +77,10 @@ pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     }
 }
 
-/// Notes the files that were left out, and why.
+/// Notes the files that were left out, and why, by their reasons.
 pub(crate) fn note_skipped(skipped: &[Skipped]) {
-    for Skipped { path, reason } in skipped {
-        note(&format!("skipped {}: {reason}", printable(path)));
+    for kind in Skipped::alike(skipped) {
+        note(&kind.to_string());
     }
 }
 

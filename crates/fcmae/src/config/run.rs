@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    Amount, DataError, Depth, LoaderOptions, Mix, Normalization, PixelFormat, RandAugment,
-    RandomErasing, RandomResizedCrop, Transform,
+    Amount, DataError, Depth, Labels, LoaderOptions, Mix, Normalization, Opening, PixelFormat,
+    RandAugment, RandomErasing, RandomResizedCrop, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,8 +117,15 @@ pub struct DataConfig {
     pub reduced_decode: bool,
     /// Memory for decoded pictures, so that small sets are decoded once, in MiB.
     pub cache_mib: usize,
-    /// The run stops when more than this share of the pictures cannot be read.
+    /// The run stops when more than this share of the pictures cannot be read, or of the listed files
+    /// is not there.
     pub max_bad_fraction: f64,
+    /// The column of labels in lists and Parquet files; empty for the one that is named like one, such as
+    /// `label` or `class`.
+    pub label_column: String,
+    /// The column of pictures in Parquet files, or of their paths in lists; empty for the one that is named
+    /// like one, such as `image` or `path`.
+    pub image_column: String,
 }
 
 impl Default for DataConfig {
@@ -134,6 +141,8 @@ impl Default for DataConfig {
             reduced_decode: true,
             cache_mib: 1024,
             max_bad_fraction: 0.1,
+            label_column: String::new(),
+            image_column: String::new(),
         }
     }
 }
@@ -411,6 +420,18 @@ impl DataConfig {
     /// From 8-bit values to the network's.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
+    }
+
+    /// How a set of pictures is opened. `listing` is told how many files were looked at, and answers whether to
+    /// go on.
+    pub fn opening<'a>(
+        &'a self,
+        labels: Labels<'a>,
+        listing: Option<&'a mut dyn FnMut(usize) -> bool>,
+    ) -> Opening<'a> {
+        let named = |column: &'a String| (!column.is_empty()).then_some(column.as_str());
+        let (label_column, image_column) = (named(&self.label_column), named(&self.image_column));
+        Opening { labels, label_column, image_column, listing }
     }
 
     /// How the loader is to feed a training.

@@ -5,6 +5,7 @@ mod letters;
 
 use std::path::Path;
 
+use fcmae_data::drawn::{HEADER_BYTES, MARK};
 use fcmae_data::{Depth, Normalization};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage, imageops};
@@ -230,6 +231,8 @@ pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     PngEncoder::new(&mut bytes)
         .write_image(picture, width, height, ExtendedColorType::Rgb8)
         .map_err(|error| Error::Unusable(format!("a picture cannot become a PNG: {error}")))?;
+    // Where it lies among pictures to train on, it is told from them.
+    bytes.splice(HEADER_BYTES..HEADER_BYTES, MARK);
     Ok(bytes)
 }
 

@@ -97,7 +97,7 @@ pub fn finetune_on(
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
-    let pictures = Pictures::labelled(data, &config)?;
+    let pictures = Pictures::labelled(data, &config, observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
@@ -113,7 +113,7 @@ pub fn finetune_on(
         kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
-        fingerprint: pictures.all.fingerprint(),
+        pictures: &pictures.all,
         plan,
         description: description.clone(),
     };

@@ -133,8 +133,8 @@ pub(super) struct RunSpec<'a, T> {
     pub(super) config: &'a T,
     /// What computes.
     pub(super) device: String,
-    /// Of the pictures.
-    pub(super) fingerprint: String,
+    /// All pictures that were found.
+    pub(super) pictures: &'a PictureSet,
     pub(super) plan: Plan,
     pub(super) description: Description,
 }
@@ -147,9 +147,9 @@ impl<'a> Session<'a> {
         spec: RunSpec<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let RunSpec { kind, config, device, fingerprint, plan, description } = spec;
+        let RunSpec { kind, config, device, pictures, plan, description } = spec;
         let facts = Facts {
-            data: fingerprint,
+            data: pictures.fingerprint(),
             kind,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             weights: json!(description),
@@ -157,7 +157,8 @@ impl<'a> Session<'a> {
         let record = Record { config: config.to_toml(), facts: json!(facts) };
         let run = if resume {
             let recorded = renewed::<T>(Record::read(out)?);
-            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)?
+            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)
+                .map_err(|error| records::told_pictures(error, out, pictures))?
         } else {
             Run::create(out, &record)?
         };
@@ -565,7 +566,7 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         records::write(self.path(), files::DATA, &records::data(pictures))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
-        self.list_skipped(pictures.all.skipped.clone())?;
+        self.list_left_out(&pictures.all)?;
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
             device: self.device.clone(),
@@ -631,6 +632,22 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    /// Lists what was left out when the pictures were listed, and tells it by its kinds.
+    fn list_left_out(&mut self, all: &PictureSet) -> Result<()> {
+        for note in &all.notes {
+            self.note(note)?;
+        }
+        for skip in &all.skipped {
+            if self.skipped.insert(skip.path.clone()) {
+                self.run.skipped().json(skip)?;
+            }
+        }
+        for kind in Skipped::alike(&all.skipped) {
+            self.tell(Event::LeftOut(&kind));
+        }
+        Ok(())
     }
 
     /// Lists pictures that were left out since the last call.
