@@ -117,9 +117,9 @@ pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a picture as a PNG file, whole or not at all.
+/// Writes a picture that this program drew as a PNG file, whole or not at all.
 pub(crate) fn write_png(file: &Path, picture: &RgbImage) -> Result<()> {
-    write_file(file, &fcmae::inference::picture::png(picture)?)
+    write_file(file, &fcmae::inference::picture::drawn_png(picture)?)
 }
 
 #[cfg(test)]

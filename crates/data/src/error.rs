@@ -157,7 +157,8 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped {skipped}{others}); {mend}",
+        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped \
+         {skipped}{others}); {mend}",
         printable(.path),
         plural(.passed_over, "other file"),
         others = if .others.is_empty() { String::new() } else { format!("; {}", .others) }

@@ -7,6 +7,7 @@
 mod alike;
 mod archive;
 mod classes;
+mod companions;
 mod container;
 mod folder;
 mod gathered;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use fcmae_words::{grouped, plural};
 use serde_json::Value as Json;
 
+use super::companions;
 use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
@@ -153,37 +154,47 @@ impl Index {
         self.written_labels |= !entries.labels.is_empty();
         let mut kept = self.samples.split_off(first);
         self.leave_out_companions(path, &mut kept, set);
-        if set.labelled {
-            let lone: HashSet<&str> =
-                kept.iter().map(name_of).filter(|n| stem(n) == key(n)).map(stem).collect();
-            // Of pictures of one key, the one that has no further name is labelled, or else all are.
-            let of = |name: &str, labels: &HashMap<String, Label>| {
-                let shared = || labels.get(key(name)).filter(|_| !lone.contains(key(name)));
-                labels.get(stem(name)).or_else(shared).cloned()
-            };
-            let found: Vec<Option<Label>> =
-                kept.iter().map(|sample| of(name_of(sample), &entries.labels)).collect();
-            let described: Vec<Option<Label>> =
-                kept.iter().map(|sample| of(name_of(sample), &entries.described)).collect();
-            for ((mut sample, label), described) in kept.into_iter().zip(found).zip(described) {
-                match label {
-                    Some(Ok(label)) => sample.label = Some(label),
-                    Some(Err(reason)) => {
-                        set.skip(path.join(&sample.path), reason);
-                        continue;
-                    }
-                    None => {
-                        if let Some(Ok(label)) = described {
-                            self.described.push((self.samples.len(), label));
-                        }
-                    }
-                }
-                self.samples.push(sample);
-            }
-        } else {
-            self.samples.append(&mut kept);
+        match set.labelled {
+            true => self.give_written(kept, &entries, path, set),
+            false => self.samples.append(&mut kept),
         }
         Ok(())
+    }
+
+    /// Adds an archive's pictures with the labels that are written in it. One whose label is none is a skip.
+    fn give_written(
+        &mut self,
+        kept: Vec<Sample>,
+        entries: &Entries,
+        path: &Path,
+        set: &mut Gathered<'_>,
+    ) {
+        let lone: HashSet<String> = kept
+            .iter()
+            .map(name_of)
+            .filter(|name| stem(name) == key(name))
+            .map(|name| key(name).to_owned())
+            .collect();
+        // Of pictures of one key, the one that has no further name is labelled, or else all are.
+        let of = |name: &str, labels: &HashMap<String, Label>| {
+            let shared = || labels.get(key(name)).filter(|_| !lone.contains(key(name)));
+            labels.get(stem(name)).or_else(shared).cloned()
+        };
+        for mut sample in kept {
+            match of(name_of(&sample), &entries.labels) {
+                Some(Ok(label)) => sample.label = Some(label),
+                Some(Err(reason)) => {
+                    set.skip(path.join(&sample.path), reason);
+                    continue;
+                }
+                None => {
+                    if let Some(Ok(label)) = of(name_of(&sample), &entries.described) {
+                        self.described.push((self.samples.len(), label));
+                    }
+                }
+            }
+            self.samples.push(sample);
+        }
     }
 
     /// Leaves out masks, depths and the like that lie beside the picture that they belong to.
@@ -242,7 +253,8 @@ impl Index {
                 }
             }
             let reason = if self.written_labels {
-                "has no label: there is no file of the same name ending in .cls beside it, nor one in .json with a label"
+                "has no label: there is no file of the same name ending in .cls beside it, nor one in \
+                 .json with a label"
             } else {
                 "lies outside the class folders, and no file ending in .cls gives its label"
             };
@@ -440,50 +452,9 @@ fn ends_with(name: &str, extension: &str) -> bool {
         .is_some_and(|(_, end)| end == extension)
 }
 
-/// What belongs to a picture beside it and is none to train on, as data sets call it.
-const COMPANIONS: [&str; 35] = [
-    "albedo",
-    "alpha",
-    "annotation",
-    "annotations",
-    "attention",
-    "canny",
-    "depth",
-    "disparity",
-    "edge",
-    "edges",
-    "flow",
-    "gt",
-    "heatmap",
-    "instance",
-    "instances",
-    "label",
-    "labels",
-    "mask",
-    "masks",
-    "matte",
-    "normal",
-    "normals",
-    "panoptic",
-    "parsing",
-    "pose",
-    "saliency",
-    "seg",
-    "segm",
-    "segmap",
-    "segmentation",
-    "semantic",
-    "target",
-    "thumb",
-    "thumbnail",
-    "trimap",
-];
-
 /// Whether a picture's name between key and extension says that it belongs to another: `KEY.mask_0.png`.
 fn is_companion(name: &str) -> bool {
-    let between = &stem(name)[key(name).len()..];
-    let mut words = between.split(|c: char| !c.is_ascii_alphabetic());
-    words.any(|word| COMPANIONS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    companions::is_named(&stem(name)[key(name).len()..])
 }
 
 /// A sample's name.

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::companions;
 use super::gathered::Gathered;
 use super::kind::{Named, has_picture_extension};
 use super::kinds::KINDS;
@@ -58,6 +59,16 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
         && let Some(gather) = KINDS[read].gather_below
     {
         return gather(root, &files[read].usable, set);
+    }
+    if let Some((count, first)) =
+        companions::among(samples.iter().map(|sample| sample.path.as_path()))
+    {
+        let first = printable(&root.join(first));
+        set.notes.push(format!(
+            "{} called as masks or the like of pictures beside them, and used as pictures; to leave them out, \
+             give them a folder of their own; the first: {first}",
+            if count == 1 { "a file is".to_owned() } else { format!("{count} files are") }
+        ));
     }
     let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
     if !set.labelled {

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::gathered::Gathered;
-use super::kind::{Named, SourceKind};
+use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample};
 use super::splits::named_split;
 use crate::error::DataError;
@@ -133,7 +133,7 @@ impl List<'_, '_> {
             .delimiter(found.between)
             .has_headers(false)
             .flexible(true)
-            .from_reader(text[rest..].as_bytes());
+            .from_reader(&text.as_bytes()[rest..]);
         let passed = text[..rest].lines().count() as u64;
         let mut record = csv::StringRecord::new();
         let mut splits = BTreeMap::<&'static str, usize>::new();
@@ -194,11 +194,12 @@ impl List<'_, '_> {
             Ok(meta) if meta.is_file() => meta,
             Ok(_) => return self.set.lose(whole, "not a regular file"),
             Err(error) => {
-                let reason = reason(written).map_or_else(
-                    || format!("cannot be opened: {error}"),
-                    |reason| format!("cannot be opened: {reason}"),
-                );
-                return self.set.lose(whole, reason);
+                return match reason(written) {
+                    Some(reason) => {
+                        self.set.lose(written.trim().into(), format!("cannot be opened: {reason}"));
+                    }
+                    None => self.set.lose(whole, format!("cannot be opened: {error}")),
+                };
             }
         };
         let text = label.filter(|_| self.set.labelled).map(str::trim);
@@ -253,6 +254,11 @@ fn reason(written: &str) -> Option<&'static str> {
     } else if (drive || path.starts_with("\\\\")) && cfg!(not(windows)) {
         Some("it is a path of another, Windows machine; write it relative to the list's folder")
     } else {
-        None
+        // As lists of ImageNet have it.
+        let labelled = path.rsplit_once([' ', '\t']).is_some_and(|(path, label)| {
+            has_picture_extension(path.trim().as_ref()) && label.bytes().all(|b| b.is_ascii_digit())
+        });
+        labelled
+            .then_some("a label stands behind it; write a .csv list with the columns path,label")
     }
 }

@@ -409,6 +409,21 @@ fn thumbnails_of_systems_are_silent() {
     assert_eq!((paths(&set), set.skipped.len(), set.notes.len()), (vec!["a.jpg"], 0, 0));
 }
 
+/// Archives, and folders likewise: masks beside pictures are told.
+#[test]
+fn masks_in_a_folder_are_told() {
+    let names = ["1.png", "1_mask.png", "a/2.jpg", "a/2.mask.png", "a/3-seg0.png", "gas_mask.png"];
+    let set = open(&tree(&names), Labels::Ignored).unwrap();
+    assert_eq!((set.len(), set.notes.len()), (6, 1));
+    let note = &set.notes[0];
+    assert!(
+        note.starts_with("2 files are called as masks") && note.ends_with("/1_mask.png"),
+        "{note}"
+    );
+    let set = open(&tree(&["gas_mask.png", "mask.png", "1.png"]), Labels::Ignored).unwrap();
+    assert!(set.notes.is_empty(), "{:?}", set.notes);
+}
+
 /// Listing: it tells how far it is, and ends when it is asked to.
 #[test]
 fn listing_ends_when_it_is_asked_to() {

@@ -213,7 +213,12 @@ fn lists_in_other_encodings_and_of_several_splits_are_refused() {
     refused("l.csv", b"\xff\xfep\0a", &["damaged as UTF-16"]);
     let splits = b"path,label,Split\npics/dog/0.png,dog,train\npics/cat/0.png,cat,val\n";
     refused("l.csv", splits, &["\"Split\": train (1), validation (1)", "a list of each"]);
-    refused("l.csv", b"path\nhttps://x.org/a.png\n", &["it is a URL"]);
+    refused(
+        "l.csv",
+        b"path\nhttps://x.org/a.png\n",
+        &["https://x.org/a.png: cannot be opened: it is a URL"],
+    );
+    refused("l.txt", b"pics/dog/0.png 1\n", &["a label stands behind it"]);
     #[cfg(unix)]
     refused("l.csv", b"path\nC:\\pics\\a.png\n", &["Windows"]);
     refused("l.csv", b"a,b,c\nx.png,y.png,cat\n", &["none of the 2 files"]);

@@ -246,10 +246,10 @@ fn twice(classes: &[String]) -> Option<String> {
     let alike = alike(classes);
     let &(position, first) = alike.first()?;
     Some(format!(
-        "{} of the weights' classes have the name of another, such as {:?} (numbers {first} and {position}): \
-         either counts as right",
-        alike.len(),
-        classes[first]
+        "several of the weights' classes are called {:?} (numbers {first} and {position}{}): either counts as \
+         right",
+        classes[first],
+        if alike.len() > 1 { ", and others likewise" } else { "" }
     ))
 }
 
@@ -278,7 +278,9 @@ mod tests {
         unite(&mut scores, &alike(&names));
         assert_eq!(scores, [-3.0, -0.5, -1.0, f32::NEG_INFINITY]);
         assert_eq!(most_likely(&scores, 1), 1);
-        assert!(twice(&names).is_some_and(|note| note.contains("\"crane\" (numbers 1 and 3)")));
+        assert!(
+            twice(&names).is_some_and(|note| note.contains("\"crane\" (numbers 1 and 3): either"))
+        );
         assert_eq!(twice(&names[..3]), None);
     }
 

@@ -117,7 +117,7 @@ pub(super) fn evaluation(
         let picture = match preparation.shown(set, mistake.index) {
             Ok(shown) => {
                 let name = format!("{}/mistakes/{:02}.png", files::FIGURES, number + 1);
-                write_bytes(run, &name, &picture::png(&shown)?)?;
+                write_bytes(run, &name, &picture::drawn_png(&shown)?)?;
                 Some(name)
             }
             Err(_) => None,

@@ -602,7 +602,7 @@ impl<'a> Session<'a> {
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
     pub(super) fn figure(&self, name: &str, tag: &str, step: u64, sheet: &RgbImage) -> Result<()> {
-        let png = picture::png(sheet)?;
+        let png = picture::drawn_png(sheet)?;
         records::write_bytes(self.path(), &format!("{}/{name}.png", files::FIGURES), &png)?;
         Ok(self.run.picture(tag, step, &png)?)
     }

@@ -16,7 +16,7 @@ pub struct Description {
     /// Class names in the order of the logits; empty without a head.
     pub classes: Vec<String>,
     /// Whether the classes are called 0, 1 and so on for want of names.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
     /// Height and width in pixels that the network was trained at.
     pub image_size: [usize; 2],

@@ -98,9 +98,7 @@ impl Columns {
         let by = |fits: &dyn Fn(&Table) -> bool| tables.iter().find(|table| fits(table));
         let table = by(&|table| table.position(0, &PATHS, asked.image).is_some())
             .or_else(|| by(&|table| table.cell(0, 0).is_some_and(is_picture)))
-            .or_else(|| {
-                by(&|table| table.cells(1).any(|cell| is_picture(cell)) && table.width() > 1)
-            })
+            .or_else(|| by(&|table| table.cells(1).any(is_picture) && table.width() > 1))
             .unwrap_or(&tables[0]);
         Ok((table.columns(asked, labelled, is_file)?, start))
     }
