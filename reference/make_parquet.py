@@ -215,10 +215,38 @@ def read(path):
     return found
 
 
+def write_labels():
+    """Labels of other types, and under other names, of four pictures a.png to d.png, in a folder of their own."""
+    _, contents, _ = rows(4, large=False)
+    paths = [f"{letter}.png" for letter in "abcd"]
+    images = [{"bytes": content, "path": path} for content, path in zip(contents, paths)]
+    images = pa.array(images, STRUCT)
+    folder = FIXTURES / "labels"
+    folder.mkdir(exist_ok=True)
+    numbers = pa.array([0, 1, 1, 0])
+    flags = pa.table({"image": images, "label": pa.array([True, False, False, None])})
+    reals = pa.array([0.0, 1.0, float("nan"), 1.0])
+    files = {
+        "bool": (flags, {}),
+        "bool_runs": (flags, {"data_page_version": "2.0", "column_encoding": {"label": "RLE"}}),
+        "float64": (pa.table({"image": images, "label": reals}), {}),
+        "float32": (
+            pa.table({"image": images, "label": reals.cast(pa.float32())}),
+            {"use_dictionary": False},
+        ),
+        "cifar": (pa.table({"img": images, "fine_label": numbers, "coarse_label": pa.array([7] * 4)}), {}),
+    }
+    for name, (table, options) in files.items():
+        if "column_encoding" in options:
+            options = {"use_dictionary": ["image.bytes"], **options}
+        pq.write_table(table, folder / f"{name}.parquet", **options)
+
+
 def main():
     FIXTURES.mkdir(parents=True, exist_ok=True)
     write_all()
     write_refused()
+    write_labels()
     paths = sorted(FIXTURES.glob("*.parquet"))
     expected = {path.stem: read(path) for path in paths}
     text = json.dumps(expected, indent=1, ensure_ascii=False)

@@ -89,6 +89,9 @@ fn told(error: &anyhow::Error) -> String {
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return format!("{stopped}\n");
     }
+    if stopped_early(error) {
+        return format!("{}; nothing was written\n", joined(error));
+    }
     let mut text = format!("error: {}\n", joined(error));
     if let Some(help) = help(error) {
         text.push_str(&format!("help: {help}\n"));
@@ -137,11 +140,16 @@ fn part<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<Part<'a>> {
         .or_else(|| cause.downcast_ref().map(Part::Store))
 }
 
+/// Whether a run was stopped before it began.
+fn stopped_early(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(part).any(|part| matches!(part, Part::Data(DataError::Stopped)))
+}
+
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<ReaderGone>() {
         return DONE;
     }
-    if error.is::<Stopped>() {
+    if error.is::<Stopped>() || stopped_early(error) {
         return STOPPED;
     }
     let wrong_usage = error.chain().filter_map(part).any(|part| match part {
@@ -171,7 +179,7 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
             Some("`fcmae settings` lists every setting")
         }
         Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
-        Part::Data(DataError::TooManyBad { .. }) => {
+        Part::Data(DataError::TooManyBad { .. } | DataError::TooManyLost { .. }) => {
             Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
         }
         Part::Store(StoreError::NoSpace { .. }) => {
@@ -234,6 +242,7 @@ mod tests {
             (anyhow::Error::new(fcmae::Error::Store(not_empty())).context("x"), WRONG_USAGE),
             (anyhow::Error::new(Usage("x".to_owned())).context("y"), WRONG_USAGE),
             (anyhow::anyhow!("x"), FAILED),
+            (fcmae::Error::Data(DataError::Stopped).into(), STOPPED),
             (Stopped { step: 1, resume: "x".to_owned() }.into(), STOPPED),
             (ReaderGone.into(), DONE),
         ] {

@@ -86,10 +86,10 @@ pub(crate) fn cannot_read(file: &Path) -> impl FnOnce(Unusable) -> anyhow::Error
     }
 }
 
-/// Notes the files that were left out, and why.
+/// Notes the files that were left out, and why, by their reasons.
 pub(crate) fn note_skipped(skipped: &[Skipped]) {
-    for Skipped { path, reason } in skipped {
-        note(&format!("skipped {}: {reason}", printable(path)));
+    for kind in Skipped::alike(skipped) {
+        note(&kind.to_string());
     }
 }
 
@@ -126,9 +126,9 @@ pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a picture as a PNG file, whole or not at all.
+/// Writes a picture that this program drew as a PNG file, whole or not at all.
 pub(crate) fn write_png(file: &Path, picture: &RgbImage) -> Result<()> {
-    write_file(file, &fcmae::inference::picture::png(picture)?)
+    write_file(file, &fcmae::inference::picture::drawn_png(picture)?)
 }
 
 #[cfg(test)]

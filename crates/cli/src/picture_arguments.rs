@@ -15,6 +15,7 @@ pub(crate) fn inputs(arguments: &[PathBuf]) -> Result<Vec<Input>> {
     for path in arguments {
         if path.is_dir() {
             let set = Arc::new(PictureSet::open(path, Labels::Ignored)?);
+            set.notes.iter().for_each(|note| output::note(note));
             output::note_skipped(&set.skipped);
             let sample = |index| Input::Sample { set: Arc::clone(&set), index };
             inputs.extend((0..set.len()).map(sample));

@@ -25,6 +25,7 @@ const SKIPPED_SHOWN: usize = 10;
 /// Follows one run.
 pub(crate) struct Progress {
     label: String,
+    listing: Option<ProgressBar>,
     bar: Option<ProgressBar>,
     started: Instant,
     /// Updates that a former process had made.
@@ -43,6 +44,7 @@ impl Progress {
     pub(crate) fn new(label: &str) -> Self {
         Self {
             label: label.to_owned(),
+            listing: None,
             bar: None,
             started: Instant::now(),
             first_step: 0,
@@ -63,7 +65,16 @@ impl Progress {
 
     /// Tells one event. The answer is to go on, unless the run was asked to end.
     pub(crate) fn observe(&mut self, event: &Event<'_>) -> Flow {
+        if !matches!(event, Event::Listing(_)) {
+            self.listing_is_done();
+        }
         match event {
+            Event::Listing(looked_at) => {
+                self.listing(*looked_at);
+                // Nothing is done yet that could be saved.
+                let asked = self.interrupt.as_ref().is_some_and(Interrupt::asked);
+                return if asked { Flow::Stop } else { Flow::Continue };
+            }
             Event::Started(started) => self.start(started),
             Event::Batch(batch) => self.batch(batch),
             Event::Step(step) => self.step(step),
@@ -79,6 +90,10 @@ impl Progress {
                     self.say(&format!("skipped {}: {}", printable(&skipped.path), skipped.reason));
                 }
             }
+            Event::LeftOut(kind) => {
+                self.skipped += kind.count;
+                self.say(&kind.to_string());
+            }
             Event::Note(note) => self.say(note),
         }
         if !self.interrupt.as_ref().is_some_and(Interrupt::asked) {
@@ -91,8 +106,26 @@ impl Progress {
         Flow::Stop
     }
 
+    /// Tells how far listing is.
+    fn listing(&mut self, looked_at: usize) {
+        if draws_a_bar() {
+            let bar = self.listing.get_or_insert_with(|| listing_bar(&self.label));
+            bar.set_message(listed(looked_at));
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.say(&listed(looked_at));
+            self.last_line = Instant::now();
+        }
+    }
+
+    fn listing_is_done(&mut self) {
+        if let Some(bar) = self.listing.take() {
+            bar.finish_and_clear();
+        }
+    }
+
     /// Ends the bar, and counts what was skipped. Also right after a failure.
     pub(crate) fn finish(&mut self) {
+        self.listing_is_done();
         if self.skipped > SKIPPED_SHOWN {
             let all = self.skipped;
             self.say(&format!("skipped {all} pictures in all; skipped.jsonl lists them"));
@@ -189,6 +222,49 @@ pub(crate) fn bar(label: &str, length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style).with_prefix(label.to_owned())
 }
 
+/// What is told while pictures are listed.
+fn listed(looked_at: usize) -> String {
+    format!("listing … {}", counted(looked_at, "file"))
+}
+
+/// A line that changes.
+fn listing_bar(label: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(LISTING).expect("a test parses the template");
+    ProgressBar::no_length().with_style(style).with_prefix(label.to_owned())
+}
+
+const LISTING: &str = "{prefix}  {msg}";
+
+/// How far listing is, for commands that only look: on a terminal alone.
+pub(crate) struct Listing {
+    label: &'static str,
+    bar: Option<ProgressBar>,
+}
+
+impl Listing {
+    /// Of the command that `label` names.
+    pub(crate) fn new(label: &'static str) -> Self {
+        Self { label, bar: None }
+    }
+
+    /// Tells how many files were looked at. Nothing ends it but the program's end.
+    pub(crate) fn told(&mut self, looked_at: usize) -> bool {
+        if draws_a_bar() {
+            let bar = self.bar.get_or_insert_with(|| listing_bar(self.label));
+            bar.set_message(listed(looked_at));
+        }
+        true
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// How far work that takes many batches is: a bar on a terminal, otherwise a line once in a while.
 pub(crate) struct Batches {
     label: &'static str,
@@ -266,5 +342,6 @@ mod tests {
     fn the_bar_has_a_template() {
         assert!(ProgressStyle::with_template("{prefix}  {wide_bar}  {msg}").is_ok());
         assert!(ProgressStyle::with_template(PANEL).is_ok());
+        assert!(ProgressStyle::with_template(LISTING).is_ok());
     }
 }

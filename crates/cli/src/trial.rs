@@ -52,6 +52,10 @@ impl Trial {
         match event {
             Event::Started(started) => self.started = Some((*started).clone()),
             Event::Skipped(_) => self.skipped += 1,
+            Event::LeftOut(kind) => {
+                self.skipped += kind.count;
+                self.notes.push(kind.to_string());
+            }
             Event::Note(note) => self.notes.push((*note).to_owned()),
             Event::Step(report) => return self.step(report),
             _ => {}

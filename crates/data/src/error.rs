@@ -210,10 +210,11 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped {skipped}); give the \
-         folder that holds the pictures, or convert them",
+        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped \
+         {skipped}{others}); {mend}",
         printable(.path),
-        plural(.passed_over, "other file")
+        plural(.passed_over, "other file"),
+        others = if .others.is_empty() { String::new() } else { format!("; {}", .others) }
     )]
     NoPictures {
         /// The folder.
@@ -224,12 +225,16 @@ pub enum DataError {
         passed_over: usize,
         /// Entries with a picture's extension that are no regular files.
         skipped: usize,
+        /// The other files by their kinds, and pictures of this program's own; may be empty.
+        others: String,
+        /// What to do.
+        mend: String,
     },
     /// Labels are needed and there are not two classes.
     #[error(
         "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
          into a sub-folder of its own, or name their labels in a list ({} outside \
-         of any class)",
+         of any class{hint})",
         printable(.path),
         if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
         plural(.outside, "picture")
@@ -241,6 +246,71 @@ pub enum DataError {
         classes: Vec<String>,
         /// Pictures that have no class.
         outside: usize,
+        /// What else could be given, with a separator before it; may be empty.
+        hint: String,
+    },
+    /// Folders or files that are parts of a data set, where classes or one part are to be.
+    #[error("{}: it holds {what}, which are splits and no classes; {mend}", printable(.path))]
+    Splits {
+        /// The folder or archive.
+        path: PathBuf,
+        /// The splits.
+        what: String,
+        /// What to give.
+        mend: String,
+    },
+    /// Labels that could both be meant by one class.
+    #[error(
+        "{}: the labels {:?} and {:?} would both be the class {class:?}; write them in one way",
+        printable(.path),
+        .labels[0],
+        .labels[1]
+    )]
+    TwoForOne {
+        /// The data.
+        path: PathBuf,
+        /// The labels.
+        labels: [String; 2],
+        /// The class.
+        class: String,
+    },
+    /// Classes of a network that has no names for them, and others than it has.
+    #[error(
+        "{}: the weights have {} without names, and {found} are here; as many are taken in their order, and \
+         folders or labels called 0 to {} are taken as they are called",
+        printable(.path),
+        plural(.classes, "class"),
+        .classes.saturating_sub(1)
+    )]
+    Nameless {
+        /// The data.
+        path: PathBuf,
+        /// Classes found.
+        found: usize,
+        /// Classes of the network.
+        classes: usize,
+    },
+    /// Listing was ended by who asked for it.
+    #[error("stopped while the pictures were listed")]
+    Stopped,
+    /// Too large a share of what was listed is not there, or cannot be opened.
+    #[error(
+        "{}: {lost} of {} could not be used, more than the allowed share of {limit}: {first}; repair the list or \
+         the folder, or raise the allowed share of bad files",
+        printable(.path),
+        plural(.of, "picture")
+    )]
+    TooManyLost {
+        /// The data.
+        path: PathBuf,
+        /// Those that cannot be used.
+        lost: usize,
+        /// All that were listed.
+        of: usize,
+        /// Largest allowed share.
+        limit: f64,
+        /// The first, with its reason.
+        first: String,
     },
     /// A class that the given class list does not name.
     #[error(

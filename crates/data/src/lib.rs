@@ -10,6 +10,7 @@
 //! - [`augment`]: one picture becomes one input of the network;
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
 //! - [`statistics`]: what the values of a set are, for its normalization;
+//! - [`drawn`]: what tells pictures that this program draws;
 //! - [`mix`]: pictures of a batch are mixed in pairs, and labels with them;
 //! - [`error`]: what can go wrong, with its remedy.
 
@@ -18,6 +19,7 @@
 pub mod augment;
 mod cache;
 pub mod decode;
+pub mod drawn;
 pub mod error;
 pub mod input;
 pub mod loader;
@@ -41,5 +43,7 @@ pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};
 pub use mix::{Mix, Mixing};
 pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
 pub use remark::{Axes, Remark};
-pub use source::{Amount, Grouping, Labels, Part, PictureSet, Sample, Skipped, Split};
+pub use source::{
+    Alike, Amount, Grouping, Labels, Opening, Part, PictureSet, Sample, Skipped, Split,
+};
 pub use statistics::Statistics;

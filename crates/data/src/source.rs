@@ -4,8 +4,10 @@
 //! Nothing is decoded here, and of an archive only the headers are read: what stays in memory is a
 //! name, a size and a place for each picture.
 
+mod alike;
 mod archive;
 mod classes;
+mod companions;
 mod container;
 mod folder;
 mod gathered;
@@ -14,6 +16,8 @@ mod kind;
 mod kinds;
 mod list;
 mod open;
+mod opening;
+mod others;
 #[cfg_attr(not(feature = "parquet"), path = "source/no_parquet.rs")]
 mod parquet;
 mod read;
@@ -21,12 +25,13 @@ mod recorded;
 mod sample;
 mod set;
 mod split;
+mod splits;
 
 pub use crate::words::printable;
 pub use grouping::Grouping;
 pub use kind::EXTENSIONS;
-pub use open::Labels;
+pub use opening::{Labels, Opening};
 pub use recorded::{Part, Split};
-pub use sample::{Sample, Skipped};
+pub use sample::{Alike, Sample, Skipped};
 pub use set::PictureSet;
 pub use split::Amount;

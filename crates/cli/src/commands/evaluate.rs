@@ -9,7 +9,7 @@ use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
-use fcmae_data::{Part, Split};
+use fcmae_data::{Opening, Part, Split};
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
 use fcmae_words::counted;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::numbers::with_interval;
 use crate::options::{DeviceArg, WeightsArg};
 use crate::output;
-use crate::progress::Batches;
+use crate::progress::{Batches, Listing};
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
@@ -52,6 +52,14 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "N", default_value = "64")]
     batch: NonZeroUsize,
 
+    /// The column of labels in lists and .parquet files, where its name does not tell
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+
+    /// The column of pictures in .parquet files, or of paths in lists, likewise
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
+
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -71,7 +79,18 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
     }
     let evaluator = Evaluator::open(weights, &args.device.told()?)?;
-    let mut set = evaluator.labelled(&args.data)?;
+    let mut listing = Listing::new("evaluate");
+    let mut set = evaluator.labelled_by(
+        &args.data,
+        Opening {
+            label_column: args.label_column.as_deref(),
+            image_column: args.image_column.as_deref(),
+            listing: Some(&mut |looked_at| listing.told(looked_at)),
+            ..Opening::default()
+        },
+    )?;
+    drop(listing);
+    set.notes.iter().for_each(|note| output::note(note));
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
     }

@@ -7,14 +7,12 @@ use anyhow::Result;
 use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Remarked, Sides, Statistics};
-use fcmae_data::{Depth, Fill, Labels, Limits, PictureSet, PixelFormat};
+use fcmae_data::{Depth, Fill, Labels, Limits, Opening, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
 use crate::output;
+use crate::progress::Listing;
 use crate::text_table::{Align, Table};
-
-/// Skipped files that are named; the rest is counted.
-const SKIPPED_SHOWN: usize = 10;
 
 /// Look at pictures: sizes, kinds of files, their values, and the settings for them
 #[derive(Args)]
@@ -52,6 +50,10 @@ pub(crate) struct Stats {
     #[arg(long, value_name = "N")]
     sample: Option<NonZeroUsize>,
 
+    /// The column of pictures in .parquet files, or of paths in lists, where its name does not tell
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
+
     /// Write the settings to a file, a recipe for --config
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
@@ -69,7 +71,19 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     if let Some(recipe) = &args.recipe {
         output::refuse_existing(recipe, args.overwrite, "--recipe")?;
     }
-    let set = PictureSet::open_all(&args.data, Labels::Ignored)?;
+    let mut listing = Listing::new("stats");
+    let set = PictureSet::open_all(
+        &args.data,
+        Opening {
+            labels: Labels::Ignored,
+            image_column: args.image_column.as_deref(),
+            listing: Some(&mut |looked_at| listing.told(looked_at)),
+            ..Opening::default()
+        },
+    )?;
+    drop(listing);
+    set.notes.iter().for_each(|note| output::note(note));
+    output::note_skipped(&set.skipped);
     let depth = if args.deep { Depth::Deep } else { Depth::Eight };
     let format = PixelFormat { channels: args.channels, depth };
     let sample = args.sample.map(|sample| sample.get());
@@ -85,8 +99,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     if args.json {
         return output::print(&output::json(&found)?);
     }
-    let shown = found.skipped.len().min(SKIPPED_SHOWN);
-    output::note_skipped(&found.skipped[..shown]);
+    output::note_skipped(&found.skipped);
     for Remarked { pictures, first, text, .. } in &found.remarks {
         let pictures = counted(*pictures, "picture");
         output::note(&format!("{pictures}, such as {}: {text}", printable(first)));

@@ -19,6 +19,7 @@ mod interrupted;
 mod killed;
 mod links;
 mod numbers;
+mod sets;
 #[cfg(unix)]
 mod settings;
 mod skipped;

@@ -9,10 +9,16 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fcmae_words::{grouped, plural};
+use serde_json::Value as Json;
+
+use super::companions;
 use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
+use super::others::is_systems;
 use super::sample::{Place, Sample, portable_bytes};
+use super::splits::{Folders, one_split};
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
@@ -22,6 +28,12 @@ use members::{Kind, Member, Members};
 
 /// Most bytes of a `KEY.cls`: a number or a name.
 const LABEL_BYTES: u64 = 1024;
+
+/// Most bytes of a `KEY.json`.
+const DESCRIPTION_BYTES: u64 = 64 << 10;
+
+/// What labels are called in a `KEY.json`.
+const DESCRIBED: [&str; 5] = ["label", "class", "cls", "label_name", "class_name"];
 
 /// Tar archives.
 pub(super) const KIND: SourceKind = SourceKind {
@@ -49,23 +61,24 @@ const COMPRESSED: &str = "it is compressed, and pictures are read from the middl
                           decompress it to .tar first";
 
 /// Adds the pictures of one archive, given by itself.
-fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let mut index = Index::default();
     let refused = |reason| DataError::Archive { path: path.to_path_buf(), reason };
     index.archive(path, set).map_err(refused)?;
-    index.finish(set);
-    Ok(())
+    index.finish(path, set)
 }
 
-/// Adds the pictures of all these archives as one set. One that cannot be read is a skip.
-fn gather_below(_: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+/// Adds the pictures of all these archives, which lie below `root`, as one set. One that cannot be read is a skip.
+fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
+    let refused = |reason| DataError::Archive { path: root.to_path_buf(), reason };
+    one_split(root, paths).map_err(refused)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::default();
     let mut refused = Vec::new();
     for path in &paths {
         if let Err(reason) = index.archive(path, set) {
-            set.skip(path.clone(), reason.clone());
+            set.lose(path.clone(), reason.clone());
             refused.push(reason);
         }
     }
@@ -73,8 +86,7 @@ fn gather_below(_: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), D
         let reason = refused.swap_remove(0);
         return Err(DataError::Archive { path: paths.swap_remove(0), reason });
     }
-    index.finish(set);
-    Ok(())
+    index.finish(root, set)
 }
 
 /// Pictures of one or several archives, whose labels are settled when all are read.
@@ -83,12 +95,17 @@ struct Index {
     samples: Vec<Sample>,
     /// Whether any archive has a `KEY.cls`: then folders are no classes.
     written_labels: bool,
+    /// Labels of `KEY.json`, by the samples' positions, for where neither there is one nor folders are classes.
+    described: Vec<(usize, usize)>,
+    /// Masks and the like beside pictures, and the first of them.
+    companions: usize,
+    first_companion: Option<PathBuf>,
 }
 
 impl Index {
     /// Reads one archive's headers. `Err` is the reason for which nothing of it can be used; flaws
     /// further in are skips.
-    fn archive(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
+    fn archive(&mut self, path: &Path, set: &mut Gathered<'_>) -> Result<(), String> {
         if let Some(Named::Unusable(reason)) = path.file_name().and_then(named) {
             return Err(reason.to_owned());
         }
@@ -100,6 +117,9 @@ impl Index {
         let modified = meta.modified().ok();
         let first = self.samples.len();
         loop {
+            if set.look() {
+                return Ok(());
+            }
             let member = match members.next() {
                 Ok(Some(member)) => member,
                 Ok(None) => break,
@@ -129,39 +149,146 @@ impl Index {
             set.skip(path.to_path_buf(), "an empty archive");
         }
         self.written_labels |= !entries.labels.is_empty();
-        if set.labelled {
-            let mut kept = self.samples.split_off(first);
-            kept.retain_mut(|sample| {
-                let name = sample.path.to_str().expect("made from a String");
-                match entries.labels.get(stem(name)) {
-                    Some(Ok(label)) => sample.label = Some(*label),
-                    Some(Err(reason)) => set.skip(path.join(name), reason.clone()),
-                    None => return true,
-                }
-                sample.label.is_some()
-            });
-            self.samples.append(&mut kept);
+        let mut kept = self.samples.split_off(first);
+        self.leave_out_companions(path, &mut kept, set);
+        match set.labelled {
+            true => self.give_written(kept, &entries, path, set),
+            false => self.samples.append(&mut kept),
         }
         Ok(())
     }
 
+    /// Adds an archive's pictures with the labels that are written in it. One whose label is none is a skip.
+    fn give_written(
+        &mut self,
+        kept: Vec<Sample>,
+        entries: &Entries,
+        path: &Path,
+        set: &mut Gathered<'_>,
+    ) {
+        let lone: HashSet<String> = kept
+            .iter()
+            .map(name_of)
+            .filter(|name| stem(name) == key(name))
+            .map(|name| key(name).to_owned())
+            .collect();
+        // Of pictures of one key, the one that has no further name is labelled, or else all are.
+        let of = |name: &str, labels: &HashMap<String, Label>| {
+            let shared = || labels.get(key(name)).filter(|_| !lone.contains(key(name)));
+            labels.get(stem(name)).or_else(shared).cloned()
+        };
+        for mut sample in kept {
+            match of(name_of(&sample), &entries.labels) {
+                Some(Ok(label)) => sample.label = Some(label),
+                Some(Err(reason)) => {
+                    set.skip(path.join(&sample.path), reason);
+                    continue;
+                }
+                None => {
+                    if let Some(Ok(label)) = of(name_of(&sample), &entries.described) {
+                        self.described.push((self.samples.len(), label));
+                    }
+                }
+            }
+            self.samples.push(sample);
+        }
+    }
+
+    /// Leaves out masks, depths and the like that lie beside the picture that they belong to.
+    fn leave_out_companions(
+        &mut self,
+        path: &Path,
+        kept: &mut Vec<Sample>,
+        set: &mut Gathered<'_>,
+    ) {
+        let pictures: HashSet<String> = kept
+            .iter()
+            .map(name_of)
+            .filter(|name| stem(name) == key(name))
+            .map(|name| key(name).to_owned())
+            .collect();
+        kept.retain(|sample| {
+            let name = name_of(sample);
+            let companion = is_companion(name) && pictures.contains(key(name));
+            if companion {
+                self.companions += 1;
+                self.first_companion.get_or_insert_with(|| path.join(name));
+                set.passed_over += 1;
+            }
+            !companion
+        });
+    }
+
     /// Gives pictures without a written label that of their folder, where no label is written.
-    fn finish(mut self, set: &mut Gathered) {
-        if set.labelled {
+    fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
+        if let Some(first) = &self.first_companion {
+            set.notes.push(format!(
+                "{} passed over, which lie beside the pictures that they belong to, as masks and depths do; the \
+                 first: {}",
+                plural(grouped(self.companions), "file"),
+                printable(first)
+            ));
+        }
+        let paths = || self.samples.iter().map(|sample| sample.path.as_path());
+        let depth = if self.written_labels { 0 } else { leading(paths(), set.expected) };
+        if !set.labelled {
+            set.notes.extend(Folders::of(paths(), depth).mixed(root));
+        } else {
             if !self.written_labels {
-                for sample in &mut self.samples {
-                    sample.label = set.names.folder_of(&sample.path);
+                let folders = Folders::of(paths(), depth);
+                set.hint = folders.check(root, set.expected, true)?;
+                let fewest = if set.expected.is_some() { 1 } else { 2 };
+                if folders.count() < fewest && !self.described.is_empty() {
+                    self.written_labels = true;
+                    for (position, label) in self.described.drain(..) {
+                        self.samples[position].label = Some(label);
+                    }
+                } else {
+                    for sample in &mut self.samples {
+                        sample.label = set.names.folder_of(&sample.path, depth);
+                    }
                 }
             }
             let reason = if self.written_labels {
-                "has no label: there is no file of the same name ending in .cls beside it"
+                "has no label: there is no file of the same name ending in .cls beside it, nor one in \
+                 .json with a label"
             } else {
                 "lies outside the class folders, and no file ending in .cls gives its label"
             };
             set.drop_unlabelled(&mut self.samples, reason);
+            if self.samples.is_empty() {
+                let hint = "in an archive, KEY.cls or KEY.json beside KEY.jpg holds its label, or the folder is it";
+                set.hint = Some(hint.to_owned());
+            }
         }
         set.samples.append(&mut self.samples);
+        Ok(())
     }
+}
+
+/// How many folders all pictures lie in, one in the other, before their classes.
+fn leading<'a>(mut paths: impl Iterator<Item = &'a Path>, expected: Option<&[String]>) -> usize {
+    let folders = |path: &'a Path| path.parent().unwrap_or(Path::new("")).iter();
+    let Some(first) = paths.next() else { return 0 };
+    let mut shared: Vec<&OsStr> = folders(first).collect();
+    let mut several = false;
+    let mut last = first.parent();
+    for path in paths {
+        if path.parent() == last {
+            continue;
+        }
+        last = path.parent();
+        several = true;
+        let common = shared.iter().zip(folders(path)).take_while(|(a, b)| **a == *b).count();
+        shared.truncate(common);
+    }
+    if !several {
+        return 0;
+    }
+    // A network's class is one, whatever lies in it.
+    let class =
+        |folder: &&OsStr| expected.is_some_and(|names| names.iter().any(|name| **folder == **name));
+    shared.iter().position(class).unwrap_or(shared.len())
 }
 
 /// A tar archive. Nothing is known of it: pictures lie in it as they are.
@@ -193,12 +320,17 @@ struct Entries {
     /// Names taken.
     names: HashSet<String>,
     /// Labels by key, or why a label is none.
-    labels: HashMap<String, Result<usize, String>>,
+    labels: HashMap<String, Label>,
+    /// Those of `KEY.json`.
+    described: HashMap<String, Label>,
 }
+
+/// A label's position among the names, or why there is none.
+type Label = Result<usize, String>;
 
 impl Entries {
     /// The name of a member that may be used, on one line and without `.` parts.
-    fn place(&mut self, member: &Member, archive: &Path, set: &mut Gathered) -> Option<String> {
+    fn place(&mut self, member: &Member, archive: &Path, set: &mut Gathered<'_>) -> Option<String> {
         let name = legible(&member.name);
         let last = name.rsplit('/').next().unwrap_or_default();
         let picture = has_picture_extension(OsStr::new(last));
@@ -207,9 +339,22 @@ impl Entries {
         }
         let parts: Vec<&str> =
             name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        let hidden = parts.iter().any(|part| part.starts_with('.') && *part != "..");
-        if hidden || !(picture || is_label(&name)) {
+        let hidden =
+            |part: &&str| part.starts_with('.') && *part != ".." || is_systems(OsStr::new(part));
+        let hidden = parts.iter().any(hidden);
+        let described = set.labelled && ends_with(&name, "json") && !hidden;
+        if described {
             set.passed_over += 1;
+        } else if hidden {
+            set.passed_over += 1;
+            return None;
+        } else if !(picture || is_label(&name)) {
+            set.pass_over(OsStr::new(last));
+            return None;
+        }
+        if described
+            && (member.kind != Kind::File || name.starts_with('/') || parts.contains(&".."))
+        {
             return None;
         }
         let reason = match member.kind {
@@ -220,7 +365,7 @@ impl Entries {
             Kind::Other => "not a regular file",
             Kind::File | Kind::Folder => return Some(parts.join("/")),
         };
-        set.skip(inside(archive, &name), reason);
+        set.lose(inside(archive, &name), reason);
         None
     }
 
@@ -231,12 +376,21 @@ impl Entries {
         member: &Member,
         members: &mut Members,
         archive: &Path,
-        set: &mut Gathered,
+        set: &mut Gathered<'_>,
     ) -> Option<String> {
+        if ends_with(&name, "json") {
+            let text = (member.cut_at.is_none() && member.size <= DESCRIPTION_BYTES)
+                .then(|| members.content(member).ok())
+                .flatten();
+            if let Some(text) = text.and_then(|text| described(&text)) {
+                self.described.insert(stem(&name).to_owned(), Ok(set.names.written(&text)));
+            }
+            return None;
+        }
         if let Some(left) = member.cut_at {
             let reason =
                 format!("cut short: it claims {} bytes, the archive has {left} left", member.size);
-            set.skip(inside(archive, &name), reason);
+            set.lose(inside(archive, &name), reason);
             return None;
         }
         if !self.names.insert(name.clone()) {
@@ -269,11 +423,46 @@ fn label(member: &Member, members: &mut Members) -> Result<String, String> {
     }
 }
 
+/// The label that a `KEY.json` gives.
+fn described(bytes: &[u8]) -> Option<String> {
+    let json: Json = serde_json::from_slice(bytes).ok()?;
+    let text = match DESCRIBED.iter().find_map(|field| json.get(*field))? {
+        Json::String(text) => printable(Path::new(text.trim())),
+        Json::Number(number) if number.is_u64() => number.to_string(),
+        Json::Number(number) => {
+            number.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0)?.to_string()
+        }
+        Json::Bool(value) => value.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
 fn is_label(name: &str) -> bool {
+    ends_with(name, "cls")
+}
+
+fn ends_with(name: &str, extension: &str) -> bool {
     name.rsplit('/')
         .next()
         .and_then(|last| last.rsplit_once('.'))
-        .is_some_and(|(_, end)| end == "cls")
+        .is_some_and(|(_, end)| end == extension)
+}
+
+/// Whether a picture's name between key and extension says that it belongs to another: `KEY.mask_0.png`.
+fn is_companion(name: &str) -> bool {
+    companions::is_named(&stem(name)[key(name).len()..])
+}
+
+/// A sample's name.
+fn name_of(sample: &Sample) -> &str {
+    sample.path.to_str().expect("made from a String")
+}
+
+/// A member's name up to the first dot of its last part, as WebDataset has it.
+fn key(name: &str) -> &str {
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    name[last..].find('.').map_or(name, |dot| &name[..last + dot])
 }
 
 /// A member's name without its extension: a picture and its label have the same.

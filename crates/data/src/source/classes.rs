@@ -1,8 +1,9 @@
 //! Classes by their names, from whatever sources.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::alike;
 use super::sample::Sample;
 use crate::error::DataError;
 use crate::words::{printable, together};
@@ -26,9 +27,10 @@ impl Names {
         self.position(text, false)
     }
 
-    /// The position of the class whose folder a path lies in, if it lies in any.
-    pub(super) fn folder_of(&mut self, path: &Path) -> Option<usize> {
-        let mut parts = path.iter();
+    /// The position of the class whose folder a path lies in, if it lies in any; the first `depth` folders are
+    /// passed over.
+    pub(super) fn folder_of(&mut self, path: &Path, depth: usize) -> Option<usize> {
+        let mut parts = path.iter().skip(depth);
         let first = parts.next()?;
         parts.next().map(|_| self.position(&printable(Path::new(first)), true))
     }
@@ -52,13 +54,14 @@ impl Names {
     }
 
     /// Decides the classes, and turns the samples' labels, which are positions in these names, into
-    /// positions among the classes. `outside` counts the pictures that have none.
+    /// positions among the classes. `outside` counts the pictures that have none. What is read in another way
+    /// than it is written is told in `notes`.
     pub(super) fn settle(
         &self,
         samples: &mut [Sample],
-        outside: usize,
-        roots: &[PathBuf],
-        expected: Option<&[String]>,
+        wanted: Wanted<'_>,
+        about: &About<'_>,
+        notes: &mut Vec<String>,
     ) -> Result<Vec<String>, DataError> {
         // A label may belong to no picture.
         let mut used = vec![false; self.names.len()];
@@ -67,40 +70,198 @@ impl Names {
         }
         let names = || self.names.iter().zip(&used);
         let found: Vec<&Name> = names().filter(|(_, used)| **used).map(|(name, _)| name).collect();
-        let classes = expected.map_or_else(|| sorted(found.clone()), <[String]>::to_vec);
-        let fewest = if expected.is_some() { 1 } else { 2 };
-        if found.len() < fewest {
+        let fewest = if matches!(wanted, Wanted::Any) { 2 } else { 1 };
+        let (classes, positions) = match wanted {
+            Wanted::Any => united(&found, notes),
+            Wanted::Named(classes) => (classes.to_vec(), known(&found, classes, about, notes)?),
+            Wanted::Nameless(classes) => {
+                (classes.to_vec(), in_order(&found, classes, about, notes)?)
+            }
+        };
+        if positions.values().collect::<HashSet<_>>().len() < fewest {
             return Err(DataError::TooFewClasses {
-                path: together(roots),
+                path: together(about.roots),
                 classes: found.iter().map(|name| name.text.clone()).collect(),
-                outside,
+                outside: about.outside,
+                hint: about.hint.map_or(String::new(), |hint| format!("; {hint}")),
             });
         }
-        let by_name: HashMap<&str, usize> =
-            classes.iter().enumerate().map(|(position, name)| (name.as_str(), position)).collect();
-        let mut positions = Vec::with_capacity(used.len());
-        for (name, used) in names() {
-            if !used {
-                // No sample asks for it.
-                positions.push(0);
-                continue;
-            }
-            let number = || {
-                let number = name.text.parse().ok().filter(|_| !name.folder);
-                number.filter(|&number: &usize| number < classes.len())
-            };
-            let position = by_name.get(name.text.as_str()).copied().or_else(number);
-            positions.push(position.ok_or_else(|| DataError::UnknownClass {
-                path: together(roots),
-                class: name.text.clone(),
-                expected: classes.clone(),
-            })?);
-        }
+        let position: Vec<usize> = self
+            .names
+            .iter()
+            .map(|n| positions.get(n.text.as_str()).copied().unwrap_or(0))
+            .collect();
         for sample in samples {
-            sample.label = sample.label.map(|name| positions[name]);
+            sample.label = sample.label.map(|name| position[name]);
         }
         Ok(classes)
     }
+}
+
+/// Which classes there are to be.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// Those that are found.
+    Any,
+    /// These.
+    Named(&'a [String]),
+    /// As many as these, which are numbers for want of names.
+    Nameless(&'a [String]),
+}
+
+/// What errors say of a set.
+pub(super) struct About<'a> {
+    pub(super) roots: &'a [PathBuf],
+    /// Pictures without a class.
+    pub(super) outside: usize,
+    /// What else could be given.
+    pub(super) hint: Option<&'a str>,
+}
+
+/// Positions of names among the classes.
+type Positions<'a> = HashMap<&'a str, usize>;
+
+/// The classes of these names: those that look the same are one, and those that are nearly the same are told.
+fn united<'a>(found: &[&'a Name], notes: &mut Vec<String>) -> (Vec<String>, Positions<'a>) {
+    let mut seen: BTreeMap<String, Vec<&'a Name>> = BTreeMap::new();
+    for name in found {
+        seen.entry(alike::seen(&name.text)).or_default().push(name);
+    }
+    let mut first = Vec::new();
+    for (text, names) in &seen {
+        // As it is seen, where one is written so.
+        let written = names.iter().find(|name| name.text == *text).unwrap_or(&names[0]);
+        first.push(*written);
+        if names.len() > 1 {
+            notes.push(format!(
+                "the class {:?} is written in {} ways, which differ in blanks or in how Unicode composes \
+                 letters: it is one class",
+                written.text,
+                names.len()
+            ));
+        }
+    }
+    let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in &first {
+        folded.entry(alike::folded(&name.text)).or_default().push(&name.text);
+    }
+    for names in folded.values().filter(|names| names.len() > 1) {
+        notes.push(format!(
+            "the classes {} are nearly the same and are told apart; rename them if they are one",
+            quoted(names)
+        ));
+    }
+    let classes = sorted(first);
+    let by_name: HashMap<&str, usize> =
+        classes.iter().enumerate().map(|(position, name)| (name.as_str(), position)).collect();
+    let mut positions = HashMap::new();
+    for names in seen.values() {
+        let position = names.iter().find_map(|name| by_name.get(name.text.as_str()));
+        let position = *position.expect("one of them is a class");
+        positions.extend(names.iter().map(|name| (name.text.as_str(), position)));
+    }
+    (classes, positions)
+}
+
+/// Positions of these names among the classes of a network.
+fn known<'a>(
+    found: &[&'a Name],
+    classes: &[String],
+    about: &About<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Positions<'a>, DataError> {
+    let mut exact: HashMap<&str, usize> = HashMap::new();
+    let mut nearly: HashMap<String, Vec<usize>> = HashMap::new();
+    for (position, class) in classes.iter().enumerate() {
+        // Of classes of one name, the first.
+        if !exact.contains_key(class.as_str()) {
+            exact.insert(class, position);
+            nearly.entry(alike::folded(class)).or_default().push(position);
+        }
+    }
+    let numbers = classes.iter().any(|class| alike::number(class).is_some());
+    let unknown = |name: &Name| DataError::UnknownClass {
+        path: together(about.roots),
+        class: name.text.clone(),
+        expected: classes.to_vec(),
+    };
+    let mut positions = HashMap::new();
+    let mut taken: HashMap<usize, &Name> = HashMap::new();
+    let mut others = Vec::new();
+    for &name in found {
+        let text = name.text.as_str();
+        let number = alike::number(text);
+        let position = match (exact.get(text), nearly.get(&alike::folded(text)).map(Vec::as_slice))
+        {
+            (Some(&position), _) => position,
+            (None, Some(&[position])) => {
+                others.push(format!("{text:?} is taken for {:?}", classes[position]));
+                position
+            }
+            (None, Some(_)) => return Err(unknown(name)),
+            (None, None) => number
+                .filter(|_| !name.folder && !numbers)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|&number| number < classes.len())
+                .ok_or_else(|| unknown(name))?,
+        };
+        // Two ways to write a number are two numbers to somebody.
+        if let Some(before) = taken.insert(position, name)
+            && number.is_some()
+            && alike::number(&before.text).is_some()
+        {
+            return Err(DataError::TwoForOne {
+                path: together(about.roots),
+                labels: [before.text.clone(), name.text.clone()],
+                class: classes[position].clone(),
+            });
+        }
+        positions.insert(text, position);
+    }
+    if let Some(first) = others.first() {
+        let more = match others.len() {
+            1 => String::new(),
+            all => format!(", and {} more likewise", all - 1),
+        };
+        notes.push(format!("classes that are written otherwise: {first}{more}"));
+    }
+    Ok(positions)
+}
+
+/// Positions of these names among the classes of a network that has no names for them: as numbers, or in their
+/// order.
+fn in_order<'a>(
+    found: &[&'a Name],
+    classes: &[String],
+    about: &About<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Positions<'a>, DataError> {
+    if let Ok(positions) = known(found, classes, about, &mut Vec::new()) {
+        return Ok(positions);
+    }
+    if found.len() != classes.len() {
+        return Err(DataError::Nameless {
+            path: together(about.roots),
+            found: found.len(),
+            classes: classes.len(),
+        });
+    }
+    let names = sorted(found.to_vec());
+    notes.push(format!(
+        "the weights have no names for their {} classes: those of the pictures are taken in order, \
+         {:?} for the first, {:?} for the last",
+        classes.len(),
+        names.first().map_or("", String::as_str),
+        names.last().map_or("", String::as_str)
+    ));
+    let place = |name: &&'a Name| {
+        (name.text.as_str(), names.iter().position(|n| *n == name.text).unwrap_or(0))
+    };
+    Ok(found.iter().map(place).collect())
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ")
 }
 
 /// Names in their order: as numbers where all were written as numbers, else as text.

@@ -1,26 +1,40 @@
 //! A folder of picture files.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::companions;
 use super::gathered::Gathered;
 use super::kind::{Named, has_picture_extension};
 use super::kinds::KINDS;
-use super::sample::{Place, Sample, Skipped};
+use super::others::is_systems;
+use super::sample::{Place, Sample};
+use super::splits::Folders;
+use crate::drawn::is_drawn;
 use crate::error::DataError;
 use crate::words::printable;
 
 /// Adds what lies below a folder: its pictures, or where there are none, those of the first of [`KINDS`]
 /// that it has files of.
-pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
+pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let base = set.base(root, None);
-    let mut walk = Walk { base, ..Walk::default() };
+    let mut walk = Walk { base, ..Walk::new(set) };
     walk.run(root)?;
-    let Walk { mut samples, files, skipped, passed_over, top_folders, .. } = walk;
-    set.skipped.extend(skipped);
-    set.passed_over += passed_over;
+    let Walk { mut samples, files, top_folders, runs, .. } = walk;
+    if set.stopped() {
+        return Ok(());
+    }
+    if let Some(first) = runs.first() {
+        let first = printable(first);
+        set.notes.push(match runs.len() {
+            1 => format!("the folder of a run is passed over: {first}"),
+            count => format!("{count} folders of runs are passed over; the first: {first}"),
+        });
+    }
+    leave_out_drawn(root, &mut samples, set);
     let first = files.iter().position(|files| !files.usable.is_empty());
     let read = first.filter(|_| samples.is_empty());
     let mut before = vec!["pictures"];
@@ -30,7 +44,9 @@ pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
                 set.skip(path.clone(), *reason);
             }
         } else {
-            set.passed_over += files.unusable.len();
+            for (path, _) in &files.unusable {
+                set.pass_over(path.file_name().unwrap_or_default());
+            }
             for path in &files.usable {
                 let (one, before) = (kind.one, before.join(" or "));
                 let mend = "give such files a folder of their own";
@@ -44,10 +60,25 @@ pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     {
         return gather(root, &files[read].usable, set);
     }
+    if let Some((count, first)) =
+        companions::among(samples.iter().map(|sample| sample.path.as_path()))
+    {
+        let first = printable(&root.join(first));
+        set.notes.push(format!(
+            "{} called as masks or the like of pictures beside them, and used as pictures; to leave them out, \
+             give them a folder of their own; the first: {first}",
+            if count == 1 { "a file is".to_owned() } else { format!("{count} files are") }
+        ));
+    }
+    let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
+    if !set.labelled {
+        set.notes.extend(folders.mixed(root));
+    }
     if set.labelled {
+        set.hint = folders.check(root, set.expected, false)?;
         set.top_folders.extend(top_folders);
         for sample in &mut samples {
-            sample.label = set.names.folder_of(&sample.path);
+            sample.label = set.names.folder_of(&sample.path, 0);
         }
         set.drop_unlabelled(&mut samples, "lies outside the class folders");
     }
@@ -55,15 +86,46 @@ pub(super) fn gather(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     Ok(())
 }
 
-#[derive(Default)]
-struct Walk {
+/// PNG files that are looked into: those written last.
+const LOOKED_INTO: usize = 256;
+
+/// Leaves out what this program has drawn. Of many pictures only the newest are looked into, so that it takes no
+/// time.
+fn leave_out_drawn(root: &Path, samples: &mut Vec<Sample>, set: &mut Gathered<'_>) {
+    let png = |sample: &Sample| {
+        sample.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"))
+    };
+    let mut newest: Vec<usize> = (0..samples.len()).filter(|&index| png(&samples[index])).collect();
+    let age = |index: &usize| (Reverse(samples[*index].modified), &samples[*index].path);
+    if newest.len() > LOOKED_INTO {
+        newest.select_nth_unstable_by(LOOKED_INTO, |a, b| age(a).cmp(&age(b)));
+        newest.truncate(LOOKED_INTO);
+    }
+    newest.retain(|&index| is_drawn(&root.join(&samples[index].path)));
+    newest.sort_unstable();
+    let Some(&first) = newest.first() else { return };
+    let first = printable(&root.join(&samples[first].path));
+    set.passed_over += newest.len();
+    set.notes.push(match newest.len() {
+        1 => format!("a picture that fcmae drew is passed over: {first}"),
+        count => format!("{count} pictures that fcmae drew are passed over; the first: {first}"),
+    });
+    let mut index = 0;
+    samples.retain(|_| {
+        index += 1;
+        newest.binary_search(&(index - 1)).is_err()
+    });
+}
+
+struct Walk<'s, 'a> {
+    set: &'s mut Gathered<'a>,
     /// The root's position among the set's bases.
     base: u32,
     samples: Vec<Sample>,
+    /// Folders of runs.
+    runs: Vec<PathBuf>,
     /// Of each of [`KINDS`].
     files: [Files; KINDS.len()],
-    skipped: Vec<Skipped>,
-    passed_over: usize,
     /// Folders directly in the root.
     top_folders: BTreeSet<String>,
     /// Real paths of linked folders already followed: each is entered once, so that links that
@@ -87,7 +149,27 @@ struct Pending {
     real: PathBuf,
 }
 
-impl Walk {
+/// What tells the folder of a run.
+const RUN: [&str; 2] = ["config.toml", "run.json"];
+
+fn is_run(names: &[OsString]) -> bool {
+    RUN.iter()
+        .all(|name| names.binary_search_by(|other| other.as_os_str().cmp(OsStr::new(name))).is_ok())
+}
+
+impl<'s, 'a> Walk<'s, 'a> {
+    fn new(set: &'s mut Gathered<'a>) -> Self {
+        Self {
+            set,
+            base: 0,
+            samples: Vec::new(),
+            runs: Vec::new(),
+            files: Default::default(),
+            top_folders: BTreeSet::new(),
+            followed: HashSet::new(),
+        }
+    }
+
     fn run(&mut self, root: &Path) -> Result<(), DataError> {
         let unreadable = |source| DataError::Unreadable { path: root.to_path_buf(), source };
         let real = fs::canonicalize(root).map_err(unreadable)?;
@@ -100,18 +182,25 @@ impl Walk {
         let mut links = VecDeque::new();
         loop {
             for name in entries {
+                if self.set.look() {
+                    return Ok(());
+                }
                 self.entry(root, &here, &name, &mut pending, &mut links);
             }
             loop {
                 let Some(next) = pending.pop().or_else(|| links.pop_front()) else { return Ok(()) };
                 let path = root.join(&next.relative);
                 match sorted_names(&path) {
+                    Ok(names) if is_run(&names) => {
+                        self.top_folders.remove(&printable(&next.relative));
+                        self.runs.push(path);
+                    }
                     Ok(names) => {
                         entries = names;
                         here = next;
                         break;
                     }
-                    Err(error) => self.skip(path, format!("folder cannot be listed: {error}")),
+                    Err(error) => self.set.lose(path, format!("folder cannot be listed: {error}")),
                 }
             }
         }
@@ -125,8 +214,8 @@ impl Walk {
         pending: &mut Vec<Pending>,
         links: &mut VecDeque<Pending>,
     ) {
-        if name.as_encoded_bytes().starts_with(b".") {
-            self.passed_over += 1;
+        if name.as_encoded_bytes().starts_with(b".") || is_systems(name) {
+            self.set.passed_over += 1;
             return;
         }
         let relative = here.relative.join(name);
@@ -137,16 +226,16 @@ impl Walk {
             Ok(meta) => meta,
             Err(error) => {
                 if picture_name || fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
-                    self.skip(path, format!("cannot be opened: {error}"));
+                    self.set.lose(path, format!("cannot be opened: {error}"));
                 } else {
-                    self.passed_over += 1;
+                    self.set.pass_over(name);
                 }
                 return;
             }
         };
         if meta.is_dir() {
             if picture_name {
-                self.skip(path, "a folder named like a picture".to_owned());
+                self.set.skip(path, "a folder named like a picture");
                 return;
             }
             let linked = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
@@ -170,7 +259,7 @@ impl Walk {
             match found {
                 Some((files, Named::Usable)) if meta.is_file() => files.usable.push(path),
                 Some((files, Named::Unusable(reason))) => files.unusable.push((path, reason)),
-                _ => self.passed_over += 1,
+                _ => self.set.pass_over(name),
             }
         } else if meta.is_file() {
             self.samples.push(Sample {
@@ -181,7 +270,7 @@ impl Walk {
                 place: Place::File { base: self.base },
             });
         } else {
-            self.skip(path, "not a regular file".to_owned());
+            self.set.lose(path, "not a regular file");
         }
     }
 
@@ -190,29 +279,25 @@ impl Walk {
         let real = match fs::canonicalize(path) {
             Ok(real) => real,
             Err(error) => {
-                self.skip(path.to_path_buf(), format!("link cannot be followed: {error}"));
+                self.set.lose(path.to_path_buf(), format!("link cannot be followed: {error}"));
                 return None;
             }
         };
         if here.real.starts_with(&real) {
-            self.skip(path.to_path_buf(), "link to a folder it lies in".to_owned());
+            self.set.skip(path.to_path_buf(), "link to a folder it lies in");
             return None;
         }
         if !self.followed.insert(real.clone()) {
-            self.skip(path.to_path_buf(), "link to a folder already followed".to_owned());
+            self.set.skip(path.to_path_buf(), "link to a folder already followed");
             return None;
         }
         Some(real)
-    }
-
-    fn skip(&mut self, path: PathBuf, reason: String) {
-        self.skipped.push(Skipped { path, reason });
     }
 }
 
 /// Names in a folder, sorted, so that which of two links is followed does not depend on the file
 /// system.
-fn sorted_names(path: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+fn sorted_names(path: &Path) -> std::io::Result<Vec<OsString>> {
     let mut names = fs::read_dir(path)?
         .map(|entry| Ok(entry?.file_name()))
         .collect::<std::io::Result<Vec<_>>>()?;

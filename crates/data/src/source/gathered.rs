@@ -1,30 +1,87 @@
 //! What sources hold, while they are read.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::classes::Names;
+use super::classes::{About, Names, Wanted};
 use super::container::{Base, Container};
+use super::opening::{Labels, Opening};
+use super::others::Others;
 use super::sample::{Sample, Skipped};
 use crate::error::DataError;
 
+/// Between two calls that tell how far listing is.
+const TOLD_EVERY: Duration = Duration::from_millis(100);
+
 /// What the sources read so far hold. Until all are read, a sample's label is a position in
 /// `names`.
-pub(super) struct Gathered {
+pub(super) struct Gathered<'a> {
     /// Whether labels are asked for.
     pub(super) labelled: bool,
+    /// The classes that there are to be, by their names, where a network has them.
+    pub(super) expected: Option<&'a [String]>,
+    /// The columns to take of tables, where they are chosen.
+    pub(super) label_column: Option<&'a str>,
+    pub(super) image_column: Option<&'a str>,
     pub(super) bases: Vec<Base>,
     pub(super) samples: Vec<Sample>,
     pub(super) skipped: Vec<Skipped>,
+    /// Those of them that were listed as pictures, and are not there or cannot be opened.
+    pub(super) lost: usize,
+    /// The first of those.
+    pub(super) first_lost: Option<Skipped>,
     pub(super) passed_over: usize,
+    /// Those of the files passed over that are told of.
+    pub(super) others: Others,
+    /// What is to be told.
+    pub(super) notes: Vec<String>,
     pub(super) names: Names,
     /// Folders that would be classes if they held pictures.
     pub(super) top_folders: BTreeSet<String>,
     /// Pictures without a label.
     pub(super) outside: usize,
+    /// What else could be given, if there are too few classes.
+    pub(super) hint: Option<String>,
+    listing: Option<&'a mut dyn FnMut(usize) -> bool>,
+    /// Files, members and rows looked at.
+    looked_at: usize,
+    /// When that was told last.
+    told: Option<Instant>,
+    stopped: bool,
 }
 
-impl Gathered {
+impl<'a> Gathered<'a> {
+    pub(super) fn new(opening: Opening<'a>) -> Self {
+        let Opening { labels, label_column, image_column, listing } = opening;
+        Self {
+            labelled: !matches!(labels, Labels::Ignored),
+            expected: match labels {
+                Labels::Classes(names) => Some(names),
+                _ => None,
+            },
+            label_column,
+            image_column,
+            listing,
+            bases: Vec::new(),
+            samples: Vec::new(),
+            skipped: Vec::new(),
+            lost: 0,
+            first_lost: None,
+            passed_over: 0,
+            others: Others::default(),
+            notes: Vec::new(),
+            names: Names::default(),
+            top_folders: BTreeSet::new(),
+            outside: 0,
+            hint: None,
+            looked_at: 0,
+            told: None,
+            stopped: false,
+        }
+    }
+
     /// Adds what samples' paths are relative to.
     pub(super) fn base(&mut self, path: &Path, container: Option<Container>) -> u32 {
         self.bases.push(Base { path: path.to_path_buf(), container });
@@ -35,13 +92,46 @@ impl Gathered {
         self.skipped.push(Skipped { path, reason: reason.into() });
     }
 
+    /// Skips what was to be a picture, or holds some, and cannot be used.
+    pub(super) fn lose(&mut self, path: PathBuf, reason: impl Into<String>) {
+        self.skip(path, reason);
+        self.lost += 1;
+        if self.first_lost.is_none() {
+            self.first_lost = self.skipped.last().cloned();
+        }
+    }
+
+    /// Counts a file that is no picture.
+    pub(super) fn pass_over(&mut self, name: &OsStr) {
+        self.passed_over += 1;
+        self.others.add(name);
+    }
+
+    /// Tells that something was looked at; whether listing is to end.
+    pub(super) fn look(&mut self) -> bool {
+        self.looked_at += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY)
+            && let Some(told) = &mut self.listing
+        {
+            self.stopped |= !told(self.looked_at);
+            self.told = Some(Instant::now());
+        }
+        self.stopped
+    }
+
+    /// Whether listing was asked to end.
+    pub(super) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Decides the classes, and turns the samples' labels into positions among them.
     pub(super) fn settle(
         &mut self,
         roots: &[PathBuf],
-        expected: Option<&[String]>,
+        wanted: Wanted<'_>,
     ) -> Result<Vec<String>, DataError> {
-        self.names.settle(&mut self.samples, self.outside, roots, expected)
+        let about = About { roots, outside: self.outside, hint: self.hint.as_deref() };
+        self.names.settle(&mut self.samples, wanted, &about, &mut self.notes)
     }
 
     /// Turns samples without a label into skips.

@@ -17,13 +17,13 @@ pub(super) struct SourceKind {
     /// Whether a file of any name is one, by its first [`START`] bytes.
     pub(super) begins: fn(&[u8]) -> bool,
     /// Adds the pictures of a file, given by itself.
-    pub(super) gather: fn(&Path, &mut Gathered) -> Result<(), DataError>,
+    pub(super) gather: fn(&Path, &mut Gathered<'_>) -> Result<(), DataError>,
     /// Adds the pictures of all such files below the folder that is given first, as one set. Without
     /// it they are passed over there.
     pub(super) gather_below: Option<GatherBelow>,
 }
 
-pub(super) type GatherBelow = fn(&Path, &[PathBuf], &mut Gathered) -> Result<(), DataError>;
+pub(super) type GatherBelow = fn(&Path, &[PathBuf], &mut Gathered<'_>) -> Result<(), DataError>;
 
 /// Bytes by which a file's kind is told.
 pub(super) const START: u64 = 512;

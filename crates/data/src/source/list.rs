@@ -1,8 +1,8 @@
 //! Lists of picture files: a path a line, with or without a label.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use fcmae_files::Limit;
@@ -10,22 +10,22 @@ use fcmae_files::Limit;
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample};
+use super::splits::named_split;
 use crate::error::DataError;
 use crate::words::printable;
+
+mod columns;
+mod text;
+
+use columns::Columns;
 
 /// Of a list.
 const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "split it into several" };
 
-/// Names of the column of paths.
-const PATH_COLUMNS: [&str; 3] = ["path", "file", "image"];
-
-/// Names of the column of labels.
-const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
-
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Columns, with this byte between them.
+    /// Columns, with this byte between them, unless the first line shows another.
     Columns(u8),
     /// One path a line.
     Paths,
@@ -52,32 +52,31 @@ fn form(path: &Path) -> Option<Form> {
 }
 
 /// Adds the pictures that a list names. Files that are missing are skips.
-fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let form = form(path).expect("lists are told by their names");
     let refused = |reason| DataError::List { path: path.to_path_buf(), reason };
-    let cannot = |error: std::io::Error| refused(format!("it cannot be read: {error}"));
-    let file = fcmae_files::within(path, LIMIT).map_err(|error| refused(format!("it {error}")))?;
     if form == Form::Paths && set.labelled {
         let mend = "labels are needed, and a .txt list has none; write a .csv list with the \
                     columns path,label";
         return Err(refused(mend.to_owned()));
     }
+    let bytes = fcmae_files::bytes(path, LIMIT).map_err(|error| refused(format!("it {error}")))?;
+    let text = text::decoded(bytes).map_err(refused)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let base = set.base(folder, None);
-    let reader = BufReader::new(file);
     let mut list = List { path, base, folder, set, listed: HashSet::new(), samples: Vec::new() };
     match form {
-        Form::Columns(between) => list.columns(reader, between)?,
-        Form::Paths => list.paths(reader).map_err(cannot)?,
+        Form::Columns(between) => list.columns(&text, between).map_err(refused)?,
+        Form::Paths => list.paths(&text),
     }
     let List { set, mut samples, listed, .. } = list;
     if set.labelled {
         set.drop_unlabelled(&mut samples, "the list gives it no label");
     }
-    if samples.is_empty() && !listed.is_empty() {
+    if samples.is_empty() && !listed.is_empty() && !set.stopped() {
         let first = set
             .skipped
             .last()
@@ -93,94 +92,112 @@ fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
     Ok(())
 }
 
-struct List<'a> {
-    path: &'a Path,
+struct List<'s, 'a> {
+    path: &'s Path,
     base: u32,
-    folder: &'a Path,
-    set: &'a mut Gathered,
+    folder: &'s Path,
+    set: &'s mut Gathered<'a>,
     listed: HashSet<PathBuf>,
     samples: Vec<Sample>,
 }
 
-impl List<'_> {
-    fn columns(&mut self, reader: impl Read, between: u8) -> Result<(), DataError> {
-        let list = self.path;
-        let refused = |reason| DataError::List { path: list.to_path_buf(), reason };
+impl List<'_, '_> {
+    fn columns(&mut self, text: &str, between: u8) -> Result<(), String> {
+        let is_file = |path: &str| self.folder.join(path).is_file();
+        let asked = columns::Asked { image: self.set.image_column, label: self.set.label_column };
+        let (found, rest) = Columns::find(text, between, asked, self.set.labelled, &is_file)?;
+        if self.set.labelled && found.label.is_none() {
+            let columns = if found.names.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    "; its columns are {}: name one by data.label_column",
+                    found.names.join(", ")
+                )
+            };
+            return Err(format!(
+                "labels are needed, and it has no column of labels; name the columns in its first \
+                 line, such as path,label{columns}"
+            ));
+        }
         // Lines of any number of cells are told here, each with its own reason.
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(between)
+            .delimiter(found.between)
             .has_headers(false)
             .flexible(true)
-            .from_reader(reader);
-        let mut record = csv::ByteRecord::new();
-        let mut columns: Option<Columns> = None;
+            .from_reader(&text.as_bytes()[rest..]);
+        let passed = text[..rest].lines().count() as u64;
+        let mut record = csv::StringRecord::new();
+        let mut splits = BTreeMap::<&'static str, usize>::new();
+        let mut first = found.named;
         loop {
-            let read = reader.read_byte_record(&mut record);
-            if !read.map_err(|error| refused(format!("it cannot be read: {error}")))? {
-                return Ok(());
+            let read = reader.read_record(&mut record);
+            if !read.map_err(|error| format!("it cannot be read: {error}"))? || self.set.look() {
+                break;
             }
-            let line = record.position().map_or(0, csv::Position::line);
-            let columns = match columns {
-                Some(columns) => columns,
-                None => {
-                    let found = Columns::find(&record).map_err(refused)?;
-                    if self.set.labelled && found.label.is_none() {
-                        let mend = "labels are needed, and it has no column of labels; name the \
-                                    columns in its first line, such as path,label";
-                        return Err(refused(mend.to_owned()));
-                    }
-                    columns = Some(found);
-                    if found.named {
-                        continue;
-                    }
-                    found
-                }
-            };
-            let label = columns.label.and_then(|column| record.get(column));
-            self.line(line, record.get(columns.path).unwrap_or_default(), label);
+            if std::mem::take(&mut first) {
+                continue;
+            }
+            let line = passed + record.position().map_or(0, csv::Position::line);
+            let cell = |column: usize| record.get(column).map(columns::cell);
+            if let Some(split) = found.split.and_then(cell).and_then(named_split) {
+                *splits.entry(split).or_default() += 1;
+            }
+            self.line(line, cell(found.path).unwrap_or_default(), found.label.and_then(cell));
         }
-    }
-
-    fn paths(&mut self, mut reader: impl Read) -> std::io::Result<()> {
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let bytes = without_mark(&bytes);
-        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !line.is_empty() {
-                self.line(number as u64 + 1, line, None);
-            }
+        if splits.len() > 1 {
+            let splits: Vec<_> =
+                splits.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+            return Err(format!(
+                "it holds several splits by its column {:?}: {}; write a list of each",
+                found.split.and_then(|at| found.names.get(at)).map_or("", String::as_str),
+                splits.join(", ")
+            ));
         }
         Ok(())
     }
 
-    /// Adds the file that a line names, or the reason for which it is left out.
-    fn line(&mut self, line: u64, path: &[u8], label: Option<&[u8]>) {
-        let Ok(path) = std::str::from_utf8(path) else {
-            return self.skip_line(line, "its path is no UTF-8 text");
-        };
-        if path.is_empty() {
-            return self.skip_line(line, "it has no path");
+    fn paths(&mut self, text: &str) {
+        // Of a line that ends in both, the second end is an empty line.
+        let mut number = 1;
+        for line in text.split_inclusive(['\n', '\r']) {
+            if self.set.look() {
+                return;
+            }
+            let path = line.trim_end_matches(['\n', '\r']);
+            if !path.is_empty() {
+                self.line(number, path, None);
+            }
+            number += u64::from(line.ends_with('\n') || !text.contains('\n'));
         }
-        let path: PathBuf =
-            Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
+    }
+
+    /// Adds the file that a line names, or the reason for which it is left out.
+    fn line(&mut self, line: u64, written: &str, label: Option<&str>) {
+        if written.trim().is_empty() {
+            return self.set.lose(self.path.to_path_buf(), format!("line {line}: it has no path"));
+        }
+        let (path, meta) = self.found(written);
         let whole = self.folder.join(&path);
         if !self.listed.insert(path.clone()) {
             return self.set.skip(whole, format!("listed again in line {line}; the first is used"));
         }
-        let meta = match fs::metadata(&whole) {
+        let meta = match meta {
             Ok(meta) if meta.is_file() => meta,
-            Ok(_) => return self.set.skip(whole, "not a regular file"),
-            Err(error) => return self.set.skip(whole, format!("cannot be opened: {error}")),
-        };
-        let label = match label.filter(|_| self.set.labelled).map(std::str::from_utf8) {
-            None => None,
-            Some(Ok(text)) if text.trim().is_empty() => None,
-            Some(Ok(text)) => Some(self.set.names.written(&printable(Path::new(text.trim())))),
-            Some(Err(_)) => {
-                return self.set.skip(whole, "its label in the list is no UTF-8 text");
+            Ok(_) => return self.set.lose(whole, "not a regular file"),
+            Err(error) => {
+                return match reason(written) {
+                    Some(reason) => {
+                        self.set.lose(written.trim().into(), format!("cannot be opened: {reason}"));
+                    }
+                    None => self.set.lose(whole, format!("cannot be opened: {error}")),
+                };
             }
         };
+        let text = label.filter(|_| self.set.labelled).map(str::trim);
+        let label = text
+            .filter(|text| !text.is_empty())
+            .map(|text| self.set.names.written(&printable(Path::new(text))));
         self.samples.push(Sample {
             path,
             label,
@@ -190,46 +207,50 @@ impl List<'_> {
         });
     }
 
-    fn skip_line(&mut self, line: u64, reason: &str) {
-        self.set.skip(self.path.to_path_buf(), format!("line {line}: {reason}"));
-    }
-}
-
-/// Where path and label stand.
-#[derive(Clone, Copy)]
-struct Columns {
-    path: usize,
-    label: Option<usize>,
-    /// Whether the first line names them, and is no sample.
-    named: bool,
-}
-
-impl Columns {
-    /// By the first line: the names in it, or the first column and the second if there is one.
-    fn find(first: &csv::ByteRecord) -> Result<Self, String> {
-        let position = |names: &[&str]| {
-            first.iter().position(|cell| {
-                let cell = cell.trim_ascii();
-                names.iter().any(|name| cell.eq_ignore_ascii_case(name.as_bytes()))
-            })
+    /// The path that a line means: as it stands there, or where there is no such file, without blanks around it and
+    /// with slashes for backslashes.
+    fn found(&self, written: &str) -> (PathBuf, std::io::Result<fs::Metadata>) {
+        let plain = |text: &str| -> PathBuf {
+            Path::new(text).components().filter(|part| *part != Component::CurDir).collect()
         };
-        let (path, label) = (position(&PATH_COLUMNS), position(&LABEL_COLUMNS));
-        let starts_with_picture = first
-            .get(0)
-            .and_then(|cell| std::str::from_utf8(cell).ok())
-            .is_some_and(|cell| has_picture_extension(cell.as_ref()));
-        match (path, label) {
-            (Some(path), label) => Ok(Self { path, label, named: true }),
-            (None, Some(_)) if !starts_with_picture => Err(format!(
-                "its first line names a column of labels and none of paths; call that one {}",
-                PATH_COLUMNS.join(", ")
-            )),
-            _ => Ok(Self { path: 0, label: (first.len() > 1).then_some(1), named: false }),
+        let mut forms: Vec<Cow<'_, str>> = vec![written.into(), written.trim().into()];
+        if written.contains('\\') {
+            forms.push(written.trim().replace('\\', "/").into());
         }
+        forms.dedup();
+        let mut first = None;
+        for form in forms {
+            let path = plain(&form);
+            let meta = fs::metadata(self.folder.join(&path));
+            if meta.is_ok() {
+                return (path, meta);
+            }
+            first.get_or_insert((path, meta));
+        }
+        first.expect("there is one form at least")
     }
 }
 
-/// Without the mark that some editors begin a UTF-8 file with.
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+/// Why a path that is not found cannot be one here, as far as it can be told.
+fn reason(written: &str) -> Option<&'static str> {
+    let path = written.trim();
+    let mut start = path.chars();
+    let drive = start.next().is_some_and(|letter| letter.is_ascii_alphabetic())
+        && start.next() == Some(':')
+        && start.next().is_some_and(|slash| slash == '\\' || slash == '/');
+    let scheme = path.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    if scheme {
+        Some("it is a URL, and nothing is downloaded; download the pictures, and list their files")
+    } else if (drive || path.starts_with("\\\\")) && cfg!(not(windows)) {
+        Some("it is a path of another, Windows machine; write it relative to the list's folder")
+    } else {
+        // As lists of ImageNet have it.
+        let labelled = path.rsplit_once([' ', '\t']).is_some_and(|(path, label)| {
+            has_picture_extension(path.trim().as_ref()) && label.bytes().all(|b| b.is_ascii_digit())
+        });
+        labelled
+            .then_some("a label stands behind it; write a .csv list with the columns path,label")
+    }
 }

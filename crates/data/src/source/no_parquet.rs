@@ -16,12 +16,12 @@ pub(super) const KIND: SourceKind = SourceKind {
     gather_below: Some(gather_below),
 };
 
-fn gather(path: &Path, _: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, _: &mut Gathered<'_>) -> Result<(), DataError> {
     let reason = "this build reads no Parquet files; build it with the feature parquet";
     Err(DataError::Parquet { path: path.to_path_buf(), reason: reason.to_owned() })
 }
 
-fn gather_below(root: &Path, _: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
+fn gather_below(root: &Path, _: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
     gather(root, set)
 }
 

@@ -1,35 +1,21 @@
 //! Several sources to one set: samples in one order, classes united by name.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::classes::Names;
+use super::classes::Wanted;
 use super::folder;
 use super::gathered::Gathered;
 use super::kind::{EXTENSIONS, START, SourceKind};
 use super::kinds::KINDS;
+use super::opening::{Labels, Opening};
+use super::others::Others;
 use super::sample::portable_bytes;
 use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::{printable, together};
-
-/// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a
-/// Parquet file.
-#[derive(Clone, Copy, Debug)]
-pub enum Labels<'a> {
-    /// Any layout; samples have no labels. For pre-training.
-    Ignored,
-    /// Every sample has a class; there are at least two. Of a folder, each sub-folder with pictures
-    /// is a class, and pictures anywhere below it count to it. Classes are sorted by name; where
-    /// all are numbers and none is a folder's name, as numbers.
-    Required,
-    /// As `Required`, for the classes a network already has: labels are positions in this list, a
-    /// class that it does not name is an error, and a class may be absent. A number from an archive,
-    /// a list or a Parquet file that is no name in it is taken for a position.
-    Classes(&'a [String]),
-}
 
 impl PictureSet {
     /// Reads a set of pictures. What `root` is tells itself:
@@ -43,18 +29,26 @@ impl PictureSet {
     ///   else the folders in the pictures' names. Pictures that are stored uncompressed or by Snappy
     ///   are read one by one; of gzip and Zstandard, a page is unpacked up to the picture;
     /// - a folder with neither pictures nor archives, and with `.parquet` files: all below it, as one
-    ///   set. Of several splits, such as train and test, none is chosen: that is an error;
+    ///   set;
     /// - a `.csv` or `.tsv` file: a path a line and, in the second column, a label. The first line
-    ///   may name the columns: path, file or image; label or class;
+    ///   may name the columns: path, file or image; label or class. Commas, semicolons or tabs stand between
+    ///   them;
     /// - a `.txt` file: a path a line, without labels. Paths in lists are absolute, or relative to the
     ///   list's folder.
+    ///
+    /// Of several splits, such as train and test, none is chosen: archives or Parquet files of them in one
+    /// folder, and with labels their folders, are an error. Passed over are a run's own folder and pictures
+    /// that this program drew; [`notes`](Self::notes) tells it.
     ///
     /// # Errors
     /// What is missing, none of these, cannot be read or holds no picture; with labels, a set that
     /// has fewer than two classes ([`Labels::Required`]) or a class that is not among those given
     /// ([`Labels::Classes`]), or a list without labels.
-    pub fn open(root: impl Into<PathBuf>, labels: Labels<'_>) -> Result<Self, DataError> {
-        Self::open_all(&[root.into()], labels)
+    pub fn open<'a>(
+        root: impl Into<PathBuf>,
+        how: impl Into<Opening<'a>>,
+    ) -> Result<Self, DataError> {
+        Self::open_all(&[root.into()], how)
     }
 
     /// Reads several folders, archives, Parquet files and lists (see [`open`](Self::open)) as one set; classes of
@@ -62,28 +56,24 @@ impl PictureSet {
     ///
     /// # Errors
     /// As [`open`](Self::open), of each; none given, or the same one twice.
-    pub fn open_all(roots: &[PathBuf], labels: Labels<'_>) -> Result<Self, DataError> {
-        gather(roots, labels)
+    pub fn open_all<'a>(roots: &[PathBuf], how: impl Into<Opening<'a>>) -> Result<Self, DataError> {
+        gather(roots, how.into())
     }
 }
 
-fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<PictureSet, DataError> {
+fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> {
     check_distinct(roots)?;
-    let mut set = Gathered {
-        labelled: !matches!(labels, Labels::Ignored),
-        bases: Vec::new(),
-        samples: Vec::new(),
-        skipped: Vec::new(),
-        passed_over: 0,
-        names: Names::default(),
-        top_folders: BTreeSet::new(),
-        outside: 0,
-    };
+    let labels = how.labels;
+    let mut set = Gathered::new(how);
     for root in roots {
-        let found =
-            |set: &Gathered| (set.samples.len() + set.outside, set.skipped.len(), set.passed_over);
+        let found = |set: &Gathered<'_>| {
+            (set.samples.len() + set.outside, set.skipped.len(), set.passed_over)
+        };
         let before = found(&set);
         add(root, &mut set)?;
+        if set.stopped() {
+            return Err(DataError::Stopped);
+        }
         let after = found(&set);
         if after.0 == before.0 {
             return Err(DataError::NoPictures {
@@ -91,6 +81,8 @@ fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<PictureSet, DataError
                 extensions: EXTENSIONS.map(|e| format!(".{e}")).join(" "),
                 passed_over: after.2 - before.2,
                 skipped: after.1 - before.1,
+                others: set.notes.drain(..).chain(set.others.told()).collect::<Vec<_>>().join("; "),
+                mend: mend(root, &set.others),
             });
         }
     }
@@ -99,10 +91,12 @@ fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<PictureSet, DataError
     }
     let classes = match labels {
         Labels::Ignored => Vec::new(),
-        Labels::Required => set.settle(roots, None)?,
-        Labels::Classes(expected) => set.settle(roots, Some(expected))?,
+        Labels::Required => set.settle(roots, Wanted::Any)?,
+        Labels::Classes(expected) => set.settle(roots, Wanted::Named(expected))?,
+        Labels::Nameless(expected) => set.settle(roots, Wanted::Nameless(expected))?,
     };
-    let Gathered { bases, mut samples, mut skipped, passed_over, names, mut top_folders, .. } = set;
+    let Gathered { bases, mut samples, mut skipped, names, mut top_folders, mut notes, .. } = set;
+    notes.extend(set.others.told());
     // Of equal names, the source given first comes first.
     samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
@@ -112,10 +106,46 @@ fn gather(roots: &[PathBuf], labels: Labels<'_>) -> Result<PictureSet, DataError
         classes,
         samples,
         skipped,
-        passed_over,
+        lost: set.lost,
+        first_lost: set.first_lost,
+        passed_over: set.passed_over,
+        notes,
         empty_classes: top_folders.into_iter().collect(),
         bases,
     })
+}
+
+/// What to do about a folder that holds no picture.
+fn mend(root: &Path, others: &Others) -> String {
+    let file = |name: &str| root.join(name).is_file();
+    let arrow = others.count("arrow") > 0 || root.extension().is_some_and(|end| end == "arrow");
+    let saved = ["dataset_dict.json", "dataset_info.json", "state.json"];
+    if arrow && root.is_dir() && saved.into_iter().any(file) {
+        return "it is a saved data set of Hugging Face (Dataset.save_to_disk): write it with \
+                Dataset.to_parquet(\"train.parquet\"), and give that file"
+            .to_owned();
+    }
+    let known = [
+        (
+            "arrow",
+            "files of Arrow are not read: load them with datasets, and write them with \
+                   Dataset.to_parquet()",
+        ),
+        ("zip", "a .zip is not read: unpack it, and give the folder"),
+        ("rar", "a .rar is not read: unpack it, and give the folder"),
+        ("7z", "a .7z is not read: unpack it, and give the folder"),
+        (
+            "tfrecord",
+            "files of TensorFlow are not read: write the pictures as files, or as .parquet",
+        ),
+        ("h5", "files of HDF5 are not read: write the pictures as files"),
+        ("hdf5", "files of HDF5 are not read: write the pictures as files"),
+        ("mdb", "an LMDB is not read: write the pictures as files, or as .tar"),
+    ];
+    let known = known.into_iter().find(|(extension, _)| others.count(extension) > 0);
+    known
+        .map_or("give the folder that holds the pictures, or convert them", |(_, mend)| mend)
+        .to_owned()
 }
 
 /// Refuses no source at all, and one given twice: its pictures would count twice.
@@ -133,7 +163,7 @@ fn check_distinct(roots: &[PathBuf]) -> Result<(), DataError> {
 }
 
 /// Adds one source, of the kind that it shows itself to be.
-fn add(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let unreadable = |source| DataError::Unreadable { path: root.to_path_buf(), source };
     let meta = match fs::metadata(root) {
         Ok(meta) => meta,
@@ -151,6 +181,11 @@ fn add(root: &Path, set: &mut Gathered) -> Result<(), DataError> {
     }
     match kind_of(root).map_err(unreadable)? {
         Some(kind) => (kind.gather)(root, set),
+        None if root.extension().is_some_and(|end| end == "arrow") => {
+            let reason = "it is a file of Arrow, which is not read: load it with datasets, and write it with \
+                          Dataset.to_parquet()";
+            Err(DataError::Parquet { path: root.to_path_buf(), reason: reason.to_owned() })
+        }
         None => Err(DataError::NotAFolder(root.to_path_buf())),
     }
 }

@@ -6,8 +6,7 @@
 //! memory nor the stack. Only what such files need is read.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
+use super::splits::{Folders, one_split};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
@@ -31,7 +31,7 @@ mod snappy;
 mod thrift;
 mod values;
 
-use choice::Choice;
+use choice::{Asked, Choice};
 use column::{Column, Value};
 use footer::{Chunk, Footer, Leaf, RowGroup};
 use pages::{Codec, Extent};
@@ -53,25 +53,25 @@ pub(super) const KIND: SourceKind = SourceKind {
 };
 
 /// Adds the pictures of one file, given by itself.
-fn gather(path: &Path, set: &mut Gathered) -> Result<(), DataError> {
+fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let mut index = Index::new(path.parent().unwrap_or(path), set);
     let refused = |reason| DataError::Parquet { path: path.to_path_buf(), reason };
     index.file(path, set).map_err(refused)?;
-    index.finish(set);
-    Ok(())
+    index.finish(path, set)
 }
 
 /// Adds the pictures of all these files, which lie below `root`, as one set. One that cannot be read
 /// is a skip.
-fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<(), DataError> {
-    one_split(root, paths)?;
+fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
+    let refused = |reason| DataError::Parquet { path: root.to_path_buf(), reason };
+    one_split(root, paths).map_err(refused)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::new(root, set);
     let mut refused = Vec::new();
     for path in &paths {
         if let Err(reason) = index.file(path, set) {
-            set.skip(path.clone(), reason.clone());
+            set.lose(path.clone(), reason.clone());
             refused.push(reason);
         }
     }
@@ -79,64 +79,7 @@ fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered) -> Result<()
         let reason = refused.swap_remove(0);
         return Err(DataError::Parquet { path: paths.swap_remove(0), reason });
     }
-    index.finish(set);
-    Ok(())
-}
-
-/// Refuses a folder of several splits: nobody means to train on the test pictures.
-fn one_split(root: &Path, paths: &[PathBuf]) -> Result<(), DataError> {
-    let mut splits = BTreeMap::<String, usize>::new();
-    for path in paths {
-        if let Some(split) = split(path.strip_prefix(root).unwrap_or(path)) {
-            *splits.entry(split).or_default() += 1;
-        }
-    }
-    if splits.len() < 2 {
-        return Ok(());
-    }
-    let named: Vec<String> = splits
-        .iter()
-        .map(|(name, count)| format!("{} ({count})", printable(Path::new(name))))
-        .collect();
-    Err(DataError::Parquet {
-        path: root.to_path_buf(),
-        reason: format!(
-            "it holds files of several splits: {}; name the files of those to use, or give each \
-             split a folder of its own",
-            named.join(", ")
-        ),
-    })
-}
-
-/// The split that a file belongs to by its path, as the Hub has it: a usual word in its name or in
-/// that of a folder, the nearest first; else what stands before `-00000-of-00005`.
-fn split(path: &Path) -> Option<String> {
-    let stem = path.file_stem().and_then(OsStr::to_str)?;
-    let folders = path.parent().into_iter().flat_map(Path::components).rev();
-    let names = folders.filter_map(|part| part.as_os_str().to_str());
-    let usual = std::iter::once(stem).chain(names).find_map(usual_split);
-    usual.or_else(|| numbered(stem)).map(str::to_owned)
-}
-
-/// What stands before `-00000-of-00005`; the Hub may add a hash behind it.
-fn numbered(stem: &str) -> Option<&str> {
-    let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (before, after) = stem.rsplit_once("-of-")?;
-    let (name, first) = before.rsplit_once('-')?;
-    let last = after.split('-').next()?;
-    (number(first) && number(last) && !name.is_empty()).then_some(name)
-}
-
-/// The split that a name has a usual word for.
-fn usual_split(name: &str) -> Option<&'static str> {
-    name.split(|character: char| !character.is_ascii_alphanumeric()).find_map(|word| {
-        Some(match word.to_ascii_lowercase().as_str() {
-            "train" | "training" => "train",
-            "test" | "testing" | "eval" | "evaluation" => "test",
-            "validation" | "valid" | "val" | "dev" => "validation",
-            _ => return None,
-        })
-    })
+    index.finish(root, set)
 }
 
 /// Pictures of one or several files, whose names are settled when all are read.
@@ -150,20 +93,32 @@ struct Index<'a> {
     first_base: usize,
     /// What rows are called by where they have no names, for each file.
     prefixes: Vec<PathBuf>,
+    /// Whether labels of some file are the folders in its pictures' names.
+    by_name: bool,
 }
 
 impl<'a> Index<'a> {
-    fn new(root: &'a Path, set: &Gathered) -> Self {
+    fn new(root: &'a Path, set: &Gathered<'_>) -> Self {
         let first_base = set.bases.len();
-        Self { root, samples: Vec::new(), rows: Vec::new(), first_base, prefixes: Vec::new() }
+        Self {
+            root,
+            samples: Vec::new(),
+            rows: Vec::new(),
+            first_base,
+            prefixes: Vec::new(),
+            by_name: false,
+        }
     }
 
     /// Finds the pictures of one file. `Err` is the reason for which nothing of it can be used;
     /// flaws of single row groups are skips.
-    fn file(&mut self, path: &Path, set: &mut Gathered) -> Result<(), String> {
+    fn file(&mut self, path: &Path, set: &mut Gathered<'_>) -> Result<(), String> {
         let (mut file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let footer = Footer::read(&mut file, meta.len())?;
-        let choice = Choice::new(&footer, set.labelled)?;
+        let asked = Asked { image: set.image_column, label: set.label_column };
+        let choice = Choice::new(&footer, set.labelled, asked)?;
+        self.by_name |= choice.labels.is_none();
+        let before = self.samples.len();
         let groups = footer.row_groups(&choice.columns())?;
         let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
@@ -175,6 +130,9 @@ impl<'a> Index<'a> {
             Reading { file, leaves, choice: &choice, base, prefix, modified, extents, missing };
         let (mut first, mut flaws) = (0, Vec::new());
         for (number, group) in groups.iter().enumerate() {
+            if set.look() {
+                return Ok(());
+            }
             let extents = reading.extents.len();
             if let Err(reason) = reading.group(group, first, self, set) {
                 reading.extents.truncate(extents);
@@ -190,10 +148,18 @@ impl<'a> Index<'a> {
             return Err(flaws.swap_remove(0));
         }
         for reason in flaws {
-            set.skip(path.to_path_buf(), format!("{reason}; the others are used"));
+            set.lose(path.to_path_buf(), format!("{reason}; the others are used"));
         }
         if let Some(reason) = missing.reason() {
-            set.skip(path.to_path_buf(), reason);
+            set.lose(path.to_path_buf(), reason);
+            set.lost += missing.count as usize - 1;
+        }
+        let there = &self.samples[before..];
+        if set.labelled
+            && choice.labels.is_none()
+            && there.iter().all(|sample| sample.label.is_none())
+        {
+            return Err(choice.without_labels(&footer));
         }
         if first == 0 {
             set.skip(path.to_path_buf(), "a file without rows");
@@ -202,7 +168,7 @@ impl<'a> Index<'a> {
     }
 
     /// Settles names: where two rows have the same, all are called by file and row.
-    fn finish(mut self, set: &mut Gathered) {
+    fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
         let mut names = HashSet::new();
         if !self.samples.iter().all(|sample| names.insert(&sample.path)) {
             for (sample, row) in self.samples.iter_mut().zip(&self.rows) {
@@ -210,11 +176,16 @@ impl<'a> Index<'a> {
                 sample.path = row_name(prefix, *row);
             }
         }
+        if set.labelled && self.by_name {
+            let paths = self.samples.iter().map(|sample| sample.path.as_path());
+            set.hint = Folders::of(paths, 0).check(root, set.expected, true)?;
+        }
         if set.labelled {
             let reason = "has no label, or a number that the file names no class for";
             set.drop_unlabelled(&mut self.samples, reason);
         }
         set.samples.append(&mut self.samples);
+        Ok(())
     }
 }
 
@@ -262,7 +233,7 @@ impl Reading<'_> {
         group: &RowGroup,
         first: u64,
         index: &mut Index<'_>,
-        set: &mut Gathered,
+        set: &mut Gathered<'_>,
     ) -> Result<(), String> {
         let chunks = group.chunks.as_deref().map_err(Clone::clone)?;
         let columns = caught(|| self.columns(group.rows, chunks).map_err(DecodeError::Io));
@@ -273,6 +244,13 @@ impl Reading<'_> {
             DecodeError::Io(error) => error.to_string(),
             error => error.to_string(),
         })?;
+        let broken =
+            |value: &&Value| matches!(value, Value::Real(real) if real.fract().abs() > 0.0);
+        if let Some(Value::Real(real)) = labels.iter().flat_map(|l| &l.values).find(broken) {
+            return Err(format!(
+                "its column of labels holds {real}, which is no class; write whole numbers or names"
+            ));
+        }
         let classes: Vec<Option<usize>> = match &labels {
             Some(labels) => labels.values.iter().map(|value| self.class(value, set)).collect(),
             None => Vec::new(),
@@ -293,7 +271,7 @@ impl Reading<'_> {
             let label = match (&labels, &name) {
                 _ if !set.labelled => None,
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
-                (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name)),
+                (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name, 0)),
             };
             let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
@@ -323,12 +301,21 @@ impl Reading<'_> {
     }
 
     /// The class that a label stands for.
-    fn class(&self, value: &Value, set: &mut Gathered) -> Option<usize> {
+    fn class(&self, value: &Value, set: &mut Gathered<'_>) -> Option<usize> {
         let text = match (value, &self.choice.classes) {
             (Value::Number(number), Some(names)) => {
                 Cow::from(names.get(usize::try_from(*number).ok()?)?)
             }
             (Value::Number(number), None) => Cow::from(u64::try_from(*number).ok()?.to_string()),
+            (Value::Flag(flag), _) => Cow::from(flag.to_string()),
+            (Value::Real(real), names) => {
+                let whole = real.fract() == 0.0 && (0.0..9e15).contains(real);
+                let number = whole.then_some(*real as usize)?;
+                match names {
+                    Some(names) => Cow::from(names.get(number)?),
+                    None => Cow::from(number.to_string()),
+                }
+            }
             (Value::Bytes(bytes), _) if bytes.len() > LABEL_BYTES => return None,
             (Value::Bytes(bytes), _) => Cow::from(std::str::from_utf8(bytes).ok()?),
         };
@@ -409,28 +396,5 @@ impl Extent {
         to.drain(..(start - first as u64 * block) as usize);
         to.truncate(bytes as usize);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn splits_are_told_by_the_hubs_rules() {
-        let cases = [
-            ("data/train-00000-of-00005.parquet", Some("train")),
-            ("train-00000-of-00005-a5f40523c7b11f2c.parquet", Some("train")),
-            ("plain_text/validation/0000.parquet", Some("validation")),
-            ("eval.parquet", Some("test")),
-            ("data/pets_val.parquet", Some("validation")),
-            ("train/test-0.parquet", Some("test")),
-            ("unsupervised-00001-of-00002.parquet", Some("unsupervised")),
-            ("cats.parquet", None),
-            ("trainer-of-cats.parquet", None),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(split(Path::new(path)).as_deref(), expected, "{path}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! A split that is computed again is another one as soon as the data, the share or this program
 //! changes. Read back from a table it is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -93,6 +93,17 @@ impl Split {
             });
         }
         Ok(Self { rows })
+    }
+
+    /// Names of pictures that `set` has beyond this, and of those that it lacks.
+    pub fn changes(&self, set: &PictureSet) -> (Vec<String>, Vec<String>) {
+        let rows: HashSet<&[u8]> = self.rows.iter().map(|row| row.name.as_slice()).collect();
+        let names: Vec<Vec<u8>> =
+            set.samples.iter().map(|sample| recorded_name(&sample.path)).collect();
+        let there: HashSet<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let more = names.iter().filter(|name| !rows.contains(name.as_slice()));
+        let fewer = self.rows.iter().filter(|row| !there.contains(row.name.as_slice()));
+        (more.map(|name| escaped(name)).collect(), fewer.map(|row| escaped(&row.name)).collect())
     }
 
     /// Number of pictures in a part.

@@ -1,8 +1,11 @@
 //! One picture of a set, and what is left out of it.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use fcmae_words::grouped;
 use serde::{Serialize, Serializer};
 
 use crate::words::printable;
@@ -55,6 +58,45 @@ pub struct Skipped {
     pub path: PathBuf,
     /// Why it is left out.
     pub reason: String,
+}
+
+/// Files that are left out for the same reason, but for numbers in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alike<'a> {
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub example: &'a Skipped,
+}
+
+impl Skipped {
+    /// Files by the reason for which they are left out, in the order of their first ones.
+    pub fn alike(skipped: &[Self]) -> Vec<Alike<'_>> {
+        let mut places = HashMap::<String, usize>::new();
+        let mut kinds = Vec::<Alike<'_>>::new();
+        for example in skipped {
+            let kind = example.reason.chars().filter(|c| !c.is_ascii_digit()).collect();
+            let place = *places.entry(kind).or_insert(kinds.len());
+            match kinds.get_mut(place) {
+                Some(kind) => kind.count += 1,
+                None => kinds.push(Alike { count: 1, example }),
+            }
+        }
+        kinds
+    }
+}
+
+impl fmt::Display for Alike<'_> {
+    /// `skipped a.jpg: not a regular file`, or `skipped 3: not a regular file; the first: a.jpg`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Skipped { path, reason } = self.example;
+        match self.count {
+            1 => write!(f, "skipped {}: {reason}", printable(path)),
+            count => {
+                write!(f, "skipped {}: {reason}; the first: {}", grouped(count), printable(path))
+            }
+        }
+    }
 }
 
 fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
+use crate::error::DataError;
+use crate::words::{printable, together};
 
 /// A set of pictures: the samples of one or several folders, archives, Parquet files and lists, sorted
 /// by path.
@@ -23,8 +25,15 @@ pub struct PictureSet {
     /// that is cut short, rows without a picture, files that a list names and that are missing; and
     /// folders that cannot be entered.
     pub skipped: Vec<Skipped>,
+    /// Those of them that were listed as pictures, or as folders or files of some, and are not there or cannot
+    /// be opened.
+    pub lost: usize,
+    pub(super) first_lost: Option<Skipped>,
     /// Hidden files, and files with other extensions.
     pub passed_over: usize,
+    /// What was read in another way than it stands there, or left out, and is not among
+    /// [`skipped`](Self::skipped): a sentence each.
+    pub notes: Vec<String>,
     /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
     pub empty_classes: Vec<String>,
     pub(super) bases: Vec<Base>,
@@ -94,6 +103,25 @@ impl PictureSet {
         hasher.finalize().to_hex().to_string()
     }
 
+    /// Refuses a set of which more than a share was listed and cannot be used.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyLost`].
+    pub fn check_lost(&self, max_bad_fraction: f64) -> Result<(), DataError> {
+        let of = self.len() + self.lost;
+        let Some(first) = &self.first_lost else { return Ok(()) };
+        if self.lost as f64 <= max_bad_fraction * of as f64 {
+            return Ok(());
+        }
+        Err(DataError::TooManyLost {
+            path: together(&self.roots),
+            lost: self.lost,
+            of,
+            limit: max_bad_fraction,
+            first: format!("{}: {}", printable(&first.path), first.reason),
+        })
+    }
+
     /// The same set with only the samples at `indices` (ascending).
     pub(super) fn subset(&self, indices: &[usize]) -> Self {
         Self {
@@ -101,7 +129,10 @@ impl PictureSet {
             classes: self.classes.clone(),
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             skipped: self.skipped.clone(),
+            lost: self.lost,
+            first_lost: self.first_lost.clone(),
             passed_over: self.passed_over,
+            notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),
             bases: self.bases.clone(),
         }

@@ -393,3 +393,127 @@ fn an_archive_that_changes_is_noticed() {
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Io(_))));
 }
+
+/// Archives: `tar cf pets.tar pets/`.
+#[test]
+fn a_folder_around_the_classes_is_passed_over() {
+    let tar =
+        |names: &[&str]| names.iter().fold(Tar::default(), |tar, name| tar.file(name, b"x")).end();
+    for names in [
+        ["pets/cat/1.png", "pets/cat/2.png", "pets/dog/1.png"],
+        ["home/me/pets/cat/1.png", "home/me/pets/cat/2.png", "home/me/pets/dog/1.png"],
+        ["./cat/1.png", "./cat/2.png", "./dog/1.png"],
+    ] {
+        let (_dir, set) = tar(&names).open(Labels::Required);
+        let set = set.unwrap();
+        assert_eq!(
+            (set.classes.as_slice(), set.class_counts()),
+            (&["cat".to_owned(), "dog".to_owned()][..], vec![2, 1])
+        );
+    }
+    // One class of a network, with folders in it.
+    let classes = ["cat", "dog"].map(str::to_owned);
+    let (_dir, set) = tar(&["dog/big/1.png", "dog/small/1.png"]).open(Labels::Classes(&classes));
+    assert_eq!(set.unwrap().samples[0].label, Some(1));
+    // Shards that share it.
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("0.tar"), &tar(&["pets/cat/1.png"]).0);
+    write(&dir.path().join("1.tar"), &tar(&["pets/dog/1.png"]).0);
+    assert_eq!(PictureSet::open(dir.path(), Labels::Required).unwrap().classes, ["cat", "dog"]);
+    let names = ["pets/train/cat/1.png", "pets/train/dog/1.png", "pets/test/cat/1.png"];
+    let (_dir, set) = tar(&names).open(Labels::Required);
+    let error = set.unwrap_err().to_string();
+    assert!(error.contains("it holds test and train, which are splits"), "{error}");
+}
+
+/// Labels: shards of several splits.
+#[test]
+fn shards_of_several_splits_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let shard = |key: &str| {
+        Tar::default().file(&format!("{key}.png"), b"x").file(&format!("{key}.cls"), b"0").end().0
+    };
+    write(&dir.path().join("x-train-0.tar"), &shard("a"));
+    write(&dir.path().join("x-train-1.tar"), &shard("b"));
+    assert_eq!(PictureSet::open(dir.path(), Labels::Ignored).unwrap().len(), 2);
+    write(&dir.path().join("x-val-0.tar"), &shard("c"));
+    for labels in [Labels::Ignored, Labels::Required] {
+        let error = PictureSet::open(dir.path(), labels).unwrap_err().to_string();
+        assert!(error.contains("train (2), validation (1)"), "{error}");
+        assert!(error.contains("such as ") && error.contains("x-train-0.tar"), "{error}");
+    }
+    // Given one by one they are meant so.
+    let both = ["x-train-0.tar", "x-val-0.tar"].map(|name| dir.path().join(name));
+    assert_eq!(PictureSet::open_all(&both, Labels::Ignored).unwrap().len(), 2);
+}
+
+/// Archives: labels in KEY.json, and keys up to the first dot.
+#[test]
+fn labels_are_those_of_a_key() {
+    let mut tar = Tar::default();
+    for (key, json) in [
+        ("a", r#"{"label": 0}"#),
+        ("b", r#"{"caption": "", "class": "dog"}"#),
+        ("c", r#"{"cls": 1.0}"#),
+    ] {
+        tar = tar.file(&format!("{key}.png"), b"x").file(&format!("{key}.json"), json.as_bytes());
+    }
+    let (_dir, set) = tar.clone().end().open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!(set.classes, ["0", "1", "dog"]);
+    assert_eq!(set.class_counts(), [1, 1, 1]);
+    // Where KEY.cls is there, it counts.
+    let (_dir, set) = tar.file("a.cls", b"x").file("b.cls", b"y").end().open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!(
+        (set.classes.as_slice(), set.skipped.len()),
+        (&["x".to_owned(), "y".to_owned()][..], 1)
+    );
+
+    let mut stereo = Tar::default();
+    for (key, label) in [("d/0", b"0"), ("d/1", b"1")] {
+        for side in ["left", "right"] {
+            stereo = stereo.file(&format!("{key}.{side}.png"), b"x");
+        }
+        stereo = stereo.file(&format!("{key}.cls"), label);
+    }
+    let (_dir, set) = stereo.end().open(Labels::Required);
+    assert_eq!(set.unwrap().class_counts(), [2, 2]);
+    // Folders were the classes before descriptions were read.
+    let tar = Tar::default().file("cat/a.png", b"x").file("cat/a.json", br#"{"label": 1}"#);
+    let (_dir, set) = tar.file("dog/b.png", b"x").end().open(Labels::Required);
+    assert_eq!(set.unwrap().classes, ["cat", "dog"]);
+    let (_dir, set) =
+        Tar::default().file("a.png", b"x").file("b.png", b"x").end().open(Labels::Required);
+    let error = set.unwrap_err().to_string();
+    assert!(error.contains("KEY.cls or KEY.json"), "{error}");
+}
+
+/// Archives: masks beside pictures.
+#[test]
+fn masks_beside_pictures_are_passed_over_and_told() {
+    let mut tar = Tar::default();
+    for key in ["0", "1", "2"] {
+        for name in ["png", "mask.png", "depth.png", "seg_0.png", "left.png", "cls"] {
+            tar = tar.file(&format!("{key}.{name}"), key.as_bytes());
+        }
+    }
+    let tar = tar.file("v1.mask.png", b"x").file("v1.cls", b"0").end();
+    let (_dir, set) = tar.open(Labels::Ignored);
+    let set = set.unwrap();
+    assert_eq!(
+        names(&set),
+        ["0.left.png", "0.png", "1.left.png", "1.png", "2.left.png", "2.png", "v1.mask.png"]
+    );
+    assert_eq!(set.passed_over, 9);
+    assert!(
+        set.notes[0].starts_with("9 files passed over") && set.notes[0].contains("0.mask.png"),
+        "{:?}",
+        set.notes
+    );
+    // With labels as before: those of KEY.png are its own.
+    let (_dir, set) = tar.open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!(names(&set), ["0.png", "1.png", "2.png", "v1.mask.png"]);
+    assert_eq!(fcmae_data::Skipped::alike(&set.skipped).len(), 1);
+}

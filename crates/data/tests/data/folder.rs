@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, Grouping, Labels, PictureSet};
+use fcmae_data::{Amount, DataError, Grouping, Labels, Opening, PictureSet};
 use tempfile::TempDir;
 
-use crate::pictures::write;
+use crate::pictures::{png, write};
 
 /// A folder of files with one byte each; nothing here is decoded.
 fn tree(files: &[&str]) -> tempfile::TempDir {
@@ -339,4 +339,175 @@ fn groups_that_cannot_be_held_out_are_told() {
     assert!(whole.contains("in 1 group "), "{whole}");
     let none = refused(&set, "film0[1-9]");
     assert!(none.contains("3 of 6 paths") && none.contains("film00-00.jpg"), "{none}");
+}
+/// Labels: splits are no classes.
+#[test]
+fn folders_that_are_splits_are_refused_as_classes() {
+    let refused = |paths: &[&str], says: &[&str]| {
+        let dir = tree(paths);
+        for labels in [Labels::Required, Labels::Classes(&["cat".to_owned(), "dog".to_owned()])] {
+            let error = open(&dir, labels).unwrap_err().to_string();
+            for part in says {
+                assert!(error.contains(part), "{part} in {error}");
+            }
+        }
+    };
+    let given = ["it holds train and val, which are splits", "give one of them: ", "/train"];
+    refused(&["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"], &given);
+    refused(&["train/1.png", "val/1.png"], &given);
+    refused(&["Train/cat/1.png", "TEST/dog/1.png"], &["TEST and Train", "/Train"]);
+    refused(
+        &["training/a/1.png", "testing/a/1.png", "dev/a/1.png"],
+        &["dev, testing and training"],
+    );
+    refused(&["seg_train/a/1.png", "seg_test/a/1.png"], &["seg_test and seg_train"]);
+    refused(&["train2017/1.png", "val2017/1.png"], &["train2017 and val2017"]);
+    refused(&["train/a/1.png", "valid/a/1.png", "other/1.png"], &["train and valid,"]);
+    refused(&["train/cat/1.png", "train/dog/1.png"], &["it holds train,", "/train"]);
+    refused(&["pets/train/cat/1.png", "pets/val/cat/1.png"], &["train and val", "/pets/train"]);
+    refused(&["a/train/1.png", "a/test/1.png", "b/train/1.png"], &["test and train", "list"]);
+
+    // Classes that have such names among others, and a split that is given itself.
+    let many = ["train/1.png", "bus/1.png", "car/1.png"];
+    assert_eq!(open(&tree(&many), Labels::Required).unwrap().classes, ["bus", "car", "train"]);
+    let stations = ["train station/1.png", "test tube/1.png", "car/1.png"];
+    assert_eq!(open(&tree(&stations), Labels::Required).unwrap().classes.len(), 3);
+    let dir = tree(&["train/cat/1.png", "train/dog/1.png", "val/cat/1.png"]);
+    let set = PictureSet::open(dir.path().join("train"), Labels::Required).unwrap();
+    assert_eq!(
+        (set.classes.as_slice(), set.notes.len()),
+        (&["cat".to_owned(), "dog".to_owned()][..], 0)
+    );
+    // A network's own class.
+    let classes = ["train", "test"].map(str::to_owned);
+    assert_eq!(
+        open(&tree(&["train/1.png", "test/1.png"]), Labels::Classes(&classes)).unwrap().len(),
+        2
+    );
+    // Without labels all are pictures, which is told.
+    let set = open(&dir, Labels::Ignored).unwrap();
+    assert_eq!(set.len(), 3);
+    assert!(
+        set.notes[0].contains("it holds train and val, and pictures of all"),
+        "{:?}",
+        set.notes
+    );
+}
+
+/// Labels: one folder around the classes is named.
+#[test]
+fn a_folder_around_the_classes_is_named() {
+    let error = open(&tree(&["images/cat/1.png", "images/dog/1.png"]), Labels::Required);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("/images if its folders are the classes (cat, dog)"), "{error}");
+}
+
+/// Run folder: a run's own files are never its pictures.
+#[test]
+fn what_this_program_wrote_is_passed_over() {
+    let drawn = [&png(1, 1)[..33], &fcmae_data::drawn::MARK, &png(1, 1)[33..]].concat();
+    assert!(image::load_from_memory(&drawn).is_ok(), "the mark is a sound chunk");
+    let dir = tree(&[
+        "a/1.png",
+        "b/1.png",
+        "run/run.json",
+        "run/config.toml",
+        "run/figures/mistakes/01.png",
+    ]);
+    write(&dir.path().join("run-first-batch.png"), &drawn);
+    write(&dir.path().join("a/grid.png"), &drawn);
+    for labels in [Labels::Ignored, Labels::Required] {
+        let set = open(&dir, labels).unwrap();
+        assert_eq!(paths(&set), ["a/1.png", "b/1.png"]);
+        assert_eq!((set.empty_classes.len(), set.skipped.len()), (0, 0));
+        let notes = set.notes.join("\n");
+        assert!(
+            notes.contains("folder of a run is passed over: ") && notes.contains("/run\n"),
+            "{notes}"
+        );
+        assert!(notes.contains("2 pictures that fcmae drew are passed over"), "{notes}");
+    }
+    // A file of that name alone makes no run.
+    let other = tree(&["a/1.png", "b/1.png", "b/run.json"]);
+    assert_eq!(open(&other, Labels::Required).unwrap().classes, ["a", "b"]);
+}
+
+/// Other files: what is passed over is summed up by its kinds.
+#[test]
+fn other_files_are_told_by_their_kinds() {
+    let mut names: Vec<String> = (0..30).map(|n| format!("IMG_{n:04}.HEIC")).collect();
+    names.extend(
+        ["a.png", "README", "notes.txt", "Thumbs.db", "._a.png", "labels.csv"].map(str::to_owned),
+    );
+    let names = |names: &[String]| tree(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let told = |all: &[String]| open(&names(all), Labels::Ignored).unwrap().notes;
+    let mut all: Vec<String> = (0..30).map(|n| format!("IMG_{n:04}.HEIC")).collect();
+    all.extend(
+        ["a.png", "README", "notes.txt", "Thumbs.db", "._a.png", "labels.csv"].map(str::to_owned),
+    );
+    let notes = told(&all);
+    assert_eq!(notes.len(), 1);
+    assert!(
+        notes[0].starts_with("30 files passed over: 30 .heic; to use them, convert"),
+        "{notes:?}"
+    );
+    assert!(told(&all[30..]).is_empty(), "an ordinary folder");
+    let kinds = ["a.png", "1.ppm", "2.ppm", "1.npy", "1.mp4", "noextension"].map(str::to_owned);
+    let text = &told(&kinds)[0];
+    assert!(
+        text.starts_with("5 files passed over: 2 .ppm, 1 without an extension, 1 .mp4, 1 .npy"),
+        "{text}"
+    );
+    let error = open(&names(&["a.heic".to_owned()]), Labels::Ignored).unwrap_err().to_string();
+    assert!(error.contains("1 file passed over: 1 .heic"), "{error}");
+    let error = open(&names(&["a.zip".to_owned()]), Labels::Ignored).unwrap_err().to_string();
+    assert!(error.contains("unpack it"), "{error}");
+}
+
+/// Pictures: thumbnails of a Synology disk are silent.
+#[test]
+fn thumbnails_of_systems_are_silent() {
+    let dir = tree(&[
+        "a.jpg",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "__MACOSX/b.jpg",
+        "._a.jpg",
+        "Thumbs.db",
+    ]);
+    let set = open(&dir, Labels::Ignored).unwrap();
+    assert_eq!((paths(&set), set.skipped.len(), set.notes.len()), (vec!["a.jpg"], 0, 0));
+}
+
+/// Archives, and folders likewise: masks beside pictures are told.
+#[test]
+fn masks_in_a_folder_are_told() {
+    let names = ["1.png", "1_mask.png", "a/2.jpg", "a/2.mask.png", "a/3-seg0.png", "gas_mask.png"];
+    let set = open(&tree(&names), Labels::Ignored).unwrap();
+    assert_eq!((set.len(), set.notes.len()), (6, 1));
+    let note = &set.notes[0];
+    assert!(
+        note.starts_with("2 files are called as masks") && note.ends_with("/1_mask.png"),
+        "{note}"
+    );
+    let set = open(&tree(&["gas_mask.png", "mask.png", "1.png"]), Labels::Ignored).unwrap();
+    assert!(set.notes.is_empty(), "{:?}", set.notes);
+}
+
+/// Listing: it tells how far it is, and ends when it is asked to.
+#[test]
+fn listing_ends_when_it_is_asked_to() {
+    let names: Vec<String> = (0..300).map(|n| format!("{n}.png")).collect();
+    let dir = tree(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for last in [true, false] {
+        let mut told = Vec::new();
+        let mut tell = |looked_at: usize| {
+            told.push(looked_at);
+            last
+        };
+        let opening = Opening { listing: Some(&mut tell), ..Opening::default() };
+        let set = PictureSet::open(dir.path(), opening);
+        assert_eq!(set.is_ok(), last);
+        assert!(last || matches!(set, Err(DataError::Stopped)));
+        assert!(told[0] == 1 && (last || told.len() == 1), "{told:?}");
+    }
 }

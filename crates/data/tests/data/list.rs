@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fcmae_data::{DataError, Labels, PictureSet};
+use fcmae_data::{DataError, Labels, Opening, PictureSet};
 
 use crate::pictures::write;
 
@@ -52,7 +52,7 @@ fn columns_are_found_with_and_without_a_header() {
 
 #[test]
 fn lines_that_cannot_be_used_are_skipped_each_with_its_reason() {
-    let text = b"a.jpg,cat\nmissing.jpg,cat\n,dog\nb c.jpg\nsub,dog\n./a.jpg,dog\n\xff.jpg,cat\n\
+    let text = b"a.jpg,cat\nmissing.jpg,cat\n,dog\nb c.jpg\nsub,dog\n./a.jpg,dog\n\\x.jpg,cat\n\
                  f,\nsub/\"d,x\n\"sub/d,e.jpg\",dog\n";
     let dir = listed("l.csv", text);
     let set = open(&dir, "l.csv", Labels::Required).unwrap();
@@ -67,7 +67,7 @@ fn lines_that_cannot_be_used_are_skipped_each_with_its_reason() {
         "b c.jpg the list gives it no label",
         "f the list gives it no label",
         "l.csv line 3: it has no path",
-        "l.csv line 7: its path is no UTF-8",
+        "\\x.jpg cannot be opened",
         "missing.jpg cannot be opened",
         "sub not a regular file",
         "\"d cannot be opened",
@@ -110,7 +110,7 @@ fn lists_without_what_is_needed_are_refused_with_the_mend() {
         let text = error("l.csv", text, Labels::Required);
         assert!(text.contains("no column of labels") && text.contains("path,label"), "{text}");
     }
-    let text = error("l.csv", b"name,label\na.jpg,cat\n", Labels::Ignored);
+    let text = error("l.csv", b"other,label\na,cat\n", Labels::Ignored);
     assert!(text.contains("path, file, image"), "{text}");
     let text = error("l.csv", b"a.jpg,cat\nb c.jpg,cat\n", Labels::Required);
     assert!(text.contains("label (\"cat\")") && text.contains("at least two"), "{text}");
@@ -147,5 +147,143 @@ fn a_list_that_is_too_long_is_refused() {
         let text = open(&dir, name, Labels::Ignored).unwrap_err().to_string();
         let said = "it has 1073741825 bytes, at most 1073741824 are read; split it into several";
         assert!(text.contains(name) && text.ends_with(said), "{text}");
+    }
+}
+
+/// The list of 24 lines in some form, and the three classes that it is of.
+fn forms(form: impl Fn(&str, &str) -> String) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for class in ["cat", "dog", "fox"] {
+        for number in 0..8 {
+            let path = format!("pics/{class}/{number}.png");
+            write(&dir.path().join(&path), b"x");
+            text += &form(&path, class);
+        }
+    }
+    (dir, text)
+}
+
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect()
+}
+
+/// Lists: as spreadsheets and Windows write them.
+#[test]
+fn lists_of_spreadsheets_are_read() {
+    let semicolons = |path: &str, class: &str| format!("{path};{class}\r\n");
+    let commas = |path: &str, class: &str| format!("{path},{class}\n");
+    let other = |first: &'static str, form: fn(&str, &str) -> String| {
+        let (dir, text) = forms(form);
+        (dir, (first.to_owned() + &text).into_bytes())
+    };
+    let (dir, text) = forms(commas);
+    let encoded = format!("path,label\n{text}");
+    let cases = [
+        other("path;label\r\n", semicolons),
+        other("sep=;\r\npath;label\r\n", semicolons),
+        other("", semicolons),
+        other("path\tlabel\n", |path, class| format!("{path}\t{class}\n")),
+        other("label|path\n", |path, class| format!("{class}|{path}\n")),
+        other("path,label\n", |path, class| format!("{},{class}\n", path.replace('/', "\\"))),
+        other("path, label\n", |path, class| format!(" {path} , {class} \n")),
+        other("label, path\n", |path, class| format!("{class}, \"{path}\"\n")),
+        other("\"path\",\"label\"\n", |path, class| format!("\"{path}\",\"{class}\"\n\n")),
+        other("chemin;étiquette\n", semicolons),
+        other("class,filename\n", |path, class| format!("{class},{path}\n")),
+        other("Name,Category,File_Name\n", |path, class| format!("n,{class},{path}\n")),
+        other("path,label,split\n", |path, class| format!("{path},{class},train\n")),
+        (dir, utf16(&encoded, u16::to_le_bytes)),
+        (forms(commas).0, utf16(&encoded, u16::to_be_bytes)),
+    ];
+    for (dir, bytes) in cases {
+        let list = dir.path().join("l.csv");
+        write(&list, &bytes);
+        let set = PictureSet::open(&list, Labels::Required).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..40]).into_owned();
+        assert_eq!(set.classes, ["cat", "dog", "fox"], "{text}");
+        assert_eq!((set.len(), set.skipped.len(), set.notes.len()), (24, 0, 0), "{text}");
+        assert_eq!(set.samples[0].path, Path::new("pics/cat/0.png"), "{text}");
+    }
+}
+
+/// Lists: what cannot be read is refused as a whole, with the line or the way out.
+#[test]
+fn lists_in_other_encodings_and_of_several_splits_are_refused() {
+    let refused = |name: &str, bytes: &[u8], says: &[&str]| {
+        let (dir, _) = forms(|_, _| String::new());
+        write(&dir.path().join(name), bytes);
+        let error =
+            PictureSet::open(dir.path().join(name), Labels::Ignored).unwrap_err().to_string();
+        for part in says {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    };
+    let latin = b"path,label\npics/dog/0.png,dog\npics/cat/0.png,ch\xe2t\n";
+    refused("l.csv", latin, &["line 3 is no UTF-8", "save it as UTF-8"]);
+    refused("l.txt", b"pics/dog/0.png\n\xff.png", &["line 2 is no UTF-8"]);
+    refused("l.csv", b"p\0a\0t\0h\0", &["UTF-16", "save it as UTF-8"]);
+    refused("l.csv", b"\xff\xfep\0a", &["damaged as UTF-16"]);
+    let splits = b"path,label,Split\npics/dog/0.png,dog,train\npics/cat/0.png,cat,val\n";
+    refused("l.csv", splits, &["\"Split\": train (1), validation (1)", "a list of each"]);
+    refused(
+        "l.csv",
+        b"path\nhttps://x.org/a.png\n",
+        &["https://x.org/a.png: cannot be opened: it is a URL"],
+    );
+    refused("l.txt", b"pics/dog/0.png 1\n", &["a label stands behind it"]);
+    #[cfg(unix)]
+    refused("l.csv", b"path\nC:\\pics\\a.png\n", &["Windows"]);
+    refused("l.csv", b"a,b,c\nx.png,y.png,cat\n", &["none of the 2 files"]);
+}
+
+/// Lists: files that are missing count.
+#[test]
+fn a_list_of_missing_files_is_too_bad() {
+    let (dir, text) = forms(|path, class| {
+        let gone = if path.contains("/0") { "" } else { "gone/" };
+        format!("{gone}{path},{class}\n")
+    });
+    write(&dir.path().join("l.csv"), text.as_bytes());
+    let set = PictureSet::open(dir.path().join("l.csv"), Labels::Required).unwrap();
+    assert_eq!((set.len(), set.lost), (3, 21));
+    let error = set.check_lost(0.1).unwrap_err().to_string();
+    assert!(
+        error.contains("21 of 24 pictures") && error.contains("gone/pics/cat/1.png"),
+        "{error}"
+    );
+    assert!(set.check_lost(0.9).is_ok());
+    let kinds = fcmae_data::Skipped::alike(&set.skipped);
+    assert_eq!(kinds.len(), 1, "{kinds:?}");
+    let told = kinds[0].to_string();
+    assert!(
+        told.starts_with("skipped 21: cannot be opened") && told.ends_with("gone/pics/cat/1.png"),
+        "{told}"
+    );
+}
+
+/// Lists: columns of any name, where they are chosen.
+#[test]
+fn a_lists_columns_are_chosen_by_their_names() {
+    let (dir, text) = forms(|path, class| format!("{class},x,{path}\n"));
+    let list = dir.path().join("l.csv");
+    write(&list, format!("what,label,where\n{text}").as_bytes());
+    let open = |label, image| {
+        let opening = Opening {
+            labels: Labels::Required,
+            label_column: label,
+            image_column: image,
+            ..Opening::default()
+        };
+        PictureSet::open(&list, opening)
+    };
+    assert_eq!(open(Some("what"), Some("where")).unwrap().classes, ["cat", "dog", "fox"]);
+    assert_eq!(open(Some("what"), None).unwrap().classes, ["cat", "dog", "fox"]);
+    for (label, image) in [(Some("species"), None), (None, Some("species"))] {
+        let error = open(label, image).unwrap_err().to_string();
+        assert!(
+            error.contains("no column \"species\"") && error.contains("what, label, where"),
+            "{error}"
+        );
     }
 }

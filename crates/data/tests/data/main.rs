@@ -7,6 +7,7 @@ mod augment;
 mod decode;
 mod deep;
 mod folder;
+mod labels;
 mod list;
 mod loader;
 mod mix;

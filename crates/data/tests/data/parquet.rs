@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fcmae_data::{DataError, DecodeError, Labels, Limits, PictureSet};
+use fcmae_data::{DataError, DecodeError, Labels, Limits, Opening, PictureSet};
 
 use crate::pictures::write;
 
@@ -118,17 +118,26 @@ fn sound_files_that_are_not_read_are_refused_with_the_mend() {
         error
     };
     for (name, reason) in [
-        ("two_labels", "several columns of labels, \"label\", \"class\"; keep one"),
-        ("two_classes", "several columns of labels, \"coarse\", \"fine\"; keep one"),
+        (
+            "two_labels",
+            "several columns of labels, \"label\", \"class\"; choose one by data.label_column",
+        ),
+        (
+            "two_classes",
+            "several columns of labels, \"coarse\", \"fine\"; choose one by data.label_column",
+        ),
         (
             "no_labels",
             "no column of them, named label, labels, class; its columns are \"jpg\", \"score\"",
         ),
-        ("two_pictures", "several columns of pictures, \"left\", \"right\"; name the one"),
+        (
+            "two_pictures",
+            "several columns of pictures, \"left\", \"right\"; choose one by data.image_column",
+        ),
         ("no_picture", "no column of pictures, that is of type image, or of bytes and named image"),
         ("text_as_picture", "\"scan\" of pictures does not hold bytes"),
         ("pictures_a_row", "no column of pictures"),
-        ("float_label", "\"label\" of labels holds neither whole numbers nor text"),
+        ("float_label", "column of labels holds 0.5, which is no class"),
         ("brotli", "compressed by Brotli; write it again without compression"),
         ("lz4", "compressed by LZ4; write it again without compression"),
         ("delta_bytes", "encoding 7, which is not read; write it again"),
@@ -144,6 +153,82 @@ fn sound_files_that_are_not_read_are_refused_with_the_mend() {
     let both = [fixture("refused/names_alone.parquet"), fixture("none.parquet")];
     let text = PictureSet::open_all(&both, Labels::Ignored).unwrap_err().to_string();
     assert!(text.contains("names_alone.parquet: no picture in it"), "{text}");
+}
+
+/// Hub forms: labels that are true or false, or numbers that a missing one made float. Values are pyarrow's.
+#[test]
+fn labels_of_other_types_are_read() {
+    for (name, expected) in [
+        ("bool", &[("a.png", "true"), ("b.png", "false"), ("c.png", "false")]),
+        ("bool_runs", &[("a.png", "true"), ("b.png", "false"), ("c.png", "false")]),
+        ("float64", &[("a.png", "0"), ("b.png", "1"), ("d.png", "1")]),
+        ("float32", &[("a.png", "0"), ("b.png", "1"), ("d.png", "1")]),
+    ] {
+        let path = fixture("labels").join(format!("{name}.parquet"));
+        let set = PictureSet::open(path, Labels::Required).unwrap();
+        let found = set.samples.iter();
+        let found = found.map(|s| (s.path.to_str().unwrap(), &*set.classes[s.label.unwrap()]));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{name}");
+        assert_eq!((skips(&set).len(), set.lost), (1, 0), "{name}: {:?}", set.skipped);
+    }
+}
+
+/// Hub forms: columns of other names.
+#[test]
+fn columns_are_chosen_by_their_names() {
+    let open = |label: &str, image: &str| {
+        let named = |name: &'static str| Some(name).filter(|name| !name.is_empty());
+        let (label, image) = (label.to_owned().leak(), image.to_owned().leak());
+        let opening = Opening {
+            labels: Labels::Required,
+            label_column: named(label),
+            image_column: named(image),
+            ..Opening::default()
+        };
+        PictureSet::open(fixture("labels/cifar.parquet"), opening)
+    };
+    let set = open("fine_label", "").unwrap();
+    assert_eq!((set.classes.as_slice(), set.len()), (&["0".to_owned(), "1".to_owned()][..], 4));
+    assert_eq!(open("fine_label", "img").unwrap().fingerprint(), set.fingerprint());
+    for (label, image, says) in [
+        (
+            "",
+            "",
+            "its columns are \"img\", \"fine_label\", \"coarse_label\": name one by data.label_column",
+        ),
+        (
+            "fine",
+            "",
+            "no column \"fine\" (data.label_column); its columns are \"img\", \"fine_label\"",
+        ),
+        ("fine_label", "image", "no column \"image\" (data.image_column); its columns are \"img\""),
+        ("coarse_label", "", "one class folder or label (\"7\")"),
+    ] {
+        let error = open(label, image).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+/// Hub forms: what `Dataset.save_to_disk` writes.
+#[test]
+fn a_saved_data_set_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("saved/data-00000-of-00001.arrow"), b"\xff\xff\xff\xff");
+    write(&dir.path().join("saved/state.json"), b"{}");
+    write(&dir.path().join("dict/dataset_dict.json"), b"{}");
+    write(&dir.path().join("dict/train/data-00000-of-00001.arrow"), b"");
+    for (path, says) in [
+        (
+            "saved",
+            "saved data set of Hugging Face (Dataset.save_to_disk): write it with Dataset.to_parquet(",
+        ),
+        ("dict", "saved data set of Hugging Face"),
+        ("saved/data-00000-of-00001.arrow", "Dataset.to_parquet()"),
+    ] {
+        let error =
+            PictureSet::open(dir.path().join(path), Labels::Ignored).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 /// The same with all of one part replaced by another of its length.

@@ -1,8 +1,8 @@
 //! What a pre-training or fine-tuning run is made of.
 
 use fcmae_data::{
-    Amount, DataError, Depth, Fill, Grouping, Limits, LoaderOptions, Mix, Normalization,
-    PixelFormat, RandAugment, RandomErasing, RandomResizedCrop, Transform,
+    Amount, DataError, Depth, Fill, Grouping, Labels, Limits, LoaderOptions, Mix, Normalization,
+    Opening, PixelFormat, RandAugment, RandomErasing, RandomResizedCrop, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,8 @@ pub struct DataConfig {
     pub reduced_decode: bool,
     /// Memory for decoded pictures, so that small sets are decoded once, in MiB.
     pub cache_mib: usize,
-    /// The run stops when more than this share of the pictures cannot be read.
+    /// The run stops when more than this share of the pictures cannot be read, or of the listed files
+    /// is not there.
     pub max_bad_fraction: f64,
     /// Fine-tuning: pictures that belong together, such as those of a patient, a site or a film, are kept aside together
     /// or not at all. A regular expression that finds a group's name in each picture's path, such as `film[0-9]+`; of one
@@ -133,6 +134,12 @@ pub struct DataConfig {
     /// pictures is 0 to 1.
     #[schemars(with = "String")]
     pub fill: Fill,
+    /// The column of labels in lists and Parquet files; empty for the one that is named like one, such as
+    /// `label` or `class`.
+    pub label_column: String,
+    /// The column of pictures in Parquet files, or of their paths in lists; empty for the one that is named
+    /// like one, such as `image` or `path`.
+    pub image_column: String,
 }
 
 impl Default for DataConfig {
@@ -151,6 +158,8 @@ impl Default for DataConfig {
             group: String::new(),
             max_pixels: Limits::default().pixels,
             fill: Fill::Refuse,
+            label_column: String::new(),
+            image_column: String::new(),
         }
     }
 }
@@ -429,6 +438,18 @@ impl DataConfig {
     /// From 8-bit values to the network's.
     pub fn normalization(&self) -> Normalization {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
+    }
+
+    /// How a set of pictures is opened. `listing` is told how many files were looked at, and answers whether to
+    /// go on.
+    pub fn opening<'a>(
+        &'a self,
+        labels: Labels<'a>,
+        listing: Option<&'a mut dyn FnMut(usize) -> bool>,
+    ) -> Opening<'a> {
+        let named = |column: &'a String| (!column.is_empty()).then_some(column.as_str());
+        let (label_column, image_column) = (named(&self.label_column), named(&self.image_column));
+        Opening { labels, label_column, image_column, listing }
     }
 
     /// How the loader is to feed a training.

@@ -1,10 +1,11 @@
 //! How well a classifier does on labelled pictures.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{Labels, PictureSet, Skipped};
+use fcmae_data::{Labels, Opening, PictureSet, Skipped};
 
 use crate::engine::backend::Backend;
 use crate::engine::module::Network;
@@ -58,7 +59,25 @@ impl Evaluator {
     /// # Errors
     /// Pictures that cannot be used, classes that the classifier doesn't know.
     pub fn labelled(&self, data: &[PathBuf]) -> Result<PictureSet> {
-        Ok(PictureSet::open_all(data, Labels::Classes(&self.description().classes))?)
+        self.labelled_by(data, Opening::default())
+    }
+
+    /// As [`labelled`](Self::labelled), of the columns that `how` names. Its labels don't matter.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn labelled_by(&self, data: &[PathBuf], how: Opening<'_>) -> Result<PictureSet> {
+        let Description { classes, nameless, .. } = self.description();
+        let labels = match nameless {
+            true => Labels::Nameless(classes),
+            false => Labels::Classes(classes),
+        };
+        let Opening { label_column, image_column, listing, .. } = how;
+        let listing = listing.map(|told| told as &mut dyn FnMut(usize) -> bool);
+        let how = Opening { labels, label_column, image_column, listing };
+        let mut set = PictureSet::open_all(data, how)?;
+        set.notes.extend(twice(classes));
+        Ok(set)
     }
 
     /// Evaluates it on a set from [`labelled`](Self::labelled), or a part of one.
@@ -143,6 +162,7 @@ impl EvaluationSet {
         mut go_on: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<Evaluation>> {
         let classes = self.classes.len();
+        let alike = alike(&self.classes);
         let mut confusion = Confusion::new(classes);
         let mut answers = vec![None; self.set.len()];
         let mut mistakes = Vec::new();
@@ -152,7 +172,8 @@ impl EvaluationSet {
         for (batch, done) in self.pictures.by_ref().zip(1..) {
             let Prepared { images, indices, .. } = batch?;
             if !indices.is_empty() {
-                let likelihoods = log_softmax(&network.logits(&images)?);
+                let mut likelihoods = log_softmax(&network.logits(&images)?);
+                likelihoods.chunks_exact_mut(classes).for_each(|scores| unite(scores, &alike));
                 for (scores, &index) in likelihoods.chunks_exact(classes).zip(&indices) {
                     let Some(label) = self.set.samples[index as usize].label else { continue };
                     if scores.iter().any(|score| score.is_nan()) {
@@ -208,6 +229,38 @@ impl EvaluationSet {
     }
 }
 
+/// For each class that has the name of one before it: its position, and that of the first.
+fn alike(classes: &[String]) -> Vec<(usize, usize)> {
+    let mut first = HashMap::new();
+    let places = classes.iter().enumerate();
+    places
+        .filter_map(|(position, name)| {
+            let before = *first.entry(name.as_str()).or_insert(position);
+            (before != position).then_some((position, before))
+        })
+        .collect()
+}
+
+/// A note on classes of one name.
+fn twice(classes: &[String]) -> Option<String> {
+    let alike = alike(classes);
+    let &(position, first) = alike.first()?;
+    Some(format!(
+        "several of the weights' classes are called {:?} (numbers {first} and {position}{}): either counts as \
+         right",
+        classes[first],
+        if alike.len() > 1 { ", and others likewise" } else { "" }
+    ))
+}
+
+/// Gives the first of several classes of one name the best of their scores, and the others none.
+fn unite(scores: &mut [f32], alike: &[(usize, usize)]) {
+    for &(position, first) in alike {
+        scores[first] = scores[first].max(scores[position]);
+        scores[position] = f32::NEG_INFINITY;
+    }
+}
+
 /// The class with the largest score; the true one where it ties for the first place, as in top-1.
 fn most_likely(scores: &[f32], label: usize) -> usize {
     (0..scores.len()).fold(label, |best, i| if scores[i] > scores[best] { i } else { best })
@@ -216,6 +269,20 @@ fn most_likely(scores: &[f32], label: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_of_one_name_share_their_best_score() {
+        let names = ["a", "crane", "b", "crane"].map(str::to_owned);
+        assert_eq!(alike(&names), [(3, 1)]);
+        let mut scores = [-3.0, -2.0, -1.0, -0.5];
+        unite(&mut scores, &alike(&names));
+        assert_eq!(scores, [-3.0, -0.5, -1.0, f32::NEG_INFINITY]);
+        assert_eq!(most_likely(&scores, 1), 1);
+        assert!(
+            twice(&names).is_some_and(|note| note.contains("\"crane\" (numbers 1 and 3): either"))
+        );
+        assert_eq!(twice(&names[..3]), None);
+    }
 
     #[test]
     fn the_most_likely_class_agrees_with_top1() {

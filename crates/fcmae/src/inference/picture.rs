@@ -5,6 +5,7 @@ mod letters;
 
 use std::path::Path;
 
+use fcmae_data::drawn::{HEADER_BYTES, MARK};
 use fcmae_data::{Depth, Normalization};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage, imageops};
@@ -230,6 +231,17 @@ pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     PngEncoder::new(&mut bytes)
         .write_image(picture, width, height, ExtendedColorType::Rgb8)
         .map_err(|error| Error::Unusable(format!("a picture cannot become a PNG: {error}")))?;
+    Ok(bytes)
+}
+
+/// As [`png`], of a picture that this program drew for people: where it lies among pictures to train on, it is told
+/// from them by its [`MARK`].
+///
+/// # Errors
+/// As [`png`].
+pub fn drawn_png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = png(picture)?;
+    bytes.splice(HEADER_BYTES..HEADER_BYTES, MARK);
     Ok(bytes)
 }
 

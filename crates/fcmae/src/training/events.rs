@@ -17,6 +17,9 @@ pub enum Flow {
 /// Something that happened in a run.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// Pictures are being listed: so many files were looked at. Where the answer is not to go on, the run does not
+    /// begin.
+    Listing(usize),
     /// Training is about to begin.
     Started(&'a Started),
     /// A batch of an update or of an evaluation is done, and others are to come.
@@ -34,6 +37,8 @@ pub enum Event<'a> {
     },
     /// A picture cannot be read and is left out.
     Skipped(&'a fcmae_data::Skipped),
+    /// Pictures that were found to be of no use when they were listed, for one reason.
+    LeftOut(&'a fcmae_data::Alike<'a>),
     /// Something worth knowing, such as a damaged checkpoint that was passed over.
     Note(&'a str),
 }

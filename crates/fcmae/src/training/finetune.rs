@@ -96,7 +96,7 @@ pub fn finetune_on<'a>(
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
-    let pictures = Pictures::labelled(data.into(), &config)?;
+    let pictures = Pictures::labelled(data.into(), &config, observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
@@ -112,6 +112,7 @@ pub fn finetune_on<'a>(
         kind: Kind::Finetuning,
         config: &config,
         device: backend.to_string(),
+        pictures: &pictures.all,
         fingerprint: pictures.fingerprint(),
         plan,
         description: description.clone(),

@@ -68,7 +68,7 @@ pub fn pretrain_on(
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
     memory::check(config, backend)?;
-    let pictures = Pictures::unlabelled(data)?;
+    let pictures = Pictures::unlabelled(data, &config.data, observer)?;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
     let options = config.data.train_options(config.optim.batch, config.seed);
@@ -81,7 +81,8 @@ pub fn pretrain_on(
         kind: Kind::Pretraining,
         config,
         device: backend.to_string(),
-        fingerprint: set.fingerprint(),
+        pictures: set,
+        fingerprint: pictures.fingerprint(),
         plan,
         description: description.clone(),
     };

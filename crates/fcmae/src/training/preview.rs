@@ -6,6 +6,8 @@ use std::sync::Arc;
 use fcmae_data::{Batch, Labels, Loader, LoaderOptions, PictureSet, Transform};
 use image::RgbImage;
 
+use super::events::Flow;
+use super::split;
 use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
 use crate::error::{Error, Result};
 use crate::inference::picture::{self, Sheet};
@@ -22,7 +24,7 @@ const COLUMNS: usize = 6;
 pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    let set = PictureSet::open_all(data, Labels::Ignored)?;
+    let set = split::listed(data, &config.data, Labels::Ignored, &mut |_| Flow::Continue)?;
     let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
@@ -42,7 +44,7 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
 /// # Errors
 /// Pictures or settings that cannot be used.
 pub fn preview_finetuning(config: &FinetuneConfig, data: &[PathBuf]) -> Result<RgbImage> {
-    let set = PictureSet::open_all(data, Labels::Required)?;
+    let set = split::listed(data, &config.data, Labels::Required, &mut |_| Flow::Continue)?;
     let batch = first(set, config.train_transform()?, &config.data, config.seed)?;
     sheet(pictures(&batch, &config.data)?)
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
+use fcmae_data::{PictureSet, Split};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
 use fcmae_store::{Record, durable};
+use fcmae_words::plural;
 use serde::Serialize;
 
 use super::split::Pictures;
@@ -50,6 +51,58 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
     }
 }
 
+/// The error that a run is resumed with other pictures, in words instead of their hashes.
+pub(super) fn told_pictures(
+    error: fcmae_store::Error,
+    run: &Path,
+    set: &PictureSet,
+) -> fcmae_store::Error {
+    let fcmae_store::Error::OtherSettings { path, mut diff } = error else { return error };
+    let is_hash = |line: &String| line[1..].starts_with(" run.data = ");
+    let count = diff.len();
+    diff.retain(|line| !is_hash(line));
+    let recorded = std::fs::read(run.join(files::DATA)).ok();
+    let recorded = recorded.and_then(|bytes| serde_json::from_slice::<Data>(&bytes).ok());
+    if diff.len() < count {
+        let had = recorded.map(|data| {
+            // Pictures of their own are none of the set.
+            let aside = if data.held_out_roots.is_empty() { data.held_out } else { 0 };
+            (data.pictures + aside + data.unused) as usize
+        });
+        diff.extend(other_pictures(had, run, set));
+    }
+    fcmae_store::Error::OtherSettings { path, diff }
+}
+
+fn other_pictures(had: Option<usize>, run: &Path, set: &PictureSet) -> [String; 2] {
+    // Fine-tunings record each picture.
+    let split = Split::read(&run.join(files::SPLIT)).ok();
+    let (more, fewer) = split.map(|split| split.changes(set)).unwrap_or_default();
+    let newest = || (0..set.len()).max_by_key(|&index| set.samples[index].modified);
+    let example = |names: &[String]| names.first().map(|name| format!(", for example {name}"));
+    let has = set.len();
+    let change = match had {
+        Some(had) if has > had => {
+            let newest =
+                || newest().map(|index| format!(", for example {}", printable(&set.path(index))));
+            format!(": {} more{}", has - had, example(&more).or_else(newest).unwrap_or_default())
+        }
+        Some(had) if has < had => {
+            format!(": {} fewer{}", had - has, example(&fewer).unwrap_or_default())
+        }
+        _ => {
+            let example = example(&more).or_else(|| example(&fewer)).unwrap_or_default();
+            let others = match more.is_empty() && fewer.is_empty() {
+                true => ", or those of --held-out are others",
+                false => "",
+            };
+            format!(", of which some have another name, size or label{example}{others}")
+        }
+    };
+    let had = had.map_or("other pictures".to_owned(), |had| plural(had, "picture"));
+    [format!("- {had}"), format!("+ {}{change}", plural(has, "picture"))]
+}
+
 /// This machine, of which `device` computes: `environment.json`.
 pub(super) fn environment(device: &str) -> Environment {
     let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
@@ -78,7 +131,7 @@ pub(super) fn evaluation(
         let picture = match preparation.shown(set, mistake.index) {
             Ok(shown) => {
                 let name = format!("{}/mistakes/{:02}.png", files::FIGURES, number + 1);
-                write_bytes(run, &name, &picture::png(&shown)?)?;
+                write_bytes(run, &name, &picture::drawn_png(&shown)?)?;
                 Some(name)
             }
             Err(_) => None,

@@ -134,7 +134,9 @@ pub(super) struct RunSpec<'a, T> {
     pub(super) config: &'a T,
     /// What computes.
     pub(super) device: String,
-    /// Of the pictures.
+    /// All pictures that were found.
+    pub(super) pictures: &'a PictureSet,
+    /// Of them, and of those that are held out of other places.
     pub(super) fingerprint: String,
     pub(super) plan: Plan,
     pub(super) description: Description,
@@ -148,7 +150,7 @@ impl<'a> Session<'a> {
         spec: RunSpec<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let RunSpec { kind, config, device, fingerprint, plan, description } = spec;
+        let RunSpec { kind, config, device, pictures, fingerprint, plan, description } = spec;
         let facts = Facts {
             data: fingerprint,
             kind,
@@ -158,7 +160,8 @@ impl<'a> Session<'a> {
         let record = Record { config: config.to_toml(), facts: json!(facts) };
         let run = if resume {
             let recorded = renewed::<T>(Record::read(out)?);
-            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)?
+            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)
+                .map_err(|error| records::told_pictures(error, out, pictures))?
         } else {
             Run::create(out, &record)?
         };
@@ -568,9 +571,9 @@ impl<'a> Session<'a> {
             survey(&pictures.training, self.description.format(), &self.description.limits())?;
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
-        self.list_skipped(pictures.all.skipped.clone())?;
+        self.list_left_out(&pictures.all)?;
         if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
-            self.list_skipped(held_out.skipped.clone())?;
+            self.list_left_out(held_out)?;
         }
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
@@ -612,7 +615,7 @@ impl<'a> Session<'a> {
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.
     pub(super) fn figure(&self, name: &str, tag: &str, step: u64, sheet: &RgbImage) -> Result<()> {
-        let png = picture::png(sheet)?;
+        let png = picture::drawn_png(sheet)?;
         records::write_bytes(self.path(), &format!("{}/{name}.png", files::FIGURES), &png)?;
         Ok(self.run.picture(tag, step, &png)?)
     }
@@ -642,6 +645,22 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    /// Lists what was left out when the pictures were listed, and tells it by its kinds.
+    fn list_left_out(&mut self, all: &PictureSet) -> Result<()> {
+        for note in &all.notes {
+            self.note(note)?;
+        }
+        for skip in &all.skipped {
+            if self.skipped.insert(skip.path.clone()) {
+                self.run.skipped().json(skip)?;
+            }
+        }
+        for kind in Skipped::alike(&all.skipped) {
+            self.tell(Event::LeftOut(&kind));
+        }
+        Ok(())
     }
 
     /// Lists pictures that were left out since the last call.

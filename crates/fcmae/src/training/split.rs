@@ -9,7 +9,8 @@ use fcmae_data::{DataError, Labels, PictureSet, Split};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
 
-use crate::config::FinetuneConfig;
+use super::events::{Event, Flow};
+use crate::config::{DataConfig, FinetuneConfig};
 use crate::error::{Error, Result};
 
 /// Where the pictures of a fine-tuning are: folders with a sub-folder for each class, archives, lists (see
@@ -40,6 +41,24 @@ impl<'a, const N: usize> From<&'a [PathBuf; N]> for LabelledData<'a> {
     }
 }
 
+/// The pictures in `data`, of which not too many are missing. The observer learns how far listing is, and may end
+/// it.
+///
+/// # Errors
+/// As [`PictureSet::open_all`] and [`PictureSet::check_lost`].
+pub(super) fn listed(
+    data: &[PathBuf],
+    config: &DataConfig,
+    labels: Labels<'_>,
+    observer: &mut dyn FnMut(Event<'_>) -> Flow,
+) -> Result<PictureSet, DataError> {
+    let mut told = |looked_at| observer(Event::Listing(looked_at)) == Flow::Continue;
+    let set = PictureSet::open_all(data, config.opening(labels, Some(&mut told)))?;
+    set.check_lost(config.max_bad_fraction)?;
+    // Asked to end after the last file, a run does not begin either.
+    if told(set.len()) { Ok(set) } else { Err(DataError::Stopped) }
+}
+
 /// The pictures of a run.
 pub(super) struct Pictures {
     /// All that were found where training pictures are.
@@ -55,21 +74,30 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// All pictures in `data`, whatever their labels.
-    pub(super) fn unlabelled(data: &[PathBuf]) -> Result<Self, DataError> {
-        let all = Arc::new(PictureSet::open_all(data, Labels::Ignored)?);
+    /// All pictures in `data`, whatever their labels. The observer learns how far listing is.
+    pub(super) fn unlabelled(
+        data: &[PathBuf],
+        config: &DataConfig,
+        observer: &mut dyn FnMut(Event<'_>) -> Flow,
+    ) -> Result<Self, DataError> {
+        let all = Arc::new(listed(data, config, Labels::Ignored, observer)?);
         let training = Arc::clone(&all);
         Ok(Self { training, all, held_out: None, separate: false, caveat: None })
     }
 
     /// The labelled pictures in `data`, of which some are kept aside and of the others as many are
     /// trained on as the settings say.
-    pub(super) fn labelled(data: LabelledData<'_>, config: &FinetuneConfig) -> Result<Self> {
-        let all = Arc::new(PictureSet::open_all(data.training, Labels::Required)?);
+    pub(super) fn labelled(
+        data: LabelledData<'_>,
+        config: &FinetuneConfig,
+        observer: &mut dyn FnMut(Event<'_>) -> Flow,
+    ) -> Result<Self> {
+        let all = Arc::new(listed(data.training, &config.data, Labels::Required, observer)?);
         let separate = !data.held_out.is_empty();
         let share = config.finetune.held_out;
         let (others, held_out, caveat) = if separate {
-            let held_out = PictureSet::open_all(data.held_out, Labels::Classes(&all.classes))?;
+            let held_out =
+                listed(data.held_out, &config.data, Labels::Classes(&all.classes), observer)?;
             refuse_shared(&all, &held_out)?;
             (None, Some(held_out), None)
         } else if share > 0.0 {

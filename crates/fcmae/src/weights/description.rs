@@ -15,6 +15,9 @@ pub struct Description {
     pub decoder: Option<(DecoderConfig, MaskConfig)>,
     /// Class names in the order of the logits; empty without a head.
     pub classes: Vec<String>,
+    /// Whether the classes are called 0, 1 and so on for want of names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nameless: bool,
     /// Height and width in pixels that the network was trained at.
     pub image_size: [usize; 2],
     /// How a picture is brought to that size in evaluation; `None` for the published way.
@@ -69,6 +72,7 @@ impl Description {
             model: model.clone(),
             decoder: None,
             classes: Vec::new(),
+            nameless: false,
             image_size: data.image_size,
             resize: None,
             depth: data.depth,

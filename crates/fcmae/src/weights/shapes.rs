@@ -23,6 +23,7 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         decoder: decoder(tensors),
         model,
         classes: (0..classes).map(|class| class.to_string()).collect(),
+        nameless: true,
         image_size: [224, 224],
         resize: None,
         depth: Depth::default(),

@@ -124,7 +124,13 @@ fn normalize(mean: &Value, std: &Value, description: &mut Description, notes: &m
 fn label(names: Option<Vec<String>>, description: &mut Description, notes: &mut Vec<String>) {
     let classes = description.classes.len();
     match names {
-        Some(names) if names.len() == classes => description.classes = names,
+        // What transformers writes for want of names.
+        Some(names)
+            if (0..classes).all(|class| names.get(class) == Some(&format!("LABEL_{class}"))) => {}
+        Some(names) if names.len() == classes => {
+            description.classes = names;
+            description.nameless = false;
+        }
         // Both programs describe a head that the file may not have.
         _ if classes == 0 => {}
         _ => notes.push(format!("the names beside the weights are not of their {classes} classes")),

@@ -532,7 +532,7 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
 
     std::fs::remove_file(data.join("standing/002.png")).unwrap();
     let error = resume(&pretraining()).unwrap_err().to_string();
-    assert!(error.contains("run.data"), "{error}");
+    assert!(error.contains("pictures: 1 fewer"), "{error}");
 }
 
 /// A setting that is newer than the run is, for the run, what it is by default.

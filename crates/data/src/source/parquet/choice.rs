@@ -25,29 +25,54 @@ pub(super) struct Choice {
 
 impl Choice {
     /// Chooses columns. `Err` says which there are, and the remedy.
-    pub(super) fn new(footer: &Footer, labelled: bool) -> Result<Self, String> {
+    pub(super) fn new(footer: &Footer, labelled: bool, asked: Asked<'_>) -> Result<Self, String> {
         let features = match &footer.features {
             Some(text) => features(text)?,
             None => Json::Null,
         };
         let leaves = &footer.leaves;
-        let (pictures, names) = pictures(leaves, &features)?;
-        let labels = if labelled { labels(leaves, &features)? } else { None };
+        let (pictures, names) = pictures(leaves, &features, asked.image)?;
+        let labels = if labelled { labels(leaves, &features, asked.label)? } else { None };
         if labelled && labels.is_none() && names.is_none() {
-            return Err(format!(
-                "labels are needed, and it has no column of them, named {}; its columns are {}",
-                LABELS.join(", "),
-                quoted(&columns(leaves))
-            ));
+            return Err(no_labels(leaves));
         }
         let classes = labels.and_then(|at| class_names(&features, &leaves[at].path[0]));
         Ok(Self { pictures, names, labels, classes })
+    }
+
+    /// Why there are no labels, where names do not give any either.
+    pub(super) fn without_labels(&self, footer: &Footer) -> String {
+        no_labels(&footer.leaves)
     }
 
     /// The columns chosen: pictures, and where there are any, names and labels.
     pub(super) fn columns(&self) -> Vec<usize> {
         [Some(self.pictures), self.names, self.labels].into_iter().flatten().collect()
     }
+}
+
+/// Columns that are asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) image: Option<&'a str>,
+    pub(super) label: Option<&'a str>,
+}
+
+fn no_labels(leaves: &[Leaf]) -> String {
+    format!(
+        "labels are needed, and it has no column of them, named {}; its columns are {}: name one by \
+         data.label_column",
+        LABELS.join(", "),
+        quoted(&columns(leaves))
+    )
+}
+
+/// The column that is asked for by name.
+fn chosen<'a>(leaves: &'a [Leaf], asked: &str, setting: &str) -> Result<&'a str, String> {
+    let columns = columns(leaves);
+    columns.iter().copied().find(|column| *column == asked).ok_or_else(|| {
+        format!("it has no column {asked:?} ({setting}); its columns are {}", quoted(&columns))
+    })
 }
 
 /// What Hugging Face writes about each column.
@@ -89,7 +114,11 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// The columns of pictures and of their names.
-fn pictures(leaves: &[Leaf], features: &Json) -> Result<(usize, Option<usize>), String> {
+fn pictures(
+    leaves: &[Leaf],
+    features: &Json,
+    asked: Option<&str>,
+) -> Result<(usize, Option<usize>), String> {
     let columns = columns(leaves);
     let bytes = |column: &&str| {
         leaf(leaves, &[column, "bytes"]).filter(|&at| leaves[at].physical == Physical::Bytes)
@@ -116,18 +145,21 @@ fn pictures(leaves: &[Leaf], features: &Json) -> Result<(usize, Option<usize>), 
     if candidates.len() > 1 && candidates.contains(&"image") {
         candidates = vec!["image"];
     }
+    if let Some(asked) = asked {
+        candidates = vec![chosen(leaves, asked, "data.image_column")?];
+    }
     let column = match candidates[..] {
         [column] => column,
         [] => {
             return Err(format!(
                 "it has no column of pictures, that is of type image, or of bytes and named \
-                 image; its columns are {}",
+                 image; its columns are {}: name one by data.image_column",
                 quoted(&columns)
             ));
         }
         _ => {
             return Err(format!(
-                "it has several columns of pictures, {}; name the one to use \"image\"",
+                "it has several columns of pictures, {}; choose one by data.image_column",
                 quoted(&candidates)
             ));
         }
@@ -146,7 +178,7 @@ fn pictures(leaves: &[Leaf], features: &Json) -> Result<(usize, Option<usize>), 
 }
 
 /// The column of labels, if there is one.
-fn labels(leaves: &[Leaf], features: &Json) -> Result<Option<usize>, String> {
+fn labels(leaves: &[Leaf], features: &Json, asked: Option<&str>) -> Result<Option<usize>, String> {
     let columns = columns(leaves);
     let among = |keep: &dyn Fn(&str) -> bool| -> Vec<&str> {
         columns.iter().copied().filter(|column| keep(column)).collect()
@@ -156,13 +188,15 @@ fn labels(leaves: &[Leaf], features: &Json) -> Result<Option<usize>, String> {
     if candidates.is_empty() {
         candidates = among(&|column| is_type(features, column, "ClassLabel"));
     }
+    if let Some(asked) = asked {
+        candidates = vec![chosen(leaves, asked, "data.label_column")?];
+    }
     let column = match candidates[..] {
         [] => return Ok(None),
         [column] => column,
         _ => {
             return Err(format!(
-                "it has several columns of labels, {}; keep one, or name it \"label\" and the \
-                 others otherwise",
+                "it has several columns of labels, {}; choose one by data.label_column",
                 quoted(&candidates)
             ));
         }
@@ -170,7 +204,7 @@ fn labels(leaves: &[Leaf], features: &Json) -> Result<Option<usize>, String> {
     match leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated) {
         Some(at) if leaves[at].physical != Physical::Other => Ok(Some(at)),
         _ => Err(format!(
-            "its column {column:?} of labels holds neither whole numbers nor text, one a row"
+            "its column {column:?} of labels holds neither numbers, nor true and false, nor text, one a row"
         )),
     }
 }

@@ -11,13 +11,16 @@ use super::values::{Hybrid, deltas};
 /// Parquet's numbers of its encodings.
 const PLAIN: i64 = 0;
 const DICTIONARY: [i64; 2] = [2, 8];
+const RUNS: i64 = 3;
 const DELTA_NUMBERS: i64 = 5;
 const DELTA_LENGTHS: i64 = 6;
 
 /// A value of a small column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Number(i64),
+    Real(f64),
+    Flag(bool),
     Bytes(Vec<u8>),
 }
 
@@ -87,6 +90,33 @@ impl Kept for Value {
                 for _ in 0..count {
                     let (low, high) = (body.length()?, body.length()?);
                     to.push(Self::Number((u64::from(high) << 32 | u64::from(low)) as i64));
+                }
+            }
+            (Physical::Float, PLAIN) => {
+                for _ in 0..count {
+                    to.push(Self::Real(f32::from_bits(body.length()?).into()));
+                }
+            }
+            (Physical::Double, PLAIN) => {
+                for _ in 0..count {
+                    let (low, high) = (body.length()?, body.length()?);
+                    to.push(Self::Real(f64::from_bits(u64::from(high) << 32 | u64::from(low))));
+                }
+            }
+            (Physical::Boolean, PLAIN) => {
+                let bytes = body.rest()?;
+                for index in 0..count {
+                    let byte = bytes.get(index / 8).ok_or(io::ErrorKind::UnexpectedEof)?;
+                    to.push(Self::Flag(byte >> (index % 8) & 1 == 1));
+                }
+            }
+            (Physical::Boolean, RUNS) => {
+                // Its length, which follows from the page's.
+                body.length()?;
+                let bytes = body.rest()?;
+                let mut flags = Hybrid::new(&bytes, 1)?;
+                for _ in 0..count {
+                    to.push(Self::Flag(flags.next()? == 1));
                 }
             }
             _ => return Err(not_read(encoding)),

@@ -23,6 +23,9 @@ const BYTES_A_ROW: u64 = 16;
 pub(super) enum Physical {
     Int32,
     Int64,
+    Boolean,
+    Float,
+    Double,
     Bytes,
     /// None that is read here.
     Other,
@@ -326,6 +329,9 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
             continue;
         }
         let physical = match element.physical {
+            Some(0) => Physical::Boolean,
+            Some(4) => Physical::Float,
+            Some(5) => Physical::Double,
             Some(1) => Physical::Int32,
             Some(2) => Physical::Int64,
             Some(6) => Physical::Bytes,

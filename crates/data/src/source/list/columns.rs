@@ -1,0 +1,237 @@
+//! Which columns of a list hold paths and labels, and what stands between them.
+
+use super::super::kind::has_picture_extension;
+
+/// Names of the column of paths: the first, and where there is none of them, the others.
+const PATHS: [&[&str]; 2] = [
+    &["path", "file", "image"],
+    &[
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "image_path",
+        "imagepath",
+        "image_file",
+        "image_name",
+        "imagename",
+        "image_filename",
+        "img",
+        "img_path",
+        "img_name",
+        "picture",
+        "photo",
+        "name",
+        "url",
+        "uri",
+        "image_url",
+        "id",
+        "image_id",
+    ],
+];
+
+/// Names of the column of labels, likewise.
+const LABELS: [&[&str]; 2] = [
+    &["label", "class"],
+    &[
+        "labels",
+        "classes",
+        "category",
+        "class_name",
+        "classname",
+        "label_name",
+        "labelname",
+        "target",
+        "species",
+        "class_id",
+        "label_id",
+        "category_name",
+        "category_id",
+        "y",
+    ],
+];
+
+/// Names of the column that tells which split a picture is of.
+const SPLITS: [&str; 5] = ["split", "subset", "set", "partition", "fold"];
+
+/// What may stand between columns.
+const BETWEEN: [u8; 4] = *b",;\t|";
+
+/// Columns that are asked for by name.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) image: Option<&'a str>,
+    pub(super) label: Option<&'a str>,
+}
+
+/// Where path and label stand.
+pub(super) struct Columns {
+    /// What stands between columns.
+    pub(super) between: u8,
+    pub(super) path: usize,
+    pub(super) label: Option<usize>,
+    pub(super) split: Option<usize>,
+    /// Whether the first line names them, and is no sample.
+    pub(super) named: bool,
+    /// The names.
+    pub(super) names: Vec<String>,
+}
+
+impl Columns {
+    /// By the first lines: the names in it, or the first column and the second if there is one. Also gives the byte
+    /// at which the table begins.
+    pub(super) fn find(
+        text: &str,
+        declared: u8,
+        asked: Asked<'_>,
+        labelled: bool,
+        is_file: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, usize), String> {
+        let (text, start, declared) = match spreadsheet(text) {
+            Some((between, start)) => (&text[start..], start, between),
+            None => (text, 0, declared),
+        };
+        let table = |between| Table { between, lines: first_lines(text, between) };
+        let others = BETWEEN.into_iter().filter(|between| *between != declared);
+        let tables: Vec<Table> = std::iter::once(declared).chain(others).map(table).collect();
+        // By names, by a picture in the first line, by one in the second; else as the file is called.
+        let by = |fits: &dyn Fn(&Table) -> bool| tables.iter().find(|table| fits(table));
+        let table = by(&|table| table.position(0, &PATHS, asked.image).is_some())
+            .or_else(|| by(&|table| table.cell(0, 0).is_some_and(is_picture)))
+            .or_else(|| by(&|table| table.cells(1).any(is_picture) && table.width() > 1))
+            .unwrap_or(&tables[0]);
+        Ok((table.columns(asked, labelled, is_file)?, start))
+    }
+}
+
+/// The first lines with something between their columns.
+struct Table {
+    between: u8,
+    lines: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn cells(&self, line: usize) -> impl Iterator<Item = &str> {
+        self.lines.get(line).into_iter().flatten().map(String::as_str)
+    }
+
+    fn cell(&self, line: usize, column: usize) -> Option<&str> {
+        self.lines.get(line)?.get(column).map(String::as_str)
+    }
+
+    fn width(&self) -> usize {
+        self.lines.first().map_or(0, Vec::len)
+    }
+
+    /// The column of a name: the one asked for, or one of those known.
+    fn position(&self, line: usize, known: &[&[&str]], asked: Option<&str>) -> Option<usize> {
+        let named = |name: &str| self.cells(line).position(|cell| cell.eq_ignore_ascii_case(name));
+        if let Some(name) = asked {
+            return self.cells(line).position(|cell| cell == name);
+        }
+        let (usual, others) = known.split_first()?;
+        let usual = usual.iter().filter_map(|name| named(name)).min();
+        let others = || others.iter().flat_map(|names| names.iter());
+        let pictures = |at: &usize| self.cell(line + 1, *at).is_some_and(is_picture);
+        usual
+            .or_else(|| others().filter_map(|name| named(name)).find(pictures))
+            .or_else(|| others().find_map(|name| named(name)))
+    }
+
+    fn columns(
+        &self,
+        asked: Asked<'_>,
+        labelled: bool,
+        is_file: &dyn Fn(&str) -> bool,
+    ) -> Result<Columns, String> {
+        let (mut path, mut label) =
+            (self.position(0, &PATHS, asked.image), self.position(0, &LABELS, asked.label));
+        let names: Vec<String> = self.cells(0).map(str::to_owned).collect();
+        let there = || names.join(", ");
+        if let (Some(name), None) = (asked.image, path) {
+            return Err(format!(
+                "it has no column {name:?} (data.image_column); its columns are {}",
+                there()
+            ));
+        }
+        if let (Some(name), None, true) = (asked.label, label, labelled) {
+            return Err(format!(
+                "it has no column {name:?} (data.label_column); its columns are {}",
+                there()
+            ));
+        }
+        let starts = self.cell(0, 0).is_some_and(|cell| is_picture(cell) || is_file(cell));
+        if path.is_none() && !starts {
+            // The first line names them in words of its own where the second has a picture and it has none.
+            let pictures: Vec<usize> = self
+                .cells(1)
+                .enumerate()
+                .filter(|(_, cell)| is_picture(cell))
+                .map(|(at, _)| at)
+                .collect();
+            let heads = !self.cells(0).any(is_picture);
+            match pictures[..] {
+                [at] if heads => {
+                    path = Some(at);
+                    if label.is_none() && self.width() == 2 {
+                        label = Some(1 - at);
+                    }
+                }
+                _ if label.is_some() => {
+                    return Err(format!(
+                        "its first line names a column of labels and none of paths; call that one {}, or name \
+                         it by data.image_column; its columns are {}",
+                        PATHS[0].join(", "),
+                        there()
+                    ));
+                }
+                _ => {}
+            }
+        }
+        let split = self.position(0, &[&SPLITS], None);
+        let between = self.between;
+        Ok(match path {
+            Some(path) => Columns { between, path, label, split, named: true, names },
+            None => {
+                let label = (self.width() > 1).then_some(1);
+                Columns { between, path: 0, label, split: None, named: false, names: Vec::new() }
+            }
+        })
+    }
+}
+
+/// What a spreadsheet's first line, `sep=;`, says to stand between columns, and where the next begins.
+fn spreadsheet(text: &str) -> Option<(u8, usize)> {
+    let line = text.lines().next()?;
+    let said = line.trim().trim_matches('"').strip_prefix("sep=")?;
+    let between = *said.as_bytes().first().unwrap_or(&b'\t');
+    let end = text.find(['\n', '\r'])?;
+    let rest = &text[end..];
+    Some((between, text.len() - rest.trim_start_matches(['\n', '\r']).len()))
+}
+
+/// The first two lines that are not empty.
+fn first_lines(text: &str, between: u8) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(between)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let records = reader.records().map_while(Result::ok).take(2);
+    records.map(|record| record.iter().map(|text| cell(text).trim().to_owned()).collect()).collect()
+}
+
+/// A cell's text: quotes after a blank are quotes too.
+pub(super) fn cell(text: &str) -> &str {
+    let trimmed = text.trim();
+    let inner = trimmed.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match inner {
+        Some(inner) if text.starts_with(' ') => inner,
+        _ => text,
+    }
+}
+
+/// Whether a cell is a path of a picture.
+fn is_picture(cell: &str) -> bool {
+    has_picture_extension(cell.trim().as_ref())
+}

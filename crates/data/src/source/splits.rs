@@ -1,0 +1,247 @@
+//! Parts of a data set that are not to be mixed, and are no classes: train, validation, test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+use crate::words::printable;
+
+/// The split that a file belongs to by its path, as the Hub has it: a usual word in its name or in
+/// that of a folder, the nearest first; else what stands before `-00000-of-00005`.
+pub(super) fn split(path: &Path) -> Option<String> {
+    let stem = path.file_stem().and_then(OsStr::to_str)?;
+    let folders = path.parent().into_iter().flat_map(Path::components).rev();
+    let names = folders.filter_map(|part| part.as_os_str().to_str());
+    let usual = std::iter::once(stem).chain(names).find_map(usual_split);
+    usual.or_else(|| numbered(stem)).map(str::to_owned)
+}
+
+/// What stands before `-00000-of-00005`; the Hub may add a hash behind it.
+fn numbered(stem: &str) -> Option<&str> {
+    let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (before, after) = stem.rsplit_once("-of-")?;
+    let (name, first) = before.rsplit_once('-')?;
+    let last = after.split('-').next()?;
+    (number(first) && number(last) && !name.is_empty()).then_some(name)
+}
+
+/// The split that a name has a usual word for: `pets_val`, `train2017`.
+fn usual_split(name: &str) -> Option<&'static str> {
+    name.split(|character: char| !character.is_ascii_alphanumeric()).find_map(|word| {
+        named_split(word)
+            .or_else(|| named_split(word.trim_end_matches(|c: char| c.is_ascii_digit())))
+    })
+}
+
+/// The split that a name is, whatever its letters.
+pub(super) fn named_split(name: &str) -> Option<&'static str> {
+    let letters: String = name.trim().chars().filter(|c| !" _-".contains(*c)).collect();
+    Some(match letters.to_ascii_lowercase().as_str() {
+        "train" | "training" | "trainset" | "trainingset" => "train",
+        "test" | "testing" | "testset" | "testingset" | "eval" | "evaluation" => "test",
+        "validation" | "valid" | "val" | "dev" | "valset" | "validationset" | "devset" => {
+            "validation"
+        }
+        "holdout" | "heldout" => "holdout",
+        _ => return None,
+    })
+}
+
+/// Refuses a folder with files of several splits: nobody means to train on the test pictures. `Err` is the reason.
+pub(super) fn one_split(root: &Path, paths: &[PathBuf]) -> Result<(), String> {
+    let mut splits = BTreeMap::<String, (usize, &Path)>::new();
+    for path in paths {
+        if let Some(split) = split(path.strip_prefix(root).unwrap_or(path)) {
+            splits.entry(split).or_insert((0, path)).0 += 1;
+        }
+    }
+    if splits.len() < 2 {
+        return Ok(());
+    }
+    let named: Vec<String> = splits
+        .iter()
+        .map(|(name, (count, _))| format!("{} ({count})", printable(Path::new(name))))
+        .collect();
+    let first = splits.get("train").or_else(|| splits.values().next());
+    let first = first.map_or(String::new(), |(_, path)| printable(path));
+    Err(format!(
+        "it holds files of several splits: {}; name the files of those to use, such as {first}, or give \
+         each split a folder of its own",
+        named.join(", ")
+    ))
+}
+
+/// The folders that pictures lie in, as far as they may be classes.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    /// Each with the folders in it.
+    tops: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What folders are, if they are no classes.
+pub(super) enum Layout {
+    /// Splits, which are to be given one by one: what there is, and where.
+    Splits { what: String, given: Vec<String> },
+    /// One folder around others.
+    Wrapped { given: String, folders: Vec<String> },
+}
+
+impl Folders {
+    /// Of pictures by their paths, of which the first `depth` folders are passed over.
+    pub(super) fn of<'a>(paths: impl Iterator<Item = &'a Path>, depth: usize) -> Self {
+        let mut folders = Self::default();
+        let mut last = None;
+        for path in paths {
+            let parent = path.parent();
+            // Most lie beside the one before.
+            if last == Some(parent) {
+                continue;
+            }
+            last = Some(parent);
+            let mut parts = parent.into_iter().flat_map(Path::iter).skip(depth);
+            let Some(top) = parts.next() else { continue };
+            let below = folders.tops.entry(printable(Path::new(top))).or_default();
+            if let Some(next) = parts.next() {
+                below.insert(printable(Path::new(next)));
+            }
+        }
+        folders
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.tops.len()
+    }
+
+    /// What they are, but for classes. What is among `classes` is a class.
+    pub(super) fn layout(&self, classes: Option<&[String]>) -> Option<Layout> {
+        let class = |name: &str| classes.is_some_and(|known| known.iter().any(|k| k == name));
+        let split = |name: &String| named_split(name).filter(|_| !class(name));
+        let wordy = |name: &String| usual_split(name).filter(|_| !class(name));
+        let kinds = |names: &[&String]| -> BTreeSet<&str> {
+            names.iter().filter_map(|name| wordy(name)).collect()
+        };
+        let tops: Vec<&String> = self.tops.keys().collect();
+        let named: Vec<&String> =
+            tops.iter().copied().filter(|name| split(name).is_some()).collect();
+        let all_wordy = tops.iter().all(|name| wordy(name).is_some());
+        let splits = match (kinds(&named).len() >= 2, all_wordy && kinds(&tops).len() >= 2) {
+            (true, _) => Some(named),
+            (false, true) => Some(tops.clone()),
+            // Alone, a split has classes in it.
+            _ if tops.len() == 1 && !named.is_empty() && !self.tops[tops[0]].is_empty() => {
+                Some(named)
+            }
+            _ => None,
+        };
+        if let Some(splits) = splits {
+            let given = splits.iter().map(|name| (*name).clone()).collect();
+            return Some(Layout::Splits { what: joined(&splits), given });
+        }
+        let below: BTreeSet<&String> = self.tops.values().flatten().collect();
+        let below: Vec<&String> = below.into_iter().collect();
+        let each = !tops.is_empty() && self.tops.values().all(|names| !names.is_empty());
+        let all_splits = below.iter().all(|name| split(name).is_some());
+        if each && all_splits && kinds(&below).len() >= 2 {
+            let top = tops[0];
+            let given = match tops.len() {
+                1 => below.iter().map(|name| format!("{top}/{name}")).collect(),
+                _ => Vec::new(),
+            };
+            return Some(Layout::Splits { what: joined(&below), given });
+        }
+        if let [top] = tops[..]
+            && self.tops[top].len() >= 2
+            && !class(top)
+        {
+            let folders = self.tops[top].iter().cloned().collect();
+            return Some(Layout::Wrapped { given: top.clone(), folders });
+        }
+        None
+    }
+
+    /// Refuses splits where classes are looked for. Gives what to say where there is one folder around all others.
+    ///
+    /// # Errors
+    /// [`DataError::Splits`].
+    pub(super) fn check(
+        &self,
+        root: &Path,
+        classes: Option<&[String]>,
+        archive: bool,
+    ) -> Result<Option<String>, DataError> {
+        Ok(match self.layout(classes) {
+            None => None,
+            Some(Layout::Wrapped { given, folders }) => {
+                let folders: Vec<&str> = folders.iter().map(String::as_str).take(5).collect();
+                let given = printable(&root.join(given));
+                Some(format!(
+                    "give {given} if its folders are the classes ({})",
+                    folders.join(", ")
+                ))
+            }
+            Some(Layout::Splits { what, given }) => {
+                let path = root.to_path_buf();
+                return Err(DataError::Splits { path, what, mend: mend(root, &given, archive) });
+            }
+        })
+    }
+
+    /// What to say of splits where no classes are looked for.
+    pub(super) fn mixed(&self, root: &Path) -> Option<String> {
+        let Some(Layout::Splits { what, given }) = self.layout(None) else { return None };
+        if given.len() == 1 {
+            return None;
+        }
+        let mend = mend(root, &given, false);
+        Some(format!(
+            "{}: it holds {what}, and pictures of all of them are used; to leave some out, {mend}",
+            printable(root)
+        ))
+    }
+}
+
+fn mend(root: &Path, given: &[String], archive: bool) -> String {
+    let training = given.iter().find(|name| named_split(name) == Some("train"));
+    match training.or_else(|| given.first()) {
+        _ if archive => {
+            "unpack it and give the folder of one of them, or write an archive of each".to_owned()
+        }
+        Some(first) => format!("give one of them: {}", printable(&root.join(first))),
+        None => "give a list (.csv) of the pictures of one of them".to_owned(),
+    }
+}
+
+fn joined(names: &[&String]) -> String {
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_are_told_by_the_hubs_rules() {
+        let cases = [
+            ("data/train-00000-of-00005.parquet", Some("train")),
+            ("train-00000-of-00005-a5f40523c7b11f2c.parquet", Some("train")),
+            ("plain_text/validation/0000.parquet", Some("validation")),
+            ("eval.parquet", Some("test")),
+            ("data/pets_val.parquet", Some("validation")),
+            ("train/test-0.parquet", Some("test")),
+            ("unsupervised-00001-of-00002.parquet", Some("unsupervised")),
+            ("x-train-0.tar", Some("train")),
+            ("val2017.tar", Some("validation")),
+            ("cats.parquet", None),
+            ("trainer-of-cats.parquet", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(split(Path::new(path)).as_deref(), expected, "{path}");
+        }
+    }
+}
