@@ -10,9 +10,8 @@ mod run;
 mod safetensors;
 mod set;
 mod tar;
+mod tensors;
 mod weights;
-
-use fcmae_store::NamedTensors;
 
 use crate::Target;
 
@@ -34,14 +33,3 @@ pub const ALL: [Target; 15] = [
     description::TARGET,
     run::TARGET,
 ];
-
-/// Whether tensors have the same names, shapes and bits.
-fn same(one: &NamedTensors, two: &NamedTensors) -> bool {
-    one.len() == two.len()
-        && one.iter().zip(two).all(|((name, tensor), (other_name, other))| {
-            let bits = tensor.data.iter().map(|value| value.to_bits());
-            name == other_name
-                && tensor.shape == other.shape
-                && bits.eq(other.data.iter().map(|value| value.to_bits()))
-        })
-}

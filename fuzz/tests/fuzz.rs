@@ -1,4 +1,4 @@
-//! Every target, for a moment. `FCMAE_FUZZ` is a number of executions instead, for a longer look:
+//! Fault 24: every target, for a moment. `FCMAE_FUZZ` is a number of executions instead, for a longer look:
 //!
 //! ```text
 //! FCMAE_FUZZ=1000000 cargo test --release -p fcmae-fuzz -- --nocapture pth
@@ -30,6 +30,18 @@ fn fuzz(name: &str) {
     let summary = driver::run(&target, &kept(name), executions, seed);
     println!("{name}: {summary}");
     assert!(summary.findings.is_empty(), "{}", summary.findings.join("\n"));
+}
+
+/// What is made right again stays what it was where it was right.
+#[test]
+fn a_whole_file_is_read_as_before_once_it_is_mended() {
+    for target in targets::ALL {
+        for bytes in (target.corpus)() {
+            let mended = (target.mend)(&bytes, bytes.clone());
+            let outcomes = [&bytes, &mended].map(|bytes| (target.run)(bytes));
+            assert_eq!(outcomes[0], outcomes[1], "{}", target.name);
+        }
+    }
 }
 
 macro_rules! tests {

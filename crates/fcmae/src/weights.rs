@@ -23,7 +23,7 @@ use fcmae_store::{Mismatch, NamedTensors, Record};
 use self::names::{STEM, Scheme};
 use crate::config::{MaskConfig, check_image};
 use crate::engine::module::Network;
-use crate::engine::parameters::{Arena, Names};
+use crate::engine::parameters::{Arena, Layout, Names};
 use crate::error::{Error, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::model::{Classifier, Encoder};
@@ -151,9 +151,22 @@ impl Weights {
     /// # Errors
     /// Weights that lack a part of the encoder, or are of another network.
     pub(crate) fn encoder(&self) -> Result<Network<Encoder>> {
+        self.check_encoder()?;
         let mut network = Network::new(|names| Encoder::new(names, &self.description.model));
         self.fill_encoder(network.weights_mut())?;
         Ok(network)
+    }
+
+    /// Refuses a description of another encoder than the tensors are of, for those who make a network
+    /// before it is filled: what a file says must not decide alone how much memory is taken.
+    ///
+    /// # Errors
+    /// Weights that lack a part of the encoder, or are of another network.
+    pub(crate) fn check_encoder(&self) -> Result<()> {
+        let (_, layout) = Layout::of(|names| Encoder::new(names, &self.description.model));
+        let mut mismatch = self.tensors.difference(&layout.shapes());
+        mismatch.unexpected.retain(|(name, _)| is_encoder(name));
+        if mismatch.is_empty() { Ok(()) } else { Err(self.mismatch(mismatch)) }
     }
 
     /// The encoder's weights put into those of a network that has an encoder; the rest stays. A stem for

@@ -50,7 +50,7 @@ mod tests {
         changed.splice(data + 10..data + 10, *b"more");
         let mended = png(&whole, changed.clone());
         assert_eq!(mended.len(), changed.len());
-        assert_eq!(mended[data + 3], whole[data + 3] + 4);
+        assert_eq!(mended[data - 1], whole[data - 1] + 4);
         assert_eq!(mended[mended.len() - 12..], whole[whole.len() - 12..]);
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn target(bytes: &[u8]) -> Outcome {
         .map_err(|error| error.to_string())?;
     let again = safetensors::from_bytes(&written, path).expect("what was written is read");
     assert!(
-        super::same(&contents.tensors, &again.tensors),
+        super::tensors::same(&contents.tensors, &again.tensors),
         "tensors are no longer what they were once they are written"
     );
     Ok(())

@@ -60,7 +60,8 @@ impl<M> Network<M> {
         &self.backend
     }
 
-    /// With all parameters from `tensors`, which must hold exactly these.
+    /// With all parameters from `tensors`, which must hold exactly these. They are compared before memory is
+    /// taken.
     ///
     /// # Errors
     /// Every missing, unexpected and wrongly shaped name.
@@ -68,9 +69,14 @@ impl<M> Network<M> {
         build: impl FnOnce(&mut Names) -> M,
         tensors: &NamedTensors,
     ) -> Result<Self, Mismatch> {
-        let mut network = Self::new(build);
-        network.weights.load(tensors)?;
-        Ok(network)
+        let (module, layout) = Layout::of(build);
+        let mismatch = tensors.difference(&layout.shapes());
+        if !mismatch.is_empty() {
+            return Err(mismatch);
+        }
+        let mut weights = Arena::zeros(&layout);
+        weights.take(tensors);
+        Ok(Self::with_weights(module, weights))
     }
 
     /// With results of the next passes in `workspace`, as long as one thread alone infers.

@@ -51,6 +51,7 @@ impl Network<Backbone> {
     /// Weights that lack a part of the encoder, or are of another network.
     pub fn open(weights: &Weights) -> Result<Self> {
         let with_norm = weights.tensors.get("head.norm.weight").is_some();
+        weights.check_encoder()?;
         let model = &weights.description.model;
         let mut network = Self::new(|names| Backbone::new(names, model, with_norm));
         weights.fill_backbone(network.weights_mut())?;

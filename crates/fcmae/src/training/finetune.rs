@@ -251,6 +251,9 @@ fn initialized(
     pretrained: Option<&Weights>,
     session: &mut Session<'_>,
 ) -> Result<Network<Classifier>> {
+    if let Some(weights) = pretrained {
+        weights.check_encoder()?;
+    }
     let mut network = Network::new(|names| Classifier::new(names, &config.model, classes.len()));
     init::initialize(network.weights_mut(), config.seed, config.finetune.head_std);
     if let Some(weights) = pretrained {

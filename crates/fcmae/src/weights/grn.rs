@@ -3,11 +3,9 @@
 
 use fcmae_store::{HostTensor, NamedTensors};
 
-use super::{Weights, is_encoder};
+use super::Weights;
 use crate::config::{BlockKind, GrnChange, GrnConfig};
-use crate::engine::parameters::Layout;
 use crate::error::Result;
-use crate::network::model::Encoder;
 
 impl Weights {
     /// The same weights with GRN left out of the encoder's blocks, or put into them.
@@ -41,13 +39,6 @@ impl Weights {
         self.description.model.block = kind;
         self.description.model.grn = GrnConfig::default();
         Ok(self)
-    }
-
-    /// Refuses weights that do not hold exactly the encoder that they are described as.
-    fn check_encoder(&self) -> Result<()> {
-        let (_, layout) = Layout::of(|names| Encoder::new(names, &self.description.model));
-        let mismatch = self.part(is_encoder).difference(&layout.shapes());
-        if mismatch.is_empty() { Ok(()) } else { Err(self.mismatch(mismatch)) }
     }
 }
 

@@ -5,10 +5,13 @@ use std::slice;
 
 use fcmae::Error;
 use fcmae::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, Size};
+use fcmae::engine::backend::Backend;
 use fcmae::engine::module::Network;
+use fcmae::inference::Inference;
+use fcmae::inference::embed::Backbone;
 use fcmae::inference::evaluate;
 use fcmae::network::autoencoder::Autoencoder;
-use fcmae::network::model::{Classifier, init};
+use fcmae::network::model::{Classifier, Encoder, init};
 use fcmae::training::{Event, Flow, Start, finetune, pretrain};
 use fcmae::weights::export::run_files;
 use fcmae::weights::{Description, Weights};
@@ -204,6 +207,30 @@ fn an_absurd_description_is_refused_before_it_is_built() {
     }
     std::fs::write(&file, config.to_string()).unwrap();
     Weights::open(folder.path()).unwrap();
+}
+
+/// Fault 19: sizes that a network might have, and that are not those of the weights.
+#[test]
+fn a_description_of_a_huge_network_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small().resolve().unwrap();
+    let decoder = DecoderConfig { width: 65_536, depth: 1_000 };
+    for (widths, decoder) in
+        [([65_536; 4], None), (model.widths, Some((decoder, MaskConfig::default())))]
+    {
+        let huge = ModelConfig { widths, ..model.clone() };
+        let description = Description { decoder, ..described(&huge, classes(2)) };
+        export(folder.path(), &classifier(&model, 2), &description);
+        let weights = Weights::open(folder.path()).unwrap();
+        if weights.description.decoder.is_some() {
+            assert!(matches!(weights.autoencoder(), Err(Error::Weights { .. })));
+            continue;
+        }
+        assert!(matches!(weights.classifier(), Err(Error::Weights { .. })));
+        assert!(matches!(Network::<Backbone>::open(&weights), Err(Error::Weights { .. })));
+        let encoder = Inference::<Encoder>::open(&weights, &Backend::Cpu);
+        assert!(matches!(encoder, Err(Error::Weights { .. })));
+    }
 }
 
 /// Fault 19: a shape without values, from which a size would be inferred.
