@@ -1,6 +1,5 @@
 //! What tells pictures that this program draws from those that it is given.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -14,6 +13,6 @@ pub const HEADER_BYTES: usize = 33;
 /// Whether a file is a PNG that this program has drawn.
 pub(crate) fn is_drawn(path: &Path) -> bool {
     let mut start = [0; HEADER_BYTES + MARK.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+    fcmae_files::open(path).is_ok_and(|(mut file, _)| file.read_exact(&mut start).is_ok())
         && start[HEADER_BYTES..] == MARK
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fcmae_files::Unusable;
 use fcmae_words::plural;
 
-use crate::picture::MAX_CHANNELS;
+use crate::channels::MAX_CHANNELS;
 use crate::remark::Axes;
 use crate::words::printable;
 

@@ -18,6 +18,7 @@
 
 pub mod augment;
 mod cache;
+mod channels;
 pub mod decode;
 pub mod drawn;
 pub mod error;
@@ -36,12 +37,13 @@ pub use augment::{
     EvalResize, EvalTransform, Noise, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
     Transform,
 };
+pub use channels::MAX_CHANNELS;
 pub use decode::{Fill, Limits};
 pub use error::{DataError, DecodeError};
 pub use input::{Input, Inputs, Samples};
 pub use loader::{Assembled, Batch, Delivery, Loader, LoaderOptions, Normalized};
 pub use mix::{Mix, Mixing};
-pub use picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
+pub use picture::{Depth, Picture, PixelFormat};
 pub use remark::{Axes, Remark};
 pub use source::{
     Alike, Amount, Grouping, Labels, Opening, Part, PictureSet, Sample, Skipped, Split,

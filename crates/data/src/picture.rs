@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::channels::MAX_CHANNELS;
 use crate::error::DataError;
 use crate::remark::Remark;
-
-/// Most channels of a picture.
-pub const MAX_CHANNELS: u32 = 64;
 
 /// How fine a picture's values are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

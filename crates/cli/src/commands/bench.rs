@@ -39,8 +39,8 @@ const SHORT: f64 = 0.1;
 /// Measure how fast this machine pre-trains, fine-tunes, predicts and loads pictures
 #[derive(Args)]
 #[command(after_help = "\
-Without options: every size and kind of work, within two minutes. Weights and pixels are random. Each
-row of the table is measured in a process of its own.
+Without options: every size and kind of work, within two minutes. Weights and pixels are random.
+Each row of the table is measured in a process of its own.
 
 Examples:
   fcmae bench

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fcmae::config::{OptimConfig, Settings};
+use fcmae::config::{DataConfig, OptimConfig, Settings};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
 use fcmae::engine::machine::{self, Machine};
@@ -15,6 +15,7 @@ use fcmae::inference::evaluate::Evaluator;
 use fcmae::training::keep_evaluation;
 use fcmae::training::{Event, Flow, Start};
 use fcmae_data::source::printable;
+use fcmae_data::{DataError, Labels};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Line, Update};
 use fcmae_store::{Error as StoreError, Record};
@@ -70,7 +71,7 @@ pub(super) fn make(
                 Training::Finished => {
                     let pictures = places.pictures(&job.tested_on);
                     let backend = config.backend()?;
-                    match test(&run, &pictures, config.data.max_bad_fraction, &backend) {
+                    match test(&run, &pictures, &config.data, &backend) {
                         Ok(test) => outcome.test = Some(test),
                         Err(error) if is_diverged(&error) => {
                             outcome.failed = Some(error.to_string());
@@ -154,6 +155,8 @@ fn finished(ended: fcmae::Result<(u64, bool)>) -> Result<Training> {
     match ended {
         Ok((_, true)) => Ok(Training::Finished),
         Ok((step, false)) => Ok(Training::Stopped(step)),
+        // While pictures are listed.
+        Err(fcmae::Error::Data(DataError::Stopped)) => Ok(Training::Stopped(0)),
         Err(error @ (fcmae::Error::Diverged { .. } | fcmae::Error::NoNumbers { .. })) => {
             Ok(Training::Failed(error.to_string()))
         }
@@ -180,16 +183,17 @@ fn resumes(run: &Path) -> Result<bool> {
 }
 
 /// Tests a finished fine-tuning, and keeps what was found in its run.
-fn test(run: &Path, pictures: &[PathBuf], max_bad: f64, backend: &Backend) -> Result<Test> {
+fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) -> Result<Test> {
     let evaluator = Evaluator::open(run, backend)?;
-    let set = Arc::new(evaluator.labelled(pictures)?);
+    // The labels are the classifier's.
+    let set = Arc::new(evaluator.labelled_by(pictures, data.opening(Labels::Ignored, None))?);
     let found = evaluator.evaluate(&set, BATCH)?;
     for skipped in &found.skipped {
         let path = printable(&skipped.path);
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
     let bad = found.skipped.len();
-    if bad as f64 > max_bad * (found.images + bad) as f64 {
+    if bad as f64 > data.max_bad_fraction * (found.images + bad) as f64 {
         bail!(
             "{bad} of {} test pictures cannot be read; mend them, or set data.max_bad_fraction for \
              fine-tuning",

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::channels::MAX_CHANNELS;
 use crate::error::DataError;
-use crate::picture::{Depth, MAX_CHANNELS, Picture, PixelFormat};
+use crate::picture::{Depth, Picture, PixelFormat};
 
 /// Mean and standard deviation of each channel: of 8-bit pictures, of the values over 255; of deep
 /// ones, of the values as they are.

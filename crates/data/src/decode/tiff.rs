@@ -5,10 +5,6 @@
 //! picture called RGB the colours alone, and of tiled planes misjudges the size of the last row.
 
 use std::borrow::Cow;
-use std::io::{Cursor, ErrorKind};
-
-use tiff::TiffError;
-use tiff::decoder::Decoder;
 
 use self::directory::Directory;
 use self::jpeg::Parts;
@@ -16,6 +12,7 @@ use self::page::{
     BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, Header, JPEG, PALETTE, PHOTOMETRIC, Page, RGB, SIGNED,
     UNSIGNED, YCBCR,
 };
+use self::source::{CLAIM, Source, decoder, reason};
 use self::stack::Stack;
 use super::deep::{Kind, Samples};
 use super::kind::{FileKind, Numbers};
@@ -28,11 +25,8 @@ mod directory;
 mod jpeg;
 mod page;
 mod read;
+mod source;
 mod stack;
-
-const CLAIM: &str = "a part of it claims to be larger than it can be";
-
-type Source<'a> = Decoder<Cursor<Cow<'a, [u8]>>>;
 
 /// What is to be done with a file.
 pub(super) enum Tiff {
@@ -239,14 +233,6 @@ fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Head
     }
 }
 
-fn decoder<'a>(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Source<'a>, DecodeError> {
-    let mut own = tiff::decoder::Limits::default();
-    own.decoding_buffer_size = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
-    // No part of a file is larger than the file.
-    own.intermediate_buffer_size = bytes.len();
-    Ok(Decoder::new(Cursor::new(bytes)).map_err(reason)?.with_limits(own))
-}
-
 /// The file with its first page called bands instead of colours.
 fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError> {
     let entry = Directory::all(bytes).next().and_then(|directory| directory.find(PHOTOMETRIC));
@@ -259,22 +245,4 @@ fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError
     let kind = if big_endian { BLACK_IS_ZERO.to_be_bytes() } else { BLACK_IS_ZERO.to_le_bytes() };
     slot.copy_from_slice(&kind);
     decoder(Cow::Owned(bytes), limits)
-}
-
-fn reason(error: TiffError) -> DecodeError {
-    match error {
-        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            DecodeError::Truncated
-        }
-        TiffError::IoError(error) => DecodeError::Malformed(error.to_string()),
-        TiffError::UnsupportedError(_) => DecodeError::Unsupported(
-            "a TIFF file of a rare kind, such as one whose channels have different numbers of bits; write \
-             it as RGB or as bands of 8 or 16 bits, compressed with deflate or LZW"
-                .to_owned(),
-        ),
-        TiffError::LimitsExceeded => {
-            DecodeError::Malformed(CLAIM.to_owned())
-        }
-        other => DecodeError::Malformed(other.to_string()),
-    }
 }

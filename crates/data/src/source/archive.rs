@@ -71,7 +71,7 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
 /// Adds the pictures of all these archives, which lie below `root`, as one set. One that cannot be read is a skip.
 fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
     let refused = |reason| DataError::Archive { path: root.to_path_buf(), reason };
-    one_split(root, paths).map_err(refused)?;
+    one_split(root, paths, false).map_err(refused)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::default();

@@ -236,8 +236,11 @@ fn in_order<'a>(
     about: &About<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Positions<'a>, DataError> {
-    if let Ok(positions) = known(found, classes, about, &mut Vec::new()) {
-        return Ok(positions);
+    match known(found, classes, about, &mut Vec::new()) {
+        Ok(positions) => return Ok(positions),
+        Err(error @ DataError::TwoForOne { .. }) => return Err(error),
+        // They are called otherwise.
+        Err(_) => {}
     }
     if found.len() != classes.len() {
         return Err(DataError::Nameless {
@@ -254,10 +257,9 @@ fn in_order<'a>(
         names.first().map_or("", String::as_str),
         names.last().map_or("", String::as_str)
     ));
-    let place = |name: &&'a Name| {
-        (name.text.as_str(), names.iter().position(|n| *n == name.text).unwrap_or(0))
-    };
-    Ok(found.iter().map(place).collect())
+    let places: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    Ok(found.iter().map(|name| (name.text.as_str(), places[name.text.as_str()])).collect())
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -1,6 +1,5 @@
 //! A folder of picture files.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -86,34 +85,36 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     Ok(())
 }
 
-/// PNG files that are looked into: those written last.
-const LOOKED_INTO: usize = 256;
+/// Of up to so many PNG files all are looked into: of more it would take long.
+const LOOKED_INTO: usize = 4096;
 
-/// Leaves out what this program has drawn. Of many pictures only the newest are looked into, so that it takes no
-/// time.
+/// What `--dry-run` draws is called so.
+const FIRST_BATCH: &str = "-first-batch.png";
+
+/// Leaves out what this program has drawn. Of many pictures only those are looked into that are called like such.
 fn leave_out_drawn(root: &Path, samples: &mut Vec<Sample>, set: &mut Gathered<'_>) {
     let png = |sample: &Sample| {
         sample.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"))
     };
-    let mut newest: Vec<usize> = (0..samples.len()).filter(|&index| png(&samples[index])).collect();
-    let age = |index: &usize| (Reverse(samples[*index].modified), &samples[*index].path);
-    if newest.len() > LOOKED_INTO {
-        newest.select_nth_unstable_by(LOOKED_INTO, |a, b| age(a).cmp(&age(b)));
-        newest.truncate(LOOKED_INTO);
+    let mut drawn: Vec<usize> = (0..samples.len()).filter(|&index| png(&samples[index])).collect();
+    if drawn.len() > LOOKED_INTO {
+        let called = |index: &usize| {
+            samples[*index].path.as_os_str().to_string_lossy().ends_with(FIRST_BATCH)
+        };
+        drawn.retain(called);
     }
-    newest.retain(|&index| is_drawn(&root.join(&samples[index].path)));
-    newest.sort_unstable();
-    let Some(&first) = newest.first() else { return };
+    drawn.retain(|&index| is_drawn(&root.join(&samples[index].path)));
+    let Some(&first) = drawn.first() else { return };
     let first = printable(&root.join(&samples[first].path));
-    set.passed_over += newest.len();
-    set.notes.push(match newest.len() {
+    set.passed_over += drawn.len();
+    set.notes.push(match drawn.len() {
         1 => format!("a picture that fcmae drew is passed over: {first}"),
         count => format!("{count} pictures that fcmae drew are passed over; the first: {first}"),
     });
     let mut index = 0;
     samples.retain(|_| {
         index += 1;
-        newest.binary_search(&(index - 1)).is_err()
+        drawn.binary_search(&(index - 1)).is_err()
     });
 }
 

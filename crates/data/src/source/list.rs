@@ -159,6 +159,7 @@ impl List<'_, '_> {
 
     fn paths(&mut self, text: &str) {
         // Of a line that ends in both, the second end is an empty line.
+        let by_returns = !text.contains('\n');
         let mut number = 1;
         for line in text.split_inclusive(['\n', '\r']) {
             if self.set.look() {
@@ -168,7 +169,7 @@ impl List<'_, '_> {
             if !path.is_empty() {
                 self.line(number, path, None);
             }
-            number += u64::from(line.ends_with('\n') || !text.contains('\n'));
+            number += u64::from(line.ends_with('\n') || by_returns);
         }
     }
 

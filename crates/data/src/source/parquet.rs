@@ -64,7 +64,7 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
 /// is a skip.
 fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
     let refused = |reason| DataError::Parquet { path: root.to_path_buf(), reason };
-    one_split(root, paths).map_err(refused)?;
+    one_split(root, paths, true).map_err(refused)?;
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::new(root, set);

@@ -210,7 +210,9 @@ impl PictureSet {
             return Err(DataError::Parameter {
                 what: "recorded split",
                 value: format!("without pictures in the part {}", part.name()),
-                mend: "choose another part".to_owned(),
+                mend: "no picture of it is in that part; a run that held out pictures of another place is \
+                       tested on those, as --data"
+                    .to_owned(),
             });
         }
         if indices.len() < count {

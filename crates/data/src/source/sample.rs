@@ -60,7 +60,10 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// Files that are left out for the same reason, but for numbers in it.
+/// So many reasons are told one by one.
+const REASONS: usize = 10;
+
+/// Files that are left out for the same reason, but for numbers in it; the last of many, for any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alike<'a> {
     /// How many.
@@ -70,13 +73,14 @@ pub struct Alike<'a> {
 }
 
 impl Skipped {
-    /// Files by the reason for which they are left out, in the order of their first ones.
+    /// Files by the reason for which they are left out, in the order of their first ones. There are ten at most: the
+    /// last is of all further reasons.
     pub fn alike(skipped: &[Self]) -> Vec<Alike<'_>> {
         let mut places = HashMap::<String, usize>::new();
         let mut kinds = Vec::<Alike<'_>>::new();
         for example in skipped {
             let kind = example.reason.chars().filter(|c| !c.is_ascii_digit()).collect();
-            let place = *places.entry(kind).or_insert(kinds.len());
+            let place = *places.entry(kind).or_insert(kinds.len().min(REASONS - 1));
             match kinds.get_mut(place) {
                 Some(kind) => kind.count += 1,
                 None => kinds.push(Alike { count: 1, example }),

@@ -3,7 +3,7 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fcmae_words::plural;
 
@@ -96,6 +96,14 @@ impl PictureSet {
         }
         taken.sort_unstable();
         Ok(self.parted(&taken))
+    }
+
+    /// The names of all groups.
+    ///
+    /// # Errors
+    /// Pictures that are in no group.
+    pub fn group_names(&self, grouping: &Grouping) -> Result<BTreeSet<String>, DataError> {
+        Ok(self.grouped(grouping)?.into_keys().collect())
     }
 
     /// The pictures of each group, by its name.

@@ -9,12 +9,12 @@ use crate::words::printable;
 
 /// The split that a file belongs to by its path, as the Hub has it: a usual word in its name or in
 /// that of a folder, the nearest first; else what stands before `-00000-of-00005`.
-pub(super) fn split(path: &Path) -> Option<String> {
+pub(super) fn split(path: &Path, by_number: bool) -> Option<String> {
     let stem = path.file_stem().and_then(OsStr::to_str)?;
     let folders = path.parent().into_iter().flat_map(Path::components).rev();
     let names = folders.filter_map(|part| part.as_os_str().to_str());
     let usual = std::iter::once(stem).chain(names).find_map(usual_split);
-    usual.or_else(|| numbered(stem)).map(str::to_owned)
+    usual.or_else(|| numbered(stem).filter(|_| by_number)).map(str::to_owned)
 }
 
 /// What stands before `-00000-of-00005`; the Hub may add a hash behind it.
@@ -49,10 +49,11 @@ pub(super) fn named_split(name: &str) -> Option<&'static str> {
 }
 
 /// Refuses a folder with files of several splits: nobody means to train on the test pictures. `Err` is the reason.
-pub(super) fn one_split(root: &Path, paths: &[PathBuf]) -> Result<(), String> {
+/// What stands before `-00000-of-00005` counts as one where files are `numbered` so by the split, as the Hub does it.
+pub(super) fn one_split(root: &Path, paths: &[PathBuf], numbered: bool) -> Result<(), String> {
     let mut splits = BTreeMap::<String, (usize, &Path)>::new();
     for path in paths {
-        if let Some(split) = split(path.strip_prefix(root).unwrap_or(path)) {
+        if let Some(split) = split(path.strip_prefix(root).unwrap_or(path), numbered) {
             splits.entry(split).or_insert((0, path)).0 += 1;
         }
     }
@@ -241,7 +242,7 @@ mod tests {
             ("trainer-of-cats.parquet", None),
         ];
         for (path, expected) in cases {
-            assert_eq!(split(Path::new(path)).as_deref(), expected, "{path}");
+            assert_eq!(split(Path::new(path), true).as_deref(), expected, "{path}");
         }
     }
 }

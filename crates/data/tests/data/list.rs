@@ -287,3 +287,18 @@ fn a_lists_columns_are_chosen_by_their_names() {
         );
     }
 }
+
+/// Lists: a label that is called like a column makes no header of a sample.
+#[test]
+fn a_first_line_with_a_picture_is_no_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut list = String::new();
+    for (number, label) in ["photo", "target", "photo", "name"].into_iter().enumerate() {
+        write(&dir.path().join(format!("{number}.jpg")), b"x");
+        list += &format!("{number}.jpg,{label}\n");
+    }
+    write(&dir.path().join("l.csv"), list.as_bytes());
+    let set = PictureSet::open(dir.path().join("l.csv"), Labels::Required).unwrap();
+    assert_eq!((set.len(), set.lost), (4, 0));
+    assert_eq!(set.classes, ["name", "photo", "target"]);
+}

@@ -309,7 +309,7 @@ fn pages_that_are_not_used_are_counted() {
         let told = found.remarks.iter().map(|told| (told.kind, told.pictures)).collect::<Vec<_>>();
         (found.kinds[0].kind.channels, found.kinds[0].kind.pages, told)
     };
-    assert_eq!(kind(&plain), (1, 5, vec![("pages", 1)]));
+    assert_eq!(kind(&plain), (1, 5, vec![("one_colour", 1), ("pages", 1)]));
 }
 
 #[test]

@@ -122,8 +122,8 @@ pub struct DataConfig {
     pub max_bad_fraction: f64,
     /// Fine-tuning: pictures that belong together, such as those of a patient, a site or a film, are kept aside together
     /// or not at all. A regular expression that finds a group's name in each picture's path, such as `film[0-9]+`; of one
-    /// with parentheses, what they hold is the name. Empty where each picture stands for itself.
-    #[serde(default)]
+    /// with parentheses, what they hold is the name. Empty where each picture stands for itself. With `--held-out`, no
+    /// group may be on both sides.
     pub group: String,
     /// Pictures of more pixels are left out. Their memory is limited with it: 512 MiB for 100 million
     /// pixels, four bytes a value for deep ones.
@@ -649,12 +649,6 @@ impl FinetuneOptions {
             options.freeze <= 4,
             options.freeze,
             "0 (nothing) to 4 (the encoder)",
-        )?;
-        range(
-            "finetune.patience",
-            options.patience == 0 || options.held_out > 0.0,
-            options.patience,
-            "0 where no pictures are kept aside (finetune.held_out)",
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
         range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;

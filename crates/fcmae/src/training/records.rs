@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Split};
+use fcmae_files::Limit;
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
 use fcmae_store::{Record, durable};
@@ -21,6 +22,9 @@ use crate::inference::Preparation;
 use crate::inference::evaluate::Evaluation;
 use crate::inference::picture;
 use crate::weights::Description;
+
+/// Of a record of this program.
+const RECORD: Limit = Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
 
 /// What each picture is for, and what was noticed of some: `data.json`.
 pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
@@ -61,7 +65,7 @@ pub(super) fn told_pictures(
     let is_hash = |line: &String| line[1..].starts_with(" run.data = ");
     let count = diff.len();
     diff.retain(|line| !is_hash(line));
-    let recorded = std::fs::read(run.join(files::DATA)).ok();
+    let recorded = fcmae_files::bytes(&run.join(files::DATA), RECORD).ok();
     let recorded = recorded.and_then(|bytes| serde_json::from_slice::<Data>(&bytes).ok());
     if diff.len() < count {
         let had = recorded.map(|data| {

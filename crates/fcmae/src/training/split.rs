@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Labels, PictureSet, Split};
+use fcmae_data::{DataError, Grouping, Labels, PictureSet, Split};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
 
@@ -99,6 +99,9 @@ impl Pictures {
             let held_out =
                 listed(data.held_out, &config.data, Labels::Classes(&all.classes), observer)?;
             refuse_shared(&all, &held_out)?;
+            if let Some(grouping) = config.data.grouping()? {
+                refuse_shared_groups(&all, &held_out, &grouping)?;
+            }
             (None, Some(held_out), None)
         } else if share > 0.0 {
             let (others, held_out) = match config.data.grouping()? {
@@ -110,6 +113,13 @@ impl Pictures {
         } else {
             (None, None, None)
         };
+        if config.finetune.patience > 0 && held_out.is_none() {
+            return Err(Error::Unusable(
+                "`finetune.patience` needs pictures that are kept aside: set `finetune.held_out`, or give \
+                 --held-out"
+                    .to_owned(),
+            ));
+        }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
         Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, caveat })
@@ -146,6 +156,24 @@ fn refuse_shared(training: &PictureSet, held_out: &PictureSet) -> Result<()> {
         plural(held_out.len(), "picture"),
         if shared.len() == 1 { "is" } else { "are" },
         printable(Path::new(first)),
+    )))
+}
+
+/// Refuses groups that are on both sides.
+fn refuse_shared_groups(
+    training: &PictureSet,
+    held_out: &PictureSet,
+    grouping: &Grouping,
+) -> Result<()> {
+    let (trained, aside) = (training.group_names(grouping)?, held_out.group_names(grouping)?);
+    let shared: Vec<&String> = aside.intersection(&trained).collect();
+    let Some(first) = shared.first() else { return Ok(()) };
+    Err(Error::Unusable(format!(
+        "{} of {} of the pictures to be held out {} trained on too, such as {first:?} (`data.group`): hold \
+         out others",
+        shared.len(),
+        plural(aside.len(), "group"),
+        if shared.len() == 1 { "is" } else { "are" },
     )))
 }
 

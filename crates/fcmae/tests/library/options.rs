@@ -272,7 +272,7 @@ fn pictures_of_their_own_are_held_out() {
 
     // Other held-out pictures are another run.
     let error = train(&[], &out, true).unwrap_err().to_string();
-    assert!(error.contains("data"), "{error}");
+    assert!(error.contains("--held-out"), "{error}");
     train(&held_out, &out, true).unwrap();
 
     // What is trained on is not held out, whatever way leads there.
@@ -281,6 +281,22 @@ fn pictures_of_their_own_are_held_out() {
         let error = error.to_string();
         assert!(error.contains("24 of 24 pictures") && error.contains("--held-out"), "{error}");
     }
+    // Nor its neighbours: both sets have pictures of the classes' folders.
+    let mut grouped = config.clone();
+    grouped.data.group = "^[^/]+".to_owned();
+    let data_and_others = LabelledData { training: &training, held_out: &held_out };
+    let never = folder.path().join("never");
+    let error =
+        finetune(&grouped, data_and_others, Start::Scratch, &never, false, &mut |_| Flow::Continue);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("2 of 2 groups") && error.contains("\"diagonal\""), "{error}");
+    // To be patient takes pictures to look at.
+    let mut patient = config.clone();
+    (patient.finetune.held_out, patient.finetune.patience) = (0.0, 3);
+    let error =
+        finetune(&patient, &training, Start::Scratch, &never, false, &mut |_| Flow::Continue);
+    assert!(error.unwrap_err().to_string().contains("`finetune.patience`"));
+    assert!(!never.exists());
     let stranger = folder.path().join("strangers");
     std::fs::create_dir(&stranger).unwrap();
     std::fs::rename(others.join("standing"), stranger.join("stood")).unwrap();

@@ -105,7 +105,8 @@ impl Confusion {
 
     fn count(&mut self, truth: usize, predicted: usize, count: u64) {
         if count > 0 {
-            *self.counts.entry((truth, predicted)).or_default() += count;
+            let pictures = self.counts.entry((truth, predicted)).or_default();
+            *pictures = pictures.saturating_add(count);
         }
     }
 
@@ -134,7 +135,7 @@ impl Confusion {
     /// Pictures that were recognized.
     pub fn right(&self) -> u64 {
         let right = self.counts.iter().filter(|((truth, predicted), _)| truth == predicted);
-        right.map(|(_, count)| count).sum()
+        right.fold(0, |sum: u64, (_, &count)| sum.saturating_add(count))
     }
 
     /// How each class fares.
@@ -143,10 +144,10 @@ impl Confusion {
         let mut classes = vec![none; self.rows];
         for (&(truth, predicted), &count) in &self.counts {
             if let Some(predicted) = classes.get_mut(predicted) {
-                predicted.predicted += count;
+                predicted.predicted = predicted.predicted.saturating_add(count);
             }
             let class = &mut classes[truth];
-            class.pictures += count;
+            class.pictures = class.pictures.saturating_add(count);
             if truth == predicted {
                 class.right = count;
             } else if class.confused_with.is_none_or(|(_, most)| count > most) {

@@ -154,6 +154,11 @@ impl<'a> Entry<'a> {
         number(self.bytes, self.layout, self.at.checked_add(n.checked_mul(size)?)?, size)
     }
 
+    /// Its whole numbers where it has two.
+    pub(super) fn pair(&self) -> Option<(u64, u64)> {
+        (self.count == 2).then(|| Some((self.nth(0)?, self.nth(1)?)))?
+    }
+
     /// Its whole numbers, as far as the file has them.
     pub(super) fn numbers(&self) -> Vec<u64> {
         (0..self.count).map_while(|n| self.nth(n)).collect()

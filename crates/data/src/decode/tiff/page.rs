@@ -1,10 +1,10 @@
 //! What a page of a TIFF file says of itself, and which kinds are read.
 
 use super::directory::Directory;
+use crate::channels::MAX_CHANNELS;
 use crate::decode::deep::{self, Kind};
 use crate::decode::limits::{Limits, Need};
 use crate::error::DecodeError;
-use crate::picture::MAX_CHANNELS;
 
 pub(super) const BLACK_IS_ZERO: u16 = 1;
 pub(super) const RGB: u16 = 2;
@@ -87,9 +87,7 @@ impl Header {
                 338 => page.extra = Some(short()),
                 339 => page.format = short(),
                 530 => {
-                    if let [x, y] = entry.numbers()[..] {
-                        subsampling = (x, y);
-                    }
+                    subsampling = entry.pair().unwrap_or(subsampling);
                 }
                 NODATA => nodata = true,
                 tag if GEO.contains(&tag) => geo = true,

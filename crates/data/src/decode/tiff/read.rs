@@ -5,7 +5,7 @@ use tiff::tags::Tag;
 
 use super::jpeg::Parts;
 use super::page::{PLANES, Page};
-use super::{Source, reason};
+use super::source::{Source, reason};
 use crate::decode::limits::{Limits, Need};
 use crate::error::DecodeError;
 

@@ -2,7 +2,7 @@
 
 use super::directory::Directory;
 use super::page::{DESCRIPTION, Header, Page};
-use crate::picture::MAX_CHANNELS;
+use crate::channels::MAX_CHANNELS;
 use crate::remark::{Axes, Remark};
 
 /// The pages of a file beside reduced copies, masks and thumbnails.
@@ -120,7 +120,12 @@ impl Description {
         let number = |name: &str| {
             let (_, rest) = element.split_once(&format!(" {name}="))?;
             let quote = rest.chars().next()?;
-            rest[1..].split(quote).next()?.parse::<u64>().ok().filter(|&value| value > 0)
+            rest.strip_prefix(quote)?
+                .split(quote)
+                .next()?
+                .parse::<u64>()
+                .ok()
+                .filter(|&value| value > 0)
         };
         let channels = number("SizeC")? / u64::from(page.samples).max(1);
         let axes = Axes {

@@ -144,8 +144,12 @@ impl Table {
         labelled: bool,
         is_file: &dyn Fn(&str) -> bool,
     ) -> Result<Columns, String> {
-        let (mut path, mut label) =
-            (self.position(0, &PATHS, asked.image), self.position(0, &LABELS, asked.label));
+        // A line with a picture is a sample, whatever its label is called.
+        let heads = !self.cells(0).any(is_picture);
+        let named = |known: &[&[&str]], asked: Option<&str>| {
+            self.position(0, known, asked).filter(|_| heads || asked.is_some())
+        };
+        let (mut path, mut label) = (named(&PATHS, asked.image), named(&LABELS, asked.label));
         let names: Vec<String> = self.cells(0).map(str::to_owned).collect();
         let there = || names.join(", ");
         if let (Some(name), None) = (asked.image, path) {
@@ -169,7 +173,6 @@ impl Table {
                 .filter(|(_, cell)| is_picture(cell))
                 .map(|(at, _)| at)
                 .collect();
-            let heads = !self.cells(0).any(is_picture);
             match pictures[..] {
                 [at] if heads => {
                     path = Some(at);
