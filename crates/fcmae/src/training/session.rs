@@ -567,8 +567,11 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
-        let remarks =
-            survey(&pictures.training, self.description.format(), &self.description.limits())?;
+        let (format, limits) = (self.description.format(), self.description.limits());
+        let mut remarks = survey(&pictures.training, format, &limits)?;
+        if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
+            remarks.extend(survey(held_out, format, &limits)?);
+        }
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_left_out(&pictures.all)?;
@@ -591,11 +594,11 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         remarks.iter().try_for_each(|remark| self.note(remark))?;
-        self.note_caveats(pictures.caveat.clone())
+        self.note_caveats(&pictures.notes)
     }
 
     /// Notes settings whose effect is not the one they name.
-    fn note_caveats(&mut self, of_pictures: Option<String>) -> Result<()> {
+    fn note_caveats(&mut self, of_pictures: &[String]) -> Result<()> {
         let Description { model, decoder, image_size: [height, width], .. } = &self.description;
         let hidden = match decoder {
             Some((_, mask)) => {
@@ -604,8 +607,8 @@ impl<'a> Session<'a> {
             }
             None => None,
         };
-        let caveats = of_pictures.into_iter().chain(hidden).chain(self.plan.caveat());
-        caveats.collect::<Vec<_>>().iter().try_for_each(|text| self.note(text))
+        let caveats: Vec<String> = hidden.into_iter().chain(self.plan.caveat()).collect();
+        of_pictures.iter().chain(&caveats).try_for_each(|text| self.note(text))
     }
 
     /// Writes which picture is in which part: `split.csv`.

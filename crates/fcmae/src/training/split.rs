@@ -1,11 +1,11 @@
 //! The pictures of a run, and what they are for.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Grouping, Labels, PictureSet, Split};
+use fcmae_data::{DataError, Grouping, Labels, Limits, PictureSet, Split};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
 
@@ -70,7 +70,7 @@ pub(super) struct Pictures {
     /// Whether those are pictures of their own, none of `all`.
     pub(super) separate: bool,
     /// What the user should know of how they were kept aside.
-    pub(super) caveat: Option<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Pictures {
@@ -82,7 +82,7 @@ impl Pictures {
     ) -> Result<Self, DataError> {
         let all = Arc::new(listed(data, config, Labels::Ignored, observer)?);
         let training = Arc::clone(&all);
-        Ok(Self { training, all, held_out: None, separate: false, caveat: None })
+        Ok(Self { training, all, held_out: None, separate: false, notes: Vec::new() })
     }
 
     /// The labelled pictures in `data`, of which some are kept aside and of the others as many are
@@ -95,23 +95,27 @@ impl Pictures {
         let all = Arc::new(listed(data.training, &config.data, Labels::Required, observer)?);
         let separate = !data.held_out.is_empty();
         let share = config.finetune.held_out;
-        let (others, held_out, caveat) = if separate {
+        let mut notes = Vec::new();
+        let (others, held_out) = if separate {
             let held_out =
                 listed(data.held_out, &config.data, Labels::Classes(&all.classes), observer)?;
-            refuse_shared(&all, &held_out)?;
+            refuse_shared(&all, &held_out, &config.data.limits())?;
             if let Some(grouping) = config.data.grouping()? {
                 refuse_shared_groups(&all, &held_out, &grouping)?;
             }
-            (None, Some(held_out), None)
+            (None, Some(held_out))
         } else if share > 0.0 {
             let (others, held_out) = match config.data.grouping()? {
                 None => all.split(share, config.seed)?,
-                Some(grouping) => all.split_grouped(share, config.seed, &grouping)?,
+                Some(grouping) => {
+                    notes.push(told_groups(&all, &grouping)?);
+                    all.split_grouped(share, config.seed, &grouping)?
+                }
             };
-            let caveat = caveat(all.len(), held_out.len(), config);
-            (Some(others), Some(held_out), caveat)
+            notes.extend(caveat(all.len(), held_out.len(), config));
+            (Some(others), Some(held_out))
         } else {
-            (None, None, None)
+            (None, None)
         };
         if config.finetune.patience > 0 && held_out.is_none() {
             return Err(Error::Unusable(
@@ -122,7 +126,7 @@ impl Pictures {
         }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, caveat })
+        Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, notes })
     }
 
     /// A hash over all of them: another one is another run.
@@ -141,21 +145,45 @@ impl Pictures {
     }
 }
 
-/// Refuses pictures that are in both sets: they would be trained on.
-fn refuse_shared(training: &PictureSet, held_out: &PictureSet) -> Result<()> {
-    // The same picture has the same size: few files have to be asked for.
+/// Copies are looked for in so many bytes of files.
+const COMPARED_BYTES: u64 = 256 << 20;
+
+/// Refuses pictures that are in both sets, as files or as copies: they would be trained on.
+fn refuse_shared(training: &PictureSet, held_out: &PictureSet, limits: &Limits) -> Result<()> {
+    // The same picture has the same size: few files have to be looked into.
+    let mut trained = HashMap::<u64, Vec<usize>>::new();
     let sizes: HashSet<u64> = held_out.samples.iter().map(|sample| sample.bytes).collect();
-    let alike = (0..training.len()).filter(|&at| sizes.contains(&training.samples[at].bytes));
-    let trained: HashSet<PathBuf> = alike.map(|at| training.real_path(at)).collect();
-    let real = (0..held_out.len()).map(|at| held_out.real_path(at));
-    let shared: Vec<PathBuf> = real.filter(|path| trained.contains(path)).collect();
-    let Some(first) = shared.first() else { return Ok(()) };
+    for (at, sample) in training.samples.iter().enumerate() {
+        if sizes.contains(&sample.bytes) {
+            trained.entry(sample.bytes).or_default().push(at);
+        }
+    }
+    let alike = || trained.values().flatten();
+    let places: HashSet<PathBuf> = alike().map(|&at| training.real_path(at)).collect();
+    let candidates: Vec<usize> = (0..held_out.len())
+        .filter(|&at| trained.contains_key(&held_out.samples[at].bytes))
+        .collect();
+    let bytes = |set: &PictureSet, at: &usize| set.samples[*at].bytes;
+    let all: u64 = alike().map(|at| bytes(training, at)).sum::<u64>()
+        + candidates.iter().map(|at| bytes(held_out, at)).sum::<u64>();
+    let mut contents = HashSet::<Vec<u8>>::new();
+    if all <= COMPARED_BYTES {
+        // What cannot be read is told when it is trained on.
+        contents.extend(alike().filter_map(|&at| training.read(at, limits).ok()));
+    }
+    let is_shared = |at: &usize| {
+        places.contains(&held_out.real_path(*at))
+            || (!contents.is_empty()
+                && held_out.read(*at, limits).is_ok_and(|bytes| contents.contains(&bytes)))
+    };
+    let shared: Vec<usize> = candidates.into_iter().filter(is_shared).collect();
+    let Some(&first) = shared.first() else { return Ok(()) };
     Err(Error::Unusable(format!(
         "{} of {} to be held out {} trained on too, such as {}: hold out others, or leave --held-out out",
         shared.len(),
         plural(held_out.len(), "picture"),
         if shared.len() == 1 { "is" } else { "are" },
-        printable(Path::new(first)),
+        printable(&held_out.path(first)),
     )))
 }
 
@@ -175,6 +203,19 @@ fn refuse_shared_groups(
         plural(aside.len(), "group"),
         if shared.len() == 1 { "is" } else { "are" },
     )))
+}
+
+/// Says what groups a pattern finds: one that finds others than were meant keeps nothing together.
+fn told_groups(set: &PictureSet, grouping: &Grouping) -> Result<String, DataError> {
+    let names = set.group_names(grouping)?;
+    // Several parts of a path are one name.
+    let first = names.first().map_or_else(String::new, |name| name.replace('\0', " "));
+    let alone = match names.len() == set.len() {
+        true => ": each picture is a group of its own, so that nothing is kept together",
+        false => "",
+    };
+    let (pictures, groups) = (plural(set.len(), "picture"), plural(names.len(), "group"));
+    Ok(format!("{pictures} in {groups} by `data.group`, such as {first:?}{alone}"))
 }
 
 /// Says where another share is kept aside than the one asked for.

@@ -281,6 +281,12 @@ fn pictures_of_their_own_are_held_out() {
         let error = error.to_string();
         assert!(error.contains("24 of 24 pictures") && error.contains("--held-out"), "{error}");
     }
+    // Nor a copy of it.
+    let copies = folder.path().join("copies");
+    std::fs::create_dir_all(copies.join("lying")).unwrap();
+    std::fs::copy(data.join("lying/003.png"), copies.join("lying/another.png")).unwrap();
+    let error = train(&[copies], &folder.path().join("copied"), false).unwrap_err().to_string();
+    assert!(error.contains("1 of 1 picture to be held out is trained on"), "{error}");
     // Nor its neighbours: both sets have pictures of the classes' folders.
     let mut grouped = config.clone();
     grouped.data.group = "^[^/]+".to_owned();
@@ -336,4 +342,10 @@ fn another_share_than_the_one_asked_for_is_told() {
     assert!(halved.contains("asks for 10%: each class of two pictures"), "{halved}");
     let grouped = notes("([0-9]+).png", "grouped");
     assert!(grouped.contains("9 of 18 pictures") && grouped.contains("`data.group`"), "{grouped}");
+    assert!(
+        grouped.contains("18 pictures in 2 groups by `data.group`, such as \"000\""),
+        "{grouped}"
+    );
+    let alone = notes(".+", "alone");
+    assert!(alone.contains("in 18 groups") && alone.contains("a group of its own"), "{alone}");
 }

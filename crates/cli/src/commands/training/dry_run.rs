@@ -49,6 +49,7 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
         ("device", device.to_string()),
         ("network", format!("{} parameters", grouped(*parameters))),
         ("pictures", pictures(started, trial.skipped)),
+        ("classes", classes(&started.classes)),
         ("an update", format!("{} × {}", counted(optim.batch, "picture"), optim.accumulation)),
         (
             "the run",
@@ -87,8 +88,20 @@ fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> R
         ));
     }
     lines.push(("first batch", printable(picture)));
+    lines.retain(|(what, text)| *what != "classes" || !text.is_empty());
     let lines = lines.into_iter().map(|(what, text)| format!("{what:11}  {text}\n"));
     Ok(lines.collect())
+}
+
+/// How many there are, and the first names; nothing in pre-training.
+fn classes(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    format!("{}: {shown}{more}", grouped(names.len()))
 }
 
 /// How many there are, kept aside and bad so far.
