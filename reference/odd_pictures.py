@@ -1,6 +1,6 @@
 """Pictures of kinds that few programs write, with what Pillow makes of them: crates/data/tests/fixtures/odd.
 
-YCbCr JPEG in TIFF, palettes, JPEG files that are damaged where libjpeg goes on, arithmetic coding.
+YCbCr JPEG in TIFF, BigTIFF of 8 bits, palettes, JPEG files that are damaged where libjpeg goes on, arithmetic coding.
 """
 
 import base64
@@ -30,6 +30,8 @@ def main():
     kind = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 50, "width": 70}
     jpeg = {"compress": "JPEG", "photometric": "YCBCR", "jpeg_quality": 90}
     with rasterio.open(OUT / "ycbcr_jpeg.tif", "w", **kind, **jpeg) as file:
+        file.write(pixels)
+    with rasterio.open(OUT / "bigtiff.tif", "w", **kind, BIGTIFF="YES", compress="DEFLATE", photometric="RGB") as file:
         file.write(pixels)
     picture.quantize(16).save(OUT / "palette.tif", compression="tiff_adobe_deflate")
     (OUT / "arithmetic.jpg").write_bytes(base64.b64decode(ARITHMETIC))

@@ -20,7 +20,7 @@
 //! data is 0, and left out of statistics.
 //!
 //! Whatever is left out, filled or read in another way than plain is a
-//! [`Remark`](crate::Remark) of the picture.
+//! [`Remark`] of the picture.
 
 use std::io::Cursor;
 use std::path::Path;

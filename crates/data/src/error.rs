@@ -276,8 +276,8 @@ pub enum DataError {
     },
     /// Classes of a network that has no names for them, and others than it has.
     #[error(
-        "{}: the weights have {} without names, and {found} are here; as many are taken in their order, and \
-         folders or labels called 0 to {} are taken as they are called",
+        "{}: the weights have {} without names, and these pictures have {found}; give pictures of all classes, \
+         which are then taken in order, or call folders or labels by their numbers, 0 to {}",
         printable(.path),
         plural(.classes, "class"),
         .classes.saturating_sub(1)

@@ -1,7 +1,8 @@
 //! `fcmae evaluate`.
 
+use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -9,11 +10,13 @@ use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
-use fcmae_data::{Opening, Part, Split};
+use fcmae_data::{Opening, Part, PictureSet, Split};
+use fcmae_files::Limit;
 use fcmae_store::run::confusion::{Confused, Fate};
-use fcmae_store::run::files::SPLIT;
-use fcmae_words::counted;
+use fcmae_store::run::files::{DATA, SPLIT};
+use fcmae_store::run::schema::Data;
 use fcmae_words::terminal::percent;
+use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
 use crate::numbers::with_interval;
@@ -23,6 +26,8 @@ use crate::progress::{Batches, Listing};
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
+/// Of what a run says of its pictures.
+const RECORD: Limit = Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
 const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
@@ -93,6 +98,8 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     set.notes.iter().for_each(|note| output::note(note));
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
+    } else if let Some(note) = trained_on(weights, &set) {
+        output::note(&note);
     }
     let set = Arc::new(set);
     let mut batches = Batches::new("evaluate");
@@ -111,6 +118,29 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     } else {
         output::print(&text(&evaluation))
     }
+}
+
+/// Says how many of the pictures the weights were trained on, where they are of a run and the pictures are those that
+/// it was given: it has seen them, and their accuracy says little about others.
+fn trained_on(weights: &Path, set: &PictureSet) -> Option<String> {
+    // The run itself, or an export or checkpoint in it.
+    let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
+    let data = fcmae_files::bytes(&run.join(DATA), RECORD).ok()?;
+    let data: Data = serde_json::from_slice(&data).ok()?;
+    let real = |root: &Path| fs::canonicalize(root).ok();
+    let given: Vec<PathBuf> = data.roots.iter().filter_map(|root| real(Path::new(root))).collect();
+    let same = set.roots.iter().all(|root| real(root).is_some_and(|root| given.contains(&root)));
+    if !same || set.roots.len() != given.len() {
+        return None;
+    }
+    let trained = set.select(&Split::read(&run.join(SPLIT)).ok()?, Part::Training).ok()?;
+    Some(format!(
+        "{} of these {} were trained on, and say little about others: --held-out-of {} takes those that were \
+         kept aside",
+        grouped(trained.len()),
+        counted(set.len(), "picture"),
+        output::quoted(run),
+    ))
 }
 
 /// What `--json` prints.

@@ -147,7 +147,7 @@ fn text(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
     }
     text.push_str(&kinds.text());
     let (Some(height), Some(width)) = (found.height, found.width) else {
-        return text + "\nno picture can be used so, for the reasons above\n";
+        return text + "\nno picture can be used, for the reasons above\n";
     };
     let mut sides = Table::new([
         ("pixels", Align::Left),

@@ -144,6 +144,13 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
     assert_eq!((split.lines().count(), kept), (1 + 36, 6), "{split}");
     let ran = fcmae!("evaluate", "--data", pictures, "--weights", run, "--held-out-of", run).done();
     assert!(ran.stdout.contains("6 pictures, 3 classes"), "{}", ran.stdout);
+    assert!(!ran.stderr.contains("were trained on"), "{}", ran.stderr);
+    // All of them together flatter, which is told.
+    let all = fcmae!("evaluate", "--data", pictures, "--weights", run).done();
+    assert!(all.stderr.contains("30 of these 36 pictures were trained on"), "{}", all.stderr);
+    let best = run.join("export/best");
+    let all = fcmae!("evaluate", "--data", pictures, "--weights", best).done();
+    assert!(all.stderr.contains("--held-out-of"), "{}", all.stderr);
     // They are those that the run itself evaluated last.
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let last = metrics.lines().rev().find(|line| line.contains("held_out_loss")).unwrap();

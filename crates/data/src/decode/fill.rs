@@ -1,4 +1,4 @@
-//! What values become that are none.
+//! How invalid values, NaN and nodata, are filled.
 
 use std::fmt;
 

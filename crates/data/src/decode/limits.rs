@@ -1,12 +1,12 @@
-//! What a picture may cost, and what becomes of values that are none.
+//! What a picture may cost, and how its invalid values are filled.
 
 use fcmae_files::Limit;
 
 use super::fill::Fill;
 use crate::error::DecodeError;
 
-/// What a picture may cost: a file beyond it is refused from its header. And what becomes of values
-/// that are none.
+/// What a picture may cost: a file beyond it is refused from its header. And how its invalid
+/// values are filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Largest width · height.
@@ -14,7 +14,7 @@ pub struct Limits {
     /// Most bytes of a file, and of its decoded pixels as stored in it (a 16-bit RGBA pixel takes
     /// eight); of a deep picture also in float32.
     pub bytes: u64,
-    /// What becomes of values that are none.
+    /// How invalid values are filled.
     pub fill: Fill,
 }
 

@@ -65,7 +65,9 @@ pub(super) fn samples(
         return Err(DecodeError::Stack { pages, axes, as_channels, wanted });
     }
     let remarks: Vec<Remark> = stack.remark(&page).into_iter().collect();
-    if header.is_ordinary() && (eight || page.bits == 1 || page.photometric == CMYK) {
+    // The other decoder knows no BigTIFF.
+    let ordinary = header.is_ordinary() && !directory::is_big(bytes);
+    if ordinary && (eight || page.bits == 1 || page.photometric == CMYK) {
         return Ok(Tiff::Ordinary(remarks));
     }
     let mut samples = page_of(bytes, source, &header, nodata, limits)?;

@@ -64,9 +64,9 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     {
         let first = printable(&root.join(first));
         set.notes.push(format!(
-            "{} called as masks or the like of pictures beside them, and used as pictures; to leave them out, \
-             give them a folder of their own; the first: {first}",
-            if count == 1 { "a file is".to_owned() } else { format!("{count} files are") }
+            "{} named like masks of the pictures beside them, and used as pictures; to leave them out, give \
+             them a folder of their own; the first: {first}",
+            if count == 1 { "1 file is".to_owned() } else { format!("{count} files are") }
         ));
     }
     let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
@@ -75,6 +75,9 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     }
     if set.labelled {
         set.hint = folders.check(root, set.expected, false)?;
+        if set.expected.is_none() {
+            set.notes.extend(folders.alike());
+        }
         set.top_folders.extend(top_folders);
         for sample in &mut samples {
             sample.label = set.names.folder_of(&sample.path, 0);

@@ -214,6 +214,24 @@ fn mend(root: &Path, given: &[String], archive: bool) -> String {
     }
 }
 
+impl Folders {
+    /// A doubt where every folder that is taken for a class has the same folders in it: those may be the classes, and
+    /// the outer ones years, folds or kinds of pictures.
+    pub(super) fn alike(&self) -> Option<String> {
+        let mut below = self.tops.values();
+        let first = below.next()?;
+        let doubtful = self.tops.len() > 1 && first.len() > 1 && below.all(|names| names == first);
+        doubtful.then(|| {
+            let tops = joined(&self.tops.keys().collect::<Vec<_>>());
+            let inner = joined(&first.iter().collect::<Vec<_>>());
+            format!(
+                "{tops} are taken for the classes, and each of them has the folders {inner}: if those are the \
+                 classes, give each of the outer folders by itself"
+            )
+        })
+    }
+}
+
 fn joined(names: &[&String]) -> String {
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     match names.split_last() {

@@ -486,7 +486,7 @@ fn masks_in_a_folder_are_told() {
     assert_eq!((set.len(), set.notes.len()), (6, 1));
     let note = &set.notes[0];
     assert!(
-        note.starts_with("2 files are called as masks") && note.ends_with("/1_mask.png"),
+        note.starts_with("2 files are named like masks") && note.ends_with("/1_mask.png"),
         "{note}"
     );
     let set = open(&tree(&["gas_mask.png", "mask.png", "1.png"]), Labels::Ignored).unwrap();
@@ -509,5 +509,23 @@ fn listing_ends_when_it_is_asked_to() {
         assert_eq!(set.is_ok(), last);
         assert!(last || matches!(set, Err(DataError::Stopped)));
         assert!(told[0] == 1 && (last || told.len() == 1), "{told:?}");
+    }
+}
+
+/// Labels: the wrong level of folders is told.
+#[test]
+fn folders_that_are_alike_in_every_class_are_told() {
+    let names =
+        ["color/healthy/1.png", "color/rust/1.png", "grey/healthy/1.png", "grey/rust/2.png"];
+    let set = open(&tree(&names), Labels::Required).unwrap();
+    assert_eq!(set.classes, ["color", "grey"]);
+    let note = set.notes.join("\n");
+    assert!(note.starts_with("color and grey are taken for the classes"), "{note}");
+    assert!(note.contains("has the folders healthy and rust"), "{note}");
+    for ordinary in [
+        &["cat/a/1.png", "cat/b/1.png", "dog/a/1.png", "dog/c/1.png"][..],
+        &["cat/images/1.png", "dog/images/1.png"],
+    ] {
+        assert_eq!(open(&tree(ordinary), Labels::Required).unwrap().notes, [""; 0]);
     }
 }

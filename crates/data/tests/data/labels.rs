@@ -121,7 +121,7 @@ fn classes_without_names_are_taken_in_order() {
     let set = open(&["0", "2"]).unwrap();
     assert_eq!((set.class_counts(), set.notes.len()), (vec![1, 0, 1], 0));
     let error = open(&["n01484850", "n01440764"]).unwrap_err().to_string();
-    assert!(error.contains("3 classes without names, and 2 are here"), "{error}");
+    assert!(error.contains("3 classes without names, and these pictures have 2"), "{error}");
     // With names of their own they are refused.
     let dir = folders(&["n01484850", "n01440764", "n01443537"]);
     let error = PictureSet::open(dir.path(), Labels::Classes(&classes)).unwrap_err();

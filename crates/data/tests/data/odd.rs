@@ -135,7 +135,7 @@ fn odd_pictures_have_pillow_s_values() {
     let index: Value =
         serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     let files = index.as_object().unwrap();
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 7);
     for (name, means) in files {
         let bytes = std::fs::read(folder.join(name)).unwrap();
         let picture = eight(&bytes, 3).unwrap_or_else(|error| panic!("{name}: {error}"));

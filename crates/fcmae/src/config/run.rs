@@ -473,7 +473,7 @@ impl DataConfig {
         (!self.group.is_empty()).then(|| Grouping::parse(&self.group)).transpose()
     }
 
-    /// What pictures may cost, and what their values that are none become.
+    /// What pictures may cost, and how their invalid values are filled.
     pub fn limits(&self) -> Limits {
         Limits { fill: self.fill, ..Limits::of_pixels(self.max_pixels) }
     }

@@ -35,7 +35,7 @@ pub struct Description {
     /// The most pixels of a picture.
     #[serde(default = "usual_pixels", skip_serializing_if = "are_usual")]
     pub max_pixels: u64,
-    /// What becomes of values that are none.
+    /// How invalid values are filled.
     #[serde(default, skip_serializing_if = "is_refuse")]
     pub fill: Fill,
 }
@@ -108,7 +108,7 @@ impl Description {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
     }
 
-    /// What its pictures may cost, and what their values that are none become.
+    /// What its pictures may cost, and how their invalid values are filled.
     pub fn limits(&self) -> Limits {
         Limits { fill: self.fill, ..Limits::of_pixels(self.max_pixels) }
     }

@@ -71,10 +71,15 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
     [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start))
 }
 
+/// Whether a TIFF file is a BigTIFF.
+pub(super) fn is_big(bytes: &[u8]) -> bool {
+    bytes.get(2) == Some(&43) || bytes.get(3) == Some(&43)
+}
+
 impl<'a> Directory<'a> {
     /// The pages of a TIFF file in order, as far as they can be read.
     pub(super) fn all(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
-        let big = bytes.get(2) == Some(&43) || bytes.get(3) == Some(&43);
+        let big = is_big(bytes);
         let layout = Layout { big_endian: bytes.first() == Some(&b'M'), big };
         let first = if big { number(bytes, layout, 8, 8) } else { number(bytes, layout, 4, 4) };
         let (mut next, mut seen, mut entries) = (first, HashSet::new(), 0);
