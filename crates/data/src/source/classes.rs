@@ -72,7 +72,10 @@ impl Names {
         let found: Vec<&Name> = names().filter(|(_, used)| **used).map(|(name, _)| name).collect();
         let fewest = if matches!(wanted, Wanted::Any) { 2 } else { 1 };
         let (classes, positions) = match wanted {
-            Wanted::Any => united(&found, notes),
+            Wanted::Any => {
+                notes.extend(missing(&found));
+                united(&found, notes)
+            }
             Wanted::Named(classes) => (classes.to_vec(), known(&found, classes, about, notes)?),
             Wanted::Nameless(classes) => {
                 (classes.to_vec(), in_order(&found, classes, about, notes)?)
@@ -96,6 +99,25 @@ impl Names {
         }
         Ok(classes)
     }
+}
+
+/// What programs write where there is no value.
+const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "null", "none", "?", "-1"];
+
+/// A doubt about classes that are called as missing values are.
+fn missing(found: &[&Name]) -> Option<String> {
+    let called = |name: &&&Name| {
+        !name.folder && NO_VALUE.iter().any(|word| name.text.eq_ignore_ascii_case(word))
+    };
+    let names: Vec<&str> = found.iter().filter(called).map(|name| name.text.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} {} like a missing value, and {} taken for a class: leave the label empty where there is none",
+            quoted(&names),
+            if names.len() == 1 { "looks" } else { "look" },
+            if names.len() == 1 { "is" } else { "each is" },
+        )
+    })
 }
 
 /// Which classes there are to be.

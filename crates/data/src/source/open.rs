@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::classes::Wanted;
+use super::container::Base;
 use super::folder;
 use super::gathered::Gathered;
 use super::kind::{EXTENSIONS, START, SourceKind};
 use super::kinds::KINDS;
 use super::opening::{Labels, Opening};
 use super::others::Others;
-use super::sample::portable_bytes;
+use super::sample::{Place, Sample, Skipped, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::{printable, together};
@@ -97,6 +98,9 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     };
     let Gathered { bases, mut samples, mut skipped, names, mut top_folders, mut notes, .. } = set;
     notes.extend(set.others.told());
+    if roots.len() > 1 {
+        leave_out_twice(&bases, &mut samples, &mut skipped);
+    }
     // Of equal names, the source given first comes first.
     samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
@@ -113,6 +117,40 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         empty_classes: top_folders.into_iter().collect(),
         bases,
     })
+}
+
+/// Leaves out files that two of several sources name: they would count twice, and could be held out and trained on.
+fn leave_out_twice(bases: &[Base], samples: &mut Vec<Sample>, skipped: &mut Vec<Skipped>) {
+    let real: Vec<PathBuf> = bases
+        .iter()
+        .map(|base| fs::canonicalize(&base.path).unwrap_or_else(|_| base.path.clone()))
+        .collect();
+    let mut seen = HashSet::new();
+    samples.retain(|sample| {
+        let Place::File { base } = sample.place else { return true };
+        let first = seen.insert(plain(&real[base as usize].join(&sample.path)));
+        if !first {
+            let path = bases[base as usize].path.join(&sample.path);
+            let reason = "another of the sources names it too, and its pictures count once";
+            skipped.push(Skipped { path, reason: reason.to_owned() });
+        }
+        first
+    });
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// What to do about a folder that holds no picture.

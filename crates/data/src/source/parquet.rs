@@ -17,7 +17,7 @@ use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
-use super::splits::{Folders, one_split};
+use super::splits::{Folders, missing_parts, one_split};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
@@ -65,6 +65,7 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
 fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
     let refused = |reason| DataError::Parquet { path: root.to_path_buf(), reason };
     one_split(root, paths, true).map_err(refused)?;
+    set.notes.extend(missing_parts(paths));
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::new(root, set);

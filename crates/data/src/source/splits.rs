@@ -73,6 +73,25 @@ pub(super) fn one_split(root: &Path, paths: &[PathBuf], numbered: bool) -> Resul
     ))
 }
 
+/// A doubt where files are numbered as parts of more than there are: `-00000-of-00005`.
+pub(super) fn missing_parts(paths: &[PathBuf]) -> Option<String> {
+    let mut parts = BTreeMap::<(&str, usize), BTreeSet<usize>>::new();
+    for stem in paths.iter().filter_map(|path| path.file_stem()?.to_str()) {
+        let Some(name) = numbered(stem) else { continue };
+        let mut numbers = stem[name.len() + 1..].split('-').filter(|part| *part != "of");
+        let number = |text: Option<&str>| text?.parse::<usize>().ok();
+        if let (Some(part), Some(of)) = (number(numbers.next()), number(numbers.next())) {
+            parts.entry((name, of)).or_default().insert(part);
+        }
+    }
+    let (&(name, of), there) = parts.iter().find(|((_, of), there)| there.len() < *of)?;
+    let first = (0..of).find(|part| !there.contains(part)).unwrap_or(0);
+    Some(format!(
+        "of {name} {} of {of} parts are there; the first that is missing is {name}-{first:05}-of-{of:05}",
+        there.len()
+    ))
+}
+
 /// The folders that pictures lie in, as far as they may be classes.
 #[derive(Debug, Default)]
 pub(super) struct Folders {

@@ -517,3 +517,17 @@ fn masks_beside_pictures_are_passed_over_and_told() {
     assert_eq!(names(&set), ["0.png", "1.png", "2.png", "v1.mask.png"]);
     assert_eq!(fcmae_data::Skipped::alike(&set.skipped).len(), 1);
 }
+
+/// Archives: parts that are missing by their numbers are told.
+#[test]
+fn missing_parts_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["train-00000-of-00003.tar", "train-00002-of-00003.tar"] {
+        let bytes = Tar::default().file("a/1.jpg", b"x").file("b/2.jpg", b"x").end().0;
+        write(&dir.path().join(name), &bytes);
+    }
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("of train 2 of 3 parts are there"), "{notes}");
+    assert!(notes.contains("train-00001-of-00003"), "{notes}");
+}

@@ -302,3 +302,18 @@ fn a_first_line_with_a_picture_is_no_header() {
     assert_eq!((set.len(), set.lost), (4, 0));
     assert_eq!(set.classes, ["name", "photo", "target"]);
 }
+
+/// Labels: words for a missing value are told where they become classes.
+#[test]
+fn missing_values_that_become_classes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut list = "path,label\n".to_owned();
+    for (number, label) in ["cat", "NA", "dog", "nan"].into_iter().enumerate() {
+        write(&dir.path().join(format!("{number}.jpg")), b"x");
+        list += &format!("{number}.jpg,{label}\n");
+    }
+    write(&dir.path().join("l.csv"), list.as_bytes());
+    let set = PictureSet::open(dir.path().join("l.csv"), Labels::Required).unwrap();
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("\"NA\" and \"nan\" look like a missing value"), "{notes}");
+}

@@ -247,3 +247,19 @@ fn a_sample_of_a_rare_class_is_erased_anew_each_time() {
         assert!(!rare[..i].contains(image));
     }
 }
+
+/// Labels: files that two sources name count once.
+#[test]
+fn files_of_two_sources_count_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["pics/a/1.jpg", "pics/a/2.jpg", "pics/b/3.jpg", "pics/b/4.jpg"] {
+        write(&dir.path().join(name), &jpeg(8, 8));
+    }
+    write(&dir.path().join("list.csv"), b"path,label\npics/a/1.jpg,a\npics/b/../b/3.jpg,b\n");
+    let roots = ["pics", "list.csv"].map(|name| dir.path().join(name));
+    let set = PictureSet::open_all(&roots, Labels::Required).unwrap();
+    assert_eq!((set.len(), set.skipped.len()), (4, 2));
+    assert!(set.skipped[0].reason.contains("count once"), "{:?}", set.skipped);
+    let roots = ["pics", "pics/b"].map(|name| dir.path().join(name));
+    assert_eq!(PictureSet::open_all(&roots, Labels::Ignored).unwrap().len(), 4);
+}

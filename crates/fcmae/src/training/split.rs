@@ -124,6 +124,16 @@ impl Pictures {
                     .to_owned(),
             ));
         }
+        notes.extend(unseen(&all, held_out.as_ref()));
+        if !all.empty_classes.is_empty() {
+            let shown = all.empty_classes.iter().take(5).map(String::as_str).collect::<Vec<_>>();
+            notes.push(format!(
+                "{} without a picture {} no class: {}",
+                plural(all.empty_classes.len(), "folder"),
+                if all.empty_classes.len() == 1 { "is" } else { "are" },
+                shown.join(", ")
+            ));
+        }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
         Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, notes })
@@ -203,6 +213,24 @@ fn refuse_shared_groups(
         plural(aside.len(), "group"),
         if shared.len() == 1 { "is" } else { "are" },
     )))
+}
+
+/// Says which classes have no picture kept aside.
+fn unseen(all: &PictureSet, held_out: Option<&PictureSet>) -> Option<String> {
+    let counts = all.class_counts().into_iter().zip(held_out?.class_counts());
+    let unseen: Vec<&str> = counts
+        .zip(&all.classes)
+        .filter(|((all, aside), _)| *all > 0 && *aside == 0)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    let first = unseen.first()?;
+    Some(format!(
+        "{} of {} {} no picture kept aside, such as {first:?}: the accuracy says nothing of {}",
+        unseen.len(),
+        plural(all.classes.len(), "class"),
+        if unseen.len() == 1 { "has" } else { "have" },
+        if unseen.len() == 1 { "it" } else { "them" },
+    ))
 }
 
 /// Says what groups a pattern finds: one that finds others than were meant keeps nothing together.

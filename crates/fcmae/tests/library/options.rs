@@ -346,6 +346,16 @@ fn another_share_than_the_one_asked_for_is_told() {
         grouped.contains("18 pictures in 2 groups by `data.group`, such as \"000\""),
         "{grouped}"
     );
+    // Both groups have all classes.
+    assert!(!grouped.contains("no picture kept aside"), "{grouped}");
+    std::fs::create_dir(data.join("none")).unwrap();
+    std::fs::remove_file(data.join("lying/001.png")).unwrap();
+    let single = notes("", "single");
+    assert!(
+        single.contains("1 of 9 classes has no picture kept aside, such as \"lying\""),
+        "{single}"
+    );
+    assert!(single.contains("1 folder without a picture is no class: none"), "{single}");
     let alone = notes(".+", "alone");
-    assert!(alone.contains("in 18 groups") && alone.contains("a group of its own"), "{alone}");
+    assert!(alone.contains("in 17 groups") && alone.contains("a group of its own"), "{alone}");
 }
