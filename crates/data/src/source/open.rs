@@ -22,8 +22,10 @@ impl PictureSet {
     /// Reads a set of pictures. What `root` is tells itself:
     /// - a folder of picture files: everything below it. Links are followed, loops of them survived;
     /// - a folder without pictures and with `.tar` archives: all archives below it, as one set;
-    /// - a tar archive: its members that are named like pictures; labels are those of `KEY.cls`, a
-    ///   number or a name, or where the archive has none, the members' folders;
+    /// - a tar archive: its members that are named like pictures, but for masks and the like beside a
+    ///   picture; labels are those of `KEY.cls`, a number or a name; where the archive has none, the members'
+    ///   folders, without one that is around all; where there are none, `label` or `class` of `KEY.json`. A key is
+    ///   a name up to its first point;
     /// - a `.parquet` file, as data sets of the Hugging Face Hub have them (needs the feature
     ///   `parquet`): a column of pictures, of type image or of bytes and named `image`; labels are
     ///   those of the column `label`, `labels` or `class`, else of the only one of type class label,
@@ -31,9 +33,9 @@ impl PictureSet {
     ///   are read one by one; of gzip and Zstandard, a page is unpacked up to the picture;
     /// - a folder with neither pictures nor archives, and with `.parquet` files: all below it, as one
     ///   set;
-    /// - a `.csv` or `.tsv` file: a path a line and, in the second column, a label. The first line
-    ///   may name the columns: path, file or image; label or class. Commas, semicolons or tabs stand between
-    ///   them;
+    /// - a `.csv` or `.tsv` file, in UTF-8, or UTF-16 with a mark: a path a line and a label, in columns that
+    ///   the first line names: path, file or image, or a usual word like them; label, class or category; else the
+    ///   first two. Commas, semicolons, tabs or `|` stand between them, or what a line `sep=` says;
     /// - a `.txt` file: a path a line, without labels. Paths in lists are absolute, or relative to the
     ///   list's folder.
     ///

@@ -29,7 +29,7 @@ pub struct PictureSet {
     /// be opened.
     pub lost: usize,
     pub(super) first_lost: Option<Skipped>,
-    /// Hidden files, and files with other extensions.
+    /// Hidden files, files with other extensions, masks in archives, and pictures that this program drew.
     pub passed_over: usize,
     /// What was read in another way than it stands there, or left out, and is not among
     /// [`skipped`](Self::skipped): a sentence each.
