@@ -26,10 +26,19 @@ pub use lines::Lines;
 pub use metrics::Metrics;
 pub use record::Record;
 
-use files::{CHECKPOINTS, CONFIG, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
+use files::{CHECKPOINTS, CONFIG, DATA, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
+
+use schema::Data;
 
 use crate::export_folder::{self, ExportName};
+use crate::input::DESCRIPTION;
 use crate::{CheckpointStore, Error, durable};
+
+/// What a run says of its pictures, `data.json`; `None` where there is none that can be read.
+pub fn data(run: &Path) -> Option<Data> {
+    let bytes = fcmae_files::bytes(&run.join(DATA), DESCRIPTION).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
 
 /// A run that this process alone writes, for as long as this value lives.
 #[derive(Debug)]

@@ -11,10 +11,8 @@ use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
 use fcmae_data::{Opening, Part, PictureSet, Split};
-use fcmae_files::Limit;
 use fcmae_store::run::confusion::{Confused, Fate};
-use fcmae_store::run::files::{DATA, SPLIT};
-use fcmae_store::run::schema::Data;
+use fcmae_store::run::files::SPLIT;
 use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
@@ -26,8 +24,6 @@ use crate::progress::{Batches, Listing};
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
-/// Of what a run says of its pictures.
-const RECORD: Limit = Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
 const NAMED_MATRIX_WIDTH: usize = 110;
 /// Above this many classes the matrix gives way to the most frequent confusions.
@@ -125,8 +121,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
 fn trained_on(weights: &Path, set: &PictureSet) -> Option<String> {
     // The run itself, or an export or checkpoint in it.
     let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
-    let data = fcmae_files::bytes(&run.join(DATA), RECORD).ok()?;
-    let data: Data = serde_json::from_slice(&data).ok()?;
+    let data = fcmae_store::run::data(run)?;
     let real = |root: &Path| fs::canonicalize(root).ok();
     let given: Vec<PathBuf> = data.roots.iter().filter_map(|root| real(Path::new(root))).collect();
     let same = set.roots.iter().all(|root| real(root).is_some_and(|root| given.contains(&root)));

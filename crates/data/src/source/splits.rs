@@ -14,16 +14,27 @@ pub(super) fn split(path: &Path, by_number: bool) -> Option<String> {
     let folders = path.parent().into_iter().flat_map(Path::components).rev();
     let names = folders.filter_map(|part| part.as_os_str().to_str());
     let usual = std::iter::once(stem).chain(names).find_map(usual_split);
-    usual.or_else(|| numbered(stem).filter(|_| by_number)).map(str::to_owned)
+    let by_number = || numbered(stem).filter(|_| by_number).map(|part| part.name);
+    usual.or_else(by_number).map(str::to_owned)
 }
 
-/// What stands before `-00000-of-00005`; the Hub may add a hash behind it.
-fn numbered(stem: &str) -> Option<&str> {
-    let number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+/// A file that is one of several: `train-00000-of-00005`.
+struct Numbered<'a> {
+    name: &'a str,
+    part: usize,
+    of: usize,
+}
+
+/// What a stem says of that; the Hub may add a hash behind it.
+fn numbered(stem: &str) -> Option<Numbered<'_>> {
+    let number = |text: &str| {
+        let digits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    };
     let (before, after) = stem.rsplit_once("-of-")?;
-    let (name, first) = before.rsplit_once('-')?;
-    let last = after.split('-').next()?;
-    (number(first) && number(last) && !name.is_empty()).then_some(name)
+    let (name, part) = before.rsplit_once('-')?;
+    let (part, of) = (number(part)?, number(after.split('-').next()?)?);
+    (!name.is_empty()).then_some(Numbered { name, part, of })
 }
 
 /// The split that a name has a usual word for: `pets_val`, `train2017`.
@@ -77,10 +88,7 @@ pub(super) fn one_split(root: &Path, paths: &[PathBuf], numbered: bool) -> Resul
 pub(super) fn missing_parts(paths: &[PathBuf]) -> Option<String> {
     let mut parts = BTreeMap::<(&str, usize), BTreeSet<usize>>::new();
     for stem in paths.iter().filter_map(|path| path.file_stem()?.to_str()) {
-        let Some(name) = numbered(stem) else { continue };
-        let mut numbers = stem[name.len() + 1..].split('-').filter(|part| *part != "of");
-        let number = |text: Option<&str>| text?.parse::<usize>().ok();
-        if let (Some(part), Some(of)) = (number(numbers.next()), number(numbers.next())) {
+        if let Some(Numbered { name, part, of }) = numbered(stem) {
             parts.entry((name, of)).or_default().insert(part);
         }
     }
@@ -220,20 +228,7 @@ impl Folders {
             printable(root)
         ))
     }
-}
 
-fn mend(root: &Path, given: &[String], archive: bool) -> String {
-    let training = given.iter().find(|name| named_split(name) == Some("train"));
-    match training.or_else(|| given.first()) {
-        _ if archive => {
-            "unpack it and give the folder of one of them, or write an archive of each".to_owned()
-        }
-        Some(first) => format!("give one of them: {}", printable(&root.join(first))),
-        None => "give a list (.csv) of the pictures of one of them".to_owned(),
-    }
-}
-
-impl Folders {
     /// A doubt where every folder that is taken for a class has the same folders in it: those may be the classes, and
     /// the outer ones years, folds or kinds of pictures.
     pub(super) fn alike(&self) -> Option<String> {
@@ -248,6 +243,17 @@ impl Folders {
                  classes, give each of the outer folders by itself"
             )
         })
+    }
+}
+
+fn mend(root: &Path, given: &[String], archive: bool) -> String {
+    let training = given.iter().find(|name| named_split(name) == Some("train"));
+    match training.or_else(|| given.first()) {
+        _ if archive => {
+            "unpack it and give the folder of one of them, or write an archive of each".to_owned()
+        }
+        Some(first) => format!("give one of them: {}", printable(&root.join(first))),
+        None => "give a list (.csv) of the pictures of one of them".to_owned(),
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Split};
-use fcmae_files::Limit;
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
 use fcmae_store::{Record, durable};
@@ -23,12 +22,10 @@ use crate::inference::evaluate::Evaluation;
 use crate::inference::picture;
 use crate::weights::Description;
 
-/// Of a record of this program.
-const RECORD: Limit = Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
-
 /// What each picture is for, and what was noticed of some: `data.json`.
 pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
-    let Pictures { all, training, held_out, separate, .. } = pictures;
+    let Pictures { all, training, held_out, .. } = pictures;
+    let apart = pictures.apart();
     let in_training = training.class_counts();
     let held_out = held_out.as_deref();
     let kept_aside = held_out.map_or(vec![0; in_training.len()], PictureSet::class_counts);
@@ -41,12 +38,11 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
     let aside = held_out.map_or(0, PictureSet::len);
     Data {
         roots: all.roots.iter().map(|root| printable(root)).collect(),
-        held_out_roots: held_out
-            .filter(|_| *separate)
+        held_out_roots: apart
             .map_or(Vec::new(), |set| set.roots.iter().map(|root| printable(root)).collect()),
         pictures: training.len() as u64,
         held_out: aside as u64,
-        unused: (all.len() - training.len() - if *separate { 0 } else { aside }) as u64,
+        unused: (all.len() - training.len() - if apart.is_some() { 0 } else { aside }) as u64,
         classes: classes.collect(),
         skipped: all.skipped.len() as u64,
         passed_over: all.passed_over as u64,
@@ -65,10 +61,8 @@ pub(super) fn told_pictures(
     let is_hash = |line: &String| line[1..].starts_with(" run.data = ");
     let count = diff.len();
     diff.retain(|line| !is_hash(line));
-    let recorded = fcmae_files::bytes(&run.join(files::DATA), RECORD).ok();
-    let recorded = recorded.and_then(|bytes| serde_json::from_slice::<Data>(&bytes).ok());
     if diff.len() < count {
-        let had = recorded.map(|data| {
+        let had = fcmae_store::run::data(run).map(|data| {
             // Pictures of their own are none of the set.
             let aside = if data.held_out_roots.is_empty() { data.held_out } else { 0 };
             (data.pictures + aside + data.unused) as usize

@@ -569,13 +569,13 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         let (format, limits) = (self.description.format(), self.description.limits());
         let mut remarks = survey(&pictures.training, format, &limits)?;
-        if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
+        if let Some(held_out) = pictures.apart() {
             remarks.extend(survey(held_out, format, &limits)?);
         }
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_left_out(&pictures.all)?;
-        if let Some(held_out) = pictures.held_out.as_ref().filter(|_| pictures.separate) {
+        if let Some(held_out) = pictures.apart() {
             self.list_left_out(held_out)?;
         }
         let Pictures { training, held_out, .. } = pictures;
@@ -656,9 +656,7 @@ impl<'a> Session<'a> {
             self.note(note)?;
         }
         for skip in &all.skipped {
-            if self.skipped.insert(skip.path.clone()) {
-                self.run.skipped().json(skip)?;
-            }
+            self.record_skip(skip)?;
         }
         for kind in Skipped::alike(&all.skipped) {
             self.tell(Event::LeftOut(&kind));
@@ -669,12 +667,20 @@ impl<'a> Session<'a> {
     /// Lists pictures that were left out since the last call.
     pub(super) fn list_skipped(&mut self, skipped: Vec<Skipped>) -> Result<()> {
         for skip in skipped {
-            if self.skipped.insert(skip.path.clone()) {
-                self.run.skipped().json(&skip)?;
+            if self.record_skip(&skip)? {
                 self.tell(Event::Skipped(&skip));
             }
         }
         Ok(())
+    }
+
+    /// Lists a picture, unless it is in the list already; whether it was not.
+    fn record_skip(&mut self, skip: &Skipped) -> Result<bool> {
+        let new = self.skipped.insert(skip.path.clone());
+        if new {
+            self.run.skipped().json(skip)?;
+        }
+        Ok(new)
     }
 }
 

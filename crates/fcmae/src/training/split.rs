@@ -139,12 +139,17 @@ impl Pictures {
         Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, notes })
     }
 
+    /// Those held out, where they are pictures of their own.
+    pub(super) fn apart(&self) -> Option<&Arc<PictureSet>> {
+        self.held_out.as_ref().filter(|_| self.separate)
+    }
+
     /// A hash over all of them: another one is another run.
     pub(super) fn fingerprint(&self) -> String {
         let all = self.all.fingerprint();
-        match &self.held_out {
-            Some(held_out) if self.separate => format!("{all}+{}", held_out.fingerprint()),
-            _ => all,
+        match self.apart() {
+            Some(held_out) => format!("{all}+{}", held_out.fingerprint()),
+            None => all,
         }
     }
 
