@@ -1,6 +1,7 @@
-//! Ctrl-C and a request to end (SIGTERM): the first lets what is done be saved, the second
-//! ends the program at once.
+//! Ctrl-C, a request to end (SIGTERM), a lost terminal (SIGHUP) and what schedulers send before they end a job
+//! (SIGUSR1, SIGUSR2, SIGXCPU): what is done is saved first. Ctrl-C or SIGTERM once more ends the program at once.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,11 +16,17 @@ pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Listens from now on.
-    pub(crate) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
+            // Each by itself: a service manager sends SIGHUP right after SIGTERM, and a shell that ends both.
+            let before = Arc::new(AtomicBool::new(false));
             // In this order: the first signal finds the flag unset, and sets it.
-            flag::register_conditional_shutdown(signal, STOPPED.into(), Arc::clone(&asked))?;
+            flag::register_conditional_shutdown(signal, STOPPED.into(), Arc::clone(&before))?;
+            flag::register(signal, before)?;
+            flag::register(signal, Arc::clone(&asked))?;
+        }
+        for signal in notices() {
             flag::register(signal, Arc::clone(&asked))?;
         }
         Ok(Self(asked))
@@ -29,4 +36,31 @@ impl Interrupt {
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Signals that say that the program will be ended soon.
+#[cfg(unix)]
+fn notices() -> Vec<i32> {
+    use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
+
+    let mut signals = vec![SIGUSR1, SIGUSR2, SIGXCPU];
+    // `nohup` has it ignored, so that the program outlives its terminal.
+    if !is_ignored(SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+#[cfg(not(unix))]
+fn notices() -> Vec<i32> {
+    Vec::new()
+}
+
+/// Whether this process was started with a signal ignored. Where the system does not tell, it is left as it is.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
 }

@@ -88,15 +88,20 @@ fn long_run(
         command.args(["--set", setting]);
     }
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_a_step(out);
+    child
+}
+
+#[cfg(unix)]
+fn wait_for_a_step(run: &Path) {
     let began = Instant::now();
-    let metrics = out.join("metrics.jsonl");
+    let metrics = run.join("metrics.jsonl");
     while fs::metadata(&metrics).map_or(true, |file| file.len() == 0) {
         assert!(began.elapsed() < Duration::from_secs(60), "no step in a minute");
         std::thread::sleep(Duration::from_millis(2));
     }
     // A step is logged before it looks for requests; what comes now is to be found by what follows it.
     std::thread::sleep(Duration::from_millis(100));
-    child
 }
 
 #[cfg(unix)]
@@ -105,16 +110,21 @@ fn signal(child: &Child, name: &str) {
     assert!(kill.unwrap().success());
 }
 
-/// Fault 9: SIGINT and SIGTERM save and end within 10 s.
+/// Fault 9: whatever asks a run to end, it saves and ends within 10 s: Ctrl-C, a lost terminal, a scheduler.
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
     let trained = Trained::get();
-    for name in ["-INT", "-TERM"] {
+    for name in ["-INT", "-TERM", "-HUP", "-USR1", "-USR2", "-XCPU"] {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let child = long_run("pretrain", &run, &trained.pictures(), &trained, &[]);
         signal(&child, name);
+        if name != "-INT" && name != "-TERM" {
+            // These come in twos: of a terminal's shell and of the kernel, or with what follows soon.
+            signal(&child, name);
+            signal(&child, "-TERM");
+        }
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(10), "{name}: {:?}", asked.elapsed());
@@ -129,6 +139,26 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
         let checkpoint = run.join(format!("checkpoints/step-{:0>8}", step));
         assert!(checkpoint.join("MANIFEST").exists(), "{checkpoint:?}");
     }
+}
+
+/// Fault 9: under nohup, a run outlives its terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_ignored_sighup_stays_ignored() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut plain = command(&[&"pretrain", &"--data", &trained.pictures(), &"--out", &run]);
+    plain.arg("--config").arg(trained.recipe("pretrain")).args(["--set", "optim.epochs=100000"]);
+    let mut nohup = std::process::Command::new("nohup");
+    nohup.arg(plain.get_program()).args(plain.get_args());
+    let mut child = nohup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_a_step(&run);
+    signal(&child, "-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it ended with its terminal");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 /// Fault 9: neither an update nor an evaluation of many batches is waited for.
