@@ -113,7 +113,8 @@ impl Index {
         let (file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let mut members = Members::new(file, meta.len());
         let mut entries = Entries::default();
-        let container = Container { bytes: meta.len(), reader: Arc::new(Tar) };
+        let container =
+            Container::new(path, meta.len(), Arc::new(Tar)).map_err(|e| e.to_string())?;
         let base = set.base(path, Some(container));
         let modified = meta.modified().ok();
         let first = self.samples.len();

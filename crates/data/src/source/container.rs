@@ -1,6 +1,7 @@
 //! What holds pictures: a folder, an archive, a Parquet file.
 
 use std::fmt::Debug;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +21,33 @@ pub(super) struct Base {
 pub(super) struct Container {
     /// Its size in bytes when the set was read.
     pub(super) bytes: u64,
+    /// A hash of its first and last bytes then: an archive's first member, a Parquet file's footer.
+    ends: blake3::Hash,
     pub(super) reader: Arc<dyn Reader>,
+}
+
+/// So many bytes at either end tell one file from another.
+const END: u64 = 4096;
+
+impl Container {
+    /// The file at `path`, of so many bytes, that `reader` reads from.
+    pub(super) fn new(path: &Path, bytes: u64, reader: Arc<dyn Reader>) -> io::Result<Self> {
+        Ok(Self { bytes, ends: ends(path, bytes)?, reader })
+    }
+
+    /// Whether the file at `path` begins and ends as this one did.
+    pub(super) fn is(&self, path: &Path) -> io::Result<bool> {
+        Ok(ends(path, self.bytes)? == self.ends)
+    }
+}
+
+fn ends(path: &Path, bytes: u64) -> io::Result<blake3::Hash> {
+    let (mut file, _) = fcmae_files::open(path)?;
+    let mut read = Vec::with_capacity(2 * END as usize);
+    file.by_ref().take(END).read_to_end(&mut read)?;
+    file.seek(SeekFrom::Start(bytes.saturating_sub(END)))?;
+    file.take(END).read_to_end(&mut read)?;
+    Ok(blake3::hash(&read))
 }
 
 /// What is known of a file's pictures, to read one of them.

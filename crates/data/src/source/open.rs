@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::classes::Wanted;
 use super::container::Base;
@@ -118,6 +119,7 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         notes,
         empty_classes: top_folders.into_iter().collect(),
         bases,
+        touched: Arc::default(),
     })
 }
 

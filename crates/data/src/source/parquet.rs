@@ -144,7 +144,8 @@ impl<'a> Index<'a> {
         }
         let Reading { extents, missing, .. } = reading;
         let reader = Arc::new(Extents(extents.into()));
-        set.bases[base as usize].container = Some(Container { bytes: meta.len(), reader });
+        let container = Container::new(path, meta.len(), reader).map_err(|e| e.to_string())?;
+        set.bases[base as usize].container = Some(container);
         if !flaws.is_empty() && flaws.len() == groups.len() {
             return Err(flaws.swap_remove(0));
         }

@@ -26,7 +26,8 @@ impl PictureSet {
         container.reader.read(&base.path, sample)
     }
 
-    /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue.
+    /// Refuses a file that is not the one which was listed: the run's fingerprint would be untrue. One that was only
+    /// touched, as programs that copy and synchronize files do, is [told](Self::touched) and used.
     pub(crate) fn check_file(&self, index: usize) -> Result<(), DecodeError> {
         let sample = &self.samples[index];
         let base = &self.bases[sample.place.base()];
@@ -40,9 +41,16 @@ impl PictureSet {
         if meta.len() != bytes {
             return Err(DecodeError::Changed(format!("{} bytes, it had {bytes}", meta.len())));
         }
-        if meta.modified().ok() != sample.modified {
+        if meta.modified().ok() == sample.modified {
+            return Ok(());
+        }
+        // Places within a file written anew are those of other pictures.
+        if let Some(container) = &base.container
+            && !container.is(&base.path)?
+        {
             return Err(DecodeError::Changed("written to since".to_owned()));
         }
+        self.touched.0.get_or_init(|| self.path(index));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
@@ -37,7 +38,13 @@ pub struct PictureSet {
     /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
     pub empty_classes: Vec<String>,
     pub(super) bases: Vec<Base>,
+    /// Files that were written to since the set was read, with as many bytes as before.
+    pub(super) touched: Arc<Touched>,
 }
+
+/// The first of them: a set and its parts share it.
+#[derive(Debug, Default)]
+pub(super) struct Touched(pub(super) OnceLock<PathBuf>);
 
 impl PictureSet {
     /// Number of samples.
@@ -87,6 +94,16 @@ impl PictureSet {
     /// A hash, in hexadecimal, over the class names and every sample's path, label and size. A run that
     /// resumes on data with another fingerprint would not be the same run.
     pub fn fingerprint(&self) -> String {
+        self.hash(|sample, part| part(&sample.bytes.to_le_bytes()))
+    }
+
+    /// As [`fingerprint`](Self::fingerprint) without sizes: that of the set, even where some of its files were
+    /// repaired or stored anew.
+    pub fn names_fingerprint(&self) -> String {
+        self.hash(|_, _| {})
+    }
+
+    fn hash(&self, more: impl Fn(&Sample, &mut dyn FnMut(&[u8]))) -> String {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -97,10 +114,16 @@ impl PictureSet {
         }
         for sample in &self.samples {
             part(&portable_bytes(&sample.path));
-            part(&sample.bytes.to_le_bytes());
+            more(sample, &mut part);
             part(&sample.label.map_or(u64::MAX, |label| label as u64).to_le_bytes());
         }
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// The first file that was found to be written to since the set was read, with as many bytes as before: it is
+    /// used as it is now. `None` where there is none.
+    pub fn touched(&self) -> Option<&Path> {
+        self.touched.0.get().map(PathBuf::as_path)
     }
 
     /// Refuses a set of which more than a share was listed and cannot be used.
@@ -135,6 +158,7 @@ impl PictureSet {
             notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),
             bases: self.bases.clone(),
+            touched: Arc::clone(&self.touched),
         }
     }
 }

@@ -385,10 +385,19 @@ fn an_archive_that_changes_is_noticed() {
     let bytes = std::fs::read(&path).unwrap();
     write(&path, &bytes[..2000]);
     assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Changed(_))));
-    // The same size, at another time.
-    write(&path, &bytes);
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
-    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    let at_another_time = |bytes: &[u8]| {
+        write(&path, bytes);
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    };
+    assert_eq!(set.touched(), None);
+    at_another_time(&bytes);
+    assert_eq!(set.read(0, &Limits::default()).unwrap(), [1; 3000]);
+    assert_eq!(set.touched(), Some(&*path.join("a.jpg")));
+    // Others of the same sizes.
+    let others = Tar::default().file("b.jpg", &[2; 3000]).end();
+    assert_eq!(others.0.len(), bytes.len());
+    at_another_time(&others.0);
     assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Changed(_))));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Io(_))));
