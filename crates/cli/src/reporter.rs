@@ -15,19 +15,26 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Reporter {
     run: PathBuf,
     last: Instant,
+    begun: bool,
 }
 
 impl Reporter {
     pub(crate) fn of(run: &Path) -> Self {
-        Self { run: run.to_owned(), last: Instant::now() }
+        Self { run: run.to_owned(), last: Instant::now(), begun: false }
     }
 
     /// Renews the report with a save, once in a while.
     pub(crate) fn observe(&mut self, event: &Event<'_>) {
+        self.begun |= matches!(event, Event::Started(_));
         if matches!(event, Event::Saved { .. }) && self.last.elapsed() > EVERY {
             self.write();
             self.last = Instant::now();
         }
+    }
+
+    /// Whether the run has begun, so that its folder is its own.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Writes the report; its path. Where that fails it is no reason to fail a run: it is told.

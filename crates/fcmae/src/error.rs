@@ -146,8 +146,8 @@ pub enum Error {
     },
     /// A loss or a gradient that is not a number.
     #[error(
-        "the loss became {loss} and the gradient's norm {norm} at step {step}; no weight was changed, \
-         and the last checkpoint stands. Lower `optim.base_lr`, set `optim.clip_norm`, or look at the \
+        "the loss became {loss} and the gradient's norm {norm} at step {step}; no weight was changed. Go on with \
+         --resume and a lower `optim.base_lr`, `optim.clip_norm=1.0` or `optim.on_nan=skip`, or look at the \
          pictures of this step, kept in {}: {files}", kept.display()
     )]
     Diverged {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use fcmae_files::{Limit, if_there};
+use fcmae_store::run::schema::Change;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -35,6 +36,16 @@ pub(crate) fn bytes(path: &Path, limit: Limit) -> Result<Option<Vec<u8>>, String
 pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
     let Some(bytes) = bytes(path, JSON)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("is damaged: {error}"))
+}
+
+/// `changes.jsonl`, of which lines that are none are left out; none there is an empty list.
+///
+/// # Errors
+/// Why it cannot be used, to follow its name.
+pub(crate) fn changes(path: &Path) -> Result<Vec<Change>, String> {
+    let bytes = bytes(path, JSON)?.unwrap_or_default();
+    let lines = bytes.split(|&byte| byte == b'\n');
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
 /// `skipped.jsonl`.

@@ -1,5 +1,6 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
+use fcmae_store::run::schema::{Change, End, Ended};
 use fcmae_words::page::{number, percent};
 use fcmae_words::{counted, list};
 
@@ -45,6 +46,8 @@ const IMBALANCED: f64 = 5.0;
 pub(crate) fn of(report: &Report) -> Vec<Finding> {
     let rules = [
         unfinished,
+        ended_early,
+        changed,
         not_numbers,
         loss_not_falling,
         overfitting,
@@ -74,6 +77,15 @@ fn note(title: &'static str, text: String) -> Option<Finding> {
 
 fn unfinished(report: &Report) -> Option<Finding> {
     let planned = report.planned_epochs().filter(|_| !report.is_finished())?;
+    if let Some(End { step, how: Ended::Failed, reason }) = &report.end {
+        return warning(
+            "The run ended with an error",
+            format!(
+                "After {} of training: {reason}. Once that is mended, start the same command with `--resume`.",
+                counted(*step, "step"),
+            ),
+        );
+    }
     note(
         "The run is not finished",
         format!(
@@ -83,6 +95,42 @@ fn unfinished(report: &Report) -> Option<Finding> {
             number(planned),
         ),
     )
+}
+
+fn ended_early(report: &Report) -> Option<Finding> {
+    let end = report.end.as_ref().filter(|end| end.how == Ended::Finished)?;
+    let planned = report.planned_epochs().filter(|&planned| report.epochs() < planned - 1e-6)?;
+    note(
+        "The run ended before its last epoch",
+        format!(
+            "{}, so it ended at epoch {} of {} (`finetune.patience`). `export/best` has the best weights.",
+            capitalized(&end.reason),
+            number(report.epochs()),
+            number(planned),
+        ),
+    )
+}
+
+fn changed(report: &Report) -> Option<Finding> {
+    let told: Vec<String> = report
+        .changes
+        .iter()
+        .map(|Change { step, setting, was, is }| {
+            format!("after step {step} `{setting}` went from {was} to {is}")
+        })
+        .collect();
+    let told = (!told.is_empty()).then(|| capitalized(&told.join("; ")))?;
+    note(
+        "Settings were changed on the way",
+        format!(
+            "{told}. The settings below are those of the end; another run with them would not be the same one."
+        ),
+    )
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn not_numbers(report: &Report) -> Option<Finding> {

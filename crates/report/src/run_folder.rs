@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use fcmae_store::Record;
-use fcmae_store::run::files::{CONFIG, DATA, ENVIRONMENT, EVALUATION, METRICS, RUN, SKIPPED};
+use fcmae_store::run::files::{
+    CHANGES, CONFIG, DATA, END, ENVIRONMENT, EVALUATION, METRICS, RUN, SKIPPED,
+};
 pub(crate) use fcmae_store::run::schema::Kind;
-use fcmae_store::run::schema::{self, Data, Evaluation, Facts};
+use fcmae_store::run::schema::{self, Change, Data, End, Ended, Evaluation, Facts};
 
 use crate::embedded::{Album, Picture, Reconstruction, noted};
 use crate::error::ReportError;
@@ -41,6 +43,10 @@ pub struct Report {
     pub(crate) reconstructions: Vec<Reconstruction>,
     /// What the network was fed first.
     pub(crate) first_batch: Option<Picture>,
+    /// How it ended, if it did.
+    pub(crate) end: Option<End>,
+    /// Settings that were changed on the way.
+    pub(crate) changes: Vec<Change>,
     /// What is in the folder and cannot be shown, with the reason.
     pub(crate) unshown: Vec<String>,
 }
@@ -72,6 +78,8 @@ impl Report {
         let data = noted(&mut unshown, DATA, data).flatten();
         let evaluation = noted(&mut unshown, EVALUATION, evaluation).flatten();
         let environment = noted(&mut unshown, ENVIRONMENT, environment);
+        let end = noted(&mut unshown, END, files::json(&run.join(END))).flatten();
+        let changes = noted(&mut unshown, CHANGES, files::changes(&run.join(CHANGES)));
         let skipped = noted(&mut unshown, SKIPPED, skipped);
         if metrics.unreadable > 0 {
             let lines = metrics.unreadable;
@@ -107,6 +115,8 @@ impl Report {
             skipped: skipped.unwrap_or_default(),
             reconstructions,
             first_batch,
+            end,
+            changes: changes.unwrap_or_default(),
             unshown,
         })
     }
@@ -121,9 +131,10 @@ impl Report {
         self.metrics.last.map_or(0.0, |(_, epoch)| epoch)
     }
 
-    /// Whether all planned epochs were trained.
+    /// Whether all was done: all planned epochs were trained, or it ended of itself before.
     pub(crate) fn is_finished(&self) -> bool {
-        self.planned_epochs().is_some_and(|planned| self.epochs() >= planned - 1e-6)
+        let ended = self.end.as_ref().is_some_and(|end| end.how == Ended::Finished);
+        ended || self.planned_epochs().is_some_and(|planned| self.epochs() >= planned - 1e-6)
     }
 
     /// Pictures in an update.

@@ -20,15 +20,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use lines::Lines;
 pub use metrics::Metrics;
-pub use record::Record;
+pub use record::{Differing, Record};
 
-use files::{CHECKPOINTS, CONFIG, DATA, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
+use files::{
+    CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, EVALUATION, EXPORT, LOG, METRICS, SKIPPED,
+};
 
-use schema::Data;
+use schema::{Change, Data, Evaluation};
 
 use crate::export_folder::{self, ExportName};
 use crate::input::DESCRIPTION;
@@ -36,8 +39,16 @@ use crate::{CheckpointStore, Error, durable};
 
 /// What a run says of its pictures, `data.json`; `None` where there is none that can be read.
 pub fn data(run: &Path) -> Option<Data> {
-    let bytes = fcmae_files::bytes(&run.join(DATA), DESCRIPTION).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    read(&run.join(DATA))
+}
+
+/// What its last evaluation found, `evaluation.json`; `None` where there is none that can be read.
+pub fn evaluation(run: &Path) -> Option<Evaluation> {
+    read(&run.join(EVALUATION))
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    serde_json::from_slice(&fcmae_files::bytes(file, DESCRIPTION).ok()?).ok()
 }
 
 /// A run that this process alone writes, for as long as this value lives.
@@ -134,6 +145,17 @@ impl Run {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Records settings that are other ones from here on: a line for each, and all settings as they are now.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`].
+    pub fn change(&self, changes: &[Change], record: &Record) -> Result<(), Error> {
+        let lines = Lines::open(self.path.join(CHANGES))?;
+        changes.iter().try_for_each(|change| lines.json(change))?;
+        lines.sync()?;
+        record.write_config(&self.path)
     }
 
     /// The run's folder.

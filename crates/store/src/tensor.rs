@@ -88,6 +88,23 @@ impl NamedTensors {
         self.0.values().map(|tensor| tensor.data.len()).sum()
     }
 
+    /// A hash, in hexadecimal, over names, shapes and values.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (name, HostTensor { shape, data }) in &self.0 {
+            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+            hasher.update(&(shape.len() as u64).to_le_bytes());
+            for &extent in shape {
+                hasher.update(&(extent as u64).to_le_bytes());
+            }
+            for values in data.chunks(1 << 14) {
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// How these tensors differ from the names and shapes that a model expects.
     pub fn difference(&self, expected: &[(String, Vec<usize>)]) -> Mismatch {
         let expected: BTreeMap<_, _> = expected.iter().map(|(name, shape)| (name, shape)).collect();

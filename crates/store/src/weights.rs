@@ -7,6 +7,8 @@ use crate::run::files::{CHECKPOINTS, EXPORT, RUN};
 use crate::{CheckpointStore, Error, ExportName};
 
 const MODEL: &str = "model.safetensors";
+/// Of a checkpoint: the moving average of the weights, where there is one.
+const AVERAGE: &str = "ema.safetensors";
 /// In folders of Hugging Face before safetensors, and in exports for the authors' code.
 const PYTORCH_MODELS: [&str; 2] = ["pytorch_model.bin", "model.pth"];
 /// What stands in their place where the weights are in several files.
@@ -43,7 +45,8 @@ pub struct Resolved {
 }
 
 /// Finds the weights. The argument is one of
-/// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint;
+/// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint (as exports do, with the moving
+///   average of the weights where there is one);
 /// - an export folder, or any with a `model.safetensors`, `pytorch_model.bin` or `model.pth`;
 /// - a checkpoint's folder, or the folder `checkpoints`;
 /// - a file whose name ends in `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.pkl`.
@@ -74,7 +77,7 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
     if is_there(&model, &mut looked_for) {
         if checkpoint::has_manifest(path) {
             checkpoint::verify_folder(path)?;
-            return Ok(found(model, WeightsKind::Checkpoint));
+            return Ok(found(of_checkpoint(path), WeightsKind::Checkpoint));
         }
         return Ok(found(model, WeightsKind::Export));
     }
@@ -94,7 +97,7 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
     }
     for folder in [path.join(CHECKPOINTS), path.to_owned()] {
         if let Some(latest) = CheckpointStore::open(&folder).latest_folder()? {
-            let model = latest.checkpoint.join(MODEL);
+            let model = of_checkpoint(&latest.checkpoint);
             if is_there(&model, &mut looked_for) {
                 return Ok(Resolved {
                     damaged: latest.damaged,
@@ -106,6 +109,12 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
         }
     }
     Err(Error::NoWeights { path: path.to_owned(), looked_for })
+}
+
+/// The weights of a checkpoint that are evaluated and exported.
+fn of_checkpoint(folder: &Path) -> PathBuf {
+    let average = folder.join(AVERAGE);
+    if average.is_file() { average } else { folder.join(MODEL) }
 }
 
 fn found(model: PathBuf, kind: WeightsKind) -> Resolved {

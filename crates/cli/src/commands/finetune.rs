@@ -34,8 +34,9 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`
-    #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present = "print_config")]
+    /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`; with --resume
+    /// what it was
+    #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present_any = ["print_config", "resume"])]
     from: Option<PathBuf>,
 
     /// Watch the accuracy on these pictures, which are not trained on, rather than on a share of --data; folders and
@@ -80,6 +81,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let own = labels.as_slice();
     let start = match args.from.as_deref() {
         Some(weights) if weights != Path::new(SCRATCH) => Start::Weights(weights),
+        None if args.run.resume => Start::Recorded,
         _ => Start::Scratch,
     };
     let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
@@ -95,12 +97,16 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             fcmae::training::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }
+    let changing = training::changing(&args.settings);
+    let resume = training::resume(&args.run, &changing);
     let (outcome, report) = training::watched("finetune", out, |observer| {
-        fcmae::training::finetune(&config, data, start, out, args.run.resume, observer)
+        fcmae::training::finetune(&config, data, start, out, resume, observer)
     })?;
     if !outcome.finished {
-        let from = args.from.as_deref().unwrap_or(Path::new(SCRATCH));
-        let mut start = format!(" --from {}", output::quoted(from));
+        let mut start = String::new();
+        if let Some(from) = &args.from {
+            start.push_str(&format!(" --from {}", output::quoted(from)));
+        }
         if !args.held_out.is_empty() {
             start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
         }
@@ -124,7 +130,11 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         text.push_str(&format!("report  {}\n", printable(&report)));
     }
     output::print(&format!("{text}run  {run}\n"))?;
-    output::note(&format!("next: {} predict IMAGE --weights {run}", output::program()));
+    output::note(&format!(
+        "next: {} predict IMAGE --weights {}",
+        output::program(),
+        output::quoted(out)
+    ));
     Ok(())
 }
 

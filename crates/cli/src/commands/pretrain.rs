@@ -41,8 +41,10 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
             fcmae::training::pretrain(&config, data, trial, false, observer).map(drop)
         });
     }
+    let changing = training::changing(&args.settings);
+    let resume = training::resume(&args.run, &changing);
     let (outcome, report) = training::watched("pretrain", out, |observer| {
-        fcmae::training::pretrain(&config, data, out, args.run.resume, observer)
+        fcmae::training::pretrain(&config, data, out, resume, observer)
     })?;
     if !outcome.finished {
         let device = &args.settings.device;

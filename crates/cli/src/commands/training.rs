@@ -13,7 +13,7 @@ use fcmae::config::{OptimConfig, Settings, commented, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
 use fcmae::network::memory::{Footprint, Memory};
-use fcmae::training::{Event, Flow};
+use fcmae::training::{Event, Flow, Resume};
 use fcmae_store::run::files;
 use fcmae_words::counted;
 
@@ -43,7 +43,8 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with_all = ["resume", "print_config"])]
     pub(crate) dry_run: bool,
 
-    /// Go on with the run in --out from its newest checkpoint, with the settings recorded there
+    /// Go on with the run in --out from its newest checkpoint, with the settings recorded there; --set changes those of
+    /// the course from there on, such as optim.base_lr and optim.epochs
     #[arg(long)]
     pub(crate) resume: bool,
 }
@@ -70,7 +71,7 @@ pub(crate) struct SettingsArgs {
 
     /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory holds.
     /// `auto` keeps the pictures of an update, by adding batches up
-    #[arg(long, value_name = "N|auto", conflicts_with = "resume")]
+    #[arg(long, value_name = "N|auto")]
     pub(crate) batch: Option<Batch>,
 
     #[command(flatten)]
@@ -142,6 +143,19 @@ pub(super) fn settings<T: Settings + Footprint>(
     Ok(Some(settings))
 }
 
+/// The settings that are given beside `--resume`, which may be others than the recorded ones.
+pub(super) fn changing(given: &SettingsArgs) -> Vec<String> {
+    let key = |assignment: &String| assignment.split('=').next().map(|key| key.trim().to_owned());
+    let batch = ["optim.batch", "optim.accumulation"].map(str::to_owned);
+    let batch = given.batch.iter().flat_map(|_| batch.clone());
+    given.set.iter().filter_map(key).chain(batch).collect()
+}
+
+/// How the run of these options begins. `changing`: the settings that [`changing`] found.
+pub(super) fn resume<'a>(run: &RunArgs, changing: &'a [String]) -> Resume<'a> {
+    if run.resume { Resume::Yes { changing } } else { Resume::No }
+}
+
 /// Makes the batch as large as memory holds, and the updates what they were.
 fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()> {
     let Some(free) = backend.free_memory() else {
@@ -188,7 +202,9 @@ pub(super) fn watched<T>(
         progress.observe(&event)
     });
     progress.finish();
-    Ok((outcome?, reporter.write()))
+    // Of a run that failed, the report says why.
+    let report = if reporter.has_begun() { reporter.write() } else { None };
+    Ok((outcome?, report))
 }
 
 /// A run that was stopped after `step`, and the command that goes on with it. `start`: what the command is told of

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fcmae::config::{DataConfig, OptimConfig, Settings};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
@@ -192,14 +192,7 @@ fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) 
         let path = printable(&skipped.path);
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
-    let bad = found.skipped.len();
-    if bad as f64 > data.max_bad_fraction * (found.images + bad) as f64 {
-        bail!(
-            "{bad} of {} test pictures cannot be read; mend them, or set data.max_bad_fraction for \
-             fine-tuning",
-            found.images + bad
-        );
-    }
+    found.check_missing(data.max_bad_fraction)?;
     keep_evaluation(run, &found, &set, evaluator.description())?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;

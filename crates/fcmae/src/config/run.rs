@@ -284,6 +284,9 @@ pub struct FinetuneOptions {
     /// Decay of the moving average of the weights, which is then evaluated and exported; 0 for
     /// none.
     pub ema: f64,
+    /// Whether the average follows the weights closely at first, so that it is of use in short runs too: of it stays
+    /// (1 + n) / (10 + n) after n updates, until that is more than `finetune.ema`.
+    pub ema_warmup: bool,
     /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; empty for none.
     pub rand_augment: String,
     /// Probability that a box of a picture becomes noise (random erasing); 0 for none.
@@ -407,6 +410,7 @@ impl Default for FinetuneConfig {
                 drop_path: 0.1,
                 layer_decay: 0.9,
                 ema: 0.0,
+                ema_warmup: false,
                 rand_augment: String::new(),
                 erasing: 0.0,
                 mixup: 0.0,
@@ -418,7 +422,7 @@ impl Default for FinetuneConfig {
                 evaluate_every: 5,
                 patience: 0,
             },
-            save: SaveConfig { every_epochs: 10, keep: 1 },
+            save: SaveConfig { every_epochs: 10, ..SaveConfig::default() },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How any network is trained: the optimizer and its schedule, and what is saved meanwhile.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,13 +63,22 @@ impl OptimConfig {
 pub struct SaveConfig {
     /// Epochs between checkpoints.
     pub every_epochs: u64,
+    /// Minutes between checkpoints where epochs take longer; 0 for none between.
+    pub every_minutes: f64,
     /// Checkpoints that stay.
     pub keep: usize,
 }
 
+impl SaveConfig {
+    /// The time between checkpoints.
+    pub(crate) fn every(&self) -> Option<Duration> {
+        (self.every_minutes > 0.0).then(|| Duration::from_secs_f64(60.0 * self.every_minutes))
+    }
+}
+
 impl Default for SaveConfig {
     fn default() -> Self {
-        Self { every_epochs: 5, keep: 2 }
+        Self { every_epochs: 5, every_minutes: 15.0, keep: 2 }
     }
 }
 
@@ -99,6 +110,8 @@ impl OptimConfig {
 impl SaveConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         range("save.every_epochs", self.every_epochs > 0, self.every_epochs, "at least 1")?;
+        let minutes = (0.0..=1e6).contains(&self.every_minutes);
+        range("save.every_minutes", minutes, self.every_minutes, "0 to 1000000")?;
         range("save.keep", self.keep > 0, self.keep, "at least 1")
     }
 }

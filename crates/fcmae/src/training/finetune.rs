@@ -1,25 +1,30 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
+use fcmae_data::source::printable;
 use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
-use fcmae_store::ExportName;
-use fcmae_store::run::schema::Kind;
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{Ended, Kind, Origin};
+use fcmae_store::{CheckpointStore, ExportName};
 use fcmae_words::plural;
+use fcmae_words::terminal::percent;
 
 use super::events::{EvaluationReport, Work};
 use super::plan::Plan;
-use super::session::{self, Evaluations, Observer, RunSpec, Session};
+use super::records;
+use super::resume::{self, Resume};
+use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::{LabelledData, Pictures};
 use super::step::Learner;
-use crate::config::{DataConfig, FinetuneConfig, GrnChange, Settings};
+use crate::config::{DataConfig, FinetuneConfig, FinetuneOptions, GrnChange, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::feed::Images;
 use crate::engine::module::Network;
 use crate::engine::ops;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inference::evaluate::EvaluationSet;
 use crate::network::loss;
 use crate::network::memory;
@@ -34,13 +39,15 @@ pub enum Start<'a> {
     Scratch,
     /// A run folder, an export folder or a file.
     Weights(&'a Path),
+    /// Those that the run began with: for one that goes on.
+    Recorded,
 }
 
 impl Start<'_> {
     /// The weights, with what the settings change about their blocks.
     fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
         match self {
-            Start::Scratch => Ok(None),
+            Start::Scratch | Start::Recorded => Ok(None),
             Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
         }
     }
@@ -65,13 +72,14 @@ pub struct FinetuneOutcome {
 /// `config.finetune.grn` changes.
 ///
 /// # Errors
-/// As [`pretrain`](super::pretrain()), and weights that cannot be used.
-pub fn finetune<'a>(
+/// As [`pretrain`](super::pretrain()), and weights that cannot be used, or are others than the run that goes on
+/// began with.
+pub fn finetune<'a, 'r>(
     config: &FinetuneConfig,
     data: impl Into<LabelledData<'a>>,
     start: Start<'_>,
     out: &Path,
-    resume: bool,
+    resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
     finetune_on(&config.backend()?, config, data, start, out, resume, observer)
@@ -81,18 +89,18 @@ pub fn finetune<'a>(
 ///
 /// # Errors
 /// As [`finetune`].
-#[expect(clippy::too_many_lines, reason = "the whole course of a run, from top to bottom")]
-pub fn finetune_on<'a>(
+pub fn finetune_on<'a, 'r>(
     backend: &Backend,
     config: &FinetuneConfig,
     data: impl Into<LabelledData<'a>>,
     start: Start<'_>,
     out: &Path,
-    resume: bool,
+    resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
-    let pretrained = start.open(config)?;
-    let config = settle(config, pretrained.as_ref())?;
+    let resume = resume.into();
+    let Beginning { config, weights: pretrained, origin, note } =
+        Beginning::of(config, start, resume, out)?;
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
@@ -113,37 +121,68 @@ pub fn finetune_on<'a>(
         config: &config,
         device: backend.to_string(),
         pictures: &pictures.all,
-        fingerprint: pictures.fingerprint(),
+        fingerprints: pictures.fingerprints(),
+        start: origin.clone(),
         plan,
         description: description.clone(),
     };
     let mut session = Session::open(out, resume, spec, observer)?;
+    note.iter().try_for_each(|note| session.note(note))?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     let mut learner = Learner::new(network, &config.optim)
         .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
     if options.ema > 0.0 {
         learner = learner.averaging(options.ema);
     }
+    if options.ema_warmup {
+        learner = learner.warming_up();
+    }
     let mut learner = learner.on(backend)?;
-    let restored = if resume { session.restore(&mut learner)? } else { None };
+    let restored = if resume.goes_on() { session.restore(&mut learner)? } else { None };
     session.record_split(&pictures)?;
     session.start(&learner, restored.is_some(), &pictures)?;
 
-    let layers = LayerDecay::new(options.layer_decay, &config.model);
-    let blocks = config.model.total_depth();
-    let frozen = config.model.depths.iter().take(options.freeze).sum();
-    let targets = Targets::new(&config, training);
-    let about = about(&config, start, training.len());
+    if restored.is_none() {
+        let caveat = average_caveat(options, plan.steps());
+        caveat.iter().try_for_each(|text| session.note(text))?;
+    }
+    let about = about(&config, origin.is_some(), training.len());
     let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
     let mut held_out = HeldOut {
         set: pictures.held_out.clone().map(evaluated).transpose()?,
         so_far: restored.unwrap_or_default(),
         patience: options.patience,
+        max_bad_fraction: config.data.max_bad_fraction,
         about: &about,
-        last: None,
+        last: restored.and_then(|_| records::last_evaluation(out, learner.updates())),
     };
-    if held_out.so_far.due && held_out.evaluate(&mut session, &learner)? {
-        session.save(&learner, held_out.so_far)?;
+    let trained = train(&mut session, &mut learner, &mut batches, &config, &mut held_out);
+    session.ended(trained, &learner, held_out.so_far)?;
+    let finished = held_out.is_finished(&learner, plan);
+    match held_out.early_end(&learner, plan) {
+        _ if !finished => session.record_end(Ended::Stopped, "it was asked to stop"),
+        None => session.record_end(Ended::Finished, "all epochs are done"),
+        Some(reason) => session.record_end(Ended::Finished, &reason),
+    }
+    let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
+    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+}
+
+/// Makes the updates that are left, with their evaluations, and exports what they came to.
+fn train(
+    session: &mut Session<'_>,
+    learner: &mut Learner<Classifier>,
+    batches: &mut Batches,
+    config: &FinetuneConfig,
+    held_out: &mut HeldOut<'_>,
+) -> Result<()> {
+    let (plan, options) = (session.plan(), &config.finetune);
+    let layers = LayerDecay::new(options.layer_decay, &config.model);
+    let blocks = config.model.total_depth();
+    let frozen = config.model.depths.iter().take(options.freeze).sum();
+    let targets = Targets::new(config, batches.folder());
+    if held_out.so_far.due && held_out.evaluate(session, learner)? {
+        session.save(learner, held_out.so_far)?;
     }
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
@@ -151,8 +190,8 @@ pub fn finetune_on<'a>(
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let next = session.next_batch(&mut batches);
-            let batch = session.settling(next, &mut learner, &mut batches)?;
+            let next = session.next_batch(batches);
+            let batch = session.settling(next, learner, batches)?;
             if batch.is_empty() {
                 continue;
             }
@@ -167,50 +206,122 @@ pub fn finetune_on<'a>(
                     ops::cross_entropy(pass, logits, &targets)
                 })?)
             });
-            session.settling(learned, &mut learner, &mut batches)?;
-            if session.should_stop_update(&mut learner, &mut batches, part)? {
+            session.settling(learned, learner, batches)?;
+            if session.should_stop_update(learner, batches, part)? {
                 break 'training;
             }
         }
         let step = learner.updates() + 1;
         let [evaluates, saves] = [options.evaluate_every, config.save.every_epochs]
             .map(|every| plan.is_due(step, every));
+        let saves = saves || session.saves_by_time();
         let (scale, waits) = (|name: &str| layers.scale(name), evaluates || saves);
-        if !session.update(&mut learner, &mut batches, scale, images, since, waits)? {
+        if !session.update(learner, batches, scale, images, since, waits)? {
             break;
         }
-        if evaluates {
-            held_out.so_far.due = held_out.set.is_some();
-            held_out.evaluate(&mut session, &learner)?;
+        if evaluates && held_out.set.is_some() {
+            held_out.so_far.due = true;
+            if session.has_much_unsaved() {
+                session.save(learner, held_out.so_far)?;
+            }
+            held_out.evaluate(session, learner)?;
         }
         if saves || held_out.gave_up() {
-            session.save(&learner, held_out.so_far)?;
+            session.save(learner, held_out.so_far)?;
         }
     }
-    session.settle(&mut learner, &mut batches, 0)?;
-    session.save_if_asked(&learner, held_out.so_far)?;
+    session.settle(learner, batches, 0)?;
+    session.save_if_asked(learner, held_out.so_far)?;
+    if held_out.is_finished(learner, plan) {
+        if let Some(reason) = held_out.early_end(learner, plan) {
+            session.note(&format!("{reason}: training ends; export/best has the best weights"))?;
+        }
+        session.export(ExportName::Last, &learner.averaged()?.to_named()?, held_out.about)?;
+    }
+    Ok(())
+}
 
-    let complete = learner.updates() == plan.steps();
-    let finished = (complete || held_out.gave_up()) && !held_out.so_far.due;
-    if finished {
-        if !complete {
-            session.note(&format!(
-                "no better top-1 in {}: training ends; export/best has the best weights",
-                plural(held_out.so_far.since_best, "evaluation")
-            ))?;
+/// What a run begins with, or began with.
+struct Beginning {
+    /// With the network of the weights.
+    config: FinetuneConfig,
+    /// `None` for random ones, and where a checkpoint is taken up in their place.
+    weights: Option<Weights>,
+    /// Where they are from; `None` for random ones.
+    origin: Option<Origin>,
+    note: Option<String>,
+}
+
+impl Beginning {
+    fn of(
+        config: &FinetuneConfig,
+        start: Start<'_>,
+        resume: Resume<'_>,
+        out: &Path,
+    ) -> Result<Self> {
+        if !resume.goes_on() {
+            if let Start::Recorded = start {
+                let text = "a new run has no weights recorded: give --from";
+                return Err(Error::Unusable(text.to_owned()));
+            }
+            return Self::new(config, start, start.open(config)?);
         }
-        session.export(ExportName::Last, &learner.averaged()?.to_named()?, &about)?;
+        let has_checkpoint =
+            !CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty();
+        let recorded = resume::recorded_start(out)?;
+        // A recorded network is that of the weights.
+        let taken_up =
+            |note| Self { config: config.clone(), weights: None, origin: recorded.clone(), note };
+        let path = recorded.as_ref().map(|origin| PathBuf::from(&origin.path));
+        let start = match (start, &path) {
+            (Start::Recorded, _) if has_checkpoint => return Ok(taken_up(None)),
+            (Start::Recorded, Some(path)) => Start::Weights(path),
+            (Start::Recorded, None) => Start::Scratch,
+            (start, _) => start,
+        };
+        match start.open(config) {
+            Err(error) if has_checkpoint => {
+                let text = format!("{error}; the run goes on from its checkpoint without them");
+                Ok(taken_up(Some(text)))
+            }
+            opened => {
+                let begun = Self::new(config, start, opened?)?;
+                resume::same_start(out, begun.origin.as_ref())?;
+                Ok(begun)
+            }
+        }
     }
-    let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
-    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+
+    fn new(config: &FinetuneConfig, start: Start<'_>, weights: Option<Weights>) -> Result<Self> {
+        let config = settle(config, weights.as_ref())?;
+        let origin = match (start, &weights) {
+            (Start::Weights(path), Some(weights)) => {
+                let hash = weights.tensors.hash();
+                Some(Origin { path: printable(path), hash })
+            }
+            _ => None,
+        };
+        Ok(Self { config, weights, origin, note: None })
+    }
+}
+
+/// A note on a moving average that is, at the end, still mostly what it began as.
+fn average_caveat(options: &FinetuneOptions, steps: u64) -> Option<String> {
+    let left = options.ema.powf(steps as f64);
+    (!options.ema_warmup && left > 0.5).then(|| {
+        format!(
+            "`finetune.ema={}` over {} leaves {} of the moving average as it began, and the average is what is \
+             evaluated and exported: set `finetune.ema_warmup=true`, or `finetune.ema=0`",
+            options.ema,
+            plural(steps, "step"),
+            percent(left, 0),
+        )
+    })
 }
 
 /// What the weights of a run are.
-fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
-    let how = match start {
-        Start::Weights(_) => "fine-tuned",
-        Start::Scratch => "trained from scratch",
-    };
+fn about(config: &FinetuneConfig, from_weights: bool, pictures: usize) -> String {
+    let how = if from_weights { "fine-tuned" } else { "trained from scratch" };
     let (pictures, epochs) = (plural(pictures, "picture"), plural(config.optim.epochs, "epoch"));
     format!("Classifier {how} on {pictures} for {epochs}.")
 }
@@ -270,6 +381,8 @@ struct HeldOut<'a> {
     /// `None` where all pictures are trained on.
     set: Option<EvaluationSet>,
     so_far: Evaluations,
+    /// Of more pictures missing, an evaluation is no result.
+    max_bad_fraction: f64,
     /// Training ends after as many evaluations of which none was better than one before; 0: it does not.
     patience: u64,
     /// What the exported weights are.
@@ -281,6 +394,18 @@ impl HeldOut<'_> {
     /// Whether training ends because nothing gets better.
     fn gave_up(&self) -> bool {
         self.patience > 0 && self.so_far.since_best >= self.patience && !self.so_far.due
+    }
+
+    /// Whether all is done.
+    fn is_finished(&self, learner: &Learner<Classifier>, plan: Plan) -> bool {
+        let complete = learner.updates() == plan.steps();
+        (complete || self.gave_up()) && !self.so_far.due
+    }
+
+    /// Why a run that is done did not come to its last epoch.
+    fn early_end(&self, learner: &Learner<Classifier>, plan: Plan) -> Option<String> {
+        let evaluations = plural(self.so_far.since_best, "evaluation");
+        (learner.updates() < plan.steps()).then(|| format!("no better top-1 in {evaluations}"))
     }
 
     /// Makes the evaluation that is due, unless the run is asked to stop before it is done; whether it
@@ -295,6 +420,12 @@ impl HeldOut<'_> {
         let go_on = |done, all| !session.should_stop_after(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
+        if let Err(error) = found.check_missing(self.max_bad_fraction) {
+            self.so_far.due = false;
+            let step = learner.updates();
+            session.note(&format!("the evaluation after step {step} is no result: {error}"))?;
+            return Ok(true);
+        }
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;
         if self.so_far.take(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;
@@ -310,6 +441,9 @@ impl HeldOut<'_> {
 /// # Errors
 /// Weights that cannot be used, or settings that do not fit them.
 pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
+    if let Start::Recorded = start {
+        return Ok(config.clone());
+    }
     settle(config, start.open(config)?.as_ref())
 }
 

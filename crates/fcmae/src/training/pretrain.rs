@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
-use fcmae_store::run::schema::Kind;
+use fcmae_store::run::schema::{Ended, Kind};
 use fcmae_words::plural;
 use image::RgbImage;
 
 use super::plan::Plan;
-use super::session::{self, Evaluations, Observer, RunSpec, Session};
+use super::resume::Resume;
+use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::Pictures;
 use super::step::Learner;
 use crate::config::{PretrainConfig, Settings};
@@ -41,12 +42,12 @@ pub struct PretrainOutcome {
 ///
 /// # Errors
 /// Pictures, settings or folders that cannot be used, before anything is written; later a full
-/// disk, too many bad pictures, or a loss that is not a number: the last checkpoint stands.
-pub fn pretrain(
+/// disk, too many bad pictures, or a loss that is not a number: what was done before is saved, if it can be.
+pub fn pretrain<'r>(
     config: &PretrainConfig,
     data: &[PathBuf],
     out: &Path,
-    resume: bool,
+    resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
     pretrain_on(&config.backend()?, config, data, out, resume, observer)
@@ -56,17 +57,18 @@ pub fn pretrain(
 ///
 /// # Errors
 /// As [`pretrain`].
-pub fn pretrain_on(
+pub fn pretrain_on<'r>(
     backend: &Backend,
     config: &PretrainConfig,
     data: &[PathBuf],
     out: &Path,
-    resume: bool,
+    resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
+    let resume = resume.into();
     config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
-    let grid = config.model.patch_grid(height, width)?;
+    config.model.patch_grid(height, width)?;
     memory::check(config, backend)?;
     let pictures = Pictures::unlabelled(data, &config.data, observer)?;
     let set = &pictures.training;
@@ -82,24 +84,45 @@ pub fn pretrain_on(
         config,
         device: backend.to_string(),
         pictures: set,
-        fingerprint: pictures.fingerprint(),
+        fingerprints: pictures.fingerprints(),
+        start: None,
         plan,
-        description: description.clone(),
+        description,
     };
     let mut session = Session::open(out, resume, spec, observer)?;
 
     let mut learner = Learner::new(initialized(config), &config.optim).on(backend)?;
-    let resumed = resume && session.restore(&mut learner)?.is_some();
+    let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
     session.start(&learner, resumed, &pictures)?;
 
+    let trained = train(&mut session, &mut learner, &mut batches, config);
+    session.ended(trained, &learner, Evaluations::default())?;
+    let finished = learner.updates() == plan.steps();
+    match finished {
+        true => session.record_end(Ended::Finished, "all epochs are done"),
+        false => session.record_end(Ended::Stopped, "it was asked to stop"),
+    }
+    Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
+}
+
+/// Makes the updates that are left, and exports what they came to.
+fn train(
+    session: &mut Session<'_>,
+    learner: &mut Learner<Autoencoder>,
+    batches: &mut Batches,
+    config: &PretrainConfig,
+) -> Result<()> {
+    let plan = session.plan();
+    let [height, width] = config.data.image_size;
+    let grid = config.model.patch_grid(height, width)?;
     let (epoch, number) = plan.next_batch(learner.updates());
     batches.seek(epoch, number);
     'training: while learner.updates() < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut images = 0;
         for part in 1..=plan.accumulation {
-            let next = session.next_batch(&mut batches);
-            let batch = session.settling(next, &mut learner, &mut batches)?;
+            let next = session.next_batch(batches);
+            let batch = session.settling(next, learner, batches)?;
             if batch.is_empty() {
                 continue;
             }
@@ -111,41 +134,40 @@ pub fn pretrain_on(
                     network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
                 })?)
             });
-            session.settling(learned, &mut learner, &mut batches)?;
-            if session.should_stop_update(&mut learner, &mut batches, part)? {
+            session.settling(learned, learner, batches)?;
+            if session.should_stop_update(learner, batches, part)? {
                 break 'training;
             }
         }
         let step = learner.updates() + 1;
         let every = config.figures.every_epochs;
         let draws = every > 0 && plan.is_due(step, every);
-        let saves = plan.is_due(step, config.save.every_epochs);
+        let saves = plan.is_due(step, config.save.every_epochs) || session.saves_by_time();
         let waits = draws || saves;
-        if !session.update(&mut learner, &mut batches, |_| 1.0, images, since, waits)? {
+        if !session.update(learner, batches, |_| 1.0, images, since, waits)? {
             break;
         }
+        if saves || draws && session.has_much_unsaved() {
+            session.save(learner, Evaluations::default())?;
+        }
         if draws {
-            let sheet = reconstructions(learner.averaged()?, config, &description, set)?;
+            let (description, set) = (session.description(), batches.folder());
+            let sheet = reconstructions(learner.averaged()?, config, description, set)?;
             let name = format!("reconstruction-step-{step:08}");
             session.figure(&name, "reconstructions", step, &sheet)?;
         }
-        if saves {
-            session.save(&learner, Evaluations::default())?;
-        }
     }
-    session.settle(&mut learner, &mut batches, 0)?;
-    session.save_if_asked(&learner, Evaluations::default())?;
-
-    let finished = learner.updates() == plan.steps();
-    if finished {
+    session.settle(learner, batches, 0)?;
+    session.save_if_asked(learner, Evaluations::default())?;
+    if learner.updates() == plan.steps() {
         let about = format!(
             "Masked autoencoder (encoder and decoder), pre-trained for {} on {}.",
             plural(plan.epochs, "epoch"),
-            plural(set.len(), "picture")
+            plural(batches.folder().len(), "picture")
         );
         session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
     }
-    Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
+    Ok(())
 }
 
 /// The autoencoder before its first update.

@@ -14,6 +14,7 @@ use fcmae_store::{Record, durable};
 use fcmae_words::plural;
 use serde::Serialize;
 
+use super::events::EvaluationReport;
 use super::split::Pictures;
 use crate::engine::machine;
 use crate::error::Result;
@@ -168,12 +169,42 @@ pub fn keep_evaluation(
     description: &Description,
 ) -> Result<()> {
     Record::read(run)?;
-    let last = fcmae_files::open(&run.join(files::METRICS)).ok().and_then(|(metrics, _)| {
-        let lines = BufReader::new(metrics).split(b'\n').map_while(io::Result::ok);
-        lines.filter_map(|line| serde_json::from_slice::<Line>(&line).ok()).last()
-    });
+    let last = logged(run).last();
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     evaluation(run, (step, epoch as u64), found, set, description)
+}
+
+/// The lines of `metrics.jsonl` that can be read.
+fn logged(run: &Path) -> impl Iterator<Item = Line> {
+    let metrics = fcmae_files::open(&run.join(files::METRICS)).ok();
+    let lines = metrics
+        .into_iter()
+        .flat_map(|(metrics, _)| BufReader::new(metrics).split(b'\n').map_while(io::Result::ok));
+    lines.filter_map(|line| serde_json::from_slice::<Line>(&line).ok())
+}
+
+/// The mean of the last `count` losses that are logged; NaN where there are none.
+pub(super) fn logged_loss(run: &Path, count: u64) -> f32 {
+    let losses = logged(run).filter_map(|line| match line {
+        Line::Update(update) => update.loss,
+        Line::Scores(_) => None,
+    });
+    let losses: Vec<f64> = losses.collect();
+    let tail = &losses[losses.len().saturating_sub(count as usize)..];
+    (tail.iter().sum::<f64>() / tail.len() as f64) as f32
+}
+
+/// The evaluation that was made last, no later than after `step` updates.
+pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport> {
+    let found = fcmae_store::run::evaluation(run).filter(|found| found.step <= step)?;
+    Some(EvaluationReport {
+        step: found.step,
+        epoch: found.epoch as u64,
+        pictures: found.images as usize,
+        top1: found.top1,
+        top5: found.top5.unwrap_or(f64::NAN),
+        loss: found.loss.unwrap_or(f64::NAN),
+    })
 }
 
 /// Writes a file of the run as JSON, whole or not at all.

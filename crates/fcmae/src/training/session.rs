@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
 use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
-use fcmae_store::run::files;
-use fcmae_store::run::schema::{Facts, Kind, Line, Scores, Update};
+use fcmae_store::run::schema::{Change, End, Ended, Facts, Kind, Line, Origin, Scores, Update};
+use fcmae_store::run::{Differing, files};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
@@ -19,10 +19,11 @@ use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepRep
 use super::plan::Plan;
 use super::provenance::{self, Products, Provenance};
 use super::records;
+use super::resume::{self, Resume, TakenUp};
 use super::split::Pictures;
 use super::step::{Learner, Restore};
 use super::survey::survey;
-use crate::config::{DataConfig, OnNan, Settings, from_recipe};
+use crate::config::{DataConfig, OnNan, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::feed::{Feed, Images};
 use crate::engine::tensor::Tensor;
@@ -35,18 +36,6 @@ use crate::weights::export;
 
 /// Whoever is told what happens, and may stop it.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
-
-/// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
-/// version and another device do, its last bits.
-const MAY_DIFFER: [&str; 7] = [
-    "run.version",
-    "config.device",
-    "config.precision",
-    "config.data.workers",
-    "config.data.cache_mib",
-    "config.save",
-    "config.figures",
-];
 
 /// What a checkpoint's state says of what computed it: see [`provenance`].
 const COMPUTED_BY: &str = "computed_by";
@@ -76,8 +65,18 @@ pub(super) struct Session<'a> {
     settled: Option<Instant>,
     /// Of the updates so far.
     losses: Vec<f32>,
+    /// Updates made or passed over, of which all is known.
+    done: u64,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
+    /// When that was, or when the run was taken up.
+    last_save: Instant,
+    save_every: Option<Duration>,
+    /// Settings that are other ones from here on.
+    changes: Vec<Differing>,
+    record: Record,
+    /// Whether it was told that pictures were touched.
+    told_touched: bool,
     /// What the observer wants.
     flow: Flow,
 }
@@ -124,6 +123,9 @@ impl Evaluations {
     }
 }
 
+/// So much time is much to lose.
+const MUCH: Duration = Duration::from_secs(60);
+
 /// Updates that may be passed over in a row: more is no bad batch, it is a network gone astray.
 const MOST_PASSED_OVER: usize = 5;
 
@@ -136,8 +138,10 @@ pub(super) struct RunSpec<'a, T> {
     pub(super) device: String,
     /// All pictures that were found.
     pub(super) pictures: &'a PictureSet,
-    /// Of them, and of those that are held out of other places.
-    pub(super) fingerprint: String,
+    /// Of them, and of those that are held out of other places: with the files' sizes, and without.
+    pub(super) fingerprints: [String; 2],
+    /// The weights that it begins with.
+    pub(super) start: Option<Origin>,
     pub(super) plan: Plan,
     pub(super) description: Description,
 }
@@ -146,27 +150,30 @@ impl<'a> Session<'a> {
     /// Creates the run's folder, or takes it up again.
     pub(super) fn open<T: Settings>(
         out: &Path,
-        resume: bool,
+        resume: Resume<'_>,
         spec: RunSpec<'_, T>,
         observer: Observer<'a>,
     ) -> Result<Self> {
-        let RunSpec { kind, config, device, pictures, fingerprint, plan, description } = spec;
+        let RunSpec { kind, config, device, pictures, fingerprints, start, plan, description } =
+            spec;
+        let [data, names] = fingerprints;
         let facts = Facts {
-            data: fingerprint,
+            data,
+            names: Some(names),
+            start,
             kind,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             weights: json!(description),
         };
         let record = Record { config: config.to_toml(), facts: json!(facts) };
-        let run = if resume {
-            let recorded = renewed::<T>(Record::read(out)?);
-            Run::resume_recorded(out, &recorded, &record, &MAY_DIFFER)
-                .map_err(|error| records::told_pictures(error, out, pictures))?
-        } else {
-            Run::create(out, &record)?
+        let TakenUp { run, changes, note } = match resume {
+            Resume::No => {
+                TakenUp { run: Run::create(out, &record)?, changes: Vec::new(), note: None }
+            }
+            Resume::Yes { changing } => resume::take_up(out, config, &record, changing, pictures)?,
         };
         let checkpoints = run.checkpoints().keep(config.save().keep);
-        Ok(Self {
+        let mut session = Self {
             run,
             checkpoints,
             observer,
@@ -180,9 +187,27 @@ impl<'a> Session<'a> {
             pending: None,
             settled: None,
             losses: Vec::new(),
+            done: 0,
             saved: None,
+            last_save: Instant::now(),
+            save_every: config.save().every(),
+            changes,
+            record,
+            told_touched: false,
             flow: Flow::Continue,
-        })
+        };
+        note.iter().try_for_each(|note| session.note(note))?;
+        Ok(session)
+    }
+
+    /// Its course.
+    pub(super) fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// What its weights are of.
+    pub(super) fn description(&self) -> &Description {
+        &self.description
     }
 
     pub(super) fn tell(&mut self, event: Event<'_>) {
@@ -249,7 +274,7 @@ impl<'a> Session<'a> {
                 mismatch: mismatch.to_string(),
             },
         })?;
-        self.saved = Some(latest.step);
+        (self.done, self.saved) = (latest.step, Some(latest.step));
         self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
         let evaluations = Evaluations::of(&latest.checkpoint.state);
         match evaluations.due {
@@ -287,11 +312,61 @@ impl<'a> Session<'a> {
         learner: &Learner<M>,
         evaluations: Evaluations,
     ) -> Result<()> {
-        let unsaved = learner.updates() > self.saved.unwrap_or(0);
-        match self.flow == Flow::Stop && unsaved {
+        match self.flow == Flow::Stop && self.has_unsaved() {
             true => self.save(learner, evaluations),
             false => Ok(()),
         }
+    }
+
+    fn has_unsaved(&self) -> bool {
+        self.done > self.saved.unwrap_or(0)
+    }
+
+    /// Whether the update that is made next is to be saved because the last save was long ago.
+    pub(super) fn saves_by_time(&self) -> bool {
+        self.save_every.is_some_and(|every| self.last_save.elapsed() >= every)
+    }
+
+    /// Whether so much is not saved that it is before something else is done, which may fail or be killed.
+    pub(super) fn has_much_unsaved(&self) -> bool {
+        self.has_unsaved() && self.last_save.elapsed() >= MUCH
+    }
+
+    /// Ends the training that came to `trained`. Where it failed, what was done before is saved, if it can be: weights
+    /// and moments are those of the last whole update.
+    ///
+    /// # Errors
+    /// The error of `trained`.
+    pub(super) fn ended<M>(
+        &mut self,
+        trained: Result<()>,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        let Err(error) = trained else { return Ok(()) };
+        // Of an update that was handed to a card and never heard of again nothing is known.
+        if self.pending.is_none() && self.has_unsaved() {
+            let step = self.done;
+            let told = match self.save(learner, evaluations) {
+                Ok(()) => format!("what was done before the error is saved: step {step}"),
+                Err(also) => format!("what was done before the error cannot be saved: {also}"),
+            };
+            // A full disk may refuse this line too.
+            let _ = self.note(&told);
+        }
+        self.record_end(Ended::Failed, &error.to_string());
+        Err(error)
+    }
+
+    /// Keeps why the run ended, or was left, in its log and for its report.
+    pub(super) fn record_end(&self, how: Ended, reason: &str) {
+        if self.flow == Flow::Abandon {
+            return;
+        }
+        let end = End { step: self.done, how, reason: reason.to_owned() };
+        // An end is not held up by what is said of it.
+        let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
+        let _ = records::write(self.path(), files::END, &end);
     }
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
@@ -300,7 +375,7 @@ impl<'a> Session<'a> {
         if self.flow == Flow::Abandon {
             return Ok(());
         }
-        let step = learner.updates();
+        let step = self.done;
         let (epoch, batch) = self.plan.next_batch(step);
         let state = json!({
             "step": step,
@@ -319,7 +394,7 @@ impl<'a> Session<'a> {
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
-        self.saved = Some(step);
+        (self.saved, self.last_save) = (Some(step), Instant::now());
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
     }
@@ -380,12 +455,24 @@ impl<'a> Session<'a> {
         let Some(Pending { step, images, since }) = self.pending.take() else { return Ok(false) };
         let outcome = learner.settle()?;
         self.attempted(outcome, batches, step, taken)?;
+        self.done = step;
         // Of updates that were handed over one after the other, each has the time from the last one's end.
         let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
         self.losses.push(outcome.loss);
         self.report(step, outcome, images, since)?;
         self.list_skipped(batches.skipped())?;
+        self.note_touched(batches.folder())?;
         Ok(true)
+    }
+
+    /// Notes once that a picture was written to since it was listed, and is used.
+    fn note_touched(&mut self, set: &PictureSet) -> Result<()> {
+        let Some(first) = set.touched().filter(|_| !self.told_touched) else { return Ok(()) };
+        self.told_touched = true;
+        self.note(&format!(
+            "{} was written to since the run began, and maybe others: as many bytes, so they are used as they are now",
+            printable(first)
+        ))
     }
 
     /// What a batch of the next update came to. Where it failed, the update before is reported first: it was made, and
@@ -405,8 +492,12 @@ impl<'a> Session<'a> {
         result
     }
 
-    /// Mean loss over the last epoch's updates, or over all of this call if they are fewer.
+    /// Mean loss over the last epoch's updates, or over all of this call if they are fewer; where it made none, over the
+    /// last ones that are logged.
     pub(super) fn mean_loss(&self) -> f32 {
+        if self.losses.is_empty() {
+            return records::logged_loss(self.path(), self.plan.steps_per_epoch);
+        }
         let tail = self.losses.len().saturating_sub(self.plan.steps_per_epoch as usize);
         let tail = &self.losses[tail..];
         tail.iter().sum::<f32>() / tail.len().max(1) as f32
@@ -567,6 +658,15 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
+        self.record_changes(learner.updates())?;
+        // It has not ended any more.
+        let _ = std::fs::remove_file(self.path().join(files::END));
+        if resumed && self.is_finished(learner.updates()) {
+            self.tell_start(learner, resumed, pictures);
+            return self.note(
+                "the run is finished; --resume with `--set optim.epochs=…` makes it a longer one",
+            );
+        }
         let (format, limits) = (self.description.format(), self.description.limits());
         let mut remarks = survey(&pictures.training, format, &limits)?;
         if let Some(held_out) = pictures.apart() {
@@ -578,6 +678,21 @@ impl<'a> Session<'a> {
         if let Some(held_out) = pictures.apart() {
             self.list_left_out(held_out)?;
         }
+        self.tell_start(learner, resumed, pictures);
+        if resumed {
+            return Ok(());
+        }
+        remarks.iter().try_for_each(|remark| self.note(remark))?;
+        self.note_caveats(&pictures.notes)
+    }
+
+    /// Whether all was done when `step` updates were.
+    fn is_finished(&self, step: u64) -> bool {
+        let exported = self.path().join(files::EXPORT).join(ExportName::Last.as_str());
+        step == self.plan.steps() && exported.exists()
+    }
+
+    fn tell_start<M>(&mut self, learner: &Learner<M>, resumed: bool, pictures: &Pictures) {
         let Pictures { training, held_out, .. } = pictures;
         self.tell(Event::Started(&Started {
             device: self.device.clone(),
@@ -590,11 +705,33 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
-        if resumed {
+    }
+
+    /// Tells and records settings that are other ones after `step` updates.
+    fn record_changes(&mut self, step: u64) -> Result<()> {
+        let steps = self.plan.steps();
+        if step > steps {
+            return Err(Error::Unusable(format!(
+                "the run has made {step} updates already, and would have {steps} with these settings: more \
+                 `optim.epochs` are needed"
+            )));
+        }
+        let changes: Vec<Change> = std::mem::take(&mut self.changes)
+            .into_iter()
+            .map(|Differing { name, was, is }| Change {
+                step,
+                setting: name.strip_prefix("config.").unwrap_or(&name).to_owned(),
+                was: was.unwrap_or_default(),
+                is: is.unwrap_or_default(),
+            })
+            .collect();
+        if changes.is_empty() {
             return Ok(());
         }
-        remarks.iter().try_for_each(|remark| self.note(remark))?;
-        self.note_caveats(&pictures.notes)
+        for Change { setting, was, is, .. } in &changes {
+            self.note(&format!("from step {} on {setting} is {is}; it was {was}", step + 1))?;
+        }
+        Ok(self.run.change(&changes, &self.record)?)
     }
 
     /// Notes settings whose effect is not the one they name.
@@ -682,20 +819,6 @@ impl<'a> Session<'a> {
         }
         Ok(new)
     }
-}
-
-/// A record with the settings that came after its version, as they are by default. One that is not
-/// understood stays as it is: the differing lines tell of it.
-fn renewed<T: Settings>(mut record: Record) -> Record {
-    if let Ok(config) = from_recipe::<T>(Some((files::CONFIG, &record.config)), &[]) {
-        record.config = config.to_toml();
-    }
-    if let Some(weights) = record.facts.get_mut(Facts::WEIGHTS)
-        && let Ok(description) = serde_json::from_value::<Description>(weights.clone())
-    {
-        *weights = json!(description);
-    }
-    record
 }
 
 /// Batches of `set` for networks on `backend`.

@@ -144,13 +144,15 @@ impl Pictures {
         self.held_out.as_ref().filter(|_| self.separate)
     }
 
-    /// A hash over all of them: another one is another run.
-    pub(super) fn fingerprint(&self) -> String {
-        let all = self.all.fingerprint();
-        match self.apart() {
-            Some(held_out) => format!("{all}+{}", held_out.fingerprint()),
-            None => all,
-        }
+    /// Hashes over all of them, with their files' sizes and without: another set is another run.
+    pub(super) fn fingerprints(&self) -> [String; 2] {
+        [PictureSet::fingerprint, PictureSet::names_fingerprint].map(|hash| {
+            let all = hash(&self.all);
+            match self.apart() {
+                Some(held_out) => format!("{all}+{}", hash(held_out)),
+                None => all,
+            }
+        })
     }
 
     /// Which picture is in which part, of those where training pictures are.

@@ -56,6 +56,17 @@ const ROUNDING: f64 = 1e-9;
 struct Average {
     weights: Arena,
     decay: f64,
+    warms_up: bool,
+}
+
+impl Average {
+    /// What stays of it at the update that follows `updates` ones.
+    fn decay(&self, updates: u64) -> f64 {
+        match self.warms_up {
+            true => self.decay.min((1.0 + updates as f64) / (10.0 + updates as f64)),
+            false => self.decay,
+        }
+    }
 }
 
 impl PartLoss {
@@ -107,7 +118,17 @@ impl<M> Learner<M> {
 
     /// Keeps a moving average of the weights, of which `decay` stays at an update.
     pub fn averaging(mut self, decay: f64) -> Self {
-        self.average = Some(Average { weights: self.network.weights().clone(), decay });
+        let weights = self.network.weights().clone();
+        self.average = Some(Average { weights, decay, warms_up: false });
+        self
+    }
+
+    /// With an average that follows the weights closely at first: of it stays (1 + n) / (10 + n) at the update that
+    /// follows n ones, until that is more than its decay.
+    pub fn warming_up(mut self) -> Self {
+        if let Some(average) = &mut self.average {
+            average.warms_up = true;
+        }
         self
     }
 
@@ -131,9 +152,7 @@ impl<M> Learner<M> {
     /// What a card says.
     pub fn on(self, backend: &Backend) -> Result<Self, CudaError> {
         let average = match self.average {
-            Some(Average { weights, decay }) => {
-                Some(Average { weights: weights.on(backend)?, decay })
-            }
+            Some(average) => Some(Average { weights: average.weights.on(backend)?, ..average }),
             None => None,
         };
         Ok(Self {
@@ -229,10 +248,11 @@ impl<M> Learner<M> {
     ) -> Result<(), CudaError> {
         assert!(self.made.is_none(), "an update is settled before the next");
         let on_card = self.runs_ahead();
-        let averaging = self
-            .average
-            .as_mut()
-            .map(|Average { weights, decay }| Averaging { average: weights, decay: *decay });
+        let updates = self.optimizer.updates();
+        let averaging = self.average.as_mut().map(|average| Averaging {
+            decay: average.decay(updates),
+            average: &mut average.weights,
+        });
         let (weights, gradients) = (self.network.weights_mut(), &self.gradients);
         let losses = std::mem::take(&mut self.losses);
         let made = if on_card {

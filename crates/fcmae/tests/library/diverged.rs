@@ -135,7 +135,9 @@ fn no_more_than_five_updates_in_a_row_are_passed_over() {
     let (outcome, notes) = run(&hopeless(10, OnNan::Skip), folder.path());
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 6, .. }), "{error}");
-    assert_eq!(notes.len(), 5);
+    // The last one says what is saved.
+    assert_eq!(notes.len(), 6);
+    assert!(notes[5].contains("saved: step 5"), "{notes:?}");
 }
 
 /// Fault 20: a loss that is a number with a gradient that is none. The kept batch gives the same loss

@@ -29,6 +29,7 @@ mod records;
 mod resume;
 mod schemes;
 mod sizes;
+mod taken_up;
 mod timm_dense;
 mod trained;
 mod weights;

@@ -93,7 +93,7 @@ pub(crate) fn pretraining(epochs: u64, batch: usize, accumulation: usize) -> Pre
             base_lr: 0.1,
             ..defaults.optim
         },
-        save: SaveConfig { every_epochs: 1, keep: 2 },
+        save: SaveConfig { every_epochs: 1, ..SaveConfig::default() },
         ..defaults
     }
 }
@@ -122,6 +122,6 @@ pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> Fine
             evaluate_every: 1,
             ..defaults.finetune
         },
-        save: SaveConfig { every_epochs: 1, keep: 2 },
+        save: SaveConfig { every_epochs: 1, ..SaveConfig::default() },
     }
 }

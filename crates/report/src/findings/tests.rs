@@ -44,6 +44,38 @@ fn a_run_that_stopped_early_is_not_finished() {
 }
 
 #[test]
+fn how_a_run_ended_is_told() {
+    let end = |how: &str, reason: &str| json!({"step": 100, "how": how, "reason": reason});
+    let run = RunFixture::finetuned().set("optim.epochs", "12");
+    run.write("end.json", &end("failed", "the disk of /runs is full"));
+    let text = found(&run, "The run ended with an error").unwrap();
+    assert!(
+        text.contains("After 100 steps") && text.contains("the disk of /runs is full"),
+        "{text}"
+    );
+    assert_eq!(found(&run, "The run is not finished"), None);
+    run.write("end.json", &end("stopped", "it was asked to stop"));
+    assert!(found(&run, "The run is not finished").is_some());
+    run.write("end.json", &end("finished", "no better top-1 in 3 evaluations"));
+    assert_eq!(found(&run, "The run is not finished"), None);
+    let text = found(&run, "The run ended before its last epoch").unwrap();
+    assert!(
+        text.starts_with("No better top-1 in 3 evaluations") && text.contains("10 of 12"),
+        "{text}"
+    );
+}
+
+#[test]
+fn changed_settings_are_told_with_their_steps() {
+    let run = RunFixture::finetuned();
+    let lines =
+        "{\"step\":40,\"setting\":\"optim.base_lr\",\"was\":\"0.004\",\"is\":\"0.001\"}\nno line\n";
+    std::fs::write(run.path().join("changes.jsonl"), lines).unwrap();
+    let text = found(&run, "Settings were changed on the way").unwrap();
+    assert!(text.starts_with("After step 40 `optim.base_lr` went from 0.004 to 0.001"), "{text}");
+}
+
+#[test]
 fn updates_without_numbers_are_counted() {
     let title = "Updates were passed over";
     let run = RunFixture::pretrained();

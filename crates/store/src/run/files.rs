@@ -4,6 +4,10 @@
 pub const CONFIG: &str = "config.toml";
 /// [What else](super::schema::Facts) the run was started with.
 pub const RUN: &str = "run.json";
+/// A [line](super::schema::Change) for each setting that was changed on the way.
+pub const CHANGES: &str = "changes.jsonl";
+/// How the run [ended](super::schema::End) the last time.
+pub const END: &str = "end.json";
 /// A [line](super::schema::Line) for each update and each evaluation.
 pub const METRICS: &str = "metrics.jsonl";
 /// Pictures that could not be read.

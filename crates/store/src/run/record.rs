@@ -18,6 +18,17 @@ pub struct Record {
     pub facts: Value,
 }
 
+/// A value that is another one in two records, as JSON; `None` where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    /// Its dotted name: `config.` or `run.` and the path in it.
+    pub name: String,
+    /// The recorded one.
+    pub was: Option<String>,
+    /// The one of now.
+    pub is: Option<String>,
+}
+
 impl Record {
     /// Reads a run's record, whether or not the run is in use.
     ///
@@ -39,10 +50,14 @@ impl Record {
 
     pub(super) fn write(&self, run: &Path) -> Result<(), Error> {
         let facts = serde_json::to_vec_pretty(&self.facts).expect("a JSON value is JSON");
-        for (name, bytes) in [(CONFIG, self.config.as_bytes()), (RUN, &facts)] {
-            durable::write_file(&run.join(name), bytes.len() as u64, |out| out.write_all(bytes))?;
-        }
-        Ok(())
+        self.write_config(run)?;
+        durable::write_file(&run.join(RUN), facts.len() as u64, |out| out.write_all(&facts))
+    }
+
+    /// The settings alone.
+    pub(super) fn write_config(&self, run: &Path) -> Result<(), Error> {
+        let bytes = self.config.as_bytes();
+        durable::write_file(&run.join(CONFIG), bytes.len() as u64, |out| out.write_all(bytes))
     }
 
     /// Whether the config is TOML; `path` is for the message.
@@ -57,6 +72,25 @@ impl Record {
         run: &Path,
         may_differ: &[&str],
     ) -> Result<Vec<String>, Error> {
+        let lines = self.differences(now, run, may_differ)?.into_iter().flat_map(|differing| {
+            let Differing { name, was, is } = differing;
+            let was = was.map(|value| format!("- {name} = {value}"));
+            was.into_iter().chain(is.map(|value| format!("+ {name} = {value}"))).collect::<Vec<_>>()
+        });
+        Ok(lines.collect())
+    }
+
+    /// Where `now` differs from this record of `run`, by the values' names such as `config.optim.epochs`, except for the
+    /// names in `may_differ` (a table's stands for all in it).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn differences(
+        &self,
+        now: &Self,
+        run: &Path,
+        may_differ: &[&str],
+    ) -> Result<Vec<Differing>, Error> {
         let (old, new) = (self.flatten(&run.join(CONFIG))?, now.flatten(Path::new("the config"))?);
         let exempt = |name: &str| {
             may_differ.iter().any(|free| {
@@ -64,15 +98,15 @@ impl Record {
             })
         };
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let mut lines = Vec::new();
-        for name in names {
+        let differing = names.into_iter().filter_map(|name| {
             let (was, is) = (old.get(name), new.get(name));
-            if was != is && !exempt(name) {
-                lines.extend(was.map(|value| format!("- {name} = {value}")));
-                lines.extend(is.map(|value| format!("+ {name} = {value}")));
-            }
-        }
-        Ok(lines)
+            (was != is && !exempt(name)).then(|| Differing {
+                name: name.clone(),
+                was: was.cloned(),
+                is: is.cloned(),
+            })
+        });
+        Ok(differing.collect())
     }
 
     /// Every value by its dotted name, so that comments and order do not count.

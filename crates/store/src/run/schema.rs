@@ -226,12 +226,64 @@ pub enum Kind {
 pub struct Facts {
     /// Fingerprint of the pictures.
     pub data: String,
+    /// The same without their sizes: that of the set, whatever became of single files. Runs of earlier versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+    /// The weights that it began with; none where it began with random ones, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Origin>,
     /// What it is for.
     pub kind: Kind,
     /// Of fcmae.
     pub version: String,
     /// What the library says of the weights.
     pub weights: Value,
+}
+
+/// Weights that a run began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Where they were, as it was given.
+    pub path: String,
+    /// A hash over names and values.
+    pub hash: String,
+}
+
+/// A setting that is another one from a step on: a line of `changes.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Updates made before.
+    pub step: u64,
+    /// Its name, such as `optim.base_lr`.
+    pub setting: String,
+    /// Its value before, as JSON.
+    pub was: String,
+    /// Its value from here on.
+    pub is: String,
+}
+
+/// How a run ended, or was left, the last time that a process worked on it: `end.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Updates made.
+    pub step: u64,
+    /// What it came to.
+    pub how: Ended,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What the work on a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// All is done.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// An error.
+    Failed,
 }
 
 impl Facts {
@@ -247,7 +299,14 @@ impl Facts {
         let kind = Kind::deserialize(kind)
             .map_err(|_| format!("`kind` is {kind}, but must be \"pretrain\" or \"finetune\""))?;
         let [data, version] = [&facts["data"], &facts["version"]].map(text);
-        Ok(Self { data, kind, version, weights: facts[Self::WEIGHTS].clone() })
+        Ok(Self {
+            data,
+            names: facts["names"].as_str().map(str::to_owned),
+            start: Origin::deserialize(&facts["start"]).ok(),
+            kind,
+            version,
+            weights: facts[Self::WEIGHTS].clone(),
+        })
     }
 
     /// The network's size, such as `atto`.

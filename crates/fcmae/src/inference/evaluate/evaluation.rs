@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Skipped};
 use fcmae_store::run::confusion::Confusion;
+use fcmae_words::plural;
 use serde::Serialize;
+
+use crate::error::{Error, Result};
 
 /// What an evaluation found.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +36,31 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Pictures that could not be used.
+    pub fn missing(&self) -> usize {
+        self.answers.iter().filter(|answer| answer.is_none()).count()
+    }
+
+    /// Refuses an evaluation of which more than a share of the pictures could not be used: what is left may be the
+    /// easy ones.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub fn check_missing(&self, max_bad_fraction: f64) -> Result<()> {
+        let (missing, all) = (self.missing(), self.answers.len());
+        if missing as f64 <= max_bad_fraction * all as f64 {
+            return Ok(());
+        }
+        let first = self.skipped.first().map_or(String::new(), |Skipped { path, reason }| {
+            format!("; the first, {}: {reason}", printable(path))
+        });
+        Err(Error::Unusable(format!(
+            "{missing} of {} could not be used, more than the share of {max_bad_fraction} that \
+             data.max_bad_fraction allows{first}",
+            plural(all, "picture"),
+        )))
+    }
+
     /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.
     pub fn right(&self, set: &Arc<PictureSet>) -> Vec<bool> {
         let right = |(answer, label): (&Option<u32>, Option<usize>)| {

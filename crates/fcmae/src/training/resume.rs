@@ -1,0 +1,196 @@
+//! How a run is taken up: what it was recorded as, and what may be another from there on.
+
+use std::path::Path;
+
+use fcmae_data::PictureSet;
+use fcmae_data::source::printable;
+use fcmae_store::run::schema::{Facts, Origin};
+use fcmae_store::run::{Differing, files};
+use fcmae_store::{Record, Run};
+use serde_json::json;
+
+use super::records;
+use crate::config::{OptimConfig, Settings, from_recipe};
+use crate::error::{Error, Result};
+use crate::weights::Description;
+
+/// Whether a run is a new one, or goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Resume<'a> {
+    /// A new one.
+    No,
+    /// It goes on from its newest checkpoint.
+    Yes {
+        /// Settings that may differ from the recorded ones from here on, such as `optim.base_lr`; those that follow
+        /// from [`may_change`] alone.
+        changing: &'a [String],
+    },
+}
+
+impl Resume<'_> {
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Self::Yes { .. })
+    }
+}
+
+impl From<bool> for Resume<'_> {
+    /// With all settings as they were, where it goes on.
+    fn from(resume: bool) -> Self {
+        if resume { Self::Yes { changing: &[] } } else { Self::No }
+    }
+}
+
+/// Settings that may differ between the parts of a resumed run: they change no number of it, or, as another
+/// version and another device do, its last bits. The pictures' names are compared with the pictures, and the start by
+/// the one who knows the weights.
+const MAY_DIFFER: [&str; 9] = [
+    "run.version",
+    "run.names",
+    "run.start",
+    "config.device",
+    "config.precision",
+    "config.data.workers",
+    "config.data.cache_mib",
+    "config.save",
+    "config.figures",
+];
+
+/// Settings of the course from here on, which whoever resumes a run may change: what an error advises, and what a
+/// longer run needs.
+const CHANGEABLE: [&str; 9] = [
+    "optim.base_lr",
+    "optim.min_lr",
+    "optim.warmup_epochs",
+    "optim.epochs",
+    "optim.clip_norm",
+    "optim.on_nan",
+    "optim.batch",
+    "optim.accumulation",
+    "data.max_bad_fraction",
+];
+
+/// The settings that may be changed when a run is resumed.
+pub fn may_change() -> &'static [&'static str] {
+    &CHANGEABLE
+}
+
+/// A run that was taken up.
+pub(super) struct TakenUp {
+    pub(super) run: Run,
+    /// Settings that are other ones from here on.
+    pub(super) changes: Vec<Differing>,
+    /// What is to be told of it.
+    pub(super) note: Option<String>,
+}
+
+/// Takes up the run in `out`, which is to be what `record` says.
+///
+/// # Errors
+/// Other settings or pictures than the run was started with; what [`Run::resume`] says.
+pub(super) fn take_up<T: Settings>(
+    out: &Path,
+    config: &T,
+    record: &Record,
+    changing: &[String],
+    pictures: &PictureSet,
+) -> Result<TakenUp> {
+    let recorded = renewed::<T>(Record::read(out)?);
+    let mut may_differ = MAY_DIFFER.to_vec();
+    let names = |record: &Record| record.facts["names"].as_str().map(str::to_owned);
+    let restored = names(&recorded).is_some() && names(&recorded) == names(record);
+    let restored = restored && recorded.facts["data"] != record.facts["data"];
+    if restored {
+        may_differ.push("run.data");
+    }
+    let changes: Vec<_> = recorded
+        .differences(record, out, &may_differ)?
+        .into_iter()
+        .filter(|differing| {
+            let setting = differing.name.strip_prefix("config.").unwrap_or_default();
+            CHANGEABLE.contains(&setting) && changing.iter().any(|given| given == setting)
+        })
+        .collect();
+    may_differ.extend(changes.iter().map(|differing| differing.name.as_str()));
+    let run = Run::resume_recorded(out, &recorded, record, &may_differ)
+        .map_err(|error| records::told_pictures(error, out, pictures))?;
+    if let Ok(before) = from_recipe::<T>(Some((files::CONFIG, &recorded.config)), &[]) {
+        same_update(before.optim(), config.optim())?;
+    }
+    let note = restored.then(|| {
+        "some pictures have another size in bytes than when the run began, under the names and with the labels that \
+         they had: the run goes on with them as they are now"
+            .to_owned()
+    });
+    Ok(TakenUp { run, changes, note })
+}
+
+/// Refuses an update of another size: the steps that were made would be others.
+fn same_update(was: &OptimConfig, is: &OptimConfig) -> Result<()> {
+    let update = |optim: &OptimConfig| optim.batch.saturating_mul(optim.accumulation);
+    if update(was) == update(is) {
+        return Ok(());
+    }
+    let fitting = match update(was).is_multiple_of(is.batch) {
+        true => format!("`optim.accumulation={}`", update(was) / is.batch),
+        false => format!("a batch that divides {}", update(was)),
+    };
+    Err(Error::Unusable(format!(
+        "an update of this run has {} pictures (optim.batch {} × optim.accumulation {}), and would have {} now: \
+         with `optim.batch={}` it needs {fitting}",
+        update(was),
+        was.batch,
+        was.accumulation,
+        update(is),
+        is.batch,
+    )))
+}
+
+/// Refuses other weights to begin with than those the run began with, as far as these are known.
+///
+/// # Errors
+/// [`Error::Unusable`].
+pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
+    let facts = Record::read(out)?.facts;
+    // Earlier versions did not say it.
+    if facts["names"].is_null() {
+        return Ok(());
+    }
+    let before = recorded_start(out)?;
+    if before.as_ref().map(|origin| &origin.hash) == now.map(|origin| &origin.hash) {
+        return Ok(());
+    }
+    let of = |origin: Option<&Origin>| {
+        origin
+            .map_or("random weights".to_owned(), |origin| format!("the weights in {}", origin.path))
+    };
+    Err(Error::Unusable(format!(
+        "{} began with {}, and is now given {}, which are others: leave --from out, or start a new run in another \
+         folder",
+        printable(out),
+        of(before.as_ref()),
+        of(now),
+    )))
+}
+
+/// The weights that a run began with, as it recorded them.
+///
+/// # Errors
+/// No run.
+pub(super) fn recorded_start(out: &Path) -> Result<Option<Origin>> {
+    let facts = Record::read(out)?.facts;
+    Ok(Facts::read(&facts).ok().and_then(|facts| facts.start))
+}
+
+/// A record with the settings that came after its version, as they are by default: a new setting's default is what
+/// was done before there was one. A record that is not understood stays as it is: the differing lines tell of it.
+fn renewed<T: Settings>(mut record: Record) -> Record {
+    if let Ok(config) = from_recipe::<T>(Some((files::CONFIG, &record.config)), &[]) {
+        record.config = config.to_toml();
+    }
+    if let Some(weights) = record.facts.get_mut(Facts::WEIGHTS)
+        && let Ok(description) = serde_json::from_value::<Description>(weights.clone())
+    {
+        *weights = json!(description);
+    }
+    record
+}

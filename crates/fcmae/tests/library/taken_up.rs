@@ -1,0 +1,392 @@
+//! A run that ended with an error has lost nothing, and what its message advises can be done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::time::{Duration, SystemTime};
+
+use fcmae::Error;
+use fcmae::config::{FinetuneConfig, OnNan, PretrainConfig, Settings, from_recipe};
+use fcmae::inference::picture::save_png;
+use fcmae::training::{
+    Event, FinetuneOutcome, Flow, PretrainOutcome, Resume, Start, finetune, pretrain,
+};
+use serde_json::Value;
+
+use crate::pictures;
+
+/// What a part of a run told.
+#[derive(Default)]
+struct Told {
+    notes: Vec<String>,
+    saved: Vec<u64>,
+    steps: Vec<u64>,
+}
+
+impl Told {
+    fn hear(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Note(note) => self.notes.push((*note).to_owned()),
+            Event::Saved { step, .. } => self.saved.push(*step),
+            Event::Step(step) => self.steps.push(step.step),
+            _ => {}
+        }
+    }
+
+    fn notes_with(&self, part: &str) -> usize {
+        self.notes.iter().filter(|note| note.contains(part)).count()
+    }
+}
+
+fn part(
+    config: &PretrainConfig,
+    data: &Path,
+    run: &Path,
+    resume: Resume<'_>,
+    mut also: impl FnMut(&Event<'_>) -> Flow,
+) -> (fcmae::Result<PretrainOutcome>, Told) {
+    let mut told = Told::default();
+    let outcome = pretrain(config, slice::from_ref(&data.to_owned()), run, resume, &mut |event| {
+        told.hear(&event);
+        also(&event)
+    });
+    (outcome, told)
+}
+
+fn go_on(_: &Event<'_>) -> Flow {
+    Flow::Continue
+}
+
+fn recorded<T: Settings>(run: &Path) -> T {
+    let text = fs::read_to_string(run.join("config.toml")).unwrap();
+    from_recipe(Some(("config.toml", &text)), &[]).unwrap()
+}
+
+fn changing(settings: &[&str]) -> Vec<String> {
+    settings.iter().map(|&setting| setting.to_owned()).collect()
+}
+
+fn weights(run: &Path) -> Vec<u8> {
+    fs::read(run.join("export/last/model.safetensors")).unwrap()
+}
+
+fn json(file: PathBuf) -> Value {
+    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+}
+
+/// Twelve pictures of which one is beyond what the first layer norm can square, four to an update.
+fn with_a_bad_picture(data: &Path) -> PretrainConfig {
+    fs::create_dir_all(data).unwrap();
+    for number in 0..12 {
+        let light = if number == 5 { 255 } else { 0 };
+        let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([light, light / 2, 0]));
+        save_png(&picture, &data.join(format!("{number:02}.png"))).unwrap();
+    }
+    let mut config = pictures::pretraining(3, 4, 1);
+    config.data.image_size = [16, 16];
+    config.data.crop_scale = [1.0, 1.0];
+    (config.data.mean, config.data.std) = (vec![0.0; 3], vec![1e-38; 3]);
+    config.save.every_epochs = 100;
+    config
+}
+
+#[test]
+fn a_loss_that_is_no_number_loses_no_update_and_the_advice_can_be_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    let mut config = with_a_bad_picture(&data);
+    // A seed with which it is not in the first update.
+    let (mut step, mut told) = (0, Told::default());
+    for seed in 0..20 {
+        config.seed = seed;
+        let _ = fs::remove_dir_all(&run);
+        let (outcome, heard) = part(&config, &data, &run, Resume::No, go_on);
+        let Error::Diverged { step: at, .. } = outcome.unwrap_err() else { panic!("no NaN") };
+        (step, told) = (at, heard);
+        if step > 1 {
+            break;
+        }
+    }
+    assert!(step > 1);
+    assert_eq!(told.saved, [step - 1]);
+    assert_eq!(told.notes_with("is saved: step"), 1, "{:?}", told.notes);
+    let end = json(run.join("end.json"));
+    assert_eq!((&end["step"], &end["how"]), (&(step - 1).into(), &"failed".into()));
+    let log = fs::read_to_string(run.join("log.txt")).unwrap();
+    assert!(log.lines().last().unwrap().contains("the loss became"), "{log}");
+
+    // Without a change it meets the same picture again, and loses nothing again.
+    let config: PretrainConfig = recorded(&run);
+    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    assert!(matches!(outcome, Err(Error::Diverged { step: at, .. }) if at == step));
+    assert!(told.saved.is_empty());
+
+    // A changed recipe alone is refused.
+    let mut skipping = config.clone();
+    skipping.optim.on_nan = OnNan::Skip;
+    let (outcome, _) = part(&skipping, &data, &run, true.into(), go_on);
+    assert!(outcome.unwrap_err().to_string().contains("optim.on_nan"));
+    // So is a setting that is given and would make it another run.
+    skipping.seed += 1;
+    let settings = changing(&["optim.on_nan", "seed"]);
+    let (outcome, _) = part(&skipping, &data, &run, Resume::Yes { changing: &settings }, go_on);
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("seed") && !error.contains("on_nan"), "{error}");
+
+    skipping.seed -= 1;
+    let resume = Resume::Yes { changing: &settings };
+    let (outcome, told) = part(&skipping, &data, &run, resume, go_on);
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.notes_with("optim.on_nan is \"skip\"; it was \"stop\""), 1, "{:?}", told.notes);
+    assert_eq!(recorded::<PretrainConfig>(&run), skipping);
+    let change = json(run.join("changes.jsonl"));
+    assert_eq!((&change["step"], &change["setting"]), (&(step - 1).into(), &"optim.on_nan".into()));
+    assert_eq!(json(run.join("end.json"))["how"], "finished");
+    // From now on it is the run's own setting.
+    assert!(part(&skipping, &data, &run, true.into(), go_on).0.unwrap().finished);
+}
+
+/// 29 pictures of each class; a run of 40 updates that saves at its end alone.
+fn sound(folder: &Path) -> (PretrainConfig, PathBuf, PathBuf) {
+    let data = folder.join("data");
+    pictures::write(&data, 29);
+    let mut config = pictures::pretraining(4, 4, 2);
+    config.save.every_epochs = 100;
+    config.data.cache_mib = 0;
+    (config, data, folder.join("run"))
+}
+
+#[test]
+fn an_error_among_the_pictures_loses_no_update_and_repaired_ones_are_the_same_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    // None may be missing, so that no update is made without it.
+    config.data.max_bad_fraction = 0.0;
+    let straight = folder.path().join("straight");
+    assert!(part(&config, &data, &straight, Resume::No, go_on).0.unwrap().finished);
+
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let move_all = |from: &Path, to: &Path| {
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            fs::rename(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    let class = data.join("lying");
+    let (outcome, told) = part(&config, &data, &run, Resume::No, |event| {
+        if matches!(event, Event::Step(step) if step.step == 14) {
+            move_all(&class, &away);
+        }
+        Flow::Continue
+    });
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, Error::Data(fcmae_data::DataError::TooManyBad { .. })), "{error}");
+    assert_eq!(told.saved, [*told.steps.last().unwrap()], "{:?}", told.notes);
+    assert!(told.saved[0] >= 14);
+
+    move_all(&away, &class);
+    // One is stored anew: other bytes, the same pixels.
+    let repaired = class.join("003.png");
+    let pixels = image::open(&repaired).unwrap();
+    let size = fs::metadata(&repaired).unwrap().len();
+    let mut bytes = fs::read(&repaired).unwrap();
+    // Before the last chunk, a text chunk that no decoder cares for.
+    let chunk = [&[0, 0, 0, 3][..], b"tEXt", b"a\0b", &crc(b"tEXta\0b").to_be_bytes()].concat();
+    let end = bytes.len() - 12;
+    bytes.splice(end..end, chunk);
+    fs::write(&repaired, bytes).unwrap();
+    assert_eq!(image::open(&repaired).unwrap(), pixels);
+    assert_ne!(fs::metadata(&repaired).unwrap().len(), size);
+
+    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.notes_with("another size in bytes"), 1, "{:?}", told.notes);
+    assert!(weights(&run) == weights(&straight), "it is not the undisturbed run");
+    // A picture more is another set, in words.
+    pictures::write_from(&data, 29, 1);
+    let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+    assert!(error.contains("3 more") && !error.contains("run.names"), "{error}");
+}
+
+/// The check sum of a PNG chunk.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| match sum & 1 {
+            1 => sum >> 1 ^ 0xedb8_8320,
+            _ => sum >> 1,
+        })
+    })
+}
+
+#[test]
+fn pictures_that_are_touched_are_used_and_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data, run) = sound(folder.path());
+    let straight = folder.path().join("straight");
+    part(&config, &data, &straight, Resume::No, go_on).0.unwrap();
+    let later = SystemTime::now() + Duration::from_secs(9);
+    let (outcome, told) = part(&config, &data, &run, Resume::No, |event| {
+        if matches!(event, Event::Step(step) if step.step == 3) {
+            for class in fs::read_dir(&data).unwrap() {
+                for file in fs::read_dir(class.unwrap().path()).unwrap() {
+                    let file = fs::File::options().write(true).open(file.unwrap().path());
+                    file.unwrap().set_modified(later).unwrap();
+                }
+            }
+        }
+        Flow::Continue
+    });
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.notes_with("was written to since the run began"), 1, "{:?}", told.notes);
+    assert!(
+        !run.join("skipped.jsonl").exists()
+            || fs::read(run.join("skipped.jsonl")).unwrap().is_empty()
+    );
+    assert!(weights(&run) == weights(&straight), "it is not the undisturbed run");
+}
+
+#[test]
+fn a_run_is_saved_by_time_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    config.optim.epochs = 1;
+    let saved =
+        |config: &PretrainConfig, run: &Path| part(config, &data, run, Resume::No, go_on).1.saved;
+    assert_eq!(saved(&config, &run), [10]);
+    config.save.every_minutes = 1e-9;
+    assert_eq!(saved(&config, &folder.path().join("timed")), (1..=10).collect::<Vec<_>>());
+    assert!(weights(&run) == weights(&folder.path().join("timed")), "saving changes the run");
+}
+
+#[test]
+fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    config.optim.epochs = 1;
+    let loss = part(&config, &data, &run, Resume::No, go_on).0.unwrap().loss;
+    let environment = fs::read(run.join("environment.json")).unwrap();
+    let (again, told) = part(&config, &data, &run, true.into(), go_on);
+    let again = again.unwrap();
+    assert!(again.finished && (again.loss - loss).abs() < 1e-6, "{} is not {loss}", again.loss);
+    assert_eq!(told.notes_with("optim.epochs"), 1, "{:?}", told.notes);
+    assert!(
+        fs::read(run.join("environment.json")).unwrap() == environment,
+        "it was described anew"
+    );
+
+    let settings = changing(&["optim.epochs"]);
+    config.optim.epochs = 2;
+    let (longer, told) = part(&config, &data, &run, Resume::Yes { changing: &settings }, go_on);
+    assert!(longer.unwrap().finished);
+    assert_eq!(told.steps, (11..=20).collect::<Vec<_>>());
+    config.optim.epochs = 1;
+    let resume = Resume::Yes { changing: &settings };
+    let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();
+    assert!(error.contains("20 updates already") && error.contains("optim.epochs"), "{error}");
+}
+
+#[test]
+fn smaller_batches_may_make_the_same_updates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    let (outcome, _) = part(&config, &data, &run, Resume::No, |event| match event {
+        Event::Step(step) if step.step == 5 => Flow::Stop,
+        _ => Flow::Continue,
+    });
+    assert_eq!(outcome.unwrap().step, 5);
+    config.optim.batch = 2;
+    let settings = changing(&["optim.batch", "optim.accumulation"]);
+    let resume = Resume::Yes { changing: &settings };
+    let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();
+    assert!(error.contains("`optim.accumulation=4`"), "{error}");
+    config.optim.accumulation = 4;
+    let (outcome, told) = part(&config, &data, &run, resume, go_on);
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.steps.first(), Some(&6));
+}
+
+/// The parts of a fine-tuning.
+fn tune(
+    config: &FinetuneConfig,
+    data: &Path,
+    start: Start<'_>,
+    run: &Path,
+    resume: bool,
+    stop: impl Fn(&Event<'_>) -> Flow,
+) -> (fcmae::Result<FinetuneOutcome>, Told) {
+    let mut told = Told::default();
+    let outcome = finetune(config, &[data.to_owned()], start, run, resume, &mut |event| {
+        told.hear(&event);
+        stop(&event)
+    });
+    (outcome, told)
+}
+
+#[test]
+fn a_run_goes_on_from_the_weights_it_began_with_or_from_its_checkpoint_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 8);
+    let pre = |name: &str, seed| {
+        let config = PretrainConfig { seed, ..pictures::pretraining(1, 4, 1) };
+        let run = folder.path().join(name);
+        part(&config, &data, &run, Resume::No, go_on).0.unwrap();
+        run
+    };
+    let (before, other) = (pre("before", 1), pre("other", 2));
+    let config = pictures::finetuning(2, 4, 1);
+    let straight = folder.path().join("straight");
+    let outcome = tune(&config, &data, Start::Weights(&before), &straight, false, go_on).0.unwrap();
+    assert!(outcome.finished);
+
+    // Killed before its first checkpoint.
+    let run = folder.path().join("run");
+    let at_once = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 2 => Flow::Abandon,
+        _ => Flow::Continue,
+    };
+    tune(&config, &data, Start::Weights(&before), &run, false, at_once).0.unwrap();
+    for start in [Start::Weights(&other), Start::Scratch] {
+        let error = tune(&config, &data, start, &run, true, go_on).0.unwrap_err().to_string();
+        assert!(error.contains("began with the weights in") && error.contains("before"), "{error}");
+    }
+    let recorded: FinetuneConfig = recorded(&run);
+    let saved = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 3 => Flow::Stop,
+        _ => Flow::Continue,
+    };
+    let (outcome, told) = tune(&recorded, &data, Start::Recorded, &run, true, saved);
+    assert_eq!((outcome.unwrap().step, told.saved), (3, vec![3]));
+
+    // With a checkpoint they are not needed, and others are refused all the same.
+    assert!(tune(&recorded, &data, Start::Weights(&other), &run, true, go_on).0.is_err());
+    fs::rename(&before, folder.path().join("gone")).unwrap();
+    let half = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 4 => Flow::Stop,
+        _ => Flow::Continue,
+    };
+    let (outcome, told) = tune(&recorded, &data, Start::Weights(&before), &run, true, half);
+    assert_eq!(outcome.unwrap().step, 4);
+    assert_eq!(told.notes_with("goes on from its checkpoint without them"), 1, "{:?}", told.notes);
+    assert!(tune(&recorded, &data, Start::Recorded, &run, true, go_on).0.unwrap().finished);
+    assert!(weights(&run) == weights(&straight), "it is not the undisturbed run");
+    let card = |run: &Path| fs::read_to_string(run.join("export/last/README.md")).unwrap();
+    assert_eq!(card(&run), card(&straight));
+}
+
+#[test]
+fn a_finished_fine_tuning_tells_its_accuracy_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 8);
+    let mut config = pictures::finetuning(2, 4, 1);
+    config.finetune.held_out = 0.25;
+    let first = tune(&config, &data, Start::Scratch, &run, false, go_on).0.unwrap();
+    let again = tune(&config, &data, Start::Scratch, &run, true, go_on).0.unwrap();
+    let of = |outcome: &FinetuneOutcome| {
+        let last = outcome.last.as_ref().unwrap();
+        (outcome.step, outcome.best_top1, last.pictures, last.top1, last.top5)
+    };
+    assert_eq!(of(&again), of(&first));
+}
