@@ -160,17 +160,8 @@ fn an_out_that_exists_stays_as_it_is() {
     fcmae!("pretrain", "--data", pictures, "--out", taken, "--config", recipe)
         .refused(2, &["pretrained", "not empty", "--resume"]);
     fcmae!("demo", "--out", taken, "--quick").refused(2, &["pretrained", "not empty", "--out"]);
-    fcmae!(
-        "pretrain",
-        "--data",
-        pictures,
-        "--out",
-        taken,
-        "--resume",
-        "--set",
-        "optim.base_lr=0.5",
-    )
-    .refused(2, &["other settings", "config.optim.base_lr = 0.5"]);
+    fcmae!("pretrain", "--data", pictures, "--out", taken, "--resume", "--set", "optim.beta1=0.5",)
+        .refused(2, &["other settings", "config.optim.beta1 = 0.5", "--set beside --resume"]);
     assert!(contents(&taken) == before, "a refused run changed something");
 
     let file = folder.path().join("file");

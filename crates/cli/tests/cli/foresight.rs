@@ -70,10 +70,6 @@ fn a_batch_that_memory_holds_keeps_the_updates() {
     let (batch, accumulation) = printed("auto", &["optim.batch=1048576"]);
     assert!(batch < 1 << 20 && batch * accumulation == 1 << 20, "{batch} × {accumulation}");
     fcmae!("pretrain", "--print-config", "--batch", "many").refused(2, &["many", "auto"]);
-    let out = tempfile::tempdir().unwrap();
-    let call = ["pretrain", "--data", "x", "--resume", "--batch", "2"];
-    fcmae!(call[0], call[1], call[2], "--out", out.path(), call[3], call[4], call[5])
-        .refused(2, &["--resume", "--batch"]);
 }
 
 /// A recipe may leave network and image size to the weights.

@@ -20,7 +20,7 @@ fn a_setting_is_explained_with_its_defaults_and_words() {
 #[test]
 fn a_table_is_listed_and_all_without_a_key() {
     let table = run(&[&"settings", &"save"]);
-    assert_eq!(table.matches("save.").count(), 2, "{table}");
+    assert_eq!(table.matches("save.").count(), 3, "{table}");
     let all = run(&[&"settings"]);
     assert!(all.contains(&table) && all.contains("[finetune]") && all.contains("[decoder]"));
 }

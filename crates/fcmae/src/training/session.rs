@@ -661,24 +661,27 @@ impl<'a> Session<'a> {
         self.record_changes(learner.updates())?;
         // It has not ended any more.
         let _ = std::fs::remove_file(self.path().join(files::END));
-        if resumed && self.is_finished(learner.updates()) {
-            self.tell_start(learner, resumed, pictures);
-            return self.note(
-                "the run is finished; --resume with `--set optim.epochs=…` makes it a longer one",
-            );
-        }
-        let (format, limits) = (self.description.format(), self.description.limits());
-        let mut remarks = survey(&pictures.training, format, &limits)?;
-        if let Some(held_out) = pictures.apart() {
-            remarks.extend(survey(held_out, format, &limits)?);
-        }
-        records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
-        records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
+        let finished = resumed && self.is_finished(learner.updates());
+        let remarks = if finished { Vec::new() } else { self.describe(pictures)? };
         self.list_left_out(&pictures.all)?;
         if let Some(held_out) = pictures.apart() {
             self.list_left_out(held_out)?;
         }
-        self.tell_start(learner, resumed, pictures);
+        let Pictures { training, held_out, .. } = pictures;
+        self.tell(Event::Started(&Started {
+            device: self.device.clone(),
+            steps: self.plan.steps(),
+            steps_per_epoch: self.plan.steps_per_epoch,
+            epochs: self.plan.epochs,
+            resumed_at: resumed.then_some(learner.updates()),
+            parameters: learner.network().layout().count(),
+            pictures: training.len(),
+            held_out: held_out.as_ref().map_or(0, |set| set.len()),
+            classes: training.classes.clone(),
+        }));
+        if finished {
+            self.note("the run is finished; --resume with `--set optim.epochs=…` makes it longer")?;
+        }
         if resumed {
             return Ok(());
         }
@@ -692,19 +695,16 @@ impl<'a> Session<'a> {
         step == self.plan.steps() && exported.exists()
     }
 
-    fn tell_start<M>(&mut self, learner: &Learner<M>, resumed: bool, pictures: &Pictures) {
-        let Pictures { training, held_out, .. } = pictures;
-        self.tell(Event::Started(&Started {
-            device: self.device.clone(),
-            steps: self.plan.steps(),
-            steps_per_epoch: self.plan.steps_per_epoch,
-            epochs: self.plan.epochs,
-            resumed_at: resumed.then_some(learner.updates()),
-            parameters: learner.network().layout().count(),
-            pictures: training.len(),
-            held_out: held_out.as_ref().map_or(0, |set| set.len()),
-            classes: training.classes.clone(),
-        }));
+    /// Writes what the run is made of and on; what is unusual about its pictures.
+    fn describe(&self, pictures: &Pictures) -> Result<Vec<String>> {
+        let (format, limits) = (self.description.format(), self.description.limits());
+        let mut remarks = survey(&pictures.training, format, &limits)?;
+        if let Some(held_out) = pictures.apart() {
+            remarks.extend(survey(held_out, format, &limits)?);
+        }
+        records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
+        records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
+        Ok(remarks)
     }
 
     /// Tells and records settings that are other ones after `step` updates.
@@ -725,7 +725,8 @@ impl<'a> Session<'a> {
                 is: is.unwrap_or_default(),
             })
             .collect();
-        if changes.is_empty() {
+        // After the last step nothing is any other.
+        if changes.is_empty() || step == steps {
             return Ok(());
         }
         for Change { setting, was, is, .. } in &changes {
