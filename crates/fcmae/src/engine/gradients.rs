@@ -102,6 +102,20 @@ impl Gradients {
             .sqrt()
     }
 
+    /// Multiplies all that are there. It is seldom done, so a card's go through the processor.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn multiply(&mut self, factor: f32) -> Result<(), CudaError> {
+        let mut arena = self.arena.on_host()?.into_owned();
+        for (_, parameter) in self.arena.layout().parameters() {
+            if self.is_written(parameter) {
+                arena.get_mut(parameter).iter_mut().for_each(|value| *value *= factor);
+            }
+        }
+        self.arena.refill(arena)
+    }
+
     /// Which are there.
     pub(crate) fn written(&self) -> &[bool] {
         &self.written

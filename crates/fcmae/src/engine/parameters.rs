@@ -282,6 +282,19 @@ impl Arena {
         }
     }
 
+    /// Takes the values of an arena of the same layout, on the processor, to where these are: passes that were recorded
+    /// read that place.
+    ///
+    /// # Errors
+    /// What a card says.
+    pub(crate) fn refill(&mut self, values: Self) -> Result<(), CudaError> {
+        let (Store::Card(there), Store::Host(new)) = (&self.values, &values.values) else {
+            *self = values;
+            return Ok(());
+        };
+        there.card.upload(bytemuck::cast_slice(new), &there.values)
+    }
+
     /// Makes the values that products read, anew wherever the weights have changed. Does nothing on the processor.
     ///
     /// # Errors

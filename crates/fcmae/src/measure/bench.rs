@@ -298,7 +298,7 @@ fn pretrain(job: &Job, backend: &Backend) -> Result<Step> {
     Ok(Box::new(move || {
         let mask = Mask::random(grid, ratio, seed, epoch, &indices)?;
         epoch += 1;
-        learner.accumulate(1, |network, pass| {
+        learner.accumulate(1.0, |network, pass| {
             network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
         })?;
         finite(learner.update(LEARNING_RATE, |_| 1.0)?)
@@ -315,7 +315,7 @@ fn finetune(job: &Job, backend: &Backend) -> Result<Step> {
     let network = quickly_initialized(|names| job.classifier(names));
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
     Ok(Box::new(move || {
-        learner.accumulate(1, |network, pass| {
+        learner.accumulate(1.0, |network, pass| {
             let logits = network.forward(pass, pixels.clone(), None);
             ops::cross_entropy(pass, logits, &targets)
         })?;

@@ -200,8 +200,9 @@ fn train(
             let drop = drop.map(|drop| drop.sparing(frozen));
             let (mixing, targets) = targets.of(&batch)?;
             images += batch.len();
+            let parts = plan.parts(batch.len());
             let learned = session::images(batch, &mixing).and_then(|pixels| {
-                Ok(learner.accumulate(plan.accumulation, |network, pass| {
+                Ok(learner.accumulate(parts, |network, pass| {
                     let logits = network.forward(pass, pixels.clone(), drop.as_ref());
                     ops::cross_entropy(pass, logits, &targets)
                 })?)

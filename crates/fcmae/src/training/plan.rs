@@ -15,6 +15,8 @@ pub struct Plan {
     pub steps_per_epoch: u64,
     /// Batches to one update.
     pub accumulation: u64,
+    /// Pictures in a batch.
+    batch: usize,
     schedule: Schedule,
 }
 
@@ -34,6 +36,7 @@ impl Plan {
             epochs: config.epochs,
             steps_per_epoch,
             accumulation: config.accumulation as u64,
+            batch: config.batch,
             schedule: Schedule {
                 peak: config.peak_lr(),
                 min: config.min_lr,
@@ -41,6 +44,14 @@ impl Plan {
                 epochs: config.epochs as f64,
             },
         })
+    }
+
+    /// To how many batches such as one of `images` pictures an update adds up: more than [`accumulation`](Self::accumulation)
+    /// where some of its pictures cannot be used.
+    pub fn parts(&self, images: usize) -> f64 {
+        let whole = self.accumulation as f64;
+        // A single batch is the whole update, however many there are.
+        if self.accumulation == 1 { whole } else { whole * self.batch as f64 / images as f64 }
     }
 
     /// Updates in all.

@@ -129,8 +129,9 @@ fn train(
             let mask =
                 Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
+            let parts = plan.parts(batch.len());
             let learned = session::images(batch, &Mixing::Unmixed).and_then(|pixels| {
-                Ok(learner.accumulate(plan.accumulation, |network, pass| {
+                Ok(learner.accumulate(parts, |network, pass| {
                     network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
                 })?)
             });

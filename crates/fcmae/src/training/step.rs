@@ -37,7 +37,7 @@ pub struct Learner<M> {
 #[derive(Debug)]
 struct PartLoss {
     loss: Tensor,
-    parts: u64,
+    parts: f64,
 }
 
 /// An update.
@@ -78,14 +78,18 @@ impl PartLoss {
 
 /// The mean over the batches that were learned, by their parts in the update; 0 if there was none.
 fn mean(losses: &[PartLoss]) -> Result<f32, CudaError> {
-    let (mut loss, mut share) = (0.0, 0.0);
+    let mut loss = 0.0;
     for part in losses {
         loss += part.value()? / part.parts as f32;
-        share += 1.0 / part.parts as f64;
     }
-    // All parts' shares are 1 but for rounding; dividing by that would change the loss.
-    let whole = share == 0.0 || (share - 1.0f64).abs() < ROUNDING;
-    Ok(if whole { loss } else { (f64::from(loss) / share) as f32 })
+    Ok(missing(losses).map_or(loss, |whole| (f64::from(loss) * whole) as f32))
+}
+
+/// By what the sum of the parts is to be multiplied where some of the update's pictures are missing; `None` where it is
+/// whole, but for rounding, or where nothing was learned.
+fn missing(losses: &[PartLoss]) -> Option<f64> {
+    let share: f64 = losses.iter().map(|part| 1.0 / part.parts).sum();
+    (share > 0.0 && (share - 1.0).abs() >= ROUNDING).then(|| 1.0 / share)
 }
 
 /// Why a checkpoint cannot be taken up.
@@ -177,12 +181,13 @@ impl<M> Learner<M> {
         parts: u64,
         loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
     ) -> Result<f32, CudaError> {
-        self.accumulate(parts, loss)?;
+        self.accumulate(parts as f64, loss)?;
         self.losses.last().map_or(Ok(0.0), |of| of.value())
     }
 
-    /// Adds the gradients of a batch, one of `parts` to an update. A batch counts `1 / parts` in the update, even if
-    /// fewer than `parts` are learned. Where a card computes, this does not wait for it.
+    /// Adds the gradients of a batch, one of `parts` equal ones to an update: more where pictures of it are missing, as
+    /// it counts `1 / parts`. What is missing of the update then counts as the rest of it does. Where a card computes,
+    /// this does not wait for it.
     ///
     /// On the processor `loss` is called twice: once for the shapes alone (see [`workspace`](crate::engine::workspace)); on a
     /// card once, with shapes alone. It ends in one of the losses of [`ops`](crate::engine::ops), `[1]`. What else is wanted of
@@ -192,14 +197,14 @@ impl<M> Learner<M> {
     /// What a card says, where one computes.
     ///
     /// # Panics
-    /// With 0 `parts`; where `loss` keeps a tensor from inside the pass, or computes something else the
+    /// With less than 1 part; where `loss` keeps a tensor from inside the pass, or computes something else the
     /// second time.
     pub fn accumulate(
         &mut self,
-        parts: u64,
+        parts: f64,
         loss: impl Fn(&M, &mut Pass<'_>) -> Tensor,
     ) -> Result<(), CudaError> {
-        assert!(parts > 0, "an update has 1 part at least, not 0");
+        assert!(parts >= 1.0, "an update has 1 part at least, not {parts}");
         let Self { network, gradients, trained, workspace, .. } = self;
         gradients.begin(network.backend())?;
         let (module, weights) = (network.module(), network.weights());
@@ -248,6 +253,9 @@ impl<M> Learner<M> {
     ) -> Result<(), CudaError> {
         assert!(self.made.is_none(), "an update is settled before the next");
         let on_card = self.runs_ahead();
+        if let Some(factor) = missing(&self.losses) {
+            self.gradients.multiply(factor as f32)?;
+        }
         let updates = self.optimizer.updates();
         let averaging = self.average.as_mut().map(|average| Averaging {
             decay: average.decay(updates),

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fcmae::config::{ModelConfig, OnNan, OptimConfig, PretrainConfig, Size};
+use fcmae::engine::ops;
 use fcmae::engine::parameters::{Arena, Layout};
+use fcmae::engine::tensor::Tensor;
+use fcmae::network::loss::smoothed;
 use fcmae::network::model::Classifier;
+use fcmae::training::Learner;
 use fcmae::training::optim::adamw::Averaging;
 use fcmae::training::optim::{AdamW, Gradients, LayerDecay, Outcome, Schedule};
 use fcmae_store::{HostTensor, NamedTensors};
 use serde::Deserialize;
 
+use crate::fill;
 use crate::summary::fixture;
 
 #[derive(Deserialize)]
@@ -316,6 +321,39 @@ impl ScheduleCase {
             let error = (found - expected).abs();
             assert!(error <= 1e-8 * self.base, "step {step}: {found}, not {expected}");
         }
+    }
+}
+
+/// A batch of which pictures cannot be used counts by those that are left.
+#[test]
+fn all_pictures_of_an_update_count_alike_where_some_are_missing() {
+    let model = ModelConfig::custom([1, 1, 1, 1], [4, 6, 8, 10]).resolve().unwrap();
+    let images = fill::images([5, 32, 32, 3]).to_vec();
+    let labels = [0u32, 2, 1, 1, 0];
+    // In updates that take eight pictures in parts of four each.
+    let update = |batches: &[(std::ops::Range<usize>, f64)]| {
+        let network = fill::network(|names| Classifier::new(names, &model, 3));
+        let mut learner = Learner::new(network, &plain_settings());
+        for (range, parts) in batches {
+            let one = 32 * 32 * 3;
+            let of = images[one * range.start..one * range.end].to_vec();
+            let of = Tensor::new(of, [range.len(), 32, 32, 3]);
+            let targets = smoothed(&labels[range.clone()], 3, 0.1);
+            learner
+                .accumulate(*parts, |model, pass| {
+                    let logits = model.forward(pass, of.clone(), None);
+                    ops::cross_entropy(pass, logits, &targets)
+                })
+                .unwrap();
+        }
+        let outcome = learner.update(1e-3, |_| 1.0).unwrap();
+        (outcome.loss, outcome.norm)
+    };
+    let (loss, norm) = update(&[(0..5, 1.0)]);
+    for batches in [&[(0..4, 2.0), (4..5, 8.0)][..], &[(0..1, 8.0), (1..5, 2.0)], &[(0..5, 1.6)]] {
+        let (found, found_norm) = update(batches);
+        assert!((found / loss - 1.0).abs() < 1e-6, "{batches:?}: loss {found}, not {loss}");
+        assert!((found_norm / norm - 1.0).abs() < 1e-5, "{batches:?}: {found_norm}, not {norm}");
     }
 }
 

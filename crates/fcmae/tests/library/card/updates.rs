@@ -39,8 +39,13 @@ fn trained(backend: &Backend, block: BlockKind) -> (Vec<Outcome>, [Named; 3]) {
     let outcomes = (0..3).map(|update| {
         for part in 0..2 {
             let first = 4 * update + 2 * part;
+            // Of the second update a picture is missing.
+            let images = if update == 1 && part == 1 { 1 } else { 2 };
+            let parts = 4.0 / images as f64;
             learner
-                .learn(2, |module, pass| classified(module, pass, [first, 2], [8, 16], 0.2))
+                .accumulate(parts, |module, pass| {
+                    classified(module, pass, [first, images], [8, 16], 0.2)
+                })
                 .unwrap();
         }
         learner.update(1e-3, |name| decay.scale(name)).unwrap()
