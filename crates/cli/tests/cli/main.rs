@@ -8,6 +8,8 @@ mod bench;
 mod command;
 mod demo;
 mod device;
+#[cfg(unix)]
+mod disturbed;
 mod end_to_end;
 #[cfg(unix)]
 mod experiment;
