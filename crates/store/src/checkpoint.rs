@@ -1,7 +1,8 @@
 //! Checkpoints: `step-00001234/{model,optimizer,ema,…}.safetensors state.json MANIFEST`.
 //!
 //! A checkpoint counts when its MANIFEST stands and verifies. It is written under a temporary name,
-//! synced, and renamed into place; only then may older ones go.
+//! synced, and renamed into place; only then may older ones go. Where folders cannot be renamed, its
+//! files move into place one by one, the MANIFEST last, and out of the way with the MANIFEST first.
 
 mod damaged;
 mod manifest;
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use damaged::Damaged;
 
@@ -57,6 +60,8 @@ pub struct Saved {
     pub set_aside: Vec<u64>,
     /// Why older checkpoints could not be removed; the new one is durable all the same.
     pub not_removed: Vec<Error>,
+    /// What a sync could not do, where that was not told before.
+    pub unsynced: Option<String>,
 }
 
 /// The folder `checkpoints` of a run.
@@ -67,13 +72,20 @@ pub struct CheckpointStore {
     folder: PathBuf,
     keep: usize,
     pinned: BTreeSet<u64>,
+    /// Whether it was told that syncs fail.
+    told: Arc<AtomicBool>,
 }
 
 impl CheckpointStore {
     /// The store in `folder`, which the first save creates. Keeps the newest two until told
     /// otherwise, so that there is one to fall back to.
     pub fn open(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new() }
+        Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new(), told: Arc::default() }
+    }
+
+    /// With word of failing syncs given where `told` does not hold yet.
+    pub(crate) fn told(self, told: Arc<AtomicBool>) -> Self {
+        Self { told, ..self }
     }
 
     /// Keeps the newest `keep` checkpoints (at least one) and the pinned ones.
@@ -144,18 +156,20 @@ impl CheckpointStore {
             new.file(MANIFEST, |out| out.write_all(manifest.to_text().as_bytes()))
         })?;
 
-        let mut saved =
-            Saved { folder, bytes, removed: Vec::new(), set_aside, not_removed: Vec::new() };
+        let (removed, not_removed) = (Vec::new(), Vec::new());
+        let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, unsynced: None };
         let steps = self.steps()?;
         for &old in &steps[..steps.len().saturating_sub(self.keep)] {
             if self.pinned.contains(&old) {
                 continue;
             }
-            match durable::remove_folder(&self.path(old)) {
+            match durable::remove_folder(&self.path(old), MANIFEST) {
                 Ok(()) => saved.removed.push(old),
                 Err(error) => saved.not_removed.push(error),
             }
         }
+        saved.unsynced =
+            durable::unsynced(&self.folder).filter(|_| !self.told.swap(true, Ordering::Relaxed));
         Ok(saved)
     }
 
@@ -163,7 +177,7 @@ impl CheckpointStore {
         let later: Vec<u64> = self.steps()?.into_iter().filter(|&other| other > step).collect();
         for &other in &later {
             let aside = self.folder.join(format!("set-aside-{STEP}{other:08}"));
-            durable::rename_folder(&self.path(other), &aside)?;
+            durable::rename_folder(&self.path(other), &aside, MANIFEST)?;
         }
         Ok(later)
     }

@@ -319,6 +319,7 @@ impl<'a> Session<'a> {
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
+        saved.unsynced.iter().try_for_each(|unsynced| self.note(unsynced))?;
         self.saved = Some(step);
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
@@ -544,13 +545,18 @@ impl<'a> Session<'a> {
                 .map(|&index| printable(&samples[index as usize].path))
                 .collect::<Vec<_>>(),
         });
-        let folder = self.run.diverged(step + 1)?;
         let files = [
             ("batch.safetensors", safetensors::to_bytes(&tensors, &Default::default())?),
             ("batch.json", format!("{about:#}\n").into_bytes()),
         ];
         let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
-        fcmae_store::export_folder::write(&folder, &files)?;
+        let (folder, removed) = self.run.keep_diverged(step + 1, &files)?;
+        if !removed.is_empty() {
+            let all = folder.parent().unwrap_or(&folder).display();
+            self.note(&format!(
+                "{all} keeps the newest batches alone: those of {removed:?} are gone"
+            ))?;
+        }
         Ok((folder, indices))
     }
 
@@ -590,6 +596,9 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
+        for note in self.run.notes().to_vec() {
+            self.note(&note)?;
+        }
         if resumed {
             return Ok(());
         }
