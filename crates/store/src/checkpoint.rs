@@ -12,10 +12,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use damaged::Damaged;
 
+use crate::durable::{Told, Troubles};
 use crate::input::{DESCRIPTION, of};
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
@@ -60,8 +60,9 @@ pub struct Saved {
     pub set_aside: Vec<u64>,
     /// Why older checkpoints could not be removed; the new one is durable all the same.
     pub not_removed: Vec<Error>,
-    /// What a sync could not do, where that was not told before.
-    pub unsynced: Option<String>,
+    /// What the storage could not do and was gone on without, a sentence each, where that was not told
+    /// before.
+    pub notes: Vec<String>,
 }
 
 /// The folder `checkpoints` of a run.
@@ -72,8 +73,8 @@ pub struct CheckpointStore {
     folder: PathBuf,
     keep: usize,
     pinned: BTreeSet<u64>,
-    /// Whether it was told that syncs fail.
-    told: Arc<AtomicBool>,
+    /// What was told of the storage.
+    told: Arc<Told>,
 }
 
 impl CheckpointStore {
@@ -83,8 +84,8 @@ impl CheckpointStore {
         Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new(), told: Arc::default() }
     }
 
-    /// With word of failing syncs given where `told` does not hold yet.
-    pub(crate) fn told(self, told: Arc<AtomicBool>) -> Self {
+    /// Tells no more of the storage than what was not `told` yet.
+    pub(crate) fn told(self, told: Arc<Told>) -> Self {
         Self { told, ..self }
     }
 
@@ -141,6 +142,8 @@ impl CheckpointStore {
         }
         let state = serde_json::to_vec_pretty(&checkpoint.state).expect("a JSON value is JSON");
 
+        // Of what was written elsewhere.
+        Troubles::take();
         durable::ensure_folder(&self.folder)?;
         durable::remove_leftovers(&self.folder)?;
         let set_aside = self.set_aside_after(step)?;
@@ -157,7 +160,7 @@ impl CheckpointStore {
         })?;
 
         let (removed, not_removed) = (Vec::new(), Vec::new());
-        let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, unsynced: None };
+        let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, notes: Vec::new() };
         let steps = self.steps()?;
         for &old in &steps[..steps.len().saturating_sub(self.keep)] {
             if self.pinned.contains(&old) {
@@ -168,8 +171,7 @@ impl CheckpointStore {
                 Err(error) => saved.not_removed.push(error),
             }
         }
-        saved.unsynced =
-            durable::unsynced(&self.folder).filter(|_| !self.told.swap(true, Ordering::Relaxed));
+        saved.notes = Troubles::take().untold(&self.told, &self.folder);
         Ok(saved)
     }
 

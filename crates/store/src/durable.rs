@@ -17,6 +17,7 @@ mod moving;
 mod names;
 mod operation;
 mod probe;
+mod trouble;
 
 use std::cell::RefCell;
 use std::fs;
@@ -25,8 +26,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use full::disk_full;
 use names::{MOVING, SET_ASIDE, UNFINISHED, parent, prefixed, temporary_name};
-pub(crate) use probe::unsynced;
-pub use probe::{Storage, probe};
+pub use probe::probe;
+pub(crate) use trouble::Told;
+use trouble::Trouble;
+pub use trouble::Troubles;
 
 use crate::Error;
 
@@ -42,13 +45,17 @@ pub fn write_file(
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let (temporary, folder) = (temporary_name(path), parent(path));
-    let placed =
-        disk::write_new(&temporary, fill).and_then(|()| match disk::rename(&temporary, path) {
-            Err(error) if moving::may_be_moved(&error) && !path.is_dir() => {
-                moving::start(&temporary, path, None)
-            }
-            renamed => renamed.map(|()| disk::sync_folder(folder)),
-        });
+    let placed = disk::write_new(&temporary, fill).and_then(|()| {
+        let renamed = disk::rename(&temporary, path);
+        if path.is_dir() {
+            return renamed;
+        }
+        if moving::refused(Trouble::RenameFile, renamed)? {
+            return moving::start(&temporary, path, None);
+        }
+        disk::sync_folder(folder);
+        Ok(())
+    });
     placed.map_err(|error| {
         if !moving::is_under_way(path) {
             let _ = disk::remove_file(&temporary);
@@ -123,15 +130,15 @@ fn put_in_place(
     path: &Path,
     files: Vec<String>,
 ) -> Result<Option<PathBuf>, Error> {
-    match rename_into_place(temporary, path) {
-        Err(error) if moving::may_be_moved(&error) => {
-            moving::start(temporary, path, Some(files))?;
-            // There where a rename was refused, and the one that should have undone the one before it.
-            let aside = prefixed(SET_ASIDE, path);
-            Ok(aside.exists().then_some(aside))
-        }
-        placed => placed,
+    let mut former = None;
+    let renamed = rename_into_place(temporary, path).map(|place| former = place);
+    if !moving::refused(Trouble::RenameFolder, renamed)? {
+        return Ok(former);
     }
+    moving::start(temporary, path, Some(files))?;
+    // There where a rename was refused, and the one that should have undone the one before it.
+    let aside = prefixed(SET_ASIDE, path);
+    Ok(aside.exists().then_some(aside))
 }
 
 fn rename_into_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
@@ -139,7 +146,7 @@ fn rename_into_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, E
         return disk::rename_folder(temporary, path).map(|()| None);
     }
     match disk::exchange(temporary, path) {
-        Err(error) if moving::may_be_moved(&error) => {}
+        Err(error) if moving::may_be_done_otherwise(&error) => {}
         swapped => return swapped.map(|()| Some(temporary.to_owned())),
     }
     // No exchange on this file system: two renames, with a moment between in which only the name
@@ -163,18 +170,13 @@ fn rename_into_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, E
 /// [`Error::Io`].
 pub fn remove_folder(path: &Path, mark: &str) -> Result<(), Error> {
     let temporary = temporary_name(path);
-    match disk::rename_folder(path, &temporary) {
-        Err(error) if moving::may_be_moved(&error) => {
-            moving::remove(&path.join(mark))?;
-            disk::sync_folder(path);
-            disk::remove_tree(path)
-        }
-        renamed => {
-            renamed?;
-            disk::sync_folder(parent(path));
-            disk::remove_tree(&temporary)
-        }
+    if moving::refused(Trouble::RenameFolder, disk::rename_folder(path, &temporary))? {
+        moving::remove(&path.join(mark))?;
+        disk::sync_folder(path);
+        return disk::remove_tree(path);
     }
+    disk::sync_folder(parent(path));
+    disk::remove_tree(&temporary)
 }
 
 /// Moves a folder of files to another name beside it, in place of what has that name. Where folders
@@ -193,18 +195,16 @@ pub fn rename_folder(path: &Path, to: &Path, mark: &str) -> Result<(), Error> {
 
 /// Renames a folder, or moves its files, of which those with the smallest `place` come first.
 fn move_folder<T: Ord>(path: &Path, to: &Path, place: impl Fn(&str) -> T) -> Result<(), Error> {
-    match disk::rename_folder(path, to) {
-        Err(error) if moving::may_be_moved(&error) => {
-            let mut files = Vec::new();
-            for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
-                let name = entry.map_err(Error::io("list", path))?.file_name();
-                files.extend(name.into_string().ok().filter(|name| check_file_name(name).is_ok()));
-            }
-            files.sort_by_cached_key(|name| (place(name), name.clone()));
-            moving::start(path, to, Some(files))
-        }
-        renamed => renamed,
+    if !moving::refused(Trouble::RenameFolder, disk::rename_folder(path, to))? {
+        return Ok(());
     }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
+        let name = entry.map_err(Error::io("list", path))?.file_name();
+        files.extend(name.into_string().ok().filter(|name| check_file_name(name).is_ok()));
+    }
+    files.sort_by_cached_key(|name| (place(name), name.clone()));
+    moving::start(path, to, Some(files))
 }
 
 /// Creates a folder in an existing one, unless it is there.
@@ -255,7 +255,8 @@ pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     // A crash may have come between a rename and its sync: what replaced the leftover first.
     disk::sync_folder(folder);
     for leftover in &leftovers {
-        moving::remove(leftover)?;
+        // Rubbish that cannot be removed is in nobody's way; the next call tries again.
+        let _ = moving::remove(leftover);
     }
     Ok(leftovers)
 }

@@ -19,7 +19,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value};
 
@@ -31,7 +30,7 @@ use files::{CHECKPOINTS, CONFIG, DATA, DIVERGED, EXPORT, LOG, METRICS, SKIPPED};
 
 use schema::Data;
 
-use crate::durable::Storage;
+use crate::durable::{Told, Troubles};
 use crate::export_folder::{self, ExportName};
 use crate::input::DESCRIPTION;
 use crate::{CheckpointStore, Error, durable};
@@ -57,8 +56,8 @@ pub struct Run {
     skipped: Lines,
     log: Arc<Lines>,
     notes: Vec<String>,
-    /// Whether it was told that syncs fail.
-    told: Arc<AtomicBool>,
+    /// What was told of the storage.
+    told: Arc<Told>,
     /// Held, not read. `None` where the file system has no locks.
     _lock: Option<lock::Lock>,
 }
@@ -85,12 +84,12 @@ impl Run {
     }
 
     fn fill(path: &Path, record: &Record, lock: Result<lock::Lock, String>) -> Result<Self, Error> {
-        let storage = durable::probe(path).map_err(|error| error.of_folder(path))?;
+        let troubles = durable::probe(path).map_err(|error| error.of_folder(path))?;
         for folder in [CHECKPOINTS, EXPORT] {
             durable::ensure_folder(&path.join(folder))?;
         }
         record.write(path)?;
-        Self::open(path, lock, storage)
+        Self::open(path, lock, troubles)
     }
 
     /// Takes a run up again. `record` must equal what the run was started with, except for the
@@ -127,28 +126,29 @@ impl Run {
         if !diff.is_empty() {
             return Err(Error::OtherSettings { path, diff });
         }
-        let storage = durable::probe(&path).map_err(|error| error.of_folder(&path))?;
+        let troubles = durable::probe(&path).map_err(|error| error.of_folder(&path))?;
         durable::remove_leftovers(&path)?;
         for folder in [CHECKPOINTS, EXPORT].map(|name| path.join(name)) {
             durable::ensure_folder(&folder)?;
             durable::remove_leftovers(&folder)?;
         }
-        Self::open(&path, lock, storage)
+        Self::open(&path, lock, troubles)
     }
 
     fn open(
         path: &Path,
         lock: Result<lock::Lock, String>,
-        storage: Storage,
+        troubles: Troubles,
     ) -> Result<Self, Error> {
-        let Storage { mut notes, syncs } = storage;
+        let told = Told::default();
+        let mut notes = troubles.untold(&told, path);
         let log = Arc::new(Lines::open(path.join(LOG))?);
         Ok(Self {
             metrics: Metrics::open(path, Arc::clone(&log), None)?,
             skipped: Lines::open_unique(path.join(SKIPPED))?,
             log,
             path: path.to_owned(),
-            told: Arc::new((!syncs).into()),
+            told: Arc::new(told),
             _lock: lock.map_err(|reason| notes.push(reason)).ok(),
             notes,
         })

@@ -196,8 +196,8 @@ fn machine_text(machine: &Machine) -> Result<String> {
         None => text.push_str("disk        this system does not tell how much is free\n"),
     }
     match fcmae_store::durable::probe(here) {
-        Ok(storage) => {
-            for note in storage.notes {
+        Ok(troubles) => {
+            for note in troubles.sentences(here) {
                 text.push_str(&format!("            ! {note}\n"));
             }
         }

@@ -319,7 +319,7 @@ impl<'a> Session<'a> {
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
-        saved.unsynced.iter().try_for_each(|unsynced| self.note(unsynced))?;
+        saved.notes.iter().try_for_each(|note| self.note(note))?;
         self.saved = Some(step);
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())

@@ -199,20 +199,38 @@ fn what_is_set_aside_stays_whole_on_any_disk() {
     }
 }
 
-/// Fault 54: a sync of a folder that begins to fail is told once.
+/// Fault 53: what cannot be removed costs space, and no run.
 #[test]
-fn a_failing_sync_is_told_once() {
+fn what_cannot_be_removed_stays_and_the_run_goes_on() {
+    for refused in [&[Operation::Remove] as &[_], &[Operation::Remove, Operation::RenameFolder]] {
+        let folder = test_folder();
+        let store = CheckpointStore::open(folder.path()).keep(1);
+        store.save(1, &checkpoint(1)).unwrap();
+        let (saved, _) = with(Plan::Each(refused, Other), || {
+            [2, 3, 4].map(|step| store.save(step, &checkpoint(step)).unwrap())
+        });
+        assert!(saved.iter().all(|saved| !saved.not_removed.is_empty()), "{saved:?}");
+        assert_eq!(store.latest().unwrap().unwrap().checkpoint, checkpoint(4));
+        store.save(5, &checkpoint(5)).unwrap();
+        assert_eq!(names(folder.path()), ["step-00000005"]);
+    }
+}
+
+/// Fault 54: what begins to fail in the middle of a run is told once.
+#[test]
+fn what_begins_to_fail_is_told_once() {
     let folder = test_folder();
     let store = CheckpointStore::open(folder.path());
-    assert_eq!(store.save(1, &checkpoint(1)).unwrap().unsynced, None);
-    let plan = Plan::Each(&[Operation::SyncFolder], Other);
+    assert!(store.save(1, &checkpoint(1)).unwrap().notes.is_empty());
+    let plan = Plan::Each(&[Operation::SyncFolder, Operation::RenameFolder], Other);
     let (told, _) = with(plan, || [2, 3].map(|step| store.save(step, &checkpoint(step)).unwrap()));
-    let words = format!(
-        "{}: folders cannot be synced here (other error): what was written last may be lost if the \
-         power fails",
-        folder.path().display()
-    );
-    assert_eq!(told.map(|saved| saved.unsynced), [Some(words), None]);
+    let words = [
+        "synced here (other error): what was written last may be lost if the power fails",
+        "renamed here (other error): checkpoints and exports are put in place file by file",
+    ];
+    let path = folder.path().display();
+    let words = words.map(|words| format!("{path}: folders cannot be {words}"));
+    assert_eq!(told.map(|saved| saved.notes), [words.to_vec(), vec![]]);
     assert_eq!(store.latest().unwrap().unwrap().step, 3);
 }
 

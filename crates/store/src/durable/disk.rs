@@ -1,6 +1,5 @@
 //! The operating system's calls that change the disk, each one a place where tests make it fail.
 
-use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -11,6 +10,7 @@ use super::operation::Operation::{
     self, Append, CreateFile, CreateFolder, Exchange, Remove, Rename, RenameFolder, Shorten,
     SyncFile, SyncFolder, Write as WriteBytes,
 };
+use super::trouble::{Trouble, note};
 use crate::Error;
 
 /// Outside tests the disk alone decides.
@@ -82,35 +82,11 @@ pub(super) fn less_unsupported(synced: Result<(), Error>) -> Result<(), Error> {
                 io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
             ) =>
         {
-            note(Unsynced { folder: false, source });
+            note(Trouble::SyncFile, &source);
             Ok(())
         }
         synced => synced,
     }
-}
-
-/// A sync that failed and was gone on without.
-#[derive(Debug)]
-pub(super) struct Unsynced {
-    pub(super) folder: bool,
-    pub(super) source: io::Error,
-}
-
-thread_local! {
-    /// The first of this thread since it was last asked. Here, so that not every function that writes
-    /// has to hand it on.
-    static UNSYNCED: RefCell<Option<Unsynced>> = const { RefCell::new(None) };
-}
-
-fn note(unsynced: Unsynced) {
-    UNSYNCED.with_borrow_mut(|first| {
-        first.get_or_insert(unsynced);
-    });
-}
-
-/// The first sync of this thread that failed and was gone on without, since the last call.
-pub(super) fn take_unsynced() -> Option<Unsynced> {
-    UNSYNCED.take()
 }
 
 pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
@@ -119,11 +95,20 @@ pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
 
 /// Renames a file.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    act(Rename, "rename into place", to, || fs::rename(from, to))
+    act(Rename, "rename into place", to, || renamed(from, to))
 }
 
 pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<(), Error> {
-    act(RenameFolder, "rename into place", to, || fs::rename(from, to))
+    act(RenameFolder, "rename into place", to, || renamed(from, to))
+}
+
+/// Over a network the answer to a rename can be lost, and the same asked again fails. Nobody else takes
+/// `from` away: if it is gone, it was renamed.
+fn renamed(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).or_else(|error| match (from.try_exists(), to.try_exists()) {
+        (Ok(false), Ok(true)) => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Swaps two names in one step. Many file systems cannot, and say so in many ways.
@@ -142,7 +127,7 @@ fn swap(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Makes the names in a folder durable, if that can be done: what cannot is [noted](take_unsynced), and
+/// Makes the names in a folder durable, if that can be done: what cannot is [noted](note), and
 /// the names are as durable as they get.
 pub(super) fn sync_folder(path: &Path) {
     let synced = reach(SyncFolder, path).and_then(|()| match cfg!(windows) {
@@ -150,7 +135,7 @@ pub(super) fn sync_folder(path: &Path) {
         false => File::open(path)?.sync_all(),
     });
     if let Err(source) = synced {
-        note(Unsynced { folder: true, source });
+        note(Trouble::SyncFolder, &source);
     }
 }
 

@@ -20,13 +20,27 @@ use fcmae_files::Limit;
 
 use super::disk;
 use super::names::{MOVING, UNFINISHED, is_plain, parent, prefixed};
+use super::trouble::{Trouble, note};
 use crate::Error;
 
 const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "it is not what was written" };
 
-/// Whether another way may be tried after a rename that failed so: not where the disk is full or may
-/// only be read, or something is missing.
-pub(super) fn may_be_moved(error: &Error) -> bool {
+/// Whether a rename was refused and another way may be tried, which is noted. What says that the disk is
+/// full or may only be read, or that something is missing, stays an error.
+pub(super) fn refused(what: Trouble, renamed: Result<(), Error>) -> Result<bool, Error> {
+    match renamed {
+        Err(error) if may_be_done_otherwise(&error) => {
+            if let Error::Io { source, .. } = &error {
+                note(what, source);
+            }
+            Ok(true)
+        }
+        renamed => renamed.map(|()| false),
+    }
+}
+
+/// Whether the error says no more than that this cannot be done in this way.
+pub(super) fn may_be_done_otherwise(error: &Error) -> bool {
     use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let Error::Io { source, .. } = error else { return false };
     !matches!(source.kind(), NotFound | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
@@ -56,7 +70,7 @@ pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) ->
         .and_then(|()| planned.carry_out(&list, &touched))
         .inspect_err(|_| {
             if !touched.get() {
-                let _ = disk::remove_file(&list);
+                let _ = dismiss(&list);
             }
         })
 }
@@ -68,7 +82,7 @@ pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) ->
 pub(super) fn finish(list: &Path) -> Result<(), Error> {
     match Move::read(list) {
         Some(planned) => planned.carry_out(list, &Cell::new(false)),
-        None => disk::remove_file(list),
+        None => dismiss(list),
     }
 }
 
@@ -115,6 +129,10 @@ impl Move {
     /// Can be left at any point and begun anew. `touched`: set before the target changes.
     fn carry_out(&self, list: &Path, touched: &Cell<bool>) -> Result<(), Error> {
         let Self { source, target, files } = self;
+        if !source.try_exists().map_err(Error::io("read", source))? {
+            // It goes when all is in place; the list alone was left.
+            return dismiss(list);
+        }
         match files {
             None => move_file(source, target, touched)?,
             Some(names) => {
@@ -130,13 +148,21 @@ impl Move {
             }
         }
         disk::sync_folder(parent(target));
-        let removed = remove(source);
-        // What has a temporary name can be removed later.
-        if !source.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-            removed?;
+        match remove(source) {
+            // A temporary name can be removed later.
+            Err(error) if !is_unfinished(source) => Err(error),
+            _ => dismiss(list),
         }
-        disk::remove_file(list)
     }
+}
+
+/// Removes a list, or empties it: that says no more than that nothing is to be moved.
+fn dismiss(list: &Path) -> Result<(), Error> {
+    disk::remove_file(list).or_else(|_| disk::shorten(list, 0))
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED))
 }
 
 /// Moves a file to another folder, or to another name; a file that is gone was moved before.
@@ -144,9 +170,9 @@ fn move_file(from: &Path, to: &Path, touched: &Cell<bool>) -> Result<(), Error> 
     if !from.try_exists().map_err(Error::io("read", from))? {
         return Ok(());
     }
-    match disk::rename(from, to) {
-        Err(error) if may_be_moved(&error) => {}
-        renamed => return renamed.inspect(|()| touched.set(true)),
+    if !refused(Trouble::RenameFile, disk::rename(from, to))? {
+        touched.set(true);
+        return Ok(());
     }
     if to.exists() {
         disk::remove_file(to)?;

@@ -166,8 +166,7 @@ fn a_probe_tells_what_a_disk_refuses() {
         assert!(names(folder.path()).is_empty(), "{refused:?}");
         found
     };
-    let usual = probed(&[Operation::Exchange], Other).unwrap();
-    assert_eq!(usual, Storage { notes: Vec::new(), syncs: true });
+    assert_eq!(probed(&[Operation::Exchange], Other).unwrap(), Troubles::default());
     let by_words: [(&'static [Operation], _, _); 4] = [
         (
             &[Operation::RenameFolder],
@@ -179,16 +178,15 @@ fn a_probe_tells_what_a_disk_refuses() {
         (&[Operation::SyncFile], Unsupported, "files cannot be synced here (unsupported)"),
     ];
     for (refused, kind, words) in by_words {
-        let Storage { notes, syncs } = probed(refused, kind).unwrap();
+        let notes = probed(refused, kind).unwrap().sentences(folder.path());
         let [note] = notes.as_slice() else { panic!("{refused:?}: {notes:?}") };
         assert!(note.starts_with(&format!("{path}: {words}")), "{note}");
-        assert_eq!(syncs, !words.contains("synced"));
     }
     for (refused, what) in [
         (&[Operation::Append] as &[_], "appended to"),
         (&[Operation::Shorten], "shortened"),
-        (&[Operation::CreateFile], "created"),
-        (&[Operation::SyncFile], "created"),
+        (&[Operation::CreateFile], "written"),
+        (&[Operation::SyncFile], "written"),
         (&[Operation::Remove], "removed"),
     ] {
         let error = probed(refused, Other).unwrap_err();
@@ -205,6 +203,21 @@ fn a_probe_tells_what_a_disk_refuses() {
             "{error}"
         );
     }
+}
+
+/// Fault 53: a rename whose answer was lost, and that is asked for again, is done.
+#[test]
+fn a_rename_that_was_done_already_is_done() {
+    let folder = test_folder();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    fs::write(&from, "new").unwrap();
+    for _ in 0..2 {
+        disk::rename(&from, &to).unwrap();
+        disk::rename_folder(&from, &to).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+    fs::remove_file(&to).unwrap();
+    assert!(disk::rename(&from, &to).is_err());
 }
 
 /// Fault 4: what is said where the disk is full.

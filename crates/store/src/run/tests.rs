@@ -39,7 +39,7 @@ fn a_run_lives_where_nothing_can_be_renamed_and_no_folder_synced() {
         for step in 1..=4 {
             run.metrics().json(&json!({"step": step, "loss": 0.5})).unwrap();
             let saved = run.checkpoints().save(step, &checkpoint(step)).unwrap();
-            assert!(saved.not_removed.is_empty() && saved.unsynced.is_none(), "{saved:?}");
+            assert!(saved.not_removed.is_empty() && saved.notes.is_empty(), "{saved:?}");
             run.export(ExportName::Last, &[("config.json", b"{}"), ("b", &[step as u8])]).unwrap();
         }
         run
