@@ -266,6 +266,11 @@ pub(crate) fn sync_data(path: &Path, file: &fs::File) -> Result<(), Error> {
     disk::less_unsupported(file.sync_data().map_err(Error::io("sync", path)))
 }
 
+/// Takes an exclusive lock on an open file.
+pub(crate) fn try_lock(path: &Path, file: &fs::File) -> Result<(), fs::TryLockError> {
+    disk::try_lock(path, file)
+}
+
 /// Bytes that are free on the disk of `folder`, where the system tells.
 pub fn free_space(folder: &Path) -> Option<u64> {
     disk::free_bytes(folder)

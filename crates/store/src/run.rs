@@ -41,9 +41,9 @@ pub fn data(run: &Path) -> Option<Data> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The most steps whose diverged batches are kept: so many updates in a row are passed over before a run
-/// ends, so that all that led to it are there.
-pub const DIVERGED_KEPT: usize = 5;
+/// The most steps whose diverged batches are kept: five updates in a row may be passed over before one ends
+/// the run, and all that led to it are there.
+pub const DIVERGED_KEPT: usize = 6;
 /// The most bytes of diverged batches that are kept, but for those of the last one: a batch of a thousand
 /// pictures of 224×224 in float32 takes 600 MB, and a run may pass over any number of updates.
 pub const DIVERGED_BYTES: u64 = 1 << 30;

@@ -553,9 +553,9 @@ impl<'a> Session<'a> {
         let (folder, removed) = self.run.keep_diverged(step + 1, &files)?;
         if !removed.is_empty() {
             let all = folder.parent().unwrap_or(&folder).display();
-            self.note(&format!(
-                "{all} keeps the newest batches alone: those of {removed:?} are gone"
-            ))?;
+            let steps: Vec<_> = removed.iter().map(u64::to_string).collect();
+            let steps = steps.join(", ");
+            self.note(&format!("{all} keeps the newest batches alone; removed: step {steps}"))?;
         }
         Ok((folder, indices))
     }

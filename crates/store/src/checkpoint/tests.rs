@@ -171,6 +171,13 @@ fn file_by_file_the_manifest_comes_last_and_goes_first() {
         }
         let synced = first(Operation::SyncFolder, &store.path(2));
         let (gone, rest) = (first(Operation::Remove, &store.path(1).join(MANIFEST)), store.path(1));
+        let (_, aside) =
+            with(Plan::Each(refused, Unsupported), || store.save(1, &checkpoint(1)).unwrap());
+        let moved = |name: &str| {
+            let to = folder.path().join("set-aside-step-00000002").join(name);
+            aside.iter().position(|(op, at)| *op == came && *at == to).unwrap()
+        };
+        assert!(moved(MANIFEST) < moved(STATE) && moved(MANIFEST) < moved("ema.safetensors"));
         assert!(manifest < synced && synced < gone && gone < first(Operation::Remove, &rest));
     }
 }

@@ -1,13 +1,13 @@
 //! The operating system's calls that change the disk, each one a place where tests make it fail.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 #[cfg(test)]
 use super::faults::reach;
 use super::operation::Operation::{
-    self, Append, CreateFile, CreateFolder, Exchange, Remove, Rename, RenameFolder, Shorten,
+    self, Append, CreateFile, CreateFolder, Exchange, Lock, Remove, Rename, RenameFolder, Shorten,
     SyncFile, SyncFolder, Write as WriteBytes,
 };
 use super::trouble::{Trouble, note};
@@ -137,6 +137,11 @@ pub(super) fn sync_folder(path: &Path) {
     if let Err(source) = synced {
         note(Trouble::SyncFolder, &source);
     }
+}
+
+/// Takes an exclusive lock on an open file.
+pub(super) fn try_lock(path: &Path, file: &File) -> Result<(), TryLockError> {
+    reach(Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock())
 }
 
 pub(super) fn remove_file(path: &Path) -> Result<(), Error> {

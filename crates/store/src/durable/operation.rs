@@ -17,4 +17,5 @@ pub(crate) enum Operation {
     RenameFolder,
     Exchange,
     Remove,
+    Lock,
 }

@@ -65,6 +65,10 @@ fn a_file_is_the_old_or_the_new_after_a_fault_at_any_operation() {
                 let path = folder.path().join("file");
                 fs::write(&path, "old").unwrap();
                 let (result, operations) = with(plan, || write(&path));
+                let untouched = fs::read_to_string(&path).is_ok_and(|found| found == "old");
+                if untouched && !lasting {
+                    assert_eq!(names(folder.path()), ["file"], "{plan:?} cleans up");
+                }
                 recover(folder.path(), refused);
                 let found = fs::read_to_string(&path).unwrap();
                 let about = format!("{plan:?} of {}: {} bytes", operations.len(), found.len());
@@ -120,6 +124,35 @@ fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
                     assert!(result.is_ok() && at >= 9 && new, "all operations were tried");
                     break;
                 }
+            }
+        }
+    }
+}
+
+/// Fault 53: what failed in the middle is not finished over what was written later.
+#[test]
+fn a_later_write_wins_over_one_that_failed() {
+    let write = |path: &Path, text| {
+        write_folder(path, 6, |folder| {
+            folder.file("a", fill_with(text))?;
+            folder.file("b", fill_with(text))
+        })
+    };
+    for refused in &WAYS[2..] {
+        for at in 0.. {
+            let folder = test_folder();
+            let path = folder.path().join("export");
+            write(&path, "old").unwrap();
+            let plan = Plan::Once(refused, CrossesDevices, at);
+            let (_, operations) = with(plan, || write(&path, "new"));
+            let (result, _) = with(Plan::Each(refused, CrossesDevices), || write(&path, "newest"));
+            result.unwrap();
+            recover(folder.path(), refused);
+            for name in ["a", "b"] {
+                assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "newest", "{plan:?}");
+            }
+            if at >= operations.len() {
+                break;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, durable};
 
 /// Stays when the run ends: removing it would let two processes lock two files of one name.
 pub(super) const LOCK: &str = ".lock";
@@ -32,7 +32,7 @@ pub fn take(folder: &Path) -> Result<Result<Lock, String>, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(|e| Error::io("open the lock", &path)(e).of_folder(folder))?;
-    match file.try_lock() {
+    match durable::try_lock(&path, &file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
         // No two file systems say that in the same way.
