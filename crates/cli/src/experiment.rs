@@ -117,7 +117,9 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", printable(folder)))?;
     }
-    let _locks = [lock::take(&args.out)?, lock::take(&bench.results)?];
+    let locks = [lock::take(&args.out)?, lock::take(&bench.results)?];
+    let without: BTreeSet<&String> = locks.iter().filter_map(|lock| lock.as_ref().err()).collect();
+    without.into_iter().for_each(|reason| output::note(reason));
     let interrupt = Interrupt::listen()?;
     let mut failed = Vec::new();
     let single = plans.len() == 1;

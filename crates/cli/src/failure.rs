@@ -161,7 +161,6 @@ fn code(error: &anyhow::Error) -> u8 {
         Part::Store(error) => matches!(
             error,
             StoreError::NotEmpty { .. }
-                | StoreError::ParentMissing { .. }
                 | StoreError::NotAFolder { .. }
                 | StoreError::NotARun { .. }
                 | StoreError::OtherSettings { .. }

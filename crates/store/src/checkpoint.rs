@@ -1,7 +1,8 @@
 //! Checkpoints: `step-00001234/{model,optimizer,ema,…}.safetensors state.json MANIFEST`.
 //!
 //! A checkpoint counts when its MANIFEST stands and verifies. It is written under a temporary name,
-//! synced, and renamed into place; only then may older ones go.
+//! synced, and renamed into place; only then may older ones go. Where folders cannot be renamed, its
+//! files move into place one by one, the MANIFEST last, and out of the way with the MANIFEST first.
 
 mod damaged;
 mod manifest;
@@ -10,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use damaged::Damaged;
 
+use crate::durable::{Told, Troubles};
 use crate::input::{DESCRIPTION, of};
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
@@ -57,6 +60,9 @@ pub struct Saved {
     pub set_aside: Vec<u64>,
     /// Why older checkpoints could not be removed; the new one is durable all the same.
     pub not_removed: Vec<Error>,
+    /// What the storage could not do and was gone on without, a sentence each, where that was not told
+    /// before.
+    pub notes: Vec<String>,
 }
 
 /// The folder `checkpoints` of a run.
@@ -67,13 +73,20 @@ pub struct CheckpointStore {
     folder: PathBuf,
     keep: usize,
     pinned: BTreeSet<u64>,
+    /// What was told of the storage.
+    told: Arc<Told>,
 }
 
 impl CheckpointStore {
     /// The store in `folder`, which the first save creates. Keeps the newest two until told
     /// otherwise, so that there is one to fall back to.
     pub fn open(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new() }
+        Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new(), told: Arc::default() }
+    }
+
+    /// Tells no more of the storage than what was not `told` yet.
+    pub(crate) fn told(self, told: Arc<Told>) -> Self {
+        Self { told, ..self }
     }
 
     /// Keeps the newest `keep` checkpoints (at least one) and the pinned ones.
@@ -129,6 +142,8 @@ impl CheckpointStore {
         }
         let state = serde_json::to_vec_pretty(&checkpoint.state).expect("a JSON value is JSON");
 
+        // Of what was written elsewhere.
+        Troubles::take();
         durable::ensure_folder(&self.folder)?;
         durable::remove_leftovers(&self.folder)?;
         let set_aside = self.set_aside_after(step)?;
@@ -144,18 +159,19 @@ impl CheckpointStore {
             new.file(MANIFEST, |out| out.write_all(manifest.to_text().as_bytes()))
         })?;
 
-        let mut saved =
-            Saved { folder, bytes, removed: Vec::new(), set_aside, not_removed: Vec::new() };
+        let (removed, not_removed) = (Vec::new(), Vec::new());
+        let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, notes: Vec::new() };
         let steps = self.steps()?;
         for &old in &steps[..steps.len().saturating_sub(self.keep)] {
             if self.pinned.contains(&old) {
                 continue;
             }
-            match durable::remove_folder(&self.path(old)) {
+            match durable::remove_folder(&self.path(old), MANIFEST) {
                 Ok(()) => saved.removed.push(old),
                 Err(error) => saved.not_removed.push(error),
             }
         }
+        saved.notes = Troubles::take().untold(&self.told, &self.folder);
         Ok(saved)
     }
 
@@ -163,7 +179,7 @@ impl CheckpointStore {
         let later: Vec<u64> = self.steps()?.into_iter().filter(|&other| other > step).collect();
         for &other in &later {
             let aside = self.folder.join(format!("set-aside-{STEP}{other:08}"));
-            durable::rename_folder(&self.path(other), &aside)?;
+            durable::rename_folder(&self.path(other), &aside, MANIFEST)?;
         }
         Ok(later)
     }

@@ -1,47 +1,76 @@
 //! Files and folders replaced as a whole: a temporary name beside the target, write, sync, rename,
 //! sync the folder.
 //!
-//! A crash can leave names that begin with `.fcmae-tmp-` (unfinished or outdated: rubbish) or
-//! `.fcmae-old-` (set aside while its successor moved in); [`remove_leftovers`] clears both.
+//! Where that rename is refused, as it is for folders in many mounted buckets and network shares, files
+//! are [moved one by one](moving), after a list that lets a crash be made good. Syncing folders is done as
+//! far as it can be. [`probe`] tells beforehand what cannot.
+//!
+//! A crash can leave names that begin with `.fcmae-tmp-` (unfinished or outdated: rubbish),
+//! `.fcmae-old-` (set aside while its successor moved in) or `.fcmae-new-` (the list of a move);
+//! [`remove_leftovers`] finishes and clears all.
 
 mod disk;
 #[cfg(test)]
 pub(crate) mod faults;
+mod full;
+mod moving;
+mod names;
 mod operation;
+mod probe;
+mod trouble;
 
+use std::cell::RefCell;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use full::disk_full;
+use names::{MOVING, SET_ASIDE, UNFINISHED, parent, prefixed, temporary_name};
+pub use probe::probe;
+pub(crate) use trouble::Told;
+use trouble::Trouble;
+pub use trouble::Troubles;
 
 use crate::Error;
 
-const UNFINISHED: &str = ".fcmae-tmp-";
-const SET_ASIDE: &str = ".fcmae-old-";
-
 /// Writes a file, or replaces it as a whole. `needed`: its bytes, for the message where the disk
-/// is full.
+/// is full. Where files cannot be renamed, it is copied into place.
 ///
 /// # Errors
-/// [`Error::NoSpace`], or [`Error::Io`]; the file is then the old one, or the new one where only
-/// the last sync failed.
+/// [`Error::NoSpace`], or [`Error::Io`]; the file is then the old one. Where it was being copied, it may
+/// be neither until [`remove_leftovers`] has finished that.
 pub fn write_file(
     path: &Path,
     needed: u64,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let (temporary, folder) = (temporary_name(path), parent(path));
-    disk::write_new(&temporary, fill)
-        .and_then(|()| disk::rename(&temporary, path))
-        .and_then(|()| disk::sync_folder(folder))
-        .map_err(|error| {
+    let placed = disk::write_new(&temporary, fill).and_then(|()| {
+        let renamed = disk::rename(&temporary, path);
+        if path.is_dir() {
+            return renamed;
+        }
+        if moving::refused(Trouble::RenameFile, renamed)? {
+            return moving::start(&temporary, path, None);
+        }
+        disk::sync_folder(folder);
+        Ok(())
+    });
+    placed.map_err(|error| {
+        if !moving::is_under_way(path) {
             let _ = disk::remove_file(&temporary);
-            disk_full(under_its_name(error, &temporary, path), folder, needed)
-        })
+        }
+        disk_full(under_its_name(error, &temporary, path), folder, needed)
+    })
 }
 
 /// A folder in the making.
 #[derive(Debug)]
-pub struct NewFolder<'a>(&'a Path);
+pub struct NewFolder<'a> {
+    path: &'a Path,
+    /// So far.
+    files: RefCell<Vec<String>>,
+}
 
 impl NewFolder<'_> {
     /// Writes one file and syncs it.
@@ -53,33 +82,40 @@ impl NewFolder<'_> {
         name: &str,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
-        disk::write_new(&self.0.join(check_file_name(name)?), fill)
+        disk::write_new(&self.path.join(check_file_name(name)?), fill)?;
+        self.files.borrow_mut().push(name.to_owned());
+        Ok(())
     }
 }
 
-/// Writes a folder, or replaces it as a whole. `needed`: bytes of all its files.
+/// Writes a folder, or replaces it as a whole. `needed`: bytes of all its files. Where folders cannot
+/// be renamed, the files come into place one by one, in the order in which they were written, and what
+/// is no longer part of the folder goes last.
 ///
 /// # Errors
-/// [`Error::NoSpace`], [`Error::Io`] or what `fill` returns; the folder is then the old one, or
-/// the new one where only the last sync failed.
+/// [`Error::NoSpace`], [`Error::Io`] or what `fill` returns; the folder is then the old one. Where files
+/// were being put in place one by one, it may be neither until [`remove_leftovers`] has finished that.
 pub fn write_folder(
     path: &Path,
     needed: u64,
     fill: impl FnOnce(&NewFolder) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let (temporary, folder) = (temporary_name(path), parent(path));
-    let placed = disk::create_folder(&temporary)
-        .and_then(|()| fill(&NewFolder(&temporary)))
-        .and_then(|()| disk::sync_folder(&temporary))
-        .and_then(|()| put_in_place(&temporary, path));
+    let new = NewFolder { path: &temporary, files: RefCell::default() };
+    let placed = disk::create_folder(&temporary).and_then(|()| fill(&new)).and_then(|()| {
+        disk::sync_folder(&temporary);
+        put_in_place(&temporary, path, new.files.take())
+    });
     match placed {
         Err(error) => {
-            let _ = disk::remove_tree(&temporary);
+            if !moving::is_under_way(path) {
+                let _ = disk::remove_tree(&temporary);
+            }
             Err(disk_full(under_its_name(error, &temporary, path), folder, needed))
         }
         Ok(former) => {
             // Only once the new name is durable may the former contents go.
-            disk::sync_folder(folder)?;
+            disk::sync_folder(folder);
             if let Some(former) = former {
                 let _ = disk::remove_tree(&former);
             }
@@ -89,12 +125,29 @@ pub fn write_folder(
 }
 
 /// Moves `temporary` to `path`; returns where the former contents are now.
-fn put_in_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
-    if !path.exists() {
-        return disk::rename(temporary, path).map(|()| None);
+fn put_in_place(
+    temporary: &Path,
+    path: &Path,
+    files: Vec<String>,
+) -> Result<Option<PathBuf>, Error> {
+    let mut former = None;
+    let renamed = rename_into_place(temporary, path).map(|place| former = place);
+    if !moving::refused(Trouble::RenameFolder, renamed)? {
+        return Ok(former);
     }
-    if disk::exchange(temporary, path)? {
-        return Ok(Some(temporary.to_owned()));
+    moving::start(temporary, path, Some(files))?;
+    // There where a rename was refused, and the one that should have undone the one before it.
+    let aside = prefixed(SET_ASIDE, path);
+    Ok(aside.exists().then_some(aside))
+}
+
+fn rename_into_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
+    if !path.exists() {
+        return disk::rename_folder(temporary, path).map(|()| None);
+    }
+    match disk::exchange(temporary, path) {
+        Err(error) if moving::may_be_done_otherwise(&error) => {}
+        swapped => return swapped.map(|()| Some(temporary.to_owned())),
     }
     // No exchange on this file system: two renames, with a moment between in which only the name
     // set aside exists; `remove_leftovers` takes it back.
@@ -102,35 +155,56 @@ fn put_in_place(temporary: &Path, path: &Path) -> Result<Option<PathBuf>, Error>
     if aside.exists() {
         disk::remove_tree(&aside)?;
     }
-    disk::rename(path, &aside)?;
-    if let Err(error) = disk::rename(temporary, path) {
-        let _ = disk::rename(&aside, path);
+    disk::rename_folder(path, &aside)?;
+    if let Err(error) = disk::rename_folder(temporary, path) {
+        let _ = disk::rename_folder(&aside, path);
         return Err(error);
     }
     Ok(Some(aside))
 }
 
-/// Removes a folder: it is whole under its name, or gone.
+/// Removes a folder: it is whole under its name, or gone. Where folders cannot be renamed, the file
+/// `mark`, without which the folder does not count, goes first.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn remove_folder(path: &Path) -> Result<(), Error> {
+pub fn remove_folder(path: &Path, mark: &str) -> Result<(), Error> {
     let temporary = temporary_name(path);
-    disk::rename(path, &temporary)?;
-    disk::sync_folder(parent(path))?;
+    if moving::refused(Trouble::RenameFolder, disk::rename_folder(path, &temporary))? {
+        moving::remove(&path.join(mark))?;
+        disk::sync_folder(path);
+        return disk::remove_tree(path);
+    }
+    disk::sync_folder(parent(path));
     disk::remove_tree(&temporary)
 }
 
-/// Moves a folder to another name beside it, in place of what has that name.
+/// Moves a folder of files to another name beside it, in place of what has that name. Where folders
+/// cannot be renamed, `mark` is as for [`remove_folder`], and moves first.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn rename_folder(path: &Path, to: &Path) -> Result<(), Error> {
+pub fn rename_folder(path: &Path, to: &Path, mark: &str) -> Result<(), Error> {
     if to.exists() {
-        remove_folder(to)?;
+        remove_folder(to, mark)?;
     }
-    disk::rename(path, to)?;
-    disk::sync_folder(parent(to))
+    move_folder(path, to, |name| name != mark)?;
+    disk::sync_folder(parent(to));
+    Ok(())
+}
+
+/// Renames a folder, or moves its files, of which those with the smallest `place` come first.
+fn move_folder<T: Ord>(path: &Path, to: &Path, place: impl Fn(&str) -> T) -> Result<(), Error> {
+    if !moving::refused(Trouble::RenameFolder, disk::rename_folder(path, to))? {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
+        let name = entry.map_err(Error::io("list", path))?.file_name();
+        files.extend(name.into_string().ok().filter(|name| check_file_name(name).is_ok()));
+    }
+    files.sort_by_cached_key(|name| (place(name), name.clone()));
+    moving::start(path, to, Some(files))
 }
 
 /// Creates a folder in an existing one, unless it is there.
@@ -142,75 +216,64 @@ pub fn ensure_folder(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     disk::create_folder(path)?;
-    disk::sync_folder(parent(path))
+    disk::sync_folder(parent(path));
+    Ok(())
 }
 
-/// Clears what killed writers left in `folder`; returns those paths. Only for the one writer of
-/// that folder: it would take away another's unfinished work.
+/// Finishes and clears what killed writers left in `folder`; returns those paths. Only for the one
+/// writer of that folder: it would take away another's unfinished work.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut leftovers = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let name = entry.map_err(Error::io("list", folder))?.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(UNFINISHED) || name.starts_with(SET_ASIDE) {
+        if [MOVING, SET_ASIDE, UNFINISHED].iter().any(|prefix| name.starts_with(prefix)) {
             leftovers.push(folder.join(&*name));
         }
     }
     if leftovers.is_empty() {
         return Ok(leftovers);
     }
-    for leftover in &leftovers {
-        let name = leftover.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(target) = name.strip_prefix(SET_ASIDE).map(|name| folder.join(name))
-            && !target.exists()
-        {
-            disk::rename(leftover, &target)?;
+    let of = |prefix: &'static str| {
+        let target = move |leftover: &PathBuf| {
+            let name = leftover.file_name()?.to_string_lossy();
+            Some((leftover.clone(), folder.join(name.strip_prefix(prefix)?)))
+        };
+        leftovers.iter().filter_map(target)
+    };
+    for (list, _) in of(MOVING) {
+        moving::finish(&list).map_err(|error| disk_full(error, folder, 0))?;
+    }
+    for (aside, target) in of(SET_ASIDE) {
+        if !target.exists() {
+            move_folder(&aside, &target, |_| ())?;
         }
     }
     // A crash may have come between a rename and its sync: what replaced the leftover first.
-    disk::sync_folder(folder)?;
+    disk::sync_folder(folder);
     for leftover in &leftovers {
-        if leftover.is_dir() {
-            disk::remove_tree(leftover)?;
-        } else if leftover.exists() {
-            disk::remove_file(leftover)?;
-        }
+        // Rubbish that cannot be removed is in nobody's way; the next call tries again.
+        let _ = moving::remove(leftover);
     }
     Ok(leftovers)
 }
 
-/// Whether files can be created in `folder`.
-///
-/// # Errors
-/// The reason why not.
-pub fn probe(folder: &Path) -> Result<(), Error> {
-    let path = temporary_name(&folder.join("probe"));
-    disk::write_new(&path, |out| out.write_all(b"probe"))
-        .and_then(|()| disk::remove_file(&path))
-        .map_err(|error| disk_full(error, folder, 5))
+/// A log's sync: what a file system cannot do is left, and noted as for all that is written here.
+pub(crate) fn sync_data(path: &Path, file: &fs::File) -> Result<(), Error> {
+    disk::less_unsupported(file.sync_data().map_err(Error::io("sync", path)))
+}
+
+/// Takes an exclusive lock on an open file.
+pub(crate) fn try_lock(path: &Path, file: &fs::File) -> Result<(), fs::TryLockError> {
+    disk::try_lock(path, file)
 }
 
 /// Bytes that are free on the disk of `folder`, where the system tells.
 pub fn free_space(folder: &Path) -> Option<u64> {
     disk::free_bytes(folder)
-}
-
-/// Turns "no space" into the error that says how much is needed and how much there is.
-pub(crate) fn disk_full(error: Error, folder: &Path, needed: u64) -> Error {
-    match error {
-        Error::Io { path, source, .. }
-            if matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            Error::NoSpace { path, needed, free: disk::free_bytes(folder) }
-        }
-        other => other,
-    }
 }
 
 /// The error about a temporary file, told of the file that it was to become.
@@ -235,26 +298,6 @@ pub(crate) fn check_file_name(name: &str) -> Result<&str, Error> {
         return Err(Error::BadFileName { name: name.to_owned() });
     }
     Ok(name)
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn prefixed(prefix: &str, path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(prefix);
-    name.push(path.file_name().unwrap_or_default());
-    parent(path).join(name)
-}
-
-/// A name beside `path` that no other writer uses, of this process or another.
-fn temporary_name(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    prefixed(&format!("{UNFINISHED}{}-{count}-", std::process::id()), path)
 }
 
 #[cfg(test)]

@@ -139,13 +139,19 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder that should hold the new run's folder is missing.
-    #[error("{}: its parent folder {} does not exist; create it first", path.display(), parent.display())]
-    ParentMissing {
-        /// The run's folder.
-        path: PathBuf,
-        /// The parent.
-        parent: PathBuf,
+    /// Files in a folder cannot be written as a run needs it.
+    #[error(
+        "{} cannot hold a run: files there cannot be {what}: {source}; give a folder on a local disk \
+         as --out, and copy it afterwards",
+        folder.display()
+    )]
+    Unsuited {
+        /// The folder.
+        folder: PathBuf,
+        /// What files need to be, and cannot: "appended to".
+        what: &'static str,
+        /// The reason given.
+        source: io::Error,
     },
     /// A folder is needed and something else is there.
     #[error("{} is not a folder; choose another path", path.display())]

@@ -26,7 +26,8 @@ impl ExportName {
 /// Writes a folder with these files, or replaces it as a whole. Its parent must exist.
 ///
 /// # Errors
-/// [`Error::NoSpace`], [`Error::Io`] or [`Error::BadFileName`]; the former folder is then intact.
+/// [`Error::NoSpace`], [`Error::Io`] or [`Error::BadFileName`]; the former folder is then intact, where
+/// folders can be renamed.
 pub fn write(folder: &Path, files: &[(&str, &[u8])]) -> Result<(), Error> {
     let bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     durable::write_folder(folder, bytes, |new| {

@@ -8,7 +8,7 @@
 //! ```
 //! Everything that replaces something goes through [`durable`]: written under a temporary name,
 //! synced, renamed. A process killed, or a disk that fills up, leaves the old or the new, never a
-//! mix of both.
+//! mix of both; where the storage renames nothing, the next writer makes that so.
 //!
 //! Modules, from values to folders:
 //! - [`tensor`]: float32 tensors with names, and how a set differs from what a model expects;

@@ -33,6 +33,7 @@ use files::{
 
 use schema::{Change, Data, Evaluation};
 
+use crate::durable::{Told, Troubles};
 use crate::export_folder::{self, ExportName};
 use crate::input::DESCRIPTION;
 use crate::{CheckpointStore, Error, durable};
@@ -51,6 +52,13 @@ fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
     serde_json::from_slice(&fcmae_files::bytes(file, DESCRIPTION).ok()?).ok()
 }
 
+/// The most steps whose diverged batches are kept: five updates in a row may be passed over before one ends
+/// the run, and all that led to it are there.
+pub const DIVERGED_KEPT: usize = 6;
+/// The most bytes of diverged batches that are kept, but for those of the last one: a batch of a thousand
+/// pictures of 224×224 in float32 takes 600 MB, and a run may pass over any number of updates.
+pub const DIVERGED_BYTES: u64 = 1 << 30;
+
 /// A run that this process alone writes, for as long as this value lives.
 #[derive(Debug)]
 pub struct Run {
@@ -58,39 +66,41 @@ pub struct Run {
     metrics: Metrics,
     skipped: Lines,
     log: Arc<Lines>,
+    notes: Vec<String>,
+    /// What was told of the storage.
+    told: Arc<Told>,
     /// Held, not read. `None` where the file system has no locks.
     _lock: Option<lock::Lock>,
 }
 
 impl Run {
-    /// Starts a run in a folder that is not there yet, or is empty.
+    /// Starts a run in a folder that is not there yet, or is empty. Folders above it are made.
     ///
     /// # Errors
-    /// Before anything is written: [`Error::NotEmpty`], [`Error::ParentMissing`],
-    /// [`Error::NotAFolder`], [`Error::NotWritable`], [`Error::InUse`], [`Error::Malformed`] where
-    /// the record's config is not TOML. What a failed call wrote is removed again.
+    /// Before anything is written: [`Error::NotEmpty`], [`Error::NotAFolder`], [`Error::NotWritable`],
+    /// [`Error::Unsuited`], [`Error::InUse`], [`Error::Malformed`] where the record's config is not
+    /// TOML. What a failed call wrote is removed again.
     pub fn create(path: impl Into<PathBuf>, record: &Record) -> Result<Self, Error> {
         let path = path.into();
         record.check(&path.join(CONFIG))?;
-        let created = create_folder(&path)?;
+        let created = Created::make(&path)?;
         let lock = claim_empty(&path)?;
         // From here on the folder is this process's, and all that is in it its own.
-        match Self::fill(&path, record) {
-            Ok(run) => Ok(Self { _lock: lock, ..run }),
-            Err(error) => {
-                let _ = if created { fs::remove_dir_all(&path) } else { clear(&path) };
-                Err(error)
-            }
-        }
+        let run = Self::fill(&path, record, lock).inspect_err(|_| {
+            // The folder itself, where it is new, is removed with those above it.
+            let _ = clear(&path);
+        })?;
+        created.keep();
+        Ok(run)
     }
 
-    fn fill(path: &Path, record: &Record) -> Result<Self, Error> {
-        durable::probe(path).map_err(|error| error.of_folder(path))?;
+    fn fill(path: &Path, record: &Record, lock: Result<lock::Lock, String>) -> Result<Self, Error> {
+        let troubles = durable::probe(path).map_err(|error| error.of_folder(path))?;
         for folder in [CHECKPOINTS, EXPORT] {
             durable::ensure_folder(&path.join(folder))?;
         }
         record.write(path)?;
-        Self::open(path, None)
+        Self::open(path, lock, troubles)
     }
 
     /// Takes a run up again. `record` must equal what the run was started with, except for the
@@ -99,7 +109,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::OtherSettings`] with the differing lines, [`Error::NotARun`], [`Error::InUse`],
-    /// [`Error::NotWritable`], [`Error::Malformed`].
+    /// [`Error::NotWritable`], [`Error::Unsuited`], [`Error::Malformed`].
     pub fn resume(
         path: impl Into<PathBuf>,
         record: &Record,
@@ -127,23 +137,31 @@ impl Run {
         if !diff.is_empty() {
             return Err(Error::OtherSettings { path, diff });
         }
-        durable::probe(&path).map_err(|error| error.of_folder(&path))?;
+        let troubles = durable::probe(&path).map_err(|error| error.of_folder(&path))?;
         durable::remove_leftovers(&path)?;
         for folder in [CHECKPOINTS, EXPORT].map(|name| path.join(name)) {
             durable::ensure_folder(&folder)?;
             durable::remove_leftovers(&folder)?;
         }
-        Self::open(&path, lock)
+        Self::open(&path, lock, troubles)
     }
 
-    fn open(path: &Path, lock: Option<lock::Lock>) -> Result<Self, Error> {
+    fn open(
+        path: &Path,
+        lock: Result<lock::Lock, String>,
+        troubles: Troubles,
+    ) -> Result<Self, Error> {
+        let told = Told::default();
+        let mut notes = troubles.untold(&told, path);
         let log = Arc::new(Lines::open(path.join(LOG))?);
         Ok(Self {
             metrics: Metrics::open(path, Arc::clone(&log), None)?,
             skipped: Lines::open_unique(path.join(SKIPPED))?,
             log,
             path: path.to_owned(),
-            _lock: lock,
+            told: Arc::new(told),
+            _lock: lock.map_err(|reason| notes.push(reason)).ok(),
+            notes,
         })
     }
 
@@ -156,6 +174,12 @@ impl Run {
         changes.iter().try_for_each(|change| lines.json(change))?;
         lines.sync()?;
         record.write_config(&self.path)
+    }
+
+    /// What was found out about the storage that a run has to go without, and what follows, a sentence
+    /// each: to be told when it starts.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The run's folder.
@@ -192,7 +216,7 @@ impl Run {
 
     /// The run's checkpoints.
     pub fn checkpoints(&self) -> CheckpointStore {
-        CheckpointStore::open(self.path.join(CHECKPOINTS))
+        CheckpointStore::open(self.path.join(CHECKPOINTS)).told(Arc::clone(&self.told))
     }
 
     /// Writes or replaces `export/last` or `export/best`.
@@ -205,14 +229,38 @@ impl Run {
         Ok(folder)
     }
 
-    /// The folder for the batches of a step whose loss or gradient was no number; its parent is made.
+    /// Keeps the batches of a step whose loss or gradient was no number, and removes older ones beyond
+    /// [`DIVERGED_KEPT`] and [`DIVERGED_BYTES`]: the folder, and the steps of those that were removed.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn diverged(&self, step: u64) -> Result<PathBuf, Error> {
+    /// As for [`export_folder::write`].
+    pub fn keep_diverged(
+        &self,
+        step: u64,
+        files: &[(&str, &[u8])],
+    ) -> Result<(PathBuf, Vec<u64>), Error> {
         let parent = self.path.join(DIVERGED);
-        std::fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-        Ok(parent.join(format!("step-{step:08}")))
+        durable::ensure_folder(&parent)?;
+        let folder = |step: u64| parent.join(format!("step-{step:08}"));
+        export_folder::write(&folder(step), files)?;
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(&parent).map_err(Error::io("list", &parent))? {
+            let name = entry.map_err(Error::io("list", &parent))?.file_name();
+            let of = name.to_str().and_then(|name| name.strip_prefix("step-")?.parse().ok());
+            steps.extend(of.filter(|&of| folder(of).file_name() == Some(&name)));
+        }
+        // The one of now counts as the newest, though the run may have been taken up from before others.
+        steps.sort_unstable_by_key(|&of| (of != step, std::cmp::Reverse(of)));
+        let (mut bytes, mut removed) = (0, Vec::new());
+        for (place, &of) in steps.iter().enumerate() {
+            bytes += length(&folder(of));
+            if of != step && (place >= DIVERGED_KEPT || bytes > DIVERGED_BYTES) {
+                // One that cannot be removed is no reason to end a run.
+                removed.extend(fs::remove_dir_all(folder(of)).map(|()| of));
+            }
+        }
+        removed.sort_unstable();
+        Ok((folder(step), removed))
     }
 
     /// Cuts off metrics that a resumed run will log again: every line with a `step` beyond this
@@ -248,31 +296,64 @@ impl Run {
     }
 }
 
-/// Creates the run's folder; whether it was missing.
-fn create_folder(path: &Path) -> Result<bool, Error> {
-    match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if path.is_dir() {
-                Ok(false)
-            } else {
-                Err(Error::NotAFolder { path: path.to_owned() })
+/// Bytes of the files in a folder.
+fn length(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
+}
+
+/// Folders that were made for a run, the outermost first. Unless they are [kept](Created::keep), they are
+/// removed again, if nobody has put something else into them.
+struct Created(Vec<PathBuf>);
+
+impl Created {
+    /// Creates the run's folder and those above it that are missing.
+    fn make(path: &Path) -> Result<Self, Error> {
+        let mut missing: Vec<&Path> = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .collect();
+        missing.reverse();
+        let mut created = Self(Vec::new());
+        for folder in missing {
+            match fs::create_dir(folder) {
+                Ok(()) => created.0.push(folder.to_owned()),
+                // By another process in the meantime, or a link to nowhere.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    let above =
+                        folder.ancestors().find(|above| fs::symlink_metadata(above).is_ok());
+                    return Err(Error::NotAFolder { path: above.unwrap_or(folder).to_owned() });
+                }
+                Err(error) => return Err(Error::io("create", folder)(error).of_folder(path)),
             }
         }
-        Err(error) => match path.parent() {
-            Some(parent) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Error::ParentMissing { path: path.to_owned(), parent: parent.to_owned() })
-            }
-            Some(parent) if error.kind() == io::ErrorKind::NotADirectory => {
-                Err(Error::NotAFolder { path: parent.to_owned() })
-            }
-            _ => Err(Error::io("create", path)(error).of_folder(path)),
-        },
+        match path.is_dir() {
+            true => Ok(created),
+            false => Err(Error::NotAFolder { path: path.to_owned() }),
+        }
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
 /// Locks a folder that is empty but for the lock.
-fn claim_empty(path: &Path) -> Result<Option<lock::Lock>, Error> {
+fn claim_empty(path: &Path) -> Result<Result<lock::Lock, String>, Error> {
     let occupied = || -> Result<bool, Error> {
         let entries = fs::read_dir(path).map_err(|e| Error::io("list", path)(e).of_folder(path))?;
         let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
@@ -290,7 +371,7 @@ fn claim_empty(path: &Path) -> Result<Option<lock::Lock>, Error> {
     Ok(lock)
 }
 
-/// Removes what a failed start wrote into a folder that was there and empty.
+/// Removes what a failed start wrote into a folder that was empty.
 fn clear(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -302,3 +383,6 @@ fn clear(path: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

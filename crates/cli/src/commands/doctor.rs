@@ -195,8 +195,15 @@ fn machine_text(machine: &Machine) -> Result<String> {
         }
         None => text.push_str("disk        this system does not tell how much is free\n"),
     }
-    if let Err(error) = fcmae_store::durable::probe(here) {
-        text.push_str(&format!("            ! runs cannot be written here: {error}\n"));
+    match fcmae_store::durable::probe(here) {
+        Ok(troubles) => {
+            for note in troubles.sentences(here) {
+                text.push_str(&format!("            ! {note}\n"));
+            }
+        }
+        Err(error) => {
+            text.push_str(&format!("            ! runs cannot be written here: {error}\n"));
+        }
     }
     Ok(text)
 }

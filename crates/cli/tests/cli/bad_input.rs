@@ -149,7 +149,7 @@ fn settings_that_cannot_be_meant() {
     assert!(!out.exists());
 }
 
-/// Faults 6 and 7: a parent that is missing, and other settings on resume.
+/// Faults 6 and 7: a file in the place of a folder, and other settings on resume.
 #[test]
 fn an_out_that_exists_stays_as_it_is() {
     let trained = Trained::get();
@@ -169,9 +169,10 @@ fn an_out_that_exists_stays_as_it_is() {
     fcmae!("pretrain", "--data", pictures, "--out", file, "--config", recipe)
         .refused(2, &["file", "not a folder"]);
     assert_eq!(fs::read(&file).unwrap(), b"mine");
-    let orphan = folder.path().join("no/such/run");
-    fcmae!("pretrain", "--data", pictures, "--out", orphan, "--config", recipe)
-        .refused(2, &["no/such", "does not exist"]);
+    // Folders above a run are made, and none stays of a run that does not begin.
+    let beyond = file.join("no/such/run");
+    fcmae!("pretrain", "--data", pictures, "--out", beyond, "--config", recipe)
+        .refused(2, &["file", "not a folder"]);
     let no_run = folder.path().join("nothing");
     fcmae!("pretrain", "--data", pictures, "--out", no_run, "--resume", "--config", recipe)
         .refused(2, &["nothing", "not a run"]);

@@ -8,11 +8,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fcmae_files::Limit;
+
 use super::compiler::{Compiled, Target, options};
 use crate::sources::{HEADERS, Source};
 
 /// How a file begins. Another number is another format.
 const MAGIC: &[u8] = b"fcmae kernels 1\n";
+
+/// The longest file that is read: the code of a source has some hundred thousand bytes.
+const LIMIT: Limit = Limit { bytes: 64 << 20, mend: "it is not what was written" };
 
 /// Bytes of a checksum.
 const CHECK: usize = blake3::OUT_LEN;
@@ -45,7 +50,7 @@ pub(super) fn name(source: &Source, target: Target, compiler: &str) -> String {
 
 /// What the file of this name holds, where it is there and whole. The compiler's report is not kept.
 pub(super) fn read(folder: &Path, name: &str) -> Option<Compiled> {
-    parsed(&fs::read(folder.join(name)).ok()?)
+    parsed(&fcmae_files::bytes(&folder.join(name), LIMIT).ok()?)
 }
 
 /// Keeps what was compiled, if that is possible.
@@ -145,6 +150,15 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(&within).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["a"]);
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_not_read() {
+        let folder = Folder::new("long");
+        let long = Compiled { code: vec![0; LIMIT.bytes as usize], ..compiled() };
+        write(&folder.0, "a", &long);
+        assert!(parsed(&fs::read(folder.0.join("a")).unwrap()).is_some());
+        assert!(read(&folder.0, "a").is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use fcmae_files::{Limit, Unusable};
@@ -113,7 +113,8 @@ impl Split {
 
     /// Writes the table: CSV with the columns `path`, `label` and `part`, a picture a line in the
     /// set's order. In a path, `\` and all bytes of control characters and of what is no UTF-8 stand
-    /// as `\x` and two digits. A table that is there is replaced, or is left as it is.
+    /// as `\x` and two digits. A table that is there is replaced, or is left as it is, where files can be
+    /// renamed.
     ///
     /// # Errors
     /// What cannot be written.
@@ -122,12 +123,25 @@ impl Split {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let written = self.write_whole(&partial).and_then(|()| fs::rename(&partial, path));
-        written.map_err(|error| {
-            // Nothing may be there to remove.
-            let _ = fs::remove_file(&partial);
-            unwritable(error)
-        })
+        let written = self.write_whole(&partial).and_then(|()| match fs::rename(&partial, path) {
+            // Files cannot be renamed everywhere.
+            Err(error)
+                if !path.is_dir()
+                    && !matches!(
+                        error.kind(),
+                        ErrorKind::NotFound
+                            | ErrorKind::StorageFull
+                            | ErrorKind::QuotaExceeded
+                            | ErrorKind::ReadOnlyFilesystem
+                    ) =>
+            {
+                self.write_whole(path)
+            }
+            renamed => renamed,
+        });
+        // Where it was not renamed; nothing may be there to remove.
+        let _ = fs::remove_file(&partial);
+        written.map_err(unwritable)
     }
 
     fn write_whole(&self, path: &Path) -> std::io::Result<()> {
@@ -139,7 +153,15 @@ impl Split {
         let mut file = table.into_inner().map_err(|error| error.into_error())?;
         file.flush()?;
         // Renamed to its name before its content is on the disk, it could be cut short by a crash.
-        file.get_ref().sync_all()
+        match file.get_ref().sync_all() {
+            // Files cannot be synced everywhere.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) =>
+            {
+                Ok(())
+            }
+            synced => synced,
+        }
     }
 
     /// Reads a table that [`write`](Self::write) wrote.

@@ -394,6 +394,7 @@ impl<'a> Session<'a> {
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
+        saved.notes.iter().try_for_each(|note| self.note(note))?;
         (self.saved, self.last_save) = (Some(step), Instant::now());
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
@@ -635,13 +636,18 @@ impl<'a> Session<'a> {
                 .map(|&index| printable(&samples[index as usize].path))
                 .collect::<Vec<_>>(),
         });
-        let folder = self.run.diverged(step + 1)?;
         let files = [
             ("batch.safetensors", safetensors::to_bytes(&tensors, &Default::default())?),
             ("batch.json", format!("{about:#}\n").into_bytes()),
         ];
         let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
-        fcmae_store::export_folder::write(&folder, &files)?;
+        let (folder, removed) = self.run.keep_diverged(step + 1, &files)?;
+        if !removed.is_empty() {
+            let all = folder.parent().unwrap_or(&folder).display();
+            let steps: Vec<_> = removed.iter().map(u64::to_string).collect();
+            let steps = steps.join(", ");
+            self.note(&format!("{all} keeps the newest batches alone; removed: step {steps}"))?;
+        }
         Ok((folder, indices))
     }
 
@@ -679,6 +685,9 @@ impl<'a> Session<'a> {
             held_out: held_out.as_ref().map_or(0, |set| set.len()),
             classes: training.classes.clone(),
         }));
+        for note in self.run.notes().to_vec() {
+            self.note(&note)?;
+        }
         if finished {
             self.note("the run is finished; --resume with `--set optim.epochs=…` makes it longer")?;
         }

@@ -140,6 +140,38 @@ fn no_more_than_five_updates_in_a_row_are_passed_over() {
     assert!(notes[5].contains("saved: step 5"), "{notes:?}");
 }
 
+/// Fault 55: what is kept of such updates stays within bounds, and that is told.
+#[test]
+fn older_batches_are_removed_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 4);
+    let kept = folder.path().join("run/diverged");
+    let (mut notes, mut before) = (Vec::new(), 91..=95);
+    let _ = pretrain(
+        &hopeless(10, OnNan::Skip),
+        slice::from_ref(&data),
+        &folder.path().join("run"),
+        false,
+        &mut |event| {
+            if let Event::Note(note) = event {
+                notes.push(note.to_owned());
+                // Of the same run before it was taken up from an earlier step.
+                for step in before.by_ref() {
+                    std::fs::create_dir(kept.join(format!("step-{step:08}"))).unwrap();
+                }
+            }
+            Flow::Continue
+        },
+    );
+    let removed: Vec<_> = notes.iter().filter(|note| note.contains("newest")).collect();
+    assert!(
+        removed[0].ends_with("/diverged keeps the newest batches alone; removed: step 1"),
+        "{notes:?}"
+    );
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 6);
+}
+
 /// Fault 20: a loss that is a number with a gradient that is none. The kept batch gives the same loss
 /// again.
 #[test]

@@ -1,15 +1,16 @@
 //! The operating system's calls that change the disk, each one a place where tests make it fail.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 #[cfg(test)]
 use super::faults::reach;
 use super::operation::Operation::{
-    self, CreateFile, CreateFolder, Exchange, Remove, Rename, SyncFile, SyncFolder,
-    Write as WriteBytes,
+    self, Append, CreateFile, CreateFolder, Exchange, Lock, Remove, Rename, RenameFolder, Shorten,
+    SyncFile, SyncFolder, Write as WriteBytes,
 };
+use super::trouble::{Trouble, note};
 use crate::Error;
 
 /// Outside tests the disk alone decides.
@@ -55,32 +56,64 @@ pub(super) fn write_new(
     let file = act(CreateFile, "create", path, || File::create_new(path))?;
     let mut out = BufWriter::with_capacity(1 << 20, Checked { file, path });
     fill(&mut out).and_then(|()| out.flush()).map_err(Error::io("write", path))?;
-    act(SyncFile, "sync", path, || out.get_ref().file.sync_all())
+    less_unsupported(act(SyncFile, "sync", path, || out.get_ref().file.sync_all()))
 }
 
-pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
-    act(CreateFolder, "create the folder", path, || fs::create_dir(path))
+/// Adds to a file as logs do.
+pub(super) fn append(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    act(Append, "append to", path, || {
+        OpenOptions::new().read(true).append(true).open(path)?.write_all(bytes)
+    })
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    act(Rename, "rename into place", to, || fs::rename(from, to))
+/// Cuts a file off, opened as logs are.
+pub(super) fn shorten(path: &Path, length: u64) -> Result<(), Error> {
+    act(Shorten, "shorten", path, || {
+        OpenOptions::new().read(true).append(true).open(path)?.set_len(length)
+    })
 }
 
-/// Swaps two names in one step; false where the file system cannot.
-pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, Error> {
-    let swapped = act(Exchange, "swap into place", other, || swap(one, other));
-    match swapped {
-        Ok(()) => Ok(true),
+/// A failed sync is none where files cannot be synced at all: theirs are as durable as they get.
+pub(super) fn less_unsupported(synced: Result<(), Error>) -> Result<(), Error> {
+    match synced {
         Err(Error::Io { source, .. })
             if matches!(
                 source.kind(),
                 io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
             ) =>
         {
-            Ok(false)
+            note(Trouble::SyncFile, &source);
+            Ok(())
         }
-        Err(error) => Err(error),
+        synced => synced,
     }
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
+    act(CreateFolder, "create the folder", path, || fs::create_dir(path))
+}
+
+/// Renames a file.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    act(Rename, "rename into place", to, || renamed(from, to))
+}
+
+pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<(), Error> {
+    act(RenameFolder, "rename into place", to, || renamed(from, to))
+}
+
+/// Over a network the answer to a rename can be lost, and the same asked again fails. Nobody else takes
+/// `from` away: if it is gone, it was renamed.
+fn renamed(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).or_else(|error| match (from.try_exists(), to.try_exists()) {
+        (Ok(false), Ok(true)) => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Swaps two names in one step. Many file systems cannot, and say so in many ways.
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<(), Error> {
+    act(Exchange, "swap into place", other, || swap(one, other))
 }
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
@@ -94,25 +127,21 @@ fn swap(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Makes the names in a folder durable. Some file systems cannot sync folders: theirs are as
-/// durable as they get.
-pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    act(SyncFolder, "sync the folder", path, || {
-        if cfg!(windows) {
-            return Ok(());
-        }
-        match File::open(path)?.sync_all() {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
-                ) =>
-            {
-                Ok(())
-            }
-            result => result,
-        }
-    })
+/// Makes the names in a folder durable, if that can be done: what cannot is [noted](note), and
+/// the names are as durable as they get.
+pub(super) fn sync_folder(path: &Path) {
+    let synced = reach(SyncFolder, path).and_then(|()| match cfg!(windows) {
+        true => Ok(()),
+        false => File::open(path)?.sync_all(),
+    });
+    if let Err(source) = synced {
+        note(Trouble::SyncFolder, &source);
+    }
+}
+
+/// Takes an exclusive lock on an open file.
+pub(super) fn try_lock(path: &Path, file: &File) -> Result<(), TryLockError> {
+    reach(Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock())
 }
 
 pub(super) fn remove_file(path: &Path) -> Result<(), Error> {

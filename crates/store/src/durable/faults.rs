@@ -12,16 +12,12 @@ pub(crate) use super::operation::Operation;
 pub(crate) enum Plan {
     /// None.
     Never,
-    /// This one, counted from 0: a passing fault.
-    Once(usize, io::ErrorKind),
-    /// This one and all after it: the process or the disk is gone.
-    From(usize, io::ErrorKind),
-    /// All of one kind.
-    Each(Operation, io::ErrorKind),
-    /// All of one kind, and this one.
-    EachAndOnce(Operation, io::ErrorKind, usize, io::ErrorKind),
-    /// All of one kind, and this one and all after it.
-    EachAndFrom(Operation, io::ErrorKind, usize, io::ErrorKind),
+    /// All of these kinds.
+    Each(&'static [Operation], io::ErrorKind),
+    /// All of these kinds, and this one, counted from 0: a passing fault.
+    Once(&'static [Operation], io::ErrorKind, usize),
+    /// All of these kinds, and this one and all after it: the process or the disk is gone.
+    From(&'static [Operation], io::ErrorKind, usize),
 }
 
 thread_local! {
@@ -40,13 +36,13 @@ pub(super) fn reach(operation: Operation, path: &Path) -> io::Result<()> {
         let now = log.len();
         log.push((operation, path.to_owned()));
         match *plan {
-            Plan::Once(at, kind) if at == now => Err(kind.into()),
-            Plan::From(at, kind) if at <= now => Err(kind.into()),
-            Plan::Each(which, kind) if which == operation => Err(kind.into()),
-            Plan::EachAndOnce(which, kind, ..) if which == operation => Err(kind.into()),
-            Plan::EachAndOnce(.., at, kind) if at == now => Err(kind.into()),
-            Plan::EachAndFrom(which, kind, ..) if which == operation => Err(kind.into()),
-            Plan::EachAndFrom(.., at, kind) if at <= now => Err(kind.into()),
+            Plan::Each(which, kind) | Plan::Once(which, kind, _) | Plan::From(which, kind, _)
+                if which.contains(&operation) =>
+            {
+                Err(kind.into())
+            }
+            Plan::Once(.., at) if at == now => Err(io::ErrorKind::Other.into()),
+            Plan::From(.., at) if at <= now => Err(io::ErrorKind::Other.into()),
             _ => Ok(()),
         }
     })

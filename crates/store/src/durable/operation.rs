@@ -6,9 +6,16 @@ pub(crate) enum Operation {
     CreateFile,
     CreateFolder,
     Write,
+    /// Opening a file to add to it, and adding.
+    Append,
+    /// Cutting a file off.
+    Shorten,
     SyncFile,
     SyncFolder,
+    /// Of a file.
     Rename,
+    RenameFolder,
     Exchange,
     Remove,
+    Lock,
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::ErrorKind::{Other, StorageFull, Unsupported};
+use std::io::ErrorKind::{CrossesDevices, Other, PermissionDenied, StorageFull, Unsupported};
 
 use super::faults::{Operation, Plan, test_folder, with};
 use super::*;
@@ -16,6 +16,26 @@ fn names(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// What a disk may refuse: nothing, an exchange of names, and any rename of folders, or of files too.
+const WAYS: [&[Operation]; 4] = [
+    &[],
+    &[Operation::Exchange],
+    &[Operation::Exchange, Operation::RenameFolder],
+    &[Operation::Exchange, Operation::RenameFolder, Operation::Rename],
+];
+
+/// Clears what is left on a disk that refuses these; killed at every operation of that first.
+fn recover(folder: &Path, refused: &'static [Operation]) {
+    for at in 0.. {
+        let plan = Plan::From(refused, Unsupported, at);
+        let (result, operations) = with(plan, || remove_leftovers(folder));
+        if at >= operations.len() {
+            result.unwrap();
+            return;
+        }
+    }
 }
 
 /// Fault 3: an error at every operation of replacing a file, of which several writes fill it.
@@ -34,24 +54,38 @@ fn a_file_is_the_old_or_the_new_after_a_fault_at_any_operation() {
     let writes = operations.iter().filter(|(operation, _)| *operation == Operation::Write).count();
     assert!(writes >= 3, "{operations:?}");
     assert_eq!(operations.len(), writes + 4, "create, writes, sync, rename, sync: {operations:?}");
-    for at in 0..operations.len() {
-        for plan in [Plan::Once(at, Other), Plan::From(at, Other)] {
-            let folder = test_folder();
-            let path = folder.path().join("file");
-            fs::write(&path, "old").unwrap();
-            let (result, _) = with(plan, || write(&path));
-            assert!(result.is_err(), "{plan:?}");
-            let found = fs::read_to_string(&path).unwrap();
-            assert!(found == "old" || found == new, "{plan:?}: {} bytes", found.len());
-            remove_leftovers(folder.path()).unwrap();
-            assert_eq!(names(folder.path()), ["file"], "{plan:?}");
+    for refused in WAYS {
+        for lasting in [false, true] {
+            for at in 0.. {
+                let plan = match lasting {
+                    false => Plan::Once(refused, PermissionDenied, at),
+                    true => Plan::From(refused, PermissionDenied, at),
+                };
+                let folder = test_folder();
+                let path = folder.path().join("file");
+                fs::write(&path, "old").unwrap();
+                let (result, operations) = with(plan, || write(&path));
+                let untouched = fs::read_to_string(&path).is_ok_and(|found| found == "old");
+                if untouched && !lasting {
+                    assert_eq!(names(folder.path()), ["file"], "{plan:?} cleans up");
+                }
+                recover(folder.path(), refused);
+                let found = fs::read_to_string(&path).unwrap();
+                let about = format!("{plan:?} of {}: {} bytes", operations.len(), found.len());
+                assert!(found == new || found == "old" && result.is_err(), "{about}");
+                assert_eq!(names(folder.path()), ["file"], "{about}");
+                if at >= operations.len() {
+                    assert!(result.is_ok() && at >= writes + 4, "{about}");
+                    break;
+                }
+            }
         }
     }
 }
 
 /// Fault 3: an error at every operation of replacing a folder.
 ///
-/// Both ways of putting a folder in place of another: by exchange, and by two renames.
+/// All ways of putting a folder in place of another: by exchange, by two renames, and file by file.
 #[test]
 fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
     let write = |path: &Path| {
@@ -60,38 +94,163 @@ fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
             folder.file("b", fill_with("new"))
         })
     };
-    for exchange in [true, false] {
+    let all = |names: &[&str], text: &str| {
+        names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect::<Vec<_>>()
+    };
+    for refused in WAYS {
+        for lasting in [false, true] {
+            for at in 0.. {
+                let folder = test_folder();
+                let path = folder.path().join("export");
+                fs::create_dir(&path).unwrap();
+                for name in ["a", "b", "c"] {
+                    fs::write(path.join(name), "old").unwrap();
+                }
+                let plan = match lasting {
+                    false => Plan::Once(refused, CrossesDevices, at),
+                    true => Plan::From(refused, CrossesDevices, at),
+                };
+                let (result, operations) = with(plan, || write(&path));
+                recover(folder.path(), refused);
+                assert_eq!(names(folder.path()), ["export"], "{plan:?}");
+                let contents: Vec<_> = names(&path)
+                    .into_iter()
+                    .map(|name| (name.clone(), fs::read_to_string(path.join(name)).unwrap()))
+                    .collect();
+                let new = contents == all(&["a", "b"], "new");
+                assert!(new || contents == all(&["a", "b", "c"], "old"), "{plan:?}: {contents:?}");
+                assert!(new || result.is_err(), "{plan:?}");
+                if at >= operations.len() {
+                    assert!(result.is_ok() && at >= 9 && new, "all operations were tried");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Fault 53: what failed in the middle is not finished over what was written later.
+#[test]
+fn a_later_write_wins_over_one_that_failed() {
+    let write = |path: &Path, text| {
+        write_folder(path, 6, |folder| {
+            folder.file("a", fill_with(text))?;
+            folder.file("b", fill_with(text))
+        })
+    };
+    for refused in &WAYS[2..] {
         for at in 0.. {
             let folder = test_folder();
             let path = folder.path().join("export");
-            fs::create_dir(&path).unwrap();
-            for name in ["a", "b", "c"] {
-                fs::write(path.join(name), "old").unwrap();
+            write(&path, "old").unwrap();
+            let plan = Plan::Once(refused, CrossesDevices, at);
+            let (_, operations) = with(plan, || write(&path, "new"));
+            let (result, _) = with(Plan::Each(refused, CrossesDevices), || write(&path, "newest"));
+            result.unwrap();
+            recover(folder.path(), refused);
+            for name in ["a", "b"] {
+                assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "newest", "{plan:?}");
             }
-            let plan = if exchange {
-                Plan::From(at, Other)
-            } else {
-                Plan::EachAndFrom(Operation::Exchange, Unsupported, at, Other)
-            };
-            let (result, operations) = with(plan, || write(&path));
-            remove_leftovers(folder.path()).unwrap();
-            assert_eq!(names(folder.path()), ["export"], "exchange {exchange}, fault at {at}");
-            let contents: Vec<_> = names(&path)
-                .into_iter()
-                .map(|name| (name.clone(), fs::read_to_string(path.join(name)).unwrap()))
-                .collect();
-            let all = |names: &[&str], text: &str| {
-                names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect::<Vec<_>>()
-            };
-            let new = contents == all(&["a", "b"], "new");
-            assert!(new || contents == all(&["a", "b", "c"], "old"), "at {at}: {contents:?}");
-            assert!(new || result.is_err(), "at {at}");
             if at >= operations.len() {
-                assert!(at >= 9 && new, "all operations were tried");
                 break;
             }
         }
     }
+}
+
+/// Fault 53: a list that is cut short, changed, or names what is elsewhere moves nothing.
+#[test]
+fn only_a_whole_list_moves_anything() {
+    let folder = test_folder();
+    let list = folder.path().join(".fcmae-new-export");
+    let begun = || {
+        let _ = fs::remove_dir_all(folder.path().join("export"));
+        let source = folder.path().join(".fcmae-tmp-1-2-export");
+        let _ = fs::create_dir(&source);
+        fs::write(source.join("a"), "new").unwrap();
+    };
+    let text = |lines: &str| format!("{lines}{}\n", blake3::hash(lines.as_bytes()).to_hex());
+    let whole = text("folder .fcmae-tmp-1-2-export\na\n");
+    begun();
+    fs::write(&list, &whole).unwrap();
+    remove_leftovers(folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("export/a")).unwrap(), "new");
+    let cut = (0..whole.len()).map(|length| whole[..length].to_owned());
+    let other = ["folder ..\na\n", "folder .fcmae-tmp-1-2-export\n../a\n", "folder /etc\na\n"];
+    for text in cut.chain(other.map(text)) {
+        begun();
+        fs::write(&list, &text).unwrap();
+        remove_leftovers(folder.path()).unwrap();
+        assert!(names(folder.path()).is_empty(), "{text:?}");
+    }
+}
+
+/// Fault 53: what a disk refuses is told with what follows, or refused before anything depends on it.
+#[test]
+fn a_probe_tells_what_a_disk_refuses() {
+    let folder = test_folder();
+    let path = folder.path().display();
+    let probed = |refused: &'static [Operation], kind| {
+        let (found, _) = with(Plan::Each(refused, kind), || probe(folder.path()));
+        // Where nothing can be removed, what was tried stays.
+        if refused == [Operation::Remove] {
+            remove_leftovers(folder.path()).unwrap();
+        }
+        assert!(names(folder.path()).is_empty(), "{refused:?}");
+        found
+    };
+    assert_eq!(probed(&[Operation::Exchange], Other).unwrap(), Troubles::default());
+    let by_words: [(&'static [Operation], _, _); 4] = [
+        (
+            &[Operation::RenameFolder],
+            PermissionDenied,
+            "folders cannot be renamed here (permission",
+        ),
+        (&[Operation::Rename], CrossesDevices, "files cannot be renamed here (cross-device"),
+        (&[Operation::SyncFolder], PermissionDenied, "folders cannot be synced here (permission"),
+        (&[Operation::SyncFile], Unsupported, "files cannot be synced here (unsupported)"),
+    ];
+    for (refused, kind, words) in by_words {
+        let notes = probed(refused, kind).unwrap().sentences(folder.path());
+        let [note] = notes.as_slice() else { panic!("{refused:?}: {notes:?}") };
+        assert!(note.starts_with(&format!("{path}: {words}")), "{note}");
+    }
+    for (refused, what) in [
+        (&[Operation::Append] as &[_], "appended to"),
+        (&[Operation::Shorten], "shortened"),
+        (&[Operation::CreateFile], "written"),
+        (&[Operation::SyncFile], "written"),
+        (&[Operation::Remove], "removed"),
+    ] {
+        let error = probed(refused, Other).unwrap_err();
+        let text = error.to_string();
+        let words =
+            format!("{path} cannot hold a run: files there cannot be {what}: other error; ");
+        assert!(text.starts_with(&words), "{text}");
+        assert!(text.contains("a folder on a local disk as --out"), "{text}");
+    }
+    for refused in [&[Operation::Append] as &[_], &[Operation::Write], &[Operation::Rename]] {
+        let error = probed(refused, StorageFull).unwrap_err();
+        assert!(
+            refused == [Operation::Rename] || matches!(error, Error::NoSpace { .. }),
+            "{error}"
+        );
+    }
+}
+
+/// Fault 53: a rename whose answer was lost, and that is asked for again, is done.
+#[test]
+fn a_rename_that_was_done_already_is_done() {
+    let folder = test_folder();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    fs::write(&from, "new").unwrap();
+    for _ in 0..2 {
+        disk::rename(&from, &to).unwrap();
+        disk::rename_folder(&from, &to).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+    fs::remove_file(&to).unwrap();
+    assert!(disk::rename(&from, &to).is_err());
 }
 
 /// Fault 4: what is said where the disk is full.
@@ -99,8 +258,9 @@ fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
 fn a_full_disk_names_file_bytes_needed_and_bytes_free() {
     let folder = test_folder();
     let path = folder.path().join("weights");
-    let (result, _) =
-        with(Plan::Each(Operation::Write, StorageFull), || write_file(&path, 123, fill_with("x")));
+    let (result, _) = with(Plan::Each(&[Operation::Write], StorageFull), || {
+        write_file(&path, 123, fill_with("x"))
+    });
     let Err(Error::NoSpace { path: named, needed: 123, free: Some(free) }) = result else {
         panic!("{result:?}")
     };

@@ -67,12 +67,13 @@ impl Lines {
         })
     }
 
-    /// Makes the lines so far outlast a power cut: for before a checkpoint that stands for them.
+    /// Makes the lines so far outlast a power cut, if files can be synced: for before a checkpoint that
+    /// stands for them.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::io("sync", &self.path))
+        durable::sync_data(&self.path, &self.file)
     }
 
     /// Adds a value as one line of JSON. NaN and infinities become `null`.

@@ -2,10 +2,10 @@
 //! that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, durable};
 
 /// Stays when the run ends: removing it would let two processes lock two files of one name.
 pub(super) const LOCK: &str = ".lock";
@@ -22,27 +22,32 @@ impl Drop for Lock {
     }
 }
 
-/// Takes a folder's lock and writes this process's number into it. `None` where the file system has
-/// no locks (some cluster file systems): refusing to train there would help nobody.
+/// Takes a folder's lock and writes this process's number into it. Where the file system has no locks,
+/// as on some network shares, there is none, and the reason is returned in words: refusing to train there
+/// would help nobody.
 ///
 /// # Errors
 /// [`Error::InUse`] where another process holds it, [`Error::NotWritable`], [`Error::Io`].
-pub fn take(folder: &Path) -> Result<Option<Lock>, Error> {
+pub fn take(folder: &Path) -> Result<Result<Lock, String>, Error> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(|e| Error::io("open the lock", &path)(e).of_folder(folder))?;
-    match file.try_lock() {
+    match durable::try_lock(&path, &file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            return Ok(None);
+        // No two file systems say that in the same way.
+        Err(TryLockError::Error(error)) => {
+            return Ok(Err(format!(
+                "{}: files cannot be locked here ({error}): no other process may write here, and \
+                 nothing keeps one from it",
+                folder.display()
+            )));
         }
-        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
     }
     let mut lock = Lock(file);
     // The number is for messages alone; a full disk must not keep a run from being resumed.
     let _ = lock.0.set_len(0).and_then(|()| write!(lock.0, "{}", std::process::id()));
-    Ok(Some(lock))
+    Ok(Ok(lock))
 }
 
 /// An error where another process holds the lock.

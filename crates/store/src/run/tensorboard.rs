@@ -65,7 +65,7 @@ impl Events {
     /// [`Error::Io`].
     pub(super) fn sync(&self) -> Result<(), Error> {
         let Some(EventFile { path, file, .. }) = &self.file else { return Ok(()) };
-        file.sync_data().map_err(Error::io("sync", path))
+        durable::sync_data(path, file)
     }
 
     fn add(&mut self, event: &Event) -> Result<(), Error> {

@@ -69,14 +69,24 @@ fn an_empty_folder_is_taken_and_a_filled_one_refused() {
     assert_eq!(fs::read_dir(&path).unwrap().count(), before);
 }
 
-/// Fault 6: a missing parent, and a file where a folder should be.
 #[test]
-fn a_missing_parent_a_file_and_a_bad_config_are_refused() {
+fn folders_above_a_run_are_made() {
     let (folder, path) = in_new_folder();
-    let error = Run::create(path.join("deeper/run"), &record()).unwrap_err();
-    assert!(matches!(error, Error::ParentMissing { .. }), "{error}");
-    assert!(error.to_string().contains("deeper does not exist; create it first"), "{error}");
+    drop(Run::create(path.join("deeper/../deep/er"), &record()).unwrap());
+    assert_eq!(Record::read(&path.join("deep/er")).unwrap(), record());
+    // A second one beside it, and one that is refused: nothing of others is removed with it.
+    drop(Run::create(path.join("deep/est"), &record()).unwrap());
+    assert!(matches!(Run::create(path.join("deep/er"), &record()), Err(Error::NotEmpty { .. })));
+    let bad = Record { config: "a = = 1".to_owned(), ..record() };
+    assert!(Run::create(folder.path().join("a/b/c"), &bad).is_err());
+    assert!(!folder.path().join("a").exists());
+    assert_eq!(Record::read(&path.join("deep/er")).unwrap(), record());
+}
 
+/// Fault 6: a file where a folder should be.
+#[test]
+fn a_file_and_a_bad_config_are_refused() {
+    let (folder, path) = in_new_folder();
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
     assert!(matches!(Run::create(&file, &record()), Err(Error::NotAFolder { .. })));

@@ -1,0 +1,158 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::ErrorKind::{Other, PermissionDenied, StorageFull};
+
+use serde_json::json;
+
+use super::*;
+use crate::durable::faults::{Operation, Plan, test_folder, with};
+use crate::{Checkpoint, HostTensor, NamedTensors};
+
+fn record() -> Record {
+    Record { config: "seed = 1\n".to_owned(), facts: json!({"seed": 1}) }
+}
+
+fn checkpoint(step: u64) -> Checkpoint {
+    let tensor = HostTensor::new([2], vec![step as f32; 2]).unwrap();
+    let tensors = NamedTensors::from_iter([("w".to_owned(), tensor)]);
+    Checkpoint { tensors: [("model".to_owned(), tensors)].into(), state: json!({ "step": step }) }
+}
+
+/// Faults 53 and 54: a whole run where nothing can be renamed or locked and no folder synced.
+#[test]
+fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
+    use Operation::{Exchange, Lock, Rename, RenameFolder, SyncFolder};
+    let refused = &[Exchange, Lock, Rename, RenameFolder, SyncFolder];
+    let plan = || Plan::Each(refused, PermissionDenied);
+    let folder = test_folder();
+    let path = folder.path().join("run");
+    let words = [
+        "folders cannot be synced",
+        "files cannot be renamed",
+        "folders cannot be renamed",
+        "files cannot be locked",
+    ];
+    let told = |run: &Run| {
+        assert_eq!(run.notes().len(), words.len(), "{:?}", run.notes());
+        for (note, words) in run.notes().iter().zip(words) {
+            assert!(note.starts_with(&format!("{}: {words}", path.display())), "{note}");
+        }
+    };
+    let (run, _) = with(plan(), || {
+        let run = Run::create(&path, &record()).unwrap();
+        for step in 1..=4 {
+            run.metrics().json(&json!({"step": step, "loss": 0.5})).unwrap();
+            let saved = run.checkpoints().save(step, &checkpoint(step)).unwrap();
+            assert!(saved.not_removed.is_empty() && saved.notes.is_empty(), "{saved:?}");
+            run.export(ExportName::Last, &[("config.json", b"{}"), ("b", &[step as u8])]).unwrap();
+        }
+        run
+    });
+    told(&run);
+    assert_eq!(run.checkpoints().steps().unwrap(), [3, 4]);
+    drop(run);
+    let (mut run, _) = with(plan(), || Run::resume(&path, &record(), &[]).unwrap());
+    told(&run);
+    let latest = run.checkpoints().latest().unwrap().unwrap();
+    assert_eq!((latest.step, latest.checkpoint), (4, checkpoint(4)));
+    assert_eq!(fs::read(path.join("export/last/b")).unwrap(), [4]);
+    assert_eq!(fs::read_dir(path.join("export/last")).unwrap().count(), 2);
+    with(plan(), || assert_eq!(run.truncate_metrics_after(3).unwrap(), 1));
+    assert_eq!(fs::read_to_string(path.join(METRICS)).unwrap().lines().count(), 3);
+    let hidden = |folder: &str| {
+        let entries = fs::read_dir(path.join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".fcmae")).collect::<Vec<_>>()
+    };
+    assert!(["", "checkpoints", "export"].iter().all(|folder| hidden(folder).is_empty()));
+}
+
+/// Fault 53: metrics that are cut back, killed at every operation, where files cannot be renamed.
+#[test]
+fn metrics_are_whole_though_files_cannot_be_renamed() {
+    let plan = |at| Plan::From(&[Operation::Rename], Other, at);
+    for at in 0.. {
+        let folder = test_folder();
+        let path = folder.path().join("run");
+        let mut run = Run::create(&path, &record()).unwrap();
+        for step in 1..=4 {
+            run.metrics().json(&json!({ "step": step })).unwrap();
+        }
+        let (_, operations) = with(plan(at), || run.truncate_metrics_after(2));
+        drop(run);
+        with(plan(usize::MAX), || drop(Run::resume(&path, &record(), &[]).unwrap()));
+        let lines = fs::read_to_string(path.join(METRICS)).unwrap().lines().count();
+        assert!(lines == 2 || lines == 4, "{lines} lines after a kill at {at}");
+        if at >= operations.len() {
+            assert_eq!(lines, 2);
+            break;
+        }
+    }
+}
+
+/// Fault 53: where files cannot be added to, a run is refused and nothing of it stays.
+#[test]
+fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
+    for (operation, kind) in [
+        (&[Operation::Append] as &[_], Other),
+        (&[Operation::Shorten], Other),
+        (&[Operation::CreateFile], Other),
+        (&[Operation::Append], StorageFull),
+        (&[Operation::CreateFolder], Other),
+    ] {
+        let folder = test_folder();
+        for new in ["run", "deeper/and/deeper/run"] {
+            let path = folder.path().join(new);
+            let (refused, _) =
+                with(Plan::Each(operation, kind), || Run::create(&path, &record()).unwrap_err());
+            let unsuited = matches!(refused, Error::Unsuited { .. });
+            assert_eq!(unsuited, kind == Other && operation != [Operation::CreateFolder]);
+            assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "{operation:?}");
+        }
+        // An empty folder that was there stays, and so does what was in one above.
+        let path = folder.path().join("empty");
+        fs::create_dir(&path).unwrap();
+        let plan = Plan::Each(operation, kind);
+        with(plan, || Run::create(&path, &record()).unwrap_err());
+        with(plan, || Run::create(path.join("below/run"), &record()).unwrap_err());
+        assert!(fs::read_dir(&path).unwrap().next().is_none(), "{operation:?}");
+        let run = Run::create(&path, &record()).unwrap();
+        drop(run);
+        let (refused, _) = with(plan, || Run::resume(&path, &record(), &[]));
+        assert!(refused.is_err() || operation == [Operation::CreateFolder]);
+    }
+}
+
+/// Fault 55: batches of diverged updates stay within bounds, by number and by length.
+#[test]
+fn diverged_batches_are_bounded() {
+    let folder = test_folder();
+    let run = Run::create(folder.path().join("run"), &record()).unwrap();
+    let keep = |step| {
+        let (kept, removed) = run.keep_diverged(step, &[("batch.json", b"{}")]).unwrap();
+        assert!(kept.join("batch.json").is_file());
+        removed
+    };
+    let steps = || {
+        let entries = fs::read_dir(run.path().join(DIVERGED)).unwrap();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names.iter().map(|name| name["step-".len()..].parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert!((1..=6).all(|step| keep(step).is_empty()));
+    assert_eq!((keep(7), keep(8)), (vec![1], vec![2]));
+    assert_eq!(steps(), [3, 4, 5, 6, 7, 8]);
+    // Long ones, which take no place on the disk.
+    for step in [6, 7] {
+        let file = run.path().join(format!("{DIVERGED}/step-{step:08}/batch.safetensors"));
+        fs::File::create(file).unwrap().set_len(600 << 20).unwrap();
+    }
+    assert_eq!(keep(9), [3, 4, 5, 6]);
+    assert_eq!(steps(), [7, 8, 9]);
+    // A run that was taken up from before; one batch alone may be longer.
+    let file = run.path().join(format!("{DIVERGED}/step-00000009/batch.safetensors"));
+    fs::File::create(file).unwrap().set_len(2 << 30).unwrap();
+    assert_eq!(keep(2), [7, 8, 9]);
+    assert_eq!(steps(), [2]);
+}
