@@ -70,9 +70,10 @@ pub enum DecodeError {
     },
     /// A stack whose pages are not as many as channels are asked for.
     #[error(
-        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; save pages as files \
-         of their own{}",
+        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; set data.pages=all{} to take \
+         each for a picture of its own{}",
         told_axes(.axes),
+        if matches!(.wanted, 1 | 3) { "" } else { " and model.channels=1" },
         .as_channels.map_or(String::new(), |channels| format!(
             ", or set model.channels to {channels} to take them as channels, with data.depth=deep"
         ))

@@ -19,6 +19,8 @@ pub enum Remark {
         axes: Axes,
         /// How many channels data.depth=deep can take the pages for, where it can.
         as_channels: Option<u32>,
+        /// Whether data.pages=all can take each for a picture of its own.
+        as_pictures: bool,
     },
     /// Channels beyond the colours are left out: infrared, say.
     Bands {
@@ -123,14 +125,17 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pages { used, of, axes, as_channels } => {
+            Self::Pages { used, of, axes, as_channels, as_pictures } => {
                 let are = if *used == 1 { "is" } else { "are" };
                 let pages = if axes.frames == *of { "frames" } else { "pages" };
                 write!(f, "{used} of {of} {pages} {are} used")?;
                 if axes.are_told() && axes.frames != *of {
                     write!(f, " ({axes})")?;
                 }
-                write!(f, "; save {pages} as files of their own to use them all")?;
+                match as_pictures {
+                    true => write!(f, "; data.pages=all takes each for a picture of its own")?,
+                    false => write!(f, "; save {pages} as files of their own to use them all")?,
+                }
                 if let Some(channels) = as_channels {
                     write!(
                         f,
@@ -236,12 +241,14 @@ mod tests {
     #[test]
     fn remarks_say_what_and_what_to_change() {
         let axes = Axes { channels: 2, slices: 5, frames: 1 };
-        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None };
-        let text = "1 of 10 pages is used (2 channels × 5 slices); save pages as files of their own \
-                    to use them all";
+        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None, as_pictures: true };
+        let text = "1 of 10 pages is used (2 channels × 5 slices); data.pages=all takes each for a \
+                    picture of its own";
         assert_eq!((pages.kind(), pages.to_string().as_str()), ("pages", text));
         let axes = Axes { frames: 50, ..Axes::default() };
-        let frames = Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50) }.to_string();
+        let frames =
+            Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50), as_pictures: false }
+                .to_string();
         let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
                     data.depth=deep and model.channels=50 to take them as channels";
         assert_eq!(frames, text);

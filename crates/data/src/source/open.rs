@@ -13,6 +13,7 @@ use super::kind::{EXTENSIONS, START, SourceKind};
 use super::kinds::KINDS;
 use super::opening::{Labels, Opening};
 use super::others::Others;
+use super::pages::{self, Pages};
 use super::sample::{Place, Sample, Skipped, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
@@ -66,7 +67,7 @@ impl PictureSet {
 
 fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> {
     check_distinct(roots)?;
-    let labels = how.labels;
+    let (labels, pages) = (how.labels, how.pages);
     let mut set = Gathered::new(how);
     for root in roots {
         let found = |set: &Gathered<'_>| {
@@ -89,6 +90,12 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
             });
         }
     }
+    if pages == Pages::All {
+        pages::spread(&mut set);
+        if set.stopped() {
+            return Err(DataError::Stopped);
+        }
+    }
     if u32::try_from(set.samples.len()).is_err() {
         return Err(DataError::TooManyPictures { path: together(roots), count: set.samples.len() });
     }
@@ -104,7 +111,9 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         leave_out_twice(&bases, &mut samples, &mut skipped);
     }
     // Of equal names, the source given first comes first.
-    samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
+    samples.sort_by_cached_key(|sample| {
+        (portable_bytes(sample.file()), sample.place.base(), sample.place.page())
+    });
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
     top_folders.retain(|name| !names.contains(name));
     Ok(PictureSet {
@@ -129,7 +138,7 @@ fn leave_out_twice(bases: &[Base], samples: &mut Vec<Sample>, skipped: &mut Vec<
         .collect();
     let mut seen = HashSet::new();
     samples.retain(|sample| {
-        let Place::File { base } = sample.place else { return true };
+        let Place::File { base, .. } = sample.place else { return true };
         let first = seen.insert(plain(&real[base as usize].join(&sample.path)));
         if !first {
             let path = bases[base as usize].path.join(&sample.path);

@@ -1,5 +1,7 @@
 //! What is asked for when a set is opened.
 
+use super::pages::Pages;
+
 /// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a
 /// Parquet file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Opening<'a> {
     pub label_column: Option<&'a str>,
     /// The column of pictures, or of their paths, likewise.
     pub image_column: Option<&'a str>,
+    /// Which pages of a file are pictures.
+    pub pages: Pages,
     /// Is told, again and again, how many files were looked at. Where it answers `false`, opening ends with
     /// [`DataError::Stopped`](crate::DataError::Stopped).
     pub listing: Option<&'a mut dyn FnMut(usize) -> bool>,

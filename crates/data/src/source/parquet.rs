@@ -281,7 +281,7 @@ impl Reading<'_> {
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                place: Place::Part { base: self.base, part: extent, start },
+                place: Place::Part { base: self.base, page: 0, part: extent, start },
             });
         }
         Ok(())

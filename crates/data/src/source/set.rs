@@ -1,7 +1,7 @@
 //! A set of pictures.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
@@ -50,14 +50,24 @@ impl PictureSet {
         self.samples.is_empty()
     }
 
-    /// The whole path of a sample's file. Of an archive or Parquet file, its path and the picture's
-    /// name behind it: a name for messages; [`read`](Self::read) gives the bytes.
+    /// The whole path of a sample. Of an archive or Parquet file, its path and the picture's
+    /// name behind it, and of one of several pages the page's number: a name for messages; [`read`](Self::read) gives the bytes.
     ///
     /// # Panics
     /// When there is no sample at `index`.
     pub fn path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
         self.bases[sample.place.base()].path.join(&sample.path)
+    }
+
+    /// The path of the file that a sample lies in, alone or with others.
+    pub(super) fn file(&self, index: usize) -> PathBuf {
+        let sample = &self.samples[index];
+        let base = &self.bases[sample.place.base()];
+        match base.container {
+            Some(_) => base.path.clone(),
+            None => base.path.join(sample.file()),
+        }
     }
 
     /// As [`path`](Self::path), without links: the same for the same file however it was reached, as far as the system
@@ -68,10 +78,12 @@ impl PictureSet {
     pub fn real_path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
         let base = &self.bases[sample.place.base()];
-        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        match base.container {
-            Some(_) => real(&base.path).join(&sample.path),
-            None => real(&base.path.join(&sample.path)),
+        let file = self.file(index);
+        let real = fs::canonicalize(&file).unwrap_or(file);
+        match (&base.container, sample.place.page()) {
+            (Some(_), _) => real.join(&sample.path),
+            (None, None) => real,
+            (None, Some(number)) => real.join(number.to_string()),
         }
     }
 

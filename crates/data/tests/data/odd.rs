@@ -14,17 +14,17 @@ use crate::deep::deep;
 use crate::pictures::{encode, write};
 
 /// A tag of a TIFF file: its numbers, or its text.
-enum Field {
+pub(crate) enum Field {
     Short(Vec<u16>),
     Long(Vec<u32>),
     Double(Vec<f64>),
     Text(String),
 }
 
-use Field::{Double, Long, Short, Text};
+pub(crate) use Field::{Double, Long, Short, Text};
 
 /// A page: its size, bits and samples, photometric interpretation, further tags, and data.
-struct Page {
+pub(crate) struct Page {
     size: [u32; 2],
     bits: u16,
     samples: u16,
@@ -33,28 +33,34 @@ struct Page {
     data: Vec<u8>,
 }
 
-const GREY: u16 = 1;
-const RGB: u16 = 2;
+pub(crate) const GREY: u16 = 1;
+pub(crate) const RGB: u16 = 2;
 /// How large a pixel is on the earth.
 const GEO: u16 = 33_550;
-const NODATA: u16 = 42_113;
+pub(crate) const NODATA: u16 = 42_113;
 const DESCRIPTION: u16 = 270;
-const EXTRA: u16 = 338;
-const FORMAT: u16 = 339;
+pub(crate) const EXTRA: u16 = 338;
+pub(crate) const FORMAT: u16 = 339;
 
 impl Page {
-    fn new([width, height]: [u32; 2], bits: u16, samples: u16, colors: u16, data: Vec<u8>) -> Self {
+    pub(crate) fn new(
+        [width, height]: [u32; 2],
+        bits: u16,
+        samples: u16,
+        colors: u16,
+        data: Vec<u8>,
+    ) -> Self {
         Self { size: [width, height], bits, samples, colors, tags: Vec::new(), data }
     }
 
-    fn with(mut self, tag: u16, field: Field) -> Self {
+    pub(crate) fn with(mut self, tag: u16, field: Field) -> Self {
         self.tags.push((tag, field));
         self
     }
 }
 
 /// A little-endian TIFF file of one strip a page.
-fn tiff(pages: Vec<Page>) -> Vec<u8> {
+pub(crate) fn tiff(pages: Vec<Page>) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     let count = pages.len();
     for (number, page) in pages.into_iter().enumerate() {
@@ -125,7 +131,7 @@ fn deeply(bytes: &[u8], channels: u32) -> Result<Picture, DecodeError> {
 }
 
 /// One page as a file.
-fn one(page: Page) -> Vec<u8> {
+pub(crate) fn one(page: Page) -> Vec<u8> {
     tiff(vec![page])
 }
 
@@ -270,7 +276,9 @@ fn pages_that_are_not_used_are_counted() {
         Page::new([side, side], 8, 1, GREY, vec![value; (side * side) as usize])
     };
     let remarks = |bytes: &[u8]| eight(bytes, 1).unwrap().remarks().to_vec();
-    let pages = |of, axes, as_channels| vec![Remark::Pages { used: 1, of, axes, as_channels }];
+    let pages = |of, axes, as_channels| {
+        vec![Remark::Pages { used: 1, of, axes, as_channels, as_pictures: true }]
+    };
     let plain = tiff((0..5).map(|value| page(8, value)).collect());
     assert_eq!(remarks(&plain), pages(5, Axes::default(), Some(5)));
     assert_eq!(deeply(&plain, 1).unwrap().remarks(), pages(5, Axes::default(), Some(5)));

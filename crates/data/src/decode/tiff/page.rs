@@ -239,6 +239,16 @@ impl Page {
         }
     }
 
+    /// Whether it is a smaller copy of another page, whatever it is called: a level of a pyramid.
+    pub(super) fn is_level_of(&self, full: &Self) -> bool {
+        let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
+        let (across, down) = (product(self.width, full.height), product(self.height, full.width));
+        self.pixels().saturating_mul(2) <= full.pixels()
+            && (self.samples, self.bits) == (full.samples, full.bits)
+            // Sides are rounded.
+            && across.abs_diff(down) <= u64::from(full.width) + u64::from(full.height)
+    }
+
     pub(super) fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
