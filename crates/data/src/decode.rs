@@ -44,6 +44,7 @@ mod jpeg;
 mod kind;
 mod limits;
 mod other;
+mod scan;
 mod tiff;
 
 pub(crate) use deep::Decoded;
@@ -55,6 +56,7 @@ pub use kind::{FileKind, Numbers};
 pub use limits::Limits;
 pub(crate) use limits::Need;
 use limits::{HEADER_BYTES, decoder_limits};
+pub(crate) use scan::flaw;
 use tiff::Tiff;
 pub(crate) use tiff::{Bytes, Pages, Stretch, alone, is_tiff, pages};
 

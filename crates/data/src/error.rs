@@ -40,7 +40,7 @@ pub enum DecodeError {
     /// Header or file beyond [`Limits`](crate::decode::Limits); nothing was decoded.
     #[error(
         "too large: {what} is {value}, the limit is {limit}; shrink the picture, or set data.max_pixels \
-         to {enough} or more"
+         to {enough} or more (--max-pixels {enough})"
     )]
     TooLarge {
         /// What was measured.

@@ -74,7 +74,7 @@ pub enum Remark {
         /// Whether it is the largest.
         largest: bool,
     },
-    /// All values of all pictures are within a few levels of the 256 of 8 bits.
+    /// All values of a picture, or of all, are within a few levels of the 256 of 8 bits.
     FewLevels {
         /// From the smallest to the largest.
         levels: u32,
@@ -102,6 +102,7 @@ impl Default for Axes {
 impl Remark {
     pub(crate) const ONE_COLOUR: &'static str = "one_colour";
     pub(crate) const AT_AN_END: &'static str = "at_an_end";
+    pub(crate) const FEW_LEVELS: &'static str = "few_levels";
 
     /// What remarks are counted by: a word for each variant.
     pub fn kind(&self) -> &'static str {
@@ -117,7 +118,7 @@ impl Remark {
             Self::Transparent => "transparent",
             Self::OneColour => Self::ONE_COLOUR,
             Self::AtAnEnd { .. } => Self::AT_AN_END,
-            Self::FewLevels { .. } => "few_levels",
+            Self::FewLevels { .. } => Self::FEW_LEVELS,
         }
     }
 }

@@ -87,6 +87,20 @@ impl PictureSet {
         }
     }
 
+    /// What a picture takes of its file, on average, in bytes.
+    pub fn mean_bytes(&self) -> u64 {
+        let mut before = None;
+        let file = |sample: &Sample| {
+            // The pages of a file stand together.
+            let of = sample.is_page().then(|| (sample.place.base(), sample.file().to_owned()));
+            let again = of.is_some() && of == before;
+            before = of;
+            if again { 0 } else { sample.bytes }
+        };
+        let all: u64 = self.samples.iter().map(file).sum();
+        all / self.len().max(1) as u64
+    }
+
     /// Samples a class; empty where labels are ignored.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];

@@ -141,7 +141,7 @@ fn odd_pictures_have_pillow_s_values() {
     let index: Value =
         serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     let files = index.as_object().unwrap();
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
     for (name, means) in files {
         let bytes = std::fs::read(folder.join(name)).unwrap();
         let picture = eight(&bytes, 3).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -159,6 +159,54 @@ fn odd_pictures_have_pillow_s_values() {
     }
     let read = |name: &str| eight(&std::fs::read(folder.join(name)).unwrap(), 3).unwrap();
     assert!(read("junk.jpg") == read("clean.jpg"));
+}
+
+/// What libjpeg warns of as "extraneous bytes before marker", and Pillow reads: told where pictures are looked at.
+#[test]
+fn holes_and_additions_in_the_data_of_a_jpeg_are_told() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/odd"));
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let told = |bytes: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("a.jpg"), bytes);
+        let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+        let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+        assert_eq!(found.pictures, 1, "{:?}", found.skipped);
+        let damaged = found.remarks.iter().filter(|remark| remark.kind == "damaged");
+        damaged.map(|remark| remark.text.clone()).collect::<Vec<_>>()
+    };
+    let clean = read("clean.jpg");
+    let before_end = |added: &[u8]| {
+        let (data, end) = clean.split_at(clean.len() - 2);
+        [data, added, end].concat()
+    };
+    let restart = clean.windows(2).rposition(|pair| pair == [0xFF, 0xD1]).unwrap();
+    let twice = [&clean[..restart], &[1, 2, 3, 4, 5, 6], &clean[restart..]].concat();
+    for (what, bytes) in
+        [("hole", read("hole.jpg")), ("end", before_end(&[9; 20])), ("restart", twice)]
+    {
+        let texts = told(&bytes);
+        let left = |text: &String| {
+            let words = ["bytes of data are left over after", "codes are wrong at block"];
+            words.iter().any(|words| text.contains(words))
+        };
+        assert!(texts.len() == 1 && texts.iter().all(left), "{what}: {texts:?}");
+    }
+    let sound = ["../jpeg", ".."].map(|of| folder.join(of));
+    let mut files: Vec<Vec<u8>> = vec![clean.clone(), before_end(&[0]), before_end(&[0xFF; 9])];
+    for file in sound.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|end| end == "jpg") {
+            files.push(std::fs::read(path).unwrap());
+        }
+    }
+    files.extend(
+        [(1, 1), (8, 8), (9, 17), (64, 64), (131, 77)].map(|(w, h)| crate::pictures::jpeg(w, h)),
+    );
+    assert!(files.len() > 12);
+    for bytes in files {
+        assert_eq!(told(&bytes), [""; 0]);
+    }
 }
 
 /// As Pillow's `convert("RGB")` has them.
