@@ -360,15 +360,18 @@ pub enum DataError {
     },
     /// Too large a share of the set cannot be decoded.
     #[error(
-        "{bad} of {} could not be used, more than the allowed share of {limit}: {first}; \
+        "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; \
          repair or remove them, or raise the allowed share of bad files",
-        plural(.set, "picture")
+        plural(.set, "picture"),
+        beside(*.lost)
     )]
     TooManyBad {
         /// Bad files so far.
         bad: usize,
         /// Pictures in the set.
         set: usize,
+        /// The share of those that were lost before, when the set was listed.
+        lost: f64,
         /// Largest allowed share.
         limit: f64,
         /// The first few, with their reasons.
@@ -385,6 +388,14 @@ pub enum DataError {
     /// A worker thread could not be started, or ended by a fault of this crate.
     #[error("a loading thread failed: {0}")]
     Worker(String),
+}
+
+/// The share of what was lost before.
+fn beside(lost: f64) -> String {
+    match lost > 0.0 {
+        true => format!(", beside {:.1} % of those listed, which are not there", 100.0 * lost),
+        false => String::new(),
+    }
 }
 
 fn asked_for(channels: &u32) -> String {

@@ -165,6 +165,11 @@ pub trait Samples: Send + Sync + 'static {
     /// The position of its class, where it has one.
     fn label(&self, index: usize) -> Option<usize>;
 
+    /// Which share of what was listed could not be used then, so that there are no samples of it.
+    fn lost_share(&self) -> f64 {
+        0.0
+    }
+
     /// Refuses a picture that is no longer the one it was when the samples were listed.
     ///
     /// # Errors
@@ -196,6 +201,10 @@ impl Samples for PictureSet {
 
     fn label(&self, index: usize) -> Option<usize> {
         self.samples[index].label
+    }
+
+    fn lost_share(&self) -> f64 {
+        PictureSet::lost_share(self)
     }
 
     fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {

@@ -74,6 +74,23 @@ pub enum Remark {
         /// Whether it is the largest.
         largest: bool,
     },
+    /// Many values are one number, far from all others, as what has no data often is.
+    Undeclared {
+        /// The number, as it stands in the file.
+        value: f64,
+        /// How many are that.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
+    /// Files of one kind of numbers have values many times as large as files of another: what each is called, and
+    /// the largest value that the network is given of it.
+    Mixed {
+        /// Those of small values.
+        low: (String, f64),
+        /// Those of large ones.
+        high: (String, f64),
+    },
     /// All values of a picture, or of all, are within a few levels of the 256 of 8 bits.
     FewLevels {
         /// From the smallest to the largest.
@@ -118,33 +135,39 @@ impl Remark {
             Self::Transparent => "transparent",
             Self::OneColour => Self::ONE_COLOUR,
             Self::AtAnEnd { .. } => Self::AT_AN_END,
+            Self::Undeclared { .. } => "undeclared",
+            Self::Mixed { .. } => "mixed",
             Self::FewLevels { .. } => Self::FEW_LEVELS,
         }
+    }
+
+    /// What is said of pages.
+    fn pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Pages { used, of, axes, as_channels, as_pictures } = self else { return Ok(()) };
+        let are = if *used == 1 { "is" } else { "are" };
+        let pages = if axes.frames == *of { "frames" } else { "pages" };
+        write!(f, "{used} of {of} {pages} {are} used")?;
+        if axes.are_told() && axes.frames != *of {
+            write!(f, " ({axes})")?;
+        }
+        match as_pictures {
+            true => write!(f, "; data.pages=all takes each for a picture of its own")?,
+            false => write!(f, "; save {pages} as files of their own to use them all")?,
+        }
+        if let Some(channels) = as_channels {
+            write!(
+                f,
+                ", or set data.depth=deep and model.channels={channels} to take them as channels"
+            )?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pages { used, of, axes, as_channels, as_pictures } => {
-                let are = if *used == 1 { "is" } else { "are" };
-                let pages = if axes.frames == *of { "frames" } else { "pages" };
-                write!(f, "{used} of {of} {pages} {are} used")?;
-                if axes.are_told() && axes.frames != *of {
-                    write!(f, " ({axes})")?;
-                }
-                match as_pictures {
-                    true => write!(f, "; data.pages=all takes each for a picture of its own")?,
-                    false => write!(f, "; save {pages} as files of their own to use them all")?,
-                }
-                if let Some(channels) = as_channels {
-                    write!(
-                        f,
-                        ", or set data.depth=deep and model.channels={channels} to take them as channels"
-                    )?;
-                }
-                Ok(())
-            }
+            Self::Pages { .. } => self.pages(f),
             Self::Bands { used, of } => write!(
                 f,
                 "{used} of {of} channels are used; data.depth=deep with model.channels={of} takes all"
@@ -190,6 +213,13 @@ impl fmt::Display for Remark {
                      hold are kept by data.depth=deep"
                 )
             }
+            Self::Undeclared { value, count, of } => undeclared(f, *value, &Share(*count, *of)),
+            Self::Mixed { low, high } => write!(
+                f,
+                "values mean different things: {} go to {:.4}, and {} to {:.4}, as whole numbers are divided by the \
+                 largest of their kind; write all files with the same kind of numbers",
+                low.0, low.1, high.0, high.1
+            ),
             Self::FewLevels { levels } => write!(
                 f,
                 "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
@@ -228,6 +258,19 @@ impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} values ({})", self.0, self.1, percent(self.0, self.1))
     }
+}
+
+/// What is said of a number that may stand for no data.
+fn undeclared(f: &mut fmt::Formatter<'_>, value: f64, share: &Share) -> fmt::Result {
+    let value = match value.abs() < 1e15 {
+        true => value.to_string(),
+        false => format!("{value:e}"),
+    };
+    write!(
+        f,
+        "{share} are {value}, far from all others: where that means that there is no data, declare it in the \
+         files (gdal_edit.py -a_nodata {value} FILE), and data.fill says with what it is filled"
+    )
 }
 
 fn percent(part: u64, whole: u64) -> String {

@@ -17,6 +17,7 @@ use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
 
 mod channel;
+mod deep;
 mod tones;
 
 pub use channel::ChannelStatistics;
@@ -200,18 +201,19 @@ fn look(
         height: decoded.picture.height(),
         width: decoded.picture.width(),
         values: values_of(&decoded, kept),
-        remarks: remarks(&bytes, &decoded.picture),
+        remarks: remarks(&bytes, &decoded.picture, kind.as_ref()),
     });
     Found { kind, values }
 }
 
 /// What is to be told of a picture: what decoding noticed, and what takes too long to look for whenever it is loaded.
-fn remarks(bytes: &[u8], picture: &Picture) -> Vec<Remark> {
+fn remarks(bytes: &[u8], picture: &Picture, kind: Option<&FileKind>) -> Vec<Remark> {
     let mut remarks = picture.remarks().to_vec();
     let told = |remarks: &[Remark], kind: &str| remarks.iter().any(|told| told.kind() == kind);
     if !told(&remarks, "damaged") {
         remarks.extend(decode::flaw(bytes).map(|what| Remark::Damaged { what }));
     }
+    remarks.extend(deep::undeclared(picture, kind));
     // Where 16 bits are the cause, that was told.
     let narrow = told(&remarks, "range");
     let seen = tones::remark(picture);
@@ -239,6 +241,7 @@ struct Sums {
     widths: Vec<u32>,
     kinds: BTreeMap<FileKind, usize>,
     remarks: BTreeMap<&'static str, Remarked>,
+    groups: deep::Groups,
     skipped: Vec<Skipped>,
 }
 
@@ -257,6 +260,10 @@ impl Sums {
                         text: remark.to_string(),
                     });
                     told.pictures += 1;
+                }
+                if let Some(kind) = &found.kind {
+                    let largest = values.moments.iter().map(Moments::largest).fold(0.0, f64::max);
+                    self.groups.add(kind, || folder.path(index), largest);
                 }
                 self.heights.push(height);
                 self.widths.push(width);
@@ -288,6 +295,9 @@ impl Sums {
         {
             let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
+        }
+        if let Some(remarked) = self.groups.remark().filter(|_| format.depth == Depth::Deep) {
+            self.remarks.insert(remarked.kind, remarked);
         }
         let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);
         Statistics {

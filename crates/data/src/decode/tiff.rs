@@ -81,6 +81,9 @@ pub(super) fn samples(
         kind => kind,
     };
     samples.remarks = remarks;
+    if page.is_associated() && (eight || samples.channels != wanted) {
+        dissociate(&mut samples);
+    }
     let largest = (page.format != FLOAT).then(|| page.largest());
     Ok(Tiff::Samples(samples.turned(page.orientation.into()), largest))
 }
@@ -158,6 +161,21 @@ fn page_of(
         _ => {}
     }
     Ok(samples)
+}
+
+/// Divides colours by the transparency that they were multiplied by.
+fn dissociate(samples: &mut Samples) {
+    let colors = match samples.kind {
+        Kind::GreyAlpha => 1,
+        Kind::Rgba | Kind::RgbaAnd => 3,
+        _ => return,
+    };
+    for pixel in samples.values.chunks_exact_mut(samples.channels as usize) {
+        let alpha = pixel[colors];
+        if alpha > 0.0 {
+            pixel[..colors].iter_mut().for_each(|value| *value = (*value / alpha).min(1.0));
+        }
+    }
 }
 
 /// Numbers of colours to the colours of a palette: its 16 bits as Pillow takes them, 8 of them.

@@ -119,6 +119,7 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     Ok(PictureSet {
         roots: roots.to_vec(),
         classes,
+        listed: samples.len(),
         samples,
         skipped,
         lost: set.lost,

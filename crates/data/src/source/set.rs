@@ -29,6 +29,8 @@ pub struct PictureSet {
     /// be opened.
     pub lost: usize,
     pub(super) first_lost: Option<Skipped>,
+    /// Samples of the whole set that this is of, or a part of.
+    pub(super) listed: usize,
     /// Hidden files, files with other extensions, masks in archives, and pictures that this program drew.
     pub passed_over: usize,
     /// What was read in another way than it stands there, or left out, and is not among
@@ -148,6 +150,11 @@ impl PictureSet {
         })
     }
 
+    /// Which share of what was listed cannot be used, in the whole set that this may be a part of.
+    pub fn lost_share(&self) -> f64 {
+        self.lost as f64 / (self.listed + self.lost).max(1) as f64
+    }
+
     /// The same set with only the samples at `indices` (ascending).
     pub(super) fn subset(&self, indices: &[usize]) -> Self {
         Self {
@@ -157,6 +164,7 @@ impl PictureSet {
             skipped: self.skipped.clone(),
             lost: self.lost,
             first_lost: self.first_lost.clone(),
+            listed: self.listed,
             passed_over: self.passed_over,
             notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),

@@ -254,6 +254,28 @@ fn three_bands_without_a_name_and_grey_with_transparency_are_read() {
     assert_eq!((picture.pixels(), picture.remarks()), (&[9, 255][..], &[][..]));
 }
 
+/// Pillow: `RGBa` to `RGBA`, and that on white.
+#[test]
+fn colors_that_were_multiplied_by_their_transparency_are_on_white() {
+    let page = |kind: u16, data: Vec<u8>| {
+        one(Page::new([2, 1], 8, 4, RGB, data).with(EXTRA, Short(vec![kind])))
+    };
+    let near = |bytes: &[u8], expected: [u8; 6]| {
+        let picture = eight(bytes, 3).unwrap();
+        let all = picture.pixels().iter().zip(expected).all(|(&a, b)| a.abs_diff(b) <= 1);
+        assert!(all, "{:?} {expected:?}", picture.pixels());
+        let deep = deeply(bytes, 3).unwrap();
+        let near = |(&a, b): (&f32, u8)| (255.0 * a - f32::from(b)).abs() <= 1.0;
+        assert!(deep.deep_values().iter().zip(expected).all(near), "{:?}", deep.deep_values());
+    };
+    let data = vec![100, 50, 25, 128, 0, 0, 0, 0];
+    near(&page(1, data.clone()), [227, 177, 152, 255, 255, 255]);
+    near(&page(2, data.clone()), [177, 152, 140, 255, 255, 255]);
+    // All four as they are, as rasterio has them.
+    let four = deeply(&page(1, data), 4).unwrap();
+    assert_eq!(four.deep_values()[0], 100.0 / 255.0);
+}
+
 #[test]
 fn palettes_are_looked_up() {
     // Two colours of 16 bits, and four of 4 bits a number.
@@ -453,5 +475,79 @@ fn a_large_picture_names_the_setting_that_lifts_the_limit() {
         let error = decoded(1199).unwrap_err().to_string();
         assert!(error.contains("set data.max_pixels to 1200 or more"), "{error}");
         assert!(decoded(1200).is_ok());
+    }
+}
+
+/// The remarks on deep pictures in a folder of these files: kinds, counts and texts.
+fn looked_at(files: &[Vec<u8>]) -> Vec<(&'static str, usize, String)> {
+    let dir = tempfile::tempdir().unwrap();
+    for (number, bytes) in files.iter().enumerate() {
+        write(&dir.path().join(format!("{number}.tif")), bytes);
+    }
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, deep(1), None, 0, &Limits::default()).unwrap();
+    assert_eq!(found.pictures, files.len(), "{:?}", found.skipped);
+    found.remarks.into_iter().map(|told| (told.kind, told.pictures, told.text)).collect()
+}
+
+#[test]
+fn numbers_far_from_all_others_are_told_as_undeclared_nodata() {
+    let signed = |values: &[i16]| {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        one(Page::new([values.len() as u32, 1], 16, 1, GREY, data).with(FORMAT, Short(vec![2])))
+    };
+    let heights: Vec<f32> = (0..1000).map(|i| 400.0 + (i % 97) as f32).collect();
+    let with = |number: f32, count: usize| {
+        let mut values = heights.clone();
+        values[100..100 + count].fill(number);
+        values
+    };
+    for (number, written) in [(-9999.0, "-9999"), (1e20, "1e20"), (-32768.0, "-32768")] {
+        let told = looked_at(&[raster(&with(number, 60), None), raster(&heights, None)]);
+        assert_eq!((told.len(), told[0].0, told[0].1), (1, "undeclared", 1), "{told:?}");
+        let start = format!("60 of 1000 values (6 %) are {written}, far from all others");
+        assert!(told[0].2.starts_with(&start) && told[0].2.contains("data.fill"), "{told:?}");
+    }
+    let whole: Vec<i16> = with(-32768.0, 60).iter().map(|&value| value as i16).collect();
+    assert_eq!(looked_at(&[signed(&whole)])[0].0, "undeclared");
+    // Of whole numbers as they stand in the file.
+    let mut counts: Vec<u16> = (0..1000).map(|i| 300 + i % 50).collect();
+    counts[..20].fill(65_535);
+    let sixteen = |counts: &[u16]| one(Page::new([1000, 1], 16, 1, GREY, shorts(counts)));
+    assert!(looked_at(&[sixteen(&counts)])[0].2.contains(" are 65535, far"));
+    // Declared, it is none; a background of 0, two tones and single bright pixels are ordinary.
+    assert_eq!(looked_at(&[raster(&with(-9999.0, 60), Some("-9999"))])[0].0, "nodata");
+    let mut tones = [2.0; 1000];
+    tones[..300].fill(-9999.0);
+    for values in [with(0.0, 500), with(9e5, 1), tones.to_vec(), with(1500.0, 60)[..900].to_vec()] {
+        let far = values.contains(&1500.0);
+        assert_eq!(looked_at(&[raster(&values, None)]).len(), usize::from(far));
+    }
+}
+
+#[test]
+fn files_whose_values_mean_different_things_are_told() {
+    let eight =
+        |most: u8| one(Page::new([64, 1], 8, 1, GREY, (0..64).map(|i| i * (most / 64)).collect()));
+    let sixteen = |most: u16| {
+        one(Page::new(
+            [64, 1],
+            16,
+            1,
+            GREY,
+            shorts(&(0..64).map(|i| i * (most / 64)).collect::<Vec<_>>()),
+        ))
+    };
+    let floats =
+        |most: f32| raster(&(0..64).map(|i| i as f32 * most / 64.0).collect::<Vec<_>>(), None);
+    let told = looked_at(&[eight(255), eight(255), sixteen(4095)]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "mixed", 1), "{told:?}");
+    let words = "whole numbers of 16 bits go to 0.0606, and whole numbers of 8 bits to 0.7412";
+    assert!(told[0].2.contains(words), "{told:?}");
+    assert_eq!(looked_at(&[eight(255), floats(3000.0)])[0].0, "mixed");
+    for same in
+        [[eight(255), sixteen(65_535)], [eight(255), floats(1.0)], [sixteen(4095), sixteen(65_535)]]
+    {
+        assert_eq!(looked_at(&same), []);
     }
 }
