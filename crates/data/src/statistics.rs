@@ -296,8 +296,10 @@ impl Sums {
             let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
-        if let Some(remarked) = self.groups.remark().filter(|_| format.depth == Depth::Deep) {
-            self.remarks.insert(remarked.kind, remarked);
+        let mixed = self.groups.remark().filter(|_| format.depth == Depth::Deep);
+        if let Some((remark, pictures, first)) = mixed {
+            let (kind, text) = (remark.kind(), remark.to_string());
+            self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
         let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);
         Statistics {

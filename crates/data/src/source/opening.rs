@@ -1,6 +1,6 @@
 //! What is asked for when a set is opened.
 
-use super::pages::Pages;
+use serde::{Deserialize, Serialize};
 
 /// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a
 /// Parquet file.
@@ -22,6 +22,39 @@ pub enum Labels<'a> {
     /// The same for a network that has no names for its classes: they are given as 0, 1 and so on. As many
     /// other names are taken for them in their order.
     Nameless(&'a [String]),
+}
+
+/// Which pages of a file are pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pages {
+    /// The first.
+    #[default]
+    First,
+    /// Each, of a TIFF file. Reduced copies and masks among them are none.
+    All,
+}
+
+impl Pages {
+    /// As settings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::All => "all",
+        }
+    }
+}
+
+impl std::str::FromStr for Pages {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first" => Ok(Self::First),
+            "all" => Ok(Self::All),
+            _ => Err("give first or all".to_owned()),
+        }
+    }
 }
 
 /// How a set is opened. Labels alone stand for it: `Labels::Required.into()`.

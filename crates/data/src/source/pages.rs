@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use fcmae_words::{grouped, plural};
-use serde::{Deserialize, Serialize};
 
 use super::container::Base;
 use super::gathered::Gathered;
@@ -11,39 +10,6 @@ use super::sample::{PAGE, Place, Sample};
 use crate::decode::{self, Bytes, Limits, Stretch};
 use crate::error::DecodeError;
 use crate::words::printable;
-
-/// Which pages of a file are pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pages {
-    /// The first.
-    #[default]
-    First,
-    /// Each, of a TIFF file. Reduced copies and masks among them are none.
-    All,
-}
-
-impl Pages {
-    /// As settings have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::All => "all",
-        }
-    }
-}
-
-impl std::str::FromStr for Pages {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "first" => Ok(Self::First),
-            "all" => Ok(Self::All),
-            _ => Err("give first or all".to_owned()),
-        }
-    }
-}
 
 /// Bytes by which a TIFF file is told.
 const START: u64 = 4;
@@ -64,6 +30,8 @@ pub(super) fn spread(set: &mut Gathered<'_>) {
             continue;
         };
         let path = set.bases[sample.place.base()].path.join(&sample.path);
+        // A file that lacks some is told of here, and called as one of several.
+        let several = numbers.len() > 1 || flaw.is_some();
         if let Some(flaw) = flaw {
             let used = match numbers.len() {
                 1 => "its first page is used".to_owned(),
@@ -71,9 +39,9 @@ pub(super) fn spread(set: &mut Gathered<'_>) {
             };
             set.skip(path.clone(), format!("{flaw}; {used}"));
         }
-        let name = sample.path.to_str().filter(|_| numbers.len() > 1);
+        let name = sample.path.to_str().filter(|_| several);
         let Some(name) = name else {
-            if numbers.len() > 1 {
+            if several {
                 set.skip(
                     path,
                     "its name is no text, so that its pages have none; its first is used",

@@ -2,9 +2,8 @@
 //! mean different things.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::Remarked;
 use crate::decode::{FileKind, Numbers};
 use crate::picture::Picture;
 use crate::remark::Remark;
@@ -81,8 +80,9 @@ impl Groups {
         group.largest = group.largest.max(largest);
     }
 
-    /// A remark where files of one kind have values that are many times those of another.
-    pub(super) fn remark(&self) -> Option<Remarked> {
+    /// A remark where files of one kind have values that are many times those of another: of how many pictures, and the
+    /// first of them.
+    pub(super) fn remark(&self) -> Option<(Remark, usize, PathBuf)> {
         let named = |&(numbers, bits): &(Numbers, u32)| {
             let numbers = match numbers {
                 Numbers::Unsigned => "whole numbers",
@@ -104,11 +104,6 @@ impl Groups {
             low: (named(low.0), low.1.largest),
             high: (named(high.0), high.1.largest),
         };
-        Some(Remarked {
-            kind: remark.kind(),
-            pictures: rarer.pictures,
-            first: Path::to_path_buf(&rarer.first),
-            text: remark.to_string(),
-        })
+        Some((remark, rarer.pictures, rarer.first.clone()))
     }
 }

@@ -237,6 +237,11 @@ fn listing_of_pages_is_interrupted_and_damage_is_told() {
     write(&folder.path().join("cut.tif"), &tiff(vec![first, page(1)]));
     let told = all(folder.path()).skipped.remove(0).reason;
     assert_eq!(told, "it tells of 50 pages, and has fewer; 2 of its pages are used");
+    // One that is left is one of several, and nothing more is said of it.
+    write(&folder.path().join("cut.tif"), &whole[..whole.len() / 4 + 20]);
+    let set = all(folder.path());
+    assert_eq!(names(&set)[..2], ["cut.tif#1", "loop.tif#1"]);
+    assert!(set.picture(0, 1.into(), &Limits::default(), None).unwrap().remarks().is_empty());
 }
 
 #[test]

@@ -165,20 +165,14 @@ pub(crate) fn alone(
     let gone = || DecodeError::Changed("it has no such page".to_owned());
     let mut chain = Chain::new(source).ok_or_else(gone)?;
     let first = chain.next(source).ok_or_else(gone)?;
-    let (mut directory, mut behind) = (None, number);
-    for _ in 0..number {
-        behind -= 1;
-        match chain.next(source) {
-            Some(next) => directory = Some(next),
-            None if directory.is_none() => {
-                behind = number;
-                break;
-            }
-            None => return Err(gone()),
-        }
+    if number == 0 || chain.next == 0 {
+        // Pages that have no directory of their own lie behind the first.
+        return first.alone(source, Some((number, limits)));
     }
-    // Pages that have no directory of their own lie behind the first.
-    directory.unwrap_or(first).alone(source, Some((behind, limits)))
+    for _ in 1..number {
+        chain.pass(source).ok_or_else(gone)?;
+    }
+    chain.next(source).ok_or_else(gone)?.alone(source, Some((0, limits)))
 }
 
 /// The directories of a file, one after the other.
@@ -200,6 +194,17 @@ impl Chain {
         let (at, length) = if layout.big { (8, 8) } else { (4, 4) };
         let next = number(&start, layout, at, length)?;
         Some(Self { layout, next, seen: HashSet::new(), entries: 0, flaw: None })
+    }
+
+    /// Passes over a directory.
+    fn pass(&mut self, source: &mut dyn Bytes) -> Option<()> {
+        let [count_length, link] = if self.layout.big { [8, 8] } else { [2, 4] };
+        let count =
+            number(&source.read(self.next, count_length).ok()?, self.layout, 0, count_length)?;
+        let length = count.checked_mul(self.layout.entry_length() as u64)?;
+        let end = self.next.checked_add(count_length as u64)?.checked_add(length)?;
+        self.next = number(&source.read(end, link).ok()?, self.layout, 0, link)?;
+        (self.next > 0).then_some(())
     }
 
     fn next(&mut self, source: &mut dyn Bytes) -> Option<Raw> {
