@@ -44,6 +44,13 @@ def main():
     restarts = [i for i in range(scan, len(clean) - 1) if clean[i] == 0xFF and 0xD0 <= clean[i + 1] <= 0xD7]
     lost = restarts[1]
     (OUT / "lost_restart.jpg").write_bytes(clean[:lost] + clean[lost + 2 :])
+    # A hole in the data, which is read as other codes.
+    plain = io.BytesIO()
+    picture.save(plain, "JPEG", quality=90)
+    plain = plain.getvalue()
+    scan = plain.index(b"\xff\xda")
+    hole = scan + (len(plain) - scan) // 8
+    (OUT / "hole.jpg").write_bytes(plain[:hole] + bytes(40) + plain[hole + 40 :])
     means = {}
     for path in sorted(OUT.iterdir()):
         if path.suffix != ".json":

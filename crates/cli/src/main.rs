@@ -25,6 +25,7 @@ mod numbers;
 mod options;
 mod output;
 mod picture_arguments;
+mod picture_sets;
 mod progress;
 mod recipes;
 mod reporter;

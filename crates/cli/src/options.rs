@@ -6,6 +6,8 @@ use clap::Args;
 use fcmae::engine::backend::{Backend, Precision};
 use fcmae::engine::device::Device;
 use fcmae::error::ConfigError;
+use fcmae::weights::Weights;
+use fcmae_data::Pages;
 
 use crate::output;
 
@@ -104,6 +106,33 @@ pub(crate) struct PicturesArg {
     /// Picture files; a folder stands for all pictures in it and below it
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
+}
+
+/// What pictures are taken, where that is not as the weights were trained.
+#[derive(Args)]
+pub(crate) struct TakenArg {
+    /// Pages of TIFF files: the `first`, or `all`, each as a picture of its own, as data.pages
+    /// [default: as the weights were trained]
+    #[arg(long, value_name = "first|all")]
+    pages: Option<Pages>,
+
+    /// Most pixels of a picture, as data.max_pixels [default: as the weights were trained]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_pixels: Option<u64>,
+}
+
+impl WeightsArg {
+    /// The weights, for such pictures as are asked for.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub(crate) fn open(&self, taken: &TakenArg) -> fcmae::Result<Weights> {
+        let mut weights = Weights::open(&self.weights)?;
+        let description = &mut weights.description;
+        description.max_pixels = taken.max_pixels.unwrap_or(description.max_pixels);
+        description.pages = taken.pages.unwrap_or(description.pages);
+        Ok(weights)
+    }
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod jpeg;
 mod kind;
 mod limits;
 mod other;
+mod scan;
 mod tiff;
 
 pub(crate) use deep::Decoded;
@@ -55,7 +56,9 @@ pub use kind::{FileKind, Numbers};
 pub use limits::Limits;
 pub(crate) use limits::Need;
 use limits::{HEADER_BYTES, decoder_limits};
+pub(crate) use scan::flaw;
 use tiff::Tiff;
+pub(crate) use tiff::{Bytes, Pages, Stretch, alone, is_tiff, pages};
 
 /// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///
@@ -141,6 +144,8 @@ fn decode_unguarded(
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
+    let full = tiff::with_full_first(bytes);
+    let bytes = full.as_deref().unwrap_or(bytes);
     let wanted = format.channels;
     let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
         (Tiff::Samples(samples, largest), Depth::Eight) => {

@@ -40,7 +40,7 @@ pub enum DecodeError {
     /// Header or file beyond [`Limits`](crate::decode::Limits); nothing was decoded.
     #[error(
         "too large: {what} is {value}, the limit is {limit}; shrink the picture, or set data.max_pixels \
-         to {enough} or more"
+         to {enough} or more (--max-pixels {enough})"
     )]
     TooLarge {
         /// What was measured.
@@ -70,9 +70,10 @@ pub enum DecodeError {
     },
     /// A stack whose pages are not as many as channels are asked for.
     #[error(
-        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; save pages as files \
-         of their own{}",
+        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; set data.pages=all{} to take \
+         each for a picture of its own{}",
         told_axes(.axes),
+        if matches!(.wanted, 1 | 3) { "" } else { " and model.channels=1" },
         .as_channels.map_or(String::new(), |channels| format!(
             ", or set model.channels to {channels} to take them as channels, with data.depth=deep"
         ))
@@ -359,15 +360,18 @@ pub enum DataError {
     },
     /// Too large a share of the set cannot be decoded.
     #[error(
-        "{bad} of {} could not be used, more than the allowed share of {limit}: {first}; \
+        "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; \
          repair or remove them, or raise the allowed share of bad files",
-        plural(.set, "picture")
+        plural(.set, "picture"),
+        beside(*.lost)
     )]
     TooManyBad {
         /// Bad files so far.
         bad: usize,
         /// Pictures in the set.
         set: usize,
+        /// The share of those that were lost before, when the set was listed.
+        lost: f64,
         /// Largest allowed share.
         limit: f64,
         /// The first few, with their reasons.
@@ -384,6 +388,14 @@ pub enum DataError {
     /// A worker thread could not be started, or ended by a fault of this crate.
     #[error("a loading thread failed: {0}")]
     Worker(String),
+}
+
+/// The share of what was lost before.
+fn beside(lost: f64) -> String {
+    match lost > 0.0 {
+        true => format!(", beside {:.1} % of those listed, which are not there", 100.0 * lost),
+        false => String::new(),
+    }
 }
 
 fn asked_for(channels: &u32) -> String {

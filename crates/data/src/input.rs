@@ -7,13 +7,22 @@ use std::sync::Arc;
 use crate::decode::{self, Limits};
 use crate::error::DecodeError;
 use crate::picture::{Depth, Picture, PixelFormat};
-use crate::source::PictureSet;
+use crate::source::{self, Pages, PictureSet};
 
 /// One picture to be looked at.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A picture file.
     File(PathBuf),
+    /// A page of a picture file.
+    Page {
+        /// The file.
+        file: PathBuf,
+        /// What errors call it.
+        name: PathBuf,
+        /// The number of its directory.
+        number: u16,
+    },
     /// The bytes of a picture file.
     Bytes {
         /// What errors call it.
@@ -41,10 +50,24 @@ impl Input {
     /// The file, or what errors call the picture.
     pub fn name(&self) -> PathBuf {
         match self {
-            Self::File(name) | Self::Bytes { name, .. } | Self::Picture { name, .. } => {
-                name.clone()
-            }
+            Self::File(name)
+            | Self::Page { name, .. }
+            | Self::Bytes { name, .. }
+            | Self::Picture { name, .. } => name.clone(),
             Self::Sample { set, index } => set.path(*index),
+        }
+    }
+
+    /// A picture file, or where all of its pages are asked for and it has several, these.
+    pub fn of_file(path: &Path, pages: Pages) -> Vec<Self> {
+        match pages {
+            Pages::First => vec![Self::from(path)],
+            Pages::All => {
+                let pages = source::pages_of(path).into_iter();
+                let page = |(name, number)| Self::Page { file: path.to_owned(), name, number };
+                let found: Vec<Self> = pages.map(page).collect();
+                if found.is_empty() { vec![Self::from(path)] } else { found }
+            }
         }
     }
 
@@ -58,6 +81,7 @@ impl Input {
             |bytes: &[u8]| decode::decode_checked(bytes, format, limits, least_side).map(Arc::new);
         match self {
             Self::File(path) => decoded(&decode::read_file(path, limits)?),
+            Self::Page { file, number, .. } => decoded(&source::read_page(file, *number, limits)?),
             Self::Bytes { bytes, .. } => decoded(bytes),
             Self::Sample { set, index } => set.picture(*index, format, limits, least_side),
             Self::Picture { picture, .. } if picture.channels() != format.channels => {
@@ -141,6 +165,11 @@ pub trait Samples: Send + Sync + 'static {
     /// The position of its class, where it has one.
     fn label(&self, index: usize) -> Option<usize>;
 
+    /// Which share of what was listed could not be used then, so that there are no samples of it.
+    fn lost_share(&self) -> f64 {
+        0.0
+    }
+
     /// Refuses a picture that is no longer the one it was when the samples were listed.
     ///
     /// # Errors
@@ -172,6 +201,10 @@ impl Samples for PictureSet {
 
     fn label(&self, index: usize) -> Option<usize> {
         self.samples[index].label
+    }
+
+    fn lost_share(&self) -> f64 {
+        PictureSet::lost_share(self)
     }
 
     fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
@@ -221,7 +254,9 @@ impl Samples for Inputs {
     fn check_unchanged(&self, index: usize) -> Result<(), DecodeError> {
         match &*self.at(index) {
             Input::Sample { set, index } => set.check_file(*index),
-            Input::File(_) | Input::Bytes { .. } | Input::Picture { .. } => Ok(()),
+            Input::File(_) | Input::Page { .. } | Input::Bytes { .. } | Input::Picture { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -46,6 +46,6 @@ pub use mix::{Mix, Mixing};
 pub use picture::{Depth, Picture, PixelFormat};
 pub use remark::{Axes, Remark};
 pub use source::{
-    Alike, Amount, Grouping, Labels, Opening, Part, PictureSet, Sample, Skipped, Split,
+    Alike, Amount, Grouping, Labels, Opening, Pages, Part, PictureSet, Sample, Skipped, Split,
 };
 pub use statistics::Statistics;

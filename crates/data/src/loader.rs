@@ -292,7 +292,12 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         self.skipped.extend(bad.iter().map(|(index, reason)| (*index, reason.to_string())));
         self.failed = bad;
         let (bad, set) = (self.skipped.len(), self.shared.folder.count());
-        if bad as f64 > self.max_bad_fraction * set as f64 {
+        // Beside the pictures of this part of the set that were lost when it was listed, as far as that can be told.
+        let lost = self.shared.folder.lost_share();
+        let beside = lost / (1.0 - lost).max(f64::MIN_POSITIVE) * set as f64;
+        let most = self.max_bad_fraction * (set as f64 + beside);
+        // Shares are rounded.
+        if bad > 0 && bad as f64 + beside > most + 1e-9 {
             const SHOWN: usize = 5;
             let shown = self.skipped().into_iter().take(SHOWN);
             let mut first: Vec<String> =
@@ -301,7 +306,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
                 first.push("…".to_owned());
             }
             let (limit, first) = (self.max_bad_fraction, first.join(", "));
-            return Err(DataError::TooManyBad { bad, set, limit, first });
+            return Err(DataError::TooManyBad { bad, set, lost, limit, first });
         }
         Ok(Some(batch))
     }

@@ -19,6 +19,8 @@ pub enum Remark {
         axes: Axes,
         /// How many channels data.depth=deep can take the pages for, where it can.
         as_channels: Option<u32>,
+        /// Whether data.pages=all can take each for a picture of its own.
+        as_pictures: bool,
     },
     /// Channels beyond the colours are left out: infrared, say.
     Bands {
@@ -72,7 +74,24 @@ pub enum Remark {
         /// Whether it is the largest.
         largest: bool,
     },
-    /// All values of all pictures are within a few levels of the 256 of 8 bits.
+    /// Many values are one number, far from all others, as what has no data often is.
+    Undeclared {
+        /// The number, as it stands in the file.
+        value: f64,
+        /// How many are that.
+        count: u64,
+        /// Values of the picture.
+        of: u64,
+    },
+    /// Files of one kind of numbers have values many times as large as files of another: what each is called, and
+    /// the largest value that the network is given of it.
+    Mixed {
+        /// Those of small values.
+        low: (String, f64),
+        /// Those of large ones.
+        high: (String, f64),
+    },
+    /// All values of a picture, or of all, are within a few levels of the 256 of 8 bits.
     FewLevels {
         /// From the smallest to the largest.
         levels: u32,
@@ -100,6 +119,7 @@ impl Default for Axes {
 impl Remark {
     pub(crate) const ONE_COLOUR: &'static str = "one_colour";
     pub(crate) const AT_AN_END: &'static str = "at_an_end";
+    pub(crate) const FEW_LEVELS: &'static str = "few_levels";
 
     /// What remarks are counted by: a word for each variant.
     pub fn kind(&self) -> &'static str {
@@ -115,30 +135,39 @@ impl Remark {
             Self::Transparent => "transparent",
             Self::OneColour => Self::ONE_COLOUR,
             Self::AtAnEnd { .. } => Self::AT_AN_END,
-            Self::FewLevels { .. } => "few_levels",
+            Self::Undeclared { .. } => "undeclared",
+            Self::Mixed { .. } => "mixed",
+            Self::FewLevels { .. } => Self::FEW_LEVELS,
         }
+    }
+
+    /// What is said of pages.
+    fn pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Pages { used, of, axes, as_channels, as_pictures } = self else { return Ok(()) };
+        let are = if *used == 1 { "is" } else { "are" };
+        let pages = if axes.frames == *of { "frames" } else { "pages" };
+        write!(f, "{used} of {of} {pages} {are} used")?;
+        if axes.are_told() && axes.frames != *of {
+            write!(f, " ({axes})")?;
+        }
+        match as_pictures {
+            true => write!(f, "; data.pages=all takes each for a picture of its own")?,
+            false => write!(f, "; save {pages} as files of their own to use them all")?,
+        }
+        if let Some(channels) = as_channels {
+            write!(
+                f,
+                ", or set data.depth=deep and model.channels={channels} to take them as channels"
+            )?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pages { used, of, axes, as_channels } => {
-                let are = if *used == 1 { "is" } else { "are" };
-                let pages = if axes.frames == *of { "frames" } else { "pages" };
-                write!(f, "{used} of {of} {pages} {are} used")?;
-                if axes.are_told() && axes.frames != *of {
-                    write!(f, " ({axes})")?;
-                }
-                write!(f, "; save {pages} as files of their own to use them all")?;
-                if let Some(channels) = as_channels {
-                    write!(
-                        f,
-                        ", or set data.depth=deep and model.channels={channels} to take them as channels"
-                    )?;
-                }
-                Ok(())
-            }
+            Self::Pages { .. } => self.pages(f),
             Self::Bands { used, of } => write!(
                 f,
                 "{used} of {of} channels are used; data.depth=deep with model.channels={of} takes all"
@@ -184,6 +213,13 @@ impl fmt::Display for Remark {
                      hold are kept by data.depth=deep"
                 )
             }
+            Self::Undeclared { value, count, of } => undeclared(f, *value, &Share(*count, *of)),
+            Self::Mixed { low, high } => write!(
+                f,
+                "values mean different things: {} go to {:.4}, and {} to {:.4}, as whole numbers are divided by the \
+                 largest of their kind; write all files with the same kind of numbers",
+                low.0, low.1, high.0, high.1
+            ),
             Self::FewLevels { levels } => write!(
                 f,
                 "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
@@ -224,6 +260,19 @@ impl fmt::Display for Share {
     }
 }
 
+/// What is said of a number that may stand for no data.
+fn undeclared(f: &mut fmt::Formatter<'_>, value: f64, share: &Share) -> fmt::Result {
+    let value = match value.abs() < 1e15 {
+        true => value.to_string(),
+        false => format!("{value:e}"),
+    };
+    write!(
+        f,
+        "{share} are {value}, far from all others: where that means that there is no data, declare it in the \
+         files (gdal_edit.py -a_nodata {value} FILE), and data.fill says with what it is filled"
+    )
+}
+
 fn percent(part: u64, whole: u64) -> String {
     let share = part as f64 / whole.max(1) as f64 * 100.0;
     if share < 0.95 { format!("{share:.1} %") } else { format!("{share:.0} %") }
@@ -236,12 +285,14 @@ mod tests {
     #[test]
     fn remarks_say_what_and_what_to_change() {
         let axes = Axes { channels: 2, slices: 5, frames: 1 };
-        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None };
-        let text = "1 of 10 pages is used (2 channels × 5 slices); save pages as files of their own \
-                    to use them all";
+        let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None, as_pictures: true };
+        let text = "1 of 10 pages is used (2 channels × 5 slices); data.pages=all takes each for a \
+                    picture of its own";
         assert_eq!((pages.kind(), pages.to_string().as_str()), ("pages", text));
         let axes = Axes { frames: 50, ..Axes::default() };
-        let frames = Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50) }.to_string();
+        let frames =
+            Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50), as_pictures: false }
+                .to_string();
         let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
                     data.depth=deep and model.channels=50 to take them as channels";
         assert_eq!(frames, text);

@@ -18,6 +18,7 @@ mod list;
 mod open;
 mod opening;
 mod others;
+mod pages;
 #[cfg_attr(not(feature = "parquet"), path = "source/no_parquet.rs")]
 mod parquet;
 mod read;
@@ -30,7 +31,8 @@ mod splits;
 pub use crate::words::printable;
 pub use grouping::Grouping;
 pub use kind::EXTENSIONS;
-pub use opening::{Labels, Opening};
+pub use opening::{Labels, Opening, Pages};
+pub(crate) use pages::{pages_of, read_page};
 pub use recorded::{Part, Split};
 pub use sample::{Alike, Sample, Skipped};
 pub use set::PictureSet;

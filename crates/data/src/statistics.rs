@@ -12,13 +12,12 @@ use serde::Serialize;
 
 use crate::decode::{self, Decoded, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
-#[cfg(doc)]
-use crate::picture::Picture;
-use crate::picture::{Depth, PixelFormat};
+use crate::picture::{Depth, Picture, PixelFormat};
 use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
 
 mod channel;
+mod deep;
 mod tones;
 
 pub use channel::ChannelStatistics;
@@ -202,12 +201,24 @@ fn look(
         height: decoded.picture.height(),
         width: decoded.picture.width(),
         values: values_of(&decoded, kept),
-        remarks: {
-            let seen = tones::remark(&decoded.picture);
-            decoded.picture.remarks().iter().cloned().chain(seen).collect()
-        },
+        remarks: remarks(&bytes, &decoded.picture, kind.as_ref()),
     });
     Found { kind, values }
+}
+
+/// What is to be told of a picture: what decoding noticed, and what takes too long to look for whenever it is loaded.
+fn remarks(bytes: &[u8], picture: &Picture, kind: Option<&FileKind>) -> Vec<Remark> {
+    let mut remarks = picture.remarks().to_vec();
+    let told = |remarks: &[Remark], kind: &str| remarks.iter().any(|told| told.kind() == kind);
+    if !told(&remarks, "damaged") {
+        remarks.extend(decode::flaw(bytes).map(|what| Remark::Damaged { what }));
+    }
+    remarks.extend(deep::undeclared(picture, kind));
+    // Where 16 bits are the cause, that was told.
+    let narrow = told(&remarks, "range");
+    let seen = tones::remark(picture);
+    remarks.extend(seen.filter(|seen| !narrow || seen.kind() != Remark::FEW_LEVELS));
+    remarks
 }
 
 fn values_of(Decoded { picture, gaps }: &Decoded, kept: usize) -> Values {
@@ -230,6 +241,7 @@ struct Sums {
     widths: Vec<u32>,
     kinds: BTreeMap<FileKind, usize>,
     remarks: BTreeMap<&'static str, Remarked>,
+    groups: deep::Groups,
     skipped: Vec<Skipped>,
 }
 
@@ -248,6 +260,10 @@ impl Sums {
                         text: remark.to_string(),
                     });
                     told.pictures += 1;
+                }
+                if let Some(kind) = &found.kind {
+                    let largest = values.moments.iter().map(Moments::largest).fold(0.0, f64::max);
+                    self.groups.add(kind, || folder.path(index), largest);
                 }
                 self.heights.push(height);
                 self.widths.push(width);
@@ -273,10 +289,16 @@ impl Sums {
         let channels: Vec<_> = channels.map(|(moments, kept)| moments.finish(kept)).collect();
         let pictures = self.heights.len();
         self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
-        // Where 16 bits are the cause, that was told.
-        let narrow = self.remarks.contains_key("range") || format.depth != Depth::Eight;
-        if let Some(remark) = tones::of_all(&channels).filter(|_| !narrow) {
+        let told = ["range", Remark::FEW_LEVELS].iter().any(|kind| self.remarks.contains_key(kind));
+        if let Some(remark) =
+            tones::of_all(&channels).filter(|_| !told && format.depth == Depth::Eight)
+        {
             let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
+            self.remarks.insert(kind, Remarked { kind, pictures, first, text });
+        }
+        let mixed = self.groups.remark().filter(|_| format.depth == Depth::Deep);
+        if let Some((remark, pictures, first)) = mixed {
+            let (kind, text) = (remark.kind(), remark.to_string());
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
         let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);

@@ -48,7 +48,7 @@ pub enum ConfigError {
     /// An image of more pixels than a network is given.
     #[error(
         "an image of {height}×{width} pixels is too large: make its sides at most {longest} pixels, and its \
-         area at most {most} (`data.image_size`)"
+         area at most {most} ({setting})"
     )]
     LargeImage {
         /// Height in pixels.
@@ -59,6 +59,8 @@ pub enum ConfigError {
         longest: usize,
         /// The most pixels in all.
         most: usize,
+        /// What gave height and width.
+        setting: &'static str,
     },
     /// A mask ratio that leaves nothing visible, or nothing masked.
     #[error(

@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod picture;
 pub mod predict;
 pub mod reconstruct;
+pub mod survey;
 
 use std::sync::Arc;
 

@@ -15,7 +15,6 @@ mod resume;
 mod session;
 mod split;
 mod step;
-mod survey;
 
 pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 pub use finetune::{FinetuneOutcome, Start, finetune, finetune_on, settled};

@@ -99,7 +99,8 @@ impl Weights {
                 description
             }
         };
-        check_image(description.image_size).map_err(|error| file(error.to_string()))?;
+        check_image(description.image_size, "the image size that it records")
+            .map_err(|error| file(error.to_string()))?;
         description.check().map_err(file)?;
         Ok(Self {
             path: resolved.model,

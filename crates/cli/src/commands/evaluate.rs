@@ -10,7 +10,7 @@ use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
-use fcmae_data::{Opening, Part, PictureSet, Split};
+use fcmae_data::{Part, PictureSet, Split};
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
 use fcmae_words::terminal::percent;
@@ -18,9 +18,10 @@ use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
 use crate::numbers::with_interval;
-use crate::options::{DeviceArg, WeightsArg};
+use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
-use crate::progress::{Batches, Listing};
+use crate::picture_sets::{self, Columns};
+use crate::progress::Batches;
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
@@ -45,6 +46,9 @@ pub(crate) struct Evaluate {
 
     #[command(flatten)]
     weights: WeightsArg,
+
+    #[command(flatten)]
+    taken: TakenArg,
 
     #[command(flatten)]
     device: DeviceArg,
@@ -79,24 +83,22 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if let Some(other) = &args.held_out_of {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
     }
-    let evaluator = Evaluator::open(weights, &args.device.told()?)?;
-    let mut listing = Listing::new("evaluate");
-    let mut set = evaluator.labelled_by(
-        &args.data,
-        Opening {
-            label_column: args.label_column.as_deref(),
-            image_column: args.image_column.as_deref(),
-            listing: Some(&mut |looked_at| listing.told(looked_at)),
-            ..Opening::default()
-        },
-    )?;
-    drop(listing);
-    set.notes.iter().for_each(|note| output::note(note));
+    let backend = args.device.told()?;
+    let evaluator = Evaluator::of(&args.weights.open(&args.taken)?, &backend)?;
+    let description = evaluator.description();
+    let columns = Columns {
+        label: args.label_column.as_deref(),
+        image: args.image_column.as_deref(),
+        pages: description.pages,
+    };
+    let mut set =
+        picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
     } else if let Some(note) = trained_on(weights, &set) {
         output::note(&note);
     }
+    picture_sets::look(&set, description.format(), &description.limits())?;
     let set = Arc::new(set);
     let mut batches = Batches::new("evaluate");
     let evaluation =

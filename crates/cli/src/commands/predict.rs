@@ -11,9 +11,10 @@ use fcmae_words::counted;
 use serde::Serialize;
 
 use crate::failure::joined;
-use crate::options::{DeviceArg, PicturesArg, WeightsArg};
+use crate::options::{DeviceArg, PicturesArg, TakenArg, WeightsArg};
 use crate::output;
 use crate::picture_arguments;
+use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
 /// Name what is on pictures
@@ -28,6 +29,9 @@ pub(crate) struct Predict {
 
     #[command(flatten)]
     weights: WeightsArg,
+
+    #[command(flatten)]
+    taken: TakenArg,
 
     #[command(flatten)]
     device: DeviceArg,
@@ -54,8 +58,15 @@ enum Format {
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let backend = args.device.told()?;
-    let inputs = picture_arguments::inputs(&args.pictures.images)?;
-    let predictor = Predictor::open(&args.weights.weights, &backend)?;
+    picture_arguments::refuse_missing(&args.pictures.images)?;
+    let predictor = Predictor::of(&args.weights.open(&args.taken)?, &backend)?;
+    let description = predictor.description();
+    let pictures =
+        picture_arguments::inputs(&args.pictures.images, description.pages, Some("--pages all"))?;
+    for set in &pictures.sets {
+        picture_sets::look(set, description.format(), &description.limits())?;
+    }
+    let inputs = pictures.inputs;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;

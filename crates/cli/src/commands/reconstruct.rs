@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fcmae::inference::reconstruct::{reconstruct, sheet};
+use fcmae_data::Pages;
 use fcmae_data::source::printable;
 
 use crate::failure::Usage;
@@ -47,7 +48,7 @@ pub(crate) struct Reconstruct {
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_existing(&args.out, args.overwrite, "--out")?;
     let backend = args.device.told()?;
-    let inputs = picture_arguments::inputs(&args.pictures.images)?;
+    let inputs = picture_arguments::inputs(&args.pictures.images, Pages::First, None)?.inputs;
     if inputs.len() > MOST_PICTURES {
         let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", inputs.len());
         return Err(Usage(text).into());

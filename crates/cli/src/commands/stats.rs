@@ -7,11 +7,11 @@ use anyhow::Result;
 use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_data::statistics::{KindCount, Remarked, Sides, Statistics};
-use fcmae_data::{Depth, Fill, Labels, Limits, Opening, PictureSet, PixelFormat};
+use fcmae_data::{Depth, Fill, Limits, Pages, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
 
 use crate::output;
-use crate::progress::Listing;
+use crate::picture_sets::{self, Columns};
 use crate::text_table::{Align, Table};
 
 /// Look at pictures: sizes, kinds of files, their values, and the settings for them
@@ -42,6 +42,10 @@ pub(crate) struct Stats {
         value_parser = clap::value_parser!(u64).range(1..), hide_default_value = true)]
     max_pixels: u64,
 
+    /// Which pages of TIFF files, as data.pages: the `first`, or `all`, each as a picture of its own
+    #[arg(long, value_name = "first|all", default_value = "first", hide_default_value = true)]
+    pages: Pages,
+
     /// What NaN and declared nodata become, as data.fill: "mean" or a number [default: refuse]
     #[arg(long, value_name = "VALUE", value_parser = fill)]
     fill: Option<Fill>,
@@ -71,18 +75,9 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     if let Some(recipe) = &args.recipe {
         output::refuse_existing(recipe, args.overwrite, "--recipe")?;
     }
-    let mut listing = Listing::new("stats");
-    let set = PictureSet::open_all(
-        &args.data,
-        Opening {
-            labels: Labels::Ignored,
-            image_column: args.image_column.as_deref(),
-            listing: Some(&mut |looked_at| listing.told(looked_at)),
-            ..Opening::default()
-        },
-    )?;
-    drop(listing);
-    set.notes.iter().for_each(|note| output::note(note));
+    let columns =
+        Columns { image: args.image_column.as_deref(), pages: args.pages, ..Columns::default() };
+    let set = picture_sets::opened("stats", columns, |how| PictureSet::open_all(&args.data, how))?;
     output::note_skipped(&set.skipped);
     let depth = if args.deep { Depth::Deep } else { Depth::Eight };
     let format = PixelFormat { channels: args.channels, depth };
@@ -93,7 +88,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
     let found = Statistics::of(&set, format, sample, workers, &limits)?;
     if let Some(recipe) = &args.recipe {
         output::create_parent(recipe)?;
-        output::write_file(recipe, settings(&found, format, &limits).as_bytes())?;
+        output::write_file(recipe, settings(&found, format, &limits, args.pages).as_bytes())?;
         output::note(&format!("settings  {}", printable(recipe)));
     }
     if args.json {
@@ -104,7 +99,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
         let pictures = counted(*pictures, "picture");
         output::note(&format!("{pictures}, such as {}: {text}", printable(first)));
     }
-    output::print(&text(&found, format, &limits))
+    output::print(&text(&found, format, &limits, args.pages))
 }
 
 fn fill(text: &str) -> Result<Fill, String> {
@@ -118,7 +113,7 @@ fn fill(text: &str) -> Result<Fill, String> {
     }
 }
 
-fn text(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
+fn text(found: &Statistics, format: PixelFormat, limits: &Limits, pages: Pages) -> String {
     let mut text = counted(found.set, "picture");
     if found.looked_at < found.set {
         text.push_str(&format!(", {} looked at", grouped(found.looked_at)));
@@ -176,12 +171,12 @@ fn text(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
     text + &format!(
         "{}\nsettings for these pictures:\n\n{}",
         channels.text(),
-        settings(found, format, limits)
+        settings(found, format, limits, pages)
     )
 }
 
 /// A recipe's part.
-fn settings(found: &Statistics, format: PixelFormat, limits: &Limits) -> String {
+fn settings(found: &Statistics, format: PixelFormat, limits: &Limits, pages: Pages) -> String {
     let list = |values: Vec<f64>| {
         // As float32, which is what a network computes with, and with all its digits: deep values can be
         // very small.
@@ -199,13 +194,17 @@ fn settings(found: &Statistics, format: PixelFormat, limits: &Limits) -> String 
         true => String::new(),
         false => format!("max_pixels = {}\n", limits.pixels),
     };
+    let all = match pages {
+        Pages::First => String::new(),
+        Pages::All => format!("pages = \"{}\"\n", pages.name()),
+    };
     let fill = match limits.fill {
         Fill::Refuse => String::new(),
         Fill::Mean => "fill = \"mean\"\n".to_owned(),
         Fill::Number(value) => format!("fill = {value:?}\n"),
     };
     format!(
-        "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n{pixels}{fill}",
+        "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n{all}{pixels}{fill}",
         format.channels
     )
 }

@@ -175,6 +175,84 @@ fn lists_are_judged_and_read_by_settings() {
     fcmae!("evaluate", "--data", other, "--weights", run).refused(1, &["class \"x\""]);
 }
 
+/// Pages: with `data.pages=all` each is a picture of its own, for all that follows; without it that is told.
+#[test]
+fn each_page_of_a_stack_is_a_picture_where_it_is_asked_for() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (films, run) = (folder.path().join("films"), folder.path().join("run"));
+    let pages: &[u8] = include_bytes!("../../../data/tests/fixtures/pages/photos.tif");
+    for class in ["a", "b"] {
+        fs::create_dir_all(films.join(class)).unwrap();
+        for number in 0..6 {
+            fs::write(films.join(format!("{class}/{number}.tif")), pages).unwrap();
+        }
+    }
+    let recipe = trained.recipe("finetune");
+    let ran = fcmae!("stats", "--data", films).done();
+    let told = "12 pictures, such as ";
+    assert!(ran.stderr.contains(told) && ran.stderr.contains("data.pages=all"), "{}", ran.stderr);
+    let ran = fcmae!("stats", "--data", films, "--pages", "all").done();
+    assert!(ran.stdout.contains("24 pictures") && ran.stdout.contains("pages = \"all\""));
+    let all = "data.pages=all";
+    let tuned = |more: &str| {
+        fcmae!(
+            "finetune", "--data", films, "--from", "scratch", "--out", run, "--config", recipe,
+            "--set", all, "--set", more
+        )
+    };
+    tuned("optim.epochs=1").done();
+    let data = data(&run);
+    assert_eq!(data["pictures"].as_u64().unwrap() + data["held_out"].as_u64().unwrap(), 24);
+    let split = fs::read_to_string(run.join("split.csv")).unwrap();
+    for pair in split.lines().skip(1).collect::<Vec<_>>().chunks(2) {
+        let part = |line: &str| line.rsplit(',').next().unwrap().to_owned();
+        assert!(pair[0].contains(".tif#1,") && pair[1].contains(".tif#2,"), "{pair:?}");
+        assert_eq!(part(pair[0]), part(pair[1]), "{pair:?}");
+    }
+    fcmae!("finetune", "--data", films, "--from", "scratch", "--out", run, "--resume").done();
+    let says = ["data.pages"];
+    fcmae!(
+        "finetune",
+        "--data",
+        films,
+        "--from",
+        "scratch",
+        "--out",
+        run,
+        "--resume",
+        "--set",
+        "data.pages=first"
+    )
+    .refused(2, &says);
+
+    // As the weights were trained, unless it is asked for otherwise; what is left out is told.
+    let held_out = data["held_out"].as_u64().unwrap();
+    let ran = fcmae!("evaluate", "--data", films, "--held-out-of", run, "--weights", run).done();
+    assert!(ran.stdout.contains(&format!("{held_out} pictures, 2 classes")), "{}", ran.stdout);
+    let ran = fcmae!("evaluate", "--data", films, "--weights", run, "--pages", "first").done();
+    assert!(
+        ran.stderr.contains("1 of 2 pages is used")
+            && ran.stdout.contains("12 pictures, 2 classes")
+    );
+    let film = films.join("a/0.tif");
+    let rows = |pages: Option<&str>| {
+        let asked = pages.map(|pages| format!("--pages={pages}"));
+        let more: &str = asked.as_deref().unwrap_or("--top=1");
+        let ran = fcmae!("predict", film, "--weights", run, "--format", "csv", more).done();
+        let first = ran.stdout.lines().filter(|line| line.contains(",1,"));
+        (first.map(str::to_owned).collect::<Vec<_>>(), ran.stderr)
+    };
+    let (each, _) = rows(None);
+    assert!(each.len() == 2 && each[1].contains("0.tif#2,1,"), "{each:?}");
+    let (first, told) = rows(Some("first"));
+    let words = "1 of 2 pages is used; --pages all takes each";
+    assert!(first.len() == 1 && told.contains(words), "{first:?} {told}");
+    let ran = fcmae!("predict", film, "--weights", run, "--max-pixels", "10");
+    assert!(ran.stderr.contains("--max-pixels 768"), "{}", ran.stderr);
+    ran.refused(1, &["2 of 2 pictures could not be used"]);
+}
+
 /// Listing: Ctrl-C ends it, and nothing is made.
 #[cfg(target_os = "linux")]
 #[test]

@@ -105,8 +105,8 @@ fn the_list_of_a_run_is_exact() {
     )
     .refused(1, &["could not be used", "max_bad_fraction"]);
     let found = listed(&few);
-    // 10 are a hundredth; 9 were found by listing alone.
-    assert!(found.len() > 10 + 9, "{found:?}");
+    // 10 are a hundredth; listing left out 9, and of these 6 were to be pictures, which count with those that follow.
+    assert!(found.len() > 9 + 10 - 6 && found.len() < 9 + 10, "{found:?}");
     assert!(found.iter().all(|path| bad.contains(path)), "{found:?}");
 }
 

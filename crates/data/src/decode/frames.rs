@@ -13,7 +13,13 @@ pub(super) fn remark(bytes: &[u8], format: ImageFormat) -> Option<Remark> {
         _ => return None,
     };
     let axes = Axes { frames, ..Axes::default() };
-    (frames > 1).then_some(Remark::Pages { used: 1, of: frames, axes, as_channels: None })
+    (frames > 1).then_some(Remark::Pages {
+        used: 1,
+        of: frames,
+        axes,
+        as_channels: None,
+        as_pictures: false,
+    })
 }
 
 fn big_endian(bytes: &[u8], at: usize) -> Option<usize> {

@@ -12,6 +12,8 @@ use crate::error::DecodeError;
 
 /// The kind of a picture file, from its first bytes and header.
 pub(crate) fn kind(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
+    let full = tiff::with_full_first(bytes);
+    let bytes = full.as_deref().unwrap_or(bytes);
     caught(|| match tiff::kind(bytes, limits)? {
         Some(kind) => Ok(kind),
         None => ordinary(bytes, limits),

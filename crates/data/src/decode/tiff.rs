@@ -21,6 +21,10 @@ use crate::error::DecodeError;
 use crate::picture::{Depth, PixelFormat};
 use crate::remark::Remark;
 
+pub(crate) use self::alone::{Bytes, Pages, Stretch, alone, pages};
+pub(crate) use self::directory::is_tiff;
+
+mod alone;
 mod directory;
 mod jpeg;
 mod page;
@@ -56,7 +60,7 @@ pub(super) fn samples(
     let channels = stack.channels(&page).filter(|_| !eight && wanted > 1);
     let nodata = read::nodata(&mut source);
     if channels == Some(wanted) {
-        return channels_of_pages(source, &page, &stack, nodata, limits)
+        return channels_of_pages(bytes, source, &page, &stack, nodata, limits)
             .map(|samples| Tiff::Samples(samples, None));
     }
     if channels.is_some() {
@@ -77,12 +81,16 @@ pub(super) fn samples(
         kind => kind,
     };
     samples.remarks = remarks;
+    if page.is_associated() && (eight || samples.channels != wanted) {
+        dissociate(&mut samples);
+    }
     let largest = (page.format != FLOAT).then(|| page.largest());
     Ok(Tiff::Samples(samples.turned(page.orientation.into()), largest))
 }
 
 /// Pages of one channel as one picture's channels.
 fn channels_of_pages(
+    bytes: &[u8],
     mut source: Source<'_>,
     page: &Page,
     stack: &Stack,
@@ -91,6 +99,10 @@ fn channels_of_pages(
 ) -> Result<Samples, DecodeError> {
     let channels = stack.alike.len();
     page.check(channels as u32, limits)?;
+    let mut used = Directory::all(bytes).enumerate().filter(|(at, _)| stack.alike.contains(at));
+    if used.any(|(_, directory)| directory.claims_too_much()) {
+        return Err(DecodeError::Malformed(CLAIM.to_owned()));
+    }
     let mut values = vec![0.0; page.width as usize * page.height as usize * channels];
     let mut declared = 0;
     for (channel, &number) in stack.alike.iter().enumerate() {
@@ -151,6 +163,21 @@ fn page_of(
     Ok(samples)
 }
 
+/// Divides colours by the transparency that they were multiplied by.
+fn dissociate(samples: &mut Samples) {
+    let colors = match samples.kind {
+        Kind::GreyAlpha => 1,
+        Kind::Rgba | Kind::RgbaAnd => 3,
+        _ => return,
+    };
+    for pixel in samples.values.chunks_exact_mut(samples.channels as usize) {
+        let alpha = pixel[colors];
+        if alpha > 0.0 {
+            pixel[..colors].iter_mut().for_each(|value| *value = (*value / alpha).min(1.0));
+        }
+    }
+}
+
 /// Numbers of colours to the colours of a palette: its 16 bits as Pillow takes them, 8 of them.
 fn look_up(bytes: &[u8], page: &Page, samples: &mut Samples) -> Result<(), DecodeError> {
     let directory = Directory::all(bytes).next();
@@ -201,6 +228,17 @@ pub(super) fn kind(bytes: &[u8], limits: &Limits) -> Result<Option<FileKind>, De
     let (channels, bits) = (page.samples.into(), page.bits.into());
     let pages = Stack::read(bytes, &page).pages;
     Ok(Some(FileKind { format: "TIFF", channels, bits, numbers, pages }))
+}
+
+/// A TIFF file whose first page is a reduced copy or a mask, with the first that is neither in front.
+pub(super) fn with_full_first(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !directory::is_tiff(bytes) {
+        return None;
+    }
+    let is_beside = |directory: &Directory<'_>| Header::read(directory).beside;
+    let mut all = Directory::all(bytes);
+    all.next().filter(is_beside)?;
+    all.find(|directory| !is_beside(directory)).map(|directory| directory.first())
 }
 
 /// Refuses a TIFF file that claims more than it can hold. Any other is let through.

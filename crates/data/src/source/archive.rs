@@ -139,7 +139,7 @@ impl Index {
                     label: None,
                     bytes: member.size,
                     modified,
-                    place: Place::Byte { base, start: member.offset },
+                    place: Place::Byte { base, page: 0, start: member.offset },
                 });
             }
         }

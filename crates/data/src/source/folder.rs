@@ -271,7 +271,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                 label: None,
                 bytes: meta.len(),
                 modified: meta.modified().ok(),
-                place: Place::File { base: self.base },
+                place: Place::File { base: self.base, page: 0 },
             });
         } else {
             self.set.lose(path, "not a regular file");

@@ -54,7 +54,7 @@ pub(super) struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     pub(super) fn new(opening: Opening<'a>) -> Self {
-        let Opening { labels, label_column, image_column, listing } = opening;
+        let Opening { labels, label_column, image_column, pages: _, listing } = opening;
         Self {
             labelled: !matches!(labels, Labels::Ignored),
             expected: match labels {

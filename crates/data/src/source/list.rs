@@ -204,7 +204,7 @@ impl List<'_, '_> {
             label,
             bytes: meta.len(),
             modified: meta.modified().ok(),
-            place: Place::File { base: self.base },
+            place: Place::File { base: self.base, page: 0 },
         });
     }
 

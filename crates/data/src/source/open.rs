@@ -12,8 +12,9 @@ use super::folder;
 use super::gathered::Gathered;
 use super::kind::{EXTENSIONS, START, SourceKind};
 use super::kinds::KINDS;
-use super::opening::{Labels, Opening};
+use super::opening::{Labels, Opening, Pages};
 use super::others::Others;
+use super::pages;
 use super::sample::{Place, Sample, Skipped, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
@@ -67,7 +68,7 @@ impl PictureSet {
 
 fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> {
     check_distinct(roots)?;
-    let labels = how.labels;
+    let (labels, pages) = (how.labels, how.pages);
     let mut set = Gathered::new(how);
     for root in roots {
         let found = |set: &Gathered<'_>| {
@@ -90,6 +91,12 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
             });
         }
     }
+    if pages == Pages::All {
+        pages::spread(&mut set);
+        if set.stopped() {
+            return Err(DataError::Stopped);
+        }
+    }
     if u32::try_from(set.samples.len()).is_err() {
         return Err(DataError::TooManyPictures { path: together(roots), count: set.samples.len() });
     }
@@ -105,12 +112,15 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         leave_out_twice(&bases, &mut samples, &mut skipped);
     }
     // Of equal names, the source given first comes first.
-    samples.sort_by_cached_key(|sample| (portable_bytes(&sample.path), sample.place.base()));
+    samples.sort_by_cached_key(|sample| {
+        (portable_bytes(sample.file()), sample.place.base(), sample.place.page())
+    });
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
     top_folders.retain(|name| !names.contains(name));
     Ok(PictureSet {
         roots: roots.to_vec(),
         classes,
+        listed: samples.len(),
         samples,
         skipped,
         lost: set.lost,
@@ -131,7 +141,7 @@ fn leave_out_twice(bases: &[Base], samples: &mut Vec<Sample>, skipped: &mut Vec<
         .collect();
     let mut seen = HashSet::new();
     samples.retain(|sample| {
-        let Place::File { base } = sample.place else { return true };
+        let Place::File { base, .. } = sample.place else { return true };
         let first = seen.insert(plain(&real[base as usize].join(&sample.path)));
         if !first {
             let path = bases[base as usize].path.join(&sample.path);

@@ -1,5 +1,7 @@
 //! What is asked for when a set is opened.
 
+use serde::{Deserialize, Serialize};
+
 /// What labels are taken from: class folders, an archive's `KEY.cls`, the label column of a list or a
 /// Parquet file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +24,39 @@ pub enum Labels<'a> {
     Nameless(&'a [String]),
 }
 
+/// Which pages of a file are pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pages {
+    /// The first.
+    #[default]
+    First,
+    /// Each, of a TIFF file. Reduced copies and masks among them are none.
+    All,
+}
+
+impl Pages {
+    /// As settings have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::All => "all",
+        }
+    }
+}
+
+impl std::str::FromStr for Pages {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first" => Ok(Self::First),
+            "all" => Ok(Self::All),
+            _ => Err("give first or all".to_owned()),
+        }
+    }
+}
+
 /// How a set is opened. Labels alone stand for it: `Labels::Required.into()`.
 #[derive(Default)]
 pub struct Opening<'a> {
@@ -31,6 +66,8 @@ pub struct Opening<'a> {
     pub label_column: Option<&'a str>,
     /// The column of pictures, or of their paths, likewise.
     pub image_column: Option<&'a str>,
+    /// Which pages of a file are pictures.
+    pub pages: Pages,
     /// Is told, again and again, how many files were looked at. Where it answers `false`, opening ends with
     /// [`DataError::Stopped`](crate::DataError::Stopped).
     pub listing: Option<&'a mut dyn FnMut(usize) -> bool>,

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use fcmae_words::{grouped, plural};
+
 use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
@@ -137,7 +139,7 @@ impl<'a> Index<'a> {
             let extents = reading.extents.len();
             if let Err(reason) = reading.group(group, first, self, set) {
                 reading.extents.truncate(extents);
-                flaws.push(format!("row group {number}: {reason}"));
+                flaws.push((format!("row group {number}: {reason}"), group.rows));
             }
             // Fewer than the file has bytes, or the footer had been refused.
             first += group.rows;
@@ -147,10 +149,17 @@ impl<'a> Index<'a> {
         let container = Container::new(path, meta.len(), reader).map_err(|e| e.to_string())?;
         set.bases[base as usize].container = Some(container);
         if !flaws.is_empty() && flaws.len() == groups.len() {
-            return Err(flaws.swap_remove(0));
+            set.lost += first.saturating_sub(1) as usize;
+            return Err(flaws.swap_remove(0).0);
         }
-        for reason in flaws {
-            set.lose(path.to_path_buf(), format!("{reason}; the others are used"));
+        for (reason, rows) in flaws {
+            let of = plural(grouped(rows), "row");
+            set.lose(
+                path.to_path_buf(),
+                format!("{reason}; its {of} are lost, the others are used"),
+            );
+            // Each row was to be a picture.
+            set.lost += rows.saturating_sub(1) as usize;
         }
         if let Some(reason) = missing.reason() {
             set.lose(path.to_path_buf(), reason);
@@ -282,7 +291,7 @@ impl Reading<'_> {
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                place: Place::Part { base: self.base, part: extent, start },
+                place: Place::Part { base: self.base, page: 0, part: extent, start },
             });
         }
         Ok(())

@@ -1,13 +1,15 @@
 //! The bytes of a sample.
 
-use std::fs::{self, Metadata};
+use std::fs;
 
+use super::pages;
 use super::set::PictureSet;
 use crate::decode::{self, Limits, Need};
 use crate::error::DecodeError;
 
 impl PictureSet {
-    /// The bytes of a sample's picture file, from wherever it lies.
+    /// The bytes of a sample's picture file, from wherever it lies. Of one of several pages, those of a file of it
+    /// alone.
     ///
     /// # Errors
     /// A file that is gone, cannot be read, is beyond `limits`, or is no longer the one that was
@@ -19,6 +21,9 @@ impl PictureSet {
         self.check_file(index)?;
         let sample = &self.samples[index];
         let base = &self.bases[sample.place.base()];
+        if let Some(number) = sample.place.page() {
+            return pages::read(base, sample, number, limits);
+        }
         let Some(container) = &base.container else {
             return decode::read_file(&self.path(index), limits);
         };
@@ -31,10 +36,8 @@ impl PictureSet {
     pub(crate) fn check_file(&self, index: usize) -> Result<(), DecodeError> {
         let sample = &self.samples[index];
         let base = &self.bases[sample.place.base()];
-        let (meta, bytes): (Metadata, u64) = match &base.container {
-            Some(container) => (fs::metadata(&base.path)?, container.bytes),
-            None => (fs::metadata(self.path(index))?, sample.bytes),
-        };
+        let meta = fs::metadata(self.file(index))?;
+        let bytes = base.container.as_ref().map_or(sample.bytes, |container| container.bytes);
         if !meta.is_file() {
             return Err(DecodeError::NotAFile);
         }

@@ -14,7 +14,8 @@ use crate::words::printable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Path relative to the folder; of an archive, the member's name; of a list, as it stands there;
-    /// of a Parquet file, the picture's name in it, or the file's name and the row.
+    /// of a Parquet file, the picture's name in it, or the file's name and the row. Of one of several pages, `#`
+    /// and its number stand behind it, from 1.
     pub path: PathBuf,
     /// Position in [`PictureSet::classes`](super::PictureSet::classes); `None` where labels are ignored.
     pub label: Option<usize>,
@@ -27,25 +28,56 @@ pub struct Sample {
 }
 
 /// Where a picture's bytes are: the position of its base among the set's, and the place in that. A set may
-/// have millions, so it is no larger than it must be.
+/// have millions, so it is no larger than it must be. `page` is 0 for the whole file, and else one more than
+/// the number of a page's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A file of its own, in a folder.
-    File { base: u32 },
+    File { base: u32, page: u16 },
     /// In a file that holds pictures, from this byte on.
-    Byte { base: u32, start: u64 },
+    Byte { base: u32, page: u16, start: u64 },
     /// In a part of such a file, from this byte of the part on, once it is unpacked.
     #[cfg_attr(
         not(feature = "parquet"),
         expect(dead_code, reason = "only Parquet files have parts")
     )]
-    Part { base: u32, part: u32, start: u32 },
+    Part { base: u32, page: u16, part: u32, start: u32 },
 }
 
 impl Place {
     pub(super) fn base(self) -> usize {
-        let (Self::File { base } | Self::Byte { base, .. } | Self::Part { base, .. }) = self;
+        let (Self::File { base, .. } | Self::Byte { base, .. } | Self::Part { base, .. }) = self;
         base as usize
+    }
+
+    /// The number of the directory of the page that it is, where it is one of a file's pages.
+    pub(super) fn page(self) -> Option<u16> {
+        let (Self::File { page, .. } | Self::Byte { page, .. } | Self::Part { page, .. }) = self;
+        page.checked_sub(1)
+    }
+
+    /// The place of a page, by the number of its directory.
+    pub(super) fn of_page(mut self, number: u16) -> Self {
+        let (Self::File { page, .. } | Self::Byte { page, .. } | Self::Part { page, .. }) =
+            &mut self;
+        *page = number.saturating_add(1);
+        self
+    }
+}
+
+/// Stands between a file's name and the number of a page.
+pub(super) const PAGE: char = '#';
+
+impl Sample {
+    /// The path of its file: [`path`](Self::path) without the number of a page.
+    pub fn file(&self) -> &Path {
+        let named = self.place.page().and_then(|_| self.path.to_str()?.rsplit_once(PAGE));
+        named.map_or(&self.path, |(file, _)| Path::new(file))
+    }
+
+    /// Whether it is one of several pages of a file.
+    pub fn is_page(&self) -> bool {
+        self.place.page().is_some()
     }
 }
 

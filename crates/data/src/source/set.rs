@@ -30,6 +30,8 @@ pub struct PictureSet {
     /// be opened.
     pub lost: usize,
     pub(super) first_lost: Option<Skipped>,
+    /// Samples of the whole set that this is of, or a part of.
+    pub(super) listed: usize,
     /// Hidden files, files with other extensions, masks in archives, and pictures that this program drew.
     pub passed_over: usize,
     /// What was read in another way than it stands there, or left out, and is not among
@@ -57,14 +59,24 @@ impl PictureSet {
         self.samples.is_empty()
     }
 
-    /// The whole path of a sample's file. Of an archive or Parquet file, its path and the picture's
-    /// name behind it: a name for messages; [`read`](Self::read) gives the bytes.
+    /// The whole path of a sample. Of an archive or Parquet file, its path and the picture's
+    /// name behind it, and of one of several pages the page's number: a name for messages; [`read`](Self::read) gives the bytes.
     ///
     /// # Panics
     /// When there is no sample at `index`.
     pub fn path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
         self.bases[sample.place.base()].path.join(&sample.path)
+    }
+
+    /// The path of the file that a sample lies in, alone or with others.
+    pub(super) fn file(&self, index: usize) -> PathBuf {
+        let sample = &self.samples[index];
+        let base = &self.bases[sample.place.base()];
+        match base.container {
+            Some(_) => base.path.clone(),
+            None => base.path.join(sample.file()),
+        }
     }
 
     /// As [`path`](Self::path), without links: the same for the same file however it was reached, as far as the system
@@ -75,11 +87,27 @@ impl PictureSet {
     pub fn real_path(&self, index: usize) -> PathBuf {
         let sample = &self.samples[index];
         let base = &self.bases[sample.place.base()];
-        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        match base.container {
-            Some(_) => real(&base.path).join(&sample.path),
-            None => real(&base.path.join(&sample.path)),
+        let file = self.file(index);
+        let real = fs::canonicalize(&file).unwrap_or(file);
+        match (&base.container, sample.place.page()) {
+            (Some(_), _) => real.join(&sample.path),
+            (None, None) => real,
+            (None, Some(number)) => real.join(number.to_string()),
         }
+    }
+
+    /// What a picture takes of its file, on average, in bytes.
+    pub fn mean_bytes(&self) -> u64 {
+        let mut before = None;
+        let file = |sample: &Sample| {
+            // The pages of a file stand together.
+            let of = sample.is_page().then(|| (sample.place.base(), sample.file().to_owned()));
+            let again = of.is_some() && of == before;
+            before = of;
+            if again { 0 } else { sample.bytes }
+        };
+        let all: u64 = self.samples.iter().map(file).sum();
+        all / self.len().max(1) as u64
     }
 
     /// Samples a class; empty where labels are ignored.
@@ -145,6 +173,11 @@ impl PictureSet {
         })
     }
 
+    /// Which share of what was listed cannot be used, in the whole set that this may be a part of.
+    pub fn lost_share(&self) -> f64 {
+        self.lost as f64 / (self.listed + self.lost).max(1) as f64
+    }
+
     /// The same set with only the samples at `indices` (ascending).
     pub(super) fn subset(&self, indices: &[usize]) -> Self {
         Self {
@@ -154,6 +187,7 @@ impl PictureSet {
             skipped: self.skipped.clone(),
             lost: self.lost,
             first_lost: self.first_lost.clone(),
+            listed: self.listed,
             passed_over: self.passed_over,
             notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use fcmae_words::plural;
 
 use super::grouping::Grouping;
-use super::sample::portable_bytes;
+use super::sample::{Sample, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
-use crate::words::printable;
+use crate::words::{legible, printable};
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,7 @@ pub enum Amount {
 impl PictureSet {
     /// Two parts: the rest, and about `held_out` of the samples.
     ///
+    /// Pages of one file stay together, as groups do.
     /// With labels the share is held out of every class (rounded to the nearest number); a class
     /// of two or more has at least one sample on each side, a class of one stays in the rest.
     ///
@@ -32,6 +33,9 @@ impl PictureSet {
     /// `held_out` not between 0 and 1, or nothing to hold out: fewer than two samples, or no class
     /// with two.
     pub fn split(&self, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        if self.samples.iter().any(Sample::is_page) {
+            return self.split_by_groups(held_out, seed, None);
+        }
         check_share(held_out)?;
         let mut taken = Vec::new();
         for mut group in self.groups() {
@@ -65,6 +69,15 @@ impl PictureSet {
         seed: u64,
         grouping: &Grouping,
     ) -> Result<(Self, Self), DataError> {
+        self.split_by_groups(held_out, seed, Some(grouping))
+    }
+
+    fn split_by_groups(
+        &self,
+        held_out: f64,
+        seed: u64,
+        grouping: Option<&Grouping>,
+    ) -> Result<(Self, Self), DataError> {
         check_share(held_out)?;
         let groups = self.grouped(grouping)?;
         let all = self.groups().iter().map(Vec::len).collect();
@@ -85,13 +98,24 @@ impl PictureSet {
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
-                value: format!(
-                    "{} in {} by the pattern `{}`",
-                    plural(self.len(), "picture"),
-                    plural(groups.len(), "group"),
-                    grouping.pattern()
-                ),
-                mend: "no group can be held out: at least one class needs two groups".to_owned(),
+                value: match grouping {
+                    Some(grouping) => format!(
+                        "{} in {} by the pattern `{}`",
+                        plural(self.len(), "picture"),
+                        plural(groups.len(), "group"),
+                        grouping.pattern()
+                    ),
+                    None => format!(
+                        "{} in {}, whose pages stay together",
+                        plural(self.len(), "picture"),
+                        plural(groups.len(), "file")
+                    ),
+                },
+                mend: match grouping {
+                    Some(_) => "no group can be held out: at least one class needs two groups",
+                    None => "no file can be held out: at least one class needs two files",
+                }
+                .to_owned(),
             });
         }
         taken.sort_unstable();
@@ -103,15 +127,20 @@ impl PictureSet {
     /// # Errors
     /// Pictures that are in no group.
     pub fn group_names(&self, grouping: &Grouping) -> Result<BTreeSet<String>, DataError> {
-        Ok(self.grouped(grouping)?.into_keys().collect())
+        Ok(self.grouped(Some(grouping))?.into_keys().collect())
     }
 
-    /// The pictures of each group, by its name.
-    fn grouped(&self, grouping: &Grouping) -> Result<BTreeMap<String, Group>, DataError> {
+    /// The pictures of each group, by its name; without a grouping those of each file.
+    fn grouped(&self, grouping: Option<&Grouping>) -> Result<BTreeMap<String, Group>, DataError> {
         let mut groups = BTreeMap::<String, Group>::new();
         let mut outside = Vec::new();
         for (index, sample) in self.samples.iter().enumerate() {
-            let Some(name) = grouping.key(&sample.path) else {
+            // All pages of a file are in one group.
+            let name = match grouping {
+                Some(grouping) => grouping.key(sample.file()),
+                None => Some(legible(&portable_bytes(sample.file()))),
+            };
+            let Some(name) = name else {
                 outside.push(index);
                 continue;
             };
@@ -119,7 +148,7 @@ impl PictureSet {
             group.members.push(index);
             *group.classes.entry(sample.label.unwrap_or(0)).or_default() += 1;
         }
-        if let Some(&first) = outside.first() {
+        if let (Some(&first), Some(grouping)) = (outside.first(), grouping) {
             return Err(DataError::Parameter {
                 what: "pattern of groups",
                 value: format!(

@@ -71,6 +71,14 @@ impl Moments {
         self.max = self.max.max(other.max);
     }
 
+    /// The largest value, whatever its sign; 0 where there is none.
+    pub(super) fn largest(&self) -> f64 {
+        match self.count {
+            0 => 0.0,
+            _ => self.min.abs().max(self.max.abs()),
+        }
+    }
+
     /// With percentiles from the values kept.
     pub(super) fn finish(&self, mut kept: Vec<f32>) -> ChannelStatistics {
         kept.sort_unstable_by(f32::total_cmp);

@@ -9,15 +9,31 @@ const BESIDE: f64 = 0.001;
 /// Shares of the pictures from which it is told: single blank tiles and masks are ordinary.
 const BLANK: f64 = 0.2;
 const AT_AN_END: f64 = 0.5;
-/// So few levels of 255 are all that a set uses; dark series use more.
+/// The same for pictures of few levels: single frames of a film may be dark.
+const FEW: f64 = 0.1;
+/// So few levels of 256 are all that a set uses; dark series use more.
 const FEW_LEVELS: f64 = 16.0;
+/// Single pictures of as few levels are told where these are low, as numbers of classes and values of more bits are:
+/// plain backgrounds are bright.
+const LOW: u8 = 32;
 
 /// What a picture's values show.
 pub(super) fn remark(picture: &Picture) -> Option<Remark> {
     match picture.depth() {
-        Depth::Eight => of_values(picture.pixels(), picture.channels() as usize, Some([0, 255])),
+        Depth::Eight => {
+            let values = picture.pixels();
+            let seen = of_values(values, picture.channels() as usize, Some([0, 255]));
+            seen.or_else(|| few_levels(values))
+        }
         Depth::Deep => of_values(picture.deep_values(), picture.channels() as usize, None),
     }
+}
+
+/// A remark where all values of 8 bits are low and near to each other.
+fn few_levels(values: &[u8]) -> Option<Remark> {
+    let (&low, &high) = (values.iter().min()?, values.iter().max()?);
+    let levels = u32::from(high - low) + 1;
+    (high < LOW && f64::from(levels) <= FEW_LEVELS).then_some(Remark::FewLevels { levels })
 }
 
 fn of_values<T: Copy + PartialEq>(
@@ -47,6 +63,7 @@ pub(super) fn is_told(kind: &str, pictures: usize, all: usize) -> bool {
     match kind {
         Remark::ONE_COLOUR => share > BLANK,
         Remark::AT_AN_END => share > AT_AN_END,
+        Remark::FEW_LEVELS => share > FEW,
         _ => true,
     }
 }

@@ -297,6 +297,38 @@ fn bad_files_are_left_out_and_listed_exactly() {
     assert_eq!(lists[0], lists[1]);
 }
 
+/// What was lost when the set was listed, and what is lost when it is loaded, are too many together.
+#[test]
+fn losses_of_listing_and_loading_count_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut list = String::new();
+    for number in 0..20 {
+        let name = format!("{number:02}.jpg");
+        match number {
+            7 => {}
+            8 => write(&dir.path().join(&name), b"no picture"),
+            _ => write(&dir.path().join(&name), &jpeg(20, 30)),
+        }
+        list += &format!("{name}\n");
+    }
+    write(&dir.path().join("list.txt"), list.as_bytes());
+    let set = folder(&dir.path().join("list.txt"), Labels::Ignored);
+    assert_eq!((set.len(), set.lost), (19, 1));
+    let run = |max_bad_fraction: f64| {
+        set.check_lost(max_bad_fraction).unwrap();
+        let settings = LoaderOptions { max_bad_fraction, ..LoaderOptions::eval(7) };
+        eval(&set, &settings).unwrap().find_map(Result::err).map(|error| error.to_string())
+    };
+    // Each alone is 1 of 20 or of 19.
+    let error = run(0.08).unwrap();
+    assert!(
+        error.contains("1 of 19 pictures could not be used, beside 5.0 % of those listed"),
+        "{error}"
+    );
+    assert_eq!(run(0.11), None);
+    assert_eq!(run(1.0), None);
+}
+
 /// Fault 12: above the allowed share of bad files.
 #[test]
 fn too_many_bad_files_stop_with_their_names() {

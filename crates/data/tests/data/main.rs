@@ -13,6 +13,7 @@ mod loader;
 mod mix;
 mod odd;
 mod ordinary;
+mod pages;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pictures;

@@ -14,17 +14,17 @@ use crate::deep::deep;
 use crate::pictures::{encode, write};
 
 /// A tag of a TIFF file: its numbers, or its text.
-enum Field {
+pub(crate) enum Field {
     Short(Vec<u16>),
     Long(Vec<u32>),
     Double(Vec<f64>),
     Text(String),
 }
 
-use Field::{Double, Long, Short, Text};
+pub(crate) use Field::{Double, Long, Short, Text};
 
 /// A page: its size, bits and samples, photometric interpretation, further tags, and data.
-struct Page {
+pub(crate) struct Page {
     size: [u32; 2],
     bits: u16,
     samples: u16,
@@ -33,28 +33,34 @@ struct Page {
     data: Vec<u8>,
 }
 
-const GREY: u16 = 1;
-const RGB: u16 = 2;
+pub(crate) const GREY: u16 = 1;
+pub(crate) const RGB: u16 = 2;
 /// How large a pixel is on the earth.
 const GEO: u16 = 33_550;
-const NODATA: u16 = 42_113;
+pub(crate) const NODATA: u16 = 42_113;
 const DESCRIPTION: u16 = 270;
-const EXTRA: u16 = 338;
-const FORMAT: u16 = 339;
+pub(crate) const EXTRA: u16 = 338;
+pub(crate) const FORMAT: u16 = 339;
 
 impl Page {
-    fn new([width, height]: [u32; 2], bits: u16, samples: u16, colors: u16, data: Vec<u8>) -> Self {
+    pub(crate) fn new(
+        [width, height]: [u32; 2],
+        bits: u16,
+        samples: u16,
+        colors: u16,
+        data: Vec<u8>,
+    ) -> Self {
         Self { size: [width, height], bits, samples, colors, tags: Vec::new(), data }
     }
 
-    fn with(mut self, tag: u16, field: Field) -> Self {
+    pub(crate) fn with(mut self, tag: u16, field: Field) -> Self {
         self.tags.push((tag, field));
         self
     }
 }
 
 /// A little-endian TIFF file of one strip a page.
-fn tiff(pages: Vec<Page>) -> Vec<u8> {
+pub(crate) fn tiff(pages: Vec<Page>) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     let count = pages.len();
     for (number, page) in pages.into_iter().enumerate() {
@@ -125,7 +131,7 @@ fn deeply(bytes: &[u8], channels: u32) -> Result<Picture, DecodeError> {
 }
 
 /// One page as a file.
-fn one(page: Page) -> Vec<u8> {
+pub(crate) fn one(page: Page) -> Vec<u8> {
     tiff(vec![page])
 }
 
@@ -135,7 +141,7 @@ fn odd_pictures_have_pillow_s_values() {
     let index: Value =
         serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     let files = index.as_object().unwrap();
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
     for (name, means) in files {
         let bytes = std::fs::read(folder.join(name)).unwrap();
         let picture = eight(&bytes, 3).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -153,6 +159,54 @@ fn odd_pictures_have_pillow_s_values() {
     }
     let read = |name: &str| eight(&std::fs::read(folder.join(name)).unwrap(), 3).unwrap();
     assert!(read("junk.jpg") == read("clean.jpg"));
+}
+
+/// What libjpeg warns of as "extraneous bytes before marker", and Pillow reads: told where pictures are looked at.
+#[test]
+fn holes_and_additions_in_the_data_of_a_jpeg_are_told() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/odd"));
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let told = |bytes: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("a.jpg"), bytes);
+        let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+        let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+        assert_eq!(found.pictures, 1, "{:?}", found.skipped);
+        let damaged = found.remarks.iter().filter(|remark| remark.kind == "damaged");
+        damaged.map(|remark| remark.text.clone()).collect::<Vec<_>>()
+    };
+    let clean = read("clean.jpg");
+    let before_end = |added: &[u8]| {
+        let (data, end) = clean.split_at(clean.len() - 2);
+        [data, added, end].concat()
+    };
+    let restart = clean.windows(2).rposition(|pair| pair == [0xFF, 0xD1]).unwrap();
+    let twice = [&clean[..restart], &[1, 2, 3, 4, 5, 6], &clean[restart..]].concat();
+    for (what, bytes) in
+        [("hole", read("hole.jpg")), ("end", before_end(&[9; 20])), ("restart", twice)]
+    {
+        let texts = told(&bytes);
+        let left = |text: &String| {
+            let words = ["bytes of data are left over after", "codes are wrong at block"];
+            words.iter().any(|words| text.contains(words))
+        };
+        assert!(texts.len() == 1 && texts.iter().all(left), "{what}: {texts:?}");
+    }
+    let sound = ["../jpeg", ".."].map(|of| folder.join(of));
+    let mut files: Vec<Vec<u8>> = vec![clean.clone(), before_end(&[0]), before_end(&[0xFF; 9])];
+    for file in sound.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|end| end == "jpg") {
+            files.push(std::fs::read(path).unwrap());
+        }
+    }
+    files.extend(
+        [(1, 1), (8, 8), (9, 17), (64, 64), (131, 77)].map(|(w, h)| crate::pictures::jpeg(w, h)),
+    );
+    assert!(files.len() > 12);
+    for bytes in files {
+        assert_eq!(told(&bytes), [""; 0]);
+    }
 }
 
 /// As Pillow's `convert("RGB")` has them.
@@ -198,6 +252,28 @@ fn three_bands_without_a_name_and_grey_with_transparency_are_read() {
     let page = Page::new([2, 1], 8, 2, GREY, vec![9, 255, 9, 0]).with(EXTRA, Short(vec![2]));
     let picture = eight(&one(page), 1).unwrap();
     assert_eq!((picture.pixels(), picture.remarks()), (&[9, 255][..], &[][..]));
+}
+
+/// Pillow: `RGBa` to `RGBA`, and that on white.
+#[test]
+fn colors_that_were_multiplied_by_their_transparency_are_on_white() {
+    let page = |kind: u16, data: Vec<u8>| {
+        one(Page::new([2, 1], 8, 4, RGB, data).with(EXTRA, Short(vec![kind])))
+    };
+    let near = |bytes: &[u8], expected: [u8; 6]| {
+        let picture = eight(bytes, 3).unwrap();
+        let all = picture.pixels().iter().zip(expected).all(|(&a, b)| a.abs_diff(b) <= 1);
+        assert!(all, "{:?} {expected:?}", picture.pixels());
+        let deep = deeply(bytes, 3).unwrap();
+        let near = |(&a, b): (&f32, u8)| (255.0 * a - f32::from(b)).abs() <= 1.0;
+        assert!(deep.deep_values().iter().zip(expected).all(near), "{:?}", deep.deep_values());
+    };
+    let data = vec![100, 50, 25, 128, 0, 0, 0, 0];
+    near(&page(1, data.clone()), [227, 177, 152, 255, 255, 255]);
+    near(&page(2, data.clone()), [177, 152, 140, 255, 255, 255]);
+    // All four as they are, as rasterio has them.
+    let four = deeply(&page(1, data), 4).unwrap();
+    assert_eq!(four.deep_values()[0], 100.0 / 255.0);
 }
 
 #[test]
@@ -270,7 +346,9 @@ fn pages_that_are_not_used_are_counted() {
         Page::new([side, side], 8, 1, GREY, vec![value; (side * side) as usize])
     };
     let remarks = |bytes: &[u8]| eight(bytes, 1).unwrap().remarks().to_vec();
-    let pages = |of, axes, as_channels| vec![Remark::Pages { used: 1, of, axes, as_channels }];
+    let pages = |of, axes, as_channels| {
+        vec![Remark::Pages { used: 1, of, axes, as_channels, as_pictures: true }]
+    };
     let plain = tiff((0..5).map(|value| page(8, value)).collect());
     assert_eq!(remarks(&plain), pages(5, Axes::default(), Some(5)));
     assert_eq!(deeply(&plain, 1).unwrap().remarks(), pages(5, Axes::default(), Some(5)));
@@ -397,5 +475,79 @@ fn a_large_picture_names_the_setting_that_lifts_the_limit() {
         let error = decoded(1199).unwrap_err().to_string();
         assert!(error.contains("set data.max_pixels to 1200 or more"), "{error}");
         assert!(decoded(1200).is_ok());
+    }
+}
+
+/// The remarks on deep pictures in a folder of these files: kinds, counts and texts.
+fn looked_at(files: &[Vec<u8>]) -> Vec<(&'static str, usize, String)> {
+    let dir = tempfile::tempdir().unwrap();
+    for (number, bytes) in files.iter().enumerate() {
+        write(&dir.path().join(format!("{number}.tif")), bytes);
+    }
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, deep(1), None, 0, &Limits::default()).unwrap();
+    assert_eq!(found.pictures, files.len(), "{:?}", found.skipped);
+    found.remarks.into_iter().map(|told| (told.kind, told.pictures, told.text)).collect()
+}
+
+#[test]
+fn numbers_far_from_all_others_are_told_as_undeclared_nodata() {
+    let signed = |values: &[i16]| {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        one(Page::new([values.len() as u32, 1], 16, 1, GREY, data).with(FORMAT, Short(vec![2])))
+    };
+    let heights: Vec<f32> = (0..1000).map(|i| 400.0 + (i % 97) as f32).collect();
+    let with = |number: f32, count: usize| {
+        let mut values = heights.clone();
+        values[100..100 + count].fill(number);
+        values
+    };
+    for (number, written) in [(-9999.0, "-9999"), (1e20, "1e20"), (-32768.0, "-32768")] {
+        let told = looked_at(&[raster(&with(number, 60), None), raster(&heights, None)]);
+        assert_eq!((told.len(), told[0].0, told[0].1), (1, "undeclared", 1), "{told:?}");
+        let start = format!("60 of 1000 values (6 %) are {written}, far from all others");
+        assert!(told[0].2.starts_with(&start) && told[0].2.contains("data.fill"), "{told:?}");
+    }
+    let whole: Vec<i16> = with(-32768.0, 60).iter().map(|&value| value as i16).collect();
+    assert_eq!(looked_at(&[signed(&whole)])[0].0, "undeclared");
+    // Of whole numbers as they stand in the file.
+    let mut counts: Vec<u16> = (0..1000).map(|i| 300 + i % 50).collect();
+    counts[..20].fill(65_535);
+    let sixteen = |counts: &[u16]| one(Page::new([1000, 1], 16, 1, GREY, shorts(counts)));
+    assert!(looked_at(&[sixteen(&counts)])[0].2.contains(" are 65535, far"));
+    // Declared, it is none; a background of 0, two tones and single bright pixels are ordinary.
+    assert_eq!(looked_at(&[raster(&with(-9999.0, 60), Some("-9999"))])[0].0, "nodata");
+    let mut tones = [2.0; 1000];
+    tones[..300].fill(-9999.0);
+    for values in [with(0.0, 500), with(9e5, 1), tones.to_vec(), with(1500.0, 60)[..900].to_vec()] {
+        let far = values.contains(&1500.0);
+        assert_eq!(looked_at(&[raster(&values, None)]).len(), usize::from(far));
+    }
+}
+
+#[test]
+fn files_whose_values_mean_different_things_are_told() {
+    let eight =
+        |most: u8| one(Page::new([64, 1], 8, 1, GREY, (0..64).map(|i| i * (most / 64)).collect()));
+    let sixteen = |most: u16| {
+        one(Page::new(
+            [64, 1],
+            16,
+            1,
+            GREY,
+            shorts(&(0..64).map(|i| i * (most / 64)).collect::<Vec<_>>()),
+        ))
+    };
+    let floats =
+        |most: f32| raster(&(0..64).map(|i| i as f32 * most / 64.0).collect::<Vec<_>>(), None);
+    let told = looked_at(&[eight(255), eight(255), sixteen(4095)]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "mixed", 1), "{told:?}");
+    let words = "whole numbers of 16 bits go to 0.0606, and whole numbers of 8 bits to 0.7412";
+    assert!(told[0].2.contains(words), "{told:?}");
+    assert_eq!(looked_at(&[eight(255), floats(3000.0)])[0].0, "mixed");
+    for same in
+        [[eight(255), sixteen(65_535)], [eight(255), floats(1.0)], [sixteen(4095), sixteen(65_535)]]
+    {
+        assert_eq!(looked_at(&same), []);
     }
 }

@@ -112,6 +112,21 @@ fn sets_that_say_nothing_are_told() {
     assert_eq!(grey(|_, x, y, _| if x + y == 0 { 100 } else { 255 }), ["at_an_end"]);
     assert_eq!(grey(|_, _, _, n| (9.0 * n) as u8), ["few_levels"]);
     assert_eq!(deep(|_, n| (4095.0 * n) as u16), ["range"]);
+    // Numbers of classes beside photographs: counted.
+    let some = |k: u32| k < 3;
+    assert_eq!(
+        grey(|k, _, _, n| if some(k) { (9.0 * n) as u8 } else { (255.0 * n) as u8 }),
+        ["few_levels"]
+    );
+    // A dark frame of a film, and plain backgrounds of slides, are ordinary.
+    assert_eq!(
+        grey(|k, _, _, n| if k == 0 { (9.0 * n) as u8 } else { (255.0 * n) as u8 }),
+        [""; 0]
+    );
+    assert_eq!(
+        grey(|k, _, _, n| if some(k) { 240 + (9.0 * n) as u8 } else { (255.0 * n) as u8 }),
+        [""; 0]
+    );
     // A blank picture among others is ordinary.
     assert_eq!(grey(|k, _, _, n| if k == 0 { 255 } else { (255.0 * n) as u8 }), [""; 0]);
 }

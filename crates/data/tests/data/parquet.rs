@@ -394,6 +394,10 @@ fn a_folder_of_files_survives_bad_ones() {
     assert!(set.samples.iter().all(|sample| sample.path != Path::new("zebra/000.png")));
     let reasons = skips(&set);
     assert_eq!((reasons.len(), set.passed_over), (2, 1), "{reasons:?}");
+    // The file that is none, of which nobody knows how many it held, and the rows of the group.
+    let whole = PictureSet::open(fixture("groups.parquet"), Labels::Required).unwrap().len();
+    assert_eq!(set.lost, 1 + whole - 7);
+    assert!(set.check_lost(0.5).is_ok() && set.check_lost(0.2).is_err());
     assert!(reasons[0].starts_with("it is no Parquet file"), "{reasons:?}");
     assert!(
         reasons[1].starts_with("row group 0: a page's header is damaged at byte 4"),

@@ -15,14 +15,18 @@ const LONGEST_SIDE: usize = 16_384;
 /// The most pixels of an image: 8192 × 8192, of which a step of the smallest network takes tens of GiB.
 const MOST_PIXELS: usize = 1 << 26;
 
-/// Refuses an image of a height and width in pixels beyond which nobody trains, and numbers overflow.
-pub(crate) fn check_image([height, width]: [usize; 2]) -> Result<(), ConfigError> {
+/// Refuses an image of a height and width in pixels beyond which nobody trains, and numbers overflow. `setting` is
+/// what gave them.
+pub(crate) fn check_image(
+    [height, width]: [usize; 2],
+    setting: &'static str,
+) -> Result<(), ConfigError> {
     let sides = [height, width].iter().all(|&side| side <= LONGEST_SIDE);
     if sides && height * width <= MOST_PIXELS {
         return Ok(());
     }
     let (longest, most) = (LONGEST_SIDE, MOST_PIXELS);
-    Err(ConfigError::LargeImage { height, width, longest, most })
+    Err(ConfigError::LargeImage { height, width, longest, most, setting })
 }
 
 /// Which residual block the network is built from.
@@ -228,7 +232,7 @@ impl ModelConfig {
     /// A side that is zero or not a multiple of the patch side; an image of more than 16384 pixels along a
     /// side, or 8192 × 8192 in all.
     pub fn patch_grid(&self, height: usize, width: usize) -> Result<[usize; 2], ConfigError> {
-        check_image([height, width])?;
+        check_image([height, width], "`data.image_size`")?;
         let patch = self.patch();
         let whole = |side: usize| side > 0 && side.is_multiple_of(patch);
         if !whole(height) || !whole(width) {

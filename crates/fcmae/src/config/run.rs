@@ -2,7 +2,7 @@
 
 use fcmae_data::{
     Amount, DataError, Depth, Fill, Grouping, Labels, Limits, LoaderOptions, Mix, Normalization,
-    Opening, PixelFormat, RandAugment, RandomErasing, RandomResizedCrop, Transform,
+    Opening, Pages, PixelFormat, RandAugment, RandomErasing, RandomResizedCrop, Transform,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,11 @@ pub struct DataConfig {
     /// with parentheses, what they hold is the name. Empty where each picture stands for itself. With `--held-out`, no
     /// group may be on both sides.
     pub group: String,
+    /// Which pages of TIFF files are pictures: the `first`, or `all`, each a picture of its own, as slices and times of
+    /// microscopes are. The third of `film.tif` is then called `film.tif#3`. Reduced copies and masks are no pages.
+    /// The pages of a file are kept aside together or not at all.
+    #[schemars(with = "String")]
+    pub pages: Pages,
     /// Pictures of more pixels are left out. Their memory is limited with it: 512 MiB for 100 million
     /// pixels, four bytes a value for deep ones.
     pub max_pixels: u64,
@@ -156,6 +161,7 @@ impl Default for DataConfig {
             cache_mib: 1024,
             max_bad_fraction: 0.1,
             group: String::new(),
+            pages: Pages::First,
             max_pixels: Limits::default().pixels,
             fill: Fill::Refuse,
             label_column: String::new(),
@@ -453,7 +459,7 @@ impl DataConfig {
     ) -> Opening<'a> {
         let named = |column: &'a String| (!column.is_empty()).then_some(column.as_str());
         let (label_column, image_column) = (named(&self.label_column), named(&self.image_column));
-        Opening { labels, label_column, image_column, listing }
+        Opening { labels, label_column, image_column, pages: self.pages, listing }
     }
 
     /// How the loader is to feed a training.
@@ -489,7 +495,7 @@ impl DataConfig {
     }
 
     fn check(&self, channels: usize) -> Result<(), ConfigError> {
-        check_image(self.image_size)?;
+        check_image(self.image_size, "`data.image_size`")?;
         let [low, high] = self.crop_scale;
         range(
             "data.crop_scale",

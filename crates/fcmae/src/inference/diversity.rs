@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{Amount, Labels, PictureSet, Skipped};
+use fcmae_data::{Amount, Opening, PictureSet, Skipped};
 use serde::Serialize;
 
 use crate::engine::backend::Backend;
@@ -58,7 +58,8 @@ pub fn diversity(
 ) -> Result<Diversity> {
     let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, backend)?;
     let description = encoder.description();
-    let set = PictureSet::open(data, Labels::Ignored)?;
+    let pages = description.pages;
+    let set = PictureSet::open(data, Opening { pages, ..Opening::default() })?;
     let count = count.clamp(1, set.len());
     let set = Arc::new(set.take_labels(Amount::Count(count), 0)?);
 

@@ -46,7 +46,15 @@ impl Evaluator {
     /// # Errors
     /// Weights that cannot be used, or have no head; a device that cannot be used.
     pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
-        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, backend)? })
+        Self::of(&Weights::open(weights)?, backend)
+    }
+
+    /// Of weights that were opened.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of(weights: &Weights, backend: &Backend) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(weights, backend)? })
     }
 
     /// What the weights are of.
@@ -54,12 +62,14 @@ impl Evaluator {
         self.classifier.description()
     }
 
-    /// Pictures with the classifier's classes as labels, from folders, archives or lists.
+    /// Pictures with the classifier's classes as labels, from folders, archives or lists; of files of several
+    /// pages as many as it was trained on.
     ///
     /// # Errors
     /// Pictures that cannot be used, classes that the classifier doesn't know.
     pub fn labelled(&self, data: &[PathBuf]) -> Result<PictureSet> {
-        self.labelled_by(data, Opening::default())
+        let pages = self.description().pages;
+        self.labelled_by(data, Opening { pages, ..Opening::default() })
     }
 
     /// As [`labelled`](Self::labelled), of the columns that `how` names. Its labels don't matter.
@@ -72,9 +82,9 @@ impl Evaluator {
             true => Labels::Nameless(classes),
             false => Labels::Classes(classes),
         };
-        let Opening { label_column, image_column, listing, .. } = how;
+        let Opening { label_column, image_column, pages, listing, .. } = how;
         let listing = listing.map(|told| told as &mut dyn FnMut(usize) -> bool);
-        let how = Opening { labels, label_column, image_column, listing };
+        let how = Opening { labels, label_column, image_column, pages, listing };
         let mut set = PictureSet::open_all(data, how)?;
         set.notes.extend(twice(classes));
         Ok(set)

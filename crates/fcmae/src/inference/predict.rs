@@ -29,7 +29,15 @@ impl Predictor {
     /// # Errors
     /// Weights that cannot be used, or have no head; a device that cannot be used.
     pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
-        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, backend)? })
+        Self::of(&Weights::open(weights)?, backend)
+    }
+
+    /// Of weights that were opened.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of(weights: &Weights, backend: &Backend) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(weights, backend)? })
     }
 
     /// What the weights are of.

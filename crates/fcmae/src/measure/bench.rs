@@ -119,7 +119,7 @@ impl Job {
     /// patch visible or none masked.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.work == Work::Load {
-            return check_image([self.image; 2]);
+            return check_image([self.image; 2], "--image");
         }
         let batch = (1..=MOST).contains(&(self.batch as u64));
         range("batch", batch, self.batch, "1 to 1000000000")?;
@@ -237,7 +237,7 @@ impl Bench {
     /// # Errors
     /// Pictures that cannot be used, an image that is too large.
     pub fn load(folder: &Path, most: usize, image: usize, workers: usize) -> Result<Self> {
-        check_image([image; 2])?;
+        check_image([image; 2], "--image")?;
         let mut folder = PictureSet::open(folder, Labels::Ignored)?;
         let (found, taken) = (folder.len(), folder.len().min(most.max(1)));
         folder.samples = (0..taken).map(|i| folder.samples[i * found / taken].clone()).collect();

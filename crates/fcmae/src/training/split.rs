@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Grouping, Labels, Limits, PictureSet, Split};
+use fcmae_data::{DataError, Grouping, Labels, Limits, Pages, PictureSet, Split};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
 
@@ -260,9 +260,12 @@ fn caveat(all: usize, held_out: usize, config: &FinetuneConfig) -> Option<String
     // Of few pictures a share can't be met more exactly.
     let met = (2.0 / 3.0..=1.5).contains(&ratio) || (share - asked).abs() * (all as f64) < 5.0;
     (!met).then(|| {
-        let why = match config.data.group.is_empty() {
-            true => "each class of two pictures or more has one on either side at least",
-            false => "groups stay together (`data.group`)",
+        let why = match (config.data.group.is_empty(), config.data.pages) {
+            (false, _) => "groups stay together (`data.group`)",
+            (true, Pages::All) => "the pages of a file stay together (`data.pages`)",
+            (true, Pages::First) => {
+                "each class of two pictures or more has one on either side at least"
+            }
         };
         format!(
             "{held_out} of {} are kept aside, {}, where `finetune.held_out` asks for {}: {why}",

@@ -1,6 +1,8 @@
 //! What weights are of.
 
-use fcmae_data::{Depth, EvalResize, EvalTransform, Fill, Limits, Normalization, PixelFormat};
+use fcmae_data::{
+    Depth, EvalResize, EvalTransform, Fill, Limits, Normalization, Pages, PixelFormat,
+};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::adapt;
@@ -35,6 +37,9 @@ pub struct Description {
     /// The most pixels of a picture.
     #[serde(default = "usual_pixels", skip_serializing_if = "are_usual")]
     pub max_pixels: u64,
+    /// Which pages of a file are pictures.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub pages: Pages,
     /// How invalid values are filled.
     #[serde(default, skip_serializing_if = "is_refuse")]
     pub fill: Fill,
@@ -51,6 +56,10 @@ fn usual_pixels() -> u64 {
 
 fn are_usual(pixels: &u64) -> bool {
     *pixels == usual_pixels()
+}
+
+fn is_first(pages: &Pages) -> bool {
+    *pages == Pages::First
 }
 
 fn is_refuse(fill: &Fill) -> bool {
@@ -79,6 +88,7 @@ impl Description {
             mean: data.mean.clone(),
             std: data.std.clone(),
             max_pixels: data.max_pixels,
+            pages: data.pages,
             fill: data.fill,
         }
     }

@@ -1,7 +1,7 @@
 //! What weights are of, from their names and shapes alone.
 
 use fcmae_data::Normalization;
-use fcmae_data::{Depth, Fill, Limits};
+use fcmae_data::{Depth, Fill, Limits, Pages};
 use fcmae_store::NamedTensors;
 
 use super::adapt;
@@ -30,6 +30,7 @@ pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
         mean,
         std,
         max_pixels: Limits::default().pixels,
+        pages: Pages::default(),
         fill: Fill::default(),
     })
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use tiff::tags::Tag;
 
 /// Entries that are looked at in all pages of a file together: more are a trap.
-const MOST_ENTRIES: usize = 1 << 20;
+pub(super) const MOST_ENTRIES: usize = 1 << 20;
 
 /// What decoders read of every page, to the last number that it claims to have, before they know the
 /// picture's size.
@@ -32,10 +32,10 @@ const READ: [Tag; 16] = [
 
 /// How a file writes numbers.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+pub(super) struct Layout {
     big_endian: bool,
     /// BigTIFF.
-    big: bool,
+    pub(super) big: bool,
 }
 
 /// One directory.
@@ -43,6 +43,8 @@ struct Layout {
 pub(super) struct Directory<'a> {
     bytes: &'a [u8],
     layout: Layout,
+    /// Where it begins.
+    at: usize,
     /// Of the first entry.
     start: usize,
     count: usize,
@@ -60,14 +62,14 @@ pub(super) struct Entry<'a> {
     at: usize,
 }
 
-fn number(bytes: &[u8], layout: Layout, at: usize, length: usize) -> Option<u64> {
+pub(super) fn number(bytes: &[u8], layout: Layout, at: usize, length: usize) -> Option<u64> {
     let digits = bytes.get(at..at.checked_add(length)?)?.iter();
     let join = |sum: u64, &digit: &u8| sum << 8 | u64::from(digit);
     Some(if layout.big_endian { digits.fold(0, join) } else { digits.rev().fold(0, join) })
 }
 
 /// Whether a file begins as TIFF does.
-pub(super) fn is_tiff(bytes: &[u8]) -> bool {
+pub(crate) fn is_tiff(bytes: &[u8]) -> bool {
     [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| bytes.starts_with(*start))
 }
 
@@ -76,11 +78,22 @@ pub(super) fn is_big(bytes: &[u8]) -> bool {
     bytes.get(2) == Some(&43) || bytes.get(3) == Some(&43)
 }
 
+/// How a TIFF file writes numbers.
+pub(super) fn layout_of(bytes: &[u8]) -> Layout {
+    Layout { big_endian: bytes.first() == Some(&b'M'), big: is_big(bytes) }
+}
+
 impl<'a> Directory<'a> {
+    /// The file with this directory for its first.
+    pub(super) fn first(&self) -> Vec<u8> {
+        let start = self.layout.start(self.at as u64);
+        [&start, self.bytes.get(start.len()..).unwrap_or_default()].concat()
+    }
+
     /// The pages of a TIFF file in order, as far as they can be read.
     pub(super) fn all(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
-        let big = is_big(bytes);
-        let layout = Layout { big_endian: bytes.first() == Some(&b'M'), big };
+        let layout = layout_of(bytes);
+        let big = layout.big;
         let first = if big { number(bytes, layout, 8, 8) } else { number(bytes, layout, 4, 4) };
         let (mut next, mut seen, mut entries) = (first, HashSet::new(), 0);
         std::iter::from_fn(move || {
@@ -91,13 +104,13 @@ impl<'a> Directory<'a> {
             let start = at.checked_add(count_length)?;
             let end = count.checked_mul(layout.entry_length())?.checked_add(start)?;
             next = number(bytes, layout, end, if big { 8 } else { 4 });
-            Some(Self { bytes, layout, start, count })
+            Some(Self { bytes, layout, at, start, count })
         })
     }
 
     /// Its tags.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
-        let Self { bytes, layout, start, count } = *self;
+        let Self { bytes, layout, start, count, .. } = *self;
         (0..count).map_while(move |i| {
             let at = start + i * layout.entry_length();
             let tag = number(bytes, layout, at, 2)? as u16;
@@ -129,14 +142,31 @@ impl<'a> Directory<'a> {
 }
 
 impl Layout {
+    /// A number as so many bytes.
+    pub(super) fn bytes(self, number: u64, length: usize) -> Vec<u8> {
+        match self.big_endian {
+            true => number.to_be_bytes()[8 - length..].to_vec(),
+            false => number.to_le_bytes()[..length].to_vec(),
+        }
+    }
+
+    /// The start of a file whose first directory is at this place.
+    pub(super) fn start(self, first: u64) -> Vec<u8> {
+        let order: &[u8] = if self.big_endian { b"MM" } else { b"II" };
+        let sign = self.bytes(if self.big { 43 } else { 42 }, 2);
+        let sizes = if self.big { [self.bytes(8, 2), vec![0; 2]].concat() } else { Vec::new() };
+        let link = self.bytes(first, if self.big { 8 } else { 4 });
+        [order, &sign, &sizes, &link].concat()
+    }
+
     /// Tag, kind, count and value.
-    fn entry_length(self) -> usize {
+    pub(super) fn entry_length(self) -> usize {
         if self.big { 20 } else { 12 }
     }
 }
 
 /// Bytes of a number of a kind.
-fn size(kind: u16) -> usize {
+pub(super) fn size(kind: u16) -> usize {
     match kind {
         3 | 8 => 2,
         4 | 9 | 11 | 13 => 4,

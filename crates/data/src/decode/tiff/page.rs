@@ -127,7 +127,10 @@ impl Header {
         match (photometric, samples) {
             (0 | BLACK_IS_ZERO, 1) => matches!(bits, 1 | 8 | 16),
             (RGB, 3) => matches!(bits, 8 | 16),
-            (RGB, 4) => matches!(bits, 8 | 16) && self.kind(true) == Kind::Rgba,
+            (RGB, 4) => {
+                let straight = self.kind(true) == Kind::Rgba && !self.page.is_associated();
+                matches!(bits, 8 | 16) && straight
+            }
             (CMYK, 4) => matches!(bits, 8 | 16),
             _ => false,
         }
@@ -237,6 +240,21 @@ impl Page {
             50_002 | 52_546 => Some("JPEG XL"),
             _ => Some(""),
         }
+    }
+
+    /// Whether its colours were multiplied by its transparency.
+    pub(super) fn is_associated(&self) -> bool {
+        self.extra == Some(1)
+    }
+
+    /// Whether it is a smaller copy of another page, whatever it is called: a level of a pyramid.
+    pub(super) fn is_level_of(&self, full: &Self) -> bool {
+        let product = |a: u32, b: u32| u64::from(a) * u64::from(b);
+        let (across, down) = (product(self.width, full.height), product(self.height, full.width));
+        self.pixels().saturating_mul(2) <= full.pixels()
+            && (self.samples, self.bits) == (full.samples, full.bits)
+            // Sides are rounded.
+            && across.abs_diff(down) <= u64::from(full.width) + u64::from(full.height)
     }
 
     pub(super) fn pixels(&self) -> u64 {

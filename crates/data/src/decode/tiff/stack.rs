@@ -61,20 +61,25 @@ impl Stack {
     pub(super) fn remark(&self, page: &Page) -> Option<Remark> {
         let as_channels = self.useful_channels(page);
         let (of, axes) = (self.pages, self.axes);
-        (of > 1).then_some(Remark::Pages { used: 1, of, axes, as_channels })
+        (of > 1).then_some(Remark::Pages { used: 1, of, axes, as_channels, as_pictures: true })
     }
+}
+
+/// The page that the others of a file are held to: the first that is no reduced copy and no mask.
+pub(super) fn reference(headers: &[Header]) -> usize {
+    headers.iter().position(|header| !header.beside).unwrap_or(0)
 }
 
 /// What ImageJ, OME or tifffile wrote of a stack.
 #[derive(Default)]
-struct Description {
+pub(super) struct Description {
     /// 0 where it is not said.
-    pages: u64,
+    pub(super) pages: u64,
     axes: Axes,
 }
 
 impl Description {
-    fn read(text: &[u8], page: &Page) -> Option<Self> {
+    pub(super) fn read(text: &[u8], page: &Page) -> Option<Self> {
         // The description of a large set may be long, and it is told first.
         let text = String::from_utf8_lossy(&text[..text.len().min(1 << 16)]);
         if text.starts_with("ImageJ=") {

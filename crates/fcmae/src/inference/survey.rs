@@ -1,4 +1,4 @@
-//! A look at some of a run's pictures before it begins: whether they are what a network can learn from.
+//! A look at some of a set's pictures before they are used: whether they are what a network can learn from.
 
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Limits, PictureSet, PixelFormat, Statistics};
@@ -13,13 +13,12 @@ const FEWEST: usize = 4;
 ///
 /// # Errors
 /// Threads that cannot be started.
-pub(super) fn survey(
+pub fn survey(
     set: &PictureSet,
     format: PixelFormat,
     limits: &Limits,
 ) -> Result<Vec<String>, DataError> {
-    let bytes: u64 = set.samples.iter().map(|sample| sample.bytes).sum();
-    let each = (bytes / set.len().max(1) as u64).max(1);
+    let each = set.mean_bytes().max(1);
     let count = usize::try_from(BYTES / each).unwrap_or(MOST).clamp(FEWEST, MOST);
     let found = Statistics::of(set, format, Some(count), rayon::current_num_threads(), limits)?;
     let told = found.remarks.into_iter().map(|remarked| {
