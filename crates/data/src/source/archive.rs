@@ -222,6 +222,7 @@ impl Index {
 
     /// Gives pictures without a written label that of their folder, where no label is written.
     fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
+        set.check_columns(root)?;
         if let Some(first) = &self.first_companion {
             set.notes.push(format!(
                 "{} passed over, which lie beside the pictures that they belong to, as masks and depths do; the \
@@ -312,6 +313,10 @@ impl Reader for Tar {
             return Err(DecodeError::Changed(text));
         }
         Ok(bytes)
+    }
+
+    fn is_direct(&self, _: &Sample) -> bool {
+        true
     }
 }
 

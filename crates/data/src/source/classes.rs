@@ -104,6 +104,11 @@ impl Names {
 /// What programs write where there is no value.
 const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "null", "none", "?", "-1"];
 
+/// Whether a cell of a table says that there is no value.
+pub(super) fn is_no_value(text: &str) -> bool {
+    NO_VALUE.iter().any(|word| text.eq_ignore_ascii_case(word) && *word != "-1")
+}
+
 /// A doubt about classes that are called as missing values are.
 fn missing(found: &[&Name]) -> Option<String> {
     let called = |name: &&&Name| {

@@ -59,6 +59,9 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     {
         return gather(root, &files[read].usable, set);
     }
+    if !samples.is_empty() {
+        set.check_columns(root)?;
+    }
     if let Some((count, first)) =
         companions::among(samples.iter().map(|sample| sample.path.as_path()))
     {

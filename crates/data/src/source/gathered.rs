@@ -1,16 +1,20 @@
 //! What sources hold, while they are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::classes::{About, Names, Wanted};
+use fcmae_words::grouped;
+
+use super::classes::{About, Names, Wanted, is_no_value};
 use super::container::{Base, Container};
 use super::opening::{Labels, Opening};
 use super::others::Others;
 use super::sample::{Sample, Skipped};
 use crate::error::DataError;
+use crate::words::printable;
 
 /// Between two calls that tell how far listing is.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -25,6 +29,12 @@ pub(super) struct Gathered<'a> {
     /// The columns to take of tables, where they are chosen.
     pub(super) label_column: Option<&'a str>,
     pub(super) image_column: Option<&'a str>,
+    /// The one that says which pictures belong together.
+    pub(super) group_column: Option<&'a str>,
+    /// Columns that may say so, where none is chosen.
+    pub(super) group_columns: BTreeSet<String>,
+    /// The bases of each group, by the base of its source.
+    groups: HashMap<(u32, Arc<str>), u32>,
     pub(super) bases: Vec<Base>,
     pub(super) samples: Vec<Sample>,
     pub(super) skipped: Vec<Skipped>,
@@ -54,15 +64,19 @@ pub(super) struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     pub(super) fn new(opening: Opening<'a>) -> Self {
-        let Opening { labels, label_column, image_column, listing } = opening;
+        let Opening { labels, label_column, image_column, group_column, listing } = opening;
+        let labelled = !matches!(labels, Labels::Ignored);
         Self {
-            labelled: !matches!(labels, Labels::Ignored),
+            labelled,
             expected: match labels {
                 Labels::Classes(names) => Some(names),
                 _ => None,
             },
             label_column,
             image_column,
+            group_column: group_column.filter(|_| labelled),
+            group_columns: BTreeSet::new(),
+            groups: HashMap::new(),
             listing,
             bases: Vec::new(),
             samples: Vec::new(),
@@ -84,8 +98,55 @@ impl<'a> Gathered<'a> {
 
     /// Adds what samples' paths are relative to.
     pub(super) fn base(&mut self, path: &Path, container: Option<Container>) -> u32 {
-        self.bases.push(Base { path: path.to_path_buf(), container });
+        self.add_base(Base { path: path.to_path_buf(), container, group: None })
+    }
+
+    fn add_base(&mut self, base: Base) -> u32 {
+        self.bases.push(base);
         u32::try_from(self.bases.len() - 1).expect("fewer than 2³² folders and archives")
+    }
+
+    /// The base of the pictures of `base` whose cell of the column of groups holds this, or says that there is none.
+    pub(super) fn base_of_group(&mut self, base: u32, cell: Option<&str>) -> u32 {
+        let cell = cell.map(str::trim).filter(|cell| !cell.is_empty() && !is_no_value(cell));
+        let Some(cell) = cell else { return base };
+        let key = (base, Arc::from(cell));
+        if let Some(known) = self.groups.get(&key) {
+            return *known;
+        }
+        let group = Some(Arc::clone(&key.1));
+        let of = Base { group, ..self.bases[base as usize].clone() };
+        let new = self.add_base(of);
+        self.groups.insert(key, new);
+        new
+    }
+
+    /// Notes pictures that are in no group.
+    pub(super) fn tell_ungrouped(&mut self) {
+        let Some(column) = self.group_column else { return };
+        let mut outside =
+            self.samples.iter().filter(|s| self.bases[s.place.base()].group.is_none());
+        let Some(first) = outside.next() else { return };
+        let (path, count) = (printable(&first.path), 1 + outside.count());
+        self.notes.push(format!(
+            "{} {} no value in the column {column:?} (data.group_column), and {} a group of {} own; the first: \
+             {path}",
+            grouped(count),
+            if count == 1 { "picture has" } else { "pictures have" },
+            if count == 1 { "is" } else { "each is" },
+            if count == 1 { "its" } else { "their" },
+        ));
+    }
+
+    /// Refuses a source without columns where one of groups is asked for.
+    pub(super) fn check_columns(&self, root: &Path) -> Result<(), DataError> {
+        let Some(column) = self.group_column else { return Ok(()) };
+        Err(DataError::Parameter {
+            what: "data.group_column",
+            value: format!("{column:?}, and {} has no columns", printable(root)),
+            mend: "give a list or a Parquet file with that column, or name groups by their paths (data.group)"
+                .to_owned(),
+        })
     }
 
     pub(super) fn skip(&mut self, path: PathBuf, reason: impl Into<String>) {

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Component, Path, PathBuf};
 
 use fcmae_files::Limit;
 
 use super::gathered::Gathered;
+use super::grouping::is_of_groups;
 use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample};
 use super::splits::named_split;
@@ -60,6 +62,9 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
                     columns path,label";
         return Err(refused(mend.to_owned()));
     }
+    if form == Form::Paths {
+        set.check_columns(path)?;
+    }
     let bytes = fcmae_files::bytes(path, LIMIT).map_err(|error| refused(format!("it {error}")))?;
     let text = text::decoded(bytes).map_err(refused)?;
     let folder = match path.parent() {
@@ -104,7 +109,11 @@ struct List<'s, 'a> {
 impl List<'_, '_> {
     fn columns(&mut self, text: &str, between: u8) -> Result<(), String> {
         let is_file = |path: &str| self.folder.join(path).is_file();
-        let asked = columns::Asked { image: self.set.image_column, label: self.set.label_column };
+        let asked = columns::Asked {
+            image: self.set.image_column,
+            label: self.set.label_column,
+            group: self.set.group_column,
+        };
         let (found, rest) = Columns::find(text, between, asked, self.set.labelled, &is_file)?;
         if self.set.labelled && found.label.is_none() {
             let columns = if found.names.is_empty() {
@@ -130,6 +139,8 @@ impl List<'_, '_> {
         let mut record = csv::StringRecord::new();
         let mut splits = BTreeMap::<&'static str, usize>::new();
         let mut first = found.named;
+        let base = self.base;
+        let mut repeated = Repeated::among(&found);
         loop {
             let read = reader.read_record(&mut record);
             if !read.map_err(|error| format!("it cannot be read: {error}"))? || self.set.look() {
@@ -143,7 +154,15 @@ impl List<'_, '_> {
             if let Some(split) = found.split.and_then(cell).and_then(named_split) {
                 *splits.entry(split).or_default() += 1;
             }
+            if let Some(group) = found.group {
+                self.base = self.set.base_of_group(base, cell(group));
+            }
             self.line(line, cell(found.path).unwrap_or_default(), found.label.and_then(cell));
+            repeated.iter_mut().for_each(|column| column.add(cell(column.at).unwrap_or_default()));
+        }
+        if found.group.is_none() {
+            let of_groups = repeated.into_iter().filter(Repeated::is_of_groups);
+            self.set.group_columns.extend(of_groups.map(|column| found.names[column.at].clone()));
         }
         if splits.len() > 1 {
             let splits: Vec<_> =
@@ -229,6 +248,33 @@ impl List<'_, '_> {
             first.get_or_insert((path, meta));
         }
         first.expect("there is one form at least")
+    }
+}
+
+/// The values of a column that may tell which pictures belong together, as hashes.
+struct Repeated {
+    at: usize,
+    lines: usize,
+    values: HashSet<u64>,
+}
+
+impl Repeated {
+    fn among(found: &Columns) -> Vec<Self> {
+        let named = (0..found.names.len()).filter(|at| is_of_groups(&found.names[*at]));
+        let free = named.filter(|at| *at != found.path && Some(*at) != found.label);
+        free.map(|at| Self { at, lines: 0, values: HashSet::new() }).collect()
+    }
+
+    fn add(&mut self, cell: &str) {
+        let mut hasher = DefaultHasher::new();
+        cell.hash(&mut hasher);
+        self.values.insert(hasher.finish());
+        self.lines += 1;
+    }
+
+    /// Whether there are several groups, and of some several pictures.
+    fn is_of_groups(&self) -> bool {
+        self.values.len() > 1 && self.values.len() < self.lines
     }
 }
 

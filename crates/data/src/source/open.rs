@@ -98,7 +98,9 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         Labels::Classes(expected) => set.settle(roots, Wanted::Named(expected))?,
         Labels::Nameless(expected) => set.settle(roots, Wanted::Nameless(expected))?,
     };
+    set.tell_ungrouped();
     let Gathered { bases, mut samples, mut skipped, names, mut top_folders, mut notes, .. } = set;
+    let group_columns = set.group_columns.into_iter().collect();
     notes.extend(set.others.told());
     if roots.len() > 1 {
         leave_out_twice(&bases, &mut samples, &mut skipped);
@@ -117,7 +119,8 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         passed_over: set.passed_over,
         notes,
         empty_classes: top_folders.into_iter().collect(),
-        bases,
+        group_columns,
+        bases: bases.into(),
     })
 }
 

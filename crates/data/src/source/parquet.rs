@@ -116,19 +116,30 @@ impl<'a> Index<'a> {
     fn file(&mut self, path: &Path, set: &mut Gathered<'_>) -> Result<(), String> {
         let (mut file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let footer = Footer::read(&mut file, meta.len())?;
-        let asked = Asked { image: set.image_column, label: set.label_column };
+        let asked =
+            Asked { image: set.image_column, label: set.label_column, group: set.group_column };
         let choice = Choice::new(&footer, set.labelled, asked)?;
         self.by_name |= choice.labels.is_none();
+        if set.group_column.is_none() {
+            set.group_columns.extend(choice.may_be_groups(&footer).map(str::to_owned));
+        }
         let before = self.samples.len();
         let groups = footer.row_groups(&choice.columns())?;
         let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
-        self.prefixes.push(prefix.clone());
         let (modified, file) = (meta.modified().ok(), BufReader::new(file));
         let (extents, missing) = (Vec::new(), Missing::default());
         let leaves = &footer.leaves;
-        let mut reading =
-            Reading { file, leaves, choice: &choice, base, prefix, modified, extents, missing };
+        let mut reading = Reading {
+            file,
+            leaves,
+            choice: &choice,
+            base,
+            prefix: prefix.clone(),
+            modified,
+            extents,
+            missing,
+        };
         let (mut first, mut flaws) = (0, Vec::new());
         for (number, group) in groups.iter().enumerate() {
             if set.look() {
@@ -144,7 +155,12 @@ impl<'a> Index<'a> {
         }
         let Reading { extents, missing, .. } = reading;
         let reader = Arc::new(Extents(extents.into()));
-        set.bases[base as usize].container = Some(Container { bytes: meta.len(), reader });
+        let container = Container { bytes: meta.len(), reader };
+        // The file's, and that of each group in it.
+        for of in &mut set.bases[base as usize..] {
+            of.container = Some(container.clone());
+        }
+        self.prefixes.resize(set.bases.len() - self.first_base, prefix);
         if !flaws.is_empty() && flaws.len() == groups.len() {
             return Err(flaws.swap_remove(0));
         }
@@ -238,7 +254,7 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let chunks = group.chunks.as_deref().map_err(Clone::clone)?;
         let columns = caught(|| self.columns(group.rows, chunks).map_err(DecodeError::Io));
-        let (pictures, names, labels) = columns.map_err(|error| match error {
+        let (pictures, names, labels, groups) = columns.map_err(|error| match error {
             DecodeError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 "damaged: a page ends before its values do".to_owned()
             }
@@ -274,6 +290,12 @@ impl Reading<'_> {
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
                 (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name, 0)),
             };
+            let base = match (&groups, value(&groups, row)) {
+                (Some(column), Some(at)) => {
+                    set.base_of_group(self.base, group_of(&column.values[at as usize]).as_deref())
+                }
+                _ => self.base,
+            };
             let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
             index.samples.push(Sample {
@@ -281,24 +303,24 @@ impl Reading<'_> {
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                place: Place::Part { base: self.base, part: extent, start },
+                place: Place::Part { base, part: extent, start },
             });
         }
         Ok(())
     }
 
-    /// The columns of pictures, names and labels.
+    /// The columns of pictures, names, labels and groups.
     fn columns(&mut self, rows: u64, chunks: &[Chunk]) -> io::Result<Columns> {
         let mut chunks = chunks.iter();
         let mut next = || *chunks.next().expect("a piece of each column that was asked for");
-        let Choice { pictures, names, labels, .. } = self.choice;
+        let Choice { pictures, names, labels, groups, .. } = self.choice;
         let leaf = &self.leaves[*pictures];
         let pictures = column::find(&mut self.file, next(), leaf, rows, &mut self.extents)?;
         let mut small = |at: &Option<usize>| match at {
             Some(at) => column::read(&mut self.file, next(), &self.leaves[*at], rows).map(Some),
             None => Ok(None),
         };
-        Ok((pictures, small(names)?, small(labels)?))
+        Ok((pictures, small(names)?, small(labels)?, small(groups)?))
     }
 
     /// The class that a label stands for.
@@ -325,8 +347,21 @@ impl Reading<'_> {
     }
 }
 
-/// Pictures, names and labels.
-type Columns = (Column<column::Place>, Option<Column<Value>>, Option<Column<Value>>);
+/// Pictures, names, labels and groups.
+type Columns = (Column<column::Place>, Small, Small, Small);
+
+/// A column that may not be there.
+type Small = Option<Column<Value>>;
+
+/// What a group is called, if it is called anything.
+fn group_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Flag(flag) => Some(flag.to_string()),
+        Value::Real(real) => real.is_finite().then(|| real.to_string()),
+        Value::Bytes(bytes) => Some(legible(bytes)),
+    }
+}
 
 /// A picture's name, if it is one that a file below a folder could have.
 fn name_of(value: &Value) -> Option<PathBuf> {
@@ -374,6 +409,11 @@ impl Reader for Extents {
             }
             Ok(picture)
         })
+    }
+
+    fn is_direct(&self, sample: &Sample) -> bool {
+        let Place::Part { part, .. } = sample.place else { return true };
+        matches!(self.0[part as usize].codec, Codec::None | Codec::Snappy)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::container::Base;
 use super::sample::{Sample, Skipped, portable_bytes};
@@ -36,7 +37,10 @@ pub struct PictureSet {
     pub notes: Vec<String>,
     /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
     pub empty_classes: Vec<String>,
-    pub(super) bases: Vec<Base>,
+    /// Columns of lists and Parquet files that may say which pictures belong together, as they are called; none where
+    /// [`Opening::group_column`](super::Opening::group_column) chose one.
+    pub group_columns: Vec<String>,
+    pub(super) bases: Arc<[Base]>,
 }
 
 impl PictureSet {
@@ -134,7 +138,8 @@ impl PictureSet {
             passed_over: self.passed_over,
             notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),
-            bases: self.bases.clone(),
+            group_columns: self.group_columns.clone(),
+            bases: Arc::clone(&self.bases),
         }
     }
 }

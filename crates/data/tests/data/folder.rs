@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, Grouping, Labels, Opening, PictureSet};
+use fcmae_data::{Amount, Copies, DataError, Grouping, Labels, Opening, PictureSet};
 use tempfile::TempDir;
 
 use crate::pictures::{png, write};
@@ -294,11 +294,12 @@ fn groups_are_held_out_whole() {
     let dir = films(&even);
     let set = open(&dir, Labels::Required).unwrap();
     let grouping = Grouping::parse("film[0-9]+").unwrap();
-    let (rest, held) = set.split_grouped(0.2, 3, &grouping).unwrap();
+    let groups = set.grouped(&grouping, &Copies::default()).unwrap();
+    let (rest, held) = set.split_grouped(0.2, 3, &groups).unwrap();
     assert_eq!((rest.class_counts(), held.class_counts()), (vec![80, 80], vec![20, 20]));
     assert!(films_of(&rest).is_disjoint(&films_of(&held)));
-    assert_eq!(paths(&set.split_grouped(0.2, 3, &grouping).unwrap().1), paths(&held));
-    assert_ne!(paths(&set.split_grouped(0.2, 4, &grouping).unwrap().1), paths(&held));
+    assert_eq!(paths(&set.split_grouped(0.2, 3, &groups).unwrap().1), paths(&held));
+    assert_ne!(paths(&set.split_grouped(0.2, 4, &groups).unwrap().1), paths(&held));
     let (_, unlabelled) = open(&dir, Labels::Ignored).unwrap().split(0.2, 3).unwrap();
     assert_eq!(unlabelled.len(), 40);
 }
@@ -317,8 +318,9 @@ fn groups_of_any_size_leave_every_class_on_both_sides() {
     ]);
     let set = open(&dir, Labels::Required).unwrap();
     let grouping = Grouping::parse("film([0-9]+)").unwrap();
+    let groups = set.grouped(&grouping, &Copies::default()).unwrap();
     for seed in 0..20 {
-        let (rest, held) = set.split_grouped(0.1, seed, &grouping).unwrap();
+        let (rest, held) = set.split_grouped(0.1, seed, &groups).unwrap();
         assert!(rest.class_counts().iter().all(|&count| count > 0), "{:?}", rest.class_counts());
         let counts = held.class_counts();
         assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
@@ -331,7 +333,8 @@ fn groups_that_cannot_be_held_out_are_told() {
     let set = open(&films(&[("a", 0, 3), ("b", 1, 3)]), Labels::Required).unwrap();
     let refused = |set: &PictureSet, pattern: &str| {
         let grouping = Grouping::parse(pattern).unwrap();
-        set.split_grouped(0.5, 0, &grouping).unwrap_err().to_string()
+        let groups = set.grouped(&grouping, &Copies::default());
+        groups.and_then(|groups| set.split_grouped(0.5, 0, &groups)).unwrap_err().to_string()
     };
     let single = refused(&set, "film[0-9]+");
     assert!(single.contains("6 pictures in 2 groups") && single.contains("two groups"), "{single}");

@@ -23,3 +23,4 @@ mod sources;
 mod statistics;
 #[cfg(unix)]
 mod thousand;
+mod together;

@@ -125,6 +125,9 @@ pub struct DataConfig {
     /// with parentheses, what they hold is the name. Empty where each picture stands for itself. With `--held-out`, no
     /// group may be on both sides.
     pub group: String,
+    /// The same by a column of lists and Parquet files, such as `patient`; empty for none. A picture whose cell is empty
+    /// stands for itself.
+    pub group_column: String,
     /// Pictures of more pixels are left out. Their memory is limited with it: 512 MiB for 100 million
     /// pixels, four bytes a value for deep ones.
     pub max_pixels: u64,
@@ -156,6 +159,7 @@ impl Default for DataConfig {
             cache_mib: 1024,
             max_bad_fraction: 0.1,
             group: String::new(),
+            group_column: String::new(),
             max_pixels: Limits::default().pixels,
             fill: Fill::Refuse,
             label_column: String::new(),
@@ -449,7 +453,7 @@ impl DataConfig {
     ) -> Opening<'a> {
         let named = |column: &'a String| (!column.is_empty()).then_some(column.as_str());
         let (label_column, image_column) = (named(&self.label_column), named(&self.image_column));
-        Opening { labels, label_column, image_column, listing }
+        Opening { labels, label_column, image_column, group_column: None, listing }
     }
 
     /// How the loader is to feed a training.
@@ -468,8 +472,18 @@ impl DataConfig {
     /// Which pictures belong together.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] for a text that is no regular expression.
+    /// [`DataError::Parameter`] for a text that is no regular expression, or a pattern and a column.
     pub fn grouping(&self) -> Result<Option<Grouping>, DataError> {
+        if !self.group_column.is_empty() {
+            if !self.group.is_empty() {
+                return Err(DataError::Parameter {
+                    what: "data.group_column",
+                    value: format!("{:?}, and data.group {:?}", self.group_column, self.group),
+                    mend: "both say which pictures belong together; set one of them".to_owned(),
+                });
+            }
+            return Ok(Some(Grouping::by_column()));
+        }
         (!self.group.is_empty()).then(|| Grouping::parse(&self.group)).transpose()
     }
 

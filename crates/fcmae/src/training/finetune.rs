@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
+use fcmae_data::{
+    Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat, Split,
+};
 use fcmae_store::ExportName;
+use fcmae_store::run::files;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::plural;
 
@@ -96,7 +99,8 @@ pub fn finetune_on<'a>(
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
-    let pictures = Pictures::labelled(data.into(), &config, observer)?;
+    let recorded = if resume { Split::read(&out.join(files::SPLIT)).ok() } else { None };
+    let pictures = Pictures::labelled(data.into(), &config, recorded.as_ref(), observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {

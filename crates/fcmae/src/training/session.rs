@@ -568,10 +568,18 @@ impl<'a> Session<'a> {
         pictures: &Pictures,
     ) -> Result<()> {
         let (format, limits) = (self.description.format(), self.description.limits());
-        let mut remarks = survey(&pictures.training, format, &limits)?;
-        if let Some(held_out) = pictures.apart() {
-            remarks.extend(survey(held_out, format, &limits)?);
-        }
+        // A run that is taken up again was surveyed when it began.
+        let before = if resumed { fcmae_store::run::data(self.path()) } else { None };
+        let remarks = match before {
+            Some(data) => data.remarks,
+            None => {
+                let mut remarks = survey(&pictures.training, format, &limits)?;
+                if let Some(held_out) = pictures.apart() {
+                    remarks.extend(survey(held_out, format, &limits)?);
+                }
+                remarks
+            }
+        };
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         self.list_left_out(&pictures.all)?;

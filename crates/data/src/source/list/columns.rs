@@ -62,6 +62,7 @@ const BETWEEN: [u8; 4] = *b",;\t|";
 pub(super) struct Asked<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) label: Option<&'a str>,
+    pub(super) group: Option<&'a str>,
 }
 
 /// Where path and label stand.
@@ -71,6 +72,7 @@ pub(super) struct Columns {
     pub(super) path: usize,
     pub(super) label: Option<usize>,
     pub(super) split: Option<usize>,
+    pub(super) group: Option<usize>,
     /// Whether the first line names them, and is no sample.
     pub(super) named: bool,
     /// The names.
@@ -193,11 +195,34 @@ impl Table {
         }
         let split = self.position(0, &[&SPLITS], None);
         let between = self.between;
+        let group = match asked.group {
+            None => None,
+            Some(name) if path.is_none() => {
+                return Err(format!(
+                    "its first line names no columns, and one is asked for, {name:?} (data.group_column); name \
+                     them, such as path,label,{name}"
+                ));
+            }
+            Some(name) => Some(self.cells(0).position(|cell| cell == name).ok_or_else(|| {
+                format!(
+                    "it has no column {name:?} (data.group_column); its columns are {}",
+                    there()
+                )
+            })?),
+        };
         Ok(match path {
-            Some(path) => Columns { between, path, label, split, named: true, names },
+            Some(path) => Columns { between, path, label, split, group, named: true, names },
             None => {
                 let label = (self.width() > 1).then_some(1);
-                Columns { between, path: 0, label, split: None, named: false, names: Vec::new() }
+                Columns {
+                    between,
+                    path: 0,
+                    label,
+                    split: None,
+                    group,
+                    named: false,
+                    names: Vec::new(),
+                }
             }
         })
     }

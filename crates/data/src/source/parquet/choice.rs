@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::super::grouping::is_of_groups;
 use super::footer::{Footer, Leaf, Physical};
 
 /// Columns of labels, by name.
@@ -19,6 +20,8 @@ pub(super) struct Choice {
     /// Their names.
     pub(super) names: Option<usize>,
     pub(super) labels: Option<usize>,
+    /// What tells which pictures belong together.
+    pub(super) groups: Option<usize>,
     /// What the numbers of the label column mean.
     pub(super) classes: Option<Vec<String>>,
 }
@@ -37,7 +40,8 @@ impl Choice {
             return Err(no_labels(leaves));
         }
         let classes = labels.and_then(|at| class_names(&features, &leaves[at].path[0]));
-        Ok(Self { pictures, names, labels, classes })
+        let groups = asked.group.map(|asked| groups(leaves, asked)).transpose()?;
+        Ok(Self { pictures, names, labels, groups, classes })
     }
 
     /// Why there are no labels, where names do not give any either.
@@ -45,9 +49,16 @@ impl Choice {
         no_labels(&footer.leaves)
     }
 
-    /// The columns chosen: pictures, and where there are any, names and labels.
+    /// Columns that may tell which pictures belong together.
+    pub(super) fn may_be_groups<'f>(&self, footer: &'f Footer) -> impl Iterator<Item = &'f str> {
+        let label = self.labels.map(|at| footer.leaves[at].path[0].clone());
+        let names = columns(&footer.leaves).into_iter();
+        names.filter(move |name| is_of_groups(name) && Some(*name) != label.as_deref())
+    }
+
+    /// The columns chosen: pictures, and where there are any, names, labels and groups.
     pub(super) fn columns(&self) -> Vec<usize> {
-        [Some(self.pictures), self.names, self.labels].into_iter().flatten().collect()
+        [Some(self.pictures), self.names, self.labels, self.groups].into_iter().flatten().collect()
     }
 }
 
@@ -56,6 +67,18 @@ impl Choice {
 pub(super) struct Asked<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) label: Option<&'a str>,
+    pub(super) group: Option<&'a str>,
+}
+
+/// The column of groups.
+fn groups(leaves: &[Leaf], asked: &str) -> Result<usize, String> {
+    let column = chosen(leaves, asked, "data.group_column")?;
+    let at = leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated);
+    at.filter(|&at| leaves[at].physical != Physical::Other).ok_or_else(|| {
+        format!(
+            "its column {column:?} (data.group_column) holds neither numbers nor text, one a row"
+        )
+    })
 }
 
 fn no_labels(leaves: &[Leaf]) -> String {
