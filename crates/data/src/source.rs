@@ -26,6 +26,7 @@ mod recorded;
 mod sample;
 mod set;
 mod split;
+mod split_column;
 mod splits;
 
 pub use crate::words::printable;

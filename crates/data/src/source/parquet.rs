@@ -6,7 +6,7 @@
 //! memory nor the stack. Only what such files need is read.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
+use super::split_column::SplitColumn;
 use super::splits::{Folders, missing_parts, one_split};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
@@ -96,6 +97,8 @@ struct Index<'a> {
     prefixes: Vec<PathBuf>,
     /// Whether labels of some file are the folders in its pictures' names.
     by_name: bool,
+    /// Columns that may tell splits.
+    splits: BTreeMap<String, SplitColumn>,
 }
 
 impl<'a> Index<'a> {
@@ -108,6 +111,7 @@ impl<'a> Index<'a> {
             first_base,
             prefixes: Vec::new(),
             by_name: false,
+            splits: BTreeMap::new(),
         }
     }
 
@@ -186,6 +190,10 @@ impl<'a> Index<'a> {
 
     /// Settles names: where two rows have the same, all are called by file and row.
     fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
+        for column in self.splits.values() {
+            let refused = |reason| DataError::Parquet { path: root.to_path_buf(), reason };
+            set.notes.extend(column.judged().map_err(refused)?);
+        }
         let mut names = HashSet::new();
         if !self.samples.iter().all(|sample| names.insert(&sample.path)) {
             for (sample, row) in self.samples.iter_mut().zip(&self.rows) {
@@ -254,7 +262,7 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let chunks = group.chunks.as_deref().map_err(Clone::clone)?;
         let columns = caught(|| self.columns(group.rows, chunks).map_err(DecodeError::Io));
-        let (pictures, names, labels, groups) = columns.map_err(|error| match error {
+        let (pictures, names, labels, groups, splits) = columns.map_err(|error| match error {
             DecodeError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 "damaged: a page ends before its values do".to_owned()
             }
@@ -290,9 +298,14 @@ impl Reading<'_> {
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
                 (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name, 0)),
             };
+            for (name, column) in &splits {
+                let to = index.splits.entry(name.clone()).or_insert_with(|| SplitColumn::new(name));
+                let cell = column.rows[row].and_then(|at| cell_of(&column.values[at as usize]));
+                to.add(&cell.unwrap_or_default());
+            }
             let base = match (&groups, value(&groups, row)) {
                 (Some(column), Some(at)) => {
-                    set.base_of_group(self.base, group_of(&column.values[at as usize]).as_deref())
+                    set.base_of_group(self.base, cell_of(&column.values[at as usize]).as_deref())
                 }
                 _ => self.base,
             };
@@ -309,7 +322,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The columns of pictures, names, labels and groups.
+    /// The columns of pictures, names, labels and groups, and those of splits that can be read.
     fn columns(&mut self, rows: u64, chunks: &[Chunk]) -> io::Result<Columns> {
         let mut chunks = chunks.iter();
         let mut next = || *chunks.next().expect("a piece of each column that was asked for");
@@ -320,7 +333,15 @@ impl Reading<'_> {
             Some(at) => column::read(&mut self.file, next(), &self.leaves[*at], rows).map(Some),
             None => Ok(None),
         };
-        Ok((pictures, small(names)?, small(labels)?, small(groups)?))
+        let (names, labels, groups) = (small(names)?, small(labels)?, small(groups)?);
+        let mut splits = Vec::new();
+        for at in &self.choice.splits {
+            // What cannot be read says nothing, and is in nobody's way.
+            if let Ok(Some(column)) = small(&Some(*at)) {
+                splits.push((self.leaves[*at].path[0].clone(), column));
+            }
+        }
+        Ok((pictures, names, labels, groups, splits))
     }
 
     /// The class that a label stands for.
@@ -347,14 +368,14 @@ impl Reading<'_> {
     }
 }
 
-/// Pictures, names, labels and groups.
-type Columns = (Column<column::Place>, Small, Small, Small);
+/// Pictures, names, labels, groups and splits.
+type Columns = (Column<column::Place>, Small, Small, Small, Vec<(String, Column<Value>)>);
 
 /// A column that may not be there.
 type Small = Option<Column<Value>>;
 
-/// What a group is called, if it is called anything.
-fn group_of(value: &Value) -> Option<String> {
+/// The text of a cell, if it holds any.
+fn cell_of(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
         Value::Flag(flag) => Some(flag.to_string()),

@@ -49,8 +49,10 @@ fn usual_split(name: &str) -> Option<&'static str> {
 pub(super) fn named_split(name: &str) -> Option<&'static str> {
     let letters: String = name.trim().chars().filter(|c| !" _-".contains(*c)).collect();
     Some(match letters.to_ascii_lowercase().as_str() {
-        "train" | "training" | "trainset" | "trainingset" => "train",
-        "test" | "testing" | "testset" | "testingset" | "eval" | "evaluation" => "test",
+        "train" | "training" | "trainset" | "trainingset" | "trn" | "traindata"
+        | "trainingdata" | "trainval" => "train",
+        "test" | "testing" | "testset" | "testingset" | "tst" | "testdata" | "testingdata"
+        | "publictest" | "privatetest" | "eval" | "evaluation" => "test",
         "validation" | "valid" | "val" | "dev" | "valset" | "validationset" | "devset" => {
             "validation"
         }
@@ -86,16 +88,20 @@ pub(super) fn one_split(root: &Path, paths: &[PathBuf], numbered: bool) -> Resul
 
 /// A doubt where files are numbered as parts of more than there are: `-00000-of-00005`.
 pub(super) fn missing_parts(paths: &[PathBuf]) -> Option<String> {
-    let mut parts = BTreeMap::<(&str, usize), BTreeSet<usize>>::new();
-    for stem in paths.iter().filter_map(|path| path.file_stem()?.to_str()) {
+    let mut parts = BTreeMap::<(&Path, &str, usize), BTreeSet<usize>>::new();
+    for path in paths {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         if let Some(Numbered { name, part, of }) = numbered(stem) {
-            parts.entry((name, of)).or_default().insert(part);
+            parts.entry((folder, name, of)).or_default().insert(part);
         }
     }
-    let (&(name, of), there) = parts.iter().find(|((_, of), there)| there.len() < *of)?;
+    let several = parts.keys().any(|(folder, ..)| Some(*folder) != paths[0].parent());
+    let (&(folder, name, of), there) = parts.iter().find(|((.., of), there)| there.len() < *of)?;
     let first = (0..of).find(|part| !there.contains(part)).unwrap_or(0);
+    let whole = if several { printable(&folder.join(name)) } else { name.to_owned() };
     Some(format!(
-        "of {name} {} of {of} parts are there; the first that is missing is {name}-{first:05}-of-{of:05}",
+        "of {whole} {} of {of} parts are there; the first that is missing is {name}-{first:05}-of-{of:05}",
         there.len()
     ))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::grouping::is_of_groups;
+use super::super::split_column;
 use super::footer::{Footer, Leaf, Physical};
 
 /// Columns of labels, by name.
@@ -22,6 +23,8 @@ pub(super) struct Choice {
     pub(super) labels: Option<usize>,
     /// What tells which pictures belong together.
     pub(super) groups: Option<usize>,
+    /// What may tell which split a picture is of.
+    pub(super) splits: Vec<usize>,
     /// What the numbers of the label column mean.
     pub(super) classes: Option<Vec<String>>,
 }
@@ -41,7 +44,17 @@ impl Choice {
         }
         let classes = labels.and_then(|at| class_names(&features, &leaves[at].path[0]));
         let groups = asked.group.map(|asked| groups(leaves, asked)).transpose()?;
-        Ok(Self { pictures, names, labels, groups, classes })
+        let taken = [Some(pictures), labels, groups];
+        let usable = |at: &usize| {
+            let leaf = &leaves[*at];
+            leaf.path.len() == 1
+                && split_column::is_named(&leaf.path[0])
+                && leaf.physical != Physical::Other
+                && !leaf.repeated
+        };
+        let splits = (0..leaves.len()).filter(usable).filter(|at| !taken.contains(&Some(*at)));
+        let splits = splits.collect();
+        Ok(Self { pictures, names, labels, groups, splits, classes })
     }
 
     /// Why there are no labels, where names do not give any either.
@@ -56,9 +69,11 @@ impl Choice {
         names.filter(move |name| is_of_groups(name) && Some(*name) != label.as_deref())
     }
 
-    /// The columns chosen: pictures, and where there are any, names, labels and groups.
+    /// The columns chosen: pictures, and where there are any, names, labels, groups and
+    /// splits.
     pub(super) fn columns(&self) -> Vec<usize> {
-        [Some(self.pictures), self.names, self.labels, self.groups].into_iter().flatten().collect()
+        let first = [Some(self.pictures), self.names, self.labels, self.groups];
+        first.into_iter().flatten().chain(self.splits.iter().copied()).collect()
     }
 }
 
