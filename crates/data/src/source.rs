@@ -16,6 +16,7 @@ mod grouping;
 mod kind;
 mod kinds;
 mod list;
+mod masks;
 mod open;
 mod opening;
 mod others;

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
+use super::masks::Masks;
 use super::others::is_systems;
 use super::sample::{Place, Sample, portable_bytes};
 use super::splits::{Folders, missing_parts, one_split};
@@ -244,6 +245,21 @@ impl Index {
                 printable(first)
             ));
         }
+        let masks = Masks::among(&self.samples, &|at| {
+            let sample = &self.samples[at];
+            Tar.read(&set.bases[sample.place.base()].path, sample).ok()
+        });
+        if !self.written_labels {
+            set.check_masks(root, &masks)?;
+        }
+        set.passed_over += masks.certain.len();
+        set.notes.extend(masks.leave_out(root, &mut self.samples));
+        self.described.retain_mut(|(position, _)| {
+            let before = masks.certain.partition_point(|mask| mask < position);
+            let kept = masks.certain.get(before) != Some(position);
+            *position -= before;
+            kept
+        });
         if let Some((first, label, other)) = &self.first_contradicted {
             set.notes.push(format!(
                 "{} another label in .json than in .cls, such as {} with {other:?} and {label:?}: those of .cls are \

@@ -10,6 +10,7 @@ use fcmae_words::grouped;
 
 use super::classes::{About, Names, Wanted, is_no_value};
 use super::container::{Base, Container};
+use super::masks::Masks;
 use super::opening::{Labels, Opening};
 use super::others::Others;
 use super::sample::{Sample, Skipped};
@@ -48,6 +49,8 @@ pub(super) struct Gathered<'a> {
     /// What is to be told.
     pub(super) notes: Vec<String>,
     pub(super) names: Names,
+    /// Lists that lie in folders of pictures.
+    pub(super) tables: Vec<PathBuf>,
     /// Folders that would be classes if they held pictures.
     pub(super) top_folders: BTreeSet<String>,
     /// Pictures without a label.
@@ -87,6 +90,7 @@ impl<'a> Gathered<'a> {
             others: Others::default(),
             notes: Vec::new(),
             names: Names::default(),
+            tables: Vec::new(),
             top_folders: BTreeSet::new(),
             outside: 0,
             hint: None,
@@ -136,6 +140,26 @@ impl<'a> Gathered<'a> {
             if count == 1 { "is" } else { "each is" },
             if count == 1 { "its" } else { "their" },
         ));
+    }
+
+    /// Refuses pictures and their masks as classes.
+    pub(super) fn check_masks(&self, root: &Path, masks: &Masks) -> Result<(), DataError> {
+        let class = |name: &String| self.expected.is_some_and(|known| known.contains(name));
+        match &masks.classes {
+            Some([pictures, masks]) if self.labelled && !class(masks) => {
+                Err(DataError::Parameter {
+                    what: "classes",
+                    value: format!(
+                        "{pictures} and {masks} in {}, which hold pictures and masks of the same names",
+                        printable(root)
+                    ),
+                    mend: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
+                           list (.csv) of the pictures with their classes"
+                        .to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a source without columns where one of groups is asked for.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::error::DataError;
 use crate::words::printable;
 
@@ -59,6 +61,69 @@ pub(super) fn named_split(name: &str) -> Option<&'static str> {
         "holdout" | "heldout" => "holdout",
         _ => return None,
     })
+}
+
+/// Further words for splits, which are such only where all folders are called by words of one line.
+const VOCABULARIES: [&[&str]; 13] = [
+    &["tr", "te", "ts", "va", "vl"],
+    &["query", "gallery", "train", "boundingboxtrain", "boundingboxtest", "gtbbox", "gtquery"],
+    &["seen", "unseen"],
+    &["entrenamiento", "entreno", "prueba", "pruebas", "validacion", "validación", "test"],
+    &[
+        "apprentissage",
+        "entrainement",
+        "entraînement",
+        "essai",
+        "test",
+        "tests",
+        "validation",
+        "evaluation",
+        "évaluation",
+    ],
+    &[
+        "training",
+        "trainingsdaten",
+        "trainingsbilder",
+        "trainingsset",
+        "trainingsmenge",
+        "test",
+        "testdaten",
+        "testbilder",
+        "testset",
+        "testmenge",
+        "validierung",
+        "validierungsdaten",
+        "validierungsset",
+    ],
+    &["addestramento", "prova", "test", "validazione", "convalida"],
+    &["treino", "treinamento", "teste", "testes", "validacao", "validação"],
+    &["training", "trainingsdata", "testdata", "test", "validatie"],
+    &["обучение", "обучающая", "тест", "тестовая", "валидация", "проверка"],
+    &["训练", "训练集", "测试", "测试集", "验证", "验证集"],
+    &[
+        "訓練",
+        "学習",
+        "テスト",
+        "検証",
+        "評価",
+        "訓練データ",
+        "学習データ",
+        "テストデータ",
+        "検証データ",
+    ],
+    &["uczenie", "treningowe", "trening", "testowe", "test", "walidacja", "walidacyjne"],
+];
+
+/// Whether names are all words for splits in one language or habit.
+fn are_of_one_vocabulary(names: &[&String]) -> bool {
+    let words: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let letters = name.nfc().filter(|c| !" _-".contains(*c) && !c.is_ascii_digit());
+            letters.flat_map(char::to_lowercase).collect()
+        })
+        .collect();
+    VOCABULARIES.iter().any(|known| words.iter().all(|word| known.contains(&word.as_str())))
 }
 
 /// Refuses a folder with files of several splits: nobody means to train on the test pictures. `Err` is the reason.
@@ -157,6 +222,10 @@ impl Folders {
             names.iter().filter_map(|name| wordy(name)).collect()
         };
         let tops: Vec<&String> = self.tops.keys().collect();
+        if tops.len() > 1 && !tops.iter().any(|name| class(name)) && are_of_one_vocabulary(&tops) {
+            let given = tops.iter().map(|name| (*name).clone()).collect();
+            return Some(Layout::Splits { what: joined(&tops), given });
+        }
         let named: Vec<&String> =
             tops.iter().copied().filter(|name| split(name).is_some()).collect();
         let all_wordy = tops.iter().all(|name| wordy(name).is_some());

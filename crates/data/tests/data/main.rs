@@ -10,6 +10,7 @@ mod folder;
 mod labels;
 mod list;
 mod loader;
+mod masks;
 mod mix;
 mod odd;
 mod ordinary;

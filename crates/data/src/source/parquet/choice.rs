@@ -151,6 +151,21 @@ fn quoted(names: &[&str]) -> String {
     text.join(", ")
 }
 
+/// Whether a column is called or made as one of pictures, and holds their paths alone.
+fn paths_alone(leaves: &[Leaf], column: &str) -> bool {
+    let named = PICTURES.iter().any(|name| column.eq_ignore_ascii_case(name));
+    let text = leaf(leaves, &[column]).is_some_and(|at| leaves[at].text) && named;
+    let bytes = leaf(leaves, &[column, "bytes"]);
+    text || bytes.is_none() && leaf(leaves, &[column, "path"]).is_some()
+}
+
+fn without_bytes(column: &str) -> String {
+    format!(
+        "its column {column:?} holds paths of pictures, and not their bytes: write the paths as a list (.csv), or \
+         embed the pictures, as datasets does in Dataset.push_to_hub()"
+    )
+}
+
 /// The columns of pictures and of their names.
 fn pictures(
     leaves: &[Leaf],
@@ -189,6 +204,9 @@ fn pictures(
     let column = match candidates[..] {
         [column] => column,
         [] => {
+            if let Some(column) = columns.iter().find(|column| paths_alone(leaves, column)) {
+                return Err(without_bytes(column));
+            }
             return Err(format!(
                 "it has no column of pictures, that is of type image, or of bytes and named \
                  image; its columns are {}: name one by data.image_column",
@@ -203,7 +221,10 @@ fn pictures(
         }
     };
     let Some(pictures) = bytes(&column).or_else(|| plain(&column)) else {
-        return Err(format!("its column {column:?} of pictures does not hold bytes"));
+        return Err(match paths_alone(leaves, column) {
+            true => without_bytes(column),
+            false => format!("its column {column:?} of pictures does not hold bytes"),
+        });
     };
     if leaves[pictures].repeated {
         return Err(format!(
