@@ -12,7 +12,7 @@ use crate::pictures::{encode, write};
 /// A picture of many colours, each another.
 fn photo(number: u32) -> RgbImage {
     RgbImage::from_fn(48, 40, |x, y| {
-        let part = |n: u32| (n * 2_654_435_761 >> 24) as u8;
+        let part = |n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8;
         Rgb([(x * 5) as u8, (y * 6) as u8, part(x + 48 * y + number)])
     })
 }
