@@ -305,7 +305,7 @@ fn likewise(count: usize) -> String {
 }
 
 /// Numbers that are measured, and are no classes: more than so many different ones, of which some are no whole numbers.
-const MEASURED: usize = 20;
+const MEASURED: usize = 11;
 
 /// Refuses labels that are measured numbers.
 fn check_measured(found: &[&Name], about: &About<'_>) -> Result<(), DataError> {

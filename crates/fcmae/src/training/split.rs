@@ -255,7 +255,7 @@ fn may_belong_together(set: &PictureSet, config: &DataConfig) -> Option<String> 
     };
     Some(format!(
         "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, \
-         --set data.group_column={name} trains on none of which others are kept aside",
+         --set data.group_column={name} keeps those of each value on one side",
     ))
 }
 
