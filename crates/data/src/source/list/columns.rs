@@ -227,8 +227,8 @@ impl Table {
     }
 }
 
-/// Bytes of the comments before the table: lines that begin with `#` and name no picture. Of one that names columns, the
-/// sign alone.
+/// Bytes of the comments before the table: lines that begin with `#` and name no picture. Of one that names columns,
+/// the sign alone.
 fn comments(text: &str, asked: Asked<'_>, is_file: &dyn Fn(&str) -> bool) -> usize {
     let mut start = 0;
     while let Some(rest) = text[start..].strip_prefix('#') {

@@ -76,8 +76,9 @@ impl<'a> Finder<'a> {
         Self { folder, names: HashMap::new(), cases, endings }
     }
 
-    /// The path that a line means: as it stands there, or where there is no such file, without blanks and quotes around
-    /// it, with slashes for backslashes, from the home folder, in other letter case, or with the extension that it lacks.
+    /// The path that a line means: as it stands there, or where there is no such file, without blanks and quotes
+    /// around it, with slashes for backslashes, from the home folder, in other letter case, or with the extension
+    /// that it lacks.
     pub(super) fn found(&mut self, written: &str) -> (PathBuf, io::Result<Metadata>) {
         let mut first = None;
         let forms = forms(written);
