@@ -235,6 +235,16 @@ def write_labels():
             {"use_dictionary": False},
         ),
         "cifar": (pa.table({"img": images, "fine_label": numbers, "coarse_label": pa.array([7] * 4)}), {}),
+        "split": (pa.table({"image": images, "label": numbers, "split": ["train", "train", "val", "test"]}), {}),
+        "subjects": (
+            pa.table({"image": images, "label": numbers, "subject_id": ["s1", None, "s2", "s1"], "is_train": [True] * 4}),
+            {},
+        ),
+        "paths_alone": (
+            pa.table({"image": pa.array([{"path": path} for path in paths]), "label": numbers}),
+            {},
+        ),
+        "text": (pa.table({"image": paths, "label": numbers}), {}),
     }
     for name, (table, options) in files.items():
         if "column_encoding" in options:

@@ -247,6 +247,14 @@ impl Listing {
         Self { label, bar: None }
     }
 
+    /// Takes what a run tells while its pictures are listed.
+    pub(crate) fn observe(&mut self, event: &Event<'_>) -> Flow {
+        if let Event::Listing(looked_at) = event {
+            self.told(*looked_at);
+        }
+        Flow::Continue
+    }
+
     /// Tells how many files were looked at. Nothing ends it but the program's end.
     pub(crate) fn told(&mut self, looked_at: usize) -> bool {
         if draws_a_bar() {

@@ -46,6 +46,7 @@ pub use mix::{Mix, Mixing};
 pub use picture::{Depth, Picture, PixelFormat};
 pub use remark::{Axes, Remark};
 pub use source::{
-    Alike, Amount, Grouping, Labels, Opening, Pages, Part, PictureSet, Sample, Skipped, Split,
+    Alike, Amount, Copies, Grouping, Groups, Labels, Opening, Pages, Part, PictureSet, Sample,
+    Skipped, Split,
 };
 pub use statistics::Statistics;

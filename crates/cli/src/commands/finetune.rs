@@ -13,6 +13,7 @@ use fcmae_words::counted;
 use super::training::{self, RunArgs, SettingsArgs};
 use crate::numbers::with_interval;
 use crate::output;
+use crate::progress::Listing;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.
 const SCRATCH: &str = "scratch";
@@ -92,7 +93,11 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let data = LabelledData { training, held_out: &args.held_out };
     if args.run.dry_run {
         let config = fcmae::training::settled(&config, start)?;
-        let sheet = fcmae::training::preview_finetuning(&config, training)?;
+        let mut listing = Listing::new("finetune");
+        let sheet = fcmae::training::preview_finetuning(&config, training, &mut |event| {
+            listing.observe(&event)
+        })?;
+        drop(listing);
         return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::training::finetune(&config, data, start, trial, false, observer).map(drop)
         });

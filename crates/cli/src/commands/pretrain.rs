@@ -8,6 +8,7 @@ use fcmae_words::counted;
 
 use super::training::{self, RunArgs, SettingsArgs};
 use crate::output;
+use crate::progress::Listing;
 use crate::recipes;
 
 /// Pre-train an encoder on pictures without labels
@@ -36,7 +37,11 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     };
     let (data, out) = args.run.folders();
     if args.run.dry_run {
-        let sheet = fcmae::training::preview_pretraining(&config, data)?;
+        let mut listing = Listing::new("pretrain");
+        let sheet = fcmae::training::preview_pretraining(&config, data, &mut |event| {
+            listing.observe(&event)
+        })?;
+        drop(listing);
         return training::try_out(&config, out, &sheet, |trial, observer| {
             fcmae::training::pretrain(&config, data, trial, false, observer).map(drop)
         });

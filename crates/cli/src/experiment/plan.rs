@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_recipe};
 use fcmae_data::source::printable;
-use fcmae_data::{Labels, PictureSet};
+use fcmae_data::{Labels, Opening, PictureSet};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
@@ -17,6 +17,7 @@ use super::definition::{Experiment, Part, Start};
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use super::places::Places;
 use crate::failure::Usage;
+use crate::progress::Listing;
 use crate::recipes;
 
 /// An experiment with its recipes at hand.
@@ -159,8 +160,13 @@ impl Plan {
                 continue;
             }
             let file = || format!("{}, data.{name}", printable(&self.experiment.path));
-            let found = PictureSet::open_all(&places.pictures(sets), Labels::Required)
-                .with_context(file)?;
+            let mut listing = Listing::new("experiment");
+            let opening = Opening {
+                labels: Labels::Required,
+                listing: Some(&mut |looked_at| listing.told(looked_at)),
+                ..Opening::default()
+            };
+            let found = PictureSet::open_all(&places.pictures(sets), opening).with_context(file)?;
             if classes.is_empty() {
                 classes.clone_from(&found.classes);
             }

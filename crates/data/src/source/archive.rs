@@ -12,13 +12,14 @@ use std::sync::Arc;
 use fcmae_words::{grouped, plural};
 use serde_json::Value as Json;
 
-use super::companions;
 use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{Named, SourceKind, has_picture_extension};
+use super::masks::Masks;
 use super::others::is_systems;
 use super::sample::{Place, Sample, portable_bytes};
 use super::splits::{Folders, missing_parts, one_split};
+use super::{alike, companions};
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
@@ -101,6 +102,9 @@ struct Index {
     /// Masks and the like beside pictures, and the first of them.
     companions: usize,
     first_companion: Option<PathBuf>,
+    /// Pictures of which `KEY.cls` and `KEY.json` have several labels, and the first.
+    contradicted: usize,
+    first_contradicted: Option<(PathBuf, String, String)>,
 }
 
 impl Index {
@@ -181,7 +185,17 @@ impl Index {
         };
         for mut sample in kept {
             match of(name_of(&sample), &entries.labels) {
-                Some(Ok(label)) => sample.label = Some(label),
+                Some(Ok(label)) => {
+                    if let Some(Ok(other)) = of(name_of(&sample), &entries.described)
+                        && contradict(set.names.text(label), set.names.text(other))
+                    {
+                        self.contradicted += 1;
+                        let [label, other] = [label, other].map(|at| set.names.text(at).to_owned());
+                        self.first_contradicted
+                            .get_or_insert_with(|| (path.join(&sample.path), label, other));
+                    }
+                    sample.label = Some(label);
+                }
                 Some(Err(reason)) => {
                     set.skip(path.join(&sample.path), reason);
                     continue;
@@ -223,11 +237,38 @@ impl Index {
 
     /// Gives pictures without a written label that of their folder, where no label is written.
     fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
+        set.check_columns(root)?;
         if let Some(first) = &self.first_companion {
             set.notes.push(format!(
                 "{} passed over, which lie beside the pictures that they belong to, as masks and depths do; the \
                  first: {}",
                 plural(grouped(self.companions), "file"),
+                printable(first)
+            ));
+        }
+        let masks = Masks::among(&self.samples, &|at| {
+            let sample = &self.samples[at];
+            Tar.read(&set.bases[sample.place.base()].path, sample).ok()
+        });
+        if !self.written_labels {
+            set.check_masks(root, &masks)?;
+        }
+        set.passed_over += masks.certain.len();
+        set.notes.extend(masks.leave_out(root, &mut self.samples));
+        self.described.retain_mut(|(position, _)| {
+            let before = masks.certain.partition_point(|mask| mask < position);
+            let kept = masks.certain.get(before) != Some(position);
+            *position -= before;
+            kept
+        });
+        if let Some((first, label, other)) = &self.first_contradicted {
+            set.notes.push(format!(
+                "{} another label in .json than in .cls, such as {} with {other:?} and {label:?}: those of .cls are \
+                 used",
+                match self.contradicted {
+                    1 => "1 picture has".to_owned(),
+                    count => format!("{} pictures have", grouped(count)),
+                },
                 printable(first)
             ));
         }
@@ -313,6 +354,10 @@ impl Reader for Tar {
             return Err(DecodeError::Changed(text));
         }
         Ok(bytes)
+    }
+
+    fn is_direct(&self, _: &Sample) -> bool {
+        true
     }
 }
 
@@ -440,6 +485,12 @@ fn described(bytes: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// Whether two labels of a picture are two classes. A name and a number may be the same one.
+fn contradict(label: &str, other: &str) -> bool {
+    let number = |text: &str| alike::number(text).is_some();
+    number(label) == number(other) && alike::folded(label) != alike::folded(other)
+}
+
 fn is_label(name: &str) -> bool {
     ends_with(name, "cls")
 }
@@ -448,7 +499,7 @@ fn ends_with(name: &str, extension: &str) -> bool {
     name.rsplit('/')
         .next()
         .and_then(|last| last.rsplit_once('.'))
-        .is_some_and(|(_, end)| end == extension)
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case(extension))
 }
 
 /// Whether a picture's name between key and extension says that it belongs to another: `KEY.mask_0.png`.

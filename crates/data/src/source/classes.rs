@@ -35,6 +35,11 @@ impl Names {
         parts.next().map(|_| self.position(&printable(Path::new(first)), true))
     }
 
+    /// The name at a position.
+    pub(super) fn text(&self, position: usize) -> &str {
+        &self.names[position].text
+    }
+
     /// Whether a name was met.
     pub(super) fn contains(&self, text: &str) -> bool {
         self.positions.contains_key(text)
@@ -73,6 +78,7 @@ impl Names {
         let fewest = if matches!(wanted, Wanted::Any) { 2 } else { 1 };
         let (classes, positions) = match wanted {
             Wanted::Any => {
+                check_measured(&found, about)?;
                 notes.extend(missing(&found));
                 united(&found, notes)
             }
@@ -103,6 +109,11 @@ impl Names {
 
 /// What programs write where there is no value.
 const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "null", "none", "?", "-1"];
+
+/// Whether a cell of a table says that there is no value.
+pub(super) fn is_no_value(text: &str) -> bool {
+    NO_VALUE.iter().any(|word| text.eq_ignore_ascii_case(word) && *word != "-1")
+}
 
 /// A doubt about classes that are called as missing values are.
 fn missing(found: &[&Name]) -> Option<String> {
@@ -149,28 +160,32 @@ fn united<'a>(found: &[&'a Name], notes: &mut Vec<String>) -> (Vec<String>, Posi
     for name in found {
         seen.entry(alike::seen(&name.text)).or_default().push(name);
     }
-    let mut first = Vec::new();
+    let (mut first, mut ways) = (Vec::new(), Vec::new());
     for (text, names) in &seen {
         // As it is seen, where one is written so.
         let written = names.iter().find(|name| name.text == *text).unwrap_or(&names[0]);
         first.push(*written);
         if names.len() > 1 {
-            notes.push(format!(
-                "the class {:?} is written in {} ways, which differ in blanks or in how Unicode composes \
-                 letters: it is one class",
-                written.text,
-                names.len()
-            ));
+            ways.push((&written.text, names.len()));
         }
+    }
+    if let Some((name, count)) = ways.first() {
+        notes.push(format!(
+            "the class {name:?} is written in {count} ways, which differ in blanks or in how Unicode composes \
+             letters: it is one class{}",
+            likewise(ways.len())
+        ));
     }
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for name in &first {
         folded.entry(alike::folded(&name.text)).or_default().push(&name.text);
     }
-    for names in folded.values().filter(|names| names.len() > 1) {
+    let nearly: Vec<_> = folded.values().filter(|names| names.len() > 1).collect();
+    if let Some(names) = nearly.first() {
         notes.push(format!(
-            "the classes {} are nearly the same and are told apart; rename them if they are one",
-            quoted(names)
+            "the classes {} are nearly the same and are told apart; rename them if they are one{}",
+            quoted(names),
+            likewise(nearly.len())
         ));
     }
     let classes = sorted(first);
@@ -241,10 +256,7 @@ fn known<'a>(
         positions.insert(text, position);
     }
     if let Some(first) = others.first() {
-        let more = match others.len() {
-            1 => String::new(),
-            all => format!(", and {} more likewise", all - 1),
-        };
+        let more = likewise(others.len());
         notes.push(format!("classes that are written otherwise: {first}{more}"));
     }
     Ok(positions)
@@ -282,6 +294,44 @@ fn in_order<'a>(
     let places: HashMap<&str, usize> =
         names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
     Ok(found.iter().map(|name| (name.text.as_str(), places[name.text.as_str()])).collect())
+}
+
+/// What is said of others where the first of so many is told.
+fn likewise(count: usize) -> String {
+    match count {
+        1 => String::new(),
+        all => format!(", and {} more likewise", all - 1),
+    }
+}
+
+/// Numbers that are measured, and are no classes: more than so many different ones, of which some are no whole numbers.
+const MEASURED: usize = 11;
+
+/// Refuses labels that are measured numbers.
+fn check_measured(found: &[&Name], about: &About<'_>) -> Result<(), DataError> {
+    let number = |name: &&&Name| {
+        let number = name.text.parse::<f64>().ok();
+        number.filter(|number| !name.folder && number.is_finite())
+    };
+    let numbers: Vec<f64> = found.iter().filter_map(|name| number(&name)).collect();
+    let broken = found.iter().find(|name| number(name).is_some_and(|n| n.fract() != 0.0));
+    match broken {
+        Some(first) if numbers.len() == found.len() && found.len() > MEASURED => {
+            Err(DataError::Parameter {
+                what: "labels",
+                value: format!(
+                    "{} different numbers in {}, such as {}",
+                    found.len(),
+                    printable(&together(about.roots)),
+                    first.text
+                ),
+                mend: "such are measured, and no classes: fine-tuning tells classes apart. Choose another \
+                       column by data.label_column, or write ranges of the numbers as classes"
+                    .to_owned(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -14,6 +14,9 @@ pub(super) struct Base {
     pub(super) path: PathBuf,
     /// Of a file that holds pictures; none of a folder.
     pub(super) container: Option<Container>,
+    /// The group that a column puts its pictures into. Each group has a base of its own, so that a picture keeps no
+    /// name of it.
+    pub(super) group: Option<Arc<str>>,
 }
 
 /// A file that holds pictures.
@@ -54,4 +57,7 @@ fn ends(path: &Path, bytes: u64) -> io::Result<blake3::Hash> {
 pub(super) trait Reader: Debug + Send + Sync {
     /// The bytes of a sample's picture, from the file at `path`.
     fn read(&self, path: &Path, sample: &Sample) -> Result<Vec<u8>, DecodeError>;
+
+    /// Whether that reads little else.
+    fn is_direct(&self, sample: &Sample) -> bool;
 }

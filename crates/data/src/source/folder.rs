@@ -5,13 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::companions;
 use super::gathered::Gathered;
 use super::kind::{Named, has_picture_extension};
 use super::kinds::KINDS;
+use super::masks::Masks;
 use super::others::is_systems;
 use super::sample::{Place, Sample};
 use super::splits::Folders;
+use crate::decode::{self, Limits};
 use crate::drawn::is_drawn;
 use crate::error::DataError;
 use crate::words::printable;
@@ -22,7 +23,7 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     let base = set.base(root, None);
     let mut walk = Walk { base, ..Walk::new(set) };
     walk.run(root)?;
-    let Walk { mut samples, files, top_folders, runs, .. } = walk;
+    let Walk { mut samples, files, top_folders, runs, hidden, tables, .. } = walk;
     if set.stopped() {
         return Ok(());
     }
@@ -32,6 +33,16 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
             1 => format!("the folder of a run is passed over: {first}"),
             count => format!("{count} folders of runs are passed over; the first: {first}"),
         });
+    }
+    if let Some(first) = hidden.first() {
+        set.notes.push(format!(
+            "{} passed over, with the pictures in it; to use them, rename it without the point; the first: {}",
+            match hidden.len() {
+                1 => "a hidden folder is".to_owned(),
+                count => format!("{count} hidden folders are each"),
+            },
+            printable(first)
+        ));
     }
     leave_out_drawn(root, &mut samples, set);
     let first = files.iter().position(|files| !files.usable.is_empty());
@@ -59,16 +70,15 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     {
         return gather(root, &files[read].usable, set);
     }
-    if let Some((count, first)) =
-        companions::among(samples.iter().map(|sample| sample.path.as_path()))
-    {
-        let first = printable(&root.join(first));
-        set.notes.push(format!(
-            "{} named like masks of the pictures beside them, and used as pictures; to leave them out, give \
-             them a folder of their own; the first: {first}",
-            if count == 1 { "1 file is".to_owned() } else { format!("{count} files are") }
-        ));
+    if !samples.is_empty() {
+        set.check_columns(root)?;
     }
+    let masks = Masks::among(&samples, &|at| {
+        decode::read_file(&root.join(&samples[at].path), &Limits::default()).ok()
+    });
+    set.check_masks(root, &masks)?;
+    set.passed_over += masks.certain.len();
+    set.notes.extend(masks.leave_out(root, &mut samples));
     let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
     if !set.labelled {
         set.notes.extend(folders.mixed(root));
@@ -78,6 +88,7 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
         if set.expected.is_none() {
             set.notes.extend(folders.alike());
         }
+        set.tables.extend(tables);
         set.top_folders.extend(top_folders);
         for sample in &mut samples {
             sample.label = set.names.folder_of(&sample.path, 0);
@@ -86,6 +97,38 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     }
     set.samples.append(&mut samples);
     Ok(())
+}
+
+/// Lists in a folder of pictures that are looked into.
+const TABLES: usize = 4;
+
+fn has_extension(name: &OsStr, known: &[&str]) -> bool {
+    let extension = Path::new(name).extension();
+    extension.is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+/// Hidden folders that programs keep, whose pictures nobody asks for.
+const KEPT: [&str; 10] = [
+    ".cache",
+    ".git",
+    ".huggingface",
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    ".thumbs",
+    ".tmb",
+    ".dvc",
+    ".appledouble",
+    ".picasaoriginals",
+];
+
+/// Whether a hidden folder, which no program keeps, holds pictures itself.
+fn holds_pictures(path: &Path) -> bool {
+    const LOOKED_AT: usize = 1000;
+    let name = path.file_name().unwrap_or_default();
+    let kept = KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept));
+    let kept = kept || name.as_encoded_bytes().starts_with(b".Trash") || is_systems(name);
+    let entries = || fs::read_dir(path).into_iter().flatten().flatten().take(LOOKED_AT);
+    !kept && entries().any(|entry| has_picture_extension(&entry.file_name()))
 }
 
 /// Of up to so many PNG files all are looked into: of more it would take long.
@@ -128,6 +171,9 @@ struct Walk<'s, 'a> {
     samples: Vec<Sample>,
     /// Folders of runs.
     runs: Vec<PathBuf>,
+    /// Hidden folders with pictures, and lists, directly in the root.
+    hidden: Vec<PathBuf>,
+    tables: Vec<PathBuf>,
     /// Of each of [`KINDS`].
     files: [Files; KINDS.len()],
     /// Folders directly in the root.
@@ -168,6 +214,8 @@ impl<'s, 'a> Walk<'s, 'a> {
             base: 0,
             samples: Vec::new(),
             runs: Vec::new(),
+            hidden: Vec::new(),
+            tables: Vec::new(),
             files: Default::default(),
             top_folders: BTreeSet::new(),
             followed: HashSet::new(),
@@ -220,6 +268,9 @@ impl<'s, 'a> Walk<'s, 'a> {
     ) {
         if name.as_encoded_bytes().starts_with(b".") || is_systems(name) {
             self.set.passed_over += 1;
+            if here.relative.as_os_str().is_empty() && holds_pictures(&root.join(name)) {
+                self.hidden.push(root.join(name));
+            }
             return;
         }
         let relative = here.relative.join(name);
@@ -263,7 +314,13 @@ impl<'s, 'a> Walk<'s, 'a> {
             match found {
                 Some((files, Named::Usable)) if meta.is_file() => files.usable.push(path),
                 Some((files, Named::Unusable(reason))) => files.unusable.push((path, reason)),
-                _ => self.set.pass_over(name),
+                _ => {
+                    let table = has_extension(name, &["csv", "tsv"]) && meta.is_file();
+                    if table && here.relative.as_os_str().is_empty() && self.tables.len() < TABLES {
+                        self.tables.push(path);
+                    }
+                    self.set.pass_over(name);
+                }
             }
         } else if meta.is_file() {
             self.samples.push(Sample {

@@ -1,16 +1,21 @@
 //! What sources hold, while they are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::classes::{About, Names, Wanted};
+use fcmae_words::grouped;
+
+use super::classes::{About, Names, Wanted, is_no_value};
 use super::container::{Base, Container};
+use super::masks::Masks;
 use super::opening::{Labels, Opening};
 use super::others::Others;
 use super::sample::{Sample, Skipped};
 use crate::error::DataError;
+use crate::words::printable;
 
 /// Between two calls that tell how far listing is.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -25,6 +30,12 @@ pub(super) struct Gathered<'a> {
     /// The columns to take of tables, where they are chosen.
     pub(super) label_column: Option<&'a str>,
     pub(super) image_column: Option<&'a str>,
+    /// The one that says which pictures belong together.
+    pub(super) group_column: Option<&'a str>,
+    /// Columns that may say so, where none is chosen.
+    pub(super) group_columns: BTreeSet<String>,
+    /// The bases of each group, by the base of its source.
+    groups: HashMap<(u32, Arc<str>), u32>,
     pub(super) bases: Vec<Base>,
     pub(super) samples: Vec<Sample>,
     pub(super) skipped: Vec<Skipped>,
@@ -38,6 +49,8 @@ pub(super) struct Gathered<'a> {
     /// What is to be told.
     pub(super) notes: Vec<String>,
     pub(super) names: Names,
+    /// Lists that lie in folders of pictures.
+    pub(super) tables: Vec<PathBuf>,
     /// Folders that would be classes if they held pictures.
     pub(super) top_folders: BTreeSet<String>,
     /// Pictures without a label.
@@ -54,15 +67,20 @@ pub(super) struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     pub(super) fn new(opening: Opening<'a>) -> Self {
-        let Opening { labels, label_column, image_column, pages: _, listing } = opening;
+        let Opening { labels, label_column, image_column, group_column, pages: _, listing } =
+            opening;
+        let labelled = !matches!(labels, Labels::Ignored);
         Self {
-            labelled: !matches!(labels, Labels::Ignored),
+            labelled,
             expected: match labels {
                 Labels::Classes(names) => Some(names),
                 _ => None,
             },
             label_column,
             image_column,
+            group_column: group_column.filter(|_| labelled),
+            group_columns: BTreeSet::new(),
+            groups: HashMap::new(),
             listing,
             bases: Vec::new(),
             samples: Vec::new(),
@@ -73,6 +91,7 @@ impl<'a> Gathered<'a> {
             others: Others::default(),
             notes: Vec::new(),
             names: Names::default(),
+            tables: Vec::new(),
             top_folders: BTreeSet::new(),
             outside: 0,
             hint: None,
@@ -84,8 +103,75 @@ impl<'a> Gathered<'a> {
 
     /// Adds what samples' paths are relative to.
     pub(super) fn base(&mut self, path: &Path, container: Option<Container>) -> u32 {
-        self.bases.push(Base { path: path.to_path_buf(), container });
+        self.add_base(Base { path: path.to_path_buf(), container, group: None })
+    }
+
+    fn add_base(&mut self, base: Base) -> u32 {
+        self.bases.push(base);
         u32::try_from(self.bases.len() - 1).expect("fewer than 2³² folders and archives")
+    }
+
+    /// The base of the pictures of `base` whose cell of the column of groups holds this, or says that there is none.
+    pub(super) fn base_of_group(&mut self, base: u32, cell: Option<&str>) -> u32 {
+        let cell = cell.map(str::trim).filter(|cell| !cell.is_empty() && !is_no_value(cell));
+        let Some(cell) = cell else { return base };
+        let key = (base, Arc::from(cell));
+        if let Some(known) = self.groups.get(&key) {
+            return *known;
+        }
+        let group = Some(Arc::clone(&key.1));
+        let of = Base { group, ..self.bases[base as usize].clone() };
+        let new = self.add_base(of);
+        self.groups.insert(key, new);
+        new
+    }
+
+    /// Notes pictures that are in no group.
+    pub(super) fn tell_ungrouped(&mut self) {
+        let Some(column) = self.group_column else { return };
+        let mut outside =
+            self.samples.iter().filter(|s| self.bases[s.place.base()].group.is_none());
+        let Some(first) = outside.next() else { return };
+        let (path, count) = (printable(&first.path), 1 + outside.count());
+        self.notes.push(format!(
+            "{} {} no value in the column {column:?} (data.group_column), and {} a group of {} own; the first: \
+             {path}",
+            grouped(count),
+            if count == 1 { "picture has" } else { "pictures have" },
+            if count == 1 { "is" } else { "each is" },
+            if count == 1 { "its" } else { "their" },
+        ));
+    }
+
+    /// Refuses pictures and their masks as classes.
+    pub(super) fn check_masks(&self, root: &Path, masks: &Masks) -> Result<(), DataError> {
+        let class = |name: &String| self.expected.is_some_and(|known| known.contains(name));
+        match &masks.classes {
+            Some([pictures, masks]) if self.labelled && !class(masks) => {
+                Err(DataError::Parameter {
+                    what: "classes",
+                    value: format!(
+                        "{pictures} and {masks} in {}, which hold pictures and masks of the same names",
+                        printable(root)
+                    ),
+                    mend: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
+                           list (.csv) of the pictures with their classes"
+                        .to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a source without columns where one of groups is asked for.
+    pub(super) fn check_columns(&self, root: &Path) -> Result<(), DataError> {
+        let Some(column) = self.group_column else { return Ok(()) };
+        Err(DataError::Parameter {
+            what: "data.group_column",
+            value: format!("{column:?}, and {} has no columns", printable(root)),
+            mend: "give a list or a Parquet file with that column, or name groups by their paths (data.group)"
+                .to_owned(),
+        })
     }
 
     pub(super) fn skip(&mut self, path: PathBuf, reason: impl Into<String>) {

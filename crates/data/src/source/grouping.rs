@@ -6,11 +6,19 @@ use regex_lite::Regex;
 
 use super::sample::portable_bytes;
 use crate::error::DataError;
+use crate::words::legible;
 
 /// By what pictures belong together, so that they are held out together or not at all: neighbours on both sides would
 /// let a network recognize instead of generalize.
 #[derive(Clone, Debug)]
-pub struct Grouping(Regex);
+pub struct Grouping(By);
+
+#[derive(Clone, Debug)]
+enum By {
+    Pattern(Regex),
+    Column,
+    File,
+}
 
 impl Grouping {
     /// A regular expression that finds a group's name in the path of a picture, relative to its folder and with `/`
@@ -20,30 +28,105 @@ impl Grouping {
     /// # Errors
     /// No regular expression.
     pub fn parse(pattern: &str) -> Result<Self, DataError> {
-        Regex::new(pattern).map(Self).map_err(|error| DataError::Parameter {
-            what: "pattern of groups",
-            value: format!("`{pattern}`"),
-            mend: format!("it is no regular expression: {error}"),
+        Regex::new(pattern).map(|regex| Self(By::Pattern(regex))).map_err(|error| {
+            DataError::Parameter {
+                what: "pattern of groups",
+                value: format!("`{pattern}`"),
+                mend: format!("it is no regular expression: {error}"),
+            }
         })
     }
 
-    /// The name of the group that a picture of this path is in.
-    pub(super) fn key(&self, path: &Path) -> Option<String> {
-        let path = portable_bytes(path);
-        let path = String::from_utf8_lossy(&path);
-        let found = self.0.captures(&path)?;
-        if self.0.captures_len() == 1 {
-            return Some(found[0].to_owned());
-        }
-        // A sign that no path has.
-        let named: Vec<_> = found.iter().skip(1).flatten().map(|part| part.as_str()).collect();
-        (!named.is_empty()).then(|| named.join("\0"))
+    /// By the column that a set was opened with, [`Opening::group_column`](super::Opening::group_column). A picture
+    /// without a value in it is a group of its own.
+    pub fn by_column() -> Self {
+        Self(By::Column)
     }
 
-    /// The pattern.
-    pub(super) fn pattern(&self) -> &str {
-        self.0.as_str()
+    /// By the file that pages are of.
+    pub(super) fn by_file() -> Self {
+        Self(By::File)
     }
+
+    /// The name of the group that a picture is in: of this path, in a group of this name by its column. Those that are
+    /// groups of their own have names that no other group has.
+    pub(super) fn key(&self, path: &Path, column: Option<&str>) -> Option<String> {
+        match &self.0 {
+            By::Pattern(regex) => found(regex, path),
+            By::File => Some(legible(&portable_bytes(path))),
+            By::Column => Some(match column {
+                Some(name) => name.to_owned(),
+                None => format!("{ALONE}{}", String::from_utf8_lossy(&portable_bytes(path))),
+            }),
+        }
+    }
+
+    /// What messages call it.
+    pub(super) fn called(&self) -> String {
+        match &self.0 {
+            By::Pattern(regex) => format!("the pattern `{}` (`data.group`)", regex.as_str()),
+            By::Column => "data.group_column".to_owned(),
+            By::File => "file, whose pages stay together (`data.pages`)".to_owned(),
+        }
+    }
+}
+
+/// Names of columns that tell which pictures belong together.
+const GROUPS: [&str; 32] = [
+    "patient",
+    "patientid",
+    "patientname",
+    "subject",
+    "subjectid",
+    "participant",
+    "participantid",
+    "person",
+    "personid",
+    "individual",
+    "animal",
+    "animalid",
+    "plant",
+    "plantid",
+    "site",
+    "siteid",
+    "location",
+    "locationid",
+    "film",
+    "slide",
+    "slideid",
+    "case",
+    "caseid",
+    "study",
+    "studyid",
+    "video",
+    "videoid",
+    "camera",
+    "cameraid",
+    "scene",
+    "sequence",
+    "group",
+];
+
+/// Whether a column is called as one that tells which pictures belong together: `patient_id`, `Slide`.
+pub(super) fn is_of_groups(name: &str) -> bool {
+    let letters: String =
+        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    GROUPS.contains(&letters.as_str())
+}
+
+/// Begins the name of a group of one picture, as no cell of a table does.
+pub(super) const ALONE: char = '\0';
+
+fn found(regex: &Regex, path: &Path) -> Option<String> {
+    let path = portable_bytes(path);
+    let path = String::from_utf8_lossy(&path);
+    let found = regex.captures(&path)?;
+    if regex.captures_len() == 1 {
+        return Some(found[0].to_owned());
+    }
+    // A sign that no path has.
+    let named: Vec<_> = found.iter().skip(1).flatten().map(|part| part.as_str()).collect();
+    (!named.is_empty()).then(|| named.join("\0"))
 }
 
 #[cfg(test)]
@@ -60,7 +143,7 @@ mod tests {
             ("film[0-9]+", "a/scene07.png", None),
             ("(left)|(right)", "right.png", Some("right")),
         ] {
-            let found = Grouping::parse(pattern).unwrap().key(Path::new(path));
+            let found = Grouping::parse(pattern).unwrap().key(Path::new(path), None);
             assert_eq!(found.as_deref(), key, "{pattern}");
         }
         let error = Grouping::parse("film[0-9").unwrap_err().to_string();

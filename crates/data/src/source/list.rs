@@ -1,23 +1,27 @@
 //! Lists of picture files: a path a line, with or without a label.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
 
 use fcmae_files::Limit;
+use fcmae_words::grouped;
 
 use super::gathered::Gathered;
+use super::grouping::is_of_groups;
 use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample};
-use super::splits::named_split;
+use super::split_column::{self, SplitColumn};
 use crate::error::DataError;
 use crate::words::printable;
 
 mod columns;
+mod finder;
 mod text;
 
 use columns::Columns;
+use finder::Finder;
 
 /// Of a list.
 const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "split it into several" };
@@ -60,6 +64,9 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
                     columns path,label";
         return Err(refused(mend.to_owned()));
     }
+    if form == Form::Paths {
+        set.check_columns(path)?;
+    }
     let bytes = fcmae_files::bytes(path, LIMIT).map_err(|error| refused(format!("it {error}")))?;
     let text = text::decoded(bytes).map_err(refused)?;
     let folder = match path.parent() {
@@ -67,12 +74,24 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
         _ => Path::new("."),
     };
     let base = set.base(folder, None);
-    let mut list = List { path, base, folder, set, listed: HashSet::new(), samples: Vec::new() };
+    let mut list = List {
+        path,
+        base,
+        folder,
+        finder: Finder::new(folder),
+        set,
+        listed: HashMap::new(),
+        twice: Vec::new(),
+        samples: Vec::new(),
+        first_missing: None,
+    };
     match form {
         Form::Columns(between) => list.columns(&text, between).map_err(refused)?,
         Form::Paths => list.paths(&text),
     }
-    let List { set, mut samples, listed, .. } = list;
+    let List { set, mut samples, listed, twice, mut finder, first_missing, .. } = list;
+    set.notes.extend(finder.notes(path));
+    set.notes.extend(told_twice(path, &twice));
     if set.labelled {
         set.drop_unlabelled(&mut samples, "the list gives it no label");
     }
@@ -81,11 +100,17 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
             .skipped
             .last()
             .map(|skip| format!("; the last: {}: {}", printable(&skip.path), skip.reason));
+        let elsewhere = first_missing.and_then(|written| {
+            let folder = printable(&finder.elsewhere(&written)?);
+            Some(format!(
+                "; {folder} holds {written}: move the list into it, or write {folder}/ before the paths"
+            ))
+        });
         return Err(refused(format!(
             "none of the {} files that it names can be used; paths are relative to the list's \
              folder{}",
             listed.len(),
-            first.unwrap_or_default()
+            elsewhere.or(first).unwrap_or_default()
         )));
     }
     set.samples.append(&mut samples);
@@ -96,15 +121,25 @@ struct List<'s, 'a> {
     path: &'s Path,
     base: u32,
     folder: &'s Path,
+    finder: Finder<'s>,
     set: &'s mut Gathered<'a>,
-    listed: HashSet<PathBuf>,
+    /// What was listed, with its label.
+    listed: HashMap<PathBuf, Option<usize>>,
+    /// What was listed again with another label: the file and both labels.
+    twice: Vec<(PathBuf, [String; 2])>,
+    /// What the first line says whose file is not there.
+    first_missing: Option<String>,
     samples: Vec<Sample>,
 }
 
 impl List<'_, '_> {
     fn columns(&mut self, text: &str, between: u8) -> Result<(), String> {
         let is_file = |path: &str| self.folder.join(path).is_file();
-        let asked = columns::Asked { image: self.set.image_column, label: self.set.label_column };
+        let asked = columns::Asked {
+            image: self.set.image_column,
+            label: self.set.label_column,
+            group: self.set.group_column,
+        };
         let (found, rest) = Columns::find(text, between, asked, self.set.labelled, &is_file)?;
         if self.set.labelled && found.label.is_none() {
             let columns = if found.names.is_empty() {
@@ -128,8 +163,14 @@ impl List<'_, '_> {
             .from_reader(&text.as_bytes()[rest..]);
         let passed = text[..rest].lines().count() as u64;
         let mut record = csv::StringRecord::new();
-        let mut splits = BTreeMap::<&'static str, usize>::new();
+        let mut splits: Vec<(usize, SplitColumn)> = (0..found.names.len())
+            .filter(|at| *at != found.path && Some(*at) != found.label && Some(*at) != found.group)
+            .filter(|at| split_column::is_named(&found.names[*at]))
+            .map(|at| (at, SplitColumn::new(&found.names[at])))
+            .collect();
         let mut first = found.named;
+        let base = self.base;
+        let mut repeated = Repeated::among(&found);
         loop {
             let read = reader.read_record(&mut record);
             if !read.map_err(|error| format!("it cannot be read: {error}"))? || self.set.look() {
@@ -140,19 +181,19 @@ impl List<'_, '_> {
             }
             let line = passed + record.position().map_or(0, csv::Position::line);
             let cell = |column: usize| record.get(column).map(columns::cell);
-            if let Some(split) = found.split.and_then(cell).and_then(named_split) {
-                *splits.entry(split).or_default() += 1;
+            splits.iter_mut().for_each(|(at, column)| column.add(cell(*at).unwrap_or_default()));
+            if let Some(group) = found.group {
+                self.base = self.set.base_of_group(base, cell(group));
             }
             self.line(line, cell(found.path).unwrap_or_default(), found.label.and_then(cell));
+            repeated.iter_mut().for_each(|column| column.add(cell(column.at).unwrap_or_default()));
         }
-        if splits.len() > 1 {
-            let splits: Vec<_> =
-                splits.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-            return Err(format!(
-                "it holds several splits by its column {:?}: {}; write a list of each",
-                found.split.and_then(|at| found.names.get(at)).map_or("", String::as_str),
-                splits.join(", ")
-            ));
+        if found.group.is_none() {
+            let of_groups = repeated.into_iter().filter(Repeated::is_of_groups);
+            self.set.group_columns.extend(of_groups.map(|column| found.names[column.at].clone()));
+        }
+        for (_, column) in splits {
+            self.set.notes.extend(column.judged()?);
         }
         Ok(())
     }
@@ -166,7 +207,8 @@ impl List<'_, '_> {
                 return;
             }
             let path = line.trim_end_matches(['\n', '\r']);
-            if !path.is_empty() {
+            let comment = path.starts_with('#') && !self.folder.join(path).exists();
+            if !path.is_empty() && !comment {
                 self.line(number, path, None);
             }
             number += u64::from(line.ends_with('\n') || by_returns);
@@ -178,15 +220,33 @@ impl List<'_, '_> {
         if written.trim().is_empty() {
             return self.set.lose(self.path.to_path_buf(), format!("line {line}: it has no path"));
         }
-        let (path, meta) = self.found(written);
+        let (path, meta) = self.finder.found(written);
         let whole = self.folder.join(&path);
-        if !self.listed.insert(path.clone()) {
-            return self.set.skip(whole, format!("listed again in line {line}; the first is used"));
+        let text = label.filter(|_| self.set.labelled).map(str::trim);
+        let label = text
+            .filter(|text| !text.is_empty())
+            .map(|text| self.set.names.written(&printable(Path::new(text))));
+        match self.listed.entry(path.clone()) {
+            Entry::Vacant(place) => _ = place.insert(label),
+            Entry::Occupied(before) if label.is_none() || *before.get() == label => {
+                let reason = format!("listed again in line {line}; the first is used");
+                return self.set.skip(whole, reason);
+            }
+            Entry::Occupied(before) => {
+                let named = |label: Option<usize>| {
+                    label.map_or(String::new(), |at| self.set.names.text(at).to_owned())
+                };
+                self.twice.push((path, [named(*before.get()), named(label)]));
+                let reason =
+                    format!("listed again in line {line} with another label; the first is used");
+                return self.set.skip(whole, reason);
+            }
         }
         let meta = match meta {
             Ok(meta) if meta.is_file() => meta,
             Ok(_) => return self.set.lose(whole, "not a regular file"),
             Err(error) => {
+                self.first_missing.get_or_insert_with(|| written.trim().to_owned());
                 return match reason(written) {
                     Some(reason) => {
                         self.set.lose(written.trim().into(), format!("cannot be opened: {reason}"));
@@ -195,10 +255,6 @@ impl List<'_, '_> {
                 };
             }
         };
-        let text = label.filter(|_| self.set.labelled).map(str::trim);
-        let label = text
-            .filter(|text| !text.is_empty())
-            .map(|text| self.set.names.written(&printable(Path::new(text))));
         self.samples.push(Sample {
             path,
             label,
@@ -207,28 +263,47 @@ impl List<'_, '_> {
             place: Place::File { base: self.base, page: 0 },
         });
     }
+}
 
-    /// The path that a line means: as it stands there, or where there is no such file, without blanks around it and
-    /// with slashes for backslashes.
-    fn found(&self, written: &str) -> (PathBuf, std::io::Result<fs::Metadata>) {
-        let plain = |text: &str| -> PathBuf {
-            Path::new(text).components().filter(|part| *part != Component::CurDir).collect()
-        };
-        let mut forms: Vec<Cow<'_, str>> = vec![written.into(), written.trim().into()];
-        if written.contains('\\') {
-            forms.push(written.trim().replace('\\', "/").into());
-        }
-        forms.dedup();
-        let mut first = None;
-        for form in forms {
-            let path = plain(&form);
-            let meta = fs::metadata(self.folder.join(&path));
-            if meta.is_ok() {
-                return (path, meta);
-            }
-            first.get_or_insert((path, meta));
-        }
-        first.expect("there is one form at least")
+/// Says of files that are listed with several labels.
+fn told_twice(list: &Path, twice: &[(PathBuf, [String; 2])]) -> Option<String> {
+    let (path, [first, other]) = twice.first()?;
+    Some(format!(
+        "{}: {} listed with several labels, such as {} as {first:?} and {other:?}: the first of them is used; \
+         correct the list",
+        printable(list),
+        match twice.len() {
+            1 => "1 picture is".to_owned(),
+            count => format!("{} pictures are", grouped(count)),
+        },
+        printable(path)
+    ))
+}
+
+/// The values of a column that may tell which pictures belong together, as hashes.
+struct Repeated {
+    at: usize,
+    lines: usize,
+    values: HashSet<u64>,
+}
+
+impl Repeated {
+    fn among(found: &Columns) -> Vec<Self> {
+        let named = (0..found.names.len()).filter(|at| is_of_groups(&found.names[*at]));
+        let free = named.filter(|at| *at != found.path && Some(*at) != found.label);
+        free.map(|at| Self { at, lines: 0, values: HashSet::new() }).collect()
+    }
+
+    fn add(&mut self, cell: &str) {
+        let mut hasher = DefaultHasher::new();
+        cell.hash(&mut hasher);
+        self.values.insert(hasher.finish());
+        self.lines += 1;
+    }
+
+    /// Whether there are several groups, and of some several pictures.
+    fn is_of_groups(&self) -> bool {
+        self.values.len() > 1 && self.values.len() < self.lines
     }
 }
 
@@ -242,7 +317,7 @@ fn reason(written: &str) -> Option<&'static str> {
     let scheme = path.split_once("://").is_some_and(|(scheme, _)| {
         !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    if scheme {
+    if scheme && !path.starts_with("file:") {
         Some("it is a URL, and nothing is downloaded; download the pictures, and list their files")
     } else if (drive || path.starts_with("\\\\")) && cfg!(not(windows)) {
         Some("it is a path of another, Windows machine; write it relative to the list's folder")

@@ -1,11 +1,15 @@
 //! Several sources to one set: samples in one order, classes united by name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use fcmae_words::{grouped, plural};
+
+use super::alike;
 use super::classes::Wanted;
 use super::container::Base;
 use super::folder;
@@ -100,16 +104,35 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     if u32::try_from(set.samples.len()).is_err() {
         return Err(DataError::TooManyPictures { path: together(roots), count: set.samples.len() });
     }
+    let tables = std::mem::take(&mut set.tables);
     let classes = match labels {
         Labels::Ignored => Vec::new(),
-        Labels::Required => set.settle(roots, Wanted::Any)?,
+        Labels::Required => {
+            if set.samples.is_empty()
+                && let Some((table, _)) = tables.iter().find_map(read_table)
+            {
+                let table = printable(table);
+                set.hint =
+                    Some(format!("{table} lists pictures with their labels: give it as the data"));
+            }
+            set.settle(roots, Wanted::Any)?
+        }
         Labels::Classes(expected) => set.settle(roots, Wanted::Named(expected))?,
         Labels::Nameless(expected) => set.settle(roots, Wanted::Nameless(expected))?,
     };
+    set.tell_ungrouped();
+    if matches!(labels, Labels::Required) {
+        let told = tables
+            .iter()
+            .filter_map(read_table)
+            .find_map(|(table, listed)| told_table(table, &listed, &set.samples, &classes));
+        set.notes.extend(told);
+    }
     let Gathered { bases, mut samples, mut skipped, names, mut top_folders, mut notes, .. } = set;
+    let group_columns = set.group_columns.into_iter().collect();
     notes.extend(set.others.told());
     if roots.len() > 1 {
-        leave_out_twice(&bases, &mut samples, &mut skipped);
+        notes.extend(leave_out_twice(&bases, &classes, &mut samples, &mut skipped));
     }
     // Of equal names, the source given first comes first.
     samples.sort_by_cached_key(|sample| {
@@ -128,28 +151,98 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         passed_over: set.passed_over,
         notes,
         empty_classes: top_folders.into_iter().collect(),
-        bases,
+        group_columns,
+        bases: bases.into(),
         touched: Arc::default(),
     })
 }
 
+/// A list of pictures with labels that lies in a folder of pictures, where it is one.
+fn read_table(path: &PathBuf) -> Option<(&PathBuf, PictureSet)> {
+    Some((path, PictureSet::open(path, Labels::Required).ok()?))
+}
+
+/// Says of a list in a folder of pictures, which nobody named, that it has other labels than the class folders.
+fn told_table(
+    path: &Path,
+    listed: &PictureSet,
+    samples: &[Sample],
+    classes: &[String],
+) -> Option<String> {
+    let class = |set: &[String], sample: &Sample| Some(alike::folded(set.get(sample.label?)?));
+    let names: HashMap<&Path, String> = listed
+        .samples
+        .iter()
+        .filter_map(|sample| Some((sample.path.as_path(), class(&listed.classes, sample)?)))
+        .collect();
+    let known: HashSet<String> = classes.iter().map(|name| alike::folded(name)).collect();
+    let (mut both, mut others, mut first) = (0, 0, None);
+    for sample in samples {
+        let Some(name) = names.get(sample.path.as_path()) else { continue };
+        both += 1;
+        if class(classes, sample).is_some_and(|folder| folder != *name) {
+            others += 1;
+            first.get_or_insert((sample, name));
+        }
+    }
+    let (sample, name) = first?;
+    let (path, sample) = (printable(path), printable(&sample.path));
+    Some(match known.contains(name) {
+        true => format!(
+            "{path} lists {} of {} with other labels than their folders, such as {sample} as {name:?}: the folders are \
+             used; to use the list, give it as the data",
+            grouped(others),
+            plural(grouped(both), "picture"),
+        ),
+        false => format!(
+            "{path} lists these pictures with labels of its own, such as {sample} as {name:?}: the folders are used; \
+             to use the list, give it as the data"
+        ),
+    })
+}
+
 /// Leaves out files that two of several sources name: they would count twice, and could be held out and trained on.
-fn leave_out_twice(bases: &[Base], samples: &mut Vec<Sample>, skipped: &mut Vec<Skipped>) {
+fn leave_out_twice(
+    bases: &[Base],
+    classes: &[String],
+    samples: &mut Vec<Sample>,
+    skipped: &mut Vec<Skipped>,
+) -> Option<String> {
     let real: Vec<PathBuf> = bases
         .iter()
         .map(|base| fs::canonicalize(&base.path).unwrap_or_else(|_| base.path.clone()))
         .collect();
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
+    let (mut torn, mut example) = (0, None);
     samples.retain(|sample| {
         let Place::File { base, .. } = sample.place else { return true };
-        let first = seen.insert(plain(&real[base as usize].join(&sample.path)));
+        let before = seen.insert(plain(&real[base as usize].join(&sample.path)), sample.label);
+        let first = before.is_none();
         if !first {
+            if before != Some(sample.label) {
+                torn += 1;
+                let labels = [before.flatten(), sample.label];
+                example.get_or_insert_with(|| (sample.path.clone(), labels));
+            }
             let path = bases[base as usize].path.join(&sample.path);
             let reason = "another of the sources names it too, and its pictures count once";
             skipped.push(Skipped { path, reason: reason.to_owned() });
         }
         first
     });
+    let (path, labels) = example?;
+    let named = |label: Option<usize>| label.map_or("", |at| classes[at].as_str());
+    Some(format!(
+        "{} named with several labels by several sources, such as {} as {:?} and {:?}: the first of them is used; \
+         correct the lists",
+        match torn {
+            1 => "1 picture is".to_owned(),
+            count => format!("{} pictures are", grouped(count)),
+        },
+        printable(&path),
+        named(labels[0]),
+        named(labels[1]),
+    ))
 }
 
 /// A path without `.` and `..`.
@@ -167,6 +260,31 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+const COMPRESSED: &str = "a compressed archive is not read: decompress it to .tar, and give that";
+
+/// What holds pictures and is not read, by its extension, and what to do.
+const NOT_READ: [(&str, &str); 15] = [
+    (
+        "arrow",
+        "files of Arrow are not read: load them with datasets, and write them with \
+                   Dataset.to_parquet()",
+    ),
+    ("gz", COMPRESSED),
+    ("tgz", COMPRESSED),
+    ("bz2", COMPRESSED),
+    ("tbz2", COMPRESSED),
+    ("xz", COMPRESSED),
+    ("txz", COMPRESSED),
+    ("zst", COMPRESSED),
+    ("zip", "a .zip is not read: unpack it, and give the folder"),
+    ("rar", "a .rar is not read: unpack it, and give the folder"),
+    ("7z", "a .7z is not read: unpack it, and give the folder"),
+    ("tfrecord", "files of TensorFlow are not read: write the pictures as files, or as .parquet"),
+    ("h5", "files of HDF5 are not read: write the pictures as files"),
+    ("hdf5", "files of HDF5 are not read: write the pictures as files"),
+    ("mdb", "an LMDB is not read: write the pictures as files, or as .tar"),
+];
+
 /// What to do about a folder that holds no picture.
 fn mend(root: &Path, others: &Others) -> String {
     let file = |name: &str| root.join(name).is_file();
@@ -177,24 +295,7 @@ fn mend(root: &Path, others: &Others) -> String {
                 Dataset.to_parquet(\"train.parquet\"), and give that file"
             .to_owned();
     }
-    let known = [
-        (
-            "arrow",
-            "files of Arrow are not read: load them with datasets, and write them with \
-                   Dataset.to_parquet()",
-        ),
-        ("zip", "a .zip is not read: unpack it, and give the folder"),
-        ("rar", "a .rar is not read: unpack it, and give the folder"),
-        ("7z", "a .7z is not read: unpack it, and give the folder"),
-        (
-            "tfrecord",
-            "files of TensorFlow are not read: write the pictures as files, or as .parquet",
-        ),
-        ("h5", "files of HDF5 are not read: write the pictures as files"),
-        ("hdf5", "files of HDF5 are not read: write the pictures as files"),
-        ("mdb", "an LMDB is not read: write the pictures as files, or as .tar"),
-    ];
-    let known = known.into_iter().find(|(extension, _)| others.count(extension) > 0);
+    let known = NOT_READ.into_iter().find(|(extension, _)| others.count(extension) > 0);
     known
         .map_or("give the folder that holds the pictures, or convert them", |(_, mend)| mend)
         .to_owned()
@@ -238,7 +339,13 @@ fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
                           Dataset.to_parquet()";
             Err(DataError::Parquet { path: root.to_path_buf(), reason: reason.to_owned() })
         }
-        None => Err(DataError::NotAFolder(root.to_path_buf())),
+        None => {
+            let extension = root.extension().and_then(OsStr::to_str).unwrap_or_default();
+            let known = NOT_READ.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known));
+            Err(known.map_or(DataError::NotAFolder(root.to_path_buf()), |(_, mend)| {
+                DataError::Archive { path: root.to_path_buf(), reason: (*mend).to_owned() }
+            }))
+        }
     }
 }
 

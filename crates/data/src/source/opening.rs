@@ -68,6 +68,9 @@ pub struct Opening<'a> {
     pub image_column: Option<&'a str>,
     /// Which pages of a file are pictures.
     pub pages: Pages,
+    /// The column of lists and Parquet files that says which pictures belong together, where labels are asked for. A
+    /// source that has no columns is then refused.
+    pub group_column: Option<&'a str>,
     /// Is told, again and again, how many files were looked at. Where it answers `false`, opening ends with
     /// [`DataError::Stopped`](crate::DataError::Stopped).
     pub listing: Option<&'a mut dyn FnMut(usize) -> bool>,

@@ -6,7 +6,7 @@
 //! memory nor the stack. Only what such files need is read.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
+use super::split_column::SplitColumn;
 use super::splits::{Folders, missing_parts, one_split};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
@@ -98,6 +99,8 @@ struct Index<'a> {
     prefixes: Vec<PathBuf>,
     /// Whether labels of some file are the folders in its pictures' names.
     by_name: bool,
+    /// Columns that may tell splits.
+    splits: BTreeMap<String, SplitColumn>,
 }
 
 impl<'a> Index<'a> {
@@ -110,6 +113,7 @@ impl<'a> Index<'a> {
             first_base,
             prefixes: Vec::new(),
             by_name: false,
+            splits: BTreeMap::new(),
         }
     }
 
@@ -118,19 +122,30 @@ impl<'a> Index<'a> {
     fn file(&mut self, path: &Path, set: &mut Gathered<'_>) -> Result<(), String> {
         let (mut file, meta) = fcmae_files::open(path).map_err(|error| format!("it {error}"))?;
         let footer = Footer::read(&mut file, meta.len())?;
-        let asked = Asked { image: set.image_column, label: set.label_column };
+        let asked =
+            Asked { image: set.image_column, label: set.label_column, group: set.group_column };
         let choice = Choice::new(&footer, set.labelled, asked)?;
         self.by_name |= choice.labels.is_none();
+        if set.group_column.is_none() {
+            set.group_columns.extend(choice.may_be_groups(&footer).map(str::to_owned));
+        }
         let before = self.samples.len();
         let groups = footer.row_groups(&choice.columns())?;
         let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
-        self.prefixes.push(prefix.clone());
         let (modified, file) = (meta.modified().ok(), BufReader::new(file));
         let (extents, missing) = (Vec::new(), Missing::default());
         let leaves = &footer.leaves;
-        let mut reading =
-            Reading { file, leaves, choice: &choice, base, prefix, modified, extents, missing };
+        let mut reading = Reading {
+            file,
+            leaves,
+            choice: &choice,
+            base,
+            prefix: prefix.clone(),
+            modified,
+            extents,
+            missing,
+        };
         let (mut first, mut flaws) = (0, Vec::new());
         for (number, group) in groups.iter().enumerate() {
             if set.look() {
@@ -147,7 +162,11 @@ impl<'a> Index<'a> {
         let Reading { extents, missing, .. } = reading;
         let reader = Arc::new(Extents(extents.into()));
         let container = Container::new(path, meta.len(), reader).map_err(|e| e.to_string())?;
-        set.bases[base as usize].container = Some(container);
+        // The file's, and that of each group in it.
+        for of in &mut set.bases[base as usize..] {
+            of.container = Some(container.clone());
+        }
+        self.prefixes.resize(set.bases.len() - self.first_base, prefix);
         if !flaws.is_empty() && flaws.len() == groups.len() {
             set.lost += first.saturating_sub(1) as usize;
             return Err(flaws.swap_remove(0).0);
@@ -180,6 +199,10 @@ impl<'a> Index<'a> {
 
     /// Settles names: where two rows have the same, all are called by file and row.
     fn finish(mut self, root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
+        for column in self.splits.values() {
+            let refused = |reason| DataError::Parquet { path: root.to_path_buf(), reason };
+            set.notes.extend(column.judged().map_err(refused)?);
+        }
         let mut names = HashSet::new();
         if !self.samples.iter().all(|sample| names.insert(&sample.path)) {
             for (sample, row) in self.samples.iter_mut().zip(&self.rows) {
@@ -248,7 +271,7 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let chunks = group.chunks.as_deref().map_err(Clone::clone)?;
         let columns = caught(|| self.columns(group.rows, chunks).map_err(DecodeError::Io));
-        let (pictures, names, labels) = columns.map_err(|error| match error {
+        let (pictures, names, labels, groups, splits) = columns.map_err(|error| match error {
             DecodeError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 "damaged: a page ends before its values do".to_owned()
             }
@@ -284,6 +307,17 @@ impl Reading<'_> {
                 (Some(_), _) => value(&labels, row).and_then(|at| classes[at as usize]),
                 (None, name) => name.as_deref().and_then(|name| set.names.folder_of(name, 0)),
             };
+            for (name, column) in &splits {
+                let to = index.splits.entry(name.clone()).or_insert_with(|| SplitColumn::new(name));
+                let cell = column.rows[row].and_then(|at| cell_of(&column.values[at as usize]));
+                to.add(&cell.unwrap_or_default());
+            }
+            let base = match (&groups, value(&groups, row)) {
+                (Some(column), Some(at)) => {
+                    set.base_of_group(self.base, cell_of(&column.values[at as usize]).as_deref())
+                }
+                _ => self.base,
+            };
             let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
             index.samples.push(Sample {
@@ -291,24 +325,32 @@ impl Reading<'_> {
                 label,
                 bytes: u64::from(bytes),
                 modified: self.modified,
-                place: Place::Part { base: self.base, page: 0, part: extent, start },
+                place: Place::Part { base, page: 0, part: extent, start },
             });
         }
         Ok(())
     }
 
-    /// The columns of pictures, names and labels.
+    /// The columns of pictures, names, labels and groups, and those of splits that can be read.
     fn columns(&mut self, rows: u64, chunks: &[Chunk]) -> io::Result<Columns> {
         let mut chunks = chunks.iter();
         let mut next = || *chunks.next().expect("a piece of each column that was asked for");
-        let Choice { pictures, names, labels, .. } = self.choice;
+        let Choice { pictures, names, labels, groups, .. } = self.choice;
         let leaf = &self.leaves[*pictures];
         let pictures = column::find(&mut self.file, next(), leaf, rows, &mut self.extents)?;
         let mut small = |at: &Option<usize>| match at {
             Some(at) => column::read(&mut self.file, next(), &self.leaves[*at], rows).map(Some),
             None => Ok(None),
         };
-        Ok((pictures, small(names)?, small(labels)?))
+        let (names, labels, groups) = (small(names)?, small(labels)?, small(groups)?);
+        let mut splits = Vec::new();
+        for at in &self.choice.splits {
+            // What cannot be read says nothing, and is in nobody's way.
+            if let Ok(Some(column)) = small(&Some(*at)) {
+                splits.push((self.leaves[*at].path[0].clone(), column));
+            }
+        }
+        Ok((pictures, names, labels, groups, splits))
     }
 
     /// The class that a label stands for.
@@ -335,8 +377,21 @@ impl Reading<'_> {
     }
 }
 
-/// Pictures, names and labels.
-type Columns = (Column<column::Place>, Option<Column<Value>>, Option<Column<Value>>);
+/// Pictures, names, labels, groups and splits.
+type Columns = (Column<column::Place>, Small, Small, Small, Vec<(String, Column<Value>)>);
+
+/// A column that may not be there.
+type Small = Option<Column<Value>>;
+
+/// The text of a cell, if it holds any.
+fn cell_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Flag(flag) => Some(flag.to_string()),
+        Value::Real(real) => real.is_finite().then(|| real.to_string()),
+        Value::Bytes(bytes) => Some(legible(bytes)),
+    }
+}
 
 /// A picture's name, if it is one that a file below a folder could have.
 fn name_of(value: &Value) -> Option<PathBuf> {
@@ -384,6 +439,11 @@ impl Reader for Extents {
             }
             Ok(picture)
         })
+    }
+
+    fn is_direct(&self, sample: &Sample) -> bool {
+        let Place::Part { part, .. } = sample.place else { return true };
+        matches!(self.0[part as usize].codec, Codec::None | Codec::Snappy)
     }
 }
 

@@ -39,7 +39,10 @@ pub struct PictureSet {
     pub notes: Vec<String>,
     /// Sub-folders without a picture, which are no classes; empty where labels are ignored.
     pub empty_classes: Vec<String>,
-    pub(super) bases: Vec<Base>,
+    /// Columns of lists and Parquet files that may say which pictures belong together, as they are called; none where
+    /// [`Opening::group_column`](super::Opening::group_column) chose one.
+    pub group_columns: Vec<String>,
+    pub(super) bases: Arc<[Base]>,
     /// Files that were written to since the set was read, with as many bytes as before.
     pub(super) touched: Arc<Touched>,
 }
@@ -191,7 +194,8 @@ impl PictureSet {
             passed_over: self.passed_over,
             notes: self.notes.clone(),
             empty_classes: self.empty_classes.clone(),
-            bases: self.bases.clone(),
+            group_columns: self.group_columns.clone(),
+            bases: Arc::clone(&self.bases),
             touched: Arc::clone(&self.touched),
         }
     }

@@ -3,15 +3,16 @@
 //! Which sample goes where depends on a hash of its relative path and the seed, not on its
 //! position: two machines, or the same folder with a file added, agree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fcmae_words::plural;
 
-use super::grouping::Grouping;
+use super::copies::Copies;
+use super::grouping::{ALONE, Grouping};
 use super::sample::{Sample, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
-use crate::words::{legible, printable};
+use crate::words::printable;
 
 /// How many labelled samples to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,18 +34,46 @@ impl PictureSet {
     /// `held_out` not between 0 and 1, or nothing to hold out: fewer than two samples, or no class
     /// with two.
     pub fn split(&self, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        self.split_with(held_out, seed, &Copies::default())
+    }
+
+    /// As [`split`](Self::split), with copies of a picture on one side together. Without copies it is the same split.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn split_with(
+        &self,
+        held_out: f64,
+        seed: u64,
+        copies: &Copies,
+    ) -> Result<(Self, Self), DataError> {
         if self.samples.iter().any(Sample::is_page) {
-            return self.split_by_groups(held_out, seed, None);
+            let files = self.grouped(&Grouping::by_file(), copies)?;
+            return self.split_grouped(held_out, seed, &files);
         }
         check_share(held_out)?;
         let mut taken = Vec::new();
+        let first = copies.firsts();
+        // Copies of several classes stay in training.
+        let torn: HashSet<usize> = copies.of_several_classes(self).flatten().copied().collect();
         for mut group in self.groups() {
             if group.len() < 2 {
                 continue;
             }
             let count = share_of(group.len(), held_out);
-            self.order_by_hash(&mut group, "held out", seed);
-            taken.extend_from_slice(&group[..count]);
+            if first.is_empty() {
+                self.order_by_hash(&mut group, "held out", seed);
+                taken.extend_from_slice(&group[..count]);
+                continue;
+            }
+            // Copies stand beside each other.
+            let of = |index: usize| first.get(&index).copied().unwrap_or(index);
+            group.sort_by_cached_key(|&index| {
+                let name = portable_bytes(&self.samples[of(index)].path);
+                (hash(seed, "held out", &name), index)
+            });
+            group.retain(|index| !torn.contains(index));
+            taken.extend_from_slice(&group[..cut(&group, count, &of)]);
         }
         if taken.is_empty() {
             return Err(DataError::Parameter {
@@ -67,22 +96,12 @@ impl PictureSet {
         &self,
         held_out: f64,
         seed: u64,
-        grouping: &Grouping,
-    ) -> Result<(Self, Self), DataError> {
-        self.split_by_groups(held_out, seed, Some(grouping))
-    }
-
-    fn split_by_groups(
-        &self,
-        held_out: f64,
-        seed: u64,
-        grouping: Option<&Grouping>,
+        groups: &Groups,
     ) -> Result<(Self, Self), DataError> {
         check_share(held_out)?;
-        let groups = self.grouped(grouping)?;
         let all = self.groups().iter().map(Vec::len).collect();
         let mut parts = GroupedParts::new(all, held_out);
-        let mut order: Vec<(&String, &Group)> = groups.iter().collect();
+        let mut order: Vec<(&String, &Group)> = groups.by_name.iter().collect();
         order.sort_by_cached_key(|(name, _)| hash(seed, "held-out groups", name.as_bytes()));
         let mut taken: Vec<usize> = Vec::new();
         // First what brings more than it overshoots, then some of each class that has none yet.
@@ -98,62 +117,49 @@ impl PictureSet {
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
-                value: match grouping {
-                    Some(grouping) => format!(
-                        "{} in {} by the pattern `{}`",
-                        plural(self.len(), "picture"),
-                        plural(groups.len(), "group"),
-                        grouping.pattern()
-                    ),
-                    None => format!(
-                        "{} in {}, whose pages stay together",
-                        plural(self.len(), "picture"),
-                        plural(groups.len(), "file")
-                    ),
-                },
-                mend: match grouping {
-                    Some(_) => "no group can be held out: at least one class needs two groups",
-                    None => "no file can be held out: at least one class needs two files",
-                }
-                .to_owned(),
+                value: format!(
+                    "{} in {} by {}",
+                    plural(self.len(), "picture"),
+                    plural(groups.len(), "group"),
+                    groups.called
+                ),
+                mend: "no group can be held out: at least one class needs two groups".to_owned(),
             });
         }
         taken.sort_unstable();
         Ok(self.parted(&taken))
     }
 
-    /// The names of all groups.
+    /// The pictures that belong together. Groups that have copies of a picture in common are one.
     ///
     /// # Errors
     /// Pictures that are in no group.
-    pub fn group_names(&self, grouping: &Grouping) -> Result<BTreeSet<String>, DataError> {
-        Ok(self.grouped(Some(grouping))?.into_keys().collect())
-    }
-
-    /// The pictures of each group, by its name; without a grouping those of each file.
-    fn grouped(&self, grouping: Option<&Grouping>) -> Result<BTreeMap<String, Group>, DataError> {
+    pub fn grouped(&self, grouping: &Grouping, copies: &Copies) -> Result<Groups, DataError> {
         let mut groups = BTreeMap::<String, Group>::new();
         let mut outside = Vec::new();
+        // The group of each picture that has copies is called as that of the first of them.
+        let mut names = HashMap::<usize, String>::new();
+        let first = copies.firsts();
         for (index, sample) in self.samples.iter().enumerate() {
+            let column = self.bases[sample.place.base()].group.as_deref();
             // All pages of a file are in one group.
-            let name = match grouping {
-                Some(grouping) => grouping.key(sample.file()),
-                None => Some(legible(&portable_bytes(sample.file()))),
-            };
-            let Some(name) = name else {
+            let Some(name) = grouping.key(sample.file(), column) else {
                 outside.push(index);
                 continue;
             };
+            if first.contains_key(&index) {
+                names.insert(index, name.clone());
+            }
             let group = groups.entry(name).or_default();
             group.members.push(index);
             *group.classes.entry(sample.label.unwrap_or(0)).or_default() += 1;
         }
-        if let (Some(&first), Some(grouping)) = (outside.first(), grouping) {
+        if let Some(&first) = outside.first() {
             return Err(DataError::Parameter {
                 what: "pattern of groups",
                 value: format!(
-                    "`{}`, which {} of {} do not match, such as {}",
-                    grouping.pattern(),
+                    "{}, which {} of {} do not match, such as {}",
+                    grouping.called(),
                     outside.len(),
                     plural(self.len(), "path"),
                     printable(&self.samples[first].path)
@@ -161,7 +167,8 @@ impl PictureSet {
                 mend: "write one that every path matches".to_owned(),
             });
         }
-        Ok(groups)
+        let united = unite(&mut groups, copies, &names);
+        Ok(Groups { by_name: groups, united, called: grouping.called() })
     }
 
     /// What is not at `taken` (ascending), and what is.
@@ -262,8 +269,80 @@ fn share_of(pictures: usize, held_out: f64) -> usize {
     ((pictures as f64 * held_out).round() as usize).clamp(1, pictures - 1)
 }
 
+/// How many of these, about `count`, are taken so that copies stay together and some are left; none where that cannot
+/// be.
+fn cut(group: &[usize], count: usize, of: &impl Fn(usize) -> usize) -> usize {
+    let between = |at: &usize| of(group[at - 1]) != of(group[*at]);
+    let cuts = (1..group.len()).filter(between);
+    cuts.min_by_key(|at| (at.abs_diff(count), *at)).unwrap_or(0)
+}
+
+/// Unites groups that have copies in common, under the first of their names, and counts those that are gone.
+fn unite(
+    groups: &mut BTreeMap<String, Group>,
+    copies: &Copies,
+    names: &HashMap<usize, String>,
+) -> usize {
+    let mut moved = HashMap::<String, String>::new();
+    let mut united = 0;
+    for set in copies.sets() {
+        let now = |index: &usize| {
+            let mut name = names.get(index)?;
+            while let Some(next) = moved.get(name) {
+                name = next;
+            }
+            Some(name.clone())
+        };
+        let of: BTreeSet<String> = set.iter().filter_map(now).collect();
+        let mut of = of.into_iter();
+        let Some(first) = of.next() else { continue };
+        for other in of {
+            let gone = groups.remove(&other).unwrap_or_default();
+            let group = groups.entry(first.clone()).or_default();
+            group.members.extend(gone.members);
+            for (class, count) in gone.classes {
+                *group.classes.entry(class).or_default() += count;
+            }
+            moved.insert(other, first.clone());
+            united += 1;
+        }
+    }
+    united
+}
+
+/// The pictures of a set by what they belong to.
+#[derive(Debug)]
+pub struct Groups {
+    by_name: BTreeMap<String, Group>,
+    united: usize,
+    called: String,
+}
+
+impl Groups {
+    /// Their names, but for those of one picture that has no value in the column of groups.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str).filter(|name| !name.starts_with(ALONE))
+    }
+
+    /// What they are found by, as messages call it.
+    pub fn called(&self) -> &str {
+        &self.called
+    }
+
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "a set has pictures, and each is in a group")]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// How many were united with others since they have copies of a picture in common.
+    pub fn united(&self) -> usize {
+        self.united
+    }
+}
+
 /// Pictures that belong together.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Group {
     /// Positions in the set.
     members: Vec<usize>,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::error::DataError;
 use crate::words::printable;
 
@@ -49,14 +51,79 @@ fn usual_split(name: &str) -> Option<&'static str> {
 pub(super) fn named_split(name: &str) -> Option<&'static str> {
     let letters: String = name.trim().chars().filter(|c| !" _-".contains(*c)).collect();
     Some(match letters.to_ascii_lowercase().as_str() {
-        "train" | "training" | "trainset" | "trainingset" => "train",
-        "test" | "testing" | "testset" | "testingset" | "eval" | "evaluation" => "test",
+        "train" | "training" | "trainset" | "trainingset" | "trn" | "traindata"
+        | "trainingdata" | "trainval" => "train",
+        "test" | "testing" | "testset" | "testingset" | "tst" | "testdata" | "testingdata"
+        | "publictest" | "privatetest" | "eval" | "evaluation" => "test",
         "validation" | "valid" | "val" | "dev" | "valset" | "validationset" | "devset" => {
             "validation"
         }
         "holdout" | "heldout" => "holdout",
         _ => return None,
     })
+}
+
+/// Further words for splits, which are such only where all folders are called by words of one line.
+const VOCABULARIES: [&[&str]; 13] = [
+    &["tr", "te", "ts", "va", "vl"],
+    &["query", "gallery", "train", "boundingboxtrain", "boundingboxtest", "gtbbox", "gtquery"],
+    &["seen", "unseen"],
+    &["entrenamiento", "entreno", "prueba", "pruebas", "validacion", "validación", "test"],
+    &[
+        "apprentissage",
+        "entrainement",
+        "entraînement",
+        "essai",
+        "test",
+        "tests",
+        "validation",
+        "evaluation",
+        "évaluation",
+    ],
+    &[
+        "training",
+        "trainingsdaten",
+        "trainingsbilder",
+        "trainingsset",
+        "trainingsmenge",
+        "test",
+        "testdaten",
+        "testbilder",
+        "testset",
+        "testmenge",
+        "validierung",
+        "validierungsdaten",
+        "validierungsset",
+    ],
+    &["addestramento", "prova", "test", "validazione", "convalida"],
+    &["treino", "treinamento", "teste", "testes", "validacao", "validação"],
+    &["training", "trainingsdata", "testdata", "test", "validatie"],
+    &["обучение", "обучающая", "тест", "тестовая", "валидация", "проверка"],
+    &["训练", "训练集", "测试", "测试集", "验证", "验证集"],
+    &[
+        "訓練",
+        "学習",
+        "テスト",
+        "検証",
+        "評価",
+        "訓練データ",
+        "学習データ",
+        "テストデータ",
+        "検証データ",
+    ],
+    &["uczenie", "treningowe", "trening", "testowe", "test", "walidacja", "walidacyjne"],
+];
+
+/// Whether names are all words for splits in one language or habit.
+fn are_of_one_vocabulary(names: &[&String]) -> bool {
+    let words: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let letters = name.nfc().filter(|c| !" _-".contains(*c) && !c.is_ascii_digit());
+            letters.flat_map(char::to_lowercase).collect()
+        })
+        .collect();
+    VOCABULARIES.iter().any(|known| words.iter().all(|word| known.contains(&word.as_str())))
 }
 
 /// Refuses a folder with files of several splits: nobody means to train on the test pictures. `Err` is the reason.
@@ -86,16 +153,20 @@ pub(super) fn one_split(root: &Path, paths: &[PathBuf], numbered: bool) -> Resul
 
 /// A doubt where files are numbered as parts of more than there are: `-00000-of-00005`.
 pub(super) fn missing_parts(paths: &[PathBuf]) -> Option<String> {
-    let mut parts = BTreeMap::<(&str, usize), BTreeSet<usize>>::new();
-    for stem in paths.iter().filter_map(|path| path.file_stem()?.to_str()) {
+    let mut parts = BTreeMap::<(&Path, &str, usize), BTreeSet<usize>>::new();
+    for path in paths {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         if let Some(Numbered { name, part, of }) = numbered(stem) {
-            parts.entry((name, of)).or_default().insert(part);
+            parts.entry((folder, name, of)).or_default().insert(part);
         }
     }
-    let (&(name, of), there) = parts.iter().find(|((_, of), there)| there.len() < *of)?;
+    let several = parts.keys().any(|(folder, ..)| Some(*folder) != paths[0].parent());
+    let (&(folder, name, of), there) = parts.iter().find(|((.., of), there)| there.len() < *of)?;
     let first = (0..of).find(|part| !there.contains(part)).unwrap_or(0);
+    let whole = if several { printable(&folder.join(name)) } else { name.to_owned() };
     Some(format!(
-        "of {name} {} of {of} parts are there; the first that is missing is {name}-{first:05}-of-{of:05}",
+        "of {whole} {} of {of} parts are there; the first that is missing is {name}-{first:05}-of-{of:05}",
         there.len()
     ))
 }
@@ -151,6 +222,10 @@ impl Folders {
             names.iter().filter_map(|name| wordy(name)).collect()
         };
         let tops: Vec<&String> = self.tops.keys().collect();
+        if tops.len() > 1 && !tops.iter().any(|name| class(name)) && are_of_one_vocabulary(&tops) {
+            let given = tops.iter().map(|name| (*name).clone()).collect();
+            return Some(Layout::Splits { what: joined(&tops), given });
+        }
         let named: Vec<&String> =
             tops.iter().copied().filter(|name| split(name).is_some()).collect();
         let all_wordy = tops.iter().all(|name| wordy(name).is_some());

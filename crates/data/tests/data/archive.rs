@@ -540,3 +540,42 @@ fn missing_parts_are_told() {
     assert!(notes.contains("of train 2 of 3 parts are there"), "{notes}");
     assert!(notes.contains("train-00001-of-00003"), "{notes}");
 }
+
+/// Archives: parts of one name in several folders are counted each by themselves.
+#[test]
+fn missing_parts_are_those_of_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let add = |name: &str| {
+        let bytes = Tar::default().file(&format!("{name}/1.jpg"), b"x").end().0;
+        write(&dir.path().join(name), &bytes);
+    };
+    let open = || PictureSet::open(dir.path(), Labels::Ignored).unwrap().notes.join("\n");
+    add("one/x-00000-of-00002.tar");
+    add("two/x-00001-of-00002.tar");
+    let notes = open();
+    assert!(notes.contains("one/x 1 of 2 parts are there"), "{notes}");
+    add("one/x-00001-of-00002.tar");
+    add("two/x-00000-of-00002.tar");
+    assert_eq!(open(), "");
+}
+
+/// Archives: labels in capitals, and two labels of one picture.
+#[test]
+fn labels_that_contradict_each_other_are_told() {
+    let mut tar = Tar::default();
+    for (key, cls, json) in [
+        ("a", "cat", r#"{"label": "dog"}"#),
+        ("b", "dog", r#"{"label": 3}"#),
+        ("c", "cat", r#"{"label": "Cat"}"#),
+        ("d", "dog", r#"{"label": "fox"}"#),
+    ] {
+        tar = tar.file(&format!("{key}.JPG"), b"x").file(&format!("{key}.CLS"), cls.as_bytes());
+        tar = tar.file(&format!("{key}.json"), json.as_bytes());
+    }
+    let (_dir, set) = tar.end().open(Labels::Required);
+    let set = set.unwrap();
+    assert_eq!((set.classes.join(","), set.class_counts()), ("cat,dog".to_owned(), vec![2, 2]));
+    assert_eq!(set.notes.len(), 1, "{:?}", set.notes);
+    assert!(set.notes[0].starts_with("2 pictures have another label in .json than in .cls"));
+    assert!(set.notes[0].contains("a.JPG with \"dog\" and \"cat\""), "{:?}", set.notes);
+}

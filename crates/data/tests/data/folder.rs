@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fcmae_data::{Amount, DataError, Grouping, Labels, Opening, PictureSet};
+use fcmae_data::{Amount, Copies, DataError, Grouping, Labels, Opening, PictureSet};
 use tempfile::TempDir;
 
 use crate::pictures::{png, write};
@@ -294,11 +294,12 @@ fn groups_are_held_out_whole() {
     let dir = films(&even);
     let set = open(&dir, Labels::Required).unwrap();
     let grouping = Grouping::parse("film[0-9]+").unwrap();
-    let (rest, held) = set.split_grouped(0.2, 3, &grouping).unwrap();
+    let groups = set.grouped(&grouping, &Copies::default()).unwrap();
+    let (rest, held) = set.split_grouped(0.2, 3, &groups).unwrap();
     assert_eq!((rest.class_counts(), held.class_counts()), (vec![80, 80], vec![20, 20]));
     assert!(films_of(&rest).is_disjoint(&films_of(&held)));
-    assert_eq!(paths(&set.split_grouped(0.2, 3, &grouping).unwrap().1), paths(&held));
-    assert_ne!(paths(&set.split_grouped(0.2, 4, &grouping).unwrap().1), paths(&held));
+    assert_eq!(paths(&set.split_grouped(0.2, 3, &groups).unwrap().1), paths(&held));
+    assert_ne!(paths(&set.split_grouped(0.2, 4, &groups).unwrap().1), paths(&held));
     let (_, unlabelled) = open(&dir, Labels::Ignored).unwrap().split(0.2, 3).unwrap();
     assert_eq!(unlabelled.len(), 40);
 }
@@ -317,8 +318,9 @@ fn groups_of_any_size_leave_every_class_on_both_sides() {
     ]);
     let set = open(&dir, Labels::Required).unwrap();
     let grouping = Grouping::parse("film([0-9]+)").unwrap();
+    let groups = set.grouped(&grouping, &Copies::default()).unwrap();
     for seed in 0..20 {
-        let (rest, held) = set.split_grouped(0.1, seed, &grouping).unwrap();
+        let (rest, held) = set.split_grouped(0.1, seed, &groups).unwrap();
         assert!(rest.class_counts().iter().all(|&count| count > 0), "{:?}", rest.class_counts());
         let counts = held.class_counts();
         assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
@@ -331,7 +333,8 @@ fn groups_that_cannot_be_held_out_are_told() {
     let set = open(&films(&[("a", 0, 3), ("b", 1, 3)]), Labels::Required).unwrap();
     let refused = |set: &PictureSet, pattern: &str| {
         let grouping = Grouping::parse(pattern).unwrap();
-        set.split_grouped(0.5, 0, &grouping).unwrap_err().to_string()
+        let groups = set.grouped(&grouping, &Copies::default());
+        groups.and_then(|groups| set.split_grouped(0.5, 0, &groups)).unwrap_err().to_string()
     };
     let single = refused(&set, "film[0-9]+");
     assert!(single.contains("6 pictures in 2 groups") && single.contains("two groups"), "{single}");
@@ -527,5 +530,89 @@ fn folders_that_are_alike_in_every_class_are_told() {
         &["cat/images/1.png", "dog/images/1.png"],
     ] {
         assert_eq!(open(&tree(ordinary), Labels::Required).unwrap().notes, [""; 0]);
+    }
+}
+
+/// Splits: of other languages and habits, where all folders are called so.
+#[test]
+fn splits_of_other_languages_are_no_classes() {
+    for names in [
+        ["trn", "tst"],
+        ["tr", "te"],
+        ["query", "gallery"],
+        ["training_set", "test_set"],
+        ["seen", "unseen"],
+        ["entrenamiento", "prueba"],
+        ["apprentissage", "test"],
+        ["Trainingsdaten", "Testdaten"],
+        ["训练集", "测试集"],
+    ] {
+        let files =
+            names.map(|name| [format!("{name}/a/1.jpg"), format!("{name}/b/2.jpg")]).concat();
+        let dir = tree(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let error = open(&dir, Labels::Required).unwrap_err();
+        assert!(matches!(error, DataError::Splits { .. }), "{names:?}: {error}");
+        let notes = open(&dir, Labels::Ignored).unwrap().notes.join(" ");
+        assert!(notes.contains("pictures of all of them are used"), "{names:?}: {notes}");
+    }
+    for names in [["query", "cats"], ["tr", "de"], ["prueba", "query"]] {
+        let files = names.map(|name| format!("{name}/1.jpg"));
+        let dir = tree(&files.each_ref().map(String::as_str));
+        assert_eq!(open(&dir, Labels::Required).unwrap().classes.len(), 2, "{names:?}");
+    }
+}
+
+/// Labels: a list that lies among the pictures and says something else.
+#[test]
+fn a_list_among_class_folders_is_told_where_it_differs() {
+    let files = ["cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "dog/4.jpg", "labels.csv"];
+    let dir = tree(&files);
+    let notes = |text: &str| {
+        std::fs::write(dir.path().join("labels.csv"), text).unwrap();
+        open(&dir, Labels::Required).unwrap().notes.join(" ")
+    };
+    let agrees = "file,label\ncat/1.jpg,Cat\ncat/2.jpg,cat\ndog/3.jpg,dog\n";
+    assert_eq!(notes(agrees), "");
+    let differs = notes("file,label\ncat/1.jpg,dog\ncat/2.jpg,cat\ndog/3.jpg,dog\n");
+    assert!(differs.contains("labels.csv lists 1 of 3 pictures with other labels"), "{differs}");
+    assert!(differs.contains("cat/1.jpg as \"dog\""), "{differs}");
+    let own = notes("file,label\ncat/1.jpg,young\ncat/2.jpg,old\n");
+    assert!(own.contains("with labels of its own, such as cat/1.jpg as \"young\""), "{own}");
+    assert_eq!(notes("name,price\ncatfood,3\n"), "");
+    // Beside plain pictures it is what to give.
+    let dir = tree(&["1.jpg", "2.jpg"]);
+    std::fs::write(dir.path().join("train.csv"), "file,label\n1.jpg,a\n2.jpg,b\n").unwrap();
+    let error = open(&dir, Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("train.csv lists pictures with their labels: give it"), "{error}");
+}
+
+/// Hidden folders with pictures are told, but for those that programs keep.
+#[test]
+fn hidden_class_folders_are_told() {
+    let files =
+        ["a/1.jpg", "b/2.jpg", ".cats/3.jpg", ".thumbnails/4.jpg", ".git/x", ".x/notes.txt"];
+    for labels in [Labels::Required, Labels::Ignored] {
+        let set = open(&tree(&files), labels).unwrap();
+        assert_eq!((set.len(), set.notes.len()), (2, 1), "{:?}", set.notes);
+        assert!(set.notes[0].starts_with("a hidden folder is passed over"), "{:?}", set.notes);
+        assert!(set.notes[0].ends_with(".cats"), "{:?}", set.notes);
+    }
+}
+
+/// Archives of other kinds: what to do is said, for a folder and for the file.
+#[test]
+fn archives_that_are_not_read_are_named() {
+    for (name, says) in [
+        ("set.zip", "a .zip is not read: unpack it"),
+        ("set.tar.gz", "decompress it"),
+        ("set.7z", "a .7z is not read"),
+        ("set.h5", "HDF5"),
+        ("train.tfrecord", "TensorFlow"),
+    ] {
+        let dir = tree(&[name]);
+        for path in [dir.path().to_path_buf(), dir.path().join(name)] {
+            let error = PictureSet::open(&path, Labels::Ignored).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

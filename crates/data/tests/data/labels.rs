@@ -102,6 +102,11 @@ fn names_that_are_nearly_the_same_are_told_apart_aloud() {
             "{note}"
         );
     }
+    // Of many pairs one is told.
+    let dir = folders(&["Cat", "cat", "Dog", "dog", "Fox", "fox"]);
+    let notes = PictureSet::open(dir.path(), Labels::Required).unwrap().notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].ends_with("and 2 more likewise"), "{notes:?}");
     assert_eq!(positions(&["cat", "DOG"], &["Cat", "dog"]).unwrap(), [0, 1]);
     let error = positions(&["CAT"], &["Cat", "cat"]).unwrap_err();
     assert!(matches!(error, DataError::UnknownClass { .. }), "{error}");

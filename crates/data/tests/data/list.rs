@@ -317,3 +317,149 @@ fn missing_values_that_become_classes_are_told() {
     let notes = set.notes.join("\n");
     assert!(notes.contains("\"NA\" and \"nan\" look like a missing value"), "{notes}");
 }
+
+/// A folder of files, with a list of these lines.
+fn with_list(files: &[&str], name: &str, text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        write(&dir.path().join(file), file.as_bytes());
+    }
+    let list = dir.path().join(name);
+    write(&list, text.as_bytes());
+    (dir, list)
+}
+
+/// Lists: one picture with two labels.
+#[test]
+fn a_picture_with_two_labels_is_told() {
+    let text = "path,label\na.jpg,cat\nb.jpg,dog\n./a.jpg,dog\nb.jpg,dog\nc.jpg,dog\nc.jpg,cat\n";
+    let (_dir, list) = with_list(&["a.jpg", "b.jpg", "c.jpg"], "l.csv", text);
+    let set = PictureSet::open(&list, Labels::Required).unwrap();
+    assert_eq!(samples(&set), [("a.jpg", "cat"), ("b.jpg", "dog"), ("c.jpg", "dog")]);
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("2 pictures are listed with several labels, such as a.jpg"), "{notes}");
+    assert!(notes.contains("as \"cat\" and \"dog\": the first"), "{notes}");
+    let again: Vec<_> = set.skipped.iter().map(|skip| skip.reason.as_str()).collect();
+    assert!(again.contains(&"listed again in line 4 with another label; the first is used"));
+    assert!(again.contains(&"listed again in line 5; the first is used"), "{again:?}");
+    assert!(PictureSet::open(&list, Labels::Ignored).unwrap().notes.is_empty());
+}
+
+/// Lists: as Kaggle, Windows and shells write their paths. Each means the file that is there.
+#[cfg(target_os = "linux")] // Others may not tell letters by case.
+#[test]
+fn paths_are_found_as_they_are_meant() {
+    let files = ["IMG_1.JPG", "Sub/IMG 2.jpg", "0a1b.jpg", "0a1c.png", "x.png", "#4.jpg"];
+    let found = |name: &str, text: &str| {
+        let (dir, list) = with_list(&files, name, text);
+        let text = text.replace("DIR", dir.path().to_str().unwrap());
+        write(&list, text.as_bytes());
+        let set = PictureSet::open(&list, Labels::Ignored).unwrap();
+        let mut names: Vec<String> = set
+            .samples
+            .iter()
+            .map(|s| {
+                s.path.strip_prefix(dir.path()).unwrap_or(&s.path).to_str().unwrap().to_owned()
+            })
+            .collect();
+        names.sort();
+        (names.join("|"), set.notes.join("\n"))
+    };
+    let cases = [
+        ("l.csv", "path\nimg_1.jpg\nSUB\\img 2.JPG\nx.png\n", "IMG_1.JPG|Sub/IMG 2.jpg|x.png"),
+        ("l.csv", "id,label\n0a1b,cat\n0a1c,dog\n", "0a1b.jpg|0a1c.png"),
+        ("l.csv", "image_id,label\n0A1B,cat\n", "0a1b.jpg"),
+        (
+            "l.txt",
+            "\"Sub/IMG 2.jpg\"\n'x.png'\n# a comment\n#4.jpg\n",
+            "#4.jpg|Sub/IMG 2.jpg|x.png",
+        ),
+        ("l.csv", "# made by hand\n# today\npath,label\nx.png,a\n", "x.png"),
+        ("l.csv", "# path,label\nx.png,a\n", "x.png"),
+        ("l.csv", "#4.jpg,a\nx.png,a\n", "#4.jpg|x.png"),
+        ("l.txt", "file://DIR/x.png\nfile://localhostDIR/0a1b.jpg\n", "0a1b.jpg|x.png"),
+    ];
+    for (name, text, expected) in cases {
+        let (names, notes) = found(name, text);
+        assert_eq!(names, expected, "{text}: {notes}");
+    }
+    let (_, notes) = found("l.csv", "path\nimg_1.jpg\nSUB\\img 2.JPG\n0a1b\n");
+    assert!(
+        notes.contains(
+            "2 paths differ from files' in letter case, such as \"img_1.jpg\" for IMG_1.JPG"
+        ),
+        "{notes}"
+    );
+    assert!(notes.contains("1 name has no extension, such as \"0a1b\" for 0a1b.jpg"), "{notes}");
+    assert!(found("l.csv", "path\nx.png\n").1.is_empty());
+}
+
+/// Lists: a name that two files could mean, and one of which there is a file in a folder.
+#[cfg(target_os = "linux")] // Others may not tell letters by case.
+#[test]
+fn paths_that_may_mean_several_files_are_none() {
+    let files = ["a.jpg", "a.png", "B.jpg", "b.JPG", "c.jpg", "train_images/9f.jpg"];
+    let (_dir, list) = with_list(&files, "l.csv", "id,label\na,x\nb.Jpg,x\nc,y\n");
+    let set = PictureSet::open(&list, Labels::Ignored).unwrap();
+    assert_eq!((samples(&set), set.lost), (vec![("c.jpg", "")], 2));
+    write(&list, b"id,label\n9f,x\n9e,y\n");
+    let error = PictureSet::open(&list, Labels::Required).unwrap_err().to_string();
+    assert!(
+        error.contains("none of the 2 files") && error.contains("train_images holds 9f"),
+        "{error}"
+    );
+}
+
+/// Lists: two columns of one name.
+#[test]
+fn two_columns_of_a_name_are_refused() {
+    let (_dir, list) =
+        with_list(&["a.jpg", "b.jpg"], "l.csv", "path,label,Label\na.jpg,x,1\nb.jpg,y,2\n");
+    let error = PictureSet::open(&list, Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("it has 2 columns \"label\""), "{error}");
+    assert_eq!(PictureSet::open(&list, Labels::Ignored).unwrap().len(), 2);
+}
+
+/// Splits: columns of other names and values; those that are none are told.
+#[test]
+fn split_columns_of_any_name_are_not_mixed() {
+    let (_dir, list) = with_list(&["a.jpg", "b.jpg"], "l.csv", "");
+    let open = |head: &str, cells: [&str; 2]| {
+        let text = format!("path,label,{head}\na.jpg,x,{}\nb.jpg,y,{}\n", cells[0], cells[1]);
+        write(&list, text.as_bytes());
+        PictureSet::open(&list, Labels::Required)
+    };
+    let error = open("Usage", ["Training", "PublicTest"]).unwrap_err().to_string();
+    assert!(error.contains("column \"Usage\": test (1), train (1)"), "{error}");
+    let error = open("is_train", ["1", "0"]).unwrap_err().to_string();
+    assert!(error.contains("column \"is_train\": not train (1), train (1)"), "{error}");
+    assert!(open("is_train", ["1", "1"]).unwrap().notes.is_empty());
+    let folds = open("fold", ["0", "1"]).unwrap();
+    assert!(folds.notes[0].contains("all 2 values of the column \"fold\""), "{:?}", folds.notes);
+    // As the column of labels it is none of splits.
+    let opening =
+        Opening { labels: Labels::Required, label_column: Some("set"), ..Opening::default() };
+    write(&list, b"path,set\na.jpg,1\nb.jpg,2\n");
+    assert_eq!(PictureSet::open(&list, opening).unwrap().classes, ["1", "2"]);
+}
+
+/// Labels: measured numbers are no classes.
+#[test]
+fn labels_that_are_measured_are_refused() {
+    let names: Vec<String> = (0..30).map(|at| format!("{at}.jpg")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (_dir, list) = with_list(&names, "l.csv", "");
+    let open = |label: &dyn Fn(usize) -> String| {
+        let lines = names.iter().enumerate().map(|(at, name)| format!("{name},{}\n", label(at)));
+        write(&list, format!("path,label\n{}", lines.collect::<String>()).as_bytes());
+        PictureSet::open(&list, Labels::Required)
+    };
+    let error = open(&|at| format!("{:.3}", at as f64 / 7.0)).unwrap_err().to_string();
+    assert!(error.contains("30 different numbers") && error.contains("no classes"), "{error}");
+    let error = open(&|at| format!("-0.{at:02}")).unwrap_err().to_string();
+    assert!(error.contains("measured"), "{error}");
+    // Stars, years and versions are classes.
+    assert_eq!(open(&|at| format!("{:.1}", (at % 10) as f64 / 2.0)).unwrap().classes.len(), 10);
+    assert_eq!(open(&|at| format!("{}", 1990 + at)).unwrap().classes.len(), 30);
+    assert_eq!(open(&|at| format!("v{at}.5")).unwrap().classes.len(), 30);
+}

@@ -10,6 +10,7 @@ mod folder;
 mod labels;
 mod list;
 mod loader;
+mod masks;
 mod mix;
 mod odd;
 mod ordinary;
@@ -24,3 +25,4 @@ mod sources;
 mod statistics;
 #[cfg(unix)]
 mod thousand;
+mod together;

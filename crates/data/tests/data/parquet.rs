@@ -209,6 +209,37 @@ fn columns_are_chosen_by_their_names() {
     }
 }
 
+/// Hub forms: a column of splits, and paths without pictures.
+#[test]
+fn splits_in_a_column_and_paths_alone_are_refused() {
+    let refused = |name: &str| {
+        let path = fixture("labels").join(format!("{name}.parquet"));
+        PictureSet::open(path, Labels::Ignored).unwrap_err().to_string()
+    };
+    let error = refused("split");
+    assert!(error.contains("column \"split\": test (1), train (2), validation (1)"), "{error}");
+    for name in ["paths_alone", "text"] {
+        let error = refused(name);
+        assert!(error.contains("\"image\" holds paths of pictures"), "{name}: {error}");
+        assert!(error.contains("a list (.csv)"), "{name}: {error}");
+    }
+}
+
+/// Groups: a column of text with an empty cell; one of splits that has a single value is no doubt.
+#[test]
+fn a_column_of_subjects_is_told_and_used() {
+    let opening =
+        |group_column| Opening { labels: Labels::Required, group_column, ..Opening::default() };
+    let path = fixture("labels/subjects.parquet");
+    let set = PictureSet::open(&path, opening(None)).unwrap();
+    assert_eq!((set.group_columns.join(","), set.notes.len()), ("subject_id".to_owned(), 0));
+    let set = PictureSet::open(&path, opening(Some("subject_id"))).unwrap();
+    assert!(set.notes[0].contains("1 picture has no value") && set.notes[0].ends_with("b.png"));
+    let groups = set.grouped(&fcmae_data::Grouping::by_column(), &fcmae_data::Copies::default());
+    let groups = groups.unwrap();
+    assert_eq!((groups.len(), groups.names().collect::<Vec<_>>()), (3, vec!["s1", "s2"]));
+}
+
 /// Hub forms: what `Dataset.save_to_disk` writes.
 #[test]
 fn a_saved_data_set_is_named() {

@@ -263,3 +263,19 @@ fn files_of_two_sources_count_once() {
     let roots = ["pics", "pics/b"].map(|name| dir.path().join(name));
     assert_eq!(PictureSet::open_all(&roots, Labels::Ignored).unwrap().len(), 4);
 }
+
+/// Labels: one file with two labels, by two lists.
+#[test]
+fn a_file_with_two_labels_by_two_lists_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let lists = ["one.csv", "two.csv"].map(|name| dir.path().join(name));
+    for name in ["1.jpg", "2.jpg", "3.jpg"] {
+        std::fs::write(dir.path().join(name), b"x").unwrap();
+    }
+    std::fs::write(&lists[0], "path,label\n1.jpg,a\n2.jpg,b\n").unwrap();
+    std::fs::write(&lists[1], "path,label\n1.jpg,b\n2.jpg,b\n3.jpg,a\n").unwrap();
+    let set = PictureSet::open_all(&lists, Labels::Required).unwrap();
+    assert_eq!((set.len(), set.class_counts()), (3, vec![2, 1]));
+    assert_eq!(set.notes.len(), 1, "{:?}", set.notes);
+    assert!(set.notes[0].contains("1.jpg as \"a\" and \"b\""), "{:?}", set.notes);
+}

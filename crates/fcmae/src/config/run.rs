@@ -125,6 +125,9 @@ pub struct DataConfig {
     /// with parentheses, what they hold is the name. Empty where each picture stands for itself. With `--held-out`, no
     /// group may be on both sides.
     pub group: String,
+    /// The same by a column of lists and Parquet files, such as `patient`; empty for none. A picture whose cell is empty
+    /// stands for itself.
+    pub group_column: String,
     /// Which pages of TIFF files are pictures: the `first`, or `all`, each a picture of its own, as slices and times of
     /// microscopes are. The third of `film.tif` is then called `film.tif#3`. Reduced copies and masks are no pages.
     /// The pages of a file are kept aside together or not at all.
@@ -161,6 +164,7 @@ impl Default for DataConfig {
             cache_mib: 1024,
             max_bad_fraction: 0.1,
             group: String::new(),
+            group_column: String::new(),
             pages: Pages::First,
             max_pixels: Limits::default().pixels,
             fill: Fill::Refuse,
@@ -459,7 +463,8 @@ impl DataConfig {
     ) -> Opening<'a> {
         let named = |column: &'a String| (!column.is_empty()).then_some(column.as_str());
         let (label_column, image_column) = (named(&self.label_column), named(&self.image_column));
-        Opening { labels, label_column, image_column, pages: self.pages, listing }
+        let pages = self.pages;
+        Opening { labels, label_column, image_column, group_column: None, pages, listing }
     }
 
     /// How the loader is to feed a training.
@@ -478,8 +483,18 @@ impl DataConfig {
     /// Which pictures belong together.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] for a text that is no regular expression.
+    /// [`DataError::Parameter`] for a text that is no regular expression, or a pattern and a column.
     pub fn grouping(&self) -> Result<Option<Grouping>, DataError> {
+        if !self.group_column.is_empty() {
+            if !self.group.is_empty() {
+                return Err(DataError::Parameter {
+                    what: "data.group_column",
+                    value: format!("{:?}, and data.group {:?}", self.group_column, self.group),
+                    mend: "both say which pictures belong together; set one of them".to_owned(),
+                });
+            }
+            return Ok(Some(Grouping::by_column()));
+        }
         (!self.group.is_empty()).then(|| Grouping::parse(&self.group)).transpose()
     }
 

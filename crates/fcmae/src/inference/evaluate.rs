@@ -84,7 +84,8 @@ impl Evaluator {
         };
         let Opening { label_column, image_column, pages, listing, .. } = how;
         let listing = listing.map(|told| told as &mut dyn FnMut(usize) -> bool);
-        let how = Opening { labels, label_column, image_column, pages, listing };
+        let how =
+            Opening { labels, label_column, image_column, group_column: None, pages, listing };
         let mut set = PictureSet::open_all(data, how)?;
         set.notes.extend(twice(classes));
         Ok(set)

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use fcmae_data::sampler::Order;
 use fcmae_data::source::printable;
-use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
+use fcmae_data::{
+    Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat, Split,
+};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Ended, Kind, Origin};
 use fcmae_store::{CheckpointStore, ExportName};
@@ -104,7 +106,8 @@ pub fn finetune_on<'a, 'r>(
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     memory::check(&config, backend)?;
-    let pictures = Pictures::labelled(data.into(), &config, observer)?;
+    let recorded = if resume.goes_on() { Split::read(&out.join(files::SPLIT)).ok() } else { None };
+    let pictures = Pictures::labelled(data.into(), &config, recorded.as_ref(), observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fcmae_data::{Batch, Labels, Loader, LoaderOptions, PictureSet, Transform};
 use image::RgbImage;
 
-use super::events::Flow;
+use super::events::{Event, Flow};
 use super::split;
 use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
 use crate::error::{Error, Result};
@@ -19,12 +19,18 @@ const COLUMNS: usize = 6;
 
 /// The first pictures of a pre-training as the network gets them, each with its hidden patches grey.
 ///
+/// The observer learns how far listing is, and may end it.
+///
 /// # Errors
 /// Pictures or settings that cannot be used.
-pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<RgbImage> {
+pub fn preview_pretraining(
+    config: &PretrainConfig,
+    data: &[PathBuf],
+    observer: &mut dyn FnMut(Event<'_>) -> Flow,
+) -> Result<RgbImage> {
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    let set = split::listed(data, &config.data, Labels::Ignored, &mut |_| Flow::Continue)?;
+    let set = split::listed(data, &config.data, Labels::Ignored, observer)?;
     let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
@@ -39,12 +45,16 @@ pub fn preview_pretraining(config: &PretrainConfig, data: &[PathBuf]) -> Result<
 }
 
 /// The first pictures of a fine-tuning as the network gets them, before they are mixed in pairs. The settings
-/// are [`settled`](super::settled) ones.
+/// are [`settled`](super::settled) ones. The observer learns how far listing is, and may end it.
 ///
 /// # Errors
 /// Pictures or settings that cannot be used.
-pub fn preview_finetuning(config: &FinetuneConfig, data: &[PathBuf]) -> Result<RgbImage> {
-    let set = split::listed(data, &config.data, Labels::Required, &mut |_| Flow::Continue)?;
+pub fn preview_finetuning(
+    config: &FinetuneConfig,
+    data: &[PathBuf],
+    observer: &mut dyn FnMut(Event<'_>) -> Flow,
+) -> Result<RgbImage> {
+    let set = split::listed(data, &config.data, Labels::Required, observer)?;
     let batch = first(set, config.train_transform()?, &config.data, config.seed)?;
     sheet(pictures(&batch, &config.data)?)
 }

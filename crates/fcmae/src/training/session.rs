@@ -668,7 +668,7 @@ impl<'a> Session<'a> {
         // It has not ended any more.
         let _ = std::fs::remove_file(self.path().join(files::END));
         let finished = resumed && self.is_finished(learner.updates());
-        let remarks = if finished { Vec::new() } else { self.describe(pictures)? };
+        let remarks = if finished { Vec::new() } else { self.describe(resumed, pictures)? };
         self.list_left_out(&pictures.all)?;
         if let Some(held_out) = pictures.apart() {
             self.list_left_out(held_out)?;
@@ -705,12 +705,20 @@ impl<'a> Session<'a> {
     }
 
     /// Writes what the run is made of and on; what is unusual about its pictures.
-    fn describe(&self, pictures: &Pictures) -> Result<Vec<String>> {
+    fn describe(&self, resumed: bool, pictures: &Pictures) -> Result<Vec<String>> {
         let (format, limits) = (self.description.format(), self.description.limits());
-        let mut remarks = survey(&pictures.training, format, &limits)?;
-        if let Some(held_out) = pictures.apart() {
-            remarks.extend(survey(held_out, format, &limits)?);
-        }
+        // A run that is taken up again was surveyed when it began.
+        let before = if resumed { fcmae_store::run::data(self.path()) } else { None };
+        let remarks = match before {
+            Some(data) => data.remarks,
+            None => {
+                let mut remarks = survey(&pictures.training, format, &limits)?;
+                if let Some(held_out) = pictures.apart() {
+                    remarks.extend(survey(held_out, format, &limits)?);
+                }
+                remarks
+            }
+        };
         records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         Ok(remarks)

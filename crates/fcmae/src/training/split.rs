@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Grouping, Labels, Limits, Pages, PictureSet, Split};
-use fcmae_words::plural;
+use fcmae_data::{
+    Copies, DataError, Grouping, Groups, Labels, Limits, Opening, Pages, Part, PictureSet, Split,
+};
 use fcmae_words::terminal::percent;
+use fcmae_words::{grouped, plural};
 
 use super::events::{Event, Flow};
 use crate::config::{DataConfig, FinetuneConfig};
@@ -53,7 +55,9 @@ pub(super) fn listed(
     observer: &mut dyn FnMut(Event<'_>) -> Flow,
 ) -> Result<PictureSet, DataError> {
     let mut told = |looked_at| observer(Event::Listing(looked_at)) == Flow::Continue;
-    let set = PictureSet::open_all(data, config.opening(labels, Some(&mut told)))?;
+    let group_column = Some(config.group_column.as_str()).filter(|name| !name.is_empty());
+    let how = Opening { group_column, ..config.opening(labels, Some(&mut told)) };
+    let set = PictureSet::open_all(data, how)?;
     set.check_lost(config.max_bad_fraction)?;
     // Asked to end after the last file, a run does not begin either.
     if told(set.len()) { Ok(set) } else { Err(DataError::Stopped) }
@@ -86,37 +90,31 @@ impl Pictures {
     }
 
     /// The labelled pictures in `data`, of which some are kept aside and of the others as many are
-    /// trained on as the settings say.
+    /// trained on as the settings say; or as a run has `recorded` it.
     pub(super) fn labelled(
         data: LabelledData<'_>,
         config: &FinetuneConfig,
+        recorded: Option<&Split>,
         observer: &mut dyn FnMut(Event<'_>) -> Flow,
     ) -> Result<Self> {
         let all = Arc::new(listed(data.training, &config.data, Labels::Required, observer)?);
         let separate = !data.held_out.is_empty();
-        let share = config.finetune.held_out;
-        let mut notes = Vec::new();
-        let (others, held_out) = if separate {
-            let held_out =
-                listed(data.held_out, &config.data, Labels::Classes(&all.classes), observer)?;
-            refuse_shared(&all, &held_out, &config.data.limits())?;
-            if let Some(grouping) = config.data.grouping()? {
-                refuse_shared_groups(&all, &held_out, &grouping)?;
+        let apart = match separate {
+            true => {
+                let known = Labels::Classes(&all.classes);
+                Some(Arc::new(listed(data.held_out, &config.data, known, observer)?))
             }
-            (None, Some(held_out))
-        } else if share > 0.0 {
-            let (others, held_out) = match config.data.grouping()? {
-                None => all.split(share, config.seed)?,
-                Some(grouping) => {
-                    notes.push(told_groups(&all, &grouping)?);
-                    all.split_grouped(share, config.seed, &grouping)?
-                }
-            };
-            notes.extend(caveat(all.len(), held_out.len(), config));
-            (Some(others), Some(held_out))
-        } else {
-            (None, None)
+            false => None,
         };
+        if let Some(split) = recorded
+            && let Ok((training, held_out)) = again(&all, split, separate, config)
+        {
+            let (training, held_out) = (Arc::new(training), held_out.map(Arc::new).or(apart));
+            return Ok(Self { all, training, held_out, separate, notes: Vec::new() });
+        }
+        let mut notes = Vec::new();
+        let (others, held_out) = parted(&all, apart.as_deref(), config, &mut notes)?;
+        let held_out = held_out.map(Arc::new).or(apart);
         if config.finetune.patience > 0 && held_out.is_none() {
             return Err(Error::Unusable(
                 "`finetune.patience` needs pictures that are kept aside: set `finetune.held_out`, or give \
@@ -124,7 +122,7 @@ impl Pictures {
                     .to_owned(),
             ));
         }
-        notes.extend(unseen(&all, held_out.as_ref()));
+        notes.extend(unseen(&all, held_out.as_deref()));
         if !all.empty_classes.is_empty() {
             let shown = all.empty_classes.iter().take(5).map(String::as_str).collect::<Vec<_>>();
             notes.push(format!(
@@ -136,7 +134,7 @@ impl Pictures {
         }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        Ok(Self { all, training, held_out: held_out.map(Arc::new), separate, notes })
+        Ok(Self { all, training, held_out, separate, notes })
     }
 
     /// Those held out, where they are pictures of their own.
@@ -160,6 +158,107 @@ impl Pictures {
         let held_out = self.held_out.as_deref().filter(|_| !self.separate);
         Split::new(&self.all, &self.training, held_out)
     }
+}
+
+/// What is trained on, and what is kept aside of the same pictures, as it was recorded when the run began.
+fn again(
+    all: &PictureSet,
+    split: &Split,
+    separate: bool,
+    config: &FinetuneConfig,
+) -> Result<(PictureSet, Option<PictureSet>), DataError> {
+    let aside = !separate && config.finetune.held_out > 0.0;
+    let held_out = aside.then(|| all.select(split, Part::HeldOut)).transpose()?;
+    Ok((all.select(split, Part::Training)?, held_out))
+}
+
+/// What is not kept aside, and what is, of the same pictures: neither where those kept aside are `apart`, or none are.
+/// Pictures that belong together, and copies, are on one side.
+fn parted(
+    all: &PictureSet,
+    apart: Option<&PictureSet>,
+    config: &FinetuneConfig,
+    notes: &mut Vec<String>,
+) -> Result<(Option<PictureSet>, Option<PictureSet>)> {
+    let (share, limits) = (config.finetune.held_out, config.data.limits());
+    let grouping = config.data.grouping()?;
+    let copies = all.copies(&limits);
+    notes.extend(contradictory(all, &copies));
+    if apart.is_some() || share > 0.0 {
+        notes.extend(may_belong_together(all, &config.data));
+    }
+    if let Some(held_out) = apart {
+        notes.extend(contradictory(held_out, &held_out.copies(&limits)));
+        refuse_shared(all, held_out, &limits)?;
+        if let Some(grouping) = grouping {
+            refuse_shared_groups(all, held_out, &grouping)?;
+        }
+        return Ok((None, None));
+    }
+    if share <= 0.0 {
+        return Ok((None, None));
+    }
+    let (others, held_out) = match grouping {
+        None => all.split_with(share, config.seed, &copies)?,
+        Some(grouping) => {
+            let groups = all.grouped(&grouping, &copies)?;
+            notes.push(told_groups(all, &groups, &config.data));
+            all.split_grouped(share, config.seed, &groups)?
+        }
+    };
+    notes.extend(together(all, &copies));
+    notes.extend(caveat(all.len(), held_out.len(), config));
+    Ok((Some(others), Some(held_out)))
+}
+
+/// Says of copies with several labels, one of which is wrong.
+fn contradictory(set: &PictureSet, copies: &Copies) -> Option<String> {
+    let wrong: Vec<&[usize]> = copies.of_several_classes(set).collect();
+    let first = wrong.first()?;
+    let class = |at: &usize| set.samples[*at].label.map_or("", |label| set.classes[label].as_str());
+    let other = first.iter().find(|at| class(at) != class(&first[0]))?;
+    let named = |at: &usize| format!("{} ({:?})", printable(&set.path(*at)), class(at));
+    Some(format!(
+        "{} {} in several classes, as copies of one file, such as {} and {}: labels contradict each other, and \
+         those pictures are trained on with each; correct the labels, or leave them out",
+        plural(wrong.len(), "picture"),
+        if wrong.len() == 1 { "is" } else { "are" },
+        named(&first[0]),
+        named(other),
+    ))
+}
+
+/// Says that copies are on one side.
+fn together(set: &PictureSet, copies: &Copies) -> Option<String> {
+    if copies.passed_over() > 0 {
+        return Some(format!(
+            "{} have the size of others, and were not looked into for copies, which would take long: copies may \
+             be trained on and kept aside",
+            plural(grouped(copies.passed_over()), "picture"),
+        ));
+    }
+    let first = copies.sets().first()?;
+    let count: usize = copies.sets().iter().map(|set| set.len() - 1).sum();
+    Some(format!(
+        "{} {} of others, such as {} of {}: copies are trained on or kept aside together",
+        grouped(count),
+        if count == 1 { "picture is a copy" } else { "pictures are copies" },
+        printable(&set.path(first[1])),
+        printable(&set.path(first[0])),
+    ))
+}
+
+/// Says which columns may tell which pictures belong together, where nothing keeps them so.
+fn may_belong_together(set: &PictureSet, config: &DataConfig) -> Option<String> {
+    let name = set.group_columns.first().filter(|_| config.group.is_empty())?;
+    let more = match &set.group_columns[1..] {
+        [] => String::new(),
+        others => format!(" (or {})", others.join(", ")),
+    };
+    Some(format!(
+        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, \
+         --set data.group_column={name} keeps those of each value on one side",
+    ))
 }
 
 /// Copies are looked for in so many bytes of files.
@@ -210,15 +309,18 @@ fn refuse_shared_groups(
     held_out: &PictureSet,
     grouping: &Grouping,
 ) -> Result<()> {
-    let (trained, aside) = (training.group_names(grouping)?, held_out.group_names(grouping)?);
-    let shared: Vec<&String> = aside.intersection(&trained).collect();
+    let none = Copies::default();
+    let (trained, aside) = (training.grouped(grouping, &none)?, held_out.grouped(grouping, &none)?);
+    let known: HashSet<&str> = trained.names().collect();
+    let shared: Vec<&str> = aside.names().filter(|name| known.contains(name)).collect();
     let Some(first) = shared.first() else { return Ok(()) };
     Err(Error::Unusable(format!(
-        "{} of {} of the pictures to be held out {} trained on too, such as {first:?} (`data.group`): hold \
-         out others",
+        "{} of {} of the pictures to be held out {} trained on too, such as {:?} ({}): hold out others",
         shared.len(),
         plural(aside.len(), "group"),
         if shared.len() == 1 { "is" } else { "are" },
+        first.replace('\0', " "),
+        aside.called(),
     )))
 }
 
@@ -240,17 +342,26 @@ fn unseen(all: &PictureSet, held_out: Option<&PictureSet>) -> Option<String> {
     ))
 }
 
-/// Says what groups a pattern finds: one that finds others than were meant keeps nothing together.
-fn told_groups(set: &PictureSet, grouping: &Grouping) -> Result<String, DataError> {
-    let names = set.group_names(grouping)?;
+/// Says what groups there are: where they are others than were meant, nothing is kept together.
+fn told_groups(set: &PictureSet, groups: &Groups, config: &DataConfig) -> String {
     // Several parts of a path are one name.
-    let first = names.first().map_or_else(String::new, |name| name.replace('\0', " "));
-    let alone = match names.len() == set.len() {
+    let first = groups.names().next().map_or_else(String::new, |name| name.replace('\0', " "));
+    let alone = match groups.len() == set.len() {
         true => ": each picture is a group of its own, so that nothing is kept together",
         false => "",
     };
-    let (pictures, groups) = (plural(set.len(), "picture"), plural(names.len(), "group"));
-    Ok(format!("{pictures} in {groups} by `data.group`, such as {first:?}{alone}"))
+    let united = match groups.united() {
+        0 => String::new(),
+        count => format!(
+            "; {count} more are one with others, as they have copies of a picture in common"
+        ),
+    };
+    let by = match config.group_column.as_str() {
+        "" => "`data.group`".to_owned(),
+        column => format!("the column {column:?}"),
+    };
+    let (pictures, groups) = (plural(set.len(), "picture"), plural(groups.len(), "group"));
+    format!("{pictures} in {groups} by {by}, such as {first:?}{alone}{united}")
 }
 
 /// Says where another share is kept aside than the one asked for.
@@ -260,12 +371,14 @@ fn caveat(all: usize, held_out: usize, config: &FinetuneConfig) -> Option<String
     // Of few pictures a share can't be met more exactly.
     let met = (2.0 / 3.0..=1.5).contains(&ratio) || (share - asked).abs() * (all as f64) < 5.0;
     (!met).then(|| {
-        let why = match (config.data.group.is_empty(), config.data.pages) {
-            (false, _) => "groups stay together (`data.group`)",
-            (true, Pages::All) => "the pages of a file stay together (`data.pages`)",
-            (true, Pages::First) => {
+        let (pattern, column) = (&config.data.group, &config.data.group_column);
+        let why = match (pattern.is_empty(), column.is_empty(), config.data.pages) {
+            (true, true, Pages::First) => {
                 "each class of two pictures or more has one on either side at least"
             }
+            (true, true, Pages::All) => "the pages of a file stay together (`data.pages`)",
+            (false, ..) => "groups stay together (`data.group`)",
+            _ => "groups stay together (`data.group_column`)",
         };
         format!(
             "{held_out} of {} are kept aside, {}, where `finetune.held_out` asks for {}: {why}",

@@ -315,11 +315,14 @@ fn another_share_than_the_one_asked_for_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     pictures::write(&data, 2);
+    let others = folder.path().join("others");
+    pictures::write_from(&others, 2, 12);
     for class in 0..6 {
-        let class = data.join(format!("other{class}"));
-        std::fs::create_dir(&class).unwrap();
-        for name in ["000.png", "001.png"] {
-            std::fs::copy(data.join("lying").join(name), class.join(name)).unwrap();
+        let folder = data.join(format!("other{class}"));
+        std::fs::create_dir(&folder).unwrap();
+        for (number, name) in ["000.png", "001.png"].into_iter().enumerate() {
+            let other = format!("lying/{:03}.png", 2 + 2 * class + number);
+            std::fs::copy(others.join(other), folder.join(name)).unwrap();
         }
     }
     let notes = |group: &str, out: &str| {
@@ -358,4 +361,146 @@ fn another_share_than_the_one_asked_for_is_told() {
     assert!(single.contains("1 folder without a picture is no class: none"), "{single}");
     let alone = notes(".+", "alone");
     assert!(alone.contains("in 17 groups") && alone.contains("a group of its own"), "{alone}");
+}
+
+/// A list of the pictures below a folder, with a patient for each.
+fn list_of_patients(data: &Path, patient: &dyn Fn(usize) -> String) -> PathBuf {
+    let mut text = "path,label,patient\n".to_owned();
+    for class in ["diagonal", "lying", "standing"] {
+        for number in 0..12 {
+            text += &format!("{class}/{number:03}.png,{class},{}\n", patient(number));
+        }
+    }
+    let list = data.join("list.csv");
+    std::fs::write(&list, text).unwrap();
+    list
+}
+
+fn notes_of(
+    config: &FinetuneConfig,
+    data: &Path,
+    out: &Path,
+    resume: bool,
+) -> fcmae::Result<String> {
+    let mut notes = Vec::new();
+    let data = [data.to_owned()];
+    finetune(config, &data, Start::Scratch, out, resume, &mut |event| {
+        if let Event::Note(text) = event {
+            notes.push(text.to_owned());
+        }
+        Flow::Continue
+    })?;
+    Ok(notes.join("\n"))
+}
+
+/// Paths of what a run kept aside, and of what it trained on.
+fn sides(run: &Path) -> [Vec<String>; 2] {
+    let split = std::fs::read_to_string(run.join("split.csv")).unwrap();
+    ["held_out", "training"].map(|part| {
+        let of = split.lines().filter(|line| line.ends_with(&format!(",{part}")));
+        of.map(|line| line.split_once(',').unwrap().0.to_owned()).collect()
+    })
+}
+
+/// Groups: a column that may tell patients is named, and keeps them on one side once it is used.
+#[test]
+fn patients_of_a_column_are_on_one_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 12);
+    let list = list_of_patients(&data, &|number| format!("P{}", number / 3));
+    let mut config = pictures::finetuning(1, 6, 1);
+    config.finetune.held_out = 0.25;
+    let plain = folder.path().join("plain");
+    let notes = notes_of(&config, &list, &plain, false).unwrap();
+    assert!(notes.contains("--set data.group_column=patient"), "{notes}");
+
+    config.data.group_column = "patient".to_owned();
+    let out = folder.path().join("out");
+    let notes = notes_of(&config, &list, &out, false).unwrap();
+    assert!(notes.contains("36 pictures in 4 groups by the column \"patient\""), "{notes}");
+    assert!(!notes.contains("may say"), "{notes}");
+    let patients = |paths: &[String]| -> std::collections::BTreeSet<usize> {
+        paths
+            .iter()
+            .map(|path| path[path.len() - 7..path.len() - 4].parse::<usize>().unwrap() / 3)
+            .collect()
+    };
+    let [aside, trained] = sides(&out);
+    assert_eq!((aside.len(), trained.len()), (9, 27));
+    assert!(patients(&aside).is_disjoint(&patients(&trained)), "{aside:?}");
+    let text = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(text.contains("group_column = \"patient\""), "{text}");
+
+    // The same patients on both sides, given apart.
+    let aside = folder.path().join("aside");
+    pictures::write_from(&aside, 20, 12);
+    std::fs::write(
+        aside.join("list.csv"),
+        "path,label,patient\nlying/020.png,lying,P3\nlying/021.png,lying,P9\n",
+    )
+    .unwrap();
+    let sets =
+        LabelledData { training: slice::from_ref(&list), held_out: &[aside.join("list.csv")] };
+    let never = folder.path().join("never");
+    let error = finetune(&config, sets, Start::Scratch, &never, false, &mut |_| Flow::Continue);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("1 of 2 groups") && error.contains("\"P3\" (data.group_column)"),
+        "{error}"
+    );
+
+    // Both ways to tell are one too many.
+    config.data.group = "[0-9]+".to_owned();
+    let error = notes_of(&config, &list, &never, false).unwrap_err().to_string();
+    assert!(error.contains("data.group_column") && error.contains("set one of them"), "{error}");
+    assert!(!never.exists());
+}
+
+/// Copies: of two classes they are told, of one they are kept on one side; a run that is taken up again has the sides
+/// that it was begun with.
+#[test]
+fn copies_are_told_and_kept_on_one_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 10);
+    let copy = |from: &str, to: &str| std::fs::copy(data.join(from), data.join(to)).unwrap();
+    copy("lying/000.png", "standing/100.png");
+    for number in 0..10 {
+        copy(&format!("diagonal/{number:03}.png"), &format!("diagonal/{:03}.png", 100 + number));
+    }
+    let mut config = pictures::finetuning(1, 6, 2);
+    config.finetune.held_out = 0.3;
+    let out = folder.path().join("out");
+    let notes = notes_of(&config, &data, &out, false).unwrap();
+    let says = |text: &str| assert!(notes.contains(text), "{text} in {notes}");
+    says("1 picture is in several classes");
+    says("lying/000.png (\"lying\") and ");
+    says("standing/100.png (\"standing\")");
+    says("11 pictures are copies of others, such as ");
+    let [aside, _] = sides(&out);
+    let twin = |path: &String| match path.strip_prefix("diagonal/") {
+        Some(name) if name.starts_with('0') => format!("diagonal/1{}", &name[1..]),
+        Some(name) => format!("diagonal/0{}", &name[1..]),
+        None => path.clone(),
+    };
+    assert!(aside.iter().all(|path| aside.contains(&twin(path))), "{aside:?}");
+    assert!(aside.iter().any(|path| path.starts_with("diagonal/1")), "{aside:?}");
+    assert!(!aside.contains(&"lying/000.png".to_owned()), "{aside:?}");
+
+    // As another version may have recorded it.
+    let recorded = std::fs::read_to_string(out.join("split.csv")).unwrap();
+    let [first_aside, second] = [&aside[0], &sides(&out)[1][0]].map(Clone::clone);
+    let other: String = recorded
+        .lines()
+        .map(|line| match line {
+            line if line.starts_with(&first_aside) => line.replace("held_out", "training") + "\n",
+            line if line.starts_with(&second) => line.replace("training", "held_out") + "\n",
+            line => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(other, recorded);
+    std::fs::write(out.join("split.csv"), &other).unwrap();
+    notes_of(&config, &data, &out, true).unwrap();
+    assert_eq!(std::fs::read_to_string(out.join("split.csv")).unwrap(), other);
 }

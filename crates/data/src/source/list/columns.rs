@@ -51,9 +51,6 @@ const LABELS: [&[&str]; 2] = [
     ],
 ];
 
-/// Names of the column that tells which split a picture is of.
-const SPLITS: [&str; 5] = ["split", "subset", "set", "partition", "fold"];
-
 /// What may stand between columns.
 const BETWEEN: [u8; 4] = *b",;\t|";
 
@@ -62,6 +59,7 @@ const BETWEEN: [u8; 4] = *b",;\t|";
 pub(super) struct Asked<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) label: Option<&'a str>,
+    pub(super) group: Option<&'a str>,
 }
 
 /// Where path and label stand.
@@ -70,7 +68,7 @@ pub(super) struct Columns {
     pub(super) between: u8,
     pub(super) path: usize,
     pub(super) label: Option<usize>,
-    pub(super) split: Option<usize>,
+    pub(super) group: Option<usize>,
     /// Whether the first line names them, and is no sample.
     pub(super) named: bool,
     /// The names.
@@ -91,6 +89,8 @@ impl Columns {
             Some((between, start)) => (&text[start..], start, between),
             None => (text, 0, declared),
         };
+        let commented = comments(text, asked, is_file);
+        let (text, start) = (&text[commented..], start + commented);
         let table = |between| Table { between, lines: first_lines(text, between) };
         let others = BETWEEN.into_iter().filter(|between| *between != declared);
         let tables: Vec<Table> = std::iter::once(declared).chain(others).map(table).collect();
@@ -152,6 +152,16 @@ impl Table {
         let (mut path, mut label) = (named(&PATHS, asked.image), named(&LABELS, asked.label));
         let names: Vec<String> = self.cells(0).map(str::to_owned).collect();
         let there = || names.join(", ");
+        let several = |at: Option<usize>| -> Option<String> {
+            let name = names.get(at?)?;
+            let alike = names.iter().filter(|other| other.eq_ignore_ascii_case(name)).count();
+            (alike > 1 && heads).then(|| {
+                format!("it has {alike} columns {name:?}; rename those that are not to be used")
+            })
+        };
+        if let Some(reason) = several(path).or_else(|| several(label).filter(|_| labelled)) {
+            return Err(reason);
+        }
         if let (Some(name), None) = (asked.image, path) {
             return Err(format!(
                 "it has no column {name:?} (data.image_column); its columns are {}",
@@ -191,16 +201,59 @@ impl Table {
                 _ => {}
             }
         }
-        let split = self.position(0, &[&SPLITS], None);
         let between = self.between;
+        let group = match asked.group {
+            None => None,
+            Some(name) if path.is_none() => {
+                return Err(format!(
+                    "its first line names no columns, and one is asked for, {name:?} (data.group_column); name \
+                     them, such as path,label,{name}"
+                ));
+            }
+            Some(name) => Some(self.cells(0).position(|cell| cell == name).ok_or_else(|| {
+                format!(
+                    "it has no column {name:?} (data.group_column); its columns are {}",
+                    there()
+                )
+            })?),
+        };
         Ok(match path {
-            Some(path) => Columns { between, path, label, split, named: true, names },
+            Some(path) => Columns { between, path, label, group, named: true, names },
             None => {
                 let label = (self.width() > 1).then_some(1);
-                Columns { between, path: 0, label, split: None, named: false, names: Vec::new() }
+                Columns { between, path: 0, label, group, named: false, names: Vec::new() }
             }
         })
     }
+}
+
+/// Bytes of the comments before the table: lines that begin with `#` and name no picture. Of one that names columns,
+/// the sign alone.
+fn comments(text: &str, asked: Asked<'_>, is_file: &dyn Fn(&str) -> bool) -> usize {
+    let mut start = 0;
+    while let Some(rest) = text[start..].strip_prefix('#') {
+        let line = rest.lines().next().unwrap_or_default();
+        let cells =
+            || line.split(|c: char| BETWEEN.iter().any(|b| char::from(*b) == c)).map(str::trim);
+        let first = cells().next().unwrap_or_default();
+        if is_picture(first) || is_file(&format!("#{first}")) {
+            break;
+        }
+        let named = |cell: &str| {
+            let known = PATHS.iter().flat_map(|names| names.iter());
+            asked.image == Some(cell)
+                || known.into_iter().any(|name| name.eq_ignore_ascii_case(cell))
+        };
+        if line.contains(|c: char| BETWEEN.iter().any(|b| char::from(*b) == c))
+            && cells().any(named)
+        {
+            return start + 1 + rest.len() - rest.trim_start().len();
+        }
+        let Some(end) = text[start..].find(['\n', '\r']) else { break };
+        start += end;
+        start += text[start..].len() - text[start..].trim_start_matches(['\n', '\r']).len();
+    }
+    start
 }
 
 /// What a spreadsheet's first line, `sep=;`, says to stand between columns, and where the next begins.

@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use super::super::grouping::is_of_groups;
+use super::super::split_column;
 use super::footer::{Footer, Leaf, Physical};
 
 /// Columns of labels, by name.
@@ -19,6 +21,10 @@ pub(super) struct Choice {
     /// Their names.
     pub(super) names: Option<usize>,
     pub(super) labels: Option<usize>,
+    /// What tells which pictures belong together.
+    pub(super) groups: Option<usize>,
+    /// What may tell which split a picture is of.
+    pub(super) splits: Vec<usize>,
     /// What the numbers of the label column mean.
     pub(super) classes: Option<Vec<String>>,
 }
@@ -37,7 +43,18 @@ impl Choice {
             return Err(no_labels(leaves));
         }
         let classes = labels.and_then(|at| class_names(&features, &leaves[at].path[0]));
-        Ok(Self { pictures, names, labels, classes })
+        let groups = asked.group.map(|asked| groups(leaves, asked)).transpose()?;
+        let taken = [Some(pictures), labels, groups];
+        let usable = |at: &usize| {
+            let leaf = &leaves[*at];
+            leaf.path.len() == 1
+                && split_column::is_named(&leaf.path[0])
+                && leaf.physical != Physical::Other
+                && !leaf.repeated
+        };
+        let splits = (0..leaves.len()).filter(usable).filter(|at| !taken.contains(&Some(*at)));
+        let splits = splits.collect();
+        Ok(Self { pictures, names, labels, groups, splits, classes })
     }
 
     /// Why there are no labels, where names do not give any either.
@@ -45,9 +62,18 @@ impl Choice {
         no_labels(&footer.leaves)
     }
 
-    /// The columns chosen: pictures, and where there are any, names and labels.
+    /// Columns that may tell which pictures belong together.
+    pub(super) fn may_be_groups<'f>(&self, footer: &'f Footer) -> impl Iterator<Item = &'f str> {
+        let label = self.labels.map(|at| footer.leaves[at].path[0].clone());
+        let names = columns(&footer.leaves).into_iter();
+        names.filter(move |name| is_of_groups(name) && Some(*name) != label.as_deref())
+    }
+
+    /// The columns chosen: pictures, and where there are any, names, labels, groups and
+    /// splits.
     pub(super) fn columns(&self) -> Vec<usize> {
-        [Some(self.pictures), self.names, self.labels].into_iter().flatten().collect()
+        let first = [Some(self.pictures), self.names, self.labels, self.groups];
+        first.into_iter().flatten().chain(self.splits.iter().copied()).collect()
     }
 }
 
@@ -56,6 +82,18 @@ impl Choice {
 pub(super) struct Asked<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) label: Option<&'a str>,
+    pub(super) group: Option<&'a str>,
+}
+
+/// The column of groups.
+fn groups(leaves: &[Leaf], asked: &str) -> Result<usize, String> {
+    let column = chosen(leaves, asked, "data.group_column")?;
+    let at = leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated);
+    at.filter(|&at| leaves[at].physical != Physical::Other).ok_or_else(|| {
+        format!(
+            "its column {column:?} (data.group_column) holds neither numbers nor text, one a row"
+        )
+    })
 }
 
 fn no_labels(leaves: &[Leaf]) -> String {
@@ -113,6 +151,21 @@ fn quoted(names: &[&str]) -> String {
     text.join(", ")
 }
 
+/// Whether a column is called or made as one of pictures, and holds their paths alone.
+fn paths_alone(leaves: &[Leaf], column: &str) -> bool {
+    let named = PICTURES.iter().any(|name| column.eq_ignore_ascii_case(name));
+    let text = leaf(leaves, &[column]).is_some_and(|at| leaves[at].text) && named;
+    let bytes = leaf(leaves, &[column, "bytes"]);
+    text || bytes.is_none() && leaf(leaves, &[column, "path"]).is_some()
+}
+
+fn without_bytes(column: &str) -> String {
+    format!(
+        "its column {column:?} holds paths of pictures, and not their bytes: write the paths as a list (.csv), or \
+         embed the pictures, as datasets does in Dataset.push_to_hub()"
+    )
+}
+
 /// The columns of pictures and of their names.
 fn pictures(
     leaves: &[Leaf],
@@ -151,6 +204,9 @@ fn pictures(
     let column = match candidates[..] {
         [column] => column,
         [] => {
+            if let Some(column) = columns.iter().find(|column| paths_alone(leaves, column)) {
+                return Err(without_bytes(column));
+            }
             return Err(format!(
                 "it has no column of pictures, that is of type image, or of bytes and named \
                  image; its columns are {}: name one by data.image_column",
@@ -165,7 +221,10 @@ fn pictures(
         }
     };
     let Some(pictures) = bytes(&column).or_else(|| plain(&column)) else {
-        return Err(format!("its column {column:?} of pictures does not hold bytes"));
+        return Err(match paths_alone(leaves, column) {
+            true => without_bytes(column),
+            false => format!("its column {column:?} of pictures does not hold bytes"),
+        });
     };
     if leaves[pictures].repeated {
         return Err(format!(
