@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fcmae_data::{
-    Grouping, Input, Labels, Limits, Opening, Pages, PictureSet, PixelFormat, Samples, Statistics,
+    Copies, Grouping, Input, Labels, Limits, Opening, Pages, PictureSet, PixelFormat, Samples,
+    Statistics,
 };
 use serde_json::Value;
 
@@ -164,7 +165,10 @@ fn pages_of_a_file_stand_on_one_side_of_a_split_together() {
             let (rest, held_out) = match pattern {
                 None => set.split(0.2, seed).unwrap(),
                 Some(pattern) => {
-                    set.split_grouped(0.2, seed, &Grouping::parse(pattern).unwrap()).unwrap()
+                    let groups = set
+                        .grouped(&Grouping::parse(pattern).unwrap(), &Copies::default())
+                        .unwrap();
+                    set.split_grouped(0.2, seed, &groups).unwrap()
                 }
             };
             assert!(files(&rest).is_disjoint(&files(&held_out)), "{pattern:?} {seed}");
@@ -191,7 +195,7 @@ fn pages_of_a_file_stand_on_one_side_of_a_split_together() {
     }
     let set = open(few.path(), Labels::Required, Pages::All);
     let error = set.split(0.2, 0).unwrap_err().to_string();
-    assert!(error.contains("10 pictures in 2 files") && error.contains("two files"), "{error}");
+    assert!(error.contains("10 pictures in 2 groups by file"), "{error}");
 }
 
 #[test]
