@@ -6,6 +6,7 @@ use clap::Args;
 use fcmae::engine::backend::{Backend, Precision};
 use fcmae::engine::device::Device;
 use fcmae::error::ConfigError;
+use fcmae::weights::Weights;
 
 use crate::output;
 
@@ -88,6 +89,16 @@ pub(crate) struct WeightsArg {
     /// A fine-tuning run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
+}
+
+/// Reads weights, and says what there is to know of them.
+///
+/// # Errors
+/// As [`Weights::open`].
+pub(crate) fn weights_at(path: &Path) -> fcmae::Result<Weights> {
+    let weights = Weights::open(path)?;
+    weights.notes.iter().for_each(|note| output::note(note));
+    Ok(weights)
 }
 
 /// Weights of any kind, for commands that do nothing else but look at them or write them.

@@ -29,7 +29,21 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
 
 /// A note on standard error. Nobody may be reading there, which is no reason to stop.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", plain(text));
+}
+
+/// A text for a terminal, with all that would steer it escaped: names of classes may be anybody's. Ends of lines and
+/// tabs stay.
+pub(crate) fn plain(text: &str) -> String {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match steers(character) {
+            true => plain.extend(character.escape_default()),
+            false => plain.push(character),
+        }
+    }
+    plain
 }
 
 /// How this program was called, for commands that can be copied from its output.
@@ -66,6 +80,22 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
     if !overwrite && file.symlink_metadata().is_ok() {
         let text = format!("exists; choose another {option}, or replace it with --overwrite");
         return Err(Usage(format!("{} {text}", printable(file))).into());
+    }
+    Ok(())
+}
+
+/// Refuses to write over one of the files that are read, or into a folder of pictures in place of one of them.
+/// `option` names the file that is to be written.
+pub(crate) fn refuse_input(file: &Path, inputs: &[PathBuf], option: &str) -> Result<()> {
+    let Ok(out) = file.canonicalize() else { return Ok(()) };
+    let reads = |input: &PathBuf| {
+        input
+            .canonicalize()
+            .is_ok_and(|input| out == input || (input.is_dir() && out.starts_with(&input)))
+    };
+    if inputs.iter().any(reads) {
+        let text = format!("{} is one of the pictures; choose another {option}", printable(file));
+        return Err(Usage(text).into());
     }
     Ok(())
 }

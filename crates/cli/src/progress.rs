@@ -10,6 +10,7 @@ use fcmae_words::terminal::{duration, percent};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
+use crate::output;
 
 mod panel;
 
@@ -197,7 +198,7 @@ impl Progress {
 
     /// One line, above the bar where there is one.
     fn say(&self, text: &str) {
-        let line = format!("{}  {text}", self.label);
+        let line = output::plain(&format!("{}  {text}", self.label));
         match &self.bar {
             Some(bar) => bar.println(line),
             // Nobody may be reading there, which is no reason to stop a run.

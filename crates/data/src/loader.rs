@@ -63,6 +63,11 @@ impl LoaderOptions {
         }
     }
 
+    /// The same, with so many bytes of decoded pictures kept.
+    pub fn keeping(self, cache_bytes: usize) -> Self {
+        Self { cache_bytes, ..self }
+    }
+
     /// For evaluation: every sample once, in order; no cache, nothing reduced.
     pub fn eval(batch: usize) -> Self {
         Self {

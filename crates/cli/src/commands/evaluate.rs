@@ -18,7 +18,7 @@ use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
 use crate::numbers::with_interval;
-use crate::options::{DeviceArg, WeightsArg};
+use crate::options::{DeviceArg, WeightsArg, weights_at};
 use crate::output;
 use crate::progress::{Batches, Listing};
 use crate::reporter::Reporter;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if let Some(other) = &args.held_out_of {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
     }
-    let evaluator = Evaluator::open(weights, &args.device.told()?)?;
+    let evaluator = Evaluator::with_weights(&weights_at(weights)?, &args.device.told()?)?;
     let mut listing = Listing::new("evaluate");
     let mut set = evaluator.labelled_by(
         &args.data,
@@ -112,7 +112,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if args.json {
         output::print(&output::json(&report(&evaluation))?)
     } else {
-        output::print(&text(&evaluation))
+        output::print(&output::plain(&text(&evaluation)))
     }
 }
 

@@ -33,12 +33,16 @@ pub(crate) struct Inspect {
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
     let inspection = fcmae::weights::inspection::inspect(&args.weights.weights)?;
-    output::print(&if args.json { output::json(&inspection)? } else { text(&inspection, args.all) })
+    output::print(&match args.json {
+        true => output::json(&inspection)?,
+        false => output::plain(&text(&inspection, args.all)),
+    })
 }
 
 fn text(inspection: &Inspection, all: bool) -> String {
     let mut text = String::new();
     for (name, value) in facts(inspection) {
+        let value = value.replace('\n', "\\n");
         text.push_str(&format!("{name:11}  {value}\n"));
     }
     text + "\n" + &if all { tensors(inspection) } else { parts(inspection) }

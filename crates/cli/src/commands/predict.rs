@@ -11,7 +11,7 @@ use fcmae_words::counted;
 use serde::Serialize;
 
 use crate::failure::joined;
-use crate::options::{DeviceArg, PicturesArg, WeightsArg};
+use crate::options::{DeviceArg, PicturesArg, WeightsArg, weights_at};
 use crate::output;
 use crate::picture_arguments;
 use crate::text_table::{Align, Table};
@@ -55,7 +55,7 @@ enum Format {
 pub(super) fn run(args: &Predict) -> Result<()> {
     let backend = args.device.told()?;
     let inputs = picture_arguments::inputs(&args.pictures.images)?;
-    let predictor = Predictor::open(&args.weights.weights, &backend)?;
+    let predictor = Predictor::with_weights(&weights_at(&args.weights.weights)?, &backend)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;

@@ -46,7 +46,15 @@ impl Evaluator {
     /// # Errors
     /// Weights that cannot be used, or have no head; a device that cannot be used.
     pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
-        Ok(Self { classifier: Inference::open(&Weights::open(weights)?, backend)? })
+        Self::with_weights(&Weights::open(weights)?, backend)
+    }
+
+    /// Of weights that were read.
+    ///
+    /// # Errors
+    /// Weights without a head; a device that cannot be used.
+    pub fn with_weights(weights: &Weights, backend: &Backend) -> Result<Self> {
+        Ok(Self { classifier: Inference::open(weights, backend)? })
     }
 
     /// What the weights are of.

@@ -1,6 +1,7 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
@@ -34,6 +35,41 @@ pub enum Start<'a> {
     Scratch,
     /// A run folder, an export folder or a file.
     Weights(&'a Path),
+    /// The same, read once for all that is asked of it before and by the run.
+    Read(&'a StartWeights),
+}
+
+/// Weights to start from, read when they are first needed, and kept until a run has begun from them.
+#[derive(Debug)]
+pub struct StartWeights {
+    path: PathBuf,
+    read: Mutex<Option<Weights>>,
+}
+
+impl StartWeights {
+    /// Of a run folder, an export folder or a file.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), read: Mutex::new(None) }
+    }
+
+    /// What `use_them` makes of them.
+    ///
+    /// # Errors
+    /// As [`Weights::open`], and those of `use_them`.
+    pub fn with<T>(&self, use_them: impl FnOnce(&Weights) -> Result<T>) -> Result<T> {
+        // Whole or none, whatever panicked meanwhile.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let weights = match read.take() {
+            Some(weights) => weights,
+            None => Weights::open(&self.path)?,
+        };
+        use_them(read.insert(weights))
+    }
+
+    fn take(&self) -> Result<Weights> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
+        read.map_or_else(|| Weights::open(&self.path), Ok)
+    }
 }
 
 impl Start<'_> {
@@ -42,6 +78,7 @@ impl Start<'_> {
         match self {
             Start::Scratch => Ok(None),
             Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
+            Start::Read(weights) => Ok(Some(weights.take()?.with_grn(config.finetune.grn)?)),
         }
     }
 }
@@ -95,11 +132,12 @@ pub fn finetune_on<'a>(
     let config = settle(config, pretrained.as_ref())?;
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
-    memory::check(&config, backend)?;
+    let kept = memory::check(&config, backend)?;
     let pictures = Pictures::labelled(data.into(), &config, observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
+        cache_bytes: kept,
         order: if options.balanced { Order::Balanced } else { Order::Shuffled },
         ..config.data.train_options(config.optim.batch, config.seed)
     };
@@ -119,6 +157,7 @@ pub fn finetune_on<'a>(
     };
     let mut session = Session::open(out, resume, spec, observer)?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
+    drop(pretrained);
     let mut learner = Learner::new(network, &config.optim)
         .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
     if options.ema > 0.0 {
@@ -208,7 +247,7 @@ pub fn finetune_on<'a>(
 /// What the weights of a run are.
 fn about(config: &FinetuneConfig, start: Start<'_>, pictures: usize) -> String {
     let how = match start {
-        Start::Weights(_) => "fine-tuned",
+        Start::Weights(_) | Start::Read(_) => "fine-tuned",
         Start::Scratch => "trained from scratch",
     };
     let (pictures, epochs) = (plural(pictures, "picture"), plural(config.optim.epochs, "epoch"));
@@ -310,7 +349,12 @@ impl HeldOut<'_> {
 /// # Errors
 /// Weights that cannot be used, or settings that do not fit them.
 pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
-    settle(config, start.open(config)?.as_ref())
+    match start {
+        Start::Read(weights) if config.finetune.grn == GrnChange::Keep => {
+            weights.with(|weights| settle(config, Some(weights)))
+        }
+        _ => settle(config, start.open(config)?.as_ref()),
+    }
 }
 
 /// The settings with what follows from the weights filled in.

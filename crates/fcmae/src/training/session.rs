@@ -38,10 +38,11 @@ pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 
 /// Settings that may change between the parts of a resumed run: they change no number of it, or, as another
 /// version and another device do, its last bits.
-const MAY_DIFFER: [&str; 7] = [
+const MAY_DIFFER: [&str; 8] = [
     "run.version",
     "config.device",
     "config.precision",
+    "config.check_memory",
     "config.data.workers",
     "config.data.cache_mib",
     "config.save",

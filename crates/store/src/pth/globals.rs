@@ -89,11 +89,11 @@ const HARMFUL_BUILTINS: [&str; 7] =
 
 /// Whether nothing but an attack names it.
 pub(super) fn is_harmful(module: &str, name: &str) -> bool {
-    let within = |known: &&str| {
-        module.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let within = |known: &str| {
+        module.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let builtin = matches!(module, "builtins" | "__builtin__");
-    HARMFUL_MODULES.iter().any(|known| within(&known))
+    HARMFUL_MODULES.iter().any(|known| within(known))
         || (builtin && HARMFUL_BUILTINS.contains(&name))
 }
 

@@ -30,7 +30,7 @@ pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     trial.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
-    output::print(&text(&trial, config, &picture)?)
+    output::print(&output::plain(&text(&trial, config, &picture)?))
 }
 
 /// `runs/pre-first-batch.png` for the run `runs/pre`, which itself must not exist before it begins.
