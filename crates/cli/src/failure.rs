@@ -10,8 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::Error as StoreError;
-
-use crate::output;
+use fcmae_words::terminal::plain;
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -108,7 +107,7 @@ fn told(error: &anyhow::Error) -> String {
     if stopped_early(error) {
         return format!("{}; nothing was written\n", joined(error));
     }
-    let mut text = format!("error: {}\n", output::plain(&joined(error)));
+    let mut text = format!("error: {}\n", plain(&joined(error)));
     if let Some(help) = help(error) {
         text.push_str(&format!("help: {help}\n"));
     }

@@ -9,6 +9,7 @@ use fcmae_data::Skipped;
 use fcmae_data::source::printable;
 use fcmae_files::Unusable;
 use fcmae_store::durable;
+use fcmae_words::terminal::plain;
 use image::RgbImage;
 
 use crate::failure::{ReaderGone, Usage};
@@ -30,20 +31,6 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
 /// A note on standard error. Nobody may be reading there, which is no reason to stop.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", plain(text));
-}
-
-/// A text for a terminal, with all that would steer it escaped: names of classes may be anybody's. Ends of lines and
-/// tabs stay.
-pub(crate) fn plain(text: &str) -> String {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match steers(character) {
-            true => plain.extend(character.escape_default()),
-            false => plain.push(character),
-        }
-    }
-    plain
 }
 
 /// How this program was called, for commands that can be copied from its output.

@@ -5,6 +5,7 @@ use clap::Args;
 use fcmae::config::MaskedEncoder;
 use fcmae::weights::inspection::{Inspection, Use};
 use fcmae_data::source::printable;
+use fcmae_words::terminal::plain;
 use fcmae_words::{counted, grouped};
 
 use crate::options::AnyWeightsArg;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Inspect) -> Result<()> {
     let inspection = fcmae::weights::inspection::inspect(&args.weights.weights)?;
     output::print(&match args.json {
         true => output::json(&inspection)?,
-        false => output::plain(&text(&inspection, args.all)),
+        false => plain(&text(&inspection, args.all)),
     })
 }
 

@@ -1,9 +1,11 @@
 //! The threads that compute: as many as were asked for, or as the system gives.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::io;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
 /// Left for those that load pictures and draw progress, where not all can be had.
 const OTHERS: usize = 2;
@@ -21,20 +23,20 @@ pub fn start(wanted: Option<usize>) -> Option<String> {
     let asked = wanted.or_else(from_environment).unwrap_or(cores);
     let most = (MOST_A_CORE * cores).max(MODEST);
     let threads = asked.min(most);
-    let started = obtainable(threads + OTHERS, spawn);
+    let Waiting { started, work } = Waiting::start(threads + OTHERS, spawn);
+    // Those that are left over end when there is no more work to come.
     let (threads, alone) = match started.checked_sub(OTHERS) {
         Some(left @ 1..) => (left, false),
         _ => (1, true),
     };
+    let gone = |_| io::Error::other("a thread ended before it had work");
     let pool = ThreadPoolBuilder::new().num_threads(threads);
     let pool = if alone { pool.use_current_thread() } else { pool };
-    // A second call finds the threads of the first.
-    if let Err(error) = pool.build_global()
-        && started < OTHERS + 1
-    {
-        return Some(format!("the threads that compute: {error}"));
+    match pool.spawn_handler(|thread| work.send(thread).map_err(gone)).build_global() {
+        Ok(()) => told(asked, most, threads),
+        // The threads of an earlier call stay.
+        Err(_) => None,
     }
-    told(asked, most, threads)
 }
 
 fn told(asked: usize, most: usize, threads: usize) -> Option<String> {
@@ -58,29 +60,33 @@ fn from_environment() -> Option<usize> {
     text.trim().parse().ok().filter(|&threads| threads > 0)
 }
 
-/// Whether a thread may go.
-type Gate = Arc<(Mutex<bool>, Condvar)>;
-
-/// How many of `wanted` threads the system gives at the same time. They end before this returns.
-fn obtainable(wanted: usize, spawn: impl Fn(&Gate) -> std::io::Result<JoinHandle<()>>) -> usize {
-    let gate = Gate::default();
-    let threads: Vec<_> = (0..wanted).map_while(|_| spawn(&gate).ok()).collect();
-    *gate.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-    gate.1.notify_all();
-    let started = threads.len();
-    threads.into_iter().for_each(|thread| {
-        // It only waits: it has nothing to panic over.
-        let _ = thread.join();
-    });
-    started
+/// Threads that wait for what they are to do: those that the system gives at the same time.
+struct Waiting {
+    started: usize,
+    work: Sender<ThreadBuilder>,
 }
 
-fn spawn(gate: &Gate) -> std::io::Result<JoinHandle<()>> {
-    let gate = Arc::clone(gate);
-    Builder::new().name("fcmae-probe".to_owned()).spawn(move || {
-        let open = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(gate.1.wait_while(open, |open| !*open));
-    })
+impl Waiting {
+    /// As many of `wanted` as `spawn` starts.
+    fn start(wanted: usize, spawn: impl Fn(Box<dyn FnOnce() + Send>) -> io::Result<()>) -> Self {
+        let (work, next) = mpsc::channel::<ThreadBuilder>();
+        let next = Arc::new(Mutex::new(next));
+        let wait = || {
+            let next = Arc::clone(&next);
+            Box::new(move || {
+                let thread = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                if let Ok(thread) = thread {
+                    thread.run();
+                }
+            })
+        };
+        let started = (0..wanted).take_while(|_| spawn(wait()).is_ok()).count();
+        Self { started, work }
+    }
+}
+
+fn spawn(wait: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    Builder::new().name("fcmae-compute".to_owned()).spawn(wait).map(drop)
 }
 
 #[cfg(test)]
@@ -91,13 +97,13 @@ mod tests {
 
     #[test]
     fn as_many_are_counted_as_the_system_gives() {
-        assert_eq!(obtainable(5, spawn), 5);
+        assert_eq!(Waiting::start(5, spawn).started, 5);
         let left = Cell::new(3usize);
-        let few = |gate: &Gate| match left.replace(left.get().saturating_sub(1)) {
-            0 => Err(std::io::Error::from(std::io::ErrorKind::WouldBlock)),
-            _ => spawn(gate),
+        let few = |wait| match left.replace(left.get().saturating_sub(1)) {
+            0 => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+            _ => spawn(wait),
         };
-        assert_eq!(obtainable(5, few), 3);
+        assert_eq!(Waiting::start(5, few).started, 3);
     }
 
     #[test]
