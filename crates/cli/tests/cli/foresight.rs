@@ -292,7 +292,6 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
     let recipe = recipe.to_str().unwrap();
     let with = |setting| run(&["--config", recipe, "--set", setting]);
     for (setting, says) in [
-        ("model.size=tiny", ["`model.size`", "custom"]),
         ("model.block=v1", ["`model.block`", "finetune.grn"]),
         ("model.stem_stride=4", ["`model.stem_stride`", "scratch"]),
         ("model.channels=1", ["`model.channels`", "finetune.channels"]),
@@ -300,6 +299,7 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
         with(setting).refused(2, &[says[0], says[1], "--from"]);
         assert!(!out.exists());
     }
+    run(&["--set", "model.size=tiny"]).refused(2, &["`model.size`", "custom", "--from"]);
     // What says the same is no matter.
     let ran = with("model.stem_stride=1").done();
     assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);

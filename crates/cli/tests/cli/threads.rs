@@ -58,7 +58,7 @@ fn where_threads_are_few_a_run_goes_on_with_those_that_there_are() {
         assert_eq!(told, threads != "1", "{name}: {}", ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{name}: {}", ran.stderr);
     }
-    for arguments in [&["doctor", "--image", "32"][..], &["stats", &pictures][..]] {
+    for arguments in [&["doctor", "--image", "64"][..], &["stats", "--data", &pictures][..]] {
         let Some(ran) = limited(1, arguments, &[("RAYON_NUM_THREADS", "4")]) else { return };
         assert!(ran.done().stderr.contains("ulimit -u"), "{arguments:?}");
     }
@@ -67,9 +67,10 @@ fn where_threads_are_few_a_run_goes_on_with_those_that_there_are() {
 #[test]
 fn a_hundred_thousand_threads_are_not_started() {
     let trained = Trained::get();
-    let mut command = crate::command::command(&[&"stats", &trained.pictures(), &"--sample", &"2"]);
+    let mut command =
+        crate::command::command(&[&"stats", &"--data", &trained.pictures(), &"--sample", &"2"]);
     command.env("RAYON_NUM_THREADS", "100000");
     let ran = Ran::of(command).done();
     assert!(ran.stderr.contains("100000 threads were asked for"), "{}", ran.stderr);
-    fcmae!("stats", trained.pictures(), "--sample", "2").done();
+    fcmae!("stats", "--data", trained.pictures(), "--sample", "2").done();
 }
