@@ -79,7 +79,8 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if let Some(other) = &args.held_out_of {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
     }
-    let evaluator = Evaluator::with_weights(&weights_at(weights)?, &args.device.told()?)?;
+    let backend = args.device.told()?;
+    let evaluator = Evaluator::with_weights(&weights_at(weights)?, &backend)?;
     let mut listing = Listing::new("evaluate");
     let mut set = evaluator.labelled_by(
         &args.data,

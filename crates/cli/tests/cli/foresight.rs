@@ -294,11 +294,13 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
     for (setting, says) in [
         ("model.block=v1", ["`model.block`", "finetune.grn"]),
         ("model.stem_stride=4", ["`model.stem_stride`", "scratch"]),
-        ("model.channels=1", ["`model.channels`", "finetune.channels"]),
     ] {
         with(setting).refused(2, &[says[0], says[1], "--from"]);
         assert!(!out.exists());
     }
+    let grey = ["model.channels=1", "data.mean=[0.5]", "data.std=[0.5]"];
+    run(&["--set", grey[0], "--set", grey[1], "--set", grey[2]])
+        .refused(2, &["`model.channels`", "finetune.channels", "--from"]);
     run(&["--set", "model.size=tiny"]).refused(2, &["`model.size`", "custom", "--from"]);
     // What says the same is no matter.
     let ran = with("model.stem_stride=1").done();

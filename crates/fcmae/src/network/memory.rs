@@ -94,12 +94,11 @@ impl Memory {
         Self { per_image: self.per_image.saturating_add(bytes), ..self }
     }
 
-    /// With what is copied of `layout` to save it and to write the last export, on the processor: weights, moments
-    /// and, where there is one, their average as values of their own; at the end the weights thrice.
-    fn saved(self, backend: &Backend, layout: &Layout, averaged: bool) -> Self {
+    /// With `copies` of `layout` on the processor: what a save, an evaluation and an export hold of weights and moments
+    /// beside those that are trained.
+    fn copied(self, backend: &Backend, layout: &Layout, copies: u64) -> Self {
         // A card's memory holds none of it.
         let Backend::Cpu = backend else { return self };
-        let copies = 3 + u64::from(averaged);
         Self { fixed: self.fixed.saturating_add(copies.saturating_mul(layout.bytes())), ..self }
     }
 
@@ -252,7 +251,8 @@ impl Footprint for PretrainConfig {
         let parts = optim.accumulation;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts)?;
         let (_, layout) = Layout::of(|names| Autoencoder::new(names, model, decoder));
-        Ok(memory.fed(backend, data, model.channels, 0.0).saved(backend, &layout, false))
+        // Of an export: the network's copy, its values by name, these by another program's names, the file.
+        Ok(memory.fed(backend, data, model.channels, 0.0).copied(backend, &layout, 4))
     }
 
     fn data(&self) -> &DataConfig {
@@ -275,7 +275,8 @@ impl Footprint for FinetuneConfig {
         let memory = finetuning(backend, model, 1, data.image_size, parts, averaged)?;
         let (_, layout) = Layout::of(|names| Classifier::new(names, model, 1));
         let memory = memory.fed(backend, data, model.channels, self.finetune.erasing);
-        Ok(memory.saved(backend, &layout, averaged))
+        // And what the evaluation before it has laid out; of an average, one more.
+        Ok(memory.copied(backend, &layout, 5 + u64::from(averaged)))
     }
 
     fn data(&self) -> &DataConfig {
