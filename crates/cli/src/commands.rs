@@ -17,12 +17,26 @@ pub(crate) mod stats;
 mod training;
 
 use clap::CommandFactory;
+use fcmae::engine::threads;
 
 use crate::args::{Arguments, Command};
-use crate::{demo, experiment};
+use crate::{demo, experiment, output};
 
 /// Runs one command to its end.
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    let computes = !matches!(
+        command,
+        // The first starts threads of its own number; the others compute nothing.
+        Command::Bench(_)
+            | Command::Settings(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Report(_)
+            | Command::Inspect(_)
+    );
+    if computes {
+        threads::start(None).iter().for_each(|note| output::note(note));
+    }
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Experiment(args) => experiment::run(&args),

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::Error as StoreError;
+use fcmae_words::terminal::plain;
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -71,14 +72,28 @@ pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCod
     let error = match panic::catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => error,
-        Err(payload) => anyhow::anyhow!(
-            "this is a fault in fcmae itself, please report it: {}; what was saved before is intact",
-            last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))
-        ),
+        Err(payload) => {
+            anyhow::anyhow!(fault(&last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))))
+        }
     };
     // Where stderr is closed too, the exit code has to do.
     let _ = std::io::stderr().write_all(told(&error).as_bytes());
     ExitCode::from(code(&error))
+}
+
+/// What a panic is told as. Where the system gives no memory, nothing is wrong with the program.
+fn fault(panic: &str) -> String {
+    const NO_MEMORY: [&str; 3] = ["bytes of memory", "capacity overflow", "enough memory"];
+    if NO_MEMORY.iter().any(|text| panic.contains(text)) {
+        return format!(
+            "there is not enough memory for this ({panic}): end other programs, lift the limit of this one \
+             (`ulimit -v`, a container's), or take smaller batches, smaller pictures or a smaller network; \
+             what was saved before is intact"
+        );
+    }
+    format!(
+        "this is a fault in fcmae itself, please report it: {panic}; what was saved before is intact"
+    )
 }
 
 /// What standard error is told.
@@ -92,7 +107,7 @@ fn told(error: &anyhow::Error) -> String {
     if stopped_early(error) {
         return format!("{}; nothing was written\n", joined(error));
     }
-    let mut text = format!("error: {}\n", joined(error));
+    let mut text = format!("error: {}\n", plain(&joined(error)));
     if let Some(help) = help(error) {
         text.push_str(&format!("help: {help}\n"));
     }
@@ -226,6 +241,21 @@ mod tests {
             path: PathBuf::from("run/log.txt"),
             source: io::Error::from(io::ErrorKind::PermissionDenied),
         }
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_no_fault_of_the_program() {
+        let said =
+            fault("zeros: the system doesn't give 8589934592 bytes of memory (memory.rs:200)");
+        assert!(said.contains("not enough memory") && said.contains("smaller batches"), "{said}");
+        assert!(!said.contains("fault in fcmae"), "{said}");
+        assert!(fault("index out of bounds").contains("fault in fcmae"));
+    }
+
+    #[test]
+    fn what_weights_and_files_are_called_cannot_steer_a_terminal() {
+        let said = told(&anyhow::anyhow!("class `a\x1b[2Jb` is unknown"));
+        assert_eq!(said, "error: class `a\\u{1b}[2Jb` is unknown\n");
     }
 
     #[test]

@@ -92,6 +92,16 @@ pub(crate) struct WeightsArg {
     pub(crate) weights: PathBuf,
 }
 
+/// Reads weights, and says what there is to know of them.
+///
+/// # Errors
+/// As [`Weights::open`].
+pub(crate) fn weights_at(path: &Path) -> fcmae::Result<Weights> {
+    let weights = Weights::open(path)?;
+    weights.notes.iter().for_each(|note| output::note(note));
+    Ok(weights)
+}
+
 /// Weights of any kind, for commands that do nothing else but look at them or write them.
 #[derive(Args)]
 pub(crate) struct AnyWeightsArg {

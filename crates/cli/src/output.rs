@@ -9,6 +9,7 @@ use fcmae_data::Skipped;
 use fcmae_data::source::printable;
 use fcmae_files::Unusable;
 use fcmae_store::durable;
+use fcmae_words::terminal::plain;
 use image::RgbImage;
 
 use crate::failure::{ReaderGone, Usage};
@@ -29,7 +30,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
 
 /// A note on standard error. Nobody may be reading there, which is no reason to stop.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 
 /// How this program was called, for commands that can be copied from its output.
@@ -66,6 +67,22 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
     if !overwrite && file.symlink_metadata().is_ok() {
         let text = format!("exists; choose another {option}, or replace it with --overwrite");
         return Err(Usage(format!("{} {text}", printable(file))).into());
+    }
+    Ok(())
+}
+
+/// Refuses to write over one of the files that are read, or into a folder of pictures in place of one of them.
+/// `option` names the file that is to be written.
+pub(crate) fn refuse_input(file: &Path, inputs: &[PathBuf], option: &str) -> Result<()> {
+    let Ok(out) = file.canonicalize() else { return Ok(()) };
+    let reads = |input: &PathBuf| {
+        input
+            .canonicalize()
+            .is_ok_and(|input| out == input || (input.is_dir() && out.starts_with(&input)))
+    };
+    if inputs.iter().any(reads) {
+        let text = format!("{} is one of the pictures; choose another {option}", printable(file));
+        return Err(Usage(text).into());
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fcmae::training::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
-use fcmae_words::terminal::{duration, percent};
+use fcmae_words::terminal::{duration, percent, plain};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
@@ -197,7 +197,7 @@ impl Progress {
 
     /// One line, above the bar where there is one.
     fn say(&self, text: &str) {
-        let line = format!("{}  {text}", self.label);
+        let line = plain(&format!("{}  {text}", self.label));
         match &self.bar {
             Some(bar) => bar.println(line),
             // Nobody may be reading there, which is no reason to stop a run.

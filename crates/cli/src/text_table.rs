@@ -2,6 +2,13 @@
 
 use unicode_width::UnicodeWidthStr;
 
+/// A character of a cell: what would break the line or steer the terminal is written out.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let shown = (!character.is_control()).then_some(character);
+    let written = character.is_control().then(|| character.escape_default());
+    shown.into_iter().chain(written.into_iter().flatten())
+}
+
 /// Where a column's text stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -28,7 +35,11 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let one_line = |cell: String| match cell.contains(char::is_control) {
+            true => cell.chars().flat_map(escaped).collect(),
+            false => cell,
+        };
+        self.rows.push(cells.into_iter().map(one_line).collect());
     }
 
     /// The table's text, two spaces between columns, a line break after each row.

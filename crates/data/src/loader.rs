@@ -63,6 +63,11 @@ impl LoaderOptions {
         }
     }
 
+    /// The same, with so many bytes of decoded pictures kept.
+    pub fn keeping(self, cache_bytes: usize) -> Self {
+        Self { cache_bytes, ..self }
+    }
+
     /// For evaluation: every sample once, in order; no cache, nothing reduced.
     pub fn eval(batch: usize) -> Self {
         Self {
@@ -167,6 +172,7 @@ pub struct Loader<S: Samples = PictureSet, D: Delivery = Normalized> {
     shared: Arc<Shared<S, D>>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
+    spawn: Spawn,
     batches_per_epoch: u64,
     skipped: BTreeMap<u32, String>,
     failed: Vec<(u32, DecodeError)>,
@@ -219,6 +225,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
             batches_per_epoch: sampler.batches_per_epoch(),
             threads: Vec::new(),
             workers: options.workers,
+            spawn,
             skipped: BTreeMap::new(),
             failed: Vec::new(),
             max_bad_fraction: options.max_bad_fraction,
@@ -285,6 +292,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch<D::Images>>, DataError> {
+        self.start();
         let done = if self.workers == 0 { self.shared.load_here()? } else { self.wait()? };
         let Some(Loaded { batch, bad }) = done else { return Ok(None) };
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
@@ -313,7 +321,6 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
 
     /// Waits for the threads to complete the next batch.
     fn wait(&mut self) -> Result<Option<Loaded<D::Images>>, DataError> {
-        self.start()?;
         let mut queue = self.shared.lock();
         loop {
             if let Some(reason) = &queue.failed {
@@ -332,18 +339,25 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         }
     }
 
-    fn start(&mut self) -> Result<(), DataError> {
+    /// Starts the threads that are wanted; fewer where the system gives no more, and none at all where it gives
+    /// none: batches are the same by any number.
+    fn start(&mut self) {
         while self.threads.len() < self.workers {
             let shared = Arc::clone(&self.shared);
             let name = format!("fcmae-data-{}", self.threads.len());
-            let thread = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || shared.run())
-                .map_err(|error| DataError::Worker(format!("could not be started: {error}")))?;
-            self.threads.push(thread);
+            match (self.spawn)(name, Box::new(move || shared.run())) {
+                Ok(thread) => self.threads.push(thread),
+                Err(_) => self.workers = self.threads.len(),
+            }
         }
-        Ok(())
     }
+}
+
+/// How a thread is started; tests have a system that gives few.
+type Spawn = fn(String, Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>>;
+
+fn spawn(name: String, run: Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name).spawn(run)
 }
 
 impl<S: Samples, D: Delivery> Iterator for Loader<S, D> {
@@ -630,6 +644,60 @@ impl<S: Samples, D: Delivery> Drop for Fall<'_, S, D> {
         if std::thread::panicking() {
             self.0.lock().failed = Some("it panicked; please report it".to_owned());
             self.0.ready.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::augment::EvalTransform;
+    use crate::input::{Input, Inputs};
+
+    thread_local! {
+        /// Threads that the system still gives.
+        static LEFT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn scarce(name: String, run: Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> {
+        match LEFT.replace(LEFT.get().saturating_sub(1)) {
+            0 => Err(std::io::Error::from(std::io::ErrorKind::WouldBlock)),
+            _ => spawn(name, run),
+        }
+    }
+
+    #[test]
+    fn where_threads_are_few_batches_are_loaded_by_fewer_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs: Vec<Input> = (0..6u8)
+            .map(|tone| {
+                let path = folder.path().join(format!("{tone}.png"));
+                let pixel = image::Rgb([40 * tone, 10, 200]);
+                image::RgbImage::from_pixel(8, 8, pixel).save(&path).unwrap();
+                Input::from(path)
+            })
+            .collect();
+        let inputs = Arc::new(Inputs::from(inputs));
+        let batches = |workers, left| {
+            LEFT.set(left);
+            let transform = Transform::Eval(EvalTransform::new(8, 8));
+            let options = LoaderOptions { workers, ..LoaderOptions::eval(2) };
+            let normalization = Normalization::imagenet(3).unwrap();
+            let mut loader =
+                Loader::new(Arc::clone(&inputs), transform, normalization, &options).unwrap();
+            loader.spawn = scarce;
+            let batches: Vec<_> = loader.by_ref().map(Result::unwrap).collect();
+            (loader.threads.len(), batches)
+        };
+        let (_, here) = batches(0, 0);
+        assert_eq!(here.len(), 3);
+        for left in [0, 1, 3, 9] {
+            let (threads, found) = batches(4, left);
+            assert_eq!(threads, left.min(4));
+            assert_eq!(found, here, "with {left} threads");
         }
     }
 }

@@ -137,7 +137,7 @@ impl Statistics {
         if workers == 0 {
             (0..looked_at).for_each(|i| add(i, look(i)));
         } else {
-            in_order(looked_at, workers, look, add)?;
+            in_order(looked_at, workers, look, add);
         }
         Ok(sums.finish(folder, format, looked_at))
     }
@@ -149,7 +149,7 @@ fn in_order<T: Send>(
     workers: usize,
     work: impl Fn(usize) -> T + Sync,
     mut take: impl FnMut(usize, T),
-) -> Result<(), DataError> {
+) {
     let next = AtomicUsize::new(0);
     let run = |sender: mpsc::SyncSender<(usize, T)>| {
         loop {
@@ -162,15 +162,21 @@ fn in_order<T: Send>(
     std::thread::scope(|scope| {
         // Few wait to be taken, so that a slow receiver is not flooded.
         let (sender, receiver) = mpsc::sync_channel(2 * workers);
+        let mut started = 0;
         for number in 0..workers.min(count) {
             let (sender, run) = (sender.clone(), &run);
             let thread = std::thread::Builder::new().name(format!("fcmae-stats-{number}"));
-            // Where this ends early, the receiver goes, and with it the threads that were started.
-            thread
-                .spawn_scoped(scope, move || run(sender))
-                .map_err(|error| DataError::Worker(format!("could not be started: {error}")))?;
+            // Where the system gives no more threads, those that there are do the work.
+            if thread.spawn_scoped(scope, move || run(sender)).is_err() {
+                break;
+            }
+            started += 1;
         }
         drop(sender);
+        if started == 0 {
+            (0..count).for_each(|i| take(i, work(i)));
+            return;
+        }
         let mut early = BTreeMap::new();
         let mut wanted = 0;
         for (i, result) in receiver {
@@ -180,8 +186,7 @@ fn in_order<T: Send>(
                 wanted += 1;
             }
         }
-        Ok(())
-    })
+    });
 }
 
 /// One file: its kind, and the sums of its picture.

@@ -1,6 +1,6 @@
 //! Tensors, their memory, operations and gradients, on a processor or a card. It knows of no network.
 //!
-//! - [`device`], [`backend`], [`machine`]: what computes, and what there is of it;
+//! - [`device`], [`backend`], [`machine`], [`threads`]: what computes, and what there is of it;
 //! - [`tensor`]: values with a shape, which never change once made;
 //! - [`parameters`]: what a network learns, by name, in one block;
 //! - [`workspace`]: a pass's memory, planned from its shapes;
@@ -12,6 +12,7 @@ pub mod backend;
 pub mod device;
 pub(crate) mod feed;
 pub(crate) mod gradients;
+mod groups;
 mod lifetimes;
 pub mod machine;
 pub mod module;
@@ -23,4 +24,5 @@ mod room;
 pub(crate) mod shape;
 pub mod tape;
 pub mod tensor;
+pub mod threads;
 pub mod workspace;

@@ -107,6 +107,24 @@ pub enum ConfigError {
     },
 }
 
+/// The batch that would fit into memory, where one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mend {
+    /// Pictures at a time, and batches to an update of the same size.
+    pub batch: Option<[usize; 2]>,
+}
+
+impl std::fmt::Display for Mend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some([batch, accumulation]) = self.batch else { return Ok(()) };
+        write!(
+            f,
+            "smaller batches that are added up make the same updates, `optim.batch={batch}` with \
+             `optim.accumulation={accumulation}`; or "
+        )
+    }
+}
+
 /// Any error of the library.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -166,20 +184,17 @@ pub enum Error {
     },
     /// A step that the machine has no memory for.
     #[error(
-        "a step of these settings takes about {} MiB of memory, and {} MiB are free: smaller batches that \
-         are added up make the same updates, `optim.batch={batch}` with \
-         `optim.accumulation={accumulation}`; or choose smaller images (`data.image_size`) or a smaller \
-         network (`model.size`)", needed >> 20, free >> 20
+        "a run of these settings takes about {} MiB of memory, and {} MiB are free: {mend}choose smaller \
+         images (`data.image_size`) or a smaller network (`model.size`); if you know better, \
+         `check_memory=false` lets it begin", needed >> 20, free >> 20
     )]
     Memory {
         /// Bytes that a step takes, estimated.
         needed: u64,
         /// Bytes that are free.
         free: u64,
-        /// A batch that fits.
-        batch: usize,
-        /// Batches to an update of the same size.
-        accumulation: usize,
+        /// What would fit.
+        mend: Mend,
     },
     /// Anything that reads or writes a file outside a run.
     #[error("{path}: {reason}")]

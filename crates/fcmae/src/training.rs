@@ -17,7 +17,7 @@ mod split;
 mod step;
 
 pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
-pub use finetune::{FinetuneOutcome, Start, finetune, finetune_on, settled};
+pub use finetune::{FinetuneOutcome, Start, StartWeights, finetune, finetune_on, settled};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain, pretrain_on};
 pub use preview::{preview_finetuning, preview_pretraining};

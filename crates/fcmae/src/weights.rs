@@ -29,7 +29,7 @@ use crate::network::autoencoder::Autoencoder;
 use crate::network::model::{Classifier, Encoder};
 
 pub use description::Description;
-pub(crate) use description::decimals;
+pub(crate) use description::{DEEP_VALUES, decimals};
 pub(crate) use sidecar::WARPS_FROM;
 
 /// Weights from a file, with their description.
@@ -84,7 +84,7 @@ impl Weights {
             (Err(tensors), Some(_)) => names::rename_from(Scheme::Timm, "", tensors),
             (Err(tensors), None) => return Err(file(no_scheme(&tensors))),
         };
-        let description = match recorded {
+        let mut description = match recorded {
             Some(value) => {
                 let mut description: Description = serde_json::from_value(value)
                     .map_err(|error| file(format!("its description cannot be read: {error}")))?;
@@ -99,6 +99,7 @@ impl Weights {
                 description
             }
         };
+        notes.extend(description.fit_image());
         check_image(description.image_size, "the image size that it records")
             .map_err(|error| file(error.to_string()))?;
         description.check().map_err(file)?;
@@ -250,22 +251,54 @@ impl Weights {
         if !mismatch.is_empty() {
             return Err(self.mismatch(mismatch));
         }
+        self.check_values_of(part)?;
         arena.take(part);
         Ok(())
     }
 
+    /// Refuses weights of which one is no number, which nothing can be computed with.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the tensor.
+    pub fn check_values(&self) -> Result<()> {
+        self.check_values_of(&self.tensors)
+    }
+
+    fn check_values_of(&self, tensors: &NamedTensors) -> Result<()> {
+        let Some((name, values)) = tensors.iter().find_map(|(name, tensor)| {
+            let wrong = tensor.data.iter().filter(|value| !value.is_finite()).count();
+            (wrong > 0).then_some((name, [wrong, tensor.data.len()]))
+        }) else {
+            return Ok(());
+        };
+        let mut name = name.clone();
+        self.add_file_name(&mut name);
+        let [wrong, all] = values;
+        Err(Error::File {
+            path: self.path.clone(),
+            reason: format!(
+                "{wrong} of the {all} values of `{name}` are no numbers (NaN or infinite): the training \
+                 that it is of has diverged, or the file is damaged; take an earlier checkpoint or export"
+            ),
+        })
+    }
+
     fn network<M>(&self, build: impl FnOnce(&mut Names) -> M) -> Result<Network<M>> {
+        self.check_values()?;
         Network::load(build, &self.tensors).map_err(|mismatch| self.mismatch(mismatch))
+    }
+
+    /// Adds what the file calls a parameter of timm's name, where that is another.
+    fn add_file_name(&self, name: &mut String) {
+        let theirs = self.origin.get(name).cloned().or_else(|| self.scheme.from_timm(name));
+        if let Some(theirs) = theirs.filter(|theirs| theirs != name) {
+            *name = format!("{name} (in the file: {theirs})");
+        }
     }
 
     /// The error that lists every name: timm's, and the file's where it has another.
     fn mismatch(&self, mut mismatch: Mismatch) -> Error {
-        let file_name = |name: &mut String| {
-            let theirs = self.origin.get(name).cloned().or_else(|| self.scheme.from_timm(name));
-            if let Some(theirs) = theirs.filter(|theirs| theirs != name) {
-                *name = format!("{name} (in the file: {theirs})");
-            }
-        };
+        let file_name = |name: &mut String| self.add_file_name(name);
         mismatch.missing.iter_mut().for_each(|(name, _)| file_name(name));
         mismatch.unexpected.iter_mut().for_each(|(name, _)| file_name(name));
         mismatch.wrong_shape.iter_mut().for_each(|wrong| file_name(&mut wrong.name));

@@ -1,14 +1,25 @@
 //! Weights by their names on the Hugging Face Hub: `hf:timm/convnextv2_atto.fcmae_ft_in1k`.
 //!
-//! Files go through the Hub's own cache (`$HF_HOME`, else `~/.cache/huggingface`), which Python's
-//! programs use too: what one has fetched the other need not. `$HF_ENDPOINT` names a mirror; for
-//! weights behind a login the token of `huggingface-cli login` is sent.
+//! Files go through the Hub's own cache, which Python's programs use too: what one has fetched the other need
+//! not. Where it is, which server is asked and with what token, the variables of huggingface_hub say:
+//! `HF_HUB_CACHE` and `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
 #![forbid(unsafe_code)]
 
+mod environment;
+mod error;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+
+use environment::Environment;
+pub use error::Error;
 
 /// What a name on the Hub begins with.
 pub const PREFIX: &str = "hf:";
@@ -16,64 +27,33 @@ pub const PREFIX: &str = "hf:";
 /// What is said of weights and pictures, where a repository has it.
 const BESIDE: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// Weights, in the order in which they are looked for.
-const MODELS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-
-/// What can go wrong.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Not `hf:OWNER/NAME`, with `@REVISION` and `:FILE` or without.
-    #[error(
-        "`{0}` is no name on the Hub: write hf:OWNER/NAME, such as \
-         hf:timm/convnextv2_atto.fcmae_ft_in1k, and behind it @REVISION or :FILE if need be"
-    )]
-    Name(String),
-    /// An environment variable or a token that cannot be used.
-    #[error("the Hub's settings cannot be used (HF_ENDPOINT, HF_HOME, the token in it): {0}")]
-    Settings(String),
-    /// No such repository, revision or file; or one that needs a login.
-    #[error(
-        "{name}: the Hub has {what}; look at {url} (it answers the same where a login is needed: \
-         huggingface-cli login)"
-    )]
-    NotFound {
-        /// The name asked for.
-        name: String,
-        /// `no such repository`, or which files it lacks.
-        what: String,
-        /// The repository's page.
-        url: String,
-    },
-    /// The Hub wants a login, or refuses this one.
-    #[error(
-        "{name}: the Hub refuses access; accept the terms on {url} and log in (huggingface-cli login)"
-    )]
-    Refused {
-        /// The name asked for.
-        name: String,
-        /// The repository's page.
-        url: String,
-    },
-    /// No answer, and nothing in the cache.
-    #[error(
-        "{name} is not in the cache, and the Hub cannot be reached: {reason}. Without a network, \
-         fetch {url} elsewhere and give the path of the folder"
-    )]
-    Unreachable {
-        /// The name asked for.
-        name: String,
-        /// What the network says.
-        reason: String,
-        /// The repository's page.
-        url: String,
-    },
-}
+const MODELS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", INDEX];
+/// Names the files of weights that are in several.
+const INDEX: &str = "model.safetensors.index.json";
+const LIMIT: fcmae_files::Limit =
+    fcmae_files::Limit { bytes: 16 << 20, mend: "it names the files of a model" };
+/// Of one model.
+const MOST_FILES: usize = 1000;
 
 /// Where files come from and where they are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hub {
     api: Api,
     cache: Cache,
+    server: String,
+    cache_variable: &'static str,
+    offline: Option<&'static str>,
+}
+
+/// Without the token, which the API has.
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("server", &self.server)
+            .field("cache", &self.cache)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Hub {
@@ -81,9 +61,18 @@ impl Hub {
     /// something is fetched.
     ///
     /// # Errors
-    /// [`Error::Settings`] for an environment that cannot be used.
+    /// [`Error::Settings`] or [`Error::Home`] for an environment that cannot be used.
     pub fn from_env() -> Result<Self, Error> {
-        Self::new(ApiBuilder::from_env(), Cache::from_env())
+        Self::new(Environment::of(|name| std::env::var_os(name), std::env::home_dir())?, true)
+    }
+
+    /// As [`from_env`](Self::from_env), by what `variable` says instead of the process's environment, for a user
+    /// without a home, and without a bar.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        Self::new(Environment::of(variable, None)?, false)
     }
 
     /// Another server and cache folder, and no token.
@@ -91,65 +80,274 @@ impl Hub {
     /// # Errors
     /// As [`from_env`](Self::from_env).
     pub fn at(endpoint: &str, cache: &Path) -> Result<Self, Error> {
-        let cache = Cache::new(cache.to_owned());
-        let builder = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint.to_owned());
-        Self::new(builder.with_token(None).with_progress(false), cache)
+        Self::from_variables(|name| match name {
+            "HF_ENDPOINT" => Some(endpoint.into()),
+            "HF_HUB_CACHE" => Some(cache.into()),
+            "HF_HUB_DISABLE_IMPLICIT_TOKEN" => Some("1".into()),
+            _ => None,
+        })
     }
 
-    fn new(builder: ApiBuilder, cache: Cache) -> Result<Self, Error> {
-        let api = builder.build().map_err(|error| Error::Settings(error.to_string()))?;
-        Ok(Self { api, cache })
+    fn new(environment: Environment, bar: bool) -> Result<Self, Error> {
+        let Environment { endpoint, cache, cache_variable, token, offline } = environment;
+        let (server, cache) = (environment::shown(&endpoint), Cache::new(cache));
+        let builder = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint);
+        let built = builder.with_token(token).with_progress(bar).build();
+        let api = built.map_err(|error| Error::Settings(error.to_string()))?;
+        Ok(Self { api, cache, server, cache_variable, offline })
     }
 
     /// The path of the weights of `name`, `hf:OWNER/NAME[@REVISION][:FILE]`, in the cache: fetched
-    /// where they are not there yet, with the files that describe them beside them.
+    /// where they are not there yet, with the files that describe them beside them. Of weights in several files it is
+    /// that of their index, with all of them beside it.
+    ///
+    /// Where another program is fetching a file, it is waited for.
     ///
     /// # Errors
     /// [`Error`], with what to do.
     pub fn fetch(&self, name: &str) -> Result<PathBuf, Error> {
         let Name { repository, revision, file } = Name::parse(name)?;
         let repo = Repo::with_revision(repository.to_owned(), RepoType::Model, revision.to_owned());
-        let url = format!("https://huggingface.co/{repository}");
-        let problem = |error| problem(error, name, &url);
-        let source = Source { api: self.api.repo(repo.clone()), cache: self.cache.repo(repo) };
+        let asked = Asked { hub: self, name, url: format!("{}/{repository}", self.server) };
+        let source = Source {
+            hub: self,
+            api: self.api.repo(repo.clone()),
+            cache: self.cache.repo(repo),
+            revision,
+        };
 
         let models = file.map_or_else(|| MODELS.to_vec(), |file| vec![file]);
-        for model in &models {
-            match source.get(model) {
-                Ok((path, was_cached)) => {
-                    for beside in BESIDE {
-                        match source.get(beside) {
-                            Err(error) if !was_cached && !is_missing(&error) => {
-                                return Err(problem(error));
-                            }
-                            // There is none; or no network, where it was looked for before.
-                            _ => {}
-                        }
+        // What is there is not looked for in the network.
+        let kept = models.iter().find(|model| source.kept(model).is_some());
+        for model in kept.map_or(models.clone(), |kept| vec![kept]) {
+            let was_cached = source.kept(model).is_some();
+            let path = match source.get(model) {
+                Ok(path) => path,
+                Err(error) if error.is_missing() => continue,
+                Err(error) => return Err(asked.problem(error)),
+            };
+            for beside in BESIDE {
+                match source.get(beside) {
+                    Err(error) if !was_cached && !error.is_missing() => {
+                        return Err(asked.problem(error));
                     }
-                    return Ok(path);
+                    // There is none; or no network, where it was looked for before.
+                    _ => {}
                 }
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(problem(error)),
             }
+            if model.ends_with(".index.json") {
+                let folder = model.rsplit_once('/').map_or("", |(folder, _)| folder);
+                for part in parts(&path).map_err(|reason| asked.index(reason))? {
+                    let part = if folder.is_empty() { part } else { format!("{folder}/{part}") };
+                    source.get(&part).map_err(|error| asked.problem(error))?;
+                }
+            }
+            return Ok(path);
         }
         let what = format!("no such repository, or none with {}", models.join(" or "));
-        Err(Error::NotFound { name: name.to_owned(), what, url })
+        Err(Error::NotFound { name: name.to_owned(), what, url: asked.url })
     }
 }
 
-struct Source {
-    api: ApiRepo,
-    cache: CacheRepo,
-}
-
-impl Source {
-    /// A file's path, and whether it was in the cache already.
-    fn get(&self, file: &str) -> Result<(PathBuf, bool), ApiError> {
-        match self.cache.get(file) {
-            Some(path) => Ok((path, true)),
-            None => Ok((self.api.download(file)?, false)),
+/// The files of which an index says that they hold weights, each a name beside it.
+fn parts(index: &Path) -> Result<Vec<String>, String> {
+    let text = fcmae_files::text(index, LIMIT).map_err(|error| format!("{INDEX} {error}"))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| format!("{INDEX} is no JSON: {error}"))?;
+    let map = value["weight_map"].as_object().ok_or(format!("{INDEX} has no weight_map"))?;
+    let mut files = Vec::new();
+    for file in map.values() {
+        let file = file.as_str().filter(|file| is_part(file));
+        let file = file.ok_or(format!("{INDEX} names what is no file beside it"))?;
+        if !files.iter().any(|known| known == file) {
+            files.push(file.to_owned());
+        }
+        if files.len() > MOST_FILES {
+            return Err(format!("{INDEX} names more than {MOST_FILES} files"));
         }
     }
+    Ok(files)
+}
+
+/// What was asked for, for errors.
+struct Asked<'a> {
+    hub: &'a Hub,
+    name: &'a str,
+    /// The repository's page.
+    url: String,
+}
+
+impl Asked<'_> {
+    fn index(&self, reason: String) -> Error {
+        Error::Index { name: self.name.to_owned(), reason, url: self.url.clone() }
+    }
+
+    fn problem(&self, problem: Problem) -> Error {
+        let Self { hub, name, url } = self;
+        let (name, url, cache) = ((*name).to_owned(), url.clone(), hub.cache.path().clone());
+        let unreachable = |reason| Error::Unreachable {
+            name: name.clone(),
+            server: hub.server.clone(),
+            reason,
+            url: url.clone(),
+        };
+        match problem {
+            Problem::Offline(variable) => Error::Offline { name, cache, variable, url },
+            Problem::Api(error) => match (status(&error), error) {
+                // It does not say whether a repository that needs a login is there.
+                (Some(401 | 404), _) => {
+                    Error::NotFound { name, what: "no such repository or file".to_owned(), url }
+                }
+                (Some(403), _) => Error::Refused { name, url },
+                (Some(status), _) => unreachable(format!("answers with the status {status}")),
+                (None, ApiError::IoError(error)) if is_of_files(&error) => {
+                    let (reason, variable) = (error.to_string(), hub.cache_variable);
+                    Error::Cache { name, cache, reason, variable, url }
+                }
+                (None, error @ (ApiError::MissingHeader(_) | ApiError::InvalidHeader(_))) => {
+                    unreachable(format!("does not answer as one ({error})"))
+                }
+                (None, error) => unreachable(format!("cannot be reached: {error}")),
+            },
+        }
+    }
+}
+
+/// Whether it is the cache that fails, rather than the network.
+fn is_of_files(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+            | Kind::QuotaExceeded
+            | Kind::FileTooLarge
+            | Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::AlreadyExists
+            | Kind::Unsupported
+            | Kind::InvalidFilename
+    )
+}
+
+/// Why a file cannot be had.
+enum Problem {
+    Api(ApiError),
+    /// What forbids the network.
+    Offline(&'static str),
+}
+
+impl Problem {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Api(error) if status(error) == Some(404))
+    }
+}
+
+struct Source<'a> {
+    hub: &'a Hub,
+    api: ApiRepo,
+    cache: CacheRepo,
+    revision: &'a str,
+}
+
+impl Source<'_> {
+    /// The path of a file that is in the cache.
+    fn kept(&self, file: &str) -> Option<PathBuf> {
+        // A commit is its own name; Python's programs write no reference for it.
+        let of_commit = || {
+            let is_commit = self.revision.len() == 40
+                && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let path = self.cache.pointer_path(self.revision).join(file);
+            (is_commit && path.exists()).then_some(path)
+        };
+        self.cache.get(file).or_else(of_commit)
+    }
+
+    /// A file's path, fetched where it is not in the cache.
+    fn get(&self, file: &str) -> Result<PathBuf, Problem> {
+        if let Some(path) = self.kept(file) {
+            return Ok(path);
+        }
+        if let Some(variable) = self.hub.offline {
+            return Err(Problem::Offline(variable));
+        }
+        let mut told = false;
+        loop {
+            match self.api.download(file) {
+                Err(ApiError::LockAcquisition(lock)) => {
+                    if !told {
+                        // Without standard error it is waited for all the same.
+                        let _ = writeln!(
+                            io::stderr(),
+                            "waiting for another program, which is fetching {file} ({})",
+                            lock.display()
+                        );
+                        told = true;
+                    }
+                    if let Some(path) = self.wait(file, &lock) {
+                        return Ok(path);
+                    }
+                }
+                Err(ApiError::IoError(error)) if is_of_files(&error) => {
+                    return self
+                        .place(file)
+                        .unwrap_or(Err(error))
+                        .map_err(|error| Problem::Api(error.into()));
+                }
+                found => return found.map_err(Problem::Api),
+            }
+        }
+    }
+
+    /// Waits until the file is there, or nobody holds its lock any more.
+    fn wait(&self, file: &str, lock: &Path) -> Option<PathBuf> {
+        /// From the lock's end to where the file has its name.
+        const NAMED_WITHIN: u32 = 5;
+        const PAUSE: Duration = Duration::from_millis(200);
+        let mut free = 0;
+        loop {
+            if let Some(path) = self.kept(file) {
+                return Some(path);
+            }
+            let held = File::open(lock).is_ok_and(|lock| lock.try_lock().is_err());
+            free = if held { 0 } else { free + 1 };
+            if free > NAMED_WITHIN {
+                return None;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Gives a file that was fetched its name without a link, where the disk of the cache has none. `None` where
+    /// it was not fetched.
+    fn place(&self, file: &str) -> Option<Result<PathBuf, io::Error>> {
+        let about = self.hub.api.metadata(&self.api.url(file)).ok()?;
+        if !is_part(about.etag()) || !is_part(about.commit_hash()) {
+            return None;
+        }
+        let blob = self.cache.blob_path(about.etag());
+        if blob.metadata().ok()?.len() != about.size() as u64 {
+            return None;
+        }
+        let path = self.cache.pointer_path(about.commit_hash()).join(file);
+        let place = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::rename(&blob, &path).or_else(|_| fs::copy(&blob, &path).map(drop))?;
+            self.cache.create_ref(about.commit_hash())
+        };
+        Some(place().map(|()| path.clone()))
+    }
+}
+
+/// One part of a path or an address.
+fn is_part(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('.')
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// The parts of `hf:OWNER/NAME[@REVISION][:FILE]`.
@@ -169,11 +367,6 @@ impl<'a> Name<'a> {
         };
         let (repository, revision) = rest.split_once('@').unwrap_or((rest, "main"));
         // They become parts of paths and addresses.
-        let is_part = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with('.')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
         let is_path = |path: &str| path.split('/').all(is_part);
         let sound = repository.split('/').count() == 2
             && is_path(repository)
@@ -191,23 +384,6 @@ fn status(error: &ApiError) -> Option<u16> {
         },
         ApiError::TooManyRetries(error) => status(error),
         _ => None,
-    }
-}
-
-fn is_missing(error: &ApiError) -> bool {
-    status(error) == Some(404)
-}
-
-fn problem(error: ApiError, name: &str, url: &str) -> Error {
-    let (name, url) = (name.to_owned(), url.to_owned());
-    match status(&error) {
-        // It does not say whether a repository that needs a login is there.
-        Some(401) => {
-            let what = "no such repository".to_owned();
-            Error::NotFound { name, what, url }
-        }
-        Some(403) => Error::Refused { name, url },
-        _ => Error::Unreachable { name, reason: error.to_string(), url },
     }
 }
 

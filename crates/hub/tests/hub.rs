@@ -15,6 +15,8 @@ struct Server {
     endpoint: String,
     requests: Arc<AtomicUsize>,
     files: Arc<Mutex<BTreeMap<&'static str, &'static [u8]>>>,
+    /// Lines of requests that name a token.
+    tokens: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -23,24 +25,29 @@ impl Server {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let files = Arc::new(Mutex::new(files.iter().copied().collect()));
         let requests = Arc::new(AtomicUsize::new(0));
+        let tokens = Arc::new(Mutex::new(Vec::new()));
         let (shared, count) = (Arc::clone(&files), Arc::clone(&requests));
+        let sent = Arc::clone(&tokens);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 count.fetch_add(1, Ordering::Relaxed);
-                answer(stream.unwrap(), &shared.lock().unwrap());
+                answer(stream.unwrap(), &shared.lock().unwrap(), &sent);
             }
         });
-        Self { endpoint, requests, files }
+        Self { endpoint, requests, files, tokens }
     }
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>) {
+fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>, tokens: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
     let request = lines.next().unwrap();
     let path = request.split(' ').nth(1).unwrap().to_owned();
     let mut start = 0;
     let mut end = usize::MAX;
     for line in lines.take_while(|line| !line.is_empty()) {
+        if line.to_ascii_lowercase().starts_with("authorization:") {
+            tokens.lock().unwrap().push(line.clone());
+        }
         if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
             let (from, to) = range.split_once('-').unwrap();
             start = from.parse().unwrap();
@@ -50,6 +57,10 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>) {
     let status = |status: &str| {
         format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     };
+    if path.starts_with("/broken/") {
+        stream.write_all(status("503 Service Unavailable").as_bytes()).unwrap();
+        return;
+    }
     if path.starts_with("/gated/") {
         stream.write_all(status("403 Forbidden").as_bytes()).unwrap();
         return;
@@ -114,7 +125,7 @@ fn what_is_not_there_is_told_with_the_mend() {
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("model.safetensors or pytorch_model.bin"), "{text}");
-    assert!(text.contains("https://huggingface.co/a/b"), "{text}");
+    assert!(text.contains(&format!("{}/a/b", server.endpoint)), "{text}");
 
     let error = hub.fetch("hf:gated/b").unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
@@ -126,4 +137,166 @@ fn what_is_not_there_is_told_with_the_mend() {
     // A file that comes later is found then: its absence was not kept.
     server.files.lock().unwrap().insert("model.safetensors", b"late");
     assert_eq!(read(&hub.fetch("hf:a/b").unwrap()), b"late");
+}
+
+#[test]
+fn errors_of_the_network_name_the_server_and_the_variable() {
+    let cache = tempfile::tempdir().unwrap();
+    let offline = Hub::at("http://127.0.0.1:1", cache.path()).unwrap();
+    let text = offline.fetch("hf:a/b").unwrap_err().to_string();
+    assert!(text.contains("http://127.0.0.1:1") && text.contains("HF_ENDPOINT"), "{text}");
+    let server = Server::start(&[]);
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    let text = hub.fetch("hf:broken/b").unwrap_err().to_string();
+    assert!(text.contains("answers with the status 503"), "{text}");
+}
+
+fn variables(
+    given: &[(&'static str, String)],
+) -> impl Fn(&str) -> Option<std::ffi::OsString> + use<> {
+    let given = given.to_vec();
+    move |name| given.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+}
+
+#[test]
+fn the_environments_cache_token_and_ban_are_kept_to() {
+    let server = Server::start(&[("model.safetensors", b"weights"), ("config.json", b"{}")]);
+    let cache = tempfile::tempdir().unwrap();
+    let place = |name| (name, cache.path().display().to_string());
+    let endpoint = ("HF_ENDPOINT", server.endpoint.clone());
+    let token = ("HF_TOKEN", "hf_secret".to_owned());
+    let ban = ("HF_HUB_OFFLINE", "1".to_owned());
+
+    let given = [place("HF_HUB_CACHE"), endpoint.clone(), token, ban.clone()];
+    let hub = Hub::from_variables(variables(&given)).unwrap();
+    let text = hub.fetch(NAME).unwrap_err().to_string();
+    assert!(text.contains("HF_HUB_OFFLINE") && text.contains("is not in the cache"), "{text}");
+    assert!(text.contains(&given[0].1) && !text.contains("hf_secret"), "{text}");
+    assert_eq!(server.requests.load(Ordering::Relaxed), 0);
+
+    let hub = Hub::from_variables(variables(&given[..3])).unwrap();
+    let path = hub.fetch(NAME).unwrap();
+    assert!(path.starts_with(cache.path().join("models--timm--convnextv2_atto.fcmae_ft_in1k")));
+    let sent = server.tokens.lock().unwrap().clone();
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|line| line.ends_with("Bearer hf_secret")), "{sent:?}");
+    assert!(!format!("{hub:?}").contains("hf_secret"), "{hub:?}");
+    let text = hub.fetch("hf:gated/b").unwrap_err().to_string();
+    assert!(!text.contains("hf_secret"), "{text}");
+
+    // What is there needs no network.
+    let asked = server.requests.load(Ordering::Relaxed);
+    let hub = Hub::from_variables(variables(&given)).unwrap();
+    assert_eq!(hub.fetch(NAME).unwrap(), path);
+    assert_eq!(server.requests.load(Ordering::Relaxed), asked);
+
+    assert!(matches!(Hub::from_variables(|_| None), Err(Error::Home)));
+}
+
+#[test]
+fn a_file_that_another_program_fetches_is_waited_for() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let there = tempfile::tempdir().unwrap();
+    // What the first program will have made of it.
+    let first = Hub::at(&server.endpoint, there.path()).unwrap().fetch("hf:a/b").unwrap();
+    let made = first.ancestors().nth(3).unwrap().to_owned();
+
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("models--a--b");
+    std::fs::create_dir_all(folder.join("blobs")).unwrap();
+    let etag = "/a/b/resolve/main/model.safetensors".len();
+    let lock = std::fs::File::create(folder.join(format!("blobs/{etag}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let (endpoint, place) = (server.endpoint.clone(), cache.path().to_owned());
+    let second =
+        std::thread::spawn(move || Hub::at(&endpoint, &place).unwrap().fetch("hf:a/b").unwrap());
+    // Longer than a client waits for a lock by itself.
+    std::thread::sleep(std::time::Duration::from_millis(6500));
+    assert!(!second.is_finished());
+    let asked = server.requests.load(Ordering::Relaxed);
+    std::fs::copy(made.join(format!("blobs/{etag}")), folder.join(format!("blobs/{etag}")))
+        .unwrap();
+    std::fs::create_dir_all(folder.join("snapshots/c0ffee")).unwrap();
+    std::fs::copy(&first, folder.join("snapshots/c0ffee/model.safetensors")).unwrap();
+    std::fs::create_dir_all(folder.join("refs")).unwrap();
+    std::fs::write(folder.join("refs/main"), "c0ffee").unwrap();
+    drop(lock);
+    assert_eq!(read(&second.join().unwrap()), b"weights");
+    // Looked for beside it, and not fetched once more.
+    assert!(server.requests.load(Ordering::Relaxed) <= asked + 2);
+}
+
+#[test]
+fn a_first_program_that_gives_up_is_stood_in_for() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let cache = tempfile::tempdir().unwrap();
+    let blobs = cache.path().join("models--a--b/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let etag = "/a/b/resolve/main/model.safetensors".len();
+    let lock = std::fs::File::create(blobs.join(format!("{etag}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let (endpoint, place) = (server.endpoint.clone(), cache.path().to_owned());
+    let second =
+        std::thread::spawn(move || Hub::at(&endpoint, &place).unwrap().fetch("hf:a/b").unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(6000));
+    drop(lock);
+    assert_eq!(read(&second.join().unwrap()), b"weights");
+}
+
+/// Where a link cannot be made: a link to nothing stands in its place.
+#[cfg(unix)]
+#[test]
+fn a_cache_without_links_is_filled_without_them() {
+    let server = Server::start(&[("model.safetensors", b"weights"), ("config.json", b"{}")]);
+    let cache = tempfile::tempdir().unwrap();
+    let snapshot = cache.path().join("models--a--b/snapshots/c0ffee");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    for file in ["model.safetensors", "config.json"] {
+        std::os::unix::fs::symlink("nothing", snapshot.join(file)).unwrap();
+    }
+    let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
+    assert_eq!(read(&path), b"weights");
+    assert!(!path.is_symlink() && path.with_file_name("config.json").is_file());
+    let offline = Hub::at("http://127.0.0.1:1", cache.path()).unwrap();
+    assert_eq!(offline.fetch("hf:a/b").unwrap(), path);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("file");
+    std::fs::write(&cache, "").unwrap();
+    let place = ("HF_HUB_CACHE", cache.display().to_string());
+    let given = [place, ("HF_ENDPOINT", server.endpoint.clone())];
+    let hub = Hub::from_variables(variables(&given)).unwrap();
+    let error = hub.fetch("hf:a/b").unwrap_err();
+    assert!(matches!(error, Error::Cache { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("HF_HUB_CACHE") && text.contains(&given[0].1), "{text}");
+    assert!(!text.contains("cannot be reached"), "{text}");
+}
+
+#[test]
+fn weights_in_several_files_come_whole() {
+    let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-22.safetensors"}}"#;
+    let name = "model.safetensors.index.json";
+    let server = Server::start(&[
+        (name, index),
+        ("model-1.safetensors", b"one"),
+        ("model-22.safetensors", b"two"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
+    assert!(path.ends_with(name), "{path:?}");
+    assert_eq!(read(&path.with_file_name("model-1.safetensors")), b"one");
+    assert_eq!(read(&path.with_file_name("model-22.safetensors")), b"two");
+
+    for hostile in ["../../x", "/etc/passwd", "a/b", ".x", "", "a\\b"] {
+        let text = format!(r#"{{"weight_map": {{"a": "{hostile}"}}}}"#);
+        let server = Server::start(&[(name, text.leak().as_bytes())]);
+        let cache = tempfile::tempdir().unwrap();
+        let error = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap_err();
+        assert!(matches!(error, Error::Index { .. }), "{hostile}: {error}");
+    }
 }

@@ -59,14 +59,13 @@ pub enum Error {
         /// What it is, and the remedy.
         found: String,
     },
-    /// Weights that are in several files.
-    #[error(
-        "{} names weights in several files, which cannot be read yet; put them into one:          AutoModel.from_pretrained(folder).save_pretrained(other, max_shard_size=\"100GB\")",
-        path.display()
-    )]
-    Sharded {
-        /// The index of the files.
+    /// An index of weights in several files that is none, or does not fit the files.
+    #[error("{} is no index of weights in several files: {reason}", path.display())]
+    Index {
+        /// The index.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// More than a PyTorch file that this crate writes can hold.
     #[error(

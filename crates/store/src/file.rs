@@ -1,12 +1,13 @@
 //! Files of weights in any format that is read here, told apart by what is in them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::input::open;
 use crate::safetensors::{Entry, Strings};
-use crate::{Error, NamedTensors, pth, safetensors};
+use crate::{Error, NamedTensors, index, pth, safetensors};
 
 /// A format of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Format {
     PyTorch,
     /// See [`pth`]: pickles and storages, before.
     PyTorchLegacy,
+    /// Several files of these, named by an index.
+    Several,
 }
 
 impl fmt::Display for Format {
@@ -25,6 +28,7 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::PyTorch => "PyTorch (zip)",
             Self::PyTorchLegacy => "PyTorch before 1.6",
+            Self::Several => "several files, by their index",
         })
     }
 }
@@ -64,11 +68,49 @@ pub struct Header {
     pub notes: Vec<String>,
 }
 
-/// Reads a file, as [`safetensors::load`] or [`pth::load`] do.
+/// Reads a file, as [`safetensors::load`] or [`pth::load`] do, or all files that an index names.
 ///
 /// # Errors
-/// Theirs; [`Error::NotWeights`] where the file is neither.
+/// Theirs; [`Error::NotWeights`] where the file is neither; [`Error::Index`].
 pub fn load(path: &Path) -> Result<Contents, Error> {
+    if !is_index(path)? {
+        return load_one(path);
+    }
+    let mut whole = Contents {
+        format: Format::Several,
+        tensors: NamedTensors::new(),
+        metadata: Strings::new(),
+        notes: Vec::new(),
+    };
+    for part in index::parts(path)? {
+        let Contents { tensors, metadata, notes, .. } = load_one(&part)?;
+        for (name, tensor) in tensors {
+            if whole.tensors.get(&name).is_some() {
+                return Err(twice(path, &name));
+            }
+            whole.tensors.insert(name, tensor);
+        }
+        whole.metadata.extend(metadata);
+        whole.notes.extend(notes);
+    }
+    Ok(whole)
+}
+
+fn twice(path: &Path, name: &str) -> Error {
+    let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+    let reason = format!("two of its files hold `{shown}`");
+    Error::Index { path: path.to_owned(), reason }
+}
+
+/// The files that hold the tensors of this one: itself, or those that it names.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Index`].
+pub fn parts(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if is_index(path)? { index::parts(path) } else { Ok(vec![path.to_owned()]) }
+}
+
+fn load_one(path: &Path) -> Result<Contents, Error> {
     if is_safetensors(path)? {
         let safetensors::Contents { tensors, metadata } = safetensors::load(path)?;
         return Ok(Contents { format: Format::Safetensors, tensors, metadata, notes: Vec::new() });
@@ -83,6 +125,25 @@ pub fn load(path: &Path) -> Result<Contents, Error> {
 /// # Errors
 /// As for [`load`].
 pub fn load_header(path: &Path) -> Result<Header, Error> {
+    if !is_index(path)? {
+        return load_one_header(path);
+    }
+    let (entries, metadata, notes) = (Vec::new(), Strings::new(), Vec::new());
+    let mut whole = Header { format: Format::Several, entries, metadata, notes };
+    let mut names = HashSet::new();
+    for part in index::parts(path)? {
+        let Header { entries, metadata, notes, .. } = load_one_header(&part)?;
+        if let Some(entry) = entries.iter().find(|entry| !names.insert(entry.name.clone())) {
+            return Err(twice(path, &entry.name));
+        }
+        whole.entries.extend(entries);
+        whole.metadata.extend(metadata);
+        whole.notes.extend(notes);
+    }
+    Ok(whole)
+}
+
+fn load_one_header(path: &Path) -> Result<Header, Error> {
     if is_safetensors(path)? {
         let safetensors::Header { entries, metadata } = safetensors::load_header(path)?;
         return Ok(Header { format: Format::Safetensors, entries, metadata, notes: Vec::new() });
@@ -97,19 +158,35 @@ fn notes(source: &pth::Source) -> Vec<String> {
         "" => "the tensors at the top".to_owned(),
         key => format!("`{key}`"),
     };
+    let mut notes = Vec::new();
+    if !source.passed_over.is_empty() {
+        let what = source.passed_over.join(", ");
+        notes.push(format!("what is no tensor was passed over: {what}"));
+    }
     if source.others.is_empty() {
-        return Vec::new();
+        return notes;
     }
     let others: Vec<_> = source.others.iter().map(named).collect();
     let taken = named(&source.taken);
-    vec![format!("{taken} was taken; the file holds {} too", others.join(" and "))]
+    notes.push(format!("{taken} was taken; the file holds {} too", others.join(" and ")));
+    notes
+}
+
+fn head(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut head = Vec::new();
+    let (file, _) = open(path)?;
+    file.take(pth::HEAD_BYTES as u64).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    Ok(head)
+}
+
+/// Whether a file names others that hold the weights.
+fn is_index(path: &Path) -> Result<bool, Error> {
+    Ok(index::is_json(&head(path)?))
 }
 
 /// False for what torch.save wrote.
 fn is_safetensors(path: &Path) -> Result<bool, Error> {
-    let mut head = Vec::new();
-    let (file, _) = open(path)?;
-    file.take(pth::HEAD_BYTES as u64).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    let head = head(path)?;
     if pth::form_of(&head).is_some() {
         return Ok(false);
     }

@@ -14,7 +14,7 @@
 //! - [`tensor`]: float32 tensors with names, and how a set differs from what a model expects;
 //! - [`safetensors`]: one file of named tensors, every malformed file refused;
 //! - [`pth`]: what PyTorch's `torch.save` writes, read without running anything, and written;
-//! - [`mod@file`]: a file in either format, told apart by what is in it;
+//! - [`mod@file`]: a file in either format, or an index of several, told apart by what is in it;
 //! - [`durable`]: files and folders replaced as a whole;
 //! - [`checkpoint`]: folders that count only when their MANIFEST verifies;
 //! - [`export_folder`]: a folder of weights for other programs;
@@ -29,6 +29,7 @@ mod element;
 pub mod error;
 pub mod export_folder;
 pub mod file;
+mod index;
 mod input;
 pub mod pth;
 pub mod run;

@@ -5,8 +5,8 @@
 //! before: five pickles, then the storages
 //! ```
 //! The pickle describes the tensors: storage, first element, shape and strides. A small machine reads
-//! it; it knows the operations that torch.save uses and some forty names, and ends with an error at
-//! the first other one. Written as a zip that `torch.load(…, weights_only=True)` reads, names in
+//! it; it knows the operations that torch.save uses and some forty names. What others would make is passed
+//! over, and an error where no tensors are left. Written as a zip that `torch.load(…, weights_only=True)` reads, names in
 //! order, so that equal tensors give equal bytes.
 
 mod archive;
@@ -55,6 +55,8 @@ pub struct Source {
     pub taken: String,
     /// Others that hold tensors by name, in the same form: to be reported.
     pub others: Vec<String>,
+    /// What stands among the tensors and is none, by names that are not known here: to be reported.
+    pub passed_over: Vec<String>,
 }
 
 /// A file's tensors.
@@ -175,7 +177,7 @@ fn check(
     place: impl Fn(usize) -> Option<Range<u64>>,
     length: u64,
 ) -> Result<(Source, Vec<Planned>), Flaw> {
-    let choice::Choice { taken, others, tensors } = choice::choose(pickle)?;
+    let choice::Choice { taken, others, tensors, passed_over } = choice::choose(pickle)?;
     let mut planned = Vec::new();
     let mut bytes = 0u64;
     for (name, number) in tensors {
@@ -194,7 +196,7 @@ fn check(
         let start = place.start + layout.start as u64 * width;
         planned.push(Planned { name: name.to_owned(), dtype, layout, start });
     }
-    Ok((Source { taken, others }, planned))
+    Ok((Source { taken, others, passed_over }, planned))
 }
 
 fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Contents, Trouble> {

@@ -14,14 +14,12 @@ const PYTORCH_MODELS: [&str; 2] = ["pytorch_model.bin", "model.pth"];
 /// What stands in their place where the weights are in several files.
 const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 const CONFIG: &str = "config.json";
-/// How names of files of weights end. What is in them is told by [`crate::file`].
-const ENDINGS: [&str; 6] = ["safetensors", "pth", "pt", "bin", "ckpt", "pkl"];
 
 /// What a weights argument was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightsKind {
-    /// A folder with `model.safetensors`, `pytorch_model.bin` or `model.pth`, and as a rule
-    /// `config.json`.
+    /// A folder with `model.safetensors`, `pytorch_model.bin` or `model.pth`, or the index of such weights in
+    /// several files, and as a rule `config.json`.
     Export,
     /// A verified checkpoint of a run.
     Checkpoint,
@@ -47,25 +45,21 @@ pub struct Resolved {
 /// Finds the weights. The argument is one of
 /// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint (as exports do, with the moving
 ///   average of the weights where there is one);
-/// - an export folder, or any with a `model.safetensors`, `pytorch_model.bin` or `model.pth`;
+/// - an export folder, or any with a `model.safetensors`, `pytorch_model.bin` or `model.pth`, or an index of
+///   weights in several files;
 /// - a checkpoint's folder, or the folder `checkpoints`;
-/// - a file whose name ends in `.safetensors`, `.pth`, `.pt`, `.bin`, `.ckpt` or `.pkl`.
+/// - a file of any name: what is in it is told by [`crate::file`].
 ///
 /// # Errors
 /// [`Error::Missing`] where nothing is there; [`Error::NoWeights`] with what was looked for;
-/// [`Error::Sharded`] where a folder has weights in several files; [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself
-/// cannot be read.
+/// [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself cannot be read.
 pub fn resolve(path: &Path) -> Result<Resolved, Error> {
     let about = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },
         _ => Error::io("read", path)(error),
     })?;
     if !about.is_dir() {
-        if path.extension().is_some_and(|given| ENDINGS.iter().any(|ending| given == *ending)) {
-            return Ok(found(path.to_owned(), WeightsKind::File));
-        }
-        let looked_for = vec![format!("a name that ends in .{}", ENDINGS.join(", ."))];
-        return Err(Error::NoWeights { path: path.to_owned(), looked_for });
+        return Ok(found(path.to_owned(), WeightsKind::File));
     }
 
     let mut looked_for = Vec::new();
@@ -87,7 +81,7 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
         }
     }
     if let Some(index) = INDICES.map(|index| path.join(index)).into_iter().find(|i| i.is_file()) {
-        return Err(Error::Sharded { path: index });
+        return Ok(found(index, WeightsKind::Export));
     }
     for name in [ExportName::Best, ExportName::Last] {
         let model = path.join(EXPORT).join(name.as_str()).join(MODEL);

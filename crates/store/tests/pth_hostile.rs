@@ -221,14 +221,7 @@ fn a_call_to_the_system_is_refused_and_not_made() {
         ("nt.system", on_stack("nt", "system")),
         ("subprocess.Popen", b"csubprocess\nPopen\n".to_vec()),
         ("builtins.eval", b"cbuiltins\neval\n".to_vec()),
-        ("builtins.getattr", on_stack("builtins", "getattr")),
         ("builtins.__import__", on_stack("builtins", "__import__")),
-        ("torch.load", b"ctorch\nload\n".to_vec()),
-        ("torch.storage._load_from_bytes", b"ctorch.storage\n_load_from_bytes\n".to_vec()),
-        // Names that an allow-list by module or by ending would let through.
-        ("torch._utils.os.system", on_stack("torch._utils", "os.system")),
-        ("numpy.f2py.crackfortran.myeval", b"cnumpy.f2py.crackfortran\nmyeval\n".to_vec()),
-        ("evil.FloatStorage", on_stack("evil", "FloatStorage")),
     ] {
         let found =
             format!("its pickle names `{name}`, which weights do not need (nothing was run)");
@@ -249,7 +242,6 @@ fn a_call_to_the_system_is_refused_and_not_made() {
     for (opcode, bytes) in [
         (0x69, b"\x80\x02(cbuiltins\nlist\nios\nsystem\n.".to_vec()),
         (0x6f, b"\x80\x02(cbuiltins\nlist\no.".to_vec()),
-        (0x92, b"\x80\x04cbuiltins\nlist\n)}\x92.".to_vec()),
         (0x82, b"\x80\x02\x82\x01.".to_vec()),
     ] {
         cases.push((archive(&bytes), format!("asks for operation 0x{opcode:02x} at byte ")));
@@ -283,6 +275,59 @@ fn an_unknown_name_is_refused_and_named() {
         ("protocol 0", archive(b"(dp0\n."), "operation 0x64 at byte 1"),
         ("protocol 9", archive(b"\x80\x09}."), "a protocol other than 2 to 5"),
     ]);
+}
+
+/// Fault 17: what calls something that is not known here. Beside weights it is nothing; no weight comes of it.
+#[test]
+fn what_is_not_known_is_passed_over_and_not_called() {
+    let on_stack = |module, name| [&text(module)[..], &text(name), b"\x93"].concat();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, callee) in [
+        ("builtins.getattr", on_stack("builtins", "getattr")),
+        ("torch.load", b"ctorch\nload\n".to_vec()),
+        ("torch.storage._load_from_bytes", b"ctorch.storage\n_load_from_bytes\n".to_vec()),
+        ("torch._utils.os.system", on_stack("torch._utils", "os.system")),
+        ("numpy.f2py.crackfortran.myeval", b"cnumpy.f2py.crackfortran\nmyeval\n".to_vec()),
+        ("evil.FloatStorage", on_stack("evil", "FloatStorage")),
+        ("lightning_fabric.utilities.data.AttributeDict", {
+            on_stack("lightning_fabric.utilities.data", "AttributeDict")
+        }),
+    ] {
+        let alone = [&callee[..], &b"(tR"[..]].concat();
+        let found = format!("its pickle names `{name}`, which weights do not need");
+        for whole in [archive(&named(&alone)), archive(&[b"\x80\x02", &alone[..], b"."].concat())] {
+            let error = refusal(name, &whole);
+            assert!(error.contains(&found), "{error}");
+        }
+        let with =
+            |made: &[u8]| [&good()[..good().len() - 1], &text("x")[..], made, b"s."].concat();
+        for made in [
+            alone.clone(),
+            [&callee[..], b")\x81"].concat(),
+            [&callee[..], b")}\x92"].concat(),
+            [&callee[..], b")\x81}", &text("lr"), b"K\x01sb"].concat(),
+            // A dictionary's, a list's and a set's class.
+            [&callee[..], b")\x81(", &text("lr"), b"K\x01u"].concat(),
+            [&callee[..], b")\x81(K\x01K\x02e"].concat(),
+            [&callee[..], b")\x81(K\x01\x90"].concat(),
+            // One that holds itself.
+            [&callee[..], b")\x81\x94]\x94h\0a0"].concat(),
+            // A method of an object, called.
+            [&alone[..], b"(tR"].concat(),
+        ] {
+            let bytes = archive(&with(&made));
+            let contents = bounded(name, || pth::from_bytes(&bytes, Path::new("w.pth")));
+            let contents = contents.unwrap_or_else(|error| panic!("{made:?}: {error}"));
+            assert_eq!(contents.tensors.names().collect::<Vec<_>>(), ["w"]);
+            assert_eq!(contents.source.passed_over, [format!("`x` ({name})")]);
+        }
+    }
+    // Values of a kind that is not known.
+    let mut other = tensor("0", 64, 0, &[8, 8], &[8, 1]);
+    let at = other.windows(12).position(|name| name == b"FloatStorage").unwrap();
+    other[at..at + 12].copy_from_slice(b"QInt8Storage");
+    let error = refusal("another storage", &archive(&named(&other)));
+    assert!(error.contains("names `torch.QInt8Storage`"), "{error}");
 }
 
 /// Fault 17: a memo bomb.

@@ -70,9 +70,27 @@ pub fn memory(bytes: u64) -> String {
     if mebibytes < 1000.0 { format!("{mebibytes:.0} MiB") } else { crate::gib(bytes) }
 }
 
+/// A text in which nothing steers a terminal: control characters are written out, as names of classes and files may be
+/// anybody's. Ends of lines and tabs stay.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() && !matches!(character, '\n' | '\t') {
+            true => plain.extend(character.escape_default()),
+            false => plain.push(character),
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\r\n\tc\u{9b}é"), "a\\u{1b}[2Jb\\r\n\tc\\u{9b}é");
+    }
 
     #[test]
     fn times_are_short() {

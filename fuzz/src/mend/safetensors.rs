@@ -11,7 +11,10 @@ pub fn safetensors(_: &[u8], mut changed: Vec<u8>) -> Vec<u8> {
     let Some(rest) = changed.get(8..) else { return changed };
     let mut values = Deserializer::from_slice(rest).into_iter::<Value>();
     let Some(Ok(header)) = values.next() else { return changed };
-    let length = values.byte_offset() as u64;
+    let end = values.byte_offset();
+    // Writers fill the header up to eight bytes; without these the values would be others.
+    let filled = rest[end..].iter().take(end.next_multiple_of(8) - end).take_while(|&&b| b == b' ');
+    let length = (end + filled.count()) as u64;
     changed[..8].copy_from_slice(&length.to_le_bytes());
     let described = header.as_object().into_iter().flatten().filter_map(|(_, entry)| {
         entry.get("data_offsets")?.get(1)?.as_u64().filter(|&end| end <= MOST_BYTES)

@@ -17,7 +17,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fcmae::config::Size;
 use fcmae::engine::backend::Backend;
-use fcmae::engine::machine;
+use fcmae::engine::{machine, threads};
 use fcmae::measure::bench::{Job, Work, write_pictures};
 use fcmae_data::{Labels, PictureSet};
 use indicatif::ProgressBar;
@@ -112,10 +112,8 @@ pub(crate) struct Bench {
 pub(super) fn run(args: &Bench) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = args.threads.map_or(cores, usize::from);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .context("cannot start the threads that compute")?;
+    threads::start(Some(threads)).iter().for_each(|note| output::note(note));
+    let threads = rayon::current_num_threads();
     let backend = args.device.open()?;
     let jobs = jobs(args)?;
     if let Some(folder) = &args.data {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use csv::QuoteStyle;
-use fcmae::inference::diversity::{LayerDistance, diversity};
+use fcmae::inference::diversity::{LayerDistance, of_weights};
 use fcmae_data::source::printable;
 use fcmae_report::plots::{Chart, Series};
 use fcmae_words::counted;
 
 use crate::failure::Usage;
-use crate::options::DeviceArg;
+use crate::options::{DeviceArg, weights_at};
 use crate::output;
 use crate::text_table::{Align, Table};
 
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     for weights in &args.weights {
         let name = printable(weights);
         output::note(&format!("diversity  {name}"));
-        let found = diversity(weights, &args.data, args.images.get(), &backend)?;
+        let found = of_weights(&weights_at(weights)?, &args.data, args.images.get(), &backend)?;
         if nets.is_empty() {
             output::note_skipped(&found.skipped);
             if !found.skipped.is_empty() {

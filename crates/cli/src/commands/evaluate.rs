@@ -13,7 +13,7 @@ use fcmae_data::source::printable;
 use fcmae_data::{Part, PictureSet, Split};
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
-use fcmae_words::terminal::percent;
+use fcmae_words::terminal::{percent, plain};
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if args.json {
         output::print(&output::json(&report(&evaluation))?)
     } else {
-        output::print(&text(&evaluation))
+        output::print(&plain(&text(&evaluation)))
     }
 }
 

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use fcmae::weights::Weights;
 use fcmae::weights::export::{self, ExportFormat};
 use fcmae::weights::onnx::{OnnxOptions, OnnxOutput};
 use fcmae_data::source::printable;
 use fcmae_words::grouped;
 
 use crate::failure::Usage;
-use crate::options::AnyWeightsArg;
+use crate::options::{AnyWeightsArg, weights_at};
 use crate::output;
 
 /// Write weights for other programs: timm, transformers, the authors' code, ONNX
@@ -77,8 +76,9 @@ enum Onnx {
 pub(super) fn run(args: &Export) -> Result<()> {
     let format = format(args)?;
     refuse_existing(&args.out, args.overwrite)?;
-    let weights = Weights::open(&args.weights.weights)?;
-    weights.notes.iter().for_each(|note| output::note(note));
+    let weights = weights_at(&args.weights.weights)?;
+    let of_pictures = export::preparation_note(&weights.description);
+    of_pictures.iter().for_each(|note| output::note(note));
     output::create_parent(&args.out)?;
     let files = export::write(&weights, &args.out, format)?;
     let mut text = String::new();

@@ -5,6 +5,7 @@ use clap::Args;
 use fcmae::config::MaskedEncoder;
 use fcmae::weights::inspection::{Inspection, Use};
 use fcmae_data::source::printable;
+use fcmae_words::terminal::plain;
 use fcmae_words::{counted, grouped};
 
 use crate::options::AnyWeightsArg;
@@ -33,12 +34,16 @@ pub(crate) struct Inspect {
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
     let inspection = fcmae::weights::inspection::inspect(&args.weights.weights)?;
-    output::print(&if args.json { output::json(&inspection)? } else { text(&inspection, args.all) })
+    output::print(&match args.json {
+        true => output::json(&inspection)?,
+        false => plain(&text(&inspection, args.all)),
+    })
 }
 
 fn text(inspection: &Inspection, all: bool) -> String {
     let mut text = String::new();
     for (name, value) in facts(inspection) {
+        let value = value.replace('\n', "\\n");
         text.push_str(&format!("{name:11}  {value}\n"));
     }
     text + "\n" + &if all { tensors(inspection) } else { parts(inspection) }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::inference::reconstruct::{reconstruct, sheet};
+use fcmae::inference::reconstruct::{reconstruct_with, sheet};
 use fcmae_data::Pages;
 use fcmae_data::source::printable;
 
 use crate::failure::Usage;
-use crate::options::{DeviceArg, PicturesArg};
+use crate::options::{DeviceArg, PicturesArg, weights_at};
 use crate::output;
 use crate::picture_arguments;
 
@@ -49,11 +49,15 @@ pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_existing(&args.out, args.overwrite, "--out")?;
     let backend = args.device.told()?;
     let inputs = picture_arguments::inputs(&args.pictures.images, Pages::First, None)?.inputs;
+    if args.overwrite {
+        output::refuse_input(&args.out, &args.pictures.images, "--out")?;
+    }
     if inputs.len() > MOST_PICTURES {
         let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", inputs.len());
         return Err(Usage(text).into());
     }
-    let sheet = sheet(&reconstruct(&args.weights, &inputs, args.seed, &backend)?)?;
+    let weights = weights_at(&args.weights)?;
+    let sheet = sheet(&reconstruct_with(&weights, &inputs, args.seed, &backend)?)?;
     output::create_parent(&args.out)?;
     output::write_png(&args.out, &sheet)?;
     output::print(&format!("{}\n", printable(&args.out)))

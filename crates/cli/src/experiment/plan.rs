@@ -385,7 +385,8 @@ impl Plan {
             None => sets.to_vec(),
         };
         // What changes no number, or its last bits alone, names nothing.
-        let idle = ["save.", "figures.", "data.workers", "data.cache_mib", "device"];
+        let idle =
+            ["save.", "figures.", "data.workers", "data.cache_mib", "device", "check_memory"];
         let settings: BTreeMap<_, _> = settings
             .iter()
             .filter(|(name, _)| !idle.iter().any(|idle| name.starts_with(idle)))

@@ -263,3 +263,117 @@ fn settings_that_do_not_do_what_they_say_are_told_once() {
     let usual = call(&[]);
     assert!(!usual.contains("hiding") && !usual.contains("warmup_epochs"), "{usual}");
 }
+
+#[test]
+fn settings_of_the_network_that_are_not_the_weights_are_refused() {
+    let trained = Trained::get();
+    let (weights, recipe, pictures) =
+        (trained.pretrained(), trained.recipe("finetune"), trained.pictures());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let run = |more: &[&str]| {
+        let mut call = crate::command::command(&[
+            &"finetune",
+            &"--data",
+            &pictures,
+            &"--from",
+            &weights,
+            &"--out",
+            &out,
+            &"--dry-run",
+        ]);
+        call.args(more);
+        crate::command::Ran::of(call)
+    };
+    let recipe = recipe.to_str().unwrap();
+    let with = |setting| run(&["--config", recipe, "--set", setting]);
+    for (setting, says) in [
+        ("model.block=v1", ["`model.block`", "finetune.grn"]),
+        ("model.stem_stride=4", ["`model.stem_stride`", "scratch"]),
+    ] {
+        with(setting).refused(2, &[says[0], says[1], "--from"]);
+        assert!(!out.exists());
+    }
+    let grey = ["model.channels=1", "data.mean=[0.5]", "data.std=[0.5]"];
+    run(&["--set", grey[0], "--set", grey[1], "--set", grey[2]])
+        .refused(2, &["`model.channels`", "finetune.channels", "--from"]);
+    run(&["--set", "model.size=tiny"]).refused(2, &["`model.size`", "custom", "--from"]);
+    // What says the same is no matter.
+    let ran = with("model.stem_stride=1").done();
+    assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);
+    // A recipe for another network or other pictures is told.
+    let other = folder.path().join("other.toml");
+    let text = std::fs::read_to_string(recipe).unwrap();
+    std::fs::write(
+        &other,
+        text.replace("[8, 12, 16, 24]", "[8, 16, 24, 32]").replace("[32, 32]", "[48, 48]"),
+    )
+    .unwrap();
+    let ran = run(&["--config", other.to_str().unwrap()]).done();
+    for told in ["the settings are made for custom", "that of the weights", "48×48", "32×32"] {
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_precision_of_cards_names_the_option_for_one() {
+    let trained = Trained::get();
+    fcmae!("predict", trained.picture(), "--weights", trained.finetuned(), "--precision", "bf16")
+        .refused(2, &["bf16", "--device cuda"]);
+}
+
+#[test]
+fn a_reconstruction_does_not_replace_its_picture() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a.png");
+    std::fs::copy(trained.picture(), &picture).unwrap();
+    let before = std::fs::read(&picture).unwrap();
+    for input in [&picture, &folder.path().to_owned()] {
+        fcmae!(
+            "reconstruct",
+            input,
+            "--weights",
+            trained.pretrained(),
+            "--out",
+            picture,
+            "--overwrite"
+        )
+        .refused(2, &["a.png is one of the pictures"]);
+    }
+    assert_eq!(std::fs::read(&picture).unwrap(), before);
+    let out = folder.path().join("grid.png");
+    for _ in 0..2 {
+        fcmae!(
+            "reconstruct",
+            picture,
+            "--weights",
+            trained.pretrained(),
+            "--out",
+            out,
+            "--overwrite"
+        )
+        .done();
+    }
+}
+
+/// Fault 17: names that would steer a terminal.
+#[test]
+fn names_of_classes_are_written_out_plainly() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights");
+    fcmae!("export", trained.finetuned(), "--format", "timm", "--out", weights).done();
+    let path = weights.join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"disc\"", "\"di\\u001b[2J\\nsc\"")).unwrap();
+    for call in [
+        fcmae!("predict", trained.picture(), "--weights", weights).done(),
+        fcmae!("inspect", weights).done(),
+        fcmae!("evaluate", "--weights", weights, "--data", trained.pictures()),
+    ] {
+        let said = call.stdout + &call.stderr;
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+        assert!(said.contains("di\\u{1b}[2J"), "{said}");
+    }
+}

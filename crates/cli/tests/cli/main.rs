@@ -28,5 +28,7 @@ mod skipped;
 #[cfg(target_os = "linux")]
 mod steady;
 mod streams;
+#[cfg(target_os = "linux")]
+mod threads;
 mod trained;
 mod usage;

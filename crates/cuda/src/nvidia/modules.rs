@@ -81,7 +81,9 @@ pub(super) fn compiled(
             let mine = indices.map_while(|index| Some((index, SOURCES.get(index)?)));
             mine.map(|(index, source)| (index, one(source))).collect::<Vec<_>>()
         };
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // Where the system gives no more threads, those that there are compile all.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).map_while(spawn).collect();
         // A thread that panicked leaves its places empty.
         let theirs = others.into_iter().map(|other| other.join().unwrap_or_default());
         for (index, result) in [work()].into_iter().chain(theirs).flatten() {

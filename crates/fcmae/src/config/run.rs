@@ -201,6 +201,8 @@ pub struct PretrainConfig {
     pub device: String,
     /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
     pub precision: Precision,
+    /// Whether the run is refused where it would take more memory than is free, by an estimate.
+    pub check_memory: bool,
     /// The encoder.
     pub model: ModelConfig,
     /// The decoder.
@@ -223,6 +225,7 @@ impl Default for PretrainConfig {
             seed: 0,
             device: Device::default_name(),
             precision: Precision::Auto,
+            check_memory: true,
             model: ModelConfig::default(),
             decoder: DecoderConfig::default(),
             mask: MaskConfig::default(),
@@ -258,6 +261,8 @@ pub struct FinetuneConfig {
     pub device: String,
     /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
     pub precision: Precision,
+    /// Whether the run is refused where it would take more memory than is free, by an estimate.
+    pub check_memory: bool,
     /// The network; where it starts from pre-trained weights, it is the one they were trained with.
     pub model: ModelConfig,
     /// Pictures.
@@ -391,6 +396,7 @@ impl Default for FinetuneConfig {
             seed: 0,
             device: Device::default_name(),
             precision: Precision::Auto,
+            check_memory: true,
             model: ModelConfig::default(),
             data: DataConfig {
                 image_size: [0, 0],

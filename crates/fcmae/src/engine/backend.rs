@@ -74,8 +74,9 @@ impl Backend {
     pub fn open(device: Device, precision: Precision) -> Result<Self> {
         match (device, precision) {
             (Device::Cpu, Precision::Bf16) => {
-                Err(refused(precision, "the processor computes in float32: say `f32` or `auto`")
-                    .into())
+                let reason = "the processor computes in float32: say `--device cuda` for a GPU, or \
+                              `f32` or `auto`";
+                Err(refused(precision, reason).into())
             }
             (Device::Cpu, _) => Ok(Self::Cpu),
             (Device::Cuda(number), _) => Self::card(number, precision),

@@ -1,10 +1,11 @@
 //! What the machine is, what it could do at best, and what a process takes of it.
 //!
-//! sysinfo tells it of Linux, macOS and Windows. Three things are read here, from files that other
-//! systems don't have: Linux's name of the processor, the peak of a process's memory, and the
-//! container's limit (version 2 of control groups).
+//! sysinfo tells it of Linux, macOS and Windows. Three things are read from files that other systems don't
+//! have: Linux's name of the processor, the peak of a process's memory, and what control groups leave
+//! ([`groups`]).
 
 use std::fs;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use fcmae_kernels::{KernelError, linear, simd};
 pub use fcmae_store::run::schema::Machine;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
 
+use crate::engine::groups;
 use crate::engine::noise::evenly;
 
 /// This machine, computing with `threads` threads.
@@ -63,16 +65,16 @@ pub fn resident_memory() -> Option<u64> {
 /// Memory of the machine, or of the container where that is less, in bytes, where the system tells
 /// (Linux, macOS, Windows).
 pub fn total_memory() -> Option<u64> {
-    let total = memory(System::total_memory)?;
-    Some(container("memory.max").map_or(total, |limit| limit.min(total)))
+    let limits = groups::rooms(Path::new("/")).into_iter().map(|room| room.limit);
+    limits.chain(memory(System::total_memory)).min()
 }
 
 /// Memory that is free for new work, in bytes, where the system tells (Linux, macOS, Windows): the
-/// machine's, or what the container may still take where that is less.
+/// machine's, or what the control groups of this process and those above them leave where that is less. Files
+/// that are only kept at hand count as free, as the system drops them for whoever needs memory.
 pub fn available_memory() -> Option<u64> {
-    let free = memory(System::available_memory)?;
-    let left = container("memory.max").zip(container("memory.current"));
-    Some(left.map_or(free, |(limit, taken)| limit.saturating_sub(taken).min(free)))
+    let left = groups::rooms(Path::new("/")).into_iter().map(|room| room.free);
+    left.chain(memory(System::available_memory)).min()
 }
 
 /// A number of bytes of the machine's memory, as it is now.
@@ -94,11 +96,6 @@ fn ask<T>(question: impl FnOnce(&mut System) -> Option<T>) -> Option<T> {
     static SYSTEM: LazyLock<Option<Mutex<System>>> =
         LazyLock::new(|| System::new().ok().map(Mutex::new));
     question(&mut SYSTEM.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// A number of the container's (version 2 of control groups); none where there is no limit.
-fn container(name: &str) -> Option<u64> {
-    fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
 }
 
 /// The value of the first line `name: value`.

@@ -56,7 +56,20 @@ pub fn diversity(
     count: usize,
     backend: &Backend,
 ) -> Result<Diversity> {
-    let encoder = Inference::<Encoder>::open(&Weights::open(weights)?, backend)?;
+    of_weights(&Weights::open(weights)?, data, count, backend)
+}
+
+/// The same of weights that were read.
+///
+/// # Errors
+/// As [`diversity`].
+pub fn of_weights(
+    weights: &Weights,
+    data: &Path,
+    count: usize,
+    backend: &Backend,
+) -> Result<Diversity> {
+    let encoder = Inference::<Encoder>::open(weights, backend)?;
     let description = encoder.description();
     let pages = description.pages;
     let set = PictureSet::open(data, Opening { pages, ..Opening::default() })?;

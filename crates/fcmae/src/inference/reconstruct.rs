@@ -48,12 +48,24 @@ impl Reconstructor {
     /// # Errors
     /// Weights without one; a device that cannot be used.
     pub fn open(weights: &Path, backend: &Backend) -> Result<Self> {
-        let weights = Weights::open(weights)?;
+        Self::with_weights(&Weights::open(weights)?, backend)
+    }
+
+    /// Of weights that were read.
+    ///
+    /// # Errors
+    /// Weights without a decoder; a device that cannot be used.
+    pub fn with_weights(weights: &Weights, backend: &Backend) -> Result<Self> {
         let decoder = weights.description.decoder.as_ref().map(|(decoder, _)| decoder);
         weights.description.model.check_on(backend, decoder)?;
-        let autoencoder = Inference::open(&weights, backend)?;
+        let autoencoder = Inference::open(weights, backend)?;
         // Weights that make an autoencoder say how it was masked.
-        let masking = weights.description.decoder.map(|(_, masking)| masking).unwrap_or_default();
+        let masking = weights
+            .description
+            .decoder
+            .as_ref()
+            .map(|(_, masking)| masking.clone())
+            .unwrap_or_default();
         Self::of(autoencoder, masking)
     }
 
@@ -157,7 +169,20 @@ pub fn reconstruct(
     seed: u64,
     backend: &Backend,
 ) -> Result<Vec<Reconstruction>> {
-    let reconstructor = Reconstructor::open(weights, backend)?;
+    reconstruct_with(&Weights::open(weights)?, images, seed, backend)
+}
+
+/// The same with weights that were read.
+///
+/// # Errors
+/// As [`reconstruct`].
+pub fn reconstruct_with(
+    weights: &Weights,
+    images: &[Input],
+    seed: u64,
+    backend: &Backend,
+) -> Result<Vec<Reconstruction>> {
+    let reconstructor = Reconstructor::with_weights(weights, backend)?;
     let rows = images.iter().enumerate();
     rows.map(|(number, input)| reconstructor.reconstruct(input.clone(), number, seed)).collect()
 }

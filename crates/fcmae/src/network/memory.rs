@@ -10,10 +10,11 @@ use crate::config::{
     PretrainConfig, Settings,
 };
 use crate::engine::backend::Backend;
+use crate::engine::machine;
 use crate::engine::module;
 use crate::engine::ops;
 use crate::engine::parameters::Layout;
-use crate::error::{ConfigError, Error, Result};
+use crate::error::{ConfigError, Error, Mend, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::flops;
 use crate::network::mask::Mask;
@@ -91,6 +92,14 @@ impl Memory {
         let bytes = 1.25 * sent as f64 * (value as f64 + noise) + size_of::<f32>() as f64;
         let bytes = (values as f64 * bytes) as u64;
         Self { per_image: self.per_image.saturating_add(bytes), ..self }
+    }
+
+    /// With `copies` of `layout` on the processor: what a save, an evaluation and an export hold of weights and moments
+    /// beside those that are trained.
+    fn copied(self, backend: &Backend, layout: &Layout, copies: u64) -> Self {
+        // A card's memory holds none of it.
+        let Backend::Cpu = backend else { return self };
+        Self { fixed: self.fixed.saturating_add(copies.saturating_mul(layout.bytes())), ..self }
     }
 
     /// With what threads work in, for the backward passes of blocks of these sites and channels: each
@@ -229,6 +238,9 @@ pub trait Footprint: Settings {
     /// How pictures are loaded.
     fn data(&self) -> &DataConfig;
 
+    /// Whether settings that would take more memory than is free are refused.
+    fn checks_memory(&self) -> bool;
+
     /// The optimizer's settings, to change them.
     fn optim_mut(&mut self) -> &mut OptimConfig;
 }
@@ -238,11 +250,17 @@ impl Footprint for PretrainConfig {
         let Self { model, decoder, mask, data, optim, .. } = self;
         let parts = optim.accumulation;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts)?;
-        Ok(memory.fed(backend, data, model.channels, 0.0))
+        let (_, layout) = Layout::of(|names| Autoencoder::new(names, model, decoder));
+        // Of an export: the network's copy, its values by name, these by another program's names, the file.
+        Ok(memory.fed(backend, data, model.channels, 0.0).copied(backend, &layout, 4))
     }
 
     fn data(&self) -> &DataConfig {
         &self.data
+    }
+
+    fn checks_memory(&self) -> bool {
+        self.check_memory
     }
 
     fn optim_mut(&mut self) -> &mut OptimConfig {
@@ -255,11 +273,18 @@ impl Footprint for FinetuneConfig {
         let Self { model, data, optim, .. } = self;
         let (parts, averaged) = (optim.accumulation, self.finetune.ema > 0.0);
         let memory = finetuning(backend, model, 1, data.image_size, parts, averaged)?;
-        Ok(memory.fed(backend, data, model.channels, self.finetune.erasing))
+        let (_, layout) = Layout::of(|names| Classifier::new(names, model, 1));
+        let memory = memory.fed(backend, data, model.channels, self.finetune.erasing);
+        // And what the evaluation before it has laid out; of an average, one more.
+        Ok(memory.copied(backend, &layout, 5 + u64::from(averaged)))
     }
 
     fn data(&self) -> &DataConfig {
         &self.data
+    }
+
+    fn checks_memory(&self) -> bool {
+        self.check_memory
     }
 
     fn optim_mut(&mut self) -> &mut OptimConfig {
@@ -267,22 +292,34 @@ impl Footprint for FinetuneConfig {
     }
 }
 
-/// Refuses settings that would take more memory than is free.
+/// Refuses settings that would take more memory than is free. Returns the bytes of decoded pictures that may be kept:
+/// as many as the settings say, or what the run leaves.
 ///
 /// # Errors
 /// [`Error::Memory`] with the batch that would fit and the accumulation that keeps the updates the
-/// same.
-pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<()> {
+/// same, where one does.
+pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<usize> {
+    let kept = config.data().train_options(1, 0).cache_bytes;
+    if !config.checks_memory() {
+        return Ok(kept);
+    }
     let (memory, optim) = (config.memory(backend)?, config.optim());
     let needed = memory.with(optim.batch);
-    match backend.free_memory() {
-        Some(free) if needed > free => {
-            let update = optim.batch.saturating_mul(optim.accumulation);
-            let (batch, accumulation) = memory.fitting_batch(update, free);
-            Err(Error::Memory { needed, free, batch, accumulation })
-        }
-        _ => Ok(()),
+    if let Some(free) = backend.free_memory()
+        && needed > free
+    {
+        let update = optim.batch.saturating_mul(optim.accumulation);
+        let (batch, accumulation) = memory.fitting_batch(update, free);
+        let fits = memory.with(batch) <= free && batch < optim.batch;
+        let mend = Mend { batch: fits.then_some([batch, accumulation]) };
+        return Err(Error::Memory { needed, free, mend });
     }
+    // Pictures are kept in the machine's memory, whatever computes.
+    let taken = if matches!(backend, Backend::Cpu) { needed } else { 0 };
+    Ok(machine::available_memory().map_or(kept, |free| {
+        let left = free.saturating_sub(taken) / 10 * 9;
+        kept.min(usize::try_from(left).unwrap_or(usize::MAX))
+    }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
@@ -41,16 +42,61 @@ pub enum Start<'a> {
     Scratch,
     /// A run folder, an export folder or a file.
     Weights(&'a Path),
+    /// The same, read once for all that is asked of it before and by the run.
+    Read(&'a StartWeights),
     /// Those that the run began with: for one that goes on.
     Recorded,
 }
 
+/// Weights to start from, read when they are first needed, and kept until a run has begun from them.
+#[derive(Debug)]
+pub struct StartWeights {
+    path: PathBuf,
+    read: Mutex<Option<Weights>>,
+}
+
+impl StartWeights {
+    /// Of a run folder, an export folder or a file.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), read: Mutex::new(None) }
+    }
+
+    /// What `use_them` makes of them.
+    ///
+    /// # Errors
+    /// As [`Weights::open`], and those of `use_them`.
+    pub fn with<T>(&self, use_them: impl FnOnce(&Weights) -> Result<T>) -> Result<T> {
+        // Whole or none, whatever panicked meanwhile.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let weights = match read.take() {
+            Some(weights) => weights,
+            None => Weights::open(&self.path)?,
+        };
+        use_them(read.insert(weights))
+    }
+
+    fn take(&self) -> Result<Weights> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
+        read.map_or_else(|| Weights::open(&self.path), Ok)
+    }
+}
+
 impl Start<'_> {
+    /// Where the weights are, as it was given.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Start::Scratch | Start::Recorded => None,
+            Start::Weights(path) => Some(path),
+            Start::Read(weights) => Some(&weights.path),
+        }
+    }
+
     /// The weights, with what the settings change about their blocks.
     fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
         match self {
             Start::Scratch | Start::Recorded => Ok(None),
             Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
+            Start::Read(weights) => Ok(Some(weights.take()?.with_grn(config.finetune.grn)?)),
         }
     }
 }
@@ -105,12 +151,13 @@ pub fn finetune_on<'a, 'r>(
         Beginning::of(config, start, resume, out)?;
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
-    memory::check(&config, backend)?;
+    let kept = memory::check(&config, backend)?;
     let recorded = if resume.goes_on() { Split::read(&out.join(files::SPLIT)).ok() } else { None };
     let pictures = Pictures::labelled(data.into(), &config, recorded.as_ref(), observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
+        cache_bytes: kept,
         order: if options.balanced { Order::Balanced } else { Order::Shuffled },
         ..config.data.train_options(config.optim.batch, config.seed)
     };
@@ -132,6 +179,7 @@ pub fn finetune_on<'a, 'r>(
     let mut session = Session::open(out, resume, spec, observer)?;
     note.iter().try_for_each(|note| session.note(note))?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
+    drop(pretrained);
     let mut learner = Learner::new(network, &config.optim)
         .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
     if options.ema > 0.0 {
@@ -298,13 +346,10 @@ impl Beginning {
 
     fn new(config: &FinetuneConfig, start: Start<'_>, weights: Option<Weights>) -> Result<Self> {
         let config = settle(config, weights.as_ref())?;
-        let origin = match (start, &weights) {
-            (Start::Weights(path), Some(weights)) => {
-                let hash = weights.tensors.hash();
-                Some(Origin { path: printable(path), hash })
-            }
-            _ => None,
-        };
+        let origin = start
+            .path()
+            .zip(weights.as_ref())
+            .map(|(path, weights)| Origin { path: printable(path), hash: weights.tensors.hash() });
         Ok(Self { config, weights, origin, note: None })
     }
 }
@@ -445,10 +490,13 @@ impl HeldOut<'_> {
 /// # Errors
 /// Weights that cannot be used, or settings that do not fit them.
 pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConfig> {
-    if let Start::Recorded = start {
-        return Ok(config.clone());
+    match start {
+        Start::Recorded => Ok(config.clone()),
+        Start::Read(weights) if config.finetune.grn == GrnChange::Keep => {
+            weights.with(|weights| settle(config, Some(weights)))
+        }
+        _ => settle(config, start.open(config)?.as_ref()),
     }
-    settle(config, start.open(config)?.as_ref())
 }
 
 /// The settings with what follows from the weights filled in.

@@ -69,11 +69,11 @@ pub fn pretrain_on<'r>(
     config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
-    memory::check(config, backend)?;
+    let kept = memory::check(config, backend)?;
     let pictures = Pictures::unlabelled(data, &config.data, observer)?;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
-    let options = config.data.train_options(config.optim.batch, config.seed);
+    let options = config.data.train_options(config.optim.batch, config.seed).keeping(kept);
     let transform = config.data.train_transform();
     let mut batches = session::batches(backend, set, transform, &config.data, &options)?;
 

@@ -43,12 +43,13 @@ impl From<bool> for Resume<'_> {
 /// Settings that may differ between the parts of a resumed run: they change no number of it, or, as another
 /// version and another device do, its last bits. The pictures' names are compared with the pictures, and the start by
 /// the one who knows the weights.
-const MAY_DIFFER: [&str; 9] = [
+const MAY_DIFFER: [&str; 10] = [
     "run.version",
     "run.names",
     "run.start",
     "config.device",
     "config.precision",
+    "config.check_memory",
     "config.data.workers",
     "config.data.cache_mib",
     "config.save",

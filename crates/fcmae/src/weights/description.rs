@@ -45,6 +45,11 @@ pub struct Description {
     pub fill: Fill,
 }
 
+/// What is done to the values of a deep picture's file before anything else. Weights don't say of which kind
+/// their files were.
+pub(crate) const DEEP_VALUES: &str = "divide unsigned whole numbers by the largest that their kind holds (65535 for 16 bits, 255 for 8), and \
+     leave signed numbers and floats as they are";
+
 /// 0.485 for what in float64 would be 0.48500001430511475.
 pub(crate) fn decimals(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| v.to_string().parse().unwrap_or(f64::from(*v))).collect()
@@ -91,6 +96,30 @@ impl Description {
             pages: data.pages,
             fill: data.fill,
         }
+    }
+
+    /// Makes the size of the pictures the nearest that can be cut into patches: other programs cut off what is
+    /// left. A sentence for the user where it was another.
+    pub(super) fn fit_image(&mut self) -> Option<String> {
+        let patch = self.model.patch();
+        let given = self.image_size;
+        let nearest = |side: usize| {
+            let below = side / patch;
+            let up = side % patch > patch / 2;
+            (below + usize::from(up)).max(1).saturating_mul(patch)
+        };
+        self.image_size = given.map(|side| match side % patch {
+            0 => side,
+            _ => nearest(side),
+        });
+        let [height, width] = self.image_size;
+        (self.image_size != given).then(|| {
+            format!(
+                "its pictures are of {}×{} pixels, which cannot be cut into patches of {patch}×{patch}: \
+                 {height}×{width} are taken",
+                given[0], given[1]
+            )
+        })
     }
 
     /// Checks what a file says beside the encoder and the size of its pictures, before any of it is

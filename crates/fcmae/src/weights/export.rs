@@ -66,6 +66,11 @@ pub fn files(
     Ok(files)
 }
 
+/// What whoever uses an export must know of how its pictures are prepared, where no program does it by itself.
+pub fn preparation_note(description: &Description) -> Option<String> {
+    card::preparation_note(description)
+}
+
 /// Writes the files of an export into a folder, or replaces the folder as a whole; its parent must
 /// exist. Returns the files' names and sizes in bytes.
 ///
@@ -76,6 +81,7 @@ pub fn write(
     folder: &Path,
     format: ExportFormat,
 ) -> Result<Vec<(String, usize)>> {
+    weights.check_values()?;
     let about = format!("Weights that were named as in {}.", weights.scheme.name());
     let files = files(&weights.tensors, &weights.description, &about, format)?;
     let borrowed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();

@@ -73,13 +73,15 @@ pub struct Use {
 /// # Errors
 /// As [`Weights::open`].
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let weights = Weights::open(path)?;
+    let mut weights = Weights::open(path)?;
+    // What every use of them would say.
+    weights.notes.extend(weights.check_values().err().map(|error| error.to_string()));
     let header = fcmae_store::file::load_header(&weights.path)?;
     let mut dtypes = BTreeMap::new();
     for entry in &header.entries {
         *dtypes.entry(format!("{:?}", entry.dtype)).or_insert(0) += 1;
     }
-    let (bytes, blake3) = checksum(&weights.path)
+    let (bytes, blake3) = checksum(&fcmae_store::file::parts(&weights.path)?)
         .map_err(|error| Error::File { path: weights.path.clone(), reason: error.to_string() })?;
     let (uses, unknown) = uses(&weights);
     let parts = parts(&weights);
@@ -153,9 +155,11 @@ fn shapes<M>(build: impl FnOnce(&mut Names) -> M) -> Vec<(String, Vec<usize>)> {
     Layout::of(build).1.shapes()
 }
 
-/// Size and BLAKE3 of a file.
-fn checksum(path: &Path) -> std::io::Result<(u64, String)> {
+/// Size and BLAKE3 of a file, of several one after the other.
+fn checksum(paths: &[PathBuf]) -> std::io::Result<(u64, String)> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fcmae_files::open(path)?.0)?;
+    for path in paths {
+        hasher.update_reader(fcmae_files::open(path)?.0)?;
+    }
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
 }

@@ -102,6 +102,8 @@ const NAMES: [[&str; 4]; 22] = [
 
 /// Every scheme's stem, by which a file is recognised.
 pub(super) const STEM: &str = "stem.0.weight";
+/// The same in timm's networks for features alone.
+const LISTED_STEM: &str = "stem_0.weight";
 
 impl Scheme {
     /// In the order in which they are tried: of two that know as many names, the first is meant.
@@ -130,11 +132,12 @@ impl Scheme {
 
     /// timm's name for what this scheme calls `name`, without any prefix of the whole network.
     fn to_timm(self, name: &str) -> Option<String> {
-        if self == Self::AuthorsSparse {
-            translate(&dense_name(name), self.column(), Self::Timm.column())
-        } else {
-            translate(name, self.column(), Self::Timm.column())
-        }
+        let plain = match self {
+            Self::AuthorsSparse => dense_name(name),
+            Self::Timm => unlisted_name(name),
+            _ => name.to_owned(),
+        };
+        translate(&plain, self.column(), Self::Timm.column())
     }
 
     /// What this scheme calls the parameter of timm's `name`; `None` where it has no such parameter.
@@ -198,6 +201,18 @@ fn dense_name(name: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
+/// timm's networks for features alone (`features_only=True`) are lists of modules: `stem_0.weight`,
+/// `stages_0.blocks.0.norm.bias`.
+fn unlisted_name(name: &str) -> String {
+    let (first, rest) = name.split_once('.').unwrap_or((name, ""));
+    match first.split_once('_') {
+        Some((module @ ("stem" | "stages"), number)) if is_number(number) => {
+            format!("{module}.{number}.{rest}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
 /// A file's tensors under timm's names.
 #[derive(Debug)]
 pub struct Renamed {
@@ -255,8 +270,9 @@ fn recognise<'a>(names: impl Iterator<Item = &'a str>) -> Option<(Scheme, String
             continue;
         }
         let stem = scheme.from_timm(STEM)?;
+        let stems = [Some(stem.as_str()), (scheme == Scheme::Timm).then_some(LISTED_STEM)];
         let before = |name: &&str| {
-            let prefix = name.strip_suffix(stem.as_str())?;
+            let prefix = stems.into_iter().flatten().find_map(|stem| name.strip_suffix(stem))?;
             (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_owned())
         };
         let Some(prefix) = names.iter().find_map(before) else { continue };
@@ -366,6 +382,26 @@ mod tests {
             }
         }
         assert_eq!(Scheme::Transformers.from_timm("decoder.proj.weight"), None);
+    }
+
+    #[test]
+    fn timms_networks_for_features_alone_are_read() {
+        for prefix in ["", "backbone.", "module.model."] {
+            let mut tensors = NamedTensors::new();
+            for name in ["stem_0.weight", "stem_1.bias", "stages_3.blocks.11.mlp.grn.weight"] {
+                tensors.insert(
+                    format!("{prefix}{name}"),
+                    HostTensor { shape: vec![1], data: vec![0.0] },
+                );
+            }
+            let found = rename(tensors).unwrap();
+            assert_eq!(found.scheme, Scheme::Timm);
+            let names: Vec<&str> = found.tensors.names().collect();
+            let expected = ["stages.3.blocks.11.mlp.grn.weight", "stem.0.weight", "stem.1.bias"];
+            assert_eq!(names, expected, "{prefix}");
+        }
+        assert_eq!(Scheme::Timm.to_timm("stages_01.downsample.0.bias"), None);
+        assert_eq!(Scheme::Timm.to_timm("stem_x.weight"), None);
     }
 
     #[test]

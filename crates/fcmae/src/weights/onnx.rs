@@ -11,8 +11,8 @@ mod protobuf;
 #[cfg(test)]
 mod tests;
 
-use fcmae_data::EvalTransform;
 use fcmae_data::augment::{EvalResize, MAX_SIDE};
+use fcmae_data::{Depth, EvalTransform};
 use fcmae_store::{HostTensor, NamedTensors};
 
 use self::network::Network;
@@ -22,7 +22,7 @@ use crate::config::{BlockKind, ModelConfig};
 use crate::engine::parameters::Layout;
 use crate::error::{ConfigError, Error, Result};
 use crate::network::model::Classifier;
-use crate::weights::Description;
+use crate::weights::{DEEP_VALUES, Description};
 
 /// What an exported network computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,15 @@ fn files_of(
         input: vec![ValueInfo::new(
             INPUT,
             size.image(config.channels),
-            "values from 0 to 1, less the mean, over the standard deviation of their channel",
+            match description.depth {
+                Depth::Eight => {
+                    "values from 0 to 1, less the mean, over the standard deviation of their channel"
+                }
+                Depth::Deep => {
+                    "deep values (see `preparation`), less the mean, over the standard deviation of their \
+                     channel"
+                }
+            },
         )],
         output,
     };
@@ -272,7 +280,7 @@ fn metadata(
         StringStringEntry::new("mean", json(&description.mean)?),
         StringStringEntry::new("std", json(&description.std)?),
         StringStringEntry::new("resize", json(&size.transform.resize)?),
-        StringStringEntry::new("preparation", preparation(config.channels, &size.transform)),
+        StringStringEntry::new("preparation", preparation(description, config, &size.transform)),
     ])
 }
 
@@ -282,7 +290,11 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 }
 
 /// How a picture becomes the input, in words.
-fn preparation(channels: usize, transform: &EvalTransform) -> String {
+fn preparation(
+    description: &Description,
+    config: &ModelConfig,
+    transform: &EvalTransform,
+) -> String {
     let EvalTransform { height, width, .. } = *transform;
     let resize = match transform.resize {
         EvalResize::Warp => format!("resize to {height}x{width} pixels (height x width), bicubic"),
@@ -296,13 +308,17 @@ fn preparation(channels: usize, transform: &EvalTransform) -> String {
             )
         }
     };
-    let colors = match channels {
+    let colors = match config.channels {
         1 => "grey",
         3 => "RGB",
         _ => "all channels",
     };
+    let values = match description.depth {
+        Depth::Eight => format!("{resize}; divide by 255"),
+        Depth::Deep => format!("{DEEP_VALUES}; {resize}"),
+    };
     format!(
-        "{colors}; {resize}; divide by 255; subtract the mean and divide by the standard deviation \
-         of each channel; channels first"
+        "{colors}; {values}; subtract the mean and divide by the standard deviation of each channel; \
+         channels first"
     )
 }

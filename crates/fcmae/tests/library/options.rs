@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use fcmae::Error;
-use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder};
+use fcmae::config::{ClassWeights, FinetuneConfig, MaskedEncoder, PretrainConfig};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::module::Network;
 use fcmae::engine::ops;
@@ -12,6 +12,7 @@ use fcmae::engine::tensor::Tensor;
 use fcmae::inference::reconstruct::Reconstructor;
 use fcmae::network::autoencoder::Autoencoder;
 use fcmae::network::loss::weigh;
+use fcmae::network::memory::Footprint;
 use fcmae::training::{Event, Flow, LabelledData, Start, finetune, pretrain};
 use fcmae::weights::Weights;
 use fcmae_data::{Labels, PictureSet};
@@ -241,9 +242,30 @@ fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     config.model.widths = [64; 4];
     let out = folder.path().join("run");
     let error = pretrain(&config, &[data], &out, false, &mut |_| Flow::Continue).unwrap_err();
-    let Error::Memory { needed, free, batch, accumulation } = error else { panic!("{error}") };
-    assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40);
+    let Error::Memory { needed, free, mend } = &error else { panic!("{error}") };
+    let [batch, accumulation] = mend.batch.unwrap();
+    assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40, "{batch}");
     assert!(!out.exists(), "nothing was begun");
+    let text = error.to_string();
+    assert!(text.contains("check_memory=false") && text.contains("optim.batch="), "{text}");
+}
+
+/// What is copied to save and to export.
+#[test]
+fn a_saves_copies_are_counted() {
+    let config = pictures::pretraining(1, 4, 1);
+    let parameters = |config: &PretrainConfig| {
+        let build = |names: &mut _| Autoencoder::new(names, &config.model, &config.decoder);
+        let named = Network::new(build).to_named().unwrap();
+        named.elements() as u64
+    };
+    let mut wide = config.clone();
+    wide.model.widths = wide.model.widths.map(|width| 4 * width);
+    let fixed = |config: &PretrainConfig| config.memory(&Backend::Cpu).unwrap().fixed;
+    let more = parameters(&wide) - parameters(&config);
+    // Weights, gradients, two moments; and the weights four times.
+    let found = fixed(&wide) - fixed(&config);
+    assert!(found >= 8 * 4 * more, "{found} bytes for {more} parameters more");
 }
 
 #[test]

@@ -105,6 +105,7 @@ pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> Fine
         seed: 7,
         device: defaults.device,
         precision: defaults.precision,
+        check_memory: true,
         model: model(),
         data: data(),
         optim: OptimConfig {

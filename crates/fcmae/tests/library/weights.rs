@@ -13,8 +13,10 @@ use fcmae::inference::evaluate;
 use fcmae::network::autoencoder::Autoencoder;
 use fcmae::network::model::{Classifier, Encoder, init};
 use fcmae::training::{Event, Flow, Start, finetune, pretrain};
-use fcmae::weights::export::run_files;
+use fcmae::weights::export::{ExportFormat, run_files};
+use fcmae::weights::onnx::{OnnxOptions, OnnxOutput};
 use fcmae::weights::{Description, Weights};
+use fcmae_data::Depth;
 use fcmae_store::{HostTensor, NamedTensors, safetensors};
 
 use crate::pictures;
@@ -331,4 +333,109 @@ fn finetuning_takes_the_encoder_over_and_starts_a_new_head() {
     }
     let head = tuned.tensors.get("head.fc.weight").unwrap();
     assert!(head.data.iter().any(|&v| v != 0.0));
+}
+
+/// A folder as another program leaves it, without this project's own description.
+fn of_another_program(folder: &Path, side: usize) -> ModelConfig {
+    let model = ModelConfig::custom([1, 2, 1, 1], [8, 12, 16, 20]).resolve().unwrap();
+    export(folder, &classifier(&model, 3), &described(&model, classes(3)));
+    let path = folder.join("config.json");
+    let mut config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    config.as_object_mut().unwrap().remove("fcmae");
+    config["pretrained_cfg"]["input_size"] = serde_json::json!([3, side, side]);
+    std::fs::write(&path, config.to_string()).unwrap();
+    model
+}
+
+#[test]
+fn pictures_of_any_side_are_brought_to_whole_patches_with_a_note() {
+    for (side, taken) in [(300, 288), (310, 320), (304, 288), (7, 32), (33, 32), (224, 224)] {
+        let folder = tempfile::tempdir().unwrap();
+        of_another_program(folder.path(), side);
+        let weights = Weights::open(folder.path()).unwrap();
+        assert_eq!(weights.description.image_size, [taken; 2], "{side}");
+        let told = weights.notes.iter().any(|note| {
+            note.contains(&format!("{side}×{side}")) && note.contains(&format!("{taken}×{taken}"))
+        });
+        assert_eq!(told, side != taken, "{:?}", weights.notes);
+        assert!(Inference::<Classifier>::open(&weights, &Backend::Cpu).is_ok());
+        assert!(Inference::<Encoder>::open(&weights, &Backend::Cpu).is_ok());
+        let inspected = fcmae::weights::inspection::inspect(folder.path()).unwrap();
+        assert_eq!(inspected.description.image_size, [taken; 2]);
+        assert_eq!(inspected.notes, weights.notes);
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_where_they_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small().resolve().unwrap();
+    for (value, name) in [
+        (f32::NAN, "stages.1.blocks.1.mlp.fc2.weight"),
+        (f32::INFINITY, "stem.0.bias"),
+        (f32::NEG_INFINITY, "head.fc.weight"),
+    ] {
+        let mut tensors = classifier(&model, 3);
+        let mut tensor = tensors.remove(name).unwrap();
+        tensor.data[1] = value;
+        tensors.insert(name.to_owned(), tensor);
+        export(folder.path(), &tensors, &described(&model, classes(3)));
+        let weights = Weights::open(folder.path()).unwrap();
+        let out = folder.path().join("out");
+        for (what, error) in [
+            ("predict", Inference::<Classifier>::open(&weights, &Backend::Cpu).err()),
+            ("evaluate", evaluate::Evaluator::open(folder.path(), &Backend::Cpu).err()),
+            ("export", fcmae::weights::export::write(&weights, &out, ExportFormat::Timm).err()),
+            ("fine-tune", {
+                let mut network = Network::new(|names| Classifier::new(names, &model, 3));
+                weights.fill_classifier(&mut network, &classes(3)).err()
+            }),
+        ] {
+            let text = error.unwrap_or_else(|| panic!("{what} takes {value}")).to_string();
+            assert!(text.contains(name) && text.contains("no numbers"), "{what}: {text}");
+            assert!(!text.contains("base_lr"), "{text}");
+        }
+        let notes = fcmae::weights::inspection::inspect(folder.path()).unwrap().notes;
+        assert!(notes.iter().any(|note| note.contains(name)), "{notes:?}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn exports_of_deep_pictures_say_how_they_are_prepared_and_claim_nothing_else() {
+    let model = ModelConfig { channels: 1, ..ModelConfig::custom([1, 2, 1, 1], [8, 12, 16, 20]) };
+    let model = model.resolve().unwrap();
+    let data = DataConfig { mean: vec![0.4], std: vec![0.2], ..DataConfig::default() };
+    let tensors = classifier(&model, 3);
+    for format in [
+        ExportFormat::Timm,
+        ExportFormat::Transformers,
+        ExportFormat::Authors,
+        ExportFormat::Onnx(OnnxOptions { output: OnnxOutput::Logits, dynamic_size: false }),
+    ] {
+        for depth in [Depth::Deep, Depth::Eight] {
+            let of = Description {
+                classes: classes(3),
+                ..Description::new(&model, &DataConfig { depth, ..data.clone() })
+            };
+            let files = fcmae::weights::export::files(&tensors, &of, "About.", format).unwrap();
+            let text = |name: &str| {
+                let file = files.iter().find(|(known, _)| known == name);
+                file.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+            };
+            let card = text("README.md").unwrap();
+            let deep = depth == Depth::Deep;
+            assert_eq!(card.contains("65535"), deep, "{format:?}: {card}");
+            assert_eq!(fcmae::weights::export::preparation_note(&of).is_some(), deep);
+            if deep {
+                assert_eq!(text("preprocessor_config.json"), None, "{format:?}");
+                assert!(!card.contains("create_transform"), "{card}");
+                assert!(!card.contains("AutoImageProcessor"), "{card}");
+                let onnx = text("model.onnx").unwrap_or_default();
+                assert!(!onnx.contains("divide by 255;"), "{format:?}");
+                assert_eq!(onnx.is_empty(), !onnx.contains("65535 for 16 bits"), "{format:?}");
+            }
+        }
+    }
 }

@@ -29,7 +29,12 @@ pub(super) struct Choice<'a> {
     pub(super) others: Vec<String>,
     /// Names and numbers of its tensors, in its order.
     pub(super) tensors: Vec<(&'a str, usize)>,
+    /// What else stands among these tensors, by names that are not known here.
+    pub(super) passed_over: Vec<String>,
 }
+
+/// Of a list in a message; more would bury it.
+const SHOWN: usize = 20;
 
 /// Dictionaries under one of [`KEYS`], or one level deeper (a wrapper around a moving average), come
 /// before the top itself: beside a state dict there may lie a tensor such as the best accuracy.
@@ -48,14 +53,27 @@ pub(super) fn choose<'a>(pickle: &Pickle<'a>) -> Result<Choice<'a>, Flaw> {
     }
     let mut found = found.into_iter();
     let Some((taken, dictionary)) = found.next() else {
-        return Err(Flaw::NoTensors { keys: keys(pickle) });
+        // A whole network rather than its tensors, or tensors of a kind that is not known here.
+        return Err(match pickle.foreign.first() {
+            Some([module, name]) => Flaw::Global { name: shown(&format!("{module}.{name}")) },
+            None => Flaw::NoTensors { keys: keys(pickle) },
+        });
     };
     let tensors: Vec<_> = tensors(pickle, dictionary).collect();
     let mut names = HashSet::new();
     if let Some((name, _)) = tensors.iter().find(|(name, _)| !names.insert(name)) {
         return Err(Flaw::Duplicate { name: shown(name) });
     }
-    Ok(Choice { taken, others: found.map(|(key, _)| key).collect(), tensors })
+    let passed_over = pickle.dictionary(dictionary).into_iter().flatten();
+    let passed_over = passed_over.filter_map(|pair| match pair {
+        (Value::Text(key), Value::Foreign(number)) => {
+            let [module, name] = pickle.foreign[number];
+            Some(format!("`{}` ({})", shown(key), shown(&format!("{module}.{name}"))))
+        }
+        _ => None,
+    });
+    let passed_over = passed_over.take(SHOWN).collect();
+    Ok(Choice { taken, others: found.map(|(key, _)| key).collect(), tensors, passed_over })
 }
 
 fn tensors<'a>(
@@ -74,8 +92,6 @@ fn holds_tensors<'a>(pickle: &Pickle<'a>, value: Value<'a>) -> bool {
 
 /// The top's keys, for the message; those that lead to tensors are marked.
 fn keys(pickle: &Pickle) -> Vec<String> {
-    /// More would bury the message.
-    const SHOWN: usize = 20;
     let pairs = pickle.dictionary(pickle.root).into_iter().flatten();
     let named = pairs.filter_map(|(key, value)| match key {
         Value::Text(key) if holds_tensors(pickle, value) => {

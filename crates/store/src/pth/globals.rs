@@ -1,4 +1,5 @@
-//! The names from Python's modules that a pickle may mention. Everything else is refused.
+//! The names from Python's modules that say how tensors are meant. What others make is passed over; those that
+//! nothing but an attack names are refused.
 
 use ::safetensors::tensor::Dtype;
 
@@ -55,6 +56,45 @@ impl Global {
             _ => return None,
         })
     }
+}
+
+/// Modules that no object of a training program is of: a file that names them was made to do harm where it is
+/// unpickled. Nothing is run here; it is refused so that it is known.
+const HARMFUL_MODULES: [&str; 22] = [
+    "asyncio.subprocess",
+    "ctypes",
+    "http.client",
+    "importlib",
+    "marshal",
+    "multiprocessing.util",
+    "nt",
+    "os",
+    "pickle",
+    "popen2",
+    "posix",
+    "pty",
+    "requests.api",
+    "runpy",
+    "shutil",
+    "smtplib",
+    "socket",
+    "subprocess",
+    "sys",
+    "timeit",
+    "urllib.request",
+    "webbrowser",
+];
+const HARMFUL_BUILTINS: [&str; 7] =
+    ["__import__", "compile", "eval", "exec", "execfile", "open", "input"];
+
+/// Whether nothing but an attack names it.
+pub(super) fn is_harmful(module: &str, name: &str) -> bool {
+    let within = |known: &str| {
+        module.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let builtin = matches!(module, "builtins" | "__builtin__");
+    HARMFUL_MODULES.iter().any(|known| within(known))
+        || (builtin && HARMFUL_BUILTINS.contains(&name))
 }
 
 fn storage(name: &str) -> Option<Dtype> {

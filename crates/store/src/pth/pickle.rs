@@ -2,8 +2,8 @@
 //! tensors.
 //!
 //! A pickle is a program for a machine with a stack, a memo and the power to call any function of
-//! Python. Here a name is looked up in [`Global::of`], calling is a `match` over what that gives,
-//! and all else ends the reading. Objects lie in one list and refer to each other by number, so that
+//! Python. Here a name is looked up in [`Global::of`], and calling is a `match` over what that gives. What any other
+//! name would make is a value without a content, whatever it is given; no weight can be made of it. Objects lie in one list and refer to each other by number, so that
 //! sharing costs nothing, and a cycle or deep nesting does no harm when they are dropped.
 
 mod op;
@@ -15,7 +15,7 @@ use values::{Kind, Object};
 pub(super) use values::{Pickle, Storage, Tensor, Value};
 
 use super::flaw::{Flaw, shown};
-use super::globals::Global;
+use super::globals::{Global, is_harmful};
 
 /// Longest pickle that is read, in bytes. With the optimizer's moments the largest model of this
 /// project needs some 400 KB; the rest is for settings and records.
@@ -32,8 +32,14 @@ pub const MAX_TENSORS: usize = 1 << 15;
 /// Reads the pickle that begins at `start`.
 pub(super) fn read(bytes: &[u8], start: usize) -> Result<Pickle<'_>, Flaw> {
     let root = Value::None;
-    let pickle =
-        Pickle { root, end: 0, storages: Vec::new(), tensors: Vec::new(), objects: Vec::new() };
+    let pickle = Pickle {
+        root,
+        end: 0,
+        storages: Vec::new(),
+        tensors: Vec::new(),
+        foreign: Vec::new(),
+        objects: Vec::new(),
+    };
     let mut machine = Machine {
         bytes,
         at: start,
@@ -82,6 +88,17 @@ impl<'a> Machine<'a> {
                     self.pickle.end = self.at;
                     return Ok(());
                 }
+                // What writers make of objects that hold themselves.
+                op::POP => {
+                    self.pop()?;
+                }
+                op::POP_MARK => {
+                    self.pop_to_mark()?;
+                }
+                op::DUP => {
+                    let value = self.top()?;
+                    self.push(value)?;
+                }
                 op::MARK => {
                     limit("open marks", self.marks.len() + 1, MAX_DEPTH)?;
                     self.marks.push(self.stack.len());
@@ -105,6 +122,10 @@ impl<'a> Machine<'a> {
                 op::LONG1 => {
                     let value = self.long()?;
                     self.push(value)?;
+                }
+                op::LONG4 => {
+                    let length = self.length4()?;
+                    self.skip(length)?;
                 }
                 op::BINFLOAT => {
                     self.take(8)?;
@@ -169,7 +190,7 @@ impl<'a> Machine<'a> {
                 op::EMPTY_SET => self.push(Value::Opaque)?,
                 op::ADDITEMS => {
                     self.pop_to_mark()?;
-                    if self.top()? != Value::Opaque {
+                    if !matches!(self.top()?, Value::Opaque | Value::Foreign(_)) {
                         return Err(self.malformed("items added to what is no set"));
                     }
                 }
@@ -212,11 +233,16 @@ impl<'a> Machine<'a> {
                     let value = self.call(callee, arguments)?;
                     self.push(value)?;
                 }
+                op::NEWOBJ_EX => {
+                    let (_named, arguments, callee) = (self.pop()?, self.pop()?, self.pop()?);
+                    let value = self.call(callee, arguments)?;
+                    self.push(value)?;
+                }
                 // Attributes of a record, and the versions of modules beside a state dict: dropped.
                 op::BUILD => {
                     self.pop()?;
                     let target = self.top()?;
-                    let is_record = target == Value::Opaque
+                    let is_record = matches!(target, Value::Opaque | Value::Foreign(_))
                         || self.pickle.items(target, Kind::Dictionary).is_some();
                     if !is_record {
                         return Err(self.malformed("attributes of what has none"));
@@ -225,7 +251,7 @@ impl<'a> Machine<'a> {
                 op::BINPERSID => {
                     let reference = self.pop()?;
                     let storage = self.storage(reference)?;
-                    self.push(Value::Storage(storage))?;
+                    self.push(storage)?;
                 }
                 opcode => return Err(Flaw::Opcode { opcode, at }),
             }
@@ -379,17 +405,26 @@ impl<'a> Machine<'a> {
                 object.items.extend_from_slice(items);
                 Ok(())
             }
-            Value::Opaque => Ok(()),
+            Value::Opaque | Value::Foreign(_) => Ok(()),
             _ => Err(self.malformed("items added to what holds none")),
         }
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), Flaw> {
-        let unknown = || Flaw::Global { name: shown(&format!("{module}.{name}")) };
-        self.push(Value::Global(Global::of(module, name).ok_or_else(unknown)?))
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<(), Flaw> {
+        if let Some(global) = Global::of(module, name) {
+            return self.push(Value::Global(global));
+        }
+        if is_harmful(module, name) {
+            return Err(Flaw::Global { name: shown(&format!("{module}.{name}")) });
+        }
+        self.pickle.foreign.push([module, name]);
+        self.push(Value::Foreign(self.pickle.foreign.len() - 1))
     }
 
     fn call(&mut self, callee: Value<'a>, arguments: Value<'a>) -> Result<Value<'a>, Flaw> {
+        if let Value::Foreign(_) = callee {
+            return Ok(callee);
+        }
         let (Value::Global(callee), Some(arguments)) =
             (callee, self.pickle.items(arguments, Kind::Tuple))
         else {
@@ -405,9 +440,15 @@ impl<'a> Machine<'a> {
             Global::Inert => Ok(Value::Opaque),
             // requires_grad and hooks follow.
             Global::Parameter => match arguments {
-                [tensor @ Value::Tensor(_), ..] => Ok(*tensor),
+                [tensor @ (Value::Tensor(_) | Value::Foreign(_)), ..] => Ok(*tensor),
                 _ => Err(self.malformed("a parameter without a tensor")),
             },
+            // Of values of a kind that is not known here.
+            Global::Tensor | Global::TensorOnBytes
+                if matches!(arguments.first(), Some(Value::Foreign(_))) =>
+            {
+                Ok(arguments[0])
+            }
             Global::Tensor | Global::TensorOnBytes => {
                 let tensor = self.tensor(callee, arguments)?;
                 limit("tensors", self.pickle.tensors.len() + 1, MAX_TENSORS)?;
@@ -452,8 +493,14 @@ impl<'a> Machine<'a> {
     }
 
     /// `("storage", torch.FloatStorage, key, device, length)`, in the older form with `None` behind.
-    fn storage(&mut self, reference: Value<'a>) -> Result<usize, Flaw> {
+    /// What else stands outside of a pickle, such as the source of a module, is passed over.
+    fn storage(&mut self, reference: Value<'a>) -> Result<Value<'a>, Flaw> {
         let malformed = self.malformed("a storage that is not described as torch.save does");
+        match self.pickle.items(reference, Kind::Tuple) {
+            Some(&[Value::Text("module"), ..]) => return Ok(Value::Opaque),
+            Some(&[Value::Text("storage"), kind @ Value::Foreign(_), ..]) => return Ok(kind),
+            _ => {}
+        }
         let Some(
             &[Value::Text("storage"), Value::Global(kind), Value::Text(key), _, Value::Int(length)]
             | &[
@@ -483,7 +530,7 @@ impl<'a> Machine<'a> {
         } else if self.pickle.storages[number] != storage {
             return Err(self.malformed("a storage described in two ways"));
         }
-        Ok(number)
+        Ok(Value::Storage(number))
     }
 }
 

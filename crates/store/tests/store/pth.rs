@@ -49,7 +49,7 @@ fn a_state_dict_has_the_values_that_pytorch_gives() {
 
         let (taken, others) =
             if name.starts_with("state") { ("", vec![]) } else { ("model", vec![String::new()]) };
-        let source = pth::Source { taken: taken.to_owned(), others };
+        let source = pth::Source { taken: taken.to_owned(), others, passed_over: vec![] };
         assert_eq!(contents.source, source, "{name}");
 
         let header = pth::load_header(&fixture(name)).unwrap();
@@ -78,7 +78,11 @@ fn a_moving_average_is_taken_and_the_other_named() {
     ] {
         let contents = pth::load(&fixture(name)).unwrap();
         assert_eq!(contents.tensors, expected, "{name}");
-        assert_eq!(contents.source, pth::Source { taken: taken.to_owned(), others }, "{name}");
+        assert_eq!(
+            contents.source,
+            pth::Source { taken: taken.to_owned(), others, passed_over: vec![] },
+            "{name}"
+        );
     }
     assert_eq!(
         file::load(&fixture("averaged.pth")).unwrap().notes,
@@ -197,7 +201,10 @@ fn what_is_written_is_read_bit_for_bit_and_equal_tensors_give_equal_bytes() {
     assert_eq!(pth::to_bytes(&sample(), "model").unwrap(), bytes);
     let contents = pth::from_bytes(&bytes, Path::new("w.pth")).unwrap();
     assert_eq!(bits(&contents.tensors), bits(&sample()));
-    assert_eq!(contents.source, pth::Source { taken: "model".to_owned(), others: vec![] });
+    assert_eq!(
+        contents.source,
+        pth::Source { taken: "model".to_owned(), others: vec![], passed_over: vec![] }
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");

@@ -10,7 +10,7 @@ use fcmae::engine::machine;
 use fcmae::network::memory::Footprint;
 use fcmae::training::{Event, Flow, Started};
 use fcmae_data::source::printable;
-use fcmae_words::terminal::{duration, mib};
+use fcmae_words::terminal::{duration, mib, plain};
 use fcmae_words::{counted, grouped};
 use image::RgbImage;
 
@@ -30,7 +30,7 @@ pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     trial.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
-    output::print(&text(&trial, config, &picture)?)
+    output::print(&plain(&text(&trial, config, &picture)?))
 }
 
 /// `runs/pre-first-batch.png` for the run `runs/pre`, which itself must not exist before it begins.

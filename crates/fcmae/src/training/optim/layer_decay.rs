@@ -73,7 +73,54 @@ fn grouped_id(stage: usize, block: Option<usize>) -> f64 {
         (0, _) => 1.0,
         (1, _) => 2.0,
         (2, None) => 3.0,
-        (2, Some(block)) => (3 + block / 3) as f64,
+        // A third stage deeper than the published 27 blocks stays below the head: no block learns faster than
+        // the stage that follows it.
+        (2, Some(block)) => (3 + block / 3).min(12) as f64,
         _ => 12.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Size;
+
+    fn rate(depths: [usize; 4], name: &str) -> f64 {
+        let model = ModelConfig {
+            size: "custom".to_owned(),
+            depths,
+            widths: [8, 16, 32, 64],
+            ..ModelConfig::default()
+        };
+        LayerDecay::new(0.6, &model).scale(name)
+    }
+
+    #[test]
+    fn no_block_of_a_deep_third_stage_learns_faster_than_what_follows() {
+        for third in [28, 30, 31, 36, 60, 200] {
+            let rates: Vec<f64> = (0..third)
+                .map(|block| {
+                    rate([3, 3, third, 3], &format!("stages.2.blocks.{block}.norm.weight"))
+                })
+                .collect();
+            assert!(rates.is_sorted(), "{third} blocks: {rates:?}");
+            let fourth = rate([3, 3, third, 3], "stages.3.blocks.0.norm.weight");
+            assert!((fourth - 0.6).abs() < 1e-12, "{fourth}");
+            assert!(rates.iter().all(|&rate| rate <= fourth), "{third} blocks: {rates:?}");
+            assert!((rate([3, 3, third, 3], "head.fc.weight") - 1.0).abs() < 1e-12);
+        }
+    }
+
+    /// The ids of the authors' `get_layer_id`-functions, with three blocks of the third stage to one.
+    #[test]
+    fn published_deep_sizes_keep_their_rates() {
+        for size in [Size::Base, Size::Large, Size::Huge] {
+            for block in 0..27 {
+                let found = rate(size.depths(), &format!("stages.2.blocks.{block}.mlp.fc1.weight"));
+                let published = 0.6f64.powi(13 - (3 + block / 3));
+                assert!((found - published).abs() < 1e-15, "{size}, block {block}: {found}");
+            }
+        }
     }
 }

@@ -2,20 +2,25 @@
 
 use std::fmt::Write as _;
 
+use fcmae_data::Depth;
 use fcmae_words::plural;
 
 use super::format::ExportFormat;
-use crate::weights::Description;
+use crate::weights::{DEEP_VALUES, Description};
 
 pub(super) fn text(description: &Description, about: &str, format: ExportFormat) -> String {
     let model = &description.model;
     let [height, width] = description.image_size;
     let classifies = !description.classes.is_empty();
     let (library, usage) = match format {
-        ExportFormat::Timm => ("timm", timm(classifies)),
-        ExportFormat::Transformers => ("transformers", transformers(classifies)),
+        ExportFormat::Timm => ("timm", timm(classifies, description.depth)),
+        ExportFormat::Transformers => ("transformers", transformers(classifies, description.depth)),
         ExportFormat::Authors => ("pytorch", AUTHORS.to_owned()),
-        ExportFormat::Onnx(_) => ("onnx", onnx(model.channels)),
+        ExportFormat::Onnx(_) => ("onnx", onnx(model.channels, description.depth)),
+    };
+    let usage = match preparation_note(description) {
+        Some(note) => format!("{note}\n\n{usage}"),
+        None => usage,
     };
     let task = if classifies { "image-classification" } else { "image-feature-extraction" };
     let classes = match description.classes.len() {
@@ -44,12 +49,32 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
     text
 }
 
+/// Why an export has no preparation that other programs would follow, for deep pictures; and what it is.
+pub(super) fn preparation_note(description: &Description) -> Option<String> {
+    let [height, width] = description.image_size;
+    (description.depth == Depth::Deep).then(|| {
+        format!(
+            "The pictures are deep (`data.depth = \"deep\"`). No program's own preparation fits them: all divide \
+             by 255, as for pictures of 8 bits, so none is written. Prepare them so: {DEEP_VALUES}; resize to \
+             {height}×{width} pixels; subtract the mean and divide by the std of each channel, which are of \
+             these values."
+        )
+    })
+}
+
 fn python(code: &str) -> String {
     format!("```python\n{code}\n```\n")
 }
 
-fn timm(classifies: bool) -> String {
+fn timm(classifies: bool, depth: Depth) -> String {
     let output = if classifies { "logits" } else { "features" };
+    if depth == Depth::Deep {
+        return python(&format!(
+            "import timm\n\nmodel = timm.create_model(\"local-dir:.\", pretrained=True).eval()\n\
+             # batch: float32, [N, channels, height, width], prepared as said above\n\
+             {output} = model(batch)"
+        ));
+    }
     python(&format!(
         "import timm\n\nmodel = timm.create_model(\"local-dir:.\", pretrained=True).eval()\n\
          config = timm.data.resolve_data_config(model=model)\n\
@@ -58,11 +83,19 @@ fn timm(classifies: bool) -> String {
     ))
 }
 
-fn transformers(classifies: bool) -> String {
+fn transformers(classifies: bool, depth: Depth) -> String {
     let (class, output) = match classifies {
         true => ("AutoModelForImageClassification", "logits"),
         false => ("AutoModel", "pooler_output"),
     };
+    if depth == Depth::Deep {
+        return python(&format!(
+            "from transformers import {class}\n\n\
+             model = {class}.from_pretrained(\".\").eval()\n\
+             # batch: float32, [N, channels, height, width], prepared as said above\n\
+             {output} = model(pixel_values=batch).{output}"
+        ));
+    }
     python(&format!(
         "from transformers import AutoImageProcessor, {class}\n\n\
          processor = AutoImageProcessor.from_pretrained(\".\")\n\
@@ -77,13 +110,17 @@ const AUTHORS: &str = "\
 [ConvNeXt-V2](https://github.com/facebookresearch/ConvNeXt-V2).
 ";
 
-fn onnx(channels: usize) -> String {
+fn onnx(channels: usize, depth: Depth) -> String {
     let call = python(
         "import onnxruntime\n\nsession = onnxruntime.InferenceSession(\"model.onnx\")\n\
          outputs = session.run(None, {\"image\": batch})",
     );
+    let values = match depth {
+        Depth::Eight => "values from 0 to 1",
+        Depth::Deep => "values prepared as said above",
+    };
     format!(
-        "The input `image` is float32, `[batch, {channels}, height, width]`: values from 0 to 1, minus \
+        "The input `image` is float32, `[batch, {channels}, height, width]`: {values}, minus \
          the mean, over the std. The file's metadata says how pictures are prepared, and names the \
          classes.\n\n{call}"
     )

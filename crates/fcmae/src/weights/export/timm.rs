@@ -50,11 +50,12 @@ pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<
         },
         "fcmae": description,
     });
-    Ok(vec![
+    let mut files = vec![
         ("config.json".to_owned(), pretty(&config)),
         ("model.safetensors".to_owned(), safetensors::to_bytes(&written, &Default::default())?),
-        transformers::preprocessor(description),
-    ])
+    ];
+    files.extend(transformers::preprocessor(description));
+    Ok(files)
 }
 
 fn is_block_linear(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! A folder for Hugging Face transformers: `config.json`, `model.safetensors`,
 //! `preprocessor_config.json`.
 
-use fcmae_data::EvalResize;
+use fcmae_data::{Depth, EvalResize};
 use fcmae_store::{NamedTensors, safetensors};
 use serde_json::{Map, Value, json};
 
@@ -57,18 +57,25 @@ pub(super) fn files(tensors: NamedTensors, description: &Description) -> Result<
     };
     let written: NamedTensors =
         short.into_iter().map(|(name, tensor)| (prefix(name), tensor)).collect();
-    Ok(vec![
+    let mut files = vec![
         ("config.json".to_owned(), pretty(&config)),
         ("model.safetensors".to_owned(), safetensors::to_bytes(&written, &Default::default())?),
-        preprocessor(description),
-    ])
+    ];
+    files.extend(preprocessor(description));
+    Ok(files)
 }
 
 /// How pictures are prepared, in the words of transformers. Its ConvNeXt processor knows square
 /// pictures alone, of which it warps those from 384 pixels on; a general one says the rest. What none
 /// can say is a crop that is not square from pictures of any shape: that is cut from a larger one, so
 /// that nothing is padded.
-pub(super) fn preprocessor(description: &Description) -> File {
+///
+/// None for deep pictures: those processors read 8-bit ones alone, and divide by one number whatever kind a file is
+/// of.
+pub(super) fn preprocessor(description: &Description) -> Option<File> {
+    if description.depth == Depth::Deep {
+        return None;
+    }
     let [height, width] = description.image_size;
     let mut settings = json!({
         "do_resize": true,
@@ -97,5 +104,5 @@ pub(super) fn preprocessor(description: &Description) -> File {
             settings["size"] = json!({ "height": height, "width": width });
         }
     }
-    ("preprocessor_config.json".to_owned(), pretty(&settings))
+    Some(("preprocessor_config.json".to_owned(), pretty(&settings)))
 }

@@ -17,6 +17,8 @@ pub(in crate::pth) enum Value<'a> {
     Tensor(usize),
     /// Something that no tensor needs.
     Opaque,
+    /// A name that is not known here, or what was made by it; its number in [`Pickle::foreign`].
+    Foreign(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub(in crate::pth) struct Pickle<'a> {
     pub(in crate::pth) end: usize,
     pub(in crate::pth) storages: Vec<Storage<'a>>,
     pub(in crate::pth) tensors: Vec<Tensor>,
+    /// Module and name of what is passed over.
+    pub(in crate::pth) foreign: Vec<[&'a str; 2]>,
     pub(super) objects: Vec<Object<'a>>,
 }
 

@@ -1,0 +1,104 @@
+//! What can go wrong, with what to do.
+
+use std::path::PathBuf;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not `hf:OWNER/NAME`, with `@REVISION` and `:FILE` or without.
+    #[error(
+        "`{0}` is no name on the Hub: write hf:OWNER/NAME, such as \
+         hf:timm/convnextv2_atto.fcmae_ft_in1k, and behind it @REVISION or :FILE if need be"
+    )]
+    Name(String),
+    /// An environment variable or a token that cannot be used.
+    #[error("the Hub's settings cannot be used: {0}")]
+    Settings(String),
+    /// A user without a home folder, and no variable that names another place.
+    #[error(
+        "this user has no home folder for the Hub's cache: set HF_HOME to a folder that can be written"
+    )]
+    Home,
+    /// A cache that cannot be written.
+    #[error(
+        "{name} is not in the cache {}, which cannot be written: {reason}; set {variable} to another \
+         folder, or fetch {url} elsewhere and give the path of the folder", cache.display()
+    )]
+    Cache {
+        /// The name asked for.
+        name: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// What the system says.
+        reason: String,
+        /// What says where the cache is.
+        variable: &'static str,
+        /// The repository's page.
+        url: String,
+    },
+    /// Nothing in the cache, and no network allowed.
+    #[error(
+        "{name} is not in the cache {}, and {variable} forbids to fetch it: unset it, or fetch {url} \
+         elsewhere and give the path of the folder", cache.display()
+    )]
+    Offline {
+        /// The name asked for.
+        name: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// What forbids it.
+        variable: &'static str,
+        /// The repository's page.
+        url: String,
+    },
+    /// No such repository, revision or file; or one that needs a login.
+    #[error(
+        "{name}: the Hub has {what}; look at {url} (it answers the same where a login is needed: \
+         huggingface-cli login, or HF_TOKEN)"
+    )]
+    NotFound {
+        /// The name asked for.
+        name: String,
+        /// `no such repository`, or which files it lacks.
+        what: String,
+        /// The repository's page.
+        url: String,
+    },
+    /// The Hub wants a login, or refuses this one.
+    #[error(
+        "{name}: the Hub refuses access; accept the terms on {url} and log in (huggingface-cli login, or \
+         HF_TOKEN)"
+    )]
+    Refused {
+        /// The name asked for.
+        name: String,
+        /// The repository's page.
+        url: String,
+    },
+    /// No answer, or none that can be used, and nothing in the cache.
+    #[error(
+        "{name} is not in the cache, and the Hub at {server} {reason}. HF_ENDPOINT names another server, \
+         HTTPS_PROXY a way to it. Without a network, fetch {url} elsewhere and give the path of the folder"
+    )]
+    Unreachable {
+        /// The name asked for.
+        name: String,
+        /// The server.
+        server: String,
+        /// What the network says.
+        reason: String,
+        /// The repository's page.
+        url: String,
+    },
+    /// A list of files that is none, or names what is no file beside it.
+    #[error("{name}: {reason}; look at {url}")]
+    Index {
+        /// The name asked for.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The repository's page.
+        url: String,
+    },
+}
