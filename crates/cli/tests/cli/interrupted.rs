@@ -172,7 +172,7 @@ fn a_long_update_or_evaluation_is_left_and_made_when_the_run_is_resumed() {
     let runs = [
         ("pretrain", ["optim.batch=8", "optim.accumulation=225", "save.every_epochs=1000"]),
         // An evaluation of hundreds of batches after an update of one.
-        ("finetune", ["optim.batch=2", "finetune.held_out=0.998", "save.every_epochs=1000"]),
+        ("finetune", ["optim.batch=4", "finetune.held_out=0.998", "save.every_epochs=1000"]),
     ];
     for (kind, settings) in runs {
         let run = folder.path().join(kind);

@@ -151,6 +151,7 @@ pub fn finetune_on<'a, 'r>(
         Beginning::of(config, start, resume, out)?;
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
+    resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;
     let recorded = if resume.goes_on() { Split::read(&out.join(files::SPLIT)).ok() } else { None };
     let pictures = Pictures::labelled(data.into(), &config, recorded.as_ref(), observer)?;

@@ -11,7 +11,7 @@ use fcmae_words::plural;
 use image::RgbImage;
 
 use super::plan::Plan;
-use super::resume::Resume;
+use super::resume::{self, Resume};
 use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::Pictures;
 use super::step::Learner;
@@ -69,6 +69,7 @@ pub fn pretrain_on<'r>(
     config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
+    resume::same_settings(out, config, resume)?;
     let kept = memory::check(config, backend)?;
     let pictures = Pictures::unlabelled(data, &config.data, observer)?;
     let set = &pictures.training;

@@ -84,13 +84,41 @@ pub(super) struct TakenUp {
     pub(super) note: Option<String>,
 }
 
-/// Takes up the run in `out`, which is to be what `record` says.
+/// Refuses other settings than the run in `out` has recorded, but for those that may differ and those of `resume` that
+/// may be changed: before pictures are listed, which may take long. Other pictures are left to the one who lists them.
+///
+/// # Errors
+/// [`fcmae_store::Error::OtherSettings`]; an update of another size.
+pub(super) fn same_settings<T: Settings>(out: &Path, config: &T, resume: Resume<'_>) -> Result<()> {
+    let Resume::Yes { changing } = resume else { return Ok(()) };
+    let recorded = renewed::<T>(Record::read(out)?);
+    let now = Record { config: config.to_toml(), facts: recorded.facts.clone() };
+    let mut may_differ = MAY_DIFFER.to_vec();
+    let may_change = changeable(changing);
+    may_differ.extend(may_change.iter().map(String::as_str));
+    let differing = recorded.differences(&now, out, &may_differ)?;
+    if !differing.is_empty() {
+        let diff = Differing::lines(differing);
+        return Err(fcmae_store::Error::OtherSettings { path: out.to_owned(), diff }.into());
+    }
+    match from_recipe::<T>(Some((files::CONFIG, &recorded.config)), &[]) {
+        Ok(before) => same_update(before.optim(), config.optim()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The names in a record of those settings that are given and may be changed.
+fn changeable(changing: &[String]) -> Vec<String> {
+    let may = |setting: &&String| CHANGEABLE.contains(&setting.as_str());
+    changing.iter().filter(may).map(|setting| format!("config.{setting}")).collect()
+}
+
+/// Takes up the run in `out`, which is to be what `record` says and has [`same_settings`].
 ///
 /// # Errors
 /// Other settings or pictures than the run was started with; what [`Run::resume`] says.
 pub(super) fn take_up<T: Settings>(
     out: &Path,
-    config: &T,
     record: &Record,
     changing: &[String],
     pictures: &PictureSet,
@@ -103,20 +131,12 @@ pub(super) fn take_up<T: Settings>(
     if restored {
         may_differ.push("run.data");
     }
-    let changes: Vec<_> = recorded
-        .differences(record, out, &may_differ)?
-        .into_iter()
-        .filter(|differing| {
-            let setting = differing.name.strip_prefix("config.").unwrap_or_default();
-            CHANGEABLE.contains(&setting) && changing.iter().any(|given| given == setting)
-        })
-        .collect();
-    may_differ.extend(changes.iter().map(|differing| differing.name.as_str()));
+    let may_change = changeable(changing);
+    let mut changes = recorded.differences(record, out, &may_differ)?;
+    changes.retain(|differing| may_change.contains(&differing.name));
+    may_differ.extend(may_change.iter().map(String::as_str));
     let run = Run::resume_recorded(out, &recorded, record, &may_differ)
         .map_err(|error| records::told_pictures(error, out, pictures))?;
-    if let Ok(before) = from_recipe::<T>(Some((files::CONFIG, &recorded.config)), &[]) {
-        same_update(before.optim(), config.optim())?;
-    }
     let note = restored.then(|| {
         "some pictures have another size in bytes than when the run began, under the names and with the labels that \
          they had: the run goes on with them as they are now"

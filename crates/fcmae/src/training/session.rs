@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
             Resume::No => {
                 TakenUp { run: Run::create(out, &record)?, changes: Vec::new(), note: None }
             }
-            Resume::Yes { changing } => resume::take_up(out, config, &record, changing, pictures)?,
+            Resume::Yes { changing } => resume::take_up::<T>(out, &record, changing, pictures)?,
         };
         let checkpoints = run.checkpoints().keep(config.save().keep);
         let mut session = Self {

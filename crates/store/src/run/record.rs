@@ -29,6 +29,17 @@ pub struct Differing {
     pub is: Option<String>,
 }
 
+impl Differing {
+    /// Lines `- config.a.b = 1`, `+ config.a.b = 2`.
+    pub fn lines(all: Vec<Self>) -> Vec<String> {
+        let of = |Self { name, was, is }| {
+            let was = was.map(|value| format!("- {name} = {value}"));
+            [was, is.map(|value| format!("+ {name} = {value}"))]
+        };
+        all.into_iter().flat_map(of).flatten().collect()
+    }
+}
+
 impl Record {
     /// Reads a run's record, whether or not the run is in use.
     ///
@@ -72,12 +83,7 @@ impl Record {
         run: &Path,
         may_differ: &[&str],
     ) -> Result<Vec<String>, Error> {
-        let lines = self.differences(now, run, may_differ)?.into_iter().flat_map(|differing| {
-            let Differing { name, was, is } = differing;
-            let was = was.map(|value| format!("- {name} = {value}"));
-            was.into_iter().chain(is.map(|value| format!("+ {name} = {value}"))).collect::<Vec<_>>()
-        });
-        Ok(lines.collect())
+        Ok(Differing::lines(self.differences(now, run, may_differ)?))
     }
 
     /// Where `now` differs from this record of `run`, by the values' names such as `config.optim.epochs`, except for the
