@@ -74,27 +74,7 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     check_distinct(roots)?;
     let (labels, pages) = (how.labels, how.pages);
     let mut set = Gathered::new(how);
-    for root in roots {
-        let found = |set: &Gathered<'_>| {
-            (set.samples.len() + set.outside, set.skipped.len(), set.passed_over)
-        };
-        let before = found(&set);
-        add(root, &mut set)?;
-        if set.stopped() {
-            return Err(DataError::Stopped);
-        }
-        let after = found(&set);
-        if after.0 == before.0 {
-            return Err(DataError::NoPictures {
-                path: root.clone(),
-                extensions: EXTENSIONS.map(|e| format!(".{e}")).join(" "),
-                passed_over: after.2 - before.2,
-                skipped: after.1 - before.1,
-                others: set.notes.drain(..).chain(set.others.told()).collect::<Vec<_>>().join("; "),
-                mend: mend(root, &set.others),
-            });
-        }
-    }
+    add_all(roots, &mut set)?;
     if pages == Pages::All {
         pages::spread(&mut set);
         if set.stopped() {
@@ -155,6 +135,32 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         bases: bases.into(),
         touched: Arc::default(),
     })
+}
+
+/// Adds all sources, each of which holds a picture at least.
+fn add_all(roots: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
+    for root in roots {
+        let found = |set: &Gathered<'_>| {
+            (set.samples.len() + set.outside, set.skipped.len(), set.passed_over)
+        };
+        let before = found(set);
+        add(root, set)?;
+        if set.stopped() {
+            return Err(DataError::Stopped);
+        }
+        let after = found(set);
+        if after.0 == before.0 {
+            return Err(DataError::NoPictures {
+                path: root.clone(),
+                extensions: EXTENSIONS.map(|e| format!(".{e}")).join(" "),
+                passed_over: after.2 - before.2,
+                skipped: after.1 - before.1,
+                others: set.notes.drain(..).chain(set.others.told()).collect::<Vec<_>>().join("; "),
+                mend: mend(root, &set.others),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A list of pictures with labels that lies in a folder of pictures, where it is one.

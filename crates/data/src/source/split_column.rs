@@ -122,6 +122,7 @@ impl SplitColumn {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn judged(name: &str, values: &[&str]) -> Result<Option<String>, String> {
