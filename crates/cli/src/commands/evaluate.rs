@@ -65,6 +65,10 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "NAME")]
     image_column: Option<String>,
 
+    /// Most pictures, as a share, that may be missing or broken: of more, what is found is no result
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    max_bad_fraction: f64,
+
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -104,18 +108,24 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let evaluation =
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
+    output::note_skipped(&evaluation.skipped);
+    evaluation.check_missing(args.max_bad_fraction, set.lost)?;
     if args.report {
         keep_evaluation(weights, &evaluation, &set, evaluator.description())?;
         if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }
     }
-    output::note_skipped(&evaluation.skipped);
     if args.json {
         output::print(&output::json(&report(&evaluation))?)
     } else {
         output::print(&plain(&text(&evaluation)))
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "use a share, 0 to 1".to_owned())
 }
 
 /// Says how many of the pictures the weights were trained on, where they are of a run and the pictures are those that

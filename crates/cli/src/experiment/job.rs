@@ -192,7 +192,7 @@ fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) 
         let path = printable(&skipped.path);
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
-    found.check_missing(data.max_bad_fraction)?;
+    found.check_missing(data.max_bad_fraction, set.lost)?;
     keep_evaluation(run, &found, &set, evaluator.description())?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;

@@ -153,3 +153,22 @@ fn what_is_left_out_is_told() {
     fcmae!("evaluate", "--data", mixed, "--weights", weights)
         .refused(1, &["none of the pictures can be read", "00.png"]);
 }
+
+/// What is left of pictures of which most are broken says nothing.
+#[test]
+fn an_evaluation_of_which_most_is_missing_is_no_result() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    draw(folder.path(), &CLASSES, 4);
+    let weights = trained.finetuned();
+    let data = folder.path();
+    fcmae!("evaluate", "--data", data, "--weights", weights).done();
+    for (number, class) in CLASSES.iter().enumerate() {
+        for picture in number.min(1)..4 {
+            std::fs::write(data.join(class).join(format!("{picture:02}.png")), b"none").unwrap();
+        }
+    }
+    fcmae!("evaluate", "--data", data, "--weights", weights)
+        .refused(1, &["10 of 12 pictures could not be used", "--max-bad-fraction"]);
+    fcmae!("evaluate", "--data", data, "--weights", weights, "--max-bad-fraction", "0.9").done();
+}

@@ -470,7 +470,7 @@ impl HeldOut<'_> {
         let go_on = |done, all| !session.should_stop_after(Work::Evaluation, done, all);
         let Some(found) = set.evaluate(&network, go_on)? else { return Ok(false) };
         session.list_skipped(found.skipped.clone())?;
-        if let Err(error) = found.check_missing(self.max_bad_fraction) {
+        if let Err(error) = found.check_missing(self.max_bad_fraction, 0) {
             self.so_far.due = false;
             let step = learner.updates();
             session.note(&format!("the evaluation after step {step} is no result: {error}"))?;

@@ -41,13 +41,13 @@ impl Evaluation {
         self.answers.iter().filter(|answer| answer.is_none()).count()
     }
 
-    /// Refuses an evaluation of which more than a share of the pictures could not be used: what is left may be the
-    /// easy ones.
+    /// Refuses an evaluation of which more than a share of the pictures could not be used, with those that were `lost`
+    /// when they were listed: what is left may be the easy ones.
     ///
     /// # Errors
     /// [`Error::Unusable`].
-    pub fn check_missing(&self, max_bad_fraction: f64) -> Result<()> {
-        let (missing, all) = (self.missing(), self.answers.len());
+    pub fn check_missing(&self, max_bad_fraction: f64, lost: usize) -> Result<()> {
+        let (missing, all) = (self.missing() + lost, self.answers.len() + lost);
         if missing as f64 <= max_bad_fraction * all as f64 {
             return Ok(());
         }
@@ -55,8 +55,8 @@ impl Evaluation {
             format!("; the first, {}: {reason}", printable(path))
         });
         Err(Error::Unusable(format!(
-            "{missing} of {} could not be used, more than the share of {max_bad_fraction} that \
-             data.max_bad_fraction allows{first}",
+            "{missing} of {} could not be used, more than the share of {max_bad_fraction} that may be missing \
+             (data.max_bad_fraction; of evaluate --max-bad-fraction){first}",
             plural(all, "picture"),
         )))
     }
