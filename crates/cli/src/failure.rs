@@ -196,10 +196,14 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
         Part::Data(DataError::TooManyBad { .. } | DataError::TooManyLost { .. }) => {
             Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
         }
-        Part::Store(StoreError::OtherSettings { .. }) => Some(
-            "on the way, --set beside --resume may change optim.base_lr, min_lr, warmup_epochs, epochs, clip_norm, \
-             on_nan, batch and accumulation (their product stays), and data.max_bad_fraction",
-        ),
+        Part::Store(StoreError::OtherSettings { diff, .. })
+            if diff.iter().any(|line| line[1..].starts_with(" config.")) =>
+        {
+            Some(
+                "on the way, --set beside --resume may change optim.base_lr, min_lr, warmup_epochs, epochs, clip_norm, \
+                 on_nan, batch and accumulation (their product stays), data.max_bad_fraction and finetune.patience",
+            )
+        }
         Part::Store(StoreError::NoSpace { .. }) => {
             Some("a run goes on from its last checkpoint with the same command and --resume")
         }

@@ -38,6 +38,14 @@ impl Interrupt {
     }
 }
 
+/// Lets a write beyond the largest size of a file (`ulimit -f`) fail with an error, which saves what can be saved. It
+/// would end the program by a signal.
+pub(crate) fn survive_file_limits() {
+    // Whether it was sent is of no use to anyone; where it cannot be caught, nothing else changes.
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
 /// Signals that say that the program will be ended soon.
 #[cfg(unix)]
 fn notices() -> Vec<i32> {

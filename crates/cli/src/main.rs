@@ -38,5 +38,6 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
+    interrupt::survive_file_limits();
     failure::exit_code(|| commands::run(arguments.command))
 }

@@ -137,7 +137,7 @@ impl WeightsArg {
     /// # Errors
     /// As [`Weights::open`].
     pub(crate) fn open(&self, taken: &TakenArg) -> fcmae::Result<Weights> {
-        let mut weights = Weights::open(&self.weights)?;
+        let mut weights = weights_at(&self.weights)?;
         let description = &mut weights.description;
         description.max_pixels = taken.max_pixels.unwrap_or(description.max_pixels);
         description.pages = taken.pages.unwrap_or(description.pages);

@@ -47,6 +47,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
     let rules = [
         unfinished,
         ended_early,
+        evaluated_before_the_end,
         changed,
         not_numbers,
         loss_not_falling,
@@ -103,10 +104,26 @@ fn ended_early(report: &Report) -> Option<Finding> {
     note(
         "The run ended before its last epoch",
         format!(
-            "{}, so it ended at epoch {} of {} (`finetune.patience`). `export/best` has the best weights.",
+            "{}, so it ended at epoch {} of {}. `export/best` has the best weights.",
             capitalized(&end.reason),
             number(report.epochs()),
             number(planned),
+        ),
+    )
+}
+
+fn evaluated_before_the_end(report: &Report) -> Option<Finding> {
+    let evaluation = report.evaluation.as_ref().filter(|_| report.is_finished())?;
+    let (last, _) = report.metrics.last?;
+    // Earlier versions did not say it.
+    (evaluation.step > 0 && evaluation.step < last).then_some(())?;
+    warning(
+        "The last weights were not evaluated",
+        format!(
+            "The numbers below are of step {}, and the run ended at step {}: too many of the pictures kept aside \
+             could not be read since. `log.txt` says which evaluations are no result.",
+            number(evaluation.step as f64),
+            number(last as f64),
         ),
     )
 }

@@ -173,7 +173,7 @@ impl Run {
         let lines = Lines::open(self.path.join(CHANGES))?;
         changes.iter().try_for_each(|change| lines.json(change))?;
         lines.sync()?;
-        record.write_config(&self.path)
+        record.write(&self.path)
     }
 
     /// What was found out about the storage that a run has to go without, and what follows, a sentence

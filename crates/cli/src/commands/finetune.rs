@@ -10,7 +10,8 @@ use fcmae::error::ConfigError;
 use fcmae::training::{LabelledData, Start, StartWeights};
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
-use fcmae_words::counted;
+use fcmae_store::run::schema::Kind;
+use fcmae_words::{counted, grouped};
 
 use super::training::{self, RunArgs, SettingsArgs};
 use crate::numbers::with_interval;
@@ -90,7 +91,8 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         None => Start::Scratch,
     };
     let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
-    let Some(config) = training::settings(&args.run, &args.settings, own, whole)? else {
+    let Some(config) = training::settings(Kind::Finetuning, &args.run, &args.settings, own, whole)?
+    else {
         return Ok(());
     };
     if let Some(weights) = weights.as_ref().filter(|_| !args.run.resume) {
@@ -133,6 +135,12 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let mut text = format!("done  {}\n", counted(outcome.step as usize, "step"));
     if let (Some(last), Some(best)) = (&outcome.last, outcome.best_top1) {
         let top1 = |share| with_interval(share, last.pictures);
+        if last.step < outcome.step {
+            text.push_str(&format!(
+                "the last weights were not evaluated: these numbers are of step {}\n",
+                grouped(last.step as usize)
+            ));
+        }
         text.push_str(&format!(
             "kept aside  {}: top-1 {}, top-5 {:.2}%\n\
              best        top-1 {}, which flatters a little: it was chosen on these pictures\n",

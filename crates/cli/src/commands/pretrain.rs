@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use fcmae::config::PretrainConfig;
 use fcmae_data::source::printable;
+use fcmae_store::run::schema::Kind;
 use fcmae_words::counted;
 
 use super::training::{self, RunArgs, SettingsArgs};
@@ -32,7 +33,9 @@ pub(crate) struct Pretrain {
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
     let whole = |config: &PretrainConfig| Ok(config.clone());
-    let Some(config) = training::settings(&args.run, &args.settings, &[], whole)? else {
+    let Some(config) =
+        training::settings(Kind::Pretraining, &args.run, &args.settings, &[], whole)?
+    else {
         return Ok(());
     };
     let (data, out) = args.run.folders();

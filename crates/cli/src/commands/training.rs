@@ -14,7 +14,10 @@ use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
 use fcmae::network::memory::{Footprint, Memory};
 use fcmae::training::{Event, Flow, Resume};
+use fcmae_data::source::printable;
+use fcmae_store::Record;
 use fcmae_store::run::files;
+use fcmae_store::run::schema::{Facts, Kind};
 use fcmae_words::counted;
 
 use crate::failure::{Stopped, Usage};
@@ -107,11 +110,15 @@ impl FromStr for Batch {
 /// values from a command's own options, over all others. `whole` fills in what is not known before
 /// weights are read, so that memory can be planned.
 pub(super) fn settings<T: Settings + Footprint>(
+    kind: Kind,
     run: &RunArgs,
     given: &SettingsArgs,
     own: &[String],
     whole: impl FnOnce(&T) -> fcmae::Result<T>,
 ) -> Result<Option<T>> {
+    if let (true, Some(out)) = (run.resume, &run.out) {
+        refuse_other_kind(out, kind)?;
+    }
     let recipe = match (&given.config, &run.out) {
         (Some(config), _) => Some(recipes::find("--config", config)?),
         (None, Some(out)) if run.resume => {
@@ -141,6 +148,24 @@ pub(super) fn settings<T: Settings + Footprint>(
     // Before pictures are looked at, which may take long.
     settings.device()?;
     Ok(Some(settings))
+}
+
+/// Refuses a run that is taken up by the command for the other kind of run.
+fn refuse_other_kind(out: &Path, kind: Kind) -> Result<()> {
+    // Where it is no run at all, the library says what is missing.
+    let recorded = Record::read(out).ok().and_then(|record| Facts::read(&record.facts).ok());
+    let of = |kind| match kind {
+        Kind::Pretraining => ("pre-training", "pretrain"),
+        Kind::Finetuning => ("fine-tuning", "finetune"),
+    };
+    match recorded {
+        Some(facts) if facts.kind != kind => {
+            let ((name, command), out) = (of(facts.kind), printable(out));
+            Err(Usage(format!("{out} is a {name}: `fcmae {command} --resume` goes on with it"))
+                .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The settings that are given beside `--resume`, which may be others than the recorded ones.

@@ -154,7 +154,11 @@ pub fn finetune_on<'a, 'r>(
     resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;
     let recorded = if resume.goes_on() { Split::read(&out.join(files::SPLIT)).ok() } else { None };
-    let pictures = Pictures::labelled(data.into(), &config, recorded.as_ref(), observer)?;
+    let data = data.into();
+    if resume.goes_on() {
+        resume::same_held_out(out, !data.held_out.is_empty())?;
+    }
+    let pictures = Pictures::labelled(data, &config, recorded.as_ref(), observer)?;
     let training = &pictures.training;
     let plan = Plan::new(training.len(), &config.optim)?;
     let loading = LoaderOptions {
@@ -455,7 +459,8 @@ impl HeldOut<'_> {
     /// Why a run that is done did not come to its last epoch.
     fn early_end(&self, learner: &Learner<Classifier>, plan: Plan) -> Option<String> {
         let evaluations = plural(self.so_far.since_best, "evaluation");
-        (learner.updates() < plan.steps()).then(|| format!("no better top-1 in {evaluations}"))
+        (learner.updates() < plan.steps())
+            .then(|| format!("no better top-1 in {evaluations} (`finetune.patience`)"))
     }
 
     /// Makes the evaluation that is due, unless the run is asked to stop before it is done; whether it

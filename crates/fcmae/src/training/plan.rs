@@ -29,6 +29,19 @@ impl Plan {
     pub fn new(pictures: usize, config: &OptimConfig) -> Result<Self, DataError> {
         let update = config.batch.saturating_mul(config.accumulation);
         let steps_per_epoch = pictures.checked_div(update).unwrap_or(0) as u64;
+        if steps_per_epoch == 0 && config.accumulation > 1 && config.batch <= pictures {
+            return Err(DataError::Parameter {
+                what: "update",
+                value: format!(
+                    "{} pictures (optim.batch {} × optim.accumulation {}), more than the {} of the set",
+                    update, config.batch, config.accumulation, pictures
+                ),
+                mend: format!(
+                    "use optim.accumulation={} or less",
+                    (pictures / config.batch).max(1)
+                ),
+            });
+        }
         if steps_per_epoch == 0 {
             return Err(DataError::BatchLargerThanSet { batch: update, set: pictures });
         }
@@ -69,9 +82,15 @@ impl Plan {
         self.schedule.at(self.epoch(step))
     }
 
-    /// A warning if more than half of the run lies within the warm-up.
+    /// A warning if more than half of the run lies within the warm-up, or the rate ends above its peak.
     pub(super) fn caveat(&self) -> Option<String> {
-        let Schedule { peak, warmup, epochs, .. } = self.schedule;
+        let Schedule { peak, warmup, epochs, min } = self.schedule;
+        if min > peak {
+            return Some(format!(
+                "`optim.min_lr` of {min:.1e} is above the highest learning rate, {peak:.1e} (`optim.base_lr` × pictures \
+                 of an update / 256): the rate ends higher than it begins"
+            ));
+        }
         let mend = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);
         if warmup >= epochs {
             let most = self.lr(self.steps() - 1);

@@ -156,7 +156,10 @@ fn train(
             let (description, set) = (session.description(), batches.folder());
             let sheet = reconstructions(learner.averaged()?, config, description, set)?;
             let name = format!("reconstruction-step-{step:08}");
-            session.figure(&name, "reconstructions", step, &sheet)?;
+            // Nobody wants to lose a run for a picture of it.
+            if let Err(error) = session.figure(&name, "reconstructions", step, &sheet) {
+                session.note(&format!("a figure is left out: {error}"))?;
+            }
         }
     }
     session.settle(learner, batches, 0)?;

@@ -58,7 +58,7 @@ const MAY_DIFFER: [&str; 10] = [
 
 /// Settings of the course from here on, which whoever resumes a run may change: what an error advises, and what a
 /// longer run needs.
-const CHANGEABLE: [&str; 9] = [
+const CHANGEABLE: [&str; 10] = [
     "optim.base_lr",
     "optim.min_lr",
     "optim.warmup_epochs",
@@ -68,6 +68,7 @@ const CHANGEABLE: [&str; 9] = [
     "optim.batch",
     "optim.accumulation",
     "data.max_bad_fraction",
+    "finetune.patience",
 ];
 
 /// The settings that may be changed when a run is resumed.
@@ -104,6 +105,27 @@ pub(super) fn same_settings<T: Settings>(out: &Path, config: &T, resume: Resume<
     match from_recipe::<T>(Some((files::CONFIG, &recorded.config)), &[]) {
         Ok(before) => same_update(before.optim(), config.optim()),
         Err(_) => Ok(()),
+    }
+}
+
+/// Refuses a run whose pictures were held out of their own place, and are not given now, or the other way.
+///
+/// # Errors
+/// [`Error::Unusable`].
+pub(super) fn same_held_out(out: &Path, given: bool) -> Result<()> {
+    let Some(data) = fcmae_store::run::data(out) else { return Ok(()) };
+    match (data.held_out_roots.as_slice(), given) {
+        ([], true) => Err(Error::Unusable(
+            "the run began without --held-out, so that some of its pictures are trained on and others kept aside: \
+             leave it out"
+                .to_owned(),
+        )),
+        ([_, ..], false) => Err(Error::Unusable(format!(
+            "the run keeps the pictures in {} aside: give them again, --held-out {}",
+            data.held_out_roots.join(", "),
+            data.held_out_roots.join(" ")
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
-use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Sample, Skipped, Transform};
 use fcmae_store::run::schema::{Change, End, Ended, Facts, Kind, Line, Origin, Scores, Update};
 use fcmae_store::run::{Differing, files};
 use fcmae_store::{
     Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
+use fcmae_words::{grouped, plural};
 use image::RgbImage;
 use serde_json::{Value, json};
 
@@ -48,6 +49,7 @@ pub(super) type Batches = Loader<PictureSet, Feed>;
 pub(super) struct Session<'a> {
     run: Run,
     checkpoints: CheckpointStore,
+    keep: usize,
     observer: Observer<'a>,
     plan: Plan,
     description: Description,
@@ -67,6 +69,8 @@ pub(super) struct Session<'a> {
     losses: Vec<f32>,
     /// Updates made or passed over, of which all is known.
     done: u64,
+    /// Whether any update was made since the newest checkpoint, and not only passed over.
+    made: bool,
     /// The step of the newest checkpoint.
     saved: Option<u64>,
     /// When that was, or when the run was taken up.
@@ -176,6 +180,7 @@ impl<'a> Session<'a> {
         let mut session = Self {
             run,
             checkpoints,
+            keep: config.save().keep,
             observer,
             plan,
             description,
@@ -188,6 +193,7 @@ impl<'a> Session<'a> {
             settled: None,
             losses: Vec::new(),
             done: 0,
+            made: false,
             saved: None,
             last_save: Instant::now(),
             save_every: config.save().every(),
@@ -318,8 +324,9 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether there is anything to lose: updates that are passed over are so again.
     fn has_unsaved(&self) -> bool {
-        self.done > self.saved.unwrap_or(0)
+        self.made && self.done > self.saved.unwrap_or(0)
     }
 
     /// Whether the update that is made next is to be saved because the last save was long ago.
@@ -345,17 +352,37 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         let Err(error) = trained else { return Ok(()) };
         // Of an update that was handed to a card and never heard of again nothing is known.
-        if self.pending.is_none() && self.has_unsaved() {
+        let told = if self.pending.is_none() && self.has_unsaved() {
             let step = self.done;
-            let told = match self.save(learner, evaluations) {
+            // It may be of use to nobody, so it takes no other one's place.
+            let store = self.checkpoints.clone().keep(self.keep + 1);
+            Some(match self.save_into(&store, learner, evaluations) {
                 Ok(()) => format!("what was done before the error is saved: step {step}"),
                 Err(also) => format!("what was done before the error cannot be saved: {also}"),
-            };
-            // A full disk may refuse this line too.
-            let _ = self.note(&told);
-        }
+            })
+        } else {
+            matches!(error, Error::Diverged { .. }).then(|| self.way_back()).flatten()
+        };
+        // A full disk may refuse this line too.
+        let _ = told.map(|told| self.note(&told));
         self.record_end(Ended::Failed, &error.to_string());
         Err(error)
+    }
+
+    /// What to do where the updates after the newest checkpoint diverge at once: its weights may be spoilt already.
+    fn way_back(&self) -> Option<String> {
+        let newest = self.saved?;
+        let path = printable(&self.checkpoints.path(newest));
+        let before = self.checkpoints.steps().ok()?.into_iter().rfind(|&step| step < newest);
+        Some(match before {
+            Some(step) => format!(
+                "the weights of step {newest} may be spoilt already: remove {path} to go on from step {step}"
+            ),
+            None => format!(
+                "the weights of step {newest} may be spoilt already, and no checkpoint before it is left: where no \
+                 setting helps, begin a new run"
+            ),
+        })
     }
 
     /// Keeps why the run ended, or was left, in its log and for its report.
@@ -372,6 +399,16 @@ impl<'a> Session<'a> {
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
     /// follow from the step and the settings.
     pub(super) fn save<M>(&mut self, learner: &Learner<M>, evaluations: Evaluations) -> Result<()> {
+        let store = self.checkpoints.clone();
+        self.save_into(&store, learner, evaluations)
+    }
+
+    fn save_into<M>(
+        &mut self,
+        store: &CheckpointStore,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
         if self.flow == Flow::Abandon {
             return Ok(());
         }
@@ -389,13 +426,12 @@ impl<'a> Session<'a> {
         });
         // What is logged up to here must be there when the checkpoint is.
         self.run.metrics().sync()?;
-        let saved =
-            self.checkpoints.save(step, &Checkpoint { tensors: learner.state()?, state })?;
+        let saved = store.save(step, &Checkpoint { tensors: learner.state()?, state })?;
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
         saved.notes.iter().try_for_each(|note| self.note(note))?;
-        (self.saved, self.last_save) = (Some(step), Instant::now());
+        (self.saved, self.last_save, self.made) = (Some(step), Instant::now(), false);
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
     }
@@ -457,6 +493,7 @@ impl<'a> Session<'a> {
         let outcome = learner.settle()?;
         self.attempted(outcome, batches, step, taken)?;
         self.done = step;
+        self.made |= outcome.made;
         // Of updates that were handed over one after the other, each has the time from the last one's end.
         let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
         self.losses.push(outcome.loss);
@@ -688,6 +725,9 @@ impl<'a> Session<'a> {
         for note in self.run.notes().to_vec() {
             self.note(&note)?;
         }
+        if resumed {
+            self.note_written_since(&pictures.all)?;
+        }
         if finished {
             self.note("the run is finished; --resume with `--set optim.epochs=…` makes it longer")?;
         }
@@ -696,6 +736,24 @@ impl<'a> Session<'a> {
         }
         remarks.iter().try_for_each(|remark| self.note(remark))?;
         self.note_caveats(&pictures.notes)
+    }
+
+    /// Notes pictures that were written to since the newest checkpoint, under their names and in as many bytes.
+    fn note_written_since(&mut self, set: &PictureSet) -> Result<()> {
+        let Some(step) = self.saved else { return Ok(()) };
+        let left = std::fs::metadata(self.checkpoints.path(step)).and_then(|meta| meta.modified());
+        let Ok(left) = left else { return Ok(()) };
+        let since = |sample: &&Sample| sample.modified.is_some_and(|time| time > left);
+        let count = set.samples.iter().filter(since).count();
+        let Some(first) = set.samples.iter().find(since) else { return Ok(()) };
+        self.note(&format!(
+            "{} of {} {} written to since the run was left, such as {}: {} used as now",
+            grouped(count),
+            plural(grouped(set.len()), "picture"),
+            if count == 1 { "was" } else { "were" },
+            printable(&first.path),
+            if count == 1 { "it is" } else { "they are" },
+        ))
     }
 
     /// Whether all was done when `step` updates were.

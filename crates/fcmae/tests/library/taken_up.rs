@@ -7,10 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use fcmae::Error;
 use fcmae::config::{FinetuneConfig, OnNan, PretrainConfig, Settings, from_recipe};
+use fcmae::engine::backend::Backend;
+use fcmae::inference::evaluate::evaluate;
 use fcmae::inference::picture::save_png;
 use fcmae::training::{
-    Event, FinetuneOutcome, Flow, PretrainOutcome, Resume, Start, finetune, pretrain,
+    Event, FinetuneOutcome, Flow, LabelledData, PretrainOutcome, Resume, Start, finetune, pretrain,
 };
+use fcmae::weights::Weights;
+use fcmae_store::safetensors;
 use serde_json::Value;
 
 use crate::pictures;
@@ -120,6 +124,7 @@ fn a_loss_that_is_no_number_loses_no_update_and_the_advice_can_be_followed() {
     let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
     assert!(matches!(outcome, Err(Error::Diverged { step: at, .. }) if at == step));
     assert!(told.saved.is_empty());
+    assert_eq!(told.notes_with("may be spoilt already"), 1, "{:?}", told.notes);
 
     // A changed recipe alone is refused.
     let mut skipping = config.clone();
@@ -389,4 +394,179 @@ fn a_finished_fine_tuning_tells_its_accuracy_again() {
         (outcome.step, outcome.best_top1, last.pictures, last.top1, last.top5)
     };
     assert_eq!(of(&again), of(&first));
+}
+
+#[test]
+fn an_error_takes_no_regular_checkpoint_s_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    (config.save.every_epochs, config.save.keep, config.data.max_bad_fraction) = (1, 1, 0.0);
+    let (outcome, told) = part(&config, &data, &run, Resume::No, |event| {
+        if matches!(event, Event::Step(step) if step.step == 12) {
+            fs::rename(&data, folder.path().join("away")).unwrap();
+        }
+        Flow::Continue
+    });
+    assert!(outcome.is_err());
+    let [regular, error] = told.saved[..] else { panic!("{:?}", told.saved) };
+    let there = |step: u64| run.join(format!("checkpoints/step-{step:08}/MANIFEST")).is_file();
+    assert!(regular == 10 && error >= 12 && there(regular) && there(error));
+}
+
+#[test]
+fn settings_that_were_edited_in_the_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data, run) = sound(folder.path());
+    let stop = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 5 => Flow::Stop,
+        _ => Flow::Continue,
+    };
+    part(&config, &data, &run, Resume::No, stop).0.unwrap();
+    let file = run.join("config.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    for (was, is) in [("base_lr = 0.1", "base_lr = 0.2"), ("seed = 7", "seed = 8")] {
+        let edited = text.replace(was, is);
+        assert_ne!(edited, text);
+        fs::write(&file, edited).unwrap();
+        let config: PretrainConfig = recorded(&run);
+        let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+        assert!(error.contains(is) && error.contains(was), "{error}");
+    }
+    fs::write(&file, text).unwrap();
+    assert!(part(&config, &data, &run, true.into(), go_on).0.unwrap().finished);
+}
+
+#[test]
+fn pictures_written_to_between_the_parts_of_a_run_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data, run) = sound(folder.path());
+    let stop = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 5 => Flow::Stop,
+        _ => Flow::Continue,
+    };
+    part(&config, &data, &run, Resume::No, stop).0.unwrap();
+    let told = part(&config, &data, &run, true.into(), |event| match event {
+        Event::Step(step) if step.step == 7 => Flow::Stop,
+        _ => Flow::Continue,
+    });
+    assert_eq!(told.1.notes_with("since the run was left"), 0, "{:?}", told.1.notes);
+    let later = SystemTime::now() + Duration::from_secs(9);
+    let file = fs::File::options().write(true).open(data.join("lying/002.png")).unwrap();
+    file.set_modified(later).unwrap();
+    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    assert!(outcome.unwrap().finished);
+    let says = "1 of 87 pictures was written to since the run was left, such as lying/002.png";
+    assert_eq!(told.notes_with(says), 1, "{:?}", told.notes);
+}
+
+#[test]
+fn a_run_with_pictures_held_out_of_their_own_place_wants_them_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, aside) = (folder.path().join("data"), folder.path().join("aside"));
+    pictures::write(&data, 8);
+    pictures::write_from(&aside, 50, 4);
+    let config = pictures::finetuning(2, 4, 1);
+    let tuned = |run: &Path, apart: bool, resume: bool, at: u64| {
+        let held_out = if apart { slice::from_ref(&aside) } else { &[] };
+        let set = LabelledData { training: slice::from_ref(&data), held_out };
+        finetune(&config, set, Start::Scratch, run, resume, &mut |event| match event {
+            Event::Step(step) if step.step == at => Flow::Stop,
+            _ => Flow::Continue,
+        })
+    };
+    let [with, without] = ["with", "without"].map(|name| folder.path().join(name));
+    tuned(&with, true, false, 3).unwrap();
+    let error = tuned(&with, false, true, 0).unwrap_err().to_string();
+    assert!(error.contains("--held-out") && error.contains("aside"), "{error}");
+    assert!(tuned(&with, true, true, 0).unwrap().finished);
+    tuned(&without, false, false, 3).unwrap();
+    let error = tuned(&without, true, true, 0).unwrap_err().to_string();
+    assert!(error.contains("without --held-out"), "{error}");
+}
+
+#[test]
+fn an_evaluation_with_pictures_missing_is_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 12);
+    let aside = folder.path().join("aside");
+    pictures::write_from(&aside, 50, 4);
+    let mut config = pictures::finetuning(3, 4, 1);
+    config.data.cache_mib = 0;
+    let set = LabelledData { training: &[data], held_out: slice::from_ref(&aside) };
+    let away = folder.path().join("away");
+    let (mut evaluated, mut told) = (Vec::new(), Told::default());
+    let outcome = finetune(&config, set, Start::Scratch, &run, false, &mut |event| {
+        told.hear(&event);
+        if let Event::Evaluated(report) = &event {
+            evaluated.push((report.epoch, report.pictures));
+        }
+        // While the second epoch is trained, one picture of each class is left.
+        match &event {
+            Event::Step(step) if step.epoch == 1.25 => {
+                fs::create_dir(&away).unwrap();
+                for (number, class) in pictures::CLASSES.iter().enumerate() {
+                    for picture in 51..54 {
+                        let file = aside.join(class).join(format!("{picture:03}.png"));
+                        fs::rename(file, away.join(format!("{number}-{picture}.png"))).unwrap();
+                    }
+                }
+            }
+            _ => {}
+        }
+        Flow::Continue
+    })
+    .unwrap();
+    // Nine in a row are gone for good: the third one is no result either.
+    assert_eq!(evaluated, [(1, 12)]);
+    assert_eq!(
+        told.notes_with("is no result: 9 of 12 pictures could not be used"),
+        2,
+        "{:?}",
+        told.notes
+    );
+    assert_eq!(outcome.best_top1, outcome.last.map(|last| last.top1));
+    assert!(outcome.finished);
+}
+
+#[test]
+fn a_moving_average_that_has_hardly_moved_is_told_and_can_be_warmed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 12);
+    let mut config = pictures::finetuning(8, 4, 1);
+    config.finetune.ema = 0.9999;
+    let accuracy = |config: &FinetuneConfig, name: &str| {
+        let run = folder.path().join(name);
+        let (outcome, told) = tune(config, &data, Start::Scratch, &run, false, go_on);
+        assert!(outcome.unwrap().finished);
+        let found = evaluate(&run, slice::from_ref(&data), 4, &Backend::Cpu).unwrap();
+        (found.top1, told.notes_with("of the moving average as it began"))
+    };
+    let (cold, told) = accuracy(&config, "cold");
+    assert!(cold < 0.5 && told == 1, "{cold}, {told}");
+    config.finetune.ema_warmup = true;
+    let (warm, told) = accuracy(&config, "warm");
+    assert!(warm > 0.9 && told == 0, "{warm}, {told}");
+    config.finetune.ema = 0.0;
+    assert_eq!(accuracy(&config, "none").1, 0);
+}
+
+#[test]
+fn an_unfinished_run_is_judged_by_its_average_as_a_finished_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 8);
+    let mut config = pictures::finetuning(2, 4, 1);
+    config.finetune.ema = 0.9;
+    let stop = |event: &Event<'_>| match event {
+        Event::Step(step) if step.step == 4 => Flow::Stop,
+        _ => Flow::Continue,
+    };
+    tune(&config, &data, Start::Scratch, &run, false, stop).0.unwrap();
+    let average =
+        safetensors::load(&run.join("checkpoints/step-00000004/ema.safetensors")).unwrap();
+    assert!(Weights::open(&run).unwrap().tensors == average.tensors);
+    let checkpoint = run.join("checkpoints/step-00000004");
+    assert!(Weights::open(&checkpoint).unwrap().tensors == average.tensors);
 }

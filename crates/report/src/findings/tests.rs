@@ -66,6 +66,18 @@ fn how_a_run_ended_is_told() {
 }
 
 #[test]
+fn weights_that_were_not_evaluated_are_told() {
+    let title = "The last weights were not evaluated";
+    let run = RunFixture::finetuned();
+    assert_eq!(found(&run, title), None);
+    let mut before = evaluation(&["cat", "dog"], &[&[50, 10], &[6, 54]]);
+    before["step"] = json!(60);
+    run.write("evaluation.json", &before);
+    let text = found(&run, title).unwrap();
+    assert!(text.contains("of step 60, and the run ended at step 100"), "{text}");
+}
+
+#[test]
 fn changed_settings_are_told_with_their_steps() {
     let run = RunFixture::finetuned();
     let lines =

@@ -9,6 +9,9 @@ use super::files::{CONFIG, RUN};
 use crate::input::{DESCRIPTION, cannot_read};
 use crate::{Error, durable};
 
+/// In `run.json`, the settings once more: what they were is known though `config.toml` was edited.
+const SETTINGS: &str = "settings";
+
 /// What a run was started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -53,22 +56,36 @@ impl Record {
                 .ok_or_else(|| Error::NotARun { path: run.to_owned(), missing: name })
         };
         // run.json is written last: without it the run never started.
-        let (facts, config) = (read(RUN)?, read(CONFIG)?);
-        let facts = serde_json::from_str(&facts)
-            .map_err(|error| Error::Malformed { path: run.join(RUN), flaw: error.to_string() })?;
+        let facts = read(RUN)?;
+        let malformed = |flaw: String| Error::Malformed { path: run.join(RUN), flaw };
+        let mut facts: Value =
+            serde_json::from_str(&facts).map_err(|error| malformed(error.to_string()))?;
+        let settings = facts.as_object_mut().and_then(|facts| facts.remove(SETTINGS));
+        let config = match settings {
+            Some(settings) => {
+                toml::to_string(&settings).map_err(|error| malformed(error.to_string()))?
+            }
+            // Of an earlier version.
+            None => read(CONFIG)?,
+        };
         Ok(Self { config, facts })
     }
 
     pub(super) fn write(&self, run: &Path) -> Result<(), Error> {
-        let facts = serde_json::to_vec_pretty(&self.facts).expect("a JSON value is JSON");
-        self.write_config(run)?;
-        durable::write_file(&run.join(RUN), facts.len() as u64, |out| out.write_all(&facts))
+        let mut facts = self.facts.clone();
+        if let Some(facts) = facts.as_object_mut() {
+            facts.insert(SETTINGS.to_owned(), self.settings(&run.join(CONFIG))?);
+        }
+        let facts = serde_json::to_vec_pretty(&facts).expect("a JSON value is JSON");
+        for (name, bytes) in [(CONFIG, self.config.as_bytes()), (RUN, &facts)] {
+            durable::write_file(&run.join(name), bytes.len() as u64, |out| out.write_all(bytes))?;
+        }
+        Ok(())
     }
 
-    /// The settings alone.
-    pub(super) fn write_config(&self, run: &Path) -> Result<(), Error> {
-        let bytes = self.config.as_bytes();
-        durable::write_file(&run.join(CONFIG), bytes.len() as u64, |out| out.write_all(bytes))
+    fn settings(&self, path: &Path) -> Result<Value, Error> {
+        toml::from_str(&self.config)
+            .map_err(|error| Error::Malformed { path: path.to_owned(), flaw: error.to_string() })
     }
 
     /// Whether the config is TOML; `path` is for the message.
@@ -117,10 +134,8 @@ impl Record {
 
     /// Every value by its dotted name, so that comments and order do not count.
     fn flatten(&self, path: &Path) -> Result<BTreeMap<String, String>, Error> {
-        let config: Value = toml::from_str(&self.config)
-            .map_err(|error| Error::Malformed { path: path.to_owned(), flaw: error.to_string() })?;
         let mut names = BTreeMap::new();
-        flatten("config", &config, &mut names);
+        flatten("config", &self.settings(path)?, &mut names);
         flatten("run", &self.facts, &mut names);
         Ok(names)
     }
