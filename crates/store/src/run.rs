@@ -28,10 +28,10 @@ pub use metrics::Metrics;
 pub use record::{Differing, Record};
 
 use files::{
-    CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, EVALUATION, EXPORT, LOG, METRICS, SKIPPED,
+    CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, END, EVALUATION, EXPORT, LOG, METRICS, SKIPPED,
 };
 
-use schema::{Change, Data, Evaluation};
+use schema::{Change, Data, End, Evaluation};
 
 use crate::durable::{Told, Troubles};
 use crate::export_folder::{self, ExportName};
@@ -46,6 +46,11 @@ pub fn data(run: &Path) -> Option<Data> {
 /// What its last evaluation found, `evaluation.json`; `None` where there is none that can be read.
 pub fn evaluation(run: &Path) -> Option<Evaluation> {
     read(&run.join(EVALUATION))
+}
+
+/// How the work on it ended, `end.json`; `None` where there is none that can be read.
+pub fn end(run: &Path) -> Option<End> {
+    read(&run.join(END))
 }
 
 fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {

@@ -1,5 +1,6 @@
 //! `fcmae evaluate`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -97,9 +98,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     };
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
+    let trained = trained_on(weights, &set);
     if let Some(other) = &args.held_out_of {
         set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
-    } else if let Some(note) = trained_on(weights, &set) {
+    }
+    if let Some(note) = trained.and_then(|(run, trained)| seen(&run, &trained, &set)) {
         output::note(&note);
     }
     picture_sets::look(&set, description.format(), &description.limits())?;
@@ -109,7 +112,9 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
     output::note_skipped(&evaluation.skipped);
-    evaluation.check_missing(args.max_bad_fraction, set.lost)?;
+    // Of a part it is not known how many of those that were lost belong to it.
+    let lost = if args.held_out_of.is_some() { 0 } else { set.lost };
+    evaluation.check_missing(args.max_bad_fraction, lost)?;
     if args.report {
         keep_evaluation(weights, &evaluation, &set, evaluator.description())?;
         if let Some(report) = Reporter::of(weights).write() {
@@ -128,9 +133,8 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "use a share, 0 to 1".to_owned())
 }
 
-/// Says how many of the pictures the weights were trained on, where they are of a run and the pictures are those that
-/// it was given: it has seen them, and their accuracy says little about others.
-fn trained_on(weights: &Path, set: &PictureSet) -> Option<String> {
+/// The run of the weights, and those of the pictures that it was trained on, where it was given the same ones.
+fn trained_on(weights: &Path, set: &PictureSet) -> Option<(PathBuf, PictureSet)> {
     // The run itself, or an export or checkpoint in it.
     let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
     let data = fcmae_store::run::data(run)?;
@@ -141,13 +145,23 @@ fn trained_on(weights: &Path, set: &PictureSet) -> Option<String> {
         return None;
     }
     let trained = set.select(&Split::read(&run.join(SPLIT)).ok()?, Part::Training).ok()?;
-    Some(format!(
-        "{} of these {} were trained on, and say little about others: --held-out-of {} takes those that were \
-         kept aside",
-        grouped(trained.len()),
-        counted(set.len(), "picture"),
-        output::quoted(run),
-    ))
+    Some((run.to_path_buf(), trained))
+}
+
+/// Says how many of the pictures the weights were trained on: their accuracy says little about others.
+fn seen(run: &Path, trained: &PictureSet, set: &PictureSet) -> Option<String> {
+    let trained: HashSet<&Path> =
+        trained.samples.iter().map(|sample| sample.path.as_path()).collect();
+    let seen = set.samples.iter().filter(|sample| trained.contains(sample.path.as_path())).count();
+    (seen > 0).then(|| {
+        format!(
+            "{} of these {} were trained on, and say little about others: --held-out-of {} takes those that were \
+             kept aside",
+            grouped(seen),
+            counted(set.len(), "picture"),
+            output::quoted(run),
+        )
+    })
 }
 
 /// What `--json` prints.

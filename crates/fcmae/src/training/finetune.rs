@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use fcmae_data::sampler::Order;
 use fcmae_data::source::printable;
-use fcmae_data::{
-    Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat, Split,
-};
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Ended, Kind, Origin};
 use fcmae_store::{CheckpointStore, ExportName};
@@ -153,7 +151,7 @@ pub fn finetune_on<'a, 'r>(
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;
-    let recorded = if resume.goes_on() { Split::read(&out.join(files::SPLIT)).ok() } else { None };
+    let recorded = if resume.goes_on() { resume::recorded_split(out)? } else { None };
     let data = data.into();
     if resume.goes_on() {
         resume::same_held_out(out, !data.held_out.is_empty())?;
@@ -183,6 +181,12 @@ pub fn finetune_on<'a, 'r>(
     };
     let mut session = Session::open(out, resume, spec, observer)?;
     note.iter().try_for_each(|note| session.note(note))?;
+    if recorded.is_some() && !pictures.as_recorded {
+        return Err(Error::Unusable(format!(
+            "{} does not name the pictures of this run, of which it says which are kept aside: put the right one back",
+            printable(&out.join(files::SPLIT))
+        )));
+    }
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     drop(pretrained);
     let mut learner = Learner::new(network, &config.optim)
@@ -309,6 +313,13 @@ struct Beginning {
     note: Option<String>,
 }
 
+/// Where weights are, from any folder.
+fn place(path: &Path) -> String {
+    let here = !path.to_string_lossy().starts_with("hf:");
+    let whole = here.then(|| std::path::absolute(path).ok()).flatten();
+    whole.as_deref().unwrap_or(path).to_string_lossy().into_owned()
+}
+
 impl Beginning {
     fn of(
         config: &FinetuneConfig,
@@ -354,7 +365,7 @@ impl Beginning {
         let origin = start
             .path()
             .zip(weights.as_ref())
-            .map(|(path, weights)| Origin { path: printable(path), hash: weights.tensors.hash() });
+            .map(|(path, weights)| Origin { path: place(path), hash: weights.tensors.hash() });
         Ok(Self { config, weights, origin, note: None })
     }
 }
@@ -482,9 +493,11 @@ impl HeldOut<'_> {
             return Ok(true);
         }
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;
-        if self.so_far.take(report.top1) {
+        // Where that fails, the evaluation is still due.
+        if self.so_far.is_better(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;
         }
+        self.so_far.take(report.top1);
         self.last = Some(report);
         Ok(true)
     }

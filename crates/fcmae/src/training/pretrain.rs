@@ -33,7 +33,8 @@ pub struct PretrainOutcome {
     pub step: u64,
     /// Whether the whole run is done.
     pub finished: bool,
-    /// Mean loss over the last epoch's updates of this call (or over all, if fewer).
+    /// Mean loss over the last epoch's updates of this call, or over all if they are fewer; of a call that made none,
+    /// over the last ones that are logged.
     pub loss: f32,
 }
 

@@ -196,14 +196,22 @@ pub(super) fn logged_loss(run: &Path, count: u64) -> f32 {
 
 /// The evaluation that was made last, no later than after `step` updates.
 pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport> {
-    let found = fcmae_store::run::evaluation(run).filter(|found| found.step <= step)?;
+    let scores = |line| match line {
+        Line::Scores(scores) => Some(scores),
+        Line::Update(_) => None,
+    };
+    let last = logged(run).filter_map(scores).filter(|scores| scores.step <= step).last()?;
+    // The file may be of other pictures: `evaluate --report` writes it too.
+    let of_it = |found: &schema::Evaluation| (found.step, found.top1) == (last.step, last.top1);
+    let found = fcmae_store::run::evaluation(run).filter(of_it).map(|found| found.images);
+    let pictures = found.or_else(|| fcmae_store::run::data(run).map(|data| data.held_out))?;
     Some(EvaluationReport {
-        step: found.step,
-        epoch: found.epoch as u64,
-        pictures: found.images as usize,
-        top1: found.top1,
-        top5: found.top5.unwrap_or(f64::NAN),
-        loss: found.loss.unwrap_or(f64::NAN),
+        step: last.step,
+        epoch: last.epoch as u64,
+        pictures: pictures as usize,
+        top1: last.top1,
+        top5: last.top5.unwrap_or(f64::NAN),
+        loss: last.held_out_loss.unwrap_or(f64::NAN),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
+use fcmae_data::{PictureSet, Split};
 use fcmae_store::run::schema::{Facts, Origin};
 use fcmae_store::run::{Differing, files};
-use fcmae_store::{Record, Run};
+use fcmae_store::{CheckpointStore, Record, Run};
 use serde_json::json;
 
 use super::records;
@@ -213,6 +213,22 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
         of(before.as_ref()),
         of(now),
     )))
+}
+
+/// Which pictures the run in `out` keeps aside, as it recorded it; `None` where it was ended before it did.
+///
+/// # Errors
+/// A record that is missing or damaged though the run has a checkpoint: other pictures would be trained on.
+pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
+    match Split::read(&out.join(files::SPLIT)) {
+        Ok(split) => Ok(Some(split)),
+        Err(_) if CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty() => {
+            Ok(None)
+        }
+        Err(error) => Err(Error::Unusable(format!(
+            "{error}: it says which pictures are kept aside; put it back, or begin a new run"
+        ))),
+    }
 }
 
 /// The weights that a run began with, as it recorded them.

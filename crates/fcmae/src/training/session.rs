@@ -86,7 +86,7 @@ pub(super) struct Session<'a> {
 }
 
 /// An update that was made, or handed to a card.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Pending {
     step: u64,
     images: usize,
@@ -115,15 +115,18 @@ impl Evaluations {
         }
     }
 
-    /// Takes in the one that was due; whether it is the best.
-    pub(super) fn take(&mut self, top1: f64) -> bool {
-        let better = self.best.is_none_or(|best| top1 > best);
-        *self = if better {
+    /// Whether this top-1 is the best so far.
+    pub(super) fn is_better(&self, top1: f64) -> bool {
+        self.best.is_none_or(|best| top1 > best)
+    }
+
+    /// Takes in the one that was due.
+    pub(super) fn take(&mut self, top1: f64) {
+        *self = if self.is_better(top1) {
             Self { best: Some(top1), since_best: 0, due: false }
         } else {
             Self { since_best: self.since_best + 1, due: false, ..*self }
         };
-        better
     }
 }
 
@@ -470,8 +473,9 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         let step = learner.updates();
-        learner.hand_over(self.plan.lr(step), scale)?;
+        // From here on nothing is known of the weights until they are heard of.
         self.pending = Some(Pending { step: step + 1, images, since });
+        learner.hand_over(self.plan.lr(step), scale)?;
         if waits || !learner.runs_ahead() {
             self.settle(learner, batches, 0)?;
         }
@@ -489,8 +493,9 @@ impl<'a> Session<'a> {
         batches: &mut Batches,
         taken: u64,
     ) -> Result<bool> {
-        let Some(Pending { step, images, since }) = self.pending.take() else { return Ok(false) };
+        let Some(Pending { step, images, since }) = self.pending else { return Ok(false) };
         let outcome = learner.settle()?;
+        self.pending = None;
         self.attempted(outcome, batches, step, taken)?;
         self.done = step;
         self.made |= outcome.made;
@@ -701,10 +706,10 @@ impl<'a> Session<'a> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
+        let finished = resumed && self.is_finished(learner.updates());
         self.record_changes(learner.updates())?;
         // It has not ended any more.
         let _ = std::fs::remove_file(self.path().join(files::END));
-        let finished = resumed && self.is_finished(learner.updates());
         let remarks = if finished { Vec::new() } else { self.describe(resumed, pictures)? };
         self.list_left_out(&pictures.all)?;
         if let Some(held_out) = pictures.apart() {
@@ -729,7 +734,10 @@ impl<'a> Session<'a> {
             self.note_written_since(&pictures.all)?;
         }
         if finished {
-            self.note("the run is finished; --resume with `--set optim.epochs=…` makes it longer")?;
+            self.note(
+                "the run is finished; --resume with `--set optim.epochs=…` makes it longer, and with \
+                 `--set finetune.patience=0` one that ended before its last epoch",
+            )?;
         }
         if resumed {
             return Ok(());
@@ -756,8 +764,12 @@ impl<'a> Session<'a> {
         ))
     }
 
-    /// Whether all was done when `step` updates were.
+    /// Whether all was done when `step` updates were, and nothing is changed that would add to it.
     fn is_finished(&self, step: u64) -> bool {
+        let end = fcmae_store::run::end(self.path());
+        if self.changes.is_empty() && end.is_some_and(|end| end.how == Ended::Finished) {
+            return true;
+        }
         let exported = self.path().join(files::EXPORT).join(ExportName::Last.as_str());
         step == self.plan.steps() && exported.exists()
     }

@@ -73,6 +73,8 @@ pub(super) struct Pictures {
     pub(super) held_out: Option<Arc<PictureSet>>,
     /// Whether those are pictures of their own, none of `all`.
     pub(super) separate: bool,
+    /// Whether they are parted as a run has recorded it.
+    pub(super) as_recorded: bool,
     /// What the user should know of how they were kept aside.
     pub(super) notes: Vec<String>,
 }
@@ -86,7 +88,14 @@ impl Pictures {
     ) -> Result<Self, DataError> {
         let all = Arc::new(listed(data, config, Labels::Ignored, observer)?);
         let training = Arc::clone(&all);
-        Ok(Self { training, all, held_out: None, separate: false, notes: Vec::new() })
+        Ok(Self {
+            training,
+            all,
+            held_out: None,
+            separate: false,
+            as_recorded: false,
+            notes: Vec::new(),
+        })
     }
 
     /// The labelled pictures in `data`, of which some are kept aside and of the others as many are
@@ -110,7 +119,14 @@ impl Pictures {
             && let Ok((training, held_out)) = again(&all, split, separate, config)
         {
             let (training, held_out) = (Arc::new(training), held_out.map(Arc::new).or(apart));
-            return Ok(Self { all, training, held_out, separate, notes: Vec::new() });
+            return Ok(Self {
+                all,
+                training,
+                held_out,
+                separate,
+                as_recorded: true,
+                notes: Vec::new(),
+            });
         }
         let mut notes = Vec::new();
         let (others, held_out) = parted(&all, apart.as_deref(), config, &mut notes)?;
@@ -134,7 +150,7 @@ impl Pictures {
         }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        Ok(Self { all, training, held_out, separate, notes })
+        Ok(Self { all, training, held_out, separate, as_recorded: false, notes })
     }
 
     /// Those held out, where they are pictures of their own.

@@ -136,7 +136,7 @@ fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
     let classes = description.classes.len().max(1);
     let wanted = [
         ("features, fine-tuning", shapes(|names| Encoder::new(names, model))),
-        ("reconstruct, diagnose", shapes(|names| Autoencoder::new(names, model, &decoder))),
+        ("reconstruct, diversity", shapes(|names| Autoencoder::new(names, model, &decoder))),
         ("predict, evaluate", shapes(|names| Classifier::new(names, model, classes))),
     ];
     let known = |name: &str| wanted.iter().any(|(_, names)| names.iter().any(|(n, _)| n == name));

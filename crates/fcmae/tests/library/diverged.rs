@@ -135,9 +135,9 @@ fn no_more_than_five_updates_in_a_row_are_passed_over() {
     let (outcome, notes) = run(&hopeless(10, OnNan::Skip), folder.path());
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 6, .. }), "{error}");
-    // The last one says what is saved.
+    // The last one says that there is no way back.
     assert_eq!(notes.len(), 6);
-    assert!(notes[5].contains("saved: step 5"), "{notes:?}");
+    assert!(notes[5].contains("begin a new run"), "{notes:?}");
 }
 
 /// Fault 55: what is kept of such updates stays within bounds, and that is told.

@@ -77,7 +77,7 @@ fn spread(data: &Data) -> Markup {
                 "The largest class, “" (largest.name) "”, has " (number(largest.training as f64))
                 " training pictures, the smallest, “" (smallest.name) "”, "
                 (number(smallest.training as f64))
-                @if smallest.training > 0 {
+                @if smallest.training > 0 && smallest.training < largest.training {
                     ": " (number(largest.training as f64 / smallest.training as f64)) " times as many"
                 }
                 "."

@@ -23,7 +23,8 @@ pub(super) fn reconstructions(report: &Report) -> Option<Markup> {
     Some(html! {
         p.soft.small {
             "From left to right: the picture, what the network sees of it, and what it makes of the hidden \
-             patches. These are its own guesses from the visible patches alone."
+             patches. What is in a hidden patch is guessed from the visible ones alone; how bright it is, and its \
+             contrast, are those of the picture."
         }
         (sheet(&after(report, newest), newest))
         @if !earlier.is_empty() {

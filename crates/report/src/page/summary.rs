@@ -129,7 +129,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Tile> {
         let about = if report.kind == Kind::Pretraining
             && report.settings.is_on("mask.norm_pix_loss")
         {
-            "at the start and the end; 1 is what painting each hidden patch in its mean colour gives"
+            "at the start and the end; 1 is what painting each hidden patch in its mean brightness gives"
         } else {
             "mean of the first and of the last hundredth of the updates"
         };
