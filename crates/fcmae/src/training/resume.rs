@@ -193,9 +193,7 @@ fn same_update(was: &OptimConfig, is: &OptimConfig) -> Result<()> {
 /// # Errors
 /// [`Error::Unusable`].
 pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
-    let facts = Record::read(out)?.facts;
-    // Earlier versions did not say it.
-    if facts["names"].is_null() {
+    if of_earlier_version(out)? {
         return Ok(());
     }
     let before = recorded_start(out)?;
@@ -222,6 +220,8 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
 pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
     match Split::read(&out.join(files::SPLIT)) {
         Ok(split) => Ok(Some(split)),
+        // The first version wrote none.
+        Err(_) if of_earlier_version(out)? => Ok(None),
         Err(_) if CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty() => {
             Ok(None)
         }
@@ -229,6 +229,11 @@ pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
             "{error}: it says which pictures are kept aside; put it back, or begin a new run"
         ))),
     }
+}
+
+/// Whether a run was begun by a version that recorded neither its start nor its pictures' names.
+fn of_earlier_version(out: &Path) -> Result<bool> {
+    Ok(Record::read(out)?.facts["names"].is_null())
 }
 
 /// The weights that a run began with, as it recorded them.
