@@ -104,7 +104,7 @@ pub enum DecodeError {
     },
     /// All of it means that there is no data.
     #[error(
-        "no data in any pixel: all of it is NaN, or what the file declares as GDAL_NODATA; leave it out"
+        "no data in any pixel: all of it is NaN, or what the file declares as GDAL_NODATA or hides with a mask; leave it out"
     )]
     NoData,
     /// The bytes break the rules of their format.

@@ -98,6 +98,7 @@ struct Look {
     height: u32,
     width: u32,
     values: Values,
+    levels: tones::Levels,
     remarks: Vec<Remark>,
 }
 
@@ -202,26 +203,39 @@ fn look(
         Err(error) => return Found { kind: None, values: Err(error) },
     };
     let kind = decode::kind(&bytes, limits).ok();
-    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| Look {
-        height: decoded.picture.height(),
-        width: decoded.picture.width(),
-        values: values_of(&decoded, kept),
-        remarks: remarks(&bytes, &decoded.picture, kind.as_ref()),
+    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| {
+        let levels = tones::Levels::of(decoded.picture.pixels());
+        Look {
+            height: decoded.picture.height(),
+            width: decoded.picture.width(),
+            values: values_of(&decoded, kept),
+            remarks: remarks(&bytes, &decoded.picture, kind.as_ref(), &levels),
+            levels,
+        }
     });
     Found { kind, values }
 }
 
 /// What is to be told of a picture: what decoding noticed, and what takes too long to look for whenever it is loaded.
-fn remarks(bytes: &[u8], picture: &Picture, kind: Option<&FileKind>) -> Vec<Remark> {
+fn remarks(
+    bytes: &[u8],
+    picture: &Picture,
+    kind: Option<&FileKind>,
+    levels: &tones::Levels,
+) -> Vec<Remark> {
     let mut remarks = picture.remarks().to_vec();
     let told = |remarks: &[Remark], kind: &str| remarks.iter().any(|told| told.kind() == kind);
     if !told(&remarks, "damaged") {
         remarks.extend(decode::flaw(bytes).map(|what| Remark::Damaged { what }));
     }
     remarks.extend(deep::undeclared(picture, kind));
+    let eight = kind.is_some_and(|kind| kind.bits == 8);
+    if eight && !told(&remarks, "nodata") && decode::is_geo(bytes) {
+        remarks.extend(tones::border(picture));
+    }
     // Where 16 bits are the cause, that was told.
     let narrow = told(&remarks, "range");
-    let seen = tones::remark(picture);
+    let seen = tones::remark(picture, levels);
     remarks.extend(seen.filter(|seen| !narrow || seen.kind() != Remark::FEW_LEVELS));
     remarks
 }
@@ -247,6 +261,7 @@ struct Sums {
     kinds: BTreeMap<FileKind, usize>,
     remarks: BTreeMap<&'static str, Remarked>,
     groups: deep::Groups,
+    levels: tones::Levels,
     skipped: Vec<Skipped>,
 }
 
@@ -256,7 +271,8 @@ impl Sums {
             *self.kinds.entry(kind).or_default() += 1;
         }
         match found.values {
-            Ok(Look { height, width, values, remarks }) => {
+            Ok(Look { height, width, values, levels, remarks }) => {
+                self.levels.add(&levels);
                 for remark in remarks {
                     let told = self.remarks.entry(remark.kind()).or_insert_with(|| Remarked {
                         kind: remark.kind(),
@@ -288,16 +304,23 @@ impl Sums {
         }
     }
 
+    /// Whether most files have more than 8 bits a value.
+    fn is_deep(&self) -> bool {
+        let files = |least: u32| -> usize {
+            self.kinds.iter().filter(|(kind, _)| kind.bits > least).map(|(_, files)| files).sum()
+        };
+        2 * files(8) > files(0)
+    }
+
     fn finish(mut self, folder: &PictureSet, format: PixelFormat, looked_at: usize) -> Statistics {
         let set = folder.len();
+        let deep = self.is_deep();
         let channels = self.moments.iter().zip(self.kept);
         let channels: Vec<_> = channels.map(|(moments, kept)| moments.finish(kept)).collect();
         let pictures = self.heights.len();
         self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
         let told = ["range", Remark::FEW_LEVELS].iter().any(|kind| self.remarks.contains_key(kind));
-        if let Some(remark) =
-            tones::of_all(&channels).filter(|_| !told && format.depth == Depth::Eight)
-        {
+        if let Some(remark) = tones::of_all(&self.levels, deep).filter(|_| !told) {
             let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }

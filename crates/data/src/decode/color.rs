@@ -21,7 +21,6 @@ fn over_white(value: u8, alpha: u8) -> u8 {
 pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<Remark>) -> Picture {
     let (width, height) = (image.width(), image.height());
     let color = image.color();
-    remarks.extend(narrow(&image));
     let pixels = match (color.has_color(), color.has_alpha()) {
         (true, false) => {
             let pixels = image.into_rgb8().into_raw();
@@ -48,29 +47,6 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<R
         }
     };
     Picture::from_parts(width, height, channels, pixels).with_remarks(remarks)
-}
-
-/// Values of 16 bits that are smaller than this use so little of their range that it is plain: 14 bits.
-const NARROW: u16 = 1 << 14;
-
-/// A remark where values of 16 bits are all so small that 8 bits keep few levels of them.
-fn narrow(image: &DynamicImage) -> Option<Remark> {
-    let largest = match image {
-        DynamicImage::ImageLuma16(image) => image.as_raw().iter().copied().max(),
-        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().max(),
-        DynamicImage::ImageLumaA16(image) => image.pixels().map(|pixel| pixel.0[0]).max(),
-        DynamicImage::ImageRgba16(image) => {
-            image.pixels().map(|pixel| pixel.0[..3].iter().copied().max().unwrap_or(0)).max()
-        }
-        _ => None,
-    };
-    largest.and_then(|largest| narrow_values(largest.into(), u16::MAX.into()))
-}
-
-/// As for values of 16 bits, of which this is the largest.
-pub(super) fn narrow_values(largest: u64, of: u64) -> Option<Remark> {
-    let narrow = 0 < largest && largest < u64::from(NARROW) && of == u64::from(u16::MAX);
-    narrow.then_some(Remark::Range { largest, of })
 }
 
 /// A remark where the alpha of every pixel hides it.

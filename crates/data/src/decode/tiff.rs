@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use self::directory::Directory;
 use self::jpeg::Parts;
+use self::mask::Mask;
 use self::page::{
     BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, Header, JPEG, PALETTE, PHOTOMETRIC, Page, RGB, SIGNED,
     UNSIGNED, YCBCR,
@@ -27,6 +28,7 @@ pub(crate) use self::directory::is_tiff;
 mod alone;
 mod directory;
 mod jpeg;
+mod mask;
 mod page;
 mod read;
 mod source;
@@ -69,12 +71,19 @@ pub(super) fn samples(
         return Err(DecodeError::Stack { pages, axes, as_channels, wanted });
     }
     let remarks: Vec<Remark> = stack.remark(&page).into_iter().collect();
-    // The other decoder knows no BigTIFF.
-    let ordinary = header.is_ordinary() && !directory::is_big(bytes);
+    let mask = Mask::read(bytes, &page, limits)?;
+    // The other decoder knows no BigTIFF, no masks, and no parts that are not in the file.
+    let ordinary = header.is_ordinary()
+        && !directory::is_big(bytes)
+        && mask.is_none()
+        && read::absent(&mut source).is_empty();
     if ordinary && (eight || page.bits == 1 || page.photometric == CMYK) {
         return Ok(Tiff::Ordinary(remarks));
     }
     let mut samples = page_of(bytes, source, &header, nodata, limits)?;
+    if let Some(mask) = mask {
+        mask.hide(&mut samples);
+    }
     samples.kind = match samples.kind {
         // Of three bands without a name each is a colour in a picture of colours alone.
         Kind::Rgb if eight && wanted != 3 && page.photometric <= BLACK_IS_ZERO => Kind::Bands,
@@ -213,6 +222,12 @@ fn from_ycbcr(values: &mut [f32]) {
         let rgb = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
         *pixel = rgb.map(|value| value.round().clamp(0.0, 255.0) / 255.0);
     }
+}
+
+/// Whether it is a TIFF file that lies on the earth.
+pub(crate) fn is_geo(bytes: &[u8]) -> bool {
+    let first = || Directory::all(bytes).next();
+    directory::is_tiff(bytes) && first().is_some_and(|directory| Header::read(&directory).geo)
 }
 
 /// What a TIFF file holds; `None` of another file.
