@@ -59,8 +59,8 @@ pub(crate) use limits::Need;
 use limits::{HEADER_BYTES, decoder_limits};
 pub(crate) use scan::flaw;
 use tiff::Tiff;
-pub(crate) use tiff::is_geo;
 pub(crate) use tiff::{Bytes, Pages, Stretch, alone, is_tiff, pages};
+pub(crate) use tiff::{is_geo, scale};
 
 /// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///

@@ -71,6 +71,8 @@ pub enum Remark {
     },
     /// Every pixel is transparent, so that the picture is white.
     Transparent,
+    /// The colours are white as well as what is transparent, so that the picture is white.
+    WhiteOnWhite,
     /// All pixels are of one colour.
     OneColour,
     /// All but a thousandth of the values are the smallest or the largest that there is.
@@ -86,6 +88,22 @@ pub enum Remark {
         count: u64,
         /// Values of the picture.
         of: u64,
+    },
+    /// Floats of some files are 0 to 1, and of others go far beyond: the largest value of each, and a file of the others.
+    MixedFloats {
+        /// Of those of 0 to 1.
+        low: f64,
+        /// Of the others.
+        high: f64,
+        /// One of those of 0 to 1.
+        example: String,
+    },
+    /// Files declare different scales or offsets for their values, which stand as they are.
+    Scales {
+        /// That of most files.
+        most: String,
+        /// Another.
+        other: String,
     },
     /// Files of one kind of numbers have values many times as large as files of another: what each is called, and
     /// the largest value that the network is given of it.
@@ -138,11 +156,13 @@ impl Remark {
             Self::Clamped { .. } => "clamped",
             Self::Range { .. } => "range",
             Self::Damaged { .. } => "damaged",
-            Self::Transparent => "transparent",
+            Self::Transparent | Self::WhiteOnWhite => "transparent",
             Self::OneColour => Self::ONE_COLOUR,
             Self::AtAnEnd { .. } => Self::AT_AN_END,
             Self::Undeclared { .. } => "undeclared",
             Self::Mixed { .. } => "mixed",
+            Self::MixedFloats { .. } => "mixed_floats",
+            Self::Scales { .. } => "scales",
             Self::FewLevels { .. } => Self::FEW_LEVELS,
         }
     }
@@ -220,6 +240,10 @@ impl fmt::Display for Remark {
             Self::Transparent => f.write_str(
                 "every pixel is transparent, so that it is white all over; remove its transparency",
             ),
+            Self::WhiteOnWhite => f.write_str(
+                "its colours are white, and its transparency is laid on white, so that it is white all over; save \
+                 it on another background",
+            ),
             Self::OneColour => f.write_str("of one colour all over, which teaches nothing"),
             Self::AtAnEnd { largest } => {
                 let end = if *largest { "the largest value there is: white" } else { "0: black" };
@@ -235,6 +259,16 @@ impl fmt::Display for Remark {
                 "values mean different things: {} go to {:.4}, and {} to {:.4}, as whole numbers are divided by the \
                  largest of their kind; write all files with the same kind of numbers",
                 low.0, low.1, high.0, high.1
+            ),
+            Self::MixedFloats { low, high, example } => write!(
+                f,
+                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, and of \
+                 others to {high:.4}; write all files on one scale"
+            ),
+            Self::Scales { most, other } => write!(
+                f,
+                "files declare different scales of their values (GDAL: {other}, where most have {most}), which are not \
+                 applied; write them out (gdal_translate -unscale -ot Float32)"
             ),
             Self::FewLevels { levels, deep: true } => write!(
                 f,

@@ -10,8 +10,8 @@ use self::directory::Directory;
 use self::jpeg::Parts;
 use self::mask::Mask;
 use self::page::{
-    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, Header, JPEG, PALETTE, PHOTOMETRIC, Page, RGB, SIGNED,
-    UNSIGNED, YCBCR,
+    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, GDAL_METADATA, Header, JPEG, PALETTE, PHOTOMETRIC, Page,
+    RGB, SIGNED, UNSIGNED, YCBCR,
 };
 use self::source::{CLAIM, Source, decoder, reason};
 use self::stack::Stack;
@@ -228,6 +228,32 @@ fn from_ycbcr(values: &mut [f32]) {
 pub(crate) fn is_geo(bytes: &[u8]) -> bool {
     let first = || Directory::all(bytes).next();
     directory::is_tiff(bytes) && first().is_some_and(|directory| Header::read(&directory).geo)
+}
+
+/// What GDAL is told to multiply a file's values by and to add to them: "scale 1" where it is told nothing.
+pub(crate) fn scale(bytes: &[u8]) -> String {
+    let first = directory::is_tiff(bytes).then(|| Directory::all(bytes).next()).flatten();
+    let entry = first.and_then(|directory| directory.find(GDAL_METADATA));
+    let text = entry.map(|entry| String::from_utf8_lossy(entry.raw()).into_owned());
+    let text = text.unwrap_or_default();
+    let items = |name: &str| -> Vec<f64> {
+        let start = format!("<Item name=\"{name}\"");
+        let after = text.split(&start).skip(1);
+        let value =
+            after.filter_map(|item| item.split_once('>')?.1.split_once('<')?.0.parse().ok());
+        value.collect()
+    };
+    let (mut scales, mut offsets) = (items("SCALE"), items("OFFSET"));
+    scales.retain(|&scale| scale != 1.0);
+    offsets.retain(|&offset| offset != 0.0);
+    let listed =
+        |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+    match (scales.is_empty(), offsets.is_empty()) {
+        (true, true) => "scale 1".to_owned(),
+        (false, true) => format!("scale {}", listed(&scales)),
+        (true, false) => format!("offset {}", listed(&offsets)),
+        (false, false) => format!("scale {}, offset {}", listed(&scales), listed(&offsets)),
+    }
 }
 
 /// What a TIFF file holds; `None` of another file.

@@ -679,3 +679,125 @@ fn two_strips(bytes: &mut Vec<u8>) {
         }
     }
 }
+
+#[test]
+fn floats_of_two_scales_are_told() {
+    let floats =
+        |most: f32| raster(&(1..=64).map(|i| i as f32 * most / 64.0).collect::<Vec<_>>(), None);
+    let told = looked_at(&[floats(0.9), floats(200.0), floats(180.0)]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "mixed_floats", 1), "{told:?}");
+    let words = ["such as ", "0.tif, go from 0 to 0.9000, and of others to 200.0000"];
+    assert!(words.iter().all(|words| told[0].2.contains(words)), "{told:?}");
+    // Heights differ, dark pictures and signed ones mean the same.
+    for same in [
+        vec![floats(0.9), floats(3.0), floats(200.0)],
+        vec![floats(0.1), floats(200.0)],
+        vec![floats(0.9), floats(1.0)],
+        vec![raster(&[-0.5, 0.9], None), floats(200.0), floats(0.9)],
+    ] {
+        assert_eq!(looked_at(&same), []);
+    }
+}
+
+#[test]
+fn scales_that_differ_by_file_are_told() {
+    let file = |text: &str| {
+        let data = (0..64).map(|value| 3 * value).collect();
+        one(Page::new([64, 1], 8, 1, GREY, data).with(42_112, Text(text.to_owned())))
+    };
+    let scale = |scale: &str| {
+        let item = |name: &str, number: &str| {
+            format!(
+                r#"<Item name="{name}" sample="0" role="{}">{number}</Item>"#,
+                name.to_lowercase()
+            )
+        };
+        let items = item("OFFSET", "0") + &item("SCALE", scale);
+        file(&format!("<GDALMetadata>{items}</GDALMetadata>"))
+    };
+    let told = looked_at(&[scale("1"), scale("0.01"), file("<GDALMetadata/>")]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "scales", 1), "{told:?}");
+    assert!(told[0].2.contains("(GDAL: scale 0.01, where most have scale 1)"), "{told:?}");
+    assert_eq!(looked_at(&[scale("0.01"), scale("0.01")]), []);
+}
+
+/// A JPEG of no data but a frame.
+fn jpeg_frame(marker: u8, bits: u8) -> Vec<u8> {
+    let frame = [0xFF, marker, 0, 11, bits, 0, 8, 0, 8, 1, 1, 0x11, 0];
+    let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 1, 2, 3];
+    [&[0xFF, 0xD8][..], &frame, &scan, &[0xFF, 0xD9]].concat()
+}
+
+#[test]
+fn jpegs_that_are_not_read_are_named_with_what_helps() {
+    for (marker, bits, name) in
+        [(0xF7, 8, "JPEG-LS"), (0xC1, 12, "12 bits"), (0xC3, 16, "lossless JPEG")]
+    {
+        let bytes = jpeg_frame(marker, bits);
+        let error = eight(&bytes, 1).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(error.contains("PNG or TIFF") && !error.contains("jpegtran"), "{error}");
+        let cut = eight(&bytes[..bytes.len() - 2], 1).unwrap_err().to_string();
+        assert_eq!(cut.contains(name), marker == 0xF7, "{cut}");
+    }
+}
+
+#[test]
+fn kinds_of_rare_jpegs_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/odd/arithmetic.jpg");
+    std::fs::copy(fixture, dir.path().join("a.jpg")).unwrap();
+    write(&dir.path().join("b.jpg"), &jpeg_frame(0xC1, 12));
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+    let kinds: Vec<_> =
+        found.kinds.iter().map(|of| (of.kind.format, of.kind.channels, of.kind.bits)).collect();
+    assert_eq!(kinds, [("JPEG", 1, 8), ("JPEG", 1, 12)]);
+}
+
+#[test]
+fn changed_pngs_have_one_reason() {
+    let plain = crate::pictures::png(40, 30);
+    let reasons: std::collections::BTreeSet<String> = (1..6)
+        .map(|part| {
+            let mut bytes = plain.clone();
+            let at = 60 + (bytes.len() - 80) * part / 6;
+            bytes[at] ^= 0x55;
+            eight(&bytes, 3).unwrap_err().to_string()
+        })
+        .collect();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.contains("changed or lost")), "{reasons:?}");
+}
+
+#[test]
+fn white_icons_are_told_by_their_transparency() {
+    let dir = tempfile::tempdir().unwrap();
+    let icon =
+        image::RgbaImage::from_fn(8, 8, |x, _| image::Rgba([255, 255, 255, 255 * (x as u8 % 2)]));
+    icon.save(dir.path().join("a.png")).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+    let told: Vec<_> = found.remarks.iter().map(|told| (told.kind, told.text.as_str())).collect();
+    assert_eq!((told.len(), told[0].0), (1, "transparent"), "{told:?}");
+    assert!(told[0].1.contains("laid on white"), "{told:?}");
+}
+
+#[test]
+fn pictures_named_one_by_one_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let inputs: Vec<fcmae_data::Input> = ["a.png", "b.png"]
+        .iter()
+        .map(|name| {
+            let path = dir.path().join(name);
+            image::ImageBuffer::from_fn(8, 8, |x, y| image::Luma([(40 * x + y) as u16]))
+                .save(&path)
+                .unwrap();
+            path.into()
+        })
+        .collect();
+    let found = Statistics::of_inputs(&inputs, 1, None, 1, &Limits::default()).unwrap();
+    let told: Vec<_> = found.remarks.iter().map(|told| (told.kind, told.pictures)).collect();
+    assert_eq!(told, [("range", 2)]);
+    assert!(found.remarks[0].first.ends_with("a.png"));
+}

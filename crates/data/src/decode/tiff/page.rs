@@ -20,6 +20,7 @@ pub(super) const JPEG: u16 = 7;
 pub(super) const PHOTOMETRIC: u16 = 262;
 pub(super) const DESCRIPTION: u16 = 270;
 pub(super) const COLOR_MAP: u16 = 320;
+pub(super) const GDAL_METADATA: u16 = 42_112;
 pub(super) const NODATA: u16 = 42_113;
 /// Of GeoTIFF: the size of a pixel, tie points, the transformation, the keys.
 const GEO: [u16; 4] = [33_550, 33_922, 34_264, 34_735];
