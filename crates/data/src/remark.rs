@@ -89,7 +89,7 @@ pub enum Remark {
         /// Values of the picture.
         of: u64,
     },
-    /// Floats of some files are 0 to 1, and of others go far beyond: the largest value of each, and a file of the others.
+    /// Floats of some files are 0 to 1, and of others go far beyond.
     MixedFloats {
         /// Of those of 0 to 1.
         low: f64,

@@ -10,10 +10,10 @@ use self::directory::Directory;
 use self::jpeg::Parts;
 use self::mask::Mask;
 use self::page::{
-    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, GDAL_METADATA, Header, JPEG, PALETTE, PHOTOMETRIC, Page,
-    RGB, SIGNED, UNSIGNED, YCBCR,
+    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, GDAL_METADATA, Header, JPEG, PALETTE, Page, RGB, SIGNED,
+    UNSIGNED, YCBCR,
 };
-use self::source::{CLAIM, Source, decoder, reason};
+use self::source::{CLAIM, Source, as_bands, decoder, reason};
 use self::stack::Stack;
 use super::deep::{Kind, Samples};
 use super::kind::{FileKind, Numbers};
@@ -312,18 +312,4 @@ fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Head
         }
         Err(error) => Err(error),
     }
-}
-
-/// The file with its first page called bands instead of colours.
-fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError> {
-    let entry = Directory::all(bytes).next().and_then(|directory| directory.find(PHOTOMETRIC));
-    let at = entry.and_then(|entry| entry.short_at());
-    let mut bytes = bytes.to_vec();
-    let big_endian = bytes.first() == Some(&b'M');
-    let slot = at.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
-        DecodeError::Malformed("the kind of its colours is not a short number".to_owned())
-    })?;
-    let kind = if big_endian { BLACK_IS_ZERO.to_be_bytes() } else { BLACK_IS_ZERO.to_le_bytes() };
-    slot.copy_from_slice(&kind);
-    decoder(Cow::Owned(bytes), limits)
 }

@@ -3,6 +3,7 @@
 use super::directory::Directory;
 use super::page::{Header, Page};
 use super::read;
+use super::source::{CLAIM, as_bands};
 use crate::decode::deep::Samples;
 use crate::decode::limits::Limits;
 use crate::error::DecodeError;
@@ -25,11 +26,11 @@ impl Mask {
             return Ok(None);
         };
         if directory.claims_too_much() {
-            return Err(DecodeError::Malformed(super::CLAIM.to_owned()));
+            return Err(DecodeError::Malformed(CLAIM.to_owned()));
         }
         let page = Header::read(&directory).page;
         page.check(1, limits)?;
-        let mut source = super::as_bands(&directory.first(), limits)?;
+        let mut source = as_bands(&directory.first(), limits)?;
         let mut values = vec![0.0; page.width as usize * page.height as usize];
         read::read(&mut source, &page, (&mut values, 1, 0), None, None, limits)?;
         let hidden: Vec<bool> = values.into_iter().map(|value| value == 0.0).collect();
