@@ -193,7 +193,7 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
             Some("`fcmae settings` lists every setting")
         }
         Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
-        Part::Data(DataError::TooManyBad { .. } | DataError::TooManyLost { .. }) => {
+        Part::Data(error) if error.is_of_share() => {
             Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
         }
         Part::Store(StoreError::OtherSettings { diff, .. })

@@ -1,7 +1,7 @@
 //! Sets of pictures, opened and looked at as every command does it that is given some.
 
 use anyhow::Result;
-use fcmae_data::{DataError, Limits, Opening, Pages, PictureSet, PixelFormat};
+use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat};
 
 use crate::output;
 use crate::progress::Listing;
@@ -43,5 +43,18 @@ pub(crate) fn look(
 ) -> Result<(), DataError> {
     let remarks = fcmae::inference::survey::survey(set, format, limits)?;
     remarks.iter().for_each(|remark| output::note(remark));
+    Ok(())
+}
+
+/// The same of pictures that were named one by one.
+pub(crate) fn look_at_each(
+    inputs: &[Input],
+    format: PixelFormat,
+    limits: &Limits,
+) -> Result<(), DataError> {
+    let remarks = fcmae::inference::survey::survey_inputs(inputs, format, limits)?;
+    // Pages that are not used were told when the files were listed.
+    let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all takes each"));
+    new.for_each(|remark| output::note(remark));
     Ok(())
 }

@@ -46,6 +46,7 @@ mod limits;
 mod other;
 mod scan;
 mod tiff;
+mod wide;
 
 pub(crate) use deep::Decoded;
 pub(crate) use failure::caught;
@@ -59,6 +60,7 @@ use limits::{HEADER_BYTES, decoder_limits};
 pub(crate) use scan::flaw;
 use tiff::Tiff;
 pub(crate) use tiff::{Bytes, Pages, Stretch, alone, is_tiff, pages};
+pub(crate) use tiff::{is_geo, scale};
 
 /// Reads and decodes a file. A number for `format` asks for so many channels of 8 bits.
 ///
@@ -149,7 +151,7 @@ fn decode_unguarded(
     let wanted = format.channels;
     let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
         (Tiff::Samples(samples, largest), Depth::Eight) => {
-            return eight::picture(samples, wanted, largest, limits.fill);
+            return eight::picture(samples, wanted, largest, limits.fill, is_geo(bytes));
         }
         (Tiff::Samples(samples, _), Depth::Deep) => {
             return samples.into_picture(wanted, limits.fill);
@@ -158,7 +160,10 @@ fn decode_unguarded(
     };
     let image = ordinary(bytes, limits, least_side, &mut remarks)?;
     match format.depth {
-        Depth::Eight => Ok(color::to_channels(image, wanted, remarks).into()),
+        Depth::Eight => {
+            remarks.extend(wide::of_image(&image, is_geo(bytes)));
+            Ok(color::to_channels(image, wanted, remarks).into())
+        }
         Depth::Deep => {
             limits.check(&[deep::need(image.width(), image.height(), wanted)])?;
             deep::Samples::of(image, remarks).into_picture(wanted, limits.fill)

@@ -104,7 +104,7 @@ pub enum DecodeError {
     },
     /// All of it means that there is no data.
     #[error(
-        "no data in any pixel: all of it is NaN, or what the file declares as GDAL_NODATA; leave it out"
+        "no data in any pixel: all of it is NaN, or what the file declares as GDAL_NODATA or hides with a mask; leave it out"
     )]
     NoData,
     /// The bytes break the rules of their format.
@@ -360,10 +360,10 @@ pub enum DataError {
     },
     /// Too large a share of the set cannot be decoded.
     #[error(
-        "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; \
-         repair or remove them, or raise the allowed share of bad files",
+        "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; {}",
         plural(.set, "picture"),
-        beside(*.lost)
+        beside(*.lost),
+        bad_mend(*.bad, *.set, .first)
     )]
     TooManyBad {
         /// Bad files so far.
@@ -388,6 +388,32 @@ pub enum DataError {
     /// A worker thread could not be started, or ended by a fault of this crate.
     #[error("a loading thread failed: {0}")]
     Worker(String),
+}
+
+/// What to do about pictures that cannot be used.
+fn bad_mend(bad: usize, set: usize, first: &str) -> &'static str {
+    match (are_set(first), bad >= set) {
+        (true, true) => "none can be used with these settings, so change what the reasons name",
+        (true, false) => "change the settings that the reasons name, or remove the pictures",
+        (false, true) => "none can be used, so give others, or do what the reasons say",
+        (false, false) => "repair or remove them, or raise the allowed share of bad files",
+    }
+}
+
+/// Whether reasons name a setting to change.
+fn are_set(reasons: &str) -> bool {
+    reasons.contains("set model.") || reasons.contains("set data.depth")
+}
+
+impl DataError {
+    /// Whether it helps to allow a larger share of bad files.
+    pub fn is_of_share(&self) -> bool {
+        match self {
+            Self::TooManyBad { bad, set, first, .. } => bad < set && !are_set(first),
+            Self::TooManyLost { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// The share of what was lost before.

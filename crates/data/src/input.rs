@@ -71,6 +71,17 @@ impl Input {
         }
     }
 
+    /// The bytes of its file: of a decoded picture none.
+    pub(crate) fn bytes(&self, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+        match self {
+            Self::File(path) => decode::read_file(path, limits),
+            Self::Page { file, number, .. } => source::read_page(file, *number, limits),
+            Self::Bytes { bytes, .. } => Ok(bytes.clone()),
+            Self::Sample { set, index } => set.read(*index, limits),
+            Self::Picture { .. } => Ok(Vec::new()),
+        }
+    }
+
     fn decoded(
         &self,
         format: PixelFormat,

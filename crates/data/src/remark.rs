@@ -29,7 +29,7 @@ pub enum Remark {
         /// Channels of the file.
         of: u32,
     },
-    /// Values that the file declares to mean that there is no data.
+    /// Values that the file declares to mean that there is no data, or hides with a mask.
     NoData {
         /// How many were filled.
         count: u64,
@@ -55,10 +55,14 @@ pub enum Remark {
     /// Whole numbers of more than 8 bits that use little of what their kind can hold, and lose what is
     /// small in 8 bits.
     Range {
-        /// Largest value of the picture.
+        /// Largest value of the picture, but for those beyond it.
         largest: u64,
         /// Largest value of its kind.
         of: u64,
+        /// How many are larger: hot pixels, stars, a scale bar.
+        beyond: u64,
+        /// Values of the picture.
+        values: u64,
     },
     /// A damaged file that was read nevertheless.
     Damaged {
@@ -67,6 +71,8 @@ pub enum Remark {
     },
     /// Every pixel is transparent, so that the picture is white.
     Transparent,
+    /// The colours are white as well as what is transparent, so that the picture is white.
+    WhiteOnWhite,
     /// All pixels are of one colour.
     OneColour,
     /// All but a thousandth of the values are the smallest or the largest that there is.
@@ -74,7 +80,7 @@ pub enum Remark {
         /// Whether it is the largest.
         largest: bool,
     },
-    /// Many values are one number, far from all others, as what has no data often is.
+    /// Many values are one number, apart from all others, as what has no data often is.
     Undeclared {
         /// The number, as it stands in the file.
         value: f64,
@@ -82,6 +88,22 @@ pub enum Remark {
         count: u64,
         /// Values of the picture.
         of: u64,
+    },
+    /// Floats of some files are 0 to 1, and of others go far beyond.
+    MixedFloats {
+        /// Of those of 0 to 1.
+        low: f64,
+        /// Of the others.
+        high: f64,
+        /// One of those of 0 to 1.
+        example: String,
+    },
+    /// Files declare different scales or offsets for their values, which stand as they are.
+    Scales {
+        /// That of most files.
+        most: String,
+        /// Another.
+        other: String,
     },
     /// Files of one kind of numbers have values many times as large as files of another: what each is called, and
     /// the largest value that the network is given of it.
@@ -91,10 +113,12 @@ pub enum Remark {
         /// Those of large ones.
         high: (String, f64),
     },
-    /// All values of a picture, or of all, are within a few levels of the 256 of 8 bits.
+    /// Nearly all values of a picture, or of all, are within a few levels of the 256 of 8 bits.
     FewLevels {
         /// From the smallest to the largest.
         levels: u32,
+        /// Whether the files have more than 8 bits, which are lost.
+        deep: bool,
     },
 }
 
@@ -132,13 +156,30 @@ impl Remark {
             Self::Clamped { .. } => "clamped",
             Self::Range { .. } => "range",
             Self::Damaged { .. } => "damaged",
-            Self::Transparent => "transparent",
+            Self::Transparent | Self::WhiteOnWhite => "transparent",
             Self::OneColour => Self::ONE_COLOUR,
             Self::AtAnEnd { .. } => Self::AT_AN_END,
             Self::Undeclared { .. } => "undeclared",
             Self::Mixed { .. } => "mixed",
+            Self::MixedFloats { .. } => "mixed_floats",
+            Self::Scales { .. } => "scales",
             Self::FewLevels { .. } => Self::FEW_LEVELS,
         }
+    }
+
+    /// What is said of small values.
+    fn range(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Range { largest, of, beyond, values } = self else { return Ok(()) };
+        let but = match beyond {
+            0 => String::new(),
+            beyond => format!(" but for {beyond} of {values} values"),
+        };
+        write!(
+            f,
+            "values use {} of their range (the largest is {largest} of {of}{but}), of which 8 bits keep little; \
+             data.depth=deep keeps all",
+            percent(*largest, *of)
+        )
     }
 
     /// What is said of pages.
@@ -174,7 +215,7 @@ impl fmt::Display for Remark {
             ),
             Self::NoData { count, of } => write!(
                 f,
-                "{} have no data (GDAL_NODATA) and are filled; data.fill says with what",
+                "{} have no data (GDAL_NODATA, or a mask in the file) and are filled; data.fill says with what",
                 Share(*count, *of)
             ),
             Self::Filled { count, of } => {
@@ -192,25 +233,24 @@ impl fmt::Display for Remark {
                 "{} are floats beyond 0 to 1 and are clamped; data.depth=deep keeps them",
                 Share(*count, *of)
             ),
-            Self::Range { largest, of } => write!(
-                f,
-                "values use {} of their range (the largest is {largest} of {of}), of which 8 bits keep \
-                 little; data.depth=deep keeps all",
-                percent(*largest, *of)
-            ),
+            Self::Range { .. } => self.range(f),
             Self::Damaged { what } => {
                 write!(f, "damaged, and read as far as it can be ({what}); repair or remove it")
             }
             Self::Transparent => f.write_str(
                 "every pixel is transparent, so that it is white all over; remove its transparency",
             ),
+            Self::WhiteOnWhite => f.write_str(
+                "its colours are white, and its transparency is laid on white, so that it is white all over; save \
+                 it on another background",
+            ),
             Self::OneColour => f.write_str("of one colour all over, which teaches nothing"),
             Self::AtAnEnd { largest } => {
                 let end = if *largest { "the largest value there is: white" } else { "0: black" };
                 write!(
                     f,
-                    "nearly all values are {end}; look at them with fcmae stats. Values that 8 bits cannot \
-                     hold are kept by data.depth=deep"
+                    "nearly all values are {end}, which teaches little; values that 8 bits cannot hold are kept by \
+                     data.depth=deep"
                 )
             }
             Self::Undeclared { value, count, of } => undeclared(f, *value, &Share(*count, *of)),
@@ -220,10 +260,25 @@ impl fmt::Display for Remark {
                  largest of their kind; write all files with the same kind of numbers",
                 low.0, low.1, high.0, high.1
             ),
-            Self::FewLevels { levels } => write!(
+            Self::MixedFloats { low, high, example } => write!(
+                f,
+                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, and of \
+                 others to {high:.4}; write all files on one scale"
+            ),
+            Self::Scales { most, other } => write!(
+                f,
+                "files declare different scales of their values (GDAL: {other}, where most have {most}), which are not \
+                 applied; write them out (gdal_translate -unscale -ot Float32)"
+            ),
+            Self::FewLevels { levels, deep: true } => write!(
+                f,
+                "the values of these files of more than 8 bits lie within {levels} of 256 levels, so that little of \
+                 them is left; data.depth=deep keeps all"
+            ),
+            Self::FewLevels { levels, deep: false } => write!(
                 f,
                 "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
-                 8 bits; look at them with fcmae stats, and set data.mean and data.std as it says"
+                 8 bits; set data.mean and data.std to those of the pictures, or write them to use 0 to 255"
             ),
         }
     }
@@ -268,7 +323,7 @@ fn undeclared(f: &mut fmt::Formatter<'_>, value: f64, share: &Share) -> fmt::Res
     };
     write!(
         f,
-        "{share} are {value}, far from all others: where that means that there is no data, declare it in the \
+        "{share} are {value}, apart from all others: where that means that there is no data, declare it in the \
          files (gdal_edit.py -a_nodata {value} FILE), and data.fill says with what it is filled"
     )
 }
@@ -296,7 +351,7 @@ mod tests {
         let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
                     data.depth=deep and model.channels=50 to take them as channels";
         assert_eq!(frames, text);
-        let range = Remark::Range { largest: 4095, of: 65_535 }.to_string();
+        let range = Remark::Range { largest: 4095, of: 65_535, beyond: 0, values: 9 }.to_string();
         assert!(range.contains("use 6 % of their range (the largest is 4095"), "{range}");
         assert!(range.contains("data.depth=deep"), "{range}");
         let none = Remark::NoData { count: 1, of: 4096 }.to_string();

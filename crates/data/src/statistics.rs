@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::decode::{self, Decoded, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
+use crate::input::Input;
 use crate::picture::{Depth, Picture, PixelFormat};
 use crate::remark::Remark;
 use crate::source::{PictureSet, Skipped};
@@ -87,6 +88,41 @@ pub struct Remarked {
 /// some pixels of each picture.
 const KEPT: usize = 1 << 20;
 
+/// Picture files in an order.
+trait Files: Sync {
+    fn count(&self) -> usize;
+    fn bytes(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError>;
+    fn name(&self, index: usize) -> PathBuf;
+}
+
+impl Files for PictureSet {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+        self.read(index, limits)
+    }
+
+    fn name(&self, index: usize) -> PathBuf {
+        self.path(index)
+    }
+}
+
+impl Files for [&Input] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self, index: usize, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+        self[index].bytes(limits)
+    }
+
+    fn name(&self, index: usize) -> PathBuf {
+        self[index].name()
+    }
+}
+
 /// What one file gives.
 struct Found {
     kind: Option<FileKind>,
@@ -98,6 +134,8 @@ struct Look {
     height: u32,
     width: u32,
     values: Values,
+    levels: tones::Levels,
+    scale: String,
     remarks: Vec<Remark>,
 }
 
@@ -117,9 +155,34 @@ impl Statistics {
         workers: usize,
         limits: &Limits,
     ) -> Result<Self, DataError> {
-        let format = format.into();
+        Self::of_files(folder, format.into(), sample, workers, limits)
+    }
+
+    /// The same of pictures that are no set: files, pages, bytes. Decoded ones are passed over.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_inputs(
+        inputs: &[Input],
+        format: impl Into<PixelFormat>,
+        sample: Option<usize>,
+        workers: usize,
+        limits: &Limits,
+    ) -> Result<Self, DataError> {
+        let files = |input: &&Input| !matches!(input, Input::Picture { .. });
+        let files: Vec<&Input> = inputs.iter().filter(files).collect();
+        Self::of_files(files.as_slice(), format.into(), sample, workers, limits)
+    }
+
+    fn of_files(
+        folder: &(impl Files + ?Sized),
+        format: PixelFormat,
+        sample: Option<usize>,
+        workers: usize,
+        limits: &Limits,
+    ) -> Result<Self, DataError> {
         format.check()?;
-        let set = folder.len();
+        let set = folder.count();
         let looked_at = sample.unwrap_or(set).min(set);
         if sample == Some(0) {
             return Err(DataError::Parameter {
@@ -191,37 +254,54 @@ fn in_order<T: Send>(
 
 /// One file: its kind, and the sums of its picture.
 fn look(
-    folder: &PictureSet,
+    folder: &(impl Files + ?Sized),
     index: usize,
     format: PixelFormat,
     kept: usize,
     limits: &Limits,
 ) -> Found {
-    let bytes = match folder.read(index, limits) {
+    let bytes = match folder.bytes(index, limits) {
         Ok(bytes) => bytes,
         Err(error) => return Found { kind: None, values: Err(error) },
     };
     let kind = decode::kind(&bytes, limits).ok();
-    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| Look {
-        height: decoded.picture.height(),
-        width: decoded.picture.width(),
-        values: values_of(&decoded, kept),
-        remarks: remarks(&bytes, &decoded.picture, kind.as_ref()),
+    let values = decode::with_gaps(&bytes, format, limits, None).map(|decoded| {
+        let levels = tones::Levels::of(decoded.picture.pixels());
+        Look {
+            height: decoded.picture.height(),
+            width: decoded.picture.width(),
+            values: values_of(&decoded, kept),
+            remarks: remarks(&bytes, &decoded.picture, kind.as_ref(), &levels),
+            levels,
+            scale: decode::scale(&bytes),
+        }
     });
     Found { kind, values }
 }
 
 /// What is to be told of a picture: what decoding noticed, and what takes too long to look for whenever it is loaded.
-fn remarks(bytes: &[u8], picture: &Picture, kind: Option<&FileKind>) -> Vec<Remark> {
+fn remarks(
+    bytes: &[u8],
+    picture: &Picture,
+    kind: Option<&FileKind>,
+    levels: &tones::Levels,
+) -> Vec<Remark> {
     let mut remarks = picture.remarks().to_vec();
     let told = |remarks: &[Remark], kind: &str| remarks.iter().any(|told| told.kind() == kind);
     if !told(&remarks, "damaged") {
         remarks.extend(decode::flaw(bytes).map(|what| Remark::Damaged { what }));
     }
     remarks.extend(deep::undeclared(picture, kind));
+    let eight = kind.is_some_and(|kind| kind.bits == 8);
+    if eight && !told(&remarks, "nodata") && decode::is_geo(bytes) {
+        remarks.extend(tones::border(picture));
+    }
     // Where 16 bits are the cause, that was told.
     let narrow = told(&remarks, "range");
-    let seen = tones::remark(picture);
+    let transparent = told(&remarks, "transparent");
+    let seen = tones::remark(picture, levels);
+    // Where transparency is the cause, that was told.
+    let seen = seen.filter(|seen| !transparent || seen.kind() == Remark::FEW_LEVELS);
     remarks.extend(seen.filter(|seen| !narrow || seen.kind() != Remark::FEW_LEVELS));
     remarks
 }
@@ -247,28 +327,33 @@ struct Sums {
     kinds: BTreeMap<FileKind, usize>,
     remarks: BTreeMap<&'static str, Remarked>,
     groups: deep::Groups,
+    levels: tones::Levels,
+    scales: deep::Scales,
     skipped: Vec<Skipped>,
 }
 
 impl Sums {
-    fn add(&mut self, folder: &PictureSet, index: usize, found: Found) {
+    fn add(&mut self, folder: &(impl Files + ?Sized), index: usize, found: Found) {
         if let Some(kind) = found.kind {
             *self.kinds.entry(kind).or_default() += 1;
         }
         match found.values {
-            Ok(Look { height, width, values, remarks }) => {
+            Ok(Look { height, width, values, levels, scale, remarks }) => {
+                self.scales.add(scale, || folder.name(index));
+                self.levels.add(&levels);
                 for remark in remarks {
                     let told = self.remarks.entry(remark.kind()).or_insert_with(|| Remarked {
                         kind: remark.kind(),
                         pictures: 0,
-                        first: folder.path(index),
+                        first: folder.name(index),
                         text: remark.to_string(),
                     });
                     told.pictures += 1;
                 }
                 if let Some(kind) = &found.kind {
                     let largest = values.moments.iter().map(Moments::largest).fold(0.0, f64::max);
-                    self.groups.add(kind, || folder.path(index), largest);
+                    let signed = values.moments.iter().any(Moments::is_below_zero);
+                    self.groups.add(kind, || folder.name(index), largest, signed);
                 }
                 self.heights.push(height);
                 self.widths.push(width);
@@ -283,26 +368,40 @@ impl Sums {
             }
             Err(error) => {
                 let reason = error.to_string();
-                self.skipped.push(Skipped { path: folder.path(index), reason });
+                self.skipped.push(Skipped { path: folder.name(index), reason });
             }
         }
     }
 
-    fn finish(mut self, folder: &PictureSet, format: PixelFormat, looked_at: usize) -> Statistics {
-        let set = folder.len();
+    /// Whether most files have more than 8 bits a value.
+    fn is_deep(&self) -> bool {
+        let files = |least: u32| -> usize {
+            self.kinds.iter().filter(|(kind, _)| kind.bits > least).map(|(_, files)| files).sum()
+        };
+        2 * files(8) > files(0)
+    }
+
+    fn finish(
+        mut self,
+        folder: &(impl Files + ?Sized),
+        format: PixelFormat,
+        looked_at: usize,
+    ) -> Statistics {
+        let set = folder.count();
+        let deep = self.is_deep();
         let channels = self.moments.iter().zip(self.kept);
         let channels: Vec<_> = channels.map(|(moments, kept)| moments.finish(kept)).collect();
         let pictures = self.heights.len();
         self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
         let told = ["range", Remark::FEW_LEVELS].iter().any(|kind| self.remarks.contains_key(kind));
-        if let Some(remark) =
-            tones::of_all(&channels).filter(|_| !told && format.depth == Depth::Eight)
-        {
-            let (kind, text, first) = (remark.kind(), remark.to_string(), folder.path(0));
+        if let Some(remark) = tones::of_all(&self.levels, deep).filter(|_| !told) {
+            let (kind, text, first) = (remark.kind(), remark.to_string(), folder.name(0));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
-        let mixed = self.groups.remark().filter(|_| format.depth == Depth::Deep);
-        if let Some((remark, pictures, first)) = mixed {
+        let of_deep = format.depth == Depth::Deep;
+        let groups = || self.groups.remark().or_else(|| self.groups.floats.remark());
+        let mixed = of_deep.then(groups).flatten();
+        for (remark, pictures, first) in mixed.into_iter().chain(self.scales.remark()) {
             let (kind, text) = (remark.kind(), remark.to_string());
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }

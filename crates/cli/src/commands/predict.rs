@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fcmae::inference::predict::{Guess, Predictor};
+use fcmae_data::Input;
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 use serde::Serialize;
@@ -67,6 +68,9 @@ pub(super) fn run(args: &Predict) -> Result<()> {
         picture_sets::look(set, description.format(), &description.limits())?;
     }
     let inputs = pictures.inputs;
+    let single = inputs.iter().filter(|input| !matches!(input, Input::Sample { .. })).cloned();
+    let single: Vec<Input> = single.collect();
+    picture_sets::look_at_each(&single, description.format(), &description.limits())?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;

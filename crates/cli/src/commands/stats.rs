@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_data::source::printable;
+use fcmae_data::source::{Skipped, printable};
 use fcmae_data::statistics::{KindCount, Remarked, Sides, Statistics};
 use fcmae_data::{Depth, Fill, Limits, Pages, PictureSet, PixelFormat};
 use fcmae_words::{counted, grouped};
@@ -92,14 +92,27 @@ pub(super) fn run(args: &Stats) -> Result<()> {
         output::note(&format!("settings  {}", printable(recipe)));
     }
     if args.json {
-        return output::print(&output::json(&found)?);
+        output::print(&output::json(&found)?)?;
+        return any(&found);
     }
     output::note_skipped(&found.skipped);
     for Remarked { pictures, first, text, .. } in &found.remarks {
         let pictures = counted(*pictures, "picture");
         output::note(&format!("{pictures}, such as {}: {text}", printable(first)));
     }
-    output::print(&text(&found, format, &limits, args.pages))
+    output::print(&text(&found, format, &limits, args.pages))?;
+    any(&found)
+}
+
+/// Fails where no picture can be used.
+fn any(found: &Statistics) -> Result<()> {
+    match found.skipped.first() {
+        Some(Skipped { path, reason }) if found.pictures == 0 => {
+            let (of, first) = (counted(found.looked_at, "picture"), printable(path));
+            bail!("none of {of} can be used, such as {first}: {reason}")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fill(text: &str) -> Result<Fill, String> {
@@ -142,7 +155,7 @@ fn text(found: &Statistics, format: PixelFormat, limits: &Limits, pages: Pages) 
     }
     text.push_str(&kinds.text());
     let (Some(height), Some(width)) = (found.height, found.width) else {
-        return text + "\nno picture can be used, for the reasons above\n";
+        return text;
     };
     let mut sides = Table::new([
         ("pixels", Align::Left),

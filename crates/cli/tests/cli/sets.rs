@@ -253,6 +253,50 @@ fn each_page_of_a_stack_is_a_picture_where_it_is_asked_for() {
     ran.refused(1, &["2 of 2 pictures could not be used"]);
 }
 
+/// Remarks: of pictures that are named one by one, once a kind.
+#[test]
+fn what_is_noticed_of_single_pictures_is_told() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["a.png", "b.png"].map(|name| folder.path().join(name));
+    for file in &files {
+        image::RgbaImage::from_pixel(24, 24, image::Rgba([9, 99, 9, 0])).save(file).unwrap();
+    }
+    let predict = |first: &Path, second: &Path| {
+        let weights = trained.finetuned();
+        fcmae!("predict", first, second, "--weights", weights, "--format", "csv").done().stderr
+    };
+    let told = predict(&files[0], &files[1]);
+    assert_eq!(told.matches("every pixel is transparent").count(), 1, "{told}");
+    assert!(told.contains("2 of 2 pictures looked at, such as "), "{told}");
+    let plain = predict(&trained.picture(), &trained.picture());
+    assert!(!plain.contains("looked at"), "{plain}");
+}
+
+/// Pictures of which none can be used: no advice to allow more of them, and no success.
+#[test]
+fn that_no_picture_can_be_used_is_told() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    fs::create_dir(&data).unwrap();
+    for number in 0..4 {
+        fs::write(data.join(format!("{number}.png")), "no picture").unwrap();
+    }
+    for more in [&["--json"][..], &[]] {
+        let data = data.to_str().unwrap();
+        let all = [&["stats", "--data", data], more].concat();
+        let arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            all.iter().map(|argument| argument as _).collect();
+        crate::command::Ran::of(crate::command::command(&arguments))
+            .refused(1, &["none of 4 pictures can be used", "0.png", "not a picture"]);
+    }
+    let recipe = trained.recipe("pretrain");
+    let ran = fcmae!("pretrain", "--data", data, "--out", run, "--config", recipe, "--dry-run");
+    assert!(!ran.stderr.contains("max_bad_fraction"), "{}", ran.stderr);
+    ran.refused(1, &["none can be used"]);
+}
+
 /// Listing: Ctrl-C ends it, and nothing is made.
 #[cfg(target_os = "linux")]
 #[test]

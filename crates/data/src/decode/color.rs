@@ -21,7 +21,6 @@ fn over_white(value: u8, alpha: u8) -> u8 {
 pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<Remark>) -> Picture {
     let (width, height) = (image.width(), image.height());
     let color = image.color();
-    remarks.extend(narrow(&image));
     let pixels = match (color.has_color(), color.has_alpha()) {
         (true, false) => {
             let pixels = image.into_rgb8().into_raw();
@@ -34,6 +33,7 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<R
             for pixel in raw.chunks_exact(4) {
                 flat.extend(pixel[..3].iter().map(|&value| over_white(value, pixel[3])));
             }
+            remarks.extend(white(&flat, raw.iter().skip(3).step_by(4)));
             if channels == 3 { flat } else { rgb_to_grey(&flat) }
         }
         (false, false) => {
@@ -44,38 +44,23 @@ pub(super) fn to_channels(image: DynamicImage, channels: u32, mut remarks: Vec<R
             let raw = image.into_luma_alpha8().into_raw();
             remarks.extend(hidden(raw.iter().skip(1).step_by(2)));
             let flat: Vec<u8> = raw.chunks_exact(2).map(|p| over_white(p[0], p[1])).collect();
+            remarks.extend(white(&flat, raw.iter().skip(1).step_by(2)));
             if channels == 1 { flat } else { grey_to_rgb(&flat) }
         }
     };
     Picture::from_parts(width, height, channels, pixels).with_remarks(remarks)
 }
 
-/// Values of 16 bits that are smaller than this use so little of their range that it is plain: 14 bits.
-const NARROW: u16 = 1 << 14;
-
-/// A remark where values of 16 bits are all so small that 8 bits keep few levels of them.
-fn narrow(image: &DynamicImage) -> Option<Remark> {
-    let largest = match image {
-        DynamicImage::ImageLuma16(image) => image.as_raw().iter().copied().max(),
-        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().max(),
-        DynamicImage::ImageLumaA16(image) => image.pixels().map(|pixel| pixel.0[0]).max(),
-        DynamicImage::ImageRgba16(image) => {
-            image.pixels().map(|pixel| pixel.0[..3].iter().copied().max().unwrap_or(0)).max()
-        }
-        _ => None,
-    };
-    largest.and_then(|largest| narrow_values(largest.into(), u16::MAX.into()))
-}
-
-/// As for values of 16 bits, of which this is the largest.
-pub(super) fn narrow_values(largest: u64, of: u64) -> Option<Remark> {
-    let narrow = 0 < largest && largest < u64::from(NARROW) && of == u64::from(u16::MAX);
-    narrow.then_some(Remark::Range { largest, of })
-}
-
 /// A remark where the alpha of every pixel hides it.
 fn hidden<'a>(mut alpha: impl Iterator<Item = &'a u8>) -> Option<Remark> {
     alpha.all(|&value| value == 0).then_some(Remark::Transparent)
+}
+
+/// A remark where what is seen is as white as what is hidden.
+fn white<'a>(flat: &[u8], alpha: impl Iterator<Item = &'a u8> + Clone) -> Option<Remark> {
+    let all_white = flat.iter().all(|&value| value == 255);
+    let hides = all_white && alpha.clone().any(|&value| value < 255);
+    (hides && alpha.clone().any(|&value| value > 0)).then_some(Remark::WhiteOnWhite)
 }
 
 fn rgb_to_grey(pixels: &[u8]) -> Vec<u8> {
@@ -109,6 +94,20 @@ mod tests {
             image.map(|image| to_channels(image, 3, Vec::new()).remarks().to_vec())
         };
         assert_eq!(picture([0, 0]), Some(vec![Remark::Transparent]));
-        assert_eq!(picture([0, 1]), Some(vec![]));
+        assert_eq!(picture([0, 128]), Some(vec![]));
+    }
+
+    #[test]
+    fn white_on_transparency_is_told() {
+        let picture = |pixels: [u8; 8]| {
+            let image = image::RgbaImage::from_raw(2, 1, pixels.to_vec());
+            let image = image.map(DynamicImage::ImageRgba8);
+            image.map(|image| to_channels(image, 3, Vec::new()).remarks().to_vec())
+        };
+        let white = Some(vec![Remark::WhiteOnWhite]);
+        assert_eq!(picture([255, 255, 255, 255, 255, 255, 255, 0]), white);
+        assert_eq!(picture([255, 255, 255, 90, 0, 0, 0, 0]), white);
+        assert_eq!(picture([255; 8]), Some(vec![]));
+        assert_eq!(picture([255, 255, 255, 255, 9, 9, 9, 90]), Some(vec![]));
     }
 }

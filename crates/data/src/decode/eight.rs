@@ -2,9 +2,9 @@
 
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
-use super::color;
 use super::deep::{Decoded, Kind, Samples};
 use super::fill::Fill;
+use super::{color, wide};
 use crate::error::DecodeError;
 use crate::picture::Picture;
 use crate::remark::Remark;
@@ -15,12 +15,13 @@ const STRAY: f64 = 0.01;
 const NEAR: std::ops::RangeInclusive<f32> = -0.5..=1.5;
 
 /// A picture of `wanted` channels of 8 bits. The file's whole numbers were divided by `largest`; `None`
-/// where they are floats.
+/// where they are floats. `geo`: it lies on the earth.
 pub(super) fn picture(
     mut samples: Samples,
     wanted: u32,
     largest: Option<f64>,
     fill: Fill,
+    geo: bool,
 ) -> Result<Decoded, DecodeError> {
     if largest.is_some() {
         restore_colors(&mut samples);
@@ -32,15 +33,17 @@ pub(super) fn picture(
     samples.keep_colors();
     match largest {
         None => bring_into_range(&mut samples)?,
-        Some(largest) => {
-            let most = samples.values.iter().copied().fold(0.0, f32::max);
-            let most = (f64::from(most) * largest).round();
-            samples.remarks.extend(color::narrow_values(most as u64, largest as u64));
+        Some(largest) if largest == f64::from(u16::MAX) => {
+            let (channels, colors) = colors_of(samples.kind);
+            let pixels = samples.values.chunks_exact(channels);
+            let colors = pixels.flat_map(|pixel| &pixel[..colors]).filter(|value| !value.is_nan());
+            let values = colors.map(|value| (f64::from(*value) * largest).round() as u16);
+            samples.remarks.extend(wide::remarks(values, geo));
         }
+        Some(_) => {}
     }
     let Samples { width, height, kind, values, remarks, .. } = samples;
-    let channels = kind.colors().map_or(1, |(_, channels)| channels);
-    let colors = if channels < 3 { 1 } else { 3 };
+    let (channels, colors) = colors_of(kind);
     let pixels = values.chunks_exact(channels);
     let gaps: Option<Vec<bool>> =
         any_gaps.then(|| pixels.map(|p| p[..colors].iter().any(|v| v.is_nan())).collect());
@@ -63,6 +66,12 @@ pub(super) fn picture(
         None => picture.into(),
         Some(gaps) => filled(picture, &gaps, fill),
     })
+}
+
+/// Channels, and how many of them are colours.
+fn colors_of(kind: Kind) -> (usize, usize) {
+    let channels = kind.colors().map_or(1, |(_, channels)| channels);
+    (channels, if channels < 3 { 1 } else { 3 })
 }
 
 /// A number that means that there is no data is a colour like others where it stands for some of a

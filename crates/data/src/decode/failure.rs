@@ -31,7 +31,21 @@ pub(super) fn reason(error: ImageError) -> DecodeError {
             "it takes too much memory to read ({})",
             one_line(error)
         )),
-        other => DecodeError::Malformed(one_line(other)),
+        other => DecodeError::Malformed(plain(one_line(other))),
+    }
+}
+
+/// What the PNG decoder says of data that was changed, without numbers that differ by file, so that files of one reason
+/// are told together.
+fn plain(words: String) -> String {
+    let changed = ["CRC error", "Corrupt deflate stream", "Unknown filter method"];
+    match words.contains("decoding Png") && changed.iter().any(|word| words.contains(word)) {
+        true => {
+            "a checksum of the PNG or its compressed data is wrong, so that some of it was changed or lost; fetch or \
+             write it again"
+                .to_owned()
+        }
+        false => words,
     }
 }
 

@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use super::failure::{caught, reason};
 use super::kind::{FileKind, Numbers};
 use super::limits::{HEADER_BYTES, Limits, decoder_limits};
-use super::{other, tiff};
+use super::{jpeg, other, tiff};
 use crate::error::DecodeError;
 
 /// The kind of a picture file, from its first bytes and header.
@@ -32,7 +32,14 @@ fn ordinary(bytes: &[u8], limits: &Limits) -> Result<FileKind, DecodeError> {
         _ => "other",
     };
     reader.limits(decoder_limits(HEADER_BYTES.min(limits.bytes)));
-    let color = reader.into_decoder().map_err(reason)?.original_color_type();
+    let color = match reader.into_decoder() {
+        Ok(decoder) => decoder.original_color_type(),
+        Err(error) => {
+            let shape = jpeg::shape(bytes).filter(|_| format == "JPEG");
+            let (channels, bits) = shape.ok_or_else(|| reason(error))?;
+            return Ok(FileKind { format, channels, bits, numbers: Numbers::Unsigned, pages: 1 });
+        }
+    };
     let channels = u32::from(color.channel_count()).max(1);
     let bits = u32::from(color.bits_per_pixel()) / channels;
     let numbers = match color {

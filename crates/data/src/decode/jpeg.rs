@@ -164,7 +164,11 @@ pub(super) fn rare(
     remarks: &mut Vec<Remark>,
     reason: DecodeError,
 ) -> Result<DynamicImage, DecodeError> {
-    check_complete(bytes)?;
+    check_complete(bytes).map_err(|short| match frame(bytes) {
+        // Its data has other markers.
+        Some((JPEG_LS, _)) => named(bytes).unwrap_or(short),
+        _ => short,
+    })?;
     let header = match Decoder::new(bytes) {
         Ok(decoder) => decoder,
         Err(_) => return Err(named(bytes).unwrap_or(reason)),
@@ -202,23 +206,35 @@ fn frame_is_rare(decoder: &Decoder<'_>) -> bool {
     decoder.header().precision != 8 || decoder.header().is_lossless
 }
 
-/// What kind of JPEG it is that is not read, by the marker of its frame.
-fn named(bytes: &[u8]) -> Option<DecodeError> {
+/// The marker of a file's frame, and where it is.
+fn frame(bytes: &[u8]) -> Option<(u8, usize)> {
     let mut at = 2;
-    let marker = loop {
+    loop {
         at += bytes.get(at..)?.windows(2).position(|pair| {
             pair[0] == 0xFF && matches!(pair[1], 0xC0..=0xFE) && !matches!(pair[1], 0xD0..=0xD9)
         })?;
         let marker = bytes[at + 1];
-        if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && marker < 0xD0 || marker == 0xF7 {
-            break marker;
+        if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && marker < 0xD0 || marker == JPEG_LS {
+            return Some((marker, at));
         }
         if marker == SOS {
             return None;
         }
         let length = bytes.get(at + 2..at + 4)?;
         at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-    };
+    }
+}
+
+/// Channels and bits of a value, by a file's frame.
+pub(super) fn shape(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (_, at) = frame(bytes)?;
+    let number = |at: usize| bytes.get(at).copied().map(u32::from).filter(|&number| number > 0);
+    Some((number(at + 9)?, number(at + 4)?))
+}
+
+/// What kind of JPEG it is that is not read, by the marker of its frame.
+fn named(bytes: &[u8]) -> Option<DecodeError> {
+    let (marker, at) = frame(bytes)?;
     let precision = bytes.get(at + 4).copied();
     // After size and number of components, each has its number, its sampling and its table.
     let components = bytes.get(at + 10..).unwrap_or_default().chunks_exact(3);
@@ -226,7 +242,7 @@ fn named(bytes: &[u8]) -> Option<DecodeError> {
     let count = bytes.get(at + 9).copied().unwrap_or(0).into();
     let is_odd = components.take(count).any(|component| odd(component[1]));
     let what = match marker {
-        0xF7 => "JPEG-LS",
+        JPEG_LS => "JPEG-LS",
         0xC3 | 0xC7 | 0xCB | 0xCF => "lossless JPEG",
         0xC5 | 0xC6 | 0xCD | 0xCE => "hierarchical JPEG",
         _ if precision == Some(12) => "JPEG of 12 bits",
@@ -234,12 +250,20 @@ fn named(bytes: &[u8]) -> Option<DecodeError> {
         _ if is_odd => "JPEG with a rare sampling of colours",
         _ => return None,
     };
-    let mend = "convert it to PNG, or to a plain JPEG (jpegtran -optimize)";
+    // What has other values than of 8 bits is no plain JPEG without a loss.
+    let mend = match marker {
+        0xC9 | 0xCA if precision == Some(8) => {
+            "make it a plain JPEG (jpegtran -optimize), or a PNG"
+        }
+        _ if is_odd && precision == Some(8) => "convert it to JPEG or PNG",
+        _ => "convert it to PNG or TIFF",
+    };
     Some(DecodeError::Unsupported(format!("{what} of a kind that is not read; {mend}")))
 }
 
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+const JPEG_LS: u8 = 0xF7;
 
 /// Checks that an end marker follows the picture's data. Markers inside segments (a thumbnail's)
 /// do not count, and data after the end, which cameras append, is no fault.

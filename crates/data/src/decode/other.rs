@@ -48,7 +48,12 @@ fn name(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (0, b"\x28\xB5\x2F\xFD", "a Zstandard file", "unpack it"),
         (0, b"7z\xBC\xAF\x27\x1C", "a 7z archive", "unpack it"),
         (0, b"Rar!\x1A\x07", "a RAR archive", "unpack it"),
-        (257, b"ustar", "a tar archive", "name it .tar and give it to --data, or unpack it"),
+        (
+            257,
+            b"ustar",
+            "a tar archive",
+            "unpack it, or give it to --data under a name that ends in .tar",
+        ),
         (0, b"8BPS", "a Photoshop document", CONVERT),
         (0, b"gimp xcf", "a GIMP document", CONVERT),
         (0, b"\x76\x2F\x31\x01", "an OpenEXR picture", CONVERT_DEEP),
@@ -60,7 +65,7 @@ fn name(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (0, b"CDF\x01", "a NetCDF file", "save its pictures as TIFF"),
         (0, b"SIMPLE  =", "a FITS file", CONVERT_DEEP),
         (0, b"SQLite format 3", "a database of SQLite", LEAVE_OUT),
-        (0, b"PAR1", "a Parquet file", "name it .parquet and give it to --data"),
+        (0, b"PAR1", "a Parquet file", "give it to --data under a name that ends in .parquet"),
         (0, b"DDS ", "a DirectDraw texture (.dds)", CONVERT),
     ];
     if let Some(&(.., what, mend)) = signs.iter().find(|(at, sign, ..)| has(*at, sign)) {

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 
 use self::directory::Directory;
 use self::jpeg::Parts;
+use self::mask::Mask;
 use self::page::{
-    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, Header, JPEG, PALETTE, PHOTOMETRIC, Page, RGB, SIGNED,
+    BLACK_IS_ZERO, CMYK, COLOR_MAP, FLOAT, GDAL_METADATA, Header, JPEG, PALETTE, Page, RGB, SIGNED,
     UNSIGNED, YCBCR,
 };
-use self::source::{CLAIM, Source, decoder, reason};
+use self::source::{CLAIM, Source, as_bands, decoder, reason};
 use self::stack::Stack;
 use super::deep::{Kind, Samples};
 use super::kind::{FileKind, Numbers};
@@ -27,6 +28,7 @@ pub(crate) use self::directory::is_tiff;
 mod alone;
 mod directory;
 mod jpeg;
+mod mask;
 mod page;
 mod read;
 mod source;
@@ -69,12 +71,19 @@ pub(super) fn samples(
         return Err(DecodeError::Stack { pages, axes, as_channels, wanted });
     }
     let remarks: Vec<Remark> = stack.remark(&page).into_iter().collect();
-    // The other decoder knows no BigTIFF.
-    let ordinary = header.is_ordinary() && !directory::is_big(bytes);
+    let mask = Mask::read(bytes, &page, limits)?;
+    // The other decoder knows no BigTIFF, no masks, and no parts that are not in the file.
+    let ordinary = header.is_ordinary()
+        && !directory::is_big(bytes)
+        && mask.is_none()
+        && read::absent(&mut source).is_empty();
     if ordinary && (eight || page.bits == 1 || page.photometric == CMYK) {
         return Ok(Tiff::Ordinary(remarks));
     }
     let mut samples = page_of(bytes, source, &header, nodata, limits)?;
+    if let Some(mask) = mask {
+        mask.hide(&mut samples);
+    }
     samples.kind = match samples.kind {
         // Of three bands without a name each is a colour in a picture of colours alone.
         Kind::Rgb if eight && wanted != 3 && page.photometric <= BLACK_IS_ZERO => Kind::Bands,
@@ -215,6 +224,38 @@ fn from_ycbcr(values: &mut [f32]) {
     }
 }
 
+/// Whether it is a TIFF file that lies on the earth.
+pub(crate) fn is_geo(bytes: &[u8]) -> bool {
+    let first = || Directory::all(bytes).next();
+    directory::is_tiff(bytes) && first().is_some_and(|directory| Header::read(&directory).geo)
+}
+
+/// What GDAL is told to multiply a file's values by and to add to them: "scale 1" where it is told nothing.
+pub(crate) fn scale(bytes: &[u8]) -> String {
+    let first = directory::is_tiff(bytes).then(|| Directory::all(bytes).next()).flatten();
+    let entry = first.and_then(|directory| directory.find(GDAL_METADATA));
+    let text = entry.map(|entry| String::from_utf8_lossy(entry.raw()).into_owned());
+    let text = text.unwrap_or_default();
+    let items = |name: &str| -> Vec<f64> {
+        let start = format!("<Item name=\"{name}\"");
+        let after = text.split(&start).skip(1);
+        let value =
+            after.filter_map(|item| item.split_once('>')?.1.split_once('<')?.0.parse().ok());
+        value.collect()
+    };
+    let (mut scales, mut offsets) = (items("SCALE"), items("OFFSET"));
+    scales.retain(|&scale| scale != 1.0);
+    offsets.retain(|&offset| offset != 0.0);
+    let listed =
+        |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+    match (scales.is_empty(), offsets.is_empty()) {
+        (true, true) => "scale 1".to_owned(),
+        (false, true) => format!("scale {}", listed(&scales)),
+        (true, false) => format!("offset {}", listed(&offsets)),
+        (false, false) => format!("scale {}, offset {}", listed(&scales), listed(&offsets)),
+    }
+}
+
 /// What a TIFF file holds; `None` of another file.
 pub(super) fn kind(bytes: &[u8], limits: &Limits) -> Result<Option<FileKind>, DecodeError> {
     let Some((_, header)) = open(bytes, limits)? else { return Ok(None) };
@@ -271,18 +312,4 @@ fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Source<'a>, Head
         }
         Err(error) => Err(error),
     }
-}
-
-/// The file with its first page called bands instead of colours.
-fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError> {
-    let entry = Directory::all(bytes).next().and_then(|directory| directory.find(PHOTOMETRIC));
-    let at = entry.and_then(|entry| entry.short_at());
-    let mut bytes = bytes.to_vec();
-    let big_endian = bytes.first() == Some(&b'M');
-    let slot = at.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
-        DecodeError::Malformed("the kind of its colours is not a short number".to_owned())
-    })?;
-    let kind = if big_endian { BLACK_IS_ZERO.to_be_bytes() } else { BLACK_IS_ZERO.to_le_bytes() };
-    slot.copy_from_slice(&kind);
-    decoder(Cow::Owned(bytes), limits)
 }

@@ -79,6 +79,10 @@ impl Moments {
         }
     }
 
+    pub(super) fn is_below_zero(&self) -> bool {
+        self.min < 0.0
+    }
+
     /// With percentiles from the values kept.
     pub(super) fn finish(&self, mut kept: Vec<f32>) -> ChannelStatistics {
         kept.sort_unstable_by(f32::total_cmp);

@@ -401,6 +401,10 @@ fn animations_tell_their_frames() {
     assert!(text.starts_with("1 of 2 frames is used"), "{text}");
 }
 
+fn range(largest: u64, values: u64) -> Remark {
+    Remark::Range { largest, of: 65_535, beyond: 0, values }
+}
+
 #[test]
 fn twelve_bits_in_sixteen_are_told_and_dark_pictures_are_not() {
     let picture = |most: u16| {
@@ -409,13 +413,13 @@ fn twelve_bits_in_sixteen_are_told_and_dark_pictures_are_not() {
         });
         eight(&encode(image, image::ImageFormat::Png), 1).unwrap().remarks().to_vec()
     };
-    assert_eq!(picture(4095), [Remark::Range { largest: 4095, of: 65_535 }]);
-    assert_eq!(picture(16_383), [Remark::Range { largest: 16_383, of: 65_535 }]);
-    // A night sky: one star shows what the file can hold.
+    assert_eq!(picture(4095), [range(4095, 16)]);
+    assert_eq!(picture(16_383), [range(16_383, 16)]);
+    // A night sky: stars show what the file can hold.
     assert!(picture(40_000).is_empty());
     let page = Page::new([1, 1], 16, 3, GREY, shorts(&[9, 9, 1023]));
     let remarks = eight(&one(page), 3).unwrap().remarks().to_vec();
-    assert_eq!(remarks, [Remark::Range { largest: 1023, of: 65_535 }]);
+    assert_eq!(remarks, [range(1023, 3)]);
 }
 
 fn raster(values: &[f32], nodata: Option<&str>) -> Vec<u8> {
@@ -505,7 +509,7 @@ fn numbers_far_from_all_others_are_told_as_undeclared_nodata() {
     for (number, written) in [(-9999.0, "-9999"), (1e20, "1e20"), (-32768.0, "-32768")] {
         let told = looked_at(&[raster(&with(number, 60), None), raster(&heights, None)]);
         assert_eq!((told.len(), told[0].0, told[0].1), (1, "undeclared", 1), "{told:?}");
-        let start = format!("60 of 1000 values (6 %) are {written}, far from all others");
+        let start = format!("60 of 1000 values (6 %) are {written}, apart from all others");
         assert!(told[0].2.starts_with(&start) && told[0].2.contains("data.fill"), "{told:?}");
     }
     let whole: Vec<i16> = with(-32768.0, 60).iter().map(|&value| value as i16).collect();
@@ -514,7 +518,7 @@ fn numbers_far_from_all_others_are_told_as_undeclared_nodata() {
     let mut counts: Vec<u16> = (0..1000).map(|i| 300 + i % 50).collect();
     counts[..20].fill(65_535);
     let sixteen = |counts: &[u16]| one(Page::new([1000, 1], 16, 1, GREY, shorts(counts)));
-    assert!(looked_at(&[sixteen(&counts)])[0].2.contains(" are 65535, far"));
+    assert!(looked_at(&[sixteen(&counts)])[0].2.contains(" are 65535, apart"));
     // Declared, it is none; a background of 0, two tones and single bright pixels are ordinary.
     assert_eq!(looked_at(&[raster(&with(-9999.0, 60), Some("-9999"))])[0].0, "nodata");
     let mut tones = [2.0; 1000];
@@ -550,4 +554,250 @@ fn files_whose_values_mean_different_things_are_told() {
     {
         assert_eq!(looked_at(&same), []);
     }
+}
+
+/// As GDAL writes pictures of the earth: rows of a border, then of values.
+fn earth(bits: u16, border: u16, values: impl Fn(u16) -> u16) -> Vec<u8> {
+    let all = (0..1000).map(|i| if i < 300 { border } else { values(i) });
+    let data = match bits {
+        8 => all.map(|value| value as u8).collect(),
+        _ => shorts(&all.collect::<Vec<_>>()),
+    };
+    one(Page::new([1000, 1], bits, 1, GREY, data).with(GEO, Double(vec![10.0, 10.0, 0.0])))
+}
+
+/// The remarks that pictures of 8 bits get in a folder of this file.
+fn eight_looked_at(bytes: &[u8]) -> Vec<(&'static str, String)> {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("a.tif"), bytes);
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+    assert_eq!(found.pictures, 1, "{:?}", found.skipped);
+    found.remarks.into_iter().map(|told| (told.kind, told.text)).collect()
+}
+
+#[test]
+fn a_border_without_data_is_told_of_pictures_of_the_earth() {
+    for (bits, border) in [(8, 0), (8, 255), (16, 0), (16, 65_535)] {
+        let values = |i: u16| if bits == 8 { 40 + i % 150 } else { 9000 + 40 * i };
+        let told = eight_looked_at(&earth(bits, border, values));
+        assert_eq!((told.len(), told[0].0), (1, "undeclared"), "{bits} {border}: {told:?}");
+        assert!(told[0].1.contains(&format!(" are {border}, apart")), "{told:?}");
+        assert!(told[0].1.contains(&format!("-a_nodata {border} ")), "{told:?}");
+    }
+    // Shadows and highlights have others beside them, a mask has two tones.
+    for (bits, end, values) in [
+        (8, 0, (|i| i % 200) as fn(u16) -> u16),
+        (8, 255, |i| 255 - i % 200),
+        (16, 0, |i| (i - 300) * 60),
+        (8, 0, |_| 255),
+        (8, 0, |i| 1 + i % 9 * 20),
+    ] {
+        assert_eq!(eight_looked_at(&earth(bits, end, values)), [], "{bits} {end}");
+    }
+}
+
+/// A picture in colours of one row, and the mask that GDAL writes into the file: of 1 bit, or of 8.
+fn masked(hidden: u16, bits: u16) -> Vec<u8> {
+    let colors = (0..64 * 3).map(|value| value as u8 + 20).collect();
+    let shown = |i: u16| i >= hidden;
+    let mask = match bits {
+        1 => {
+            (0..8).map(|byte| (0..8).fold(0, |sum, bit| sum << 1 | u8::from(shown(8 * byte + bit))))
+        }
+        _ => return masked_by(colors, (0..64).map(|i| 255 * u8::from(shown(i))).collect(), 8),
+    };
+    masked_by(colors, mask.collect(), 1)
+}
+
+fn masked_by(colors: Vec<u8>, mask: Vec<u8>, bits: u16) -> Vec<u8> {
+    tiff(vec![
+        Page::new([64, 1], 8, 3, RGB, colors),
+        Page::new([64, 1], bits, 1, 4, mask).with(254, Long(vec![4])),
+    ])
+}
+
+/// As rasterio's `dataset_mask` has it.
+#[test]
+fn what_a_mask_in_the_file_hides_is_no_data() {
+    for bits in [1, 8] {
+        let bytes = masked(20, bits);
+        let picture = eight(&bytes, 3).unwrap();
+        assert_eq!(picture.remarks(), [Remark::NoData { count: 60, of: 192 }]);
+        assert_eq!(picture.pixels()[57..63], [0, 0, 0, 80, 81, 82]);
+        let mean = Limits { fill: Fill::Mean, ..Limits::default() };
+        assert_eq!(decode::decode(&bytes, 3, &mean).unwrap().pixels()[..3], [145, 146, 147]);
+        let deep = deeply(&bytes, 3).unwrap();
+        assert_eq!(deep.deep_values()[59..61], [0.0, 80.0 / 255.0]);
+        assert_eq!(deep.remarks(), [Remark::NoData { count: 60, of: 192 }]);
+        assert_eq!(eight(&masked(0, bits), 3).unwrap().remarks(), []);
+        assert!(matches!(eight(&masked(64, bits), 3), Err(DecodeError::NoData)));
+        let told = eight_looked_at(&bytes);
+        assert!(told[0].1.contains("or a mask in the file"), "{told:?}");
+    }
+}
+
+/// As GDAL reads a file written with SPARSE_OK: parts that are not there have its nodata value, or else 0.
+#[test]
+fn parts_that_are_not_in_the_file_have_no_data() {
+    // Two strips of a row each, of which the second is not there.
+    let file = |nodata: Option<&str>| {
+        let page = Page::new([4, 2], 16, 1, GREY, shorts(&[30_000; 4]));
+        let mut bytes = one(match nodata {
+            Some(text) => page.with(NODATA, Text(text.to_owned())),
+            None => page,
+        });
+        two_strips(&mut bytes);
+        bytes
+    };
+    let picture = eight(&file(Some("65535")), 1).unwrap();
+    assert_eq!(picture.remarks(), [Remark::NoData { count: 4, of: 8 }]);
+    assert_eq!(picture.pixels(), [117, 117, 117, 117, 0, 0, 0, 0]);
+    assert_eq!(deeply(&file(Some("0")), 1).unwrap().remarks()[0].kind(), "nodata");
+    assert_eq!(deeply(&file(None), 1).unwrap().deep_values()[4..], [0.0; 4]);
+    assert_eq!(eight(&file(None), 1).unwrap().pixels(), [117, 117, 117, 117, 0, 0, 0, 0]);
+}
+
+/// Makes of a file of one strip one of two, the second without a place and without bytes.
+fn two_strips(bytes: &mut Vec<u8>) {
+    let entries = u16::from_le_bytes([bytes[8], bytes[9]]).into();
+    let long = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    for at in (0..entries).map(|entry| 10 + 12 * entry) {
+        let put = |bytes: &mut Vec<u8>, at: usize, value: u32| {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        };
+        match u16::from_le_bytes([bytes[at], bytes[at + 1]]) {
+            278 => put(bytes, at + 8, 1),
+            273 | 279 => {
+                let (value, end) = (long(bytes, at + 8), bytes.len() as u32);
+                put(bytes, at + 4, 2);
+                put(bytes, at + 8, end);
+                bytes.extend(value.to_le_bytes());
+                bytes.extend([0; 4]);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn floats_of_two_scales_are_told() {
+    let floats =
+        |most: f32| raster(&(1..=64).map(|i| i as f32 * most / 64.0).collect::<Vec<_>>(), None);
+    let told = looked_at(&[floats(0.9), floats(200.0), floats(180.0)]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "mixed_floats", 1), "{told:?}");
+    let words = ["such as ", "0.tif, go from 0 to 0.9000, and of others to 200.0000"];
+    assert!(words.iter().all(|words| told[0].2.contains(words)), "{told:?}");
+    // Heights differ, dark pictures and signed ones mean the same.
+    for same in [
+        vec![floats(0.9), floats(3.0), floats(200.0)],
+        vec![floats(0.1), floats(200.0)],
+        vec![floats(0.9), floats(1.0)],
+        vec![raster(&[-0.5, 0.9], None), floats(200.0), floats(0.9)],
+    ] {
+        assert_eq!(looked_at(&same), []);
+    }
+}
+
+#[test]
+fn scales_that_differ_by_file_are_told() {
+    let file = |text: &str| {
+        let data = (0..64).map(|value| 3 * value).collect();
+        one(Page::new([64, 1], 8, 1, GREY, data).with(42_112, Text(text.to_owned())))
+    };
+    let scale = |scale: &str| {
+        let item = |name: &str, number: &str| {
+            format!(
+                r#"<Item name="{name}" sample="0" role="{}">{number}</Item>"#,
+                name.to_lowercase()
+            )
+        };
+        let items = item("OFFSET", "0") + &item("SCALE", scale);
+        file(&format!("<GDALMetadata>{items}</GDALMetadata>"))
+    };
+    let told = looked_at(&[scale("1"), scale("0.01"), file("<GDALMetadata/>")]);
+    assert_eq!((told.len(), told[0].0, told[0].1), (1, "scales", 1), "{told:?}");
+    assert!(told[0].2.contains("(GDAL: scale 0.01, where most have scale 1)"), "{told:?}");
+    assert_eq!(looked_at(&[scale("0.01"), scale("0.01")]), []);
+}
+
+/// A JPEG of no data but a frame.
+fn jpeg_frame(marker: u8, bits: u8) -> Vec<u8> {
+    let frame = [0xFF, marker, 0, 11, bits, 0, 8, 0, 8, 1, 1, 0x11, 0];
+    let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 1, 2, 3];
+    [&[0xFF, 0xD8][..], &frame, &scan, &[0xFF, 0xD9]].concat()
+}
+
+#[test]
+fn jpegs_that_are_not_read_are_named_with_what_helps() {
+    for (marker, bits, name) in
+        [(0xF7, 8, "JPEG-LS"), (0xC1, 12, "12 bits"), (0xC3, 16, "lossless JPEG")]
+    {
+        let bytes = jpeg_frame(marker, bits);
+        let error = eight(&bytes, 1).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(error.contains("PNG or TIFF") && !error.contains("jpegtran"), "{error}");
+        let cut = eight(&bytes[..bytes.len() - 2], 1).unwrap_err().to_string();
+        assert_eq!(cut.contains(name), marker == 0xF7, "{cut}");
+    }
+}
+
+#[test]
+fn kinds_of_rare_jpegs_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/odd/arithmetic.jpg");
+    std::fs::copy(fixture, dir.path().join("a.jpg")).unwrap();
+    write(&dir.path().join("b.jpg"), &jpeg_frame(0xC1, 12));
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+    let kinds: Vec<_> =
+        found.kinds.iter().map(|of| (of.kind.format, of.kind.channels, of.kind.bits)).collect();
+    assert_eq!(kinds, [("JPEG", 1, 8), ("JPEG", 1, 12)]);
+}
+
+#[test]
+fn changed_pngs_have_one_reason() {
+    let plain = crate::pictures::png(40, 30);
+    let reasons: std::collections::BTreeSet<String> = (1..6)
+        .map(|part| {
+            let mut bytes = plain.clone();
+            let at = 60 + (bytes.len() - 80) * part / 6;
+            bytes[at] ^= 0x55;
+            eight(&bytes, 3).unwrap_err().to_string()
+        })
+        .collect();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.contains("changed or lost")), "{reasons:?}");
+}
+
+#[test]
+fn white_icons_are_told_by_their_transparency() {
+    let dir = tempfile::tempdir().unwrap();
+    let icon =
+        image::RgbaImage::from_fn(8, 8, |x, _| image::Rgba([255, 255, 255, 255 * (x as u8 % 2)]));
+    icon.save(dir.path().join("a.png")).unwrap();
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let found = Statistics::of(&set, 3, None, 0, &Limits::default()).unwrap();
+    let told: Vec<_> = found.remarks.iter().map(|told| (told.kind, told.text.as_str())).collect();
+    assert_eq!((told.len(), told[0].0), (1, "transparent"), "{told:?}");
+    assert!(told[0].1.contains("laid on white"), "{told:?}");
+}
+
+#[test]
+fn pictures_named_one_by_one_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let inputs: Vec<fcmae_data::Input> = ["a.png", "b.png"]
+        .iter()
+        .map(|name| {
+            let path = dir.path().join(name);
+            image::ImageBuffer::from_fn(8, 8, |x, y| image::Luma([(40 * x + y) as u16]))
+                .save(&path)
+                .unwrap();
+            path.into()
+        })
+        .collect();
+    let found = Statistics::of_inputs(&inputs, 1, None, 1, &Limits::default()).unwrap();
+    let told: Vec<_> = found.remarks.iter().map(|told| (told.kind, told.pictures)).collect();
+    assert_eq!(told, [("range", 2)]);
+    assert!(found.remarks[0].first.ends_with("a.png"));
 }

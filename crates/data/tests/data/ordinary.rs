@@ -89,6 +89,12 @@ fn ordinary_sets_give_no_remark() {
             "fluorescence of 16 bits",
             deep(|_, n| if n > 0.995 { 50_000 } else { (400.0 * n) as u16 }),
         ),
+        ("night sky of 16 bits", deep(|_, n| if n > 0.99 { 60_000 } else { (900.0 * n) as u16 })),
+        (
+            "depth of 16 bits with holes",
+            deep(|_, n| if n < 0.3 { 0 } else { (60_000.0 * n) as u16 }),
+        ),
+        ("drawings of 16 bits", deep(|_, n| if n < 0.7 { 65_535 } else { 0 })),
         (
             "aerial photographs",
             remarks(|number, path| {
@@ -112,6 +118,24 @@ fn sets_that_say_nothing_are_told() {
     assert_eq!(grey(|_, x, y, _| if x + y == 0 { 100 } else { 255 }), ["at_an_end"]);
     assert_eq!(grey(|_, _, _, n| (9.0 * n) as u8), ["few_levels"]);
     assert_eq!(deep(|_, n| (4095.0 * n) as u16), ["range"]);
+    // A hot pixel, some stars or a scale bar change nothing for all other pixels.
+    let hot = |n: f64| n > 1.0 - 1.0 / 4096.0;
+    assert_eq!(grey(|_, _, _, n| if hot(n) { 255 } else { (9.0 * n) as u8 }), ["few_levels"]);
+    for stars in [1.0 / 4096.0, 0.001] {
+        assert_eq!(
+            deep(|_, n| if n < stars { 50_000 } else { (400.0 * n) as u16 }),
+            ["range"],
+            "{stars}"
+        );
+    }
+    assert_eq!(deep(|_, n| if n < 0.015 { 65_535 } else { (4095.0 * n) as u16 }), ["range"]);
+    // What is far from all others may stand for no data.
+    assert_eq!(
+        deep(|_, n| if n < 0.3 { 65_535 } else { (5000.0 * n) as u16 }),
+        ["range", "undeclared"]
+    );
+    // Numbers of 16 bits that go to a few levels of 8.
+    assert_eq!(deep(|_, n| 29_000 + (1300.0 * n) as u16), ["few_levels"]);
     // Numbers of classes beside photographs: counted.
     let some = |k: u32| k < 3;
     assert_eq!(

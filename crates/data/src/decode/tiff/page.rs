@@ -20,6 +20,7 @@ pub(super) const JPEG: u16 = 7;
 pub(super) const PHOTOMETRIC: u16 = 262;
 pub(super) const DESCRIPTION: u16 = 270;
 pub(super) const COLOR_MAP: u16 = 320;
+pub(super) const GDAL_METADATA: u16 = 42_112;
 pub(super) const NODATA: u16 = 42_113;
 /// Of GeoTIFF: the size of a pixel, tie points, the transformation, the keys.
 const GEO: [u16; 4] = [33_550, 33_922, 34_264, 34_735];
@@ -48,8 +49,10 @@ pub(super) struct Header {
     pub(super) page: Page,
     /// A reduced copy, or a mask.
     pub(super) beside: bool,
+    /// A mask of a whole page, not of a reduced copy.
+    pub(super) mask: bool,
     /// It lies on the earth.
-    geo: bool,
+    pub(super) geo: bool,
     /// It declares a number that means that there is no data.
     pub(super) nodata: bool,
     /// How much coarser the colours of YCbCr are.
@@ -95,7 +98,8 @@ impl Header {
             }
         }
         // Flags: a reduced copy, a mask.
-        Self { page, beside: subfile & (1 | 4) != 0, geo, nodata, subsampling }
+        let (beside, mask) = (subfile & (1 | 4) != 0, subfile & (1 | 4) == 4);
+        Self { page, beside, mask, geo, nodata, subsampling }
     }
 
     /// What the samples mean. `eight` takes three bands that are not called anything for colours.

@@ -33,16 +33,12 @@ pub(super) fn read(
     let (across, down) = (width.div_ceil(part_width), height.div_ceil(part_height));
     let row_length = width as usize * channels;
     let (mut number, mut declared) = (0, 0);
+    let absent = absent(source);
     for plane in 0..planes as usize {
         for top in (0..down).map(|y| y * part_height) {
             for left in (0..across).map(|x| x * part_width) {
                 let columns = part_width.min(width - left) as usize;
                 let rows = part_height.min(height - top) as usize;
-                let part = match jpeg {
-                    Some(parts) => parts.rgb(number, columns, rows, limits)?,
-                    None => source.read_chunk(number).map_err(reason)?,
-                };
-                number += 1;
                 let start = top as usize * row_length + left as usize * channels;
                 let place = Place {
                     values: &mut values[start..],
@@ -53,7 +49,19 @@ pub(super) fn read(
                     first: first + plane,
                     together,
                 };
-                declared += place.convert(part, page, nodata)?;
+                declared += match jpeg {
+                    // What is not in the file has no data.
+                    _ if absent.get(number as usize) == Some(&true) => {
+                        place.leave(nodata.is_some())
+                    }
+                    Some(parts) => {
+                        place.convert(parts.rgb(number, columns, rows, limits)?, page, nodata)?
+                    }
+                    None => {
+                        place.convert(source.read_chunk(number).map_err(reason)?, page, nodata)?
+                    }
+                };
+                number += 1;
             }
         }
     }
@@ -75,7 +83,37 @@ struct Place<'a> {
     together: usize,
 }
 
+/// Of each tile or strip whether it is not in the file, as GDAL leaves out those that nothing was written to. Empty where
+/// all are.
+pub(super) fn absent(source: &mut Source<'_>) -> Vec<bool> {
+    let (places, lengths) = match source.get_chunk_type() {
+        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
+        ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
+    };
+    let mut numbers = |tag| source.find_tag(tag).ok()??.into_u64_vec().ok();
+    let Some(lengths) = numbers(lengths).filter(|lengths| lengths.contains(&0)) else {
+        return Vec::new();
+    };
+    let places = numbers(places).unwrap_or_default();
+    let absent: Vec<bool> =
+        places.iter().zip(lengths).map(|(&place, length)| place == 0 && length == 0).collect();
+    if absent.contains(&true) { absent } else { Vec::new() }
+}
+
 impl Place<'_> {
+    /// What is not in the file is 0, or has no data where the file declares what means that: how many values have none.
+    fn leave(self, declared: bool) -> u64 {
+        if !declared {
+            return 0;
+        }
+        for row in self.values.chunks_mut(self.row_length).take(self.rows) {
+            for pixel in row.chunks_mut(self.channels).take(self.columns) {
+                pixel[self.first..].iter_mut().take(self.together).for_each(|v| *v = f32::NAN);
+            }
+        }
+        (self.rows * self.columns * self.together) as u64
+    }
+
     /// The number of values that mean that there is no data.
     fn convert(
         self,

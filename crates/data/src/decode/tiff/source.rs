@@ -6,6 +6,8 @@ use std::io::{Cursor, ErrorKind};
 use tiff::TiffError;
 use tiff::decoder::Decoder;
 
+use super::directory::Directory;
+use super::page::{BLACK_IS_ZERO, PHOTOMETRIC};
 use crate::decode::limits::Limits;
 use crate::error::DecodeError;
 
@@ -40,4 +42,18 @@ pub(super) fn reason(error: TiffError) -> DecodeError {
         }
         other => DecodeError::Malformed(other.to_string()),
     }
+}
+
+/// The file with its first page called bands instead of colours.
+pub(super) fn as_bands<'a>(bytes: &[u8], limits: &Limits) -> Result<Source<'a>, DecodeError> {
+    let entry = Directory::all(bytes).next().and_then(|directory| directory.find(PHOTOMETRIC));
+    let at = entry.and_then(|entry| entry.short_at());
+    let mut bytes = bytes.to_vec();
+    let big_endian = bytes.first() == Some(&b'M');
+    let slot = at.and_then(|at| bytes.get_mut(at..at + 2)).ok_or_else(|| {
+        DecodeError::Malformed("the kind of its colours is not a short number".to_owned())
+    })?;
+    let kind = if big_endian { BLACK_IS_ZERO.to_be_bytes() } else { BLACK_IS_ZERO.to_le_bytes() };
+    slot.copy_from_slice(&kind);
+    decoder(Cow::Owned(bytes), limits)
 }
