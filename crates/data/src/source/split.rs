@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use fcmae_words::plural;
 
 use super::copies::Copies;
-use super::grouping::{ALONE, Grouping};
-use super::sample::{Sample, portable_bytes};
+use super::grouping::{ALONE, Grouping, share_keys};
+use super::sample::{Place, Sample, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::printable;
@@ -26,7 +26,8 @@ pub enum Amount {
 impl PictureSet {
     /// Two parts: the rest, and about `held_out` of the samples.
     ///
-    /// Pages of one file stay together, as groups do.
+    /// Pages of one file stay together, as groups do, and so do several pictures of one key in archives
+    /// (`KEY.left.png`, `KEY.right.png`).
     /// With labels the share is held out of every class (rounded to the nearest number); a class
     /// of two or more has at least one sample on each side, a class of one stays in the rest.
     ///
@@ -47,9 +48,8 @@ impl PictureSet {
         seed: u64,
         copies: &Copies,
     ) -> Result<(Self, Self), DataError> {
-        if self.samples.iter().any(Sample::is_page) {
-            let files = self.grouped(&Grouping::by_file(), copies)?;
-            return self.split_grouped(held_out, seed, &files);
+        if let Some(together) = self.belongs_together() {
+            return self.split_grouped(held_out, seed, &self.grouped(&together, copies)?);
         }
         check_share(held_out)?;
         let mut taken = Vec::new();
@@ -84,6 +84,15 @@ impl PictureSet {
         }
         taken.sort_unstable();
         Ok(self.parted(&taken))
+    }
+
+    /// What of itself belongs together: pages of a file, and the pictures of a key in archives.
+    fn belongs_together(&self) -> Option<Grouping> {
+        let archived = self.samples.iter().all(|s| matches!(s.place, Place::Byte { .. }));
+        if archived && share_keys(self.samples.iter().map(Sample::file)) {
+            return Some(Grouping::by_key());
+        }
+        self.samples.iter().any(Sample::is_page).then(Grouping::by_file)
     }
 
     /// As [`split`](Self::split), with the pictures of a group on one side together. Groups are taken, in an order

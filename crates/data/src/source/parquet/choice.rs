@@ -48,7 +48,7 @@ impl Choice {
         let usable = |at: &usize| {
             let leaf = &leaves[*at];
             leaf.path.len() == 1
-                && split_column::is_named(&leaf.path[0])
+                && (split_column::is_named(&leaf.path[0]) || leaf.text)
                 && leaf.physical != Physical::Other
                 && !leaf.repeated
         };
