@@ -129,6 +129,12 @@ impl Index {
             let member = match members.next() {
                 Ok(Some(member)) => member,
                 Ok(None) => break,
+                Err(_) if members.count() == 0 && members.is_pointer() => {
+                    return Err(
+                        "it is a pointer of Git LFS: fetch the archive itself, with git lfs pull"
+                            .to_owned(),
+                    );
+                }
                 Err(reason) if members.count() == 0 => return Err(reason),
                 Err(reason) => {
                     set.skip(path.to_path_buf(), format!("{reason}; what stands before is used"));
@@ -280,7 +286,7 @@ impl Index {
         let paths = || self.samples.iter().map(|sample| sample.path.as_path());
         let depth = if self.written_labels { 0 } else { leading(paths(), set.expected) };
         if !set.labelled {
-            set.notes.extend(Folders::of(paths(), depth).mixed(root));
+            set.notes.extend(Folders::of(paths(), depth).mixed(root, true));
         } else {
             if !self.written_labels {
                 let folders = Folders::of(paths(), depth);

@@ -205,6 +205,19 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// The first of the last so many files that are left out, with its reason; none where that is told already.
+    pub(super) fn told_skipped(&self, last: usize) -> Option<String> {
+        let of = &self.skipped[self.skipped.len() - last..];
+        let of: Vec<&Skipped> =
+            of.iter().filter(|s| !s.reason.starts_with("lies outside")).collect();
+        let first = of.first()?;
+        let path = printable(&first.path);
+        Some(match of.len() {
+            1 => format!("left out: {path}: {}", first.reason),
+            all => format!("left out: {}, the first {path}: {}", grouped(all), first.reason),
+        })
+    }
+
     /// Counts a file that is no picture.
     pub(super) fn pass_over(&mut self, name: &OsStr) {
         self.passed_over += 1;

@@ -75,6 +75,9 @@ impl PictureSet {
             group.retain(|index| !torn.contains(index));
             taken.extend_from_slice(&group[..cut(&group, count, &of)]);
         }
+        if taken.is_empty() && !torn.is_empty() {
+            return Err(self.only_contradictory(copies));
+        }
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
@@ -84,6 +87,25 @@ impl PictureSet {
         }
         taken.sort_unstable();
         Ok(self.parted(&taken))
+    }
+
+    /// Says that nothing can be held out, as pictures of several classes are copies of each other.
+    fn only_contradictory(&self, copies: &Copies) -> DataError {
+        let first = copies.of_several_classes(self).next().unwrap_or_default();
+        let other =
+            first.iter().find(|at| self.samples[**at].label != self.samples[first[0]].label);
+        let named = |at: &usize| printable(&self.path(*at));
+        DataError::Parameter {
+            what: "set to split",
+            value: format!(
+                "{}, of which none can be held out: files of several classes are copies of each other (byte for byte), \
+                 such as {} and {}",
+                plural(self.len(), "picture"),
+                first.first().map_or(String::new(), named),
+                other.map_or(String::new(), named),
+            ),
+            mend: "give each picture one class".to_owned(),
+        }
     }
 
     /// What of itself belongs together: pages of a file, and the pictures of a key in archives.

@@ -337,12 +337,12 @@ impl Folders {
     }
 
     /// What to say of splits where no classes are looked for.
-    pub(super) fn mixed(&self, root: &Path) -> Option<String> {
+    pub(super) fn mixed(&self, root: &Path, archive: bool) -> Option<String> {
         let Some(Layout::Splits { what, given }) = self.layout(None) else { return None };
         if given.len() == 1 {
             return None;
         }
-        let mend = mend(root, &given, false);
+        let mend = mend(root, &given, archive);
         Some(format!(
             "{}: it holds {what}, and pictures of all of them are used; to leave some out, {mend}",
             printable(root)

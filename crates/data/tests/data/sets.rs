@@ -312,3 +312,72 @@ fn depths_are_no_class() {
     let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     assert!(set.notes[0].starts_with("8 files are"), "{:?}", set.notes);
 }
+
+/// Words: pointers of Git LFS, spreadsheets and lists that are not read are called so.
+#[test]
+fn what_is_given_instead_of_a_set_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    let mut cases =
+        vec![("p.tar", &pointer[..], "git lfs pull"), ("p.csv", pointer, "git lfs pull")];
+    if cfg!(feature = "parquet") {
+        cases.push(("p.parquet", pointer, "git lfs pull"));
+    }
+    cases.extend([
+        ("k.xlsx", &b"PK\x03\x04"[..], "save it as CSV"),
+        ("k.csv", b"PK\x03\x04", "save it as CSV"),
+    ]);
+    for (name, bytes, says) in cases {
+        write(&dir.path().join(name), bytes);
+        let error =
+            PictureSet::open(dir.path().join(name), Labels::Ignored).unwrap_err().to_string();
+        assert!(error.contains(says), "{name}: {error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("1.png"), b"x");
+    write(&dir.path().join("metadata.jsonl"), b"{}");
+    let error = PictureSet::open(dir.path(), Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("metadata.jsonl is not read: write it as a list (.csv)"), "{error}");
+}
+
+/// Words: where damage leaves one class, the damage is named.
+#[test]
+fn damage_is_named_where_it_leaves_one_class() {
+    let mut bytes = Tar::default().file("1.jpg", b"x").file("1.cls", b"a").0;
+    bytes.extend(Tar::default().file("2.jpg", b"x").file("2.cls", b"b").end().0);
+    bytes[2 * 1024 + 200] ^= 7;
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("s.tar"), &bytes);
+    let error =
+        PictureSet::open(dir.path().join("s.tar"), Labels::Required).unwrap_err().to_string();
+    assert!(error.contains("a header's checksum is wrong"), "{error}");
+}
+
+/// Words: copies with several labels are why nothing can be held out.
+#[test]
+fn classes_of_the_same_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        for class in ["cat", "dog"] {
+            write(
+                &dir.path().join(format!("{class}/{number}.png")),
+                format!("file {number}").as_bytes(),
+            );
+        }
+    }
+    let set = PictureSet::open(dir.path(), Labels::Required).unwrap();
+    let copies = set.copies(&fcmae_data::Limits::default());
+    let error = set.split_with(0.3, 0, &copies).unwrap_err().to_string();
+    assert!(error.contains("copies of each other (byte for byte)"), "{error}");
+    assert!(error.contains("cat/0.png and ") && error.contains("dog/0.png"), "{error}");
+}
+
+/// Words: splits in an archive are no folders to give.
+#[test]
+fn splits_in_an_archive_are_not_named_as_folders() {
+    let tar = Tar::default().file("train/1.jpg", b"x").file("val/1.jpg", b"y").end();
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("s.tar"), &tar.0);
+    let notes = PictureSet::open(dir.path().join("s.tar"), Labels::Ignored).unwrap().notes;
+    assert!(notes[0].contains("unpack it") && !notes[0].contains("s.tar/train"), "{notes:?}");
+}

@@ -11,6 +11,9 @@ use tar::{EntryType, GnuExtSparseHeader, Header};
 /// An archive is made of such blocks, in bytes.
 const BLOCK: u64 = 512;
 
+/// How pointers of Git LFS begin.
+const POINTER: &[u8; 23] = b"version https://git-lfs";
+
 /// Most bytes of a long name, or of the extended fields of one member.
 const NAME_BYTES: u64 = 1 << 20;
 
@@ -82,6 +85,13 @@ struct Extended {
 impl Members {
     pub(super) fn new(file: File, length: u64) -> Self {
         Self { file, length, next: 0, count: 0, end: None, behind: Behind::Nothing }
+    }
+
+    /// Whether it is a pointer of Git LFS.
+    pub(super) fn is_pointer(&mut self) -> bool {
+        let mut bytes = [0; POINTER.len()];
+        self.next = 0;
+        self.exactly(&mut bytes).is_ok() && bytes == *POINTER
     }
 
     /// What stood behind blocks of zeros, once [`next`](Self::next) gave nothing more.

@@ -8,6 +8,11 @@ pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
                 .to_owned(),
         );
     }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(
+            "it is a pointer of Git LFS: fetch the file itself, with git lfs pull".to_owned()
+        );
+    }
     let bytes = match bytes.as_slice() {
         [0xEF, 0xBB, 0xBF, rest @ ..] => rest.to_vec(),
         [0xFF, 0xFE, rest @ ..] => return utf16(rest, u16::from_le_bytes),

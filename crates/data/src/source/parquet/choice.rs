@@ -161,7 +161,7 @@ fn paths_alone(leaves: &[Leaf], column: &str) -> bool {
 
 fn without_bytes(column: &str) -> String {
     format!(
-        "its column {column:?} holds paths of pictures, and not their bytes: write the paths as a list (.csv), or \
+        "its column {column:?} holds paths of pictures, or other text such as base64, and not their bytes: write paths as a list (.csv), decode base64, or \
          embed the pictures, as datasets does in Dataset.push_to_hub()"
     )
 }
