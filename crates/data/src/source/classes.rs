@@ -81,7 +81,12 @@ impl Names {
         let (classes, positions) = match wanted {
             Wanted::Any => {
                 check_measured(&found, about)?;
-                notes.extend(several::check(&found, about)?);
+                let texts = |keep: &dyn Fn(&&&Name) -> bool| -> Vec<&str> {
+                    found.iter().filter(keep).map(|name| name.text.as_str()).collect()
+                };
+                let place = printable(&together(about.roots));
+                let written = texts(&|name| !name.folder);
+                notes.extend(several::check(&texts(&|_| true), &written, &place)?);
                 notes.extend(missing(&found));
                 united(&found, notes)
             }

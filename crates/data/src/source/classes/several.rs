@@ -3,22 +3,25 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::alike;
-use super::{About, Name};
 use crate::error::DataError;
-use crate::words::{printable, together};
 
 /// What may stand between labels of one picture, the surest first.
 const BETWEEN: [char; 4] = ['|', ';', ',', ' '];
 
 /// Refuses labels that hold several, each a class of its own, and tells those that look so: a picture has one class
 /// here.
-pub(super) fn check(found: &[&Name], about: &About<'_>) -> Result<Option<String>, DataError> {
-    let alone: HashSet<String> = found.iter().map(|name| alike::seen(&name.text)).collect();
+/// `found` are the labels, of which `written` are no folders, and `place` is where.
+pub(super) fn check(
+    found: &[&str],
+    written: &[&str],
+    place: &str,
+) -> Result<Option<String>, DataError> {
+    let alone: HashSet<String> = found.iter().map(|name| alike::seen(name)).collect();
     for between in BETWEEN {
-        let several: Vec<(&Name, Vec<String>)> = found
+        let several: Vec<(&str, Vec<String>)> = written
             .iter()
-            .filter(|name| !name.folder && name.text.contains(between))
-            .map(|name| (*name, parts(&name.text, between)))
+            .filter(|name| name.contains(between))
+            .map(|name| (*name, parts(name, between)))
             .filter(|(_, parts)| parts.len() > 1)
             .collect();
         let known: Vec<_> = several
@@ -35,8 +38,8 @@ pub(super) fn check(found: &[&Name], about: &About<'_>) -> Result<Option<String>
                 what: "labels",
                 value: format!(
                     "such as {:?} in {}, and {} are classes of their own",
-                    name.text,
-                    printable(&together(about.roots)),
+                    name,
+                    place,
                     parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(" and "),
                 ),
                 mend: "a picture has one class here: write one label for each, leave out pictures that have several, \
@@ -56,7 +59,7 @@ pub(super) fn check(found: &[&Name], about: &About<'_>) -> Result<Option<String>
             return Ok(Some(format!(
                 "labels such as {:?} look like several labels of one picture, and each combination is taken for a \
                  class: write one label for each if they are several",
-                name.text
+                name
             )));
         }
     }
@@ -64,7 +67,7 @@ pub(super) fn check(found: &[&Name], about: &About<'_>) -> Result<Option<String>
 }
 
 /// Whether all are several numbers.
-fn numbers_alone(several: &[(&Name, Vec<String>)]) -> bool {
+fn numbers_alone(several: &[(&str, Vec<String>)]) -> bool {
     let numbers = |parts: &Vec<String>| parts.iter().all(|part| alike::number(part).is_some());
     several.iter().all(|(_, parts)| numbers(parts))
 }
