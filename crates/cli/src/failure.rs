@@ -192,7 +192,9 @@ fn help(error: &anyhow::Error) -> Option<&'static str> {
         Part::Config(ConfigError::UnknownKey { .. }) => {
             Some("`fcmae settings` lists every setting")
         }
-        Part::Data(DataError::BatchLargerThanSet { .. }) => Some("for example --set optim.batch=8"),
+        Part::Data(DataError::BatchLargerThanSet { .. }) => {
+            Some("the batch is a setting: --set optim.batch=NUMBER")
+        }
         Part::Data(error) if error.is_of_share() => {
             Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
         }

@@ -18,14 +18,14 @@ use super::kind::{Named, SourceKind, has_picture_extension};
 use super::masks::Masks;
 use super::others::is_systems;
 use super::sample::{Place, Sample, portable_bytes};
-use super::splits::{Folders, missing_parts, one_split};
+use super::splits::{Folders, gaps, missing_parts, one_split};
 use super::{alike, companions};
 use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
 mod members;
 
-use members::{Kind, Member, Members};
+use members::{Behind, Kind, Member, Members};
 
 /// Most bytes of a `KEY.cls`: a number or a name.
 const LABEL_BYTES: u64 = 1024;
@@ -73,7 +73,7 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
 fn gather_below(root: &Path, paths: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
     let refused = |reason| DataError::Archive { path: root.to_path_buf(), reason };
     one_split(root, paths, false).map_err(refused)?;
-    set.notes.extend(missing_parts(paths));
+    set.notes.extend(missing_parts(paths).or_else(|| gaps(paths)));
     let mut paths = paths.to_vec();
     paths.sort_by_cached_key(|path| portable_bytes(path));
     let mut index = Index::default();
@@ -129,6 +129,12 @@ impl Index {
             let member = match members.next() {
                 Ok(Some(member)) => member,
                 Ok(None) => break,
+                Err(_) if members.count() == 0 && members.is_pointer() => {
+                    return Err(
+                        "it is a pointer of Git LFS: fetch the archive itself, with git lfs pull"
+                            .to_owned(),
+                    );
+                }
                 Err(reason) if members.count() == 0 => return Err(reason),
                 Err(reason) => {
                     set.skip(path.to_path_buf(), format!("{reason}; what stands before is used"));
@@ -136,17 +142,22 @@ impl Index {
                 }
             };
             if let Some(name) = entries.place(&member, path, set)
-                && let Some(name) = entries.take(name, &member, &mut members, path, set)
+                && let Some((name, again)) = entries.take(name, &member, &mut members, path, set)
             {
-                self.samples.push(Sample {
+                let sample = Sample {
                     path: PathBuf::from(name),
                     label: None,
                     bytes: member.size,
                     modified,
                     place: Place::Byte { base, page: 0, start: member.offset },
-                });
+                };
+                match again {
+                    Some(before) => self.samples[first + before] = sample,
+                    None => self.samples.push(sample),
+                }
             }
         }
+        tell_behind(path, members.behind(), set);
         if members.count() > 0 && !members.has_end_mark() {
             let reason = "it has no end mark and may be cut short; what it holds is used";
             set.skip(path.to_path_buf(), reason);
@@ -275,7 +286,7 @@ impl Index {
         let paths = || self.samples.iter().map(|sample| sample.path.as_path());
         let depth = if self.written_labels { 0 } else { leading(paths(), set.expected) };
         if !set.labelled {
-            set.notes.extend(Folders::of(paths(), depth).mixed(root));
+            set.notes.extend(Folders::of(paths(), depth).mixed(root, true));
         } else {
             if !self.written_labels {
                 let folders = Folders::of(paths(), depth);
@@ -306,6 +317,22 @@ impl Index {
         }
         set.samples.append(&mut self.samples);
         Ok(())
+    }
+}
+
+/// Says of what stands behind an archive's end mark.
+fn tell_behind(path: &Path, behind: Behind, set: &mut Gathered<'_>) {
+    match behind {
+        Behind::Nothing => {}
+        Behind::Members => set.notes.push(format!(
+            "{}: further members stand behind its end mark, as where archives are put behind each other, and are \
+             read (as by tar --ignore-zeros)",
+            printable(path)
+        )),
+        Behind::Other(at) => set.skip(
+            path.to_path_buf(),
+            format!("what stands behind its end mark, from byte {at} on, is no archive, and not read"),
+        ),
     }
 }
 
@@ -364,8 +391,9 @@ impl Reader for Tar {
 /// What is known of an archive's members while it is read.
 #[derive(Default)]
 struct Entries {
-    /// Names taken.
-    names: HashSet<String>,
+    /// Names taken, with the position among the archive's pictures, of those that are some.
+    names: HashMap<String, Option<usize>>,
+    pictures: usize,
     /// Labels by key, or why a label is none.
     labels: HashMap<String, Label>,
     /// Those of `KEY.json`.
@@ -416,7 +444,8 @@ impl Entries {
         None
     }
 
-    /// The name of a picture, if the member is a usable one; a label is kept.
+    /// The name of a picture, if the member is a usable one, and the position of the one that it takes the place of;
+    /// a label is kept.
     fn take(
         &mut self,
         name: String,
@@ -424,7 +453,7 @@ impl Entries {
         members: &mut Members,
         archive: &Path,
         set: &mut Gathered<'_>,
-    ) -> Option<String> {
+    ) -> Option<(String, Option<usize>)> {
         if ends_with(&name, "json") {
             let text = (member.cut_at.is_none() && member.size <= DESCRIPTION_BYTES)
                 .then(|| members.content(member).ok())
@@ -440,13 +469,21 @@ impl Entries {
             set.lose(inside(archive, &name), reason);
             return None;
         }
-        if !self.names.insert(name.clone()) {
-            set.skip(inside(archive, &name), "a second member of this name; the first is used");
-            return None;
+        let again = self.names.get(&name).copied();
+        if again.is_some() {
+            let reason =
+                "another member of this name stands behind it, and the last is used, as tar does";
+            set.skip(inside(archive, &name), reason);
         }
         if !is_label(&name) {
-            return Some(name);
+            let before = again.flatten();
+            if before.is_none() {
+                self.names.insert(name.clone(), Some(self.pictures));
+                self.pictures += 1;
+            }
+            return Some((name, before));
         }
+        self.names.insert(name.clone(), None);
         if set.labelled {
             let label = label(member, members)
                 .map(|text| set.names.written(&text))

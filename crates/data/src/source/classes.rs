@@ -8,6 +8,8 @@ use super::sample::Sample;
 use crate::error::DataError;
 use crate::words::{printable, together};
 
+mod several;
+
 /// Class names as they are met.
 #[derive(Default)]
 pub(super) struct Names {
@@ -79,6 +81,12 @@ impl Names {
         let (classes, positions) = match wanted {
             Wanted::Any => {
                 check_measured(&found, about)?;
+                let texts = |keep: &dyn Fn(&&&Name) -> bool| -> Vec<&str> {
+                    found.iter().filter(keep).map(|name| name.text.as_str()).collect()
+                };
+                let place = printable(&together(about.roots));
+                let written = texts(&|name| !name.folder);
+                notes.extend(several::check(&texts(&|_| true), &written, &place)?);
                 notes.extend(missing(&found));
                 united(&found, notes)
             }
@@ -108,11 +116,15 @@ impl Names {
 }
 
 /// What programs write where there is no value.
-const NO_VALUE: [&str; 8] = ["na", "n/a", "#n/a", "nan", "null", "none", "?", "-1"];
+const NO_VALUE: [&str; 16] = [
+    "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", ".", "#ref!", "#value!", "#name?",
+    "#div/0!", "-1", "-1.0", "-99",
+];
 
 /// Whether a cell of a table says that there is no value.
 pub(super) fn is_no_value(text: &str) -> bool {
-    NO_VALUE.iter().any(|word| text.eq_ignore_ascii_case(word) && *word != "-1")
+    let number = |word: &str| word.parse::<f64>().is_ok_and(f64::is_finite);
+    NO_VALUE.iter().any(|word| text.eq_ignore_ascii_case(word) && !number(word))
 }
 
 /// A doubt about classes that are called as missing values are.
@@ -224,7 +236,7 @@ fn known<'a>(
     };
     let mut positions = HashMap::new();
     let mut taken: HashMap<usize, &Name> = HashMap::new();
-    let mut others = Vec::new();
+    let (mut others, mut by_number) = (Vec::new(), BTreeMap::new());
     for &name in found {
         let text = name.text.as_str();
         let number = alike::number(text);
@@ -236,11 +248,15 @@ fn known<'a>(
                 position
             }
             (None, Some(_)) => return Err(unknown(name)),
-            (None, None) => number
-                .filter(|_| !name.folder && !numbers)
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|&number| number < classes.len())
-                .ok_or_else(|| unknown(name))?,
+            (None, None) => {
+                let position = number
+                    .filter(|_| !name.folder && !numbers)
+                    .and_then(|number| usize::try_from(number).ok())
+                    .filter(|&number| number < classes.len())
+                    .ok_or_else(|| unknown(name))?;
+                by_number.insert(position, format!("{text} for {:?}", classes[position]));
+                position
+            }
         };
         // Two ways to write a number are two numbers to somebody.
         if let Some(before) = taken.insert(position, name)
@@ -259,7 +275,21 @@ fn known<'a>(
         let more = likewise(others.len());
         notes.push(format!("classes that are written otherwise: {first}{more}"));
     }
+    notes.extend(told_numbers(by_number.into_values().collect()));
     Ok(positions)
+}
+
+/// Says which class each number is taken for.
+fn told_numbers(taken: Vec<String>) -> Option<String> {
+    const SHOWN: usize = 5;
+    let shown = taken.get(..SHOWN).unwrap_or(&taken).join(", ");
+    (!taken.is_empty()).then(|| {
+        format!(
+            "labels that are numbers are taken for the positions of the weights' classes, from 0: {shown}{}; write \
+             names if they mean others",
+            if taken.len() > SHOWN { ", …" } else { "" }
+        )
+    })
 }
 
 /// Positions of these names among the classes of a network that has no names for them: as numbers, or in their

@@ -81,7 +81,7 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     set.notes.extend(masks.leave_out(root, &mut samples));
     let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
     if !set.labelled {
-        set.notes.extend(folders.mixed(root));
+        set.notes.extend(folders.mixed(root, false));
     }
     if set.labelled {
         set.hint = folders.check(root, set.expected, false)?;

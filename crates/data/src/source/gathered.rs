@@ -1,6 +1,6 @@
 //! What sources hold, while they are read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use fcmae_words::grouped;
 
+use super::alike;
 use super::classes::{About, Names, Wanted, is_no_value};
 use super::container::{Base, Container};
 use super::masks::Masks;
@@ -126,9 +127,26 @@ impl<'a> Gathered<'a> {
         new
     }
 
-    /// Notes pictures that are in no group.
+    /// Notes pictures that are in no group, and groups that may be one.
     pub(super) fn tell_ungrouped(&mut self) {
         let Some(column) = self.group_column else { return };
+        let mut folded = BTreeMap::<String, BTreeSet<&str>>::new();
+        for (_, name) in self.groups.keys() {
+            folded.entry(alike::folded(name)).or_default().insert(name);
+        }
+        let nearly: Vec<_> = folded.values().filter(|names| names.len() > 1).collect();
+        if let Some(names) = nearly.first() {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            let more = match nearly.len() {
+                1 => String::new(),
+                all => format!(", and {} more likewise", all - 1),
+            };
+            self.notes.push(format!(
+                "the groups {} of the column {column:?} (data.group_column) are nearly the same and are told apart; \
+                 write them in one way if they are one{more}",
+                names.join(" and ")
+            ));
+        }
         let mut outside =
             self.samples.iter().filter(|s| self.bases[s.place.base()].group.is_none());
         let Some(first) = outside.next() else { return };
@@ -151,7 +169,7 @@ impl<'a> Gathered<'a> {
                 Err(DataError::Parameter {
                     what: "classes",
                     value: format!(
-                        "{pictures} and {masks} in {}, which hold pictures and masks of the same names",
+                        "{pictures} and {masks} in {}, which hold pictures and masks (or depths) of the same names",
                         printable(root)
                     ),
                     mend: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
@@ -185,6 +203,19 @@ impl<'a> Gathered<'a> {
         if self.first_lost.is_none() {
             self.first_lost = self.skipped.last().cloned();
         }
+    }
+
+    /// The first of the last so many files that are left out, with its reason; none where that is told already.
+    pub(super) fn told_skipped(&self, last: usize) -> Option<String> {
+        let of = &self.skipped[self.skipped.len() - last..];
+        let of: Vec<&Skipped> =
+            of.iter().filter(|s| !s.reason.starts_with("lies outside")).collect();
+        let first = of.first()?;
+        let path = printable(&first.path);
+        Some(match of.len() {
+            1 => format!("left out: {path}: {}", first.reason),
+            all => format!("left out: {}, the first {path}: {}", grouped(all), first.reason),
+        })
     }
 
     /// Counts a file that is no picture.

@@ -1,5 +1,6 @@
 //! Pictures that belong together: of one patient, site or film.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use regex_lite::Regex;
@@ -18,6 +19,7 @@ enum By {
     Pattern(Regex),
     Column,
     File,
+    Key,
 }
 
 impl Grouping {
@@ -48,11 +50,17 @@ impl Grouping {
         Self(By::File)
     }
 
+    /// By the key that members of an archive have in common, and by the file that pages are of.
+    pub(super) fn by_key() -> Self {
+        Self(By::Key)
+    }
+
     /// The name of the group that a picture is in: of this path, in a group of this name by its column. Those that are
     /// groups of their own have names that no other group has.
     pub(super) fn key(&self, path: &Path, column: Option<&str>) -> Option<String> {
         match &self.0 {
             By::Pattern(regex) => found(regex, path),
+            By::Key => Some(legible(key_of(&portable_bytes(path)))),
             By::File => Some(legible(&portable_bytes(path))),
             By::Column => Some(match column {
                 Some(name) => name.to_owned(),
@@ -66,13 +74,65 @@ impl Grouping {
         match &self.0 {
             By::Pattern(regex) => format!("the pattern `{}` (`data.group`)", regex.as_str()),
             By::Column => "data.group_column".to_owned(),
+            By::Key => {
+                "key, whose pictures stay together (`KEY.left.png`, `KEY.right.png`)".to_owned()
+            }
             By::File => "file, whose pages stay together (`data.pages`)".to_owned(),
         }
     }
 }
 
+/// A name up to the first point of its last part, as WebDataset has it.
+pub(super) fn key_of(name: &[u8]) -> &[u8] {
+    let last = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    name[last..].iter().position(|byte| *byte == b'.').map_or(name, |dot| &name[..last + dot])
+}
+
+/// Whether several pictures are of one key, as views are: `1.left.png` and `1.right.png`, but not `cat.1.png` to
+/// `cat.900.png`.
+pub(super) fn share_keys<'a>(names: impl Iterator<Item = &'a Path>) -> bool {
+    /// More ways to call what is of a key are numbers.
+    const VIEWS: usize = 16;
+    let (mut keys, mut views) = (HashSet::new(), HashSet::<Vec<u8>>::new());
+    let mut members = HashSet::new();
+    let mut shared = false;
+    for name in names {
+        let name = portable_bytes(name);
+        let key = key_of(&name).to_vec();
+        views.insert(name[key.len()..].to_vec());
+        if views.len() > VIEWS {
+            return false;
+        }
+        let new = members.insert(name);
+        shared |= !keys.insert(key) && new;
+    }
+    shared && views.len() < keys.len()
+}
+
 /// Names of columns that tell which pictures belong together.
-const GROUPS: [&str; 32] = [
+const GROUPS: [&str; 54] = [
+    "lesion",
+    "lesionid",
+    "seq",
+    "seqid",
+    "sequenceid",
+    "sku",
+    "plate",
+    "plateid",
+    "specimen",
+    "specimenid",
+    "studyinstanceuid",
+    "seriesinstanceuid",
+    "donor",
+    "donorid",
+    "mouse",
+    "mouseid",
+    "well",
+    "wellid",
+    "tile",
+    "tileid",
+    "roll",
+    "rollid",
     "patient",
     "patientid",
     "patientname",
@@ -133,6 +193,17 @@ fn found(regex: &Regex, path: &Path) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn keys_are_shared_by_views_and_not_by_numbers() {
+        let named = |names: &[&str]| share_keys(names.iter().map(Path::new));
+        assert!(named(&["1.left.png", "1.right.png", "2.left.png", "2.right.png", "3.left.png"]));
+        assert!(named(&["a/1.jpg", "a/1.cam0.jpg", "a/2.jpg", "b/1.jpg"]));
+        assert!(!named(&["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"]));
+        assert!(!named(&["1.jpg", "2.jpg", "3.jpg", "a.b/1.jpg", "a.b/2.jpg"]));
+        // In two shards.
+        assert!(!named(&["1.jpg", "1.jpg", "2.jpg"]));
+    }
 
     #[test]
     fn a_group_is_what_the_pattern_finds() {

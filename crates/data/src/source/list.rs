@@ -12,12 +12,13 @@ use super::gathered::Gathered;
 use super::grouping::is_of_groups;
 use super::kind::{Named, SourceKind, has_picture_extension};
 use super::sample::{Place, Sample};
-use super::split_column::{self, SplitColumn};
+use super::split_column::SplitColumn;
 use crate::error::DataError;
 use crate::words::printable;
 
 mod columns;
 mod finder;
+mod quotes;
 mod text;
 
 use columns::Columns;
@@ -155,33 +156,44 @@ impl List<'_, '_> {
                  line, such as path,label{columns}"
             ));
         }
+        self.rows(&text[rest..], text[..rest].lines().count() as u64, &found)
+    }
+
+    /// Adds what the lines of a table name, before which so many lines are passed.
+    fn rows(&mut self, text: &str, passed: u64, found: &Columns) -> Result<(), String> {
         // Lines of any number of cells are told here, each with its own reason.
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(found.between)
             .has_headers(false)
             .flexible(true)
-            .from_reader(&text.as_bytes()[rest..]);
-        let passed = text[..rest].lines().count() as u64;
+            .from_reader(text.as_bytes());
         let mut record = csv::StringRecord::new();
         let mut splits: Vec<(usize, SplitColumn)> = (0..found.names.len())
             .filter(|at| *at != found.path && Some(*at) != found.label && Some(*at) != found.group)
-            .filter(|at| split_column::is_named(&found.names[*at]))
             .map(|at| (at, SplitColumn::new(&found.names[at])))
             .collect();
         let mut first = found.named;
         let base = self.base;
-        let mut repeated = Repeated::among(&found);
+        let mut repeated = Repeated::among(found);
+        let mut width = None;
         loop {
+            let start = reader.position().byte() as usize;
             let read = reader.read_record(&mut record);
             if !read.map_err(|error| format!("it cannot be read: {error}"))? || self.set.look() {
                 break;
             }
+            let line = passed + record.position().map_or(0, csv::Position::line);
+            let end = (reader.position().byte() as usize).min(text.len());
+            if end == text.len() || record.as_slice().contains(['\n', '\r']) {
+                let whole = *width.get_or_insert(record.len()) == record.len();
+                self.check_quotes(&text[start..end], line, found, whole)?;
+            }
+            width.get_or_insert(record.len());
             if std::mem::take(&mut first) {
                 continue;
             }
-            let line = passed + record.position().map_or(0, csv::Position::line);
             let cell = |column: usize| record.get(column).map(columns::cell);
-            splits.iter_mut().for_each(|(at, column)| column.add(cell(*at).unwrap_or_default()));
+            splits.retain_mut(|(at, column)| column.add(cell(*at).unwrap_or_default()));
             if let Some(group) = found.group {
                 self.base = self.set.base_of_group(base, cell(group));
             }
@@ -196,6 +208,36 @@ impl List<'_, '_> {
             self.set.notes.extend(column.judged()?);
         }
         Ok(())
+    }
+
+    /// Refuses a record whose quoted field takes lines that are records of their own.
+    fn check_quotes(
+        &mut self,
+        record: &str,
+        line: u64,
+        found: &Columns,
+        whole: bool,
+    ) -> Result<(), String> {
+        let Some(field) = quotes::spanning(record, found.between) else { return Ok(()) };
+        let mut names_picture = |line: &&str| {
+            let path = line.split(char::from(found.between)).nth(found.path).unwrap_or_default();
+            let path = path.trim().trim_matches('"');
+            has_picture_extension(path.as_ref())
+                || !path.is_empty() && self.finder.found(path).1.is_ok_and(|meta| meta.is_file())
+        };
+        if field.closed && whole && !field.lines.iter().any(&mut names_picture) {
+            return Ok(());
+        }
+        let takes = match field.lines.len() {
+            0 => String::new(),
+            1 => ", and takes the line below it".to_owned(),
+            lines => format!(", and takes the {} lines below it", grouped(lines)),
+        };
+        Err(format!(
+            "the quote that opens a column in line {} is not closed there{takes}: close it, or leave it out; a quote \
+             within a quoted column is written twice",
+            line + field.before
+        ))
     }
 
     fn paths(&mut self, text: &str) {
@@ -247,7 +289,8 @@ impl List<'_, '_> {
             Ok(_) => return self.set.lose(whole, "not a regular file"),
             Err(error) => {
                 self.first_missing.get_or_insert_with(|| written.trim().to_owned());
-                return match reason(written) {
+                let why = reason(written).map(str::to_owned).or_else(|| self.finder.why(written));
+                return match why {
                     Some(reason) => {
                         self.set.lose(written.trim().into(), format!("cannot be opened: {reason}"));
                     }

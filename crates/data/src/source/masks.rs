@@ -1,7 +1,7 @@
 //! Masks that lie among pictures, in folders or files of their own: `masks/` beside `images/`, `1_mask.png` beside
 //! `1.jpg`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,19 @@ use crate::picture::Picture;
 use crate::words::printable;
 
 /// What folders of masks are called, without what is no letter.
-const FOLDERS: [&str; 28] = [
+const FOLDERS: [&str; 40] = [
+    "depth",
+    "depths",
+    "depthmap",
+    "depthmaps",
+    "disparity",
+    "disparities",
+    "normals",
+    "surfacenormals",
+    "instance",
+    "instances",
+    "semantic",
+    "panoptic",
     "mask",
     "masks",
     "maskpng",
@@ -72,7 +84,8 @@ const PICTURES: [&str; 21] = [
 ];
 
 /// Words in the names of pictures, beside those of what belongs to them.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 11] = [
+    "sat",
     "image",
     "images",
     "img",
@@ -83,6 +96,22 @@ const WORDS: [&str; 10] = [
     "leftImg8bit",
     "gtFine",
     "labelIds",
+];
+
+/// What names of masks begin with, beside those of pictures: `mask_1.png`, `img_1.png`.
+const FIRST: [&str; 12] = [
+    "mask",
+    "masks",
+    "seg",
+    "segm",
+    "segmentation",
+    "gt",
+    "label",
+    "labels",
+    "annotation",
+    "trimap",
+    "matte",
+    "depth",
 ];
 
 /// So many of a folder's masks have pictures of their names, of a hundred.
@@ -243,15 +272,37 @@ fn beside(samples: &[Sample], others: &[usize]) -> Option<Group> {
         };
         companions::is_named(rest).then(|| path.with_file_name(&stem[..at]))
     };
-    let named: Vec<(usize, PathBuf)> =
-        others.iter().filter_map(|&at| Some((at, base(&samples[at].path)?))).collect();
+    let named: Vec<(usize, Option<PathBuf>)> = others
+        .iter()
+        .filter_map(|&at| {
+            let base = base(&samples[at].path);
+            (base.is_some() || begins_as_mask(&samples[at].path)).then_some((at, base))
+        })
+        .collect();
     if named.is_empty() {
         return None;
     }
     let stems: HashMap<PathBuf, usize> =
         others.iter().map(|&at| (samples[at].path.with_extension(""), at)).collect();
-    let pairs = named.iter().filter_map(|(mask, base)| Some((*mask, *stems.get(base)?))).collect();
+    // `1_mask.png` of `1_sat.jpg`, `mask_1.png` of `img_1.png` or `1.png`.
+    let masks: HashSet<usize> = named.iter().map(|(at, _)| *at).collect();
+    let pictures = others.iter().filter(|at| !masks.contains(at));
+    let keys: HashMap<u64, usize> =
+        pictures.map(|&at| (key(&samples[at].path, usize::MAX), at)).collect();
+    let pair = |(mask, base): &(usize, Option<PathBuf>)| {
+        let of = base.as_ref().and_then(|base| stems.get(base));
+        let of = of.or_else(|| keys.get(&key(&samples[*mask].path, usize::MAX)))?;
+        Some((*mask, *of))
+    };
+    let pairs = named.iter().filter_map(pair).collect();
     Some(Group { all: named.into_iter().map(|(at, _)| at).collect(), pairs, folder: None })
+}
+
+/// Whether a file's name begins as those of masks do.
+fn begins_as_mask(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let end = stem.find(|c: char| !c.is_ascii_alphabetic());
+    end.is_some_and(|end| FIRST.iter().any(|word| stem[..end].eq_ignore_ascii_case(word)))
 }
 
 fn letters(name: &str) -> String {

@@ -95,6 +95,21 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
                 set.hint =
                     Some(format!("{table} lists pictures with their labels: give it as the data"));
             }
+            let described = |root: &&PathBuf| root.join("metadata.jsonl").is_file();
+            if set.samples.is_empty()
+                && set.hint.is_none()
+                && let Some(root) = roots.iter().find(described)
+            {
+                let root = printable(root);
+                set.hint = Some(format!(
+                    "{root}/metadata.jsonl is not read: write it as a list (.csv) with the columns path,label"
+                ));
+            }
+            let told = set.told_skipped(set.skipped.len());
+            set.hint = match (set.hint.take(), told) {
+                (Some(hint), Some(told)) => Some(format!("{hint}; {told}")),
+                (hint, told) => hint.or(told),
+            };
             set.settle(roots, Wanted::Any)?
         }
         Labels::Classes(expected) => set.settle(roots, Wanted::Named(expected))?,
@@ -150,12 +165,19 @@ fn add_all(roots: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
         }
         let after = found(set);
         if after.0 == before.0 {
+            let left_out = set.told_skipped(after.1 - before.1);
             return Err(DataError::NoPictures {
                 path: root.clone(),
                 extensions: EXTENSIONS.map(|e| format!(".{e}")).join(" "),
                 passed_over: after.2 - before.2,
                 skipped: after.1 - before.1,
-                others: set.notes.drain(..).chain(set.others.told()).collect::<Vec<_>>().join("; "),
+                others: set
+                    .notes
+                    .drain(..)
+                    .chain(set.others.told())
+                    .chain(left_out)
+                    .collect::<Vec<_>>()
+                    .join("; "),
                 mend: mend(root, &set.others),
             });
         }
@@ -268,8 +290,13 @@ fn plain(path: &Path) -> PathBuf {
 
 const COMPRESSED: &str = "a compressed archive is not read: decompress it to .tar, and give that";
 
-/// What holds pictures and is not read, by its extension, and what to do.
-const NOT_READ: [(&str, &str); 15] = [
+const SPREADSHEET: &str = "a spreadsheet is not read: save it as CSV, and give that";
+
+/// What holds pictures or lists them and is not read, by its extension, and what to do.
+const NOT_READ: [(&str, &str); 18] = [
+    ("xlsx", SPREADSHEET),
+    ("xls", SPREADSHEET),
+    ("ods", SPREADSHEET),
     (
         "arrow",
         "files of Arrow are not read: load them with datasets, and write them with \
@@ -348,9 +375,12 @@ fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
         None => {
             let extension = root.extension().and_then(OsStr::to_str).unwrap_or_default();
             let known = NOT_READ.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known));
-            Err(known.map_or(DataError::NotAFolder(root.to_path_buf()), |(_, mend)| {
-                DataError::Archive { path: root.to_path_buf(), reason: (*mend).to_owned() }
-            }))
+            let path = root.to_path_buf();
+            Err(match known {
+                None => DataError::NotAFolder(path),
+                Some((_, SPREADSHEET)) => DataError::List { path, reason: SPREADSHEET.to_owned() },
+                Some((_, mend)) => DataError::Archive { path, reason: (*mend).to_owned() },
+            })
         }
     }
 }

@@ -19,7 +19,7 @@ use super::container::{Container, Reader};
 use super::gathered::Gathered;
 use super::kind::{SourceKind, begins_parquet, named_parquet};
 use super::sample::{Place, Sample, portable_bytes};
-use super::split_column::SplitColumn;
+use super::split_column::{self, SplitColumn};
 use super::splits::{Folders, missing_parts, one_split};
 use crate::decode::caught;
 use crate::error::{DataError, DecodeError};
@@ -310,7 +310,7 @@ impl Reading<'_> {
             for (name, column) in &splits {
                 let to = index.splits.entry(name.clone()).or_insert_with(|| SplitColumn::new(name));
                 let cell = column.rows[row].and_then(|at| cell_of(&column.values[at as usize]));
-                to.add(&cell.unwrap_or_default());
+                let _may_be = to.add(&cell.unwrap_or_default());
             }
             let base = match (&groups, value(&groups, row)) {
                 (Some(column), Some(at)) => {
@@ -345,9 +345,13 @@ impl Reading<'_> {
         let (names, labels, groups) = (small(names)?, small(labels)?, small(groups)?);
         let mut splits = Vec::new();
         for at in &self.choice.splits {
+            let (name, chunk) = (&self.leaves[*at].path[0], next());
+            if !split_column::is_named(name) && !may_be_words(chunk.bytes, rows) {
+                continue;
+            }
             // What cannot be read says nothing, and is in nobody's way.
-            if let Ok(Some(column)) = small(&Some(*at)) {
-                splits.push((self.leaves[*at].path[0].clone(), column));
+            if let Ok(column) = column::read(&mut self.file, chunk, &self.leaves[*at], rows) {
+                splits.push((name.clone(), column));
             }
         }
         Ok((pictures, names, labels, groups, splits))
@@ -391,6 +395,13 @@ fn cell_of(value: &Value) -> Option<String> {
         Value::Real(real) => real.is_finite().then(|| real.to_string()),
         Value::Bytes(bytes) => Some(legible(bytes)),
     }
+}
+
+/// Bytes that a column of words for splits takes at most in a Parquet file, whatever its name: more hold other text.
+fn may_be_words(bytes: u64, rows: u64) -> bool {
+    const WORD: u64 = 24;
+    const HEAD: u64 = 4096;
+    bytes <= HEAD.saturating_add(rows.saturating_mul(WORD))
 }
 
 /// A picture's name, if it is one that a file below a folder could have.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use fcmae_words::plural;
 
 use super::copies::Copies;
-use super::grouping::{ALONE, Grouping};
-use super::sample::{Sample, portable_bytes};
+use super::grouping::{ALONE, Grouping, share_keys};
+use super::sample::{Place, Sample, portable_bytes};
 use super::set::PictureSet;
 use crate::error::DataError;
 use crate::words::printable;
@@ -26,7 +26,8 @@ pub enum Amount {
 impl PictureSet {
     /// Two parts: the rest, and about `held_out` of the samples.
     ///
-    /// Pages of one file stay together, as groups do.
+    /// Pages of one file stay together, as groups do, and so do several pictures of one key in archives
+    /// (`KEY.left.png`, `KEY.right.png`).
     /// With labels the share is held out of every class (rounded to the nearest number); a class
     /// of two or more has at least one sample on each side, a class of one stays in the rest.
     ///
@@ -47,9 +48,8 @@ impl PictureSet {
         seed: u64,
         copies: &Copies,
     ) -> Result<(Self, Self), DataError> {
-        if self.samples.iter().any(Sample::is_page) {
-            let files = self.grouped(&Grouping::by_file(), copies)?;
-            return self.split_grouped(held_out, seed, &files);
+        if let Some(together) = self.belongs_together() {
+            return self.split_grouped(held_out, seed, &self.grouped(&together, copies)?);
         }
         check_share(held_out)?;
         let mut taken = Vec::new();
@@ -75,6 +75,9 @@ impl PictureSet {
             group.retain(|index| !torn.contains(index));
             taken.extend_from_slice(&group[..cut(&group, count, &of)]);
         }
+        if taken.is_empty() && !torn.is_empty() {
+            return Err(self.only_contradictory(copies));
+        }
         if taken.is_empty() {
             return Err(DataError::Parameter {
                 what: "set to split",
@@ -84,6 +87,34 @@ impl PictureSet {
         }
         taken.sort_unstable();
         Ok(self.parted(&taken))
+    }
+
+    /// Says that nothing can be held out, as pictures of several classes are copies of each other.
+    fn only_contradictory(&self, copies: &Copies) -> DataError {
+        let first = copies.of_several_classes(self).next().unwrap_or_default();
+        let other =
+            first.iter().find(|at| self.samples[**at].label != self.samples[first[0]].label);
+        let named = |at: &usize| printable(&self.path(*at));
+        DataError::Parameter {
+            what: "set to split",
+            value: format!(
+                "{}, of which none can be held out: files of several classes are copies of each other (byte for byte), \
+                 such as {} and {}",
+                plural(self.len(), "picture"),
+                first.first().map_or(String::new(), named),
+                other.map_or(String::new(), named),
+            ),
+            mend: "give each picture one class".to_owned(),
+        }
+    }
+
+    /// What of itself belongs together: pages of a file, and the pictures of a key in archives.
+    fn belongs_together(&self) -> Option<Grouping> {
+        let archived = self.samples.iter().all(|s| matches!(s.place, Place::Byte { .. }));
+        if archived && share_keys(self.samples.iter().map(Sample::file)) {
+            return Some(Grouping::by_key());
+        }
+        self.samples.iter().any(Sample::is_page).then(Grouping::by_file)
     }
 
     /// As [`split`](Self::split), with the pictures of a group on one side together. Groups are taken, in an order

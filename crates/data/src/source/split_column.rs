@@ -47,25 +47,36 @@ fn flag(name: &str) -> Option<&'static str> {
     FLAGS.iter().find(|(known, _)| *known == name).map(|(_, split)| *split)
 }
 
-/// The values of such a column.
+/// The values of such a column, or of one of any name whose values are all words for splits.
 pub(super) struct SplitColumn {
     name: String,
+    named: bool,
+    /// Whether some value is none of a split, in one of another name.
+    out: bool,
     values: BTreeMap<String, usize>,
 }
 
 impl SplitColumn {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), values: BTreeMap::new() }
+        Self { name: name.to_owned(), named: is_named(name), out: false, values: BTreeMap::new() }
     }
 
-    /// Counts a cell; of an empty one nothing is known.
-    pub(super) fn add(&mut self, cell: &str) {
+    /// Counts a cell; of an empty one nothing is known. Whether the column may still be one of splits.
+    pub(super) fn add(&mut self, cell: &str) -> bool {
         let cell = cell.trim();
+        if self.out {
+            return false;
+        }
         if let Some(count) = self.values.get_mut(cell) {
             *count += 1;
+        } else if !self.named && !cell.is_empty() && named_split(cell).is_none() {
+            self.values.clear();
+            self.out = true;
+            return false;
         } else if !cell.is_empty() && self.values.len() <= MOST {
             self.values.insert(cell.to_owned(), 1);
         }
+        true
     }
 
     /// What to say of it. `Err` where pictures of several splits are mixed.
@@ -88,7 +99,7 @@ impl SplitColumn {
         if known.len() > 1 {
             return refused(&known);
         }
-        let several = (2..=MOST).contains(&self.values.len());
+        let several = self.named && (2..=MOST).contains(&self.values.len());
         let name = plain(&self.name);
         if !several || flag(&name).is_some() {
             return Ok(None);
@@ -128,8 +139,25 @@ mod tests {
     fn judged(name: &str, values: &[&str]) -> Result<Option<String>, String> {
         assert!(is_named(name), "{name}");
         let mut column = SplitColumn::new(name);
-        values.iter().for_each(|value| column.add(value));
+        assert!(values.iter().all(|value| column.add(value)));
         column.judged()
+    }
+
+    /// Splits: columns of any name, by their values.
+    #[test]
+    fn columns_whose_values_are_splits_are_not_mixed() {
+        for (name, values, may_be) in [
+            ("purpose", &["train", "test", "train"][..], true),
+            ("Teil", &["Train", "", "val"], true),
+            ("dataset", &["train", "coco", "test"], false),
+            ("notes", &["dev", "dev"], true),
+        ] {
+            let mut column = SplitColumn::new(name);
+            assert_eq!(values.iter().all(|value| column.add(value)), may_be, "{name}");
+            let refused = may_be && name != "notes";
+            assert_eq!(column.judged().is_err(), refused, "{name}");
+            assert!(refused || column.judged() == Ok(None), "{name}");
+        }
     }
 
     /// Splits: columns as Kaggle, CelebA, MATLAB and fastai have them.

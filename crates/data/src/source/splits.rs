@@ -47,6 +47,20 @@ fn usual_split(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The words of a name but for that of its split, numbers, and what any split's folder may be called.
+fn beside_the_split(name: &str) -> String {
+    const ANY: [&str; 14] = [
+        "data", "dataset", "set", "split", "image", "images", "img", "imgs", "picture", "pictures",
+        "photos", "files", "folder", "sample",
+    ];
+    let words = name.split(|character: char| !character.is_ascii_alphanumeric());
+    let words = words.map(|word| word.trim_matches(|c: char| c.is_ascii_digit()).to_lowercase());
+    let rest = words.filter(|word| {
+        !word.is_empty() && named_split(word).is_none() && !ANY.contains(&word.as_str())
+    });
+    rest.collect::<Vec<_>>().join(" ")
+}
+
 /// The split that a name is, whatever its letters.
 pub(super) fn named_split(name: &str) -> Option<&'static str> {
     let letters: String = name.trim().chars().filter(|c| !" _-".contains(*c)).collect();
@@ -171,6 +185,35 @@ pub(super) fn missing_parts(paths: &[PathBuf]) -> Option<String> {
     ))
 }
 
+/// A doubt where the numbers of files leave some out, `train-000000` to `train-000003` without `train-000002`.
+pub(super) fn gaps(paths: &[PathBuf]) -> Option<String> {
+    let mut found = BTreeMap::<(&Path, &str, usize), BTreeSet<u64>>::new();
+    for path in paths {
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+        let digits = &stem[name.len()..];
+        // As shards are numbered; years and days are other numbers.
+        if let (Ok(number), true) = (digits.parse(), digits.len() >= 5 && !stem.contains("-of-")) {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            found.entry((folder, name, digits.len())).or_default().insert(number);
+        }
+    }
+    found.iter().find_map(|((folder, name, width), there)| {
+        let (first, last) = (there.first()?, there.last()?);
+        let gone = (last - first + 1) - there.len() as u64;
+        let missing = (*first..=*last).find(|number| !there.contains(number))?;
+        // Numbers far apart are no count.
+        (gone < there.len() as u64).then(|| {
+            format!(
+                "between {name}{first:0width$} and {name}{last:0width$} in {}, {gone} of the numbers {} missing, the \
+                 first {name}{missing:0width$}",
+                printable(folder),
+                if gone == 1 { "is" } else { "are" },
+            )
+        })
+    })
+}
+
 /// The folders that pictures lie in, as far as they may be classes.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
@@ -228,7 +271,9 @@ impl Folders {
         }
         let named: Vec<&String> =
             tops.iter().copied().filter(|name| split(name).is_some()).collect();
-        let all_wordy = tops.iter().all(|name| wordy(name).is_some());
+        // `pets_train` and `pets_val`, but neither `train_station` nor `test_tube`.
+        let rests: BTreeSet<String> = tops.iter().map(|name| beside_the_split(name)).collect();
+        let all_wordy = rests.len() < 2 && tops.iter().all(|name| wordy(name).is_some());
         let splits = match (kinds(&named).len() >= 2, all_wordy && kinds(&tops).len() >= 2) {
             (true, _) => Some(named),
             (false, true) => Some(tops.clone()),
@@ -292,12 +337,12 @@ impl Folders {
     }
 
     /// What to say of splits where no classes are looked for.
-    pub(super) fn mixed(&self, root: &Path) -> Option<String> {
+    pub(super) fn mixed(&self, root: &Path, archive: bool) -> Option<String> {
         let Some(Layout::Splits { what, given }) = self.layout(None) else { return None };
         if given.len() == 1 {
             return None;
         }
-        let mend = mend(root, &given, false);
+        let mend = mend(root, &given, archive);
         Some(format!(
             "{}: it holds {what}, and pictures of all of them are used; to leave some out, {mend}",
             printable(root)
@@ -343,6 +388,53 @@ fn joined(names: &[&String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_two_words_are_no_splits() {
+        let layout = |names: &[&str]| {
+            let paths: Vec<PathBuf> =
+                names.iter().map(|name| Path::new(name).join("1.png")).collect();
+            let folders = Folders::of(paths.iter().map(PathBuf::as_path), 0);
+            matches!(folders.layout(None), Some(Layout::Splits { .. }))
+        };
+        for names in [
+            &["train_station", "test_pattern"][..],
+            &["test_tube", "training_shoe"],
+            &["test_tube", "training_shoe", "bottle"],
+            &["test-tube", "val thorens"],
+        ] {
+            assert!(!layout(names), "{names:?}");
+        }
+        for names in [
+            &["pets_train", "pets_val"][..],
+            &["train2017", "val2017"],
+            &["train_images", "test"],
+            &["Train Data", "test_images_2"],
+        ] {
+            assert!(layout(names), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_left_out_is_told() {
+        let told = |names: &[&str]| {
+            let paths: Vec<PathBuf> = names.iter().map(|name| Path::new("d").join(name)).collect();
+            gaps(&paths)
+        };
+        let note = told(&["t-000000.tar", "t-000001.tar", "t-000003.tar"]).unwrap_or_default();
+        assert!(
+            note.contains("1 of the numbers is missing") && note.ends_with("t-000002"),
+            "{note}"
+        );
+        for names in [
+            &["t-000001.tar", "t-000002.tar"][..],
+            &["t-2019.tar", "t-2021.tar"],
+            &["t-00001-of-00005.tar", "t-00003-of-00005.tar"],
+            &["20240105.tar", "20240817.tar", "20240903.tar"],
+        ] {
+            assert_eq!(told(names), None, "{names:?}");
+        }
+    }
 
     #[test]
     fn splits_are_told_by_the_hubs_rules() {

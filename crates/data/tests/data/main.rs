@@ -21,6 +21,7 @@ mod pictures;
 mod pillow;
 mod recorded;
 mod reduced;
+mod sets;
 mod sources;
 mod statistics;
 #[cfg(unix)]

@@ -235,7 +235,7 @@ fn contradictory(set: &PictureSet, copies: &Copies) -> Option<String> {
     let other = first.iter().find(|at| class(at) != class(&first[0]))?;
     let named = |at: &usize| format!("{} ({:?})", printable(&set.path(*at)), class(at));
     Some(format!(
-        "{} {} in several classes, as copies of one file, such as {} and {}: labels contradict each other, and \
+        "{} {} in several classes, as copies of one file (byte for byte), such as {} and {}: labels contradict each other, and \
          those pictures are trained on with each; correct the labels, or leave them out",
         plural(wrong.len(), "picture"),
         if wrong.len() == 1 { "is" } else { "are" },
@@ -256,7 +256,7 @@ fn together(set: &PictureSet, copies: &Copies) -> Option<String> {
     let first = copies.sets().first()?;
     let count: usize = copies.sets().iter().map(|set| set.len() - 1).sum();
     Some(format!(
-        "{} {} of others, such as {} of {}: copies are trained on or kept aside together",
+        "{} {} of others (byte for byte), such as {} of {}: copies are trained on or kept aside together",
         grouped(count),
         if count == 1 { "picture is a copy" } else { "pictures are copies" },
         printable(&set.path(first[1])),

@@ -499,7 +499,7 @@ fn copies_are_told_and_kept_on_one_side() {
     says("1 picture is in several classes");
     says("lying/000.png (\"lying\") and ");
     says("standing/100.png (\"standing\")");
-    says("11 pictures are copies of others, such as ");
+    says("11 pictures are copies of others (byte for byte), such as ");
     let [aside, _] = sides(&out);
     let twin = |path: &String| match path.strip_prefix("diagonal/") {
         Some(name) if name.starts_with('0') => format!("diagonal/1{}", &name[1..]),

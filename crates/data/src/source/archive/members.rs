@@ -11,6 +11,9 @@ use tar::{EntryType, GnuExtSparseHeader, Header};
 /// An archive is made of such blocks, in bytes.
 const BLOCK: u64 = 512;
 
+/// How pointers of Git LFS begin.
+const POINTER: &[u8; 23] = b"version https://git-lfs";
+
 /// Most bytes of a long name, or of the extended fields of one member.
 const NAME_BYTES: u64 = 1 << 20;
 
@@ -49,6 +52,18 @@ pub(super) struct Members {
     next: u64,
     count: usize,
     end: Option<End>,
+    behind: Behind,
+}
+
+/// What stands behind blocks of zeros, which end an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Behind {
+    #[default]
+    Nothing,
+    /// Further members, as where archives are put behind each other.
+    Members,
+    /// Something else, from this byte on.
+    Other(u64),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +84,19 @@ struct Extended {
 
 impl Members {
     pub(super) fn new(file: File, length: u64) -> Self {
-        Self { file, length, next: 0, count: 0, end: None }
+        Self { file, length, next: 0, count: 0, end: None, behind: Behind::Nothing }
+    }
+
+    /// Whether it is a pointer of Git LFS.
+    pub(super) fn is_pointer(&mut self) -> bool {
+        let mut bytes = [0; POINTER.len()];
+        self.next = 0;
+        self.exactly(&mut bytes).is_ok() && bytes == *POINTER
+    }
+
+    /// What stood behind blocks of zeros, once [`next`](Self::next) gave nothing more.
+    pub(super) fn behind(&self) -> Behind {
+        self.behind
     }
 
     /// Members found so far.
@@ -158,24 +185,42 @@ impl Members {
         Ok(Member { name, kind, offset, size, cut_at })
     }
 
-    /// The next header, or `None` at the end.
+    /// The next header, or `None` at the end: blocks of zeros are one where no header stands behind them.
     fn header(&mut self) -> Result<Option<Header>, String> {
-        if self.next >= self.length {
-            self.end = Some(End::Untold);
-            return Ok(None);
-        }
-        let at = self.next;
-        let mut header = Header::new_old();
-        self.block(header.as_mut_bytes())?;
+        let mut zeros = false;
+        let (at, header) = loop {
+            if self.next >= self.length {
+                self.end = Some(if zeros { End::Told } else { End::Untold });
+                return Ok(None);
+            }
+            let at = self.next;
+            let mut header = Header::new_old();
+            if zeros && self.length - at < BLOCK {
+                self.end = Some(End::Told);
+                return Ok(None);
+            }
+            self.block(header.as_mut_bytes())?;
+            if header.as_bytes().iter().any(|&byte| byte != 0) {
+                break (at, header);
+            }
+            if !zeros {
+                zeros = true;
+                self.pass_zeros()?;
+            }
+        };
         let bytes = header.as_bytes();
-        if bytes.iter().all(|&byte| byte == 0) {
-            self.end = Some(End::Told);
-            return Ok(None);
-        }
         // The sum over all bytes, those of the sum itself taken for blanks.
         let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
         let sum = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
-        if header.cksum().ok() != Some(sum) {
+        let right = header.cksum().ok() == Some(sum);
+        if zeros && right {
+            self.behind = Behind::Members;
+        } else if zeros {
+            self.behind = Behind::Other(at);
+            self.end = Some(End::Told);
+            return Ok(None);
+        }
+        if !right {
             return Err(if at == 0 {
                 "it is no tar archive: its first header's checksum is wrong".to_owned()
             } else {
@@ -183,6 +228,21 @@ impl Members {
             });
         }
         Ok(Some(header))
+    }
+
+    /// Goes to the first block that is not all zeros, or to the end.
+    fn pass_zeros(&mut self) -> Result<(), String> {
+        let mut bytes = vec![0; (128 * BLOCK) as usize];
+        while self.next < self.length {
+            let count = (self.length - self.next).min(bytes.len() as u64) as usize;
+            self.exactly(&mut bytes[..count])?;
+            if let Some(other) = bytes[..count].iter().position(|byte| *byte != 0) {
+                self.next += other as u64 / BLOCK * BLOCK;
+                return Ok(());
+            }
+            self.next += count as u64;
+        }
+        Ok(())
     }
 
     /// The content of a header that describes the next one.

@@ -51,6 +51,9 @@ const LABELS: [&[&str]; 2] = [
     ],
 ];
 
+/// Of these, no one is likelier than another.
+const ALIKE: [&str; 3] = ["label", "labels", "class"];
+
 /// What may stand between columns.
 const BETWEEN: [u8; 4] = *b",;\t|";
 
@@ -85,6 +88,7 @@ impl Columns {
         labelled: bool,
         is_file: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, usize), String> {
+        let written = text;
         let (text, start, declared) = match spreadsheet(text) {
             Some((between, start)) => (&text[start..], start, between),
             None => (text, 0, declared),
@@ -100,8 +104,47 @@ impl Columns {
             .or_else(|| by(&|table| table.cell(0, 0).is_some_and(is_picture)))
             .or_else(|| by(&|table| table.cells(1).any(is_picture) && table.width() > 1))
             .unwrap_or(&tables[0]);
+        if let Some((line, names)) = below_a_title(text, table, asked, is_file) {
+            let passed = written[..start].lines().count();
+            return Err(format!(
+                "its first line names no columns, and line {} does ({names}): delete the lines above that",
+                line + passed
+            ));
+        }
         Ok((table.columns(asked, labelled, is_file)?, start))
     }
+}
+
+/// The line that names columns, by its number, where the first neither does so nor is a sample.
+fn below_a_title(
+    text: &str,
+    table: &Table,
+    asked: Asked<'_>,
+    is_file: &dyn Fn(&str) -> bool,
+) -> Option<(usize, String)> {
+    const LOOKED_AT: usize = 20;
+    let named = |cell: &str| match asked.image {
+        Some(name) => cell == name,
+        None => PATHS[0].iter().chain(PATHS[1]).any(|name| cell.eq_ignore_ascii_case(name)),
+    };
+    let sample = |cell: &str| is_picture(cell) || !cell.is_empty() && is_file(cell);
+    if table.cells(0).any(|cell| named(cell) || sample(cell)) || table.cells(1).any(is_picture) {
+        return None;
+    }
+    for (number, line) in (1..).zip(text.lines()).take(LOOKED_AT).skip(1) {
+        let cells =
+            || line.split(char::from(table.between)).map(|cell| cell.trim().trim_matches('"'));
+        if cells().any(sample) {
+            return None;
+        }
+        let of_labels = |cell: &str| {
+            LABELS[0].iter().chain(LABELS[1]).any(|name| cell.eq_ignore_ascii_case(name))
+        };
+        if cells().any(named) && (asked.image.is_some() || cells().any(of_labels)) {
+            return Some((number, line.trim().to_owned()));
+        }
+    }
+    None
 }
 
 /// The first lines with something between their columns.
@@ -162,6 +205,9 @@ impl Table {
         if let Some(reason) = several(path).or_else(|| several(label).filter(|_| labelled)) {
             return Err(reason);
         }
+        if labelled && heads && asked.label.is_none() && path.is_some() {
+            check_one_of_labels(&names)?;
+        }
         if let (Some(name), None) = (asked.image, path) {
             return Err(format!(
                 "it has no column {name:?} (data.image_column); its columns are {}",
@@ -202,21 +248,7 @@ impl Table {
             }
         }
         let between = self.between;
-        let group = match asked.group {
-            None => None,
-            Some(name) if path.is_none() => {
-                return Err(format!(
-                    "its first line names no columns, and one is asked for, {name:?} (data.group_column); name \
-                     them, such as path,label,{name}"
-                ));
-            }
-            Some(name) => Some(self.cells(0).position(|cell| cell == name).ok_or_else(|| {
-                format!(
-                    "it has no column {name:?} (data.group_column); its columns are {}",
-                    there()
-                )
-            })?),
-        };
+        let group = self.groups(asked, path.is_some())?;
         Ok(match path {
             Some(path) => Columns { between, path, label, group, named: true, names },
             None => {
@@ -225,6 +257,36 @@ impl Table {
             }
         })
     }
+
+    /// The column of groups, where one is asked for.
+    fn groups(&self, asked: Asked<'_>, named: bool) -> Result<Option<usize>, String> {
+        let Some(name) = asked.group else { return Ok(None) };
+        if !named {
+            return Err(format!(
+                "its first line names no columns, and one is asked for, {name:?} (data.group_column); name \
+                 them, such as path,label,{name}"
+            ));
+        }
+        self.cells(0).position(|cell| cell == name).map(Some).ok_or_else(|| {
+            format!(
+                "it has no column {name:?} (data.group_column); its columns are {}",
+                self.cells(0).collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+}
+
+/// Refuses several columns of labels, of which none is likelier than another.
+fn check_one_of_labels(names: &[String]) -> Result<(), String> {
+    let named = |name: &&str| ALIKE.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let of_labels: Vec<&str> = names.iter().map(String::as_str).filter(named).collect();
+    if of_labels.len() < 2 {
+        return Ok(());
+    }
+    Err(format!(
+        "it has several columns of labels, {}; choose one by data.label_column",
+        of_labels.join(", ")
+    ))
 }
 
 /// Bytes of the comments before the table: lines that begin with `#` and name no picture. Of one that names columns,

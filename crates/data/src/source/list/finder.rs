@@ -45,6 +45,10 @@ struct Names {
     whole: HashMap<String, Option<OsString>>,
     /// Of pictures, without their extensions.
     stems: HashMap<String, Option<OsString>>,
+    /// Of those whose stems begin with zeros, without these.
+    unpadded: HashMap<String, OsString>,
+    /// A second picture of a stem.
+    others: HashMap<String, [OsString; 2]>,
 }
 
 impl Names {
@@ -63,7 +67,16 @@ impl Names {
             if has_picture_extension(&name)
                 && let Some((stem, _)) = text.rsplit_once('.')
             {
+                if let Some(Some(first)) = names.stems.get(&stem.to_lowercase()) {
+                    let mut both = [first.clone(), name.clone()];
+                    both.sort_unstable();
+                    names.others.insert(stem.to_lowercase(), both);
+                }
                 add(&mut names.stems, stem);
+                let bare = stem.trim_start_matches('0');
+                if bare.len() < stem.len() && bare.starts_with(|c: char| c.is_ascii_digit()) {
+                    names.unpadded.entry(bare.to_lowercase()).or_insert_with(|| name.clone());
+                }
             }
         }
         names
@@ -124,6 +137,31 @@ impl<'a> Finder<'a> {
             found.push(name);
         }
         Some(found)
+    }
+
+    /// Why a path has no file, where names beside it tell.
+    pub(super) fn why(&mut self, written: &str) -> Option<String> {
+        let path = plain(forms(written).last()?);
+        let stem = path.file_name()?.to_str()?.to_lowercase();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let names = self.names(folder);
+        if let Some([first, second]) = names.others.get(&stem) {
+            let [first, second] = [first, second].map(|name| printable(Path::new(name)));
+            return Some(format!(
+                "both {first} and {second} are there; write it with its extension"
+            ));
+        }
+        let bare = if has_picture_extension(stem.as_ref()) {
+            stem.rsplit_once('.').map_or(stem.as_str(), |(bare, _)| bare)
+        } else {
+            stem.as_str()
+        };
+        names.unpadded.get(bare).map(|name| {
+            format!(
+                "it lacks the zeros of {}; write the names as text, as a spreadsheet or pandas takes them for numbers",
+                printable(Path::new(name))
+            )
+        })
     }
 
     fn names(&mut self, folder: &Path) -> &Names {

@@ -2,6 +2,17 @@
 
 /// The text of a list's bytes, without a mark of its encoding. `Err` says why it is none.
 pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
+        return Err(
+            "it is a spreadsheet, or another archive, whatever its name says; save it as CSV"
+                .to_owned(),
+        );
+    }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(
+            "it is a pointer of Git LFS: fetch the file itself, with git lfs pull".to_owned()
+        );
+    }
     let bytes = match bytes.as_slice() {
         [0xEF, 0xBB, 0xBF, rest @ ..] => rest.to_vec(),
         [0xFF, 0xFE, rest @ ..] => return utf16(rest, u16::from_le_bytes),

@@ -48,7 +48,7 @@ impl Choice {
         let usable = |at: &usize| {
             let leaf = &leaves[*at];
             leaf.path.len() == 1
-                && split_column::is_named(&leaf.path[0])
+                && (split_column::is_named(&leaf.path[0]) || leaf.text)
                 && leaf.physical != Physical::Other
                 && !leaf.repeated
         };
@@ -161,7 +161,7 @@ fn paths_alone(leaves: &[Leaf], column: &str) -> bool {
 
 fn without_bytes(column: &str) -> String {
     format!(
-        "its column {column:?} holds paths of pictures, and not their bytes: write the paths as a list (.csv), or \
+        "its column {column:?} holds paths of pictures, or other text such as base64, and not their bytes: write paths as a list (.csv), decode base64, or \
          embed the pictures, as datasets does in Dataset.push_to_hub()"
     )
 }

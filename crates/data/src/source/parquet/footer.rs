@@ -92,7 +92,14 @@ impl Footer {
         file.seek(SeekFrom::Start(0)).map_err(cannot)?;
         file.read_exact(&mut mark).map_err(cannot)?;
         if &mark != b"PAR1" {
-            let reason = if &mark == b"PARE" { "it is encrypted" } else { "it is no Parquet file" };
+            let reason = match &mark {
+                b"PARE" => "it is encrypted",
+                b"vers" => {
+                    "it is no Parquet file, but text, as pointers of Git LFS are: fetch the file itself, with \
+                     git lfs pull"
+                }
+                _ => "it is no Parquet file",
+            };
             return Err(reason.to_owned());
         }
         let mut end = [0; 8];
