@@ -236,6 +236,12 @@ fn copies_of_files_of_pages_are_found_by_all_pages() {
     let shared: Vec<String> = shared.into_iter().map(|at| names(&other)[at].clone()).collect();
     assert_eq!(shared, ["film.tif#1", "film.tif#2", "film.tif#3", "film.tif#4"]);
     assert_eq!(passed_over, 0);
+    #[cfg(feature = "parquet")]
+    {
+        let stored = all(&fixtures().join("stacks.parquet"));
+        let (shared, passed_over) = stored.copies_of(&all(&fixtures()), &Limits::default());
+        assert_eq!((shared, passed_over), ((0..8).collect(), 0));
+    }
 }
 
 #[test]
