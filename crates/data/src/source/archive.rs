@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +32,9 @@ const LABEL_BYTES: u64 = 1024;
 
 /// Most bytes of a `KEY.json`.
 const DESCRIPTION_BYTES: u64 = 64 << 10;
+
+/// Names of so many bytes have room in a member's header, whatever stands before them.
+const SHORT: usize = 90;
 
 /// What labels are called in a `KEY.json`.
 const DESCRIBED: [&str; 5] = ["label", "class", "cls", "label_name", "class_name"];
@@ -381,6 +384,20 @@ impl Reader for Tar {
             return Err(DecodeError::Changed(text));
         }
         Ok(bytes)
+    }
+
+    /// The header before a picture has its name and size.
+    fn is_in_place(&self, path: &Path, sample: &Sample) -> io::Result<bool> {
+        let Place::Byte { start, .. } = sample.place else { return Ok(true) };
+        let (file, meta) = fcmae_files::open(path)?;
+        let Some(member) = Members::before(file, meta.len(), start) else { return Ok(false) };
+        let name = legible(&member.name);
+        let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let known = sample.file().to_str().unwrap_or_default();
+        // Such names stand elsewhere too, and here in another form.
+        let elsewhere = known.len() > SHORT || !known.is_ascii();
+        let named = elsewhere || known.split('/').eq(parts);
+        Ok(named && member.kind == Kind::File && member.size == sample.bytes)
     }
 
     fn is_direct(&self, _: &Sample) -> bool {

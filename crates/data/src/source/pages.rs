@@ -1,6 +1,9 @@
 //! Pages of files as pictures of their own.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::SystemTime;
 
 use fcmae_words::{grouped, plural};
 
@@ -94,11 +97,65 @@ pub(super) fn read(
 ) -> Result<Vec<u8>, DecodeError> {
     let gone = || DecodeError::Changed("it cannot be opened".to_owned());
     match source(base, sample).ok_or_else(gone)? {
-        Ok(mut stretch) => decode::alone(&mut stretch, number, limits),
+        Ok(mut stretch) => {
+            let path = base.path.join(sample.file());
+            let modified = stretch.file.metadata().and_then(|meta| meta.modified()).ok();
+            let file = File { path, start: stretch.start, length: stretch.length, modified };
+            let known = DIRECTORIES.lock().ok().and_then(|all| all.of.get(&file).cloned());
+            let mut places = known.as_deref().cloned().unwrap_or_default();
+            let before = places.len();
+            let page = decode::alone(&mut stretch, number, limits, &mut places);
+            // The places of a few are soon found again.
+            if places.len() > before.max(FEW)
+                && let Ok(mut all) = DIRECTORIES.lock()
+            {
+                all.keep(file, places);
+            }
+            page
+        }
         Err(container) => {
             let bytes = container.reader.read(&base.path, sample)?;
             let mut bytes: &[u8] = &bytes;
-            decode::alone(&mut bytes as &mut dyn Bytes, number, limits)
+            decode::alone(&mut bytes as &mut dyn Bytes, number, limits, &mut Vec::new())
+        }
+    }
+}
+
+/// Where the directories of files of many pages lie: each names the next, so that the last of `n` is otherwise found
+/// through all others, for each page anew.
+static DIRECTORIES: LazyLock<Mutex<Directories>> = LazyLock::new(Mutex::default);
+
+/// So many are passed over each time.
+const FEW: usize = 16;
+
+/// Of so many pages places are kept at most: some tens of megabytes.
+const KEPT: usize = 1 << 21;
+
+#[derive(Default)]
+struct Directories {
+    of: HashMap<File, Arc<Vec<u64>>>,
+    count: usize,
+}
+
+/// A file, or a part of one, as it is now.
+#[derive(PartialEq, Eq, Hash)]
+struct File {
+    path: PathBuf,
+    start: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Directories {
+    fn keep(&mut self, file: File, places: Vec<u64>) {
+        if self.count + places.len() > KEPT {
+            self.of.clear();
+            self.count = 0;
+        }
+        let known = self.of.get(&file).map_or(0, |known| known.len());
+        if places.len() > known {
+            self.count += places.len() - known;
+            self.of.insert(file, Arc::new(places));
         }
     }
 }
@@ -118,7 +175,7 @@ pub(crate) fn pages_of(path: &Path) -> Vec<(PathBuf, u16)> {
 
 /// A page of a file, as a file of its own.
 pub(crate) fn read_page(path: &Path, number: u16, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
-    decode::alone(&mut whole(path)?, number, limits)
+    decode::alone(&mut whole(path)?, number, limits, &mut Vec::new())
 }
 
 fn whole(path: &Path) -> Result<Stretch, DecodeError> {

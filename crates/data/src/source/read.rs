@@ -49,7 +49,7 @@ impl PictureSet {
         }
         // Places within a file written anew are those of other pictures.
         if let Some(container) = &base.container
-            && !container.is(&base.path)?
+            && !container.has(&base.path, sample)?
         {
             return Err(DecodeError::Changed("written to since".to_owned()));
         }

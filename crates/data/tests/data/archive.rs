@@ -403,6 +403,51 @@ fn an_archive_that_changes_is_noticed() {
     assert!(matches!(set.read(0, &Limits::default()), Err(DecodeError::Io(_))));
 }
 
+/// Fault 14: an archive that is made anew with the same length and the same first member.
+#[test]
+fn an_archive_with_members_in_other_places_is_noticed() {
+    let long = format!("{}/é.jpg", "folder".repeat(30));
+    let tar = |names: [&str; 3], sizes: [usize; 3]| {
+        let mut tar = Tar::default().file("a.jpg", &[1; 9000]);
+        for (name, size) in names.into_iter().zip(sizes) {
+            tar = tar.file(name, &vec![2; size]);
+        }
+        // Far from the end.
+        tar.file("z.jpg", &[3; 9000]).end()
+    };
+    let archive = tar(["b.jpg", "./c.jpg", "d.jpg"], [3000, 3000, 600]);
+    let (dir, set) = archive.clone().open(Labels::Ignored);
+    let set = set.unwrap();
+    let path = dir.path().join("set.tar");
+    let read = |bytes: &[u8]| -> Vec<bool> {
+        write(&path, bytes);
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        let changed = |at| match set.read(at, &Limits::default()) {
+            Ok(_) => false,
+            Err(DecodeError::Changed(_)) => true,
+            Err(error) => panic!("{error}"),
+        };
+        (0..set.len()).map(changed).collect()
+    };
+    assert_eq!(read(&archive.0), [false; 5], "touched");
+    // Other names at the same places; others' places; another size.
+    let swapped = tar(["./c.jpg", "b.jpg", "d.jpg"], [3000, 3000, 600]);
+    assert_eq!(read(&swapped.0), [false, true, true, false, false]);
+    let moved = tar(["b.jpg", "d.jpg", "./c.jpg"], [3000, 600, 3000]);
+    assert_eq!(moved.0.len(), archive.0.len());
+    assert_eq!(read(&moved.0), [false, false, true, true, false]);
+    let resized = tar(["b.jpg", "./c.jpg", "d.jpg"], [2900, 3000, 600]);
+    assert_eq!(read(&resized.0), [false, true, false, false, false]);
+    // Names that no header has room for are read as before.
+    let tar = Tar::default().file("a.jpg", &[1; 9000]).file(&long, &[2; 600]).end();
+    let (dir, set) = tar.clone().open(Labels::Ignored);
+    let path = dir.path().join("set.tar");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    assert!(set.unwrap().read(1, &Limits::default()).is_ok());
+}
+
 /// Archives: `tar cf pets.tar pets/`.
 #[test]
 fn a_folder_around_the_classes_is_passed_over() {

@@ -198,6 +198,52 @@ fn pages_of_a_file_stand_on_one_side_of_a_split_together() {
     assert!(error.contains("10 pictures in 2 groups by file"), "{error}");
 }
 
+/// Copies: files of pages are compared whole, wherever they lie.
+#[test]
+fn copies_of_files_of_pages_are_found_by_all_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    // Large enough that the last page is not in the middle.
+    let large = |value: u8| Page::new([64, 64], 8, 1, GREY, vec![value; 4096]);
+    let film = |last: u8| tiff(vec![large(0), large(1), large(2), large(last)]);
+    let files = [("a/film.tif", 3), ("a/other.tif", 3), ("b/film.tif", 3), ("b/first.tif", 4)];
+    for (name, last) in files {
+        write(&folder.path().join("files").join(name), &film(last));
+    }
+    // The middle alone differs.
+    let another = tiff([0, 9, 2, 3].map(large).into());
+    write(&folder.path().join("files/b/second.tif"), &another);
+    let root = folder.path().join("files");
+    let archive = folder.path().join("all.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&archive).unwrap());
+    tar.append_dir_all(".", &root).unwrap();
+    tar.finish().unwrap();
+    let found = |set: &PictureSet| -> Vec<Vec<String>> {
+        let names = names(set);
+        let copies = set.copies(&Limits::default());
+        copies.sets().iter().map(|of| of.iter().map(|&at| names[at].clone()).collect()).collect()
+    };
+    let expected = [["a/film.tif#1", "a/other.tif#1", "b/film.tif#1"]];
+    assert_eq!(found(&all(&root)), expected);
+    assert_eq!(found(&all(&archive)), expected);
+    // Of one name, in two folders: their pages do not stand beside each other.
+    let roots = [root.join("a"), root.join("b")];
+    let both =
+        PictureSet::open_all(&roots, Opening { pages: Pages::All, ..Opening::default() }).unwrap();
+    assert_eq!(found(&both), [["film.tif#1", "film.tif#1", "other.tif#1"]]);
+    // Between two sets.
+    let [one, other] = [all(&roots[0]), all(&roots[1])];
+    let (shared, passed_over) = other.copies_of(&one, &Limits::default());
+    let shared: Vec<String> = shared.into_iter().map(|at| names(&other)[at].clone()).collect();
+    assert_eq!(shared, ["film.tif#1", "film.tif#2", "film.tif#3", "film.tif#4"]);
+    assert_eq!(passed_over, 0);
+    #[cfg(feature = "parquet")]
+    {
+        let stored = all(&fixtures().join("stacks.parquet"));
+        let (shared, passed_over) = stored.copies_of(&all(&fixtures()), &Limits::default());
+        assert_eq!((shared, passed_over), ((0..8).collect(), 0));
+    }
+}
+
 #[test]
 fn listing_of_pages_is_interrupted_and_damage_is_told() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The pictures of a run, and what they are for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -188,6 +188,9 @@ fn again(
     Ok((all.select(split, Part::Training)?, held_out))
 }
 
+/// So many pictures are soon looked into for copies.
+const FEW: usize = 10_000;
+
 /// What is not kept aside, and what is, of the same pictures: neither where those kept aside are `apart`, or none are.
 /// Pictures that belong together, and copies, are on one side.
 fn parted(
@@ -198,14 +201,16 @@ fn parted(
 ) -> Result<(Option<PictureSet>, Option<PictureSet>)> {
     let (share, limits) = (config.finetune.held_out, config.data.limits());
     let grouping = config.data.grouping()?;
-    let copies = all.copies(&limits);
+    // Where nothing is held out, copies matter for their labels alone, and reading many takes long.
+    let looked_into = apart.is_some() || share > 0.0 || all.len() <= FEW;
+    let copies = if looked_into { all.copies(&limits) } else { Copies::default() };
     notes.extend(contradictory(all, &copies));
     if apart.is_some() || share > 0.0 {
         notes.extend(may_belong_together(all, &config.data));
     }
     if let Some(held_out) = apart {
         notes.extend(contradictory(held_out, &held_out.copies(&limits)));
-        refuse_shared(all, held_out, &limits)?;
+        notes.extend(refuse_shared(all, held_out, &limits)?);
         if let Some(grouping) = grouping {
             refuse_shared_groups(all, held_out, &grouping)?;
         }
@@ -277,39 +282,38 @@ fn may_belong_together(set: &PictureSet, config: &DataConfig) -> Option<String> 
     ))
 }
 
-/// Copies are looked for in so many bytes of files.
-const COMPARED_BYTES: u64 = 256 << 20;
-
-/// Refuses pictures that are in both sets, as files or as copies: they would be trained on.
-fn refuse_shared(training: &PictureSet, held_out: &PictureSet, limits: &Limits) -> Result<()> {
-    // The same picture has the same size: few files have to be looked into.
-    let mut trained = HashMap::<u64, Vec<usize>>::new();
-    let sizes: HashSet<u64> = held_out.samples.iter().map(|sample| sample.bytes).collect();
-    for (at, sample) in training.samples.iter().enumerate() {
-        if sizes.contains(&sample.bytes) {
-            trained.entry(sample.bytes).or_default().push(at);
-        }
-    }
-    let alike = || trained.values().flatten();
-    let places: HashSet<PathBuf> = alike().map(|&at| training.real_path(at)).collect();
-    let candidates: Vec<usize> = (0..held_out.len())
-        .filter(|&at| trained.contains_key(&held_out.samples[at].bytes))
-        .collect();
-    let bytes = |set: &PictureSet, at: &usize| set.samples[*at].bytes;
-    let all: u64 = alike().map(|at| bytes(training, at)).sum::<u64>()
-        + candidates.iter().map(|at| bytes(held_out, at)).sum::<u64>();
-    let mut contents = HashSet::<Vec<u8>>::new();
-    if all <= COMPARED_BYTES {
-        // What cannot be read is told when it is trained on.
-        contents.extend(alike().filter_map(|&at| training.read(at, limits).ok()));
-    }
-    let is_shared = |at: &usize| {
-        places.contains(&held_out.real_path(*at))
-            || (!contents.is_empty()
-                && held_out.read(*at, limits).is_ok_and(|bytes| contents.contains(&bytes)))
+/// Refuses pictures that are in both sets, as files or as copies: they would be trained on. Says which were not looked
+/// into.
+fn refuse_shared(
+    training: &PictureSet,
+    held_out: &PictureSet,
+    limits: &Limits,
+) -> Result<Option<String>> {
+    let (copies, passed_over) = held_out.copies_of(training, limits);
+    // A file that is named twice is known without reading it. It has the same size: few have to be looked up.
+    let bytes = |set: &PictureSet| -> HashSet<u64> {
+        set.samples.iter().map(|sample| sample.bytes).collect()
     };
-    let shared: Vec<usize> = candidates.into_iter().filter(is_shared).collect();
-    let Some(&first) = shared.first() else { return Ok(()) };
+    let (trained, aside) = (bytes(training), bytes(held_out));
+    let places: HashSet<PathBuf> = (0..training.len())
+        .filter(|&at| aside.contains(&training.samples[at].bytes))
+        .map(|at| training.real_path(at))
+        .collect();
+    let is_shared = |at: &usize| {
+        copies.binary_search(at).is_ok()
+            || (trained.contains(&held_out.samples[*at].bytes)
+                && places.contains(&held_out.real_path(*at)))
+    };
+    let shared: Vec<usize> = (0..held_out.len()).filter(is_shared).collect();
+    let Some(&first) = shared.first() else {
+        return Ok((passed_over > 0).then(|| {
+            format!(
+                "{} in --data and --held-out have the size of others, and were not looked into for copies, \
+                 which would take long: pictures may be trained on and held out",
+                plural(grouped(passed_over), "picture"),
+            )
+        }));
+    };
     Err(Error::Unusable(format!(
         "{} of {} to be held out {} trained on too, such as {}: hold out others, or leave --held-out out",
         shared.len(),

@@ -50,8 +50,16 @@ const KEPT: [u16; 30] = [
     NODATA,
 ];
 
+const DAMAGED: &str = "its list of pages is damaged";
+
 /// Most bytes of a description that are looked at.
 const DESCRIBED: u64 = 1 << 16;
+
+/// Most bytes of a tag: a palette of 16 bits has 384 KiB.
+const MOST_OF_A_TAG: u64 = 1 << 20;
+
+/// Most values of a tag that tell which page it is: of most the first is read, of none more than two.
+const TELLING: u64 = 4;
 
 /// A file's bytes, wherever they lie.
 pub(crate) trait Bytes {
@@ -111,8 +119,9 @@ pub(crate) fn pages(source: &mut dyn Bytes) -> Option<Pages> {
     let mut headers = Vec::new();
     let mut described = Description::default();
     while let Some(directory) = chain.next(source) {
-        let bytes = directory.alone(source, None).ok()?;
+        let bytes = directory.alone(source, None).unwrap_or_default();
         let Some(header) = Directory::all(&bytes).next().map(|found| Header::read(&found)) else {
+            chain.flaw = Some(DAMAGED.to_owned());
             break;
         };
         if headers.is_empty() {
@@ -153,7 +162,8 @@ fn lies_behind(source: &mut dyn Bytes, number: u16) -> bool {
     })
 }
 
-/// A page, by the number of its directory, as a file of its own.
+/// A page, by the number of its directory, as a file of its own. `places` are those of directories behind the first, as
+/// far as they are known; more may be after it.
 ///
 /// # Errors
 /// What cannot be read, or is beyond the limits.
@@ -161,17 +171,24 @@ pub(crate) fn alone(
     source: &mut dyn Bytes,
     number: u16,
     limits: &Limits,
+    places: &mut Vec<u64>,
 ) -> Result<Vec<u8>, DecodeError> {
     let gone = || DecodeError::Changed("it has no such page".to_owned());
     let mut chain = Chain::new(source).ok_or_else(gone)?;
-    let first = chain.next(source).ok_or_else(gone)?;
-    if number == 0 || chain.next == 0 {
-        // Pages that have no directory of their own lie behind the first.
-        return first.alone(source, Some((number, limits)));
+    if number == 0 || places.is_empty() {
+        let first = chain.next(source).ok_or_else(gone)?;
+        if number == 0 || chain.next == 0 {
+            // Pages that have no directory of their own lie behind the first.
+            return first.alone(source, Some((number, limits)));
+        }
+        places.push(chain.next);
     }
-    for _ in 1..number {
+    while places.len() < usize::from(number) {
+        chain.next = places[places.len() - 1];
         chain.pass(source).ok_or_else(gone)?;
+        places.push(chain.next);
     }
+    chain.next = places[usize::from(number) - 1];
     chain.next(source).ok_or_else(gone)?.alone(source, Some((0, limits)))
 }
 
@@ -213,7 +230,7 @@ impl Chain {
         }
         let found = self.seen.insert(self.next).then(|| Raw::read(source, self.layout, self.next));
         let Some(raw) = found.flatten() else {
-            self.flaw = Some("its list of pages is damaged".to_owned());
+            self.flaw = Some(DAMAGED.to_owned());
             return None;
         };
         self.entries += raw.entries.len();
@@ -240,6 +257,9 @@ struct Field {
     count: u64,
     slot: Vec<u8>,
 }
+
+/// A tag, the kind and number of its values, and these.
+type Kept = (u16, u16, u64, Vec<u8>);
 
 impl Raw {
     fn read(source: &mut dyn Bytes, layout: Layout, at: u64) -> Option<Self> {
@@ -330,6 +350,27 @@ impl Raw {
         Ok(parts)
     }
 
+    /// The tags that a page takes with it: each with its kind, the number of its values, and these. Where `telling`,
+    /// only as many as tell which page it is: values of all pages may lie in one place.
+    fn kept(&self, source: &mut dyn Bytes, telling: bool) -> Result<Vec<Kept>, DecodeError> {
+        let claim = || DecodeError::Malformed(CLAIM.to_owned());
+        let mut left = source.length().saturating_mul(2);
+        let mut fields = Vec::new();
+        for field in self.entries.iter().filter(|field| KEPT.contains(&field.tag)) {
+            let each = size(field.kind) as u64;
+            let count = if telling { field.count.min(TELLING) } else { field.count };
+            let length = count.saturating_mul(each);
+            left = left.checked_sub(length).ok_or_else(claim)?;
+            if length > MOST_OF_A_TAG {
+                return Err(claim());
+            }
+            let mut value = self.value(source, field, length)?;
+            value.truncate(length as usize);
+            fields.push((field.tag, field.kind, count, value));
+        }
+        Ok(fields)
+    }
+
     /// The page as a file; without `data`, which is for the page so many behind this one, its header alone.
     fn alone(
         &self,
@@ -337,11 +378,7 @@ impl Raw {
         data: Option<(u16, &Limits)>,
     ) -> Result<Vec<u8>, DecodeError> {
         let layout = self.layout;
-        let mut fields = Vec::new();
-        for field in self.entries.iter().filter(|field| KEPT.contains(&field.tag)) {
-            let value = self.value(source, field, u64::MAX)?;
-            fields.push((field.tag, field.kind, field.count, value));
-        }
+        let mut fields = self.kept(source, data.is_none())?;
         let parts = match data {
             Some((behind, _)) => self.data(source, behind)?,
             None => Vec::new(),
@@ -408,5 +445,100 @@ impl Raw {
             file.extend(source.read(at, length as usize)?);
         }
         Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Counts what is read.
+    struct Counted {
+        bytes: Vec<u8>,
+        reads: usize,
+        read: usize,
+    }
+
+    impl Bytes for Counted {
+        fn length(&self) -> u64 {
+            self.bytes.len() as u64
+        }
+
+        fn read(&mut self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+            self.reads += 1;
+            self.read += length;
+            Bytes::read(&mut self.bytes.as_slice(), at, length)
+        }
+    }
+
+    /// A file of so many pages of one byte, with a tag each of so many bytes that lie in one place.
+    fn file(pages: u32, tag: u16, length: u32) -> Counted {
+        let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+        let each = 2 + 9 * 12 + 4;
+        let end = 8 + pages * each;
+        for page in 0..pages {
+            let fields: [(u16, u16, u32, u32); 9] = [
+                (256, 3, 1, 1),
+                (257, 3, 1, 1),
+                (258, 3, 1, 8),
+                (259, 3, 1, 1),
+                (262, 3, 1, 1),
+                (273, 4, 1, end + page % length),
+                (277, 3, 1, 1),
+                (279, 4, 1, 1),
+                (tag, 1, length, end),
+            ];
+            bytes.extend(9u16.to_le_bytes());
+            for (tag, kind, count, value) in fields {
+                bytes.extend(tag.to_le_bytes());
+                bytes.extend(kind.to_le_bytes());
+                bytes.extend(count.to_le_bytes());
+                bytes.extend(value.to_le_bytes());
+            }
+            let next = if page + 1 < pages { 8 + (page + 1) * each } else { 0 };
+            bytes.extend(next.to_le_bytes());
+        }
+        bytes.extend((0..length).map(|at| at as u8));
+        Counted { bytes, reads: 0, read: 0 }
+    }
+
+    #[test]
+    fn values_that_all_pages_share_are_not_read_for_each() {
+        let mut source = file(2000, 34_735, 2 << 20);
+        let found = pages(&mut source).unwrap();
+        assert_eq!((found.numbers.len(), found.flaw), (2000, None));
+        assert!(source.read < source.bytes.len(), "{} bytes", source.read);
+        // What no tag has is not taken with a page.
+        let read = alone(&mut source, 7, &Limits::default(), &mut Vec::new());
+        assert!(matches!(read, Err(DecodeError::Malformed(_))), "{read:?}");
+        assert!(source.read < source.bytes.len(), "{} bytes", source.read);
+    }
+
+    #[test]
+    fn pages_before_a_damaged_one_are_kept() {
+        let mut source = file(5, 34_735, 100);
+        let fourth = 8 + 3 * (2 + 9 * 12 + 4) + 2 + 8 * 12 + 8;
+        source.bytes[fourth..fourth + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        let found = pages(&mut source).unwrap();
+        assert_eq!((found.numbers, found.flaw.as_deref()), (vec![0, 1, 2], Some(DAMAGED)));
+    }
+
+    #[test]
+    fn a_page_is_found_without_those_before_it_once_it_is_known() {
+        let mut source = file(5000, 34_735, 256);
+        let mut places = Vec::new();
+        let last = alone(&mut source, 4999, &Limits::default(), &mut places).unwrap();
+        let found = source.reads;
+        assert!(found > 5000, "{found} reads");
+        for number in [4999, 3, 1, 0, 17] {
+            source.reads = 0;
+            let page = alone(&mut source, number, &Limits::default(), &mut places).unwrap();
+            assert!(source.reads < 10, "{} reads", source.reads);
+            assert_eq!(page.last(), Some(&(number as u8)));
+            assert_eq!(page.len(), last.len());
+        }
+        assert!(alone(&mut source, 5000, &Limits::default(), &mut places).is_err());
     }
 }

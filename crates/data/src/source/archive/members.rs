@@ -99,6 +99,13 @@ impl Members {
         self.behind
     }
 
+    /// The member whose content begins at `start`, as the header before it says; `None` where there is no such header.
+    /// Its name may be cut short: a long one stands before the header.
+    pub(super) fn before(file: File, length: u64, start: u64) -> Option<Member> {
+        let mut members = Self { next: start.checked_sub(BLOCK)?, ..Self::new(file, length) };
+        members.next().ok()?.filter(|member| member.offset == start)
+    }
+
     /// Members found so far.
     pub(super) fn count(&self) -> usize {
         self.count
