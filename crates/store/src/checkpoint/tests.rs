@@ -149,7 +149,7 @@ fn a_fault_at_any_write_sync_or_rename_leaves_the_old_or_the_new() {
     assert!(tried > 500 && failed > 400, "{failed} of {tried} saves failed");
 }
 
-/// Fault 53: where folders cannot be renamed, the manifest is the last to come and the first to go.
+/// Fault 48: where folders cannot be renamed, the manifest is the last to come and the first to go.
 #[test]
 fn file_by_file_the_manifest_comes_last_and_goes_first() {
     for refused in &WAYS[2..] {
@@ -182,7 +182,7 @@ fn file_by_file_the_manifest_comes_last_and_goes_first() {
     }
 }
 
-/// Fault 53: setting aside, killed at every operation, loses nothing.
+/// Fault 48: setting aside, killed at every operation, loses nothing.
 #[test]
 fn what_is_set_aside_stays_whole_on_any_disk() {
     for refused in WAYS {
@@ -206,7 +206,7 @@ fn what_is_set_aside_stays_whole_on_any_disk() {
     }
 }
 
-/// Fault 53: what cannot be removed costs space, and no run.
+/// Fault 48: what cannot be removed costs space, and no run.
 #[test]
 fn what_cannot_be_removed_stays_and_the_run_goes_on() {
     for refused in [&[Operation::Remove] as &[_], &[Operation::Remove, Operation::RenameFolder]] {
@@ -223,7 +223,7 @@ fn what_cannot_be_removed_stays_and_the_run_goes_on() {
     }
 }
 
-/// Fault 54: what begins to fail in the middle of a run is told once.
+/// Fault 49: what begins to fail in the middle of a run is told once.
 #[test]
 fn what_begins_to_fail_is_told_once() {
     let folder = test_folder();

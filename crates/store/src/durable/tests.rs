@@ -129,7 +129,7 @@ fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
     }
 }
 
-/// Fault 53: what failed in the middle is not finished over what was written later.
+/// Fault 48: what failed in the middle is not finished over what was written later.
 #[test]
 fn a_later_write_wins_over_one_that_failed() {
     let write = |path: &Path, text| {
@@ -158,7 +158,7 @@ fn a_later_write_wins_over_one_that_failed() {
     }
 }
 
-/// Fault 53: a list that is cut short, changed, or names what is elsewhere moves nothing.
+/// Fault 48: a list that is cut short, changed, or names what is elsewhere moves nothing.
 #[test]
 fn only_a_whole_list_moves_anything() {
     let folder = test_folder();
@@ -185,7 +185,7 @@ fn only_a_whole_list_moves_anything() {
     }
 }
 
-/// Fault 53: what a disk refuses is told with what follows, or refused before anything depends on it.
+/// Fault 48: what a disk refuses is told with what follows, or refused before anything depends on it.
 #[test]
 fn a_probe_tells_what_a_disk_refuses() {
     let folder = test_folder();
@@ -238,7 +238,7 @@ fn a_probe_tells_what_a_disk_refuses() {
     }
 }
 
-/// Fault 53: a rename whose answer was lost, and that is asked for again, is done.
+/// Fault 48: a rename whose answer was lost, and that is asked for again, is done.
 #[test]
 fn a_rename_that_was_done_already_is_done() {
     let folder = test_folder();

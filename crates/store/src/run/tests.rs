@@ -18,7 +18,7 @@ fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint { tensors: [("model".to_owned(), tensors)].into(), state: json!({ "step": step }) }
 }
 
-/// Faults 53 and 54: a whole run where nothing can be renamed or locked and no folder synced.
+/// Faults 48 and 49: a whole run where nothing can be renamed or locked and no folder synced.
 #[test]
 fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
     use Operation::{Exchange, Lock, Rename, RenameFolder, SyncFolder};
@@ -67,7 +67,7 @@ fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
     assert!(["", "checkpoints", "export"].iter().all(|folder| hidden(folder).is_empty()));
 }
 
-/// Fault 53: metrics that are cut back, killed at every operation, where files cannot be renamed.
+/// Fault 48: metrics that are cut back, killed at every operation, where files cannot be renamed.
 #[test]
 fn metrics_are_whole_though_files_cannot_be_renamed() {
     let plan = |at| Plan::From(&[Operation::Rename], Other, at);
@@ -90,7 +90,7 @@ fn metrics_are_whole_though_files_cannot_be_renamed() {
     }
 }
 
-/// Fault 53: where files cannot be added to, a run is refused and nothing of it stays.
+/// Fault 48: where files cannot be added to, a run is refused and nothing of it stays.
 #[test]
 fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
     for (operation, kind) in [
@@ -123,7 +123,7 @@ fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
     }
 }
 
-/// Fault 55: batches of diverged updates stay within bounds, by number and by length.
+/// Fault 50: batches of diverged updates stay within bounds, by number and by length.
 #[test]
 fn diverged_batches_are_bounded() {
     let folder = test_folder();
