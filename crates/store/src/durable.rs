@@ -261,6 +261,12 @@ pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(leftovers)
 }
 
+/// Where to read a file that [`write_file`] wrote, without changing anything: its own path, unless a killed
+/// writer left it missing or cut short, which [`remove_leftovers`] mends from another file.
+pub(crate) fn whole(path: &Path) -> PathBuf {
+    moving::whole(path)
+}
+
 /// A log's sync: what a file system cannot do is left, and noted as for all that is written here.
 pub(crate) fn sync_data(path: &Path, file: &fs::File) -> Result<(), Error> {
     disk::less_unsupported(file.sync_data().map_err(Error::io("sync", path)))

@@ -51,6 +51,15 @@ pub(super) fn is_under_way(target: &Path) -> bool {
     prefixed(MOVING, target).exists()
 }
 
+/// The file of which the content of `path` is to be read, without changing anything: where a move of a file
+/// to `path` was left, its whole source, since `path` may be missing or cut short.
+pub(super) fn whole(path: &Path) -> PathBuf {
+    match Move::read(&prefixed(MOVING, path)) {
+        Some(Move { source, files: None, .. }) if source.is_file() => source,
+        _ => path.to_owned(),
+    }
+}
+
 /// Moves `source` to `target` beside it and removes what was there. `files`: those of a folder, in
 /// the order in which they come into place; `None` for a file.
 ///

@@ -90,6 +90,36 @@ fn metrics_are_whole_though_files_cannot_be_renamed() {
     }
 }
 
+/// Fault 48: settings that are changed, killed at every operation, are the old or the new ones, and the run
+/// goes on with them.
+#[test]
+fn a_change_of_settings_that_was_killed_can_be_resumed() {
+    use Operation::{Exchange, Rename, RenameFolder};
+    let other = Record { config: "seed = 2\n".to_owned(), facts: json!({"seed": 1, "of": "now"}) };
+    for refused in [&[] as &[_], &[Exchange, RenameFolder, Rename]] {
+        for at in 0.. {
+            let folder = test_folder();
+            let path = folder.path().join("run");
+            let run = Run::create(&path, &record()).unwrap();
+            let plan = Plan::From(refused, PermissionDenied, at);
+            let (changed, operations) = with(plan, || run.change(&[], &other));
+            drop(run);
+            let found = Record::read(&path).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+            assert!(found == other || found == record() && changed.is_err(), "{plan:?}: {found:?}");
+            let resume = || drop(Run::resume(&path, &found, &[]).unwrap());
+            with(Plan::Each(refused, PermissionDenied), resume);
+            // What was read is what stays.
+            assert_eq!(Record::read(&path).unwrap(), found, "{plan:?}");
+            let config = fs::read_to_string(path.join(CONFIG)).unwrap();
+            assert!([record().config, other.config.clone()].contains(&config), "{plan:?}");
+            if at >= operations.len() {
+                assert!(changed.is_ok() && found == other && at >= 8, "{plan:?}: {operations:?}");
+                break;
+            }
+        }
+    }
+}
+
 /// Fault 48: where files cannot be added to, a run is refused and nothing of it stays.
 #[test]
 fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
