@@ -46,6 +46,7 @@ pub fn write_file(
 ) -> Result<(), Error> {
     let (temporary, folder) = (temporary_name(path), parent(path));
     let placed = disk::write_new(&temporary, fill).and_then(|()| {
+        moving::finish_earlier(path)?;
         let renamed = disk::rename(&temporary, path);
         if path.is_dir() {
             return renamed;
@@ -130,6 +131,7 @@ fn put_in_place(
     path: &Path,
     files: Vec<String>,
 ) -> Result<Option<PathBuf>, Error> {
+    moving::finish_earlier(path)?;
     let mut former = None;
     let renamed = rename_into_place(temporary, path).map(|place| former = place);
     if !moving::refused(Trouble::RenameFolder, renamed)? {

@@ -66,11 +66,8 @@ pub(super) fn whole(path: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::Io`]; where the target was touched, [`is_under_way`] then holds, and the source must stay.
 pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) -> Result<(), Error> {
+    finish_earlier(target)?;
     let list = prefixed(MOVING, target);
-    if list.exists() {
-        // Of a writer that failed: what it wrote is older than this.
-        finish(&list)?;
-    }
     let planned = Move { source: source.to_owned(), target: target.to_owned(), files };
     let text = planned.to_text();
     let touched = Cell::new(false);
@@ -82,6 +79,16 @@ pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) ->
                 let _ = dismiss(&list);
             }
         })
+}
+
+/// Finishes the move to `target` that a writer left which failed, before something newer comes there in another
+/// way: its list would later put what is older in place of it, or a part of that among it.
+///
+/// # Errors
+/// [`Error::Io`]; it can be tried again.
+pub(super) fn finish_earlier(target: &Path) -> Result<(), Error> {
+    let list = prefixed(MOVING, target);
+    if list.exists() { finish(&list) } else { Ok(()) }
 }
 
 /// Finishes a move that was left, by its list.

@@ -158,6 +158,71 @@ fn a_later_write_wins_over_one_that_failed() {
     }
 }
 
+/// Fault 48: where renames are refused at times, a move that failed is not finished over what a rename
+/// put there later, wherever that is killed.
+#[test]
+fn a_later_rename_wins_over_a_move_that_failed() {
+    let folder_of = |path: &Path, files: [&str; 2], text| {
+        write_folder(path, 6, |new| {
+            files.iter().try_for_each(|name| new.file(name, fill_with(text)))
+        })
+    };
+    let write = |path: &Path, text| {
+        // The files change too, so that a part of one among the other shows.
+        let files = if text == "newest" { ["a", "c"] } else { ["a", "b"] };
+        write_file(&path.join("file"), 6, fill_with(text)).and(folder_of(
+            &path.join("export"),
+            files,
+            text,
+        ))
+    };
+    let contents = |path: &Path| -> Vec<_> {
+        let of = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+        names(path).into_iter().map(|name| of(path.join(name))).collect()
+    };
+    let is_whole = |folder: &Path| {
+        let found = contents(&folder.join("export"));
+        let text = &found[0].1;
+        let files = if text == "newest" { ["a", "c"] } else { ["a", "b"] };
+        let all = files.map(|name| (folder.join("export").join(name), text.clone()));
+        assert_eq!(found, all);
+        let file = fs::read_to_string(folder.join("file")).unwrap();
+        [file, text.clone()].map(|text| text == "newest")
+    };
+    let refused = WAYS[3];
+    let failed = |at| {
+        let folder = test_folder();
+        write(folder.path(), "old").unwrap();
+        let plan = Plan::From(refused, CrossesDevices, at);
+        let (_, operations) = with(plan, || {
+            let _ = write_file(&folder.path().join("file"), 6, fill_with("new"));
+        });
+        let left = operations.len();
+        let plan = Plan::From(refused, CrossesDevices, at);
+        let (_, operations) = with(plan, || {
+            let _ = folder_of(&folder.path().join("export"), ["a", "b"], "new");
+        });
+        (folder, at >= left.max(operations.len()))
+    };
+    for at in 0.. {
+        for killed in 0.. {
+            let (folder, _) = failed(at);
+            let plan = Plan::From(&[], Other, killed);
+            let (result, operations) = with(plan, || write(folder.path(), "newest"));
+            recover(folder.path(), refused);
+            let newest = is_whole(folder.path());
+            assert!(result.is_err() || newest == [true; 2], "{at}, {plan:?}: {newest:?}");
+            assert_eq!(names(folder.path()), ["export", "file"], "{at}, {plan:?}");
+            if killed >= operations.len() {
+                break;
+            }
+        }
+        if failed(at).1 {
+            break;
+        }
+    }
+}
+
 /// Fault 48: a list that is cut short, changed, or names what is elsewhere moves nothing.
 #[test]
 fn only_a_whole_list_moves_anything() {
