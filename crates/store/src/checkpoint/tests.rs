@@ -241,6 +241,43 @@ fn what_begins_to_fail_is_told_once() {
     assert_eq!(store.latest().unwrap().unwrap().step, 3);
 }
 
+/// Fault 49: where the disk fails to sync a folder, the one before stays for one save longer, and no more.
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_durable_takes_nobodys_place() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints")).keep(1);
+    store.save(1, &checkpoint(1)).unwrap();
+    let save = |step| store.save(step, &checkpoint(step)).unwrap();
+    let (saved, _) = with(Plan::BrokenSyncs, || save(2));
+    assert!(
+        saved.removed.is_empty() && saved.notes[0].contains("could not be synced"),
+        "{saved:?}"
+    );
+    assert_eq!(store.steps().unwrap(), [1, 2]);
+    let (saved, _) = with(Plan::BrokenSyncs, || save(3));
+    assert_eq!((saved.removed, saved.notes), (vec![1], vec![]));
+    assert_eq!(save(4).removed, [2, 3]);
+    assert_eq!(names(&store.folder), ["step-00000004"]);
+}
+
+/// Fault 49: what the run ran into between two saves is told once.
+#[test]
+fn what_began_to_fail_between_two_saves_is_told_once() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
+    store.save(1, &checkpoint(1)).unwrap();
+    let plan = Plan::Each(&[Operation::Rename], Other);
+    let write = || durable::write_file(&folder.path().join("a"), 1, |out| out.write_all(b"a"));
+    with(plan, write).0.unwrap();
+    let notes = store.save(2, &checkpoint(2)).unwrap().notes;
+    let path = folder.path().display();
+    let words = "files cannot be renamed here (other error): they are copied into place";
+    assert_eq!(notes, [format!("{path}: {words}")]);
+    with(plan, write).0.unwrap();
+    assert!(store.save(3, &checkpoint(3)).unwrap().notes.is_empty());
+}
+
 /// Fault 4: a full disk, at every write.
 #[test]
 fn a_full_disk_names_file_bytes_needed_and_bytes_free_and_leaves_the_last_good_one() {

@@ -72,8 +72,10 @@ pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) ->
     let text = planned.to_text();
     let touched = Cell::new(false);
     disk::write_new(&list, |out| out.write_all(text.as_bytes()))
-        .map(|()| disk::sync_folder(parent(target)))
-        .and_then(|()| planned.carry_out(&list, &touched))
+        .and_then(|()| {
+            disk::sync_folder(parent(target));
+            planned.carry_out(&list, &touched)
+        })
         .inspect_err(|_| {
             if !touched.get() {
                 let _ = dismiss(&list);

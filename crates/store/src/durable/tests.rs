@@ -303,6 +303,39 @@ fn a_probe_tells_what_a_disk_refuses() {
     }
 }
 
+/// Fault 48: a rename that succeeds and changes what it renames makes the storage of no use.
+#[test]
+fn a_probe_refuses_renames_that_change_files() {
+    for operation in [Operation::Rename, Operation::RenameFolder] {
+        let folder = test_folder();
+        let (probed, _) = with(Plan::Spoiling(operation), || probe(folder.path()));
+        let error = probed.unwrap_err();
+        assert!(matches!(error, Error::Unsuited { .. }), "{error}");
+        let words = "files there cannot be renamed and stay as they are: it has 5 bytes afterwards";
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(names(folder.path()).is_empty());
+    }
+}
+
+/// Fault 49: where the disk fails to sync a folder, what it replaced stays until the next write of it.
+#[cfg(unix)]
+#[test]
+fn former_contents_stay_until_their_successor_is_durable() {
+    let folder = test_folder();
+    let path = folder.path().join("export");
+    let write = |text| write_folder(&path, 3, |new| new.file("a", fill_with(text))).unwrap();
+    write("old");
+    for (before, text) in [("old", "new"), ("new", "newer")] {
+        with(Plan::BrokenSyncs, || write(text));
+        let found = names(folder.path());
+        let [kept, export] = found.as_slice() else { panic!("{found:?}") };
+        let of = |name: &str| fs::read_to_string(folder.path().join(name).join("a")).unwrap();
+        assert_eq!((of(kept).as_str(), of(export).as_str()), (before, text));
+    }
+    write("newest");
+    assert_eq!(names(folder.path()), ["export"]);
+}
+
 /// Fault 48: a rename whose answer was lost, and that is asked for again, is done.
 #[test]
 fn a_rename_that_was_done_already_is_done() {
