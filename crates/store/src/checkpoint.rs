@@ -142,8 +142,9 @@ impl CheckpointStore {
         }
         let state = serde_json::to_vec_pretty(&checkpoint.state).expect("a JSON value is JSON");
 
-        // Of what was written elsewhere.
-        Troubles::take();
+        // Of what the run wrote beside its checkpoints since the last save.
+        let run = self.folder.parent().unwrap_or(&self.folder);
+        let mut notes = Troubles::take().untold(&self.told, run);
         durable::ensure_folder(&self.folder)?;
         durable::remove_leftovers(&self.folder)?;
         let set_aside = self.set_aside_after(step)?;
@@ -160,9 +161,13 @@ impl CheckpointStore {
         })?;
 
         let (removed, not_removed) = (Vec::new(), Vec::new());
+        let found = Troubles::take();
+        // One that may be lost takes nobody's place, until the next one is saved.
+        let keep = self.keep + usize::from(found.names_may_be_lost());
+        found.put_back();
         let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, notes: Vec::new() };
         let steps = self.steps()?;
-        for &old in &steps[..steps.len().saturating_sub(self.keep)] {
+        for &old in &steps[..steps.len().saturating_sub(keep)] {
             if self.pinned.contains(&old) {
                 continue;
             }
@@ -171,7 +176,8 @@ impl CheckpointStore {
                 Err(error) => saved.not_removed.push(error),
             }
         }
-        saved.notes = Troubles::take().untold(&self.told, &self.folder);
+        notes.extend(Troubles::take().untold(&self.told, &self.folder));
+        saved.notes = notes;
         Ok(saved)
     }
 

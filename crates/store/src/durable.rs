@@ -20,9 +20,11 @@ mod probe;
 mod trouble;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) use full::disk_full;
 use names::{MOVING, SET_ASIDE, UNFINISHED, parent, prefixed, temporary_name};
@@ -46,6 +48,7 @@ pub fn write_file(
 ) -> Result<(), Error> {
     let (temporary, folder) = (temporary_name(path), parent(path));
     let placed = disk::write_new(&temporary, fill).and_then(|()| {
+        moving::finish_earlier(path)?;
         let renamed = disk::rename(&temporary, path);
         if path.is_dir() {
             return renamed;
@@ -114,15 +117,30 @@ pub fn write_folder(
             Err(disk_full(under_its_name(error, &temporary, path), folder, needed))
         }
         Ok(former) => {
-            // Only once the new name is durable may the former contents go.
-            disk::sync_folder(folder);
-            if let Some(former) = former {
-                let _ = disk::remove_tree(&former);
+            // Only once the new name is durable may the former contents go. Where the disk fails to make
+            // it so, they stay until the next write of this folder, and no longer: it may fail each time.
+            let durable = disk::sync_folder(folder);
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            let earlier = kept.remove(path);
+            let former = match former {
+                Some(former) if !durable => {
+                    kept.insert(path.to_owned(), former);
+                    None
+                }
+                former => former,
+            };
+            // One that was set aside has its name from the target, and is of now.
+            let earlier = earlier.filter(|earlier| kept.get(path) != Some(earlier));
+            for outdated in earlier.into_iter().chain(former) {
+                let _ = moving::remove(&outdated);
             }
             Ok(())
         }
     }
 }
+
+/// Where the former contents of folders are whose new ones may not be durable.
+static KEPT: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
 
 /// Moves `temporary` to `path`; returns where the former contents are now.
 fn put_in_place(
@@ -130,6 +148,7 @@ fn put_in_place(
     path: &Path,
     files: Vec<String>,
 ) -> Result<Option<PathBuf>, Error> {
+    moving::finish_earlier(path)?;
     let mut former = None;
     let renamed = rename_into_place(temporary, path).map(|place| former = place);
     if !moving::refused(Trouble::RenameFolder, renamed)? {
@@ -259,6 +278,12 @@ pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         let _ = moving::remove(leftover);
     }
     Ok(leftovers)
+}
+
+/// Where to read a file that [`write_file`] wrote, without changing anything: its own path, unless a killed
+/// writer left it missing or cut short, which [`remove_leftovers`] mends from another file.
+pub fn whole(path: &Path) -> PathBuf {
+    moving::whole(path)
 }
 
 /// A log's sync: what a file system cannot do is left, and noted as for all that is written here.

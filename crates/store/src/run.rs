@@ -54,7 +54,8 @@ pub fn end(run: &Path) -> Option<End> {
 }
 
 fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
-    serde_json::from_slice(&fcmae_files::bytes(file, DESCRIPTION).ok()?).ok()
+    let file = durable::whole(file);
+    serde_json::from_slice(&fcmae_files::bytes(&file, DESCRIPTION).ok()?).ok()
 }
 
 /// The most steps whose diverged batches are kept: five updates in a row may be passed over before one ends

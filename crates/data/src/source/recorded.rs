@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use fcmae_files::{Limit, Unusable};
@@ -114,17 +114,22 @@ impl Split {
     /// Writes the table: CSV with the columns `path`, `label` and `part`, a picture a line in the
     /// set's order. In a path, `\` and all bytes of control characters and of what is no UTF-8 stand
     /// as `\x` and two digits. A table that is there is replaced, or is left as it is, where files can be
-    /// renamed.
+    /// renamed; an equal one is not touched.
     ///
     /// # Errors
     /// What cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        if self.is_in(path) {
+            return Ok(());
+        }
         let unwritable = |source| DataError::Unwritable { path: path.to_path_buf(), source };
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let written = self.write_whole(&partial).and_then(|()| match fs::rename(&partial, path) {
-            // Files cannot be renamed everywhere.
+            // Files cannot be renamed everywhere. The writer of a run's other files, which could finish this
+            // after a crash, is in a crate above this one. A table is written when a run begins, and is
+            // equal whenever it goes on.
             Err(error)
                 if !path.is_dir()
                     && !matches!(
@@ -144,14 +149,25 @@ impl Split {
         written.map_err(unwritable)
     }
 
-    fn write_whole(&self, path: &Path) -> std::io::Result<()> {
-        let mut table = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
+    /// Whether the file is this table, byte for byte.
+    fn is_in(&self, path: &Path) -> bool {
+        let Ok(file) = fcmae_files::within(path, LIMIT) else { return false };
+        let mut rest = Compared(BufReader::new(file));
+        self.write_to(&mut rest).is_ok() && rest.0.fill_buf().is_ok_and(<[u8]>::is_empty)
+    }
+
+    fn write_to(&self, out: impl Write) -> std::io::Result<()> {
+        let mut table = csv::Writer::from_writer(out);
         table.write_record(COLUMNS)?;
         for Row { name, label, part } in &self.rows {
             table.write_record([escaped(name).as_str(), label, part.name()])?;
         }
-        let mut file = table.into_inner().map_err(|error| error.into_error())?;
-        file.flush()?;
+        table.flush()
+    }
+
+    fn write_whole(&self, path: &Path) -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        self.write_to(&mut file)?;
         // Renamed to its name before its content is on the disk, it could be cut short by a crash.
         match file.get_ref().sync_all() {
             // Files cannot be synced everywhere.
@@ -257,6 +273,21 @@ impl PictureSet {
 /// How many missing pictures an error names.
 const FIRST: usize = 5;
 
+/// Takes what the reader has, and nothing else.
+struct Compared<R>(BufReader<R>);
+
+impl<R: Read> Write for Compared<R> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut found = vec![0; bytes.len()];
+        self.0.read_exact(&mut found)?;
+        if found == bytes { Ok(bytes.len()) } else { Err(ErrorKind::InvalidData.into()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A path as bytes, the same on every system.
 fn recorded_name(path: &Path) -> Vec<u8> {
     let mut name = portable_bytes(path);
@@ -298,7 +329,31 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn an_equal_table_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("split.csv");
+        let row = |name: &str, part| Row { name: name.into(), label: "a, b".to_owned(), part };
+        let split = |rows| Split { rows };
+        let one = split(vec![row("a.jpg", Part::Training)]);
+        let more = split(vec![row("a.jpg", Part::Training), row("b.jpg", Part::HeldOut)]);
+        let other = split(vec![row("a.jpg", Part::HeldOut)]);
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        // From shorter to longer and back: what only begins alike is another.
+        for table in [&one, &more, &one, &other] {
+            assert!(!table.is_in(&path));
+            table.write(&path).unwrap();
+            assert_eq!(&Split::read(&path).unwrap(), table);
+            let long_ago = std::time::SystemTime::UNIX_EPOCH;
+            File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+            table.write(&path).unwrap();
+            assert_eq!(modified(), long_ago);
+        }
+    }
 
     #[test]
     fn any_name_can_be_written_and_read_back() {

@@ -149,7 +149,7 @@ fn a_fault_at_any_write_sync_or_rename_leaves_the_old_or_the_new() {
     assert!(tried > 500 && failed > 400, "{failed} of {tried} saves failed");
 }
 
-/// Fault 53: where folders cannot be renamed, the manifest is the last to come and the first to go.
+/// Fault 48: where folders cannot be renamed, the manifest is the last to come and the first to go.
 #[test]
 fn file_by_file_the_manifest_comes_last_and_goes_first() {
     for refused in &WAYS[2..] {
@@ -182,7 +182,7 @@ fn file_by_file_the_manifest_comes_last_and_goes_first() {
     }
 }
 
-/// Fault 53: setting aside, killed at every operation, loses nothing.
+/// Fault 48: setting aside, killed at every operation, loses nothing.
 #[test]
 fn what_is_set_aside_stays_whole_on_any_disk() {
     for refused in WAYS {
@@ -206,7 +206,7 @@ fn what_is_set_aside_stays_whole_on_any_disk() {
     }
 }
 
-/// Fault 53: what cannot be removed costs space, and no run.
+/// Fault 48: what cannot be removed costs space, and no run.
 #[test]
 fn what_cannot_be_removed_stays_and_the_run_goes_on() {
     for refused in [&[Operation::Remove] as &[_], &[Operation::Remove, Operation::RenameFolder]] {
@@ -223,7 +223,7 @@ fn what_cannot_be_removed_stays_and_the_run_goes_on() {
     }
 }
 
-/// Fault 54: what begins to fail in the middle of a run is told once.
+/// Fault 49: what begins to fail in the middle of a run is told once.
 #[test]
 fn what_begins_to_fail_is_told_once() {
     let folder = test_folder();
@@ -239,6 +239,43 @@ fn what_begins_to_fail_is_told_once() {
     let words = words.map(|words| format!("{path}: folders cannot be {words}"));
     assert_eq!(told.map(|saved| saved.notes), [words.to_vec(), vec![]]);
     assert_eq!(store.latest().unwrap().unwrap().step, 3);
+}
+
+/// Fault 49: where the disk fails to sync a folder, the one before stays for one save longer, and no more.
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_durable_takes_nobodys_place() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints")).keep(1);
+    store.save(1, &checkpoint(1)).unwrap();
+    let save = |step| store.save(step, &checkpoint(step)).unwrap();
+    let (saved, _) = with(Plan::BrokenSyncs, || save(2));
+    assert!(
+        saved.removed.is_empty() && saved.notes[0].contains("could not be synced"),
+        "{saved:?}"
+    );
+    assert_eq!(store.steps().unwrap(), [1, 2]);
+    let (saved, _) = with(Plan::BrokenSyncs, || save(3));
+    assert_eq!((saved.removed, saved.notes), (vec![1], vec![]));
+    assert_eq!(save(4).removed, [2, 3]);
+    assert_eq!(names(&store.folder), ["step-00000004"]);
+}
+
+/// Fault 49: what the run ran into between two saves is told once.
+#[test]
+fn what_began_to_fail_between_two_saves_is_told_once() {
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
+    store.save(1, &checkpoint(1)).unwrap();
+    let plan = Plan::Each(&[Operation::Rename], Other);
+    let write = || durable::write_file(&folder.path().join("a"), 1, |out| out.write_all(b"a"));
+    with(plan, write).0.unwrap();
+    let notes = store.save(2, &checkpoint(2)).unwrap().notes;
+    let path = folder.path().display();
+    let words = "files cannot be renamed here (other error): they are copied into place";
+    assert_eq!(notes, [format!("{path}: {words}")]);
+    with(plan, write).0.unwrap();
+    assert!(store.save(3, &checkpoint(3)).unwrap().notes.is_empty());
 }
 
 /// Fault 4: a full disk, at every write.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 #[cfg(test)]
-use super::faults::reach;
+use super::faults::{done, reach};
 use super::operation::Operation::{
     self, Append, CreateFile, CreateFolder, Exchange, Lock, Remove, Rename, RenameFolder, Shorten,
     SyncFile, SyncFolder, Write as WriteBytes,
@@ -20,13 +20,19 @@ fn reach(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(not(test))]
+#[inline]
+fn done(_: Operation, _: &Path) {}
+
 fn act<T>(
     operation: Operation,
     action: &'static str,
     path: &Path,
     call: impl FnOnce() -> io::Result<T>,
 ) -> Result<T, Error> {
-    reach(operation, path).and_then(|()| call()).map_err(Error::io(action, path))
+    let value = reach(operation, path).and_then(|()| call()).map_err(Error::io(action, path))?;
+    done(operation, path);
+    Ok(value)
 }
 
 struct Checked<'a> {
@@ -128,15 +134,27 @@ fn swap(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a folder durable, if that can be done: what cannot is [noted](note), and
-/// the names are as durable as they get.
-pub(super) fn sync_folder(path: &Path) {
+/// the names are as durable as they get. False where the disk failed: what the names replaced may be needed.
+pub(super) fn sync_folder(path: &Path) -> bool {
     let synced = reach(SyncFolder, path).and_then(|()| match cfg!(windows) {
         true => Ok(()),
         false => File::open(path)?.sync_all(),
     });
-    if let Err(source) = synced {
-        note(Trouble::SyncFolder, &source);
-    }
+    let Err(source) = synced else { return true };
+    let failed = is_of_the_disk(&source);
+    note(if failed { Trouble::FolderNotSynced } else { Trouble::SyncFolder }, &source);
+    !failed
+}
+
+/// Whether the disk failed at what it can do otherwise.
+#[cfg(unix)]
+fn is_of_the_disk(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
+}
+
+#[cfg(not(unix))]
+fn is_of_the_disk(_: &io::Error) -> bool {
+    false
 }
 
 /// Takes an exclusive lock on an open file.

@@ -18,6 +18,10 @@ pub(crate) enum Plan {
     Once(&'static [Operation], io::ErrorKind, usize),
     /// All of these kinds, and this one and all after it: the process or the disk is gone.
     From(&'static [Operation], io::ErrorKind, usize),
+    /// Syncing folders, with an input/output error.
+    BrokenSyncs,
+    /// None, but a file that one of this kind leaves behind is cut short by a byte.
+    Spoiling(Operation),
 }
 
 thread_local! {
@@ -43,9 +47,24 @@ pub(super) fn reach(operation: Operation, path: &Path) -> io::Result<()> {
             }
             Plan::Once(.., at) if at == now => Err(io::ErrorKind::Other.into()),
             Plan::From(.., at) if at <= now => Err(io::ErrorKind::Other.into()),
+            #[cfg(unix)]
+            Plan::BrokenSyncs if operation == Operation::SyncFolder => {
+                Err(rustix::io::Errno::IO.into())
+            }
             _ => Ok(()),
         }
     })
+}
+
+/// After an operation that succeeded.
+pub(super) fn done(operation: Operation, path: &Path) {
+    let spoilt =
+        STATE.with_borrow(|(plan, _)| matches!(plan, Plan::Spoiling(of) if *of == operation));
+    if spoilt {
+        let path = if path.is_dir() { path.join("e") } else { path.to_owned() };
+        let bytes = std::fs::read(&path).expect("what was renamed");
+        std::fs::write(&path, &bytes[1..]).expect("what was renamed");
+    }
 }
 
 /// A folder on a memory file system where there is one: syncs cost nothing there.

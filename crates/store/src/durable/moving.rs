@@ -51,28 +51,46 @@ pub(super) fn is_under_way(target: &Path) -> bool {
     prefixed(MOVING, target).exists()
 }
 
+/// The file of which the content of `path` is to be read, without changing anything: where a move of a file
+/// to `path` was left, its whole source, since `path` may be missing or cut short.
+pub(super) fn whole(path: &Path) -> PathBuf {
+    match Move::read(&prefixed(MOVING, path)) {
+        Some(Move { source, files: None, .. }) if source.is_file() => source,
+        _ => path.to_owned(),
+    }
+}
+
 /// Moves `source` to `target` beside it and removes what was there. `files`: those of a folder, in
 /// the order in which they come into place; `None` for a file.
 ///
 /// # Errors
 /// [`Error::Io`]; where the target was touched, [`is_under_way`] then holds, and the source must stay.
 pub(super) fn start(source: &Path, target: &Path, files: Option<Vec<String>>) -> Result<(), Error> {
+    finish_earlier(target)?;
     let list = prefixed(MOVING, target);
-    if list.exists() {
-        // Of a writer that failed: what it wrote is older than this.
-        finish(&list)?;
-    }
     let planned = Move { source: source.to_owned(), target: target.to_owned(), files };
     let text = planned.to_text();
     let touched = Cell::new(false);
     disk::write_new(&list, |out| out.write_all(text.as_bytes()))
-        .map(|()| disk::sync_folder(parent(target)))
-        .and_then(|()| planned.carry_out(&list, &touched))
+        .and_then(|()| {
+            disk::sync_folder(parent(target));
+            planned.carry_out(&list, &touched)
+        })
         .inspect_err(|_| {
             if !touched.get() {
                 let _ = dismiss(&list);
             }
         })
+}
+
+/// Finishes the move to `target` that a writer left which failed, before something newer comes there in another
+/// way: its list would later put what is older in place of it, or a part of that among it.
+///
+/// # Errors
+/// [`Error::Io`]; it can be tried again.
+pub(super) fn finish_earlier(target: &Path) -> Result<(), Error> {
+    let list = prefixed(MOVING, target);
+    if list.exists() { finish(&list) } else { Ok(()) }
 }
 
 /// Finishes a move that was left, by its list.

@@ -30,6 +30,7 @@ pub fn probe(folder: &Path) -> Result<Troubles, Error> {
 
 const FIRST: &[u8] = b"first\n";
 const SECOND: &[u8] = b"second\n";
+const RENAMED: &str = "renamed and stay as they are";
 
 fn try_all(folder: &Path, [file, other, inner, moved]: &[PathBuf; 4]) -> Result<(), Error> {
     let write = |file: &Path, bytes: &[u8]| {
@@ -43,8 +44,10 @@ fn try_all(folder: &Path, [file, other, inner, moved]: &[PathBuf; 4]) -> Result<
 
     // Over another, as what is replaced is.
     write(other, SECOND)?;
-    let renamed = disk::rename(file, other).and_then(|()| holds(other, FIRST));
-    moving::refused(Trouble::RenameFile, renamed)?;
+    if !moving::refused(Trouble::RenameFile, disk::rename(file, other))? {
+        // Files are copied only where renaming them is refused.
+        holds(other, FIRST).map_err(needed(folder, RENAMED))?;
+    }
 
     disk::create_folder(inner)?;
     // With files in it: some rename folders of few.
@@ -52,8 +55,9 @@ fn try_all(folder: &Path, [file, other, inner, moved]: &[PathBuf; 4]) -> Result<
         write(&inner.join(name), FIRST)?;
     }
     disk::sync_folder(inner);
-    let renamed = disk::rename_folder(inner, moved).and_then(|()| holds(&moved.join("e"), FIRST));
-    moving::refused(Trouble::RenameFolder, renamed)?;
+    if !moving::refused(Trouble::RenameFolder, disk::rename_folder(inner, moved))? {
+        holds(&moved.join("e"), FIRST).map_err(needed(folder, RENAMED))?;
+    }
     Ok(())
 }
 
@@ -63,7 +67,12 @@ fn holds(file: &Path, bytes: &[u8]) -> Result<(), Error> {
     if found == bytes {
         return Ok(());
     }
-    let what = format!("it has {} bytes afterwards, not the {} written", found.len(), bytes.len());
+    let what = match found.len() == bytes.len() {
+        true => "it has other bytes afterwards than were written".to_owned(),
+        false => {
+            format!("it has {} bytes afterwards, not the {} written", found.len(), bytes.len())
+        }
+    };
     Err(Error::io("read", file)(io::Error::new(io::ErrorKind::InvalidData, what)))
 }
 

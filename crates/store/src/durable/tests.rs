@@ -129,7 +129,7 @@ fn a_folder_is_the_old_or_the_new_after_a_fault_at_any_operation() {
     }
 }
 
-/// Fault 53: what failed in the middle is not finished over what was written later.
+/// Fault 48: what failed in the middle is not finished over what was written later.
 #[test]
 fn a_later_write_wins_over_one_that_failed() {
     let write = |path: &Path, text| {
@@ -158,7 +158,72 @@ fn a_later_write_wins_over_one_that_failed() {
     }
 }
 
-/// Fault 53: a list that is cut short, changed, or names what is elsewhere moves nothing.
+/// Fault 48: where renames are refused at times, a move that failed is not finished over what a rename
+/// put there later, wherever that is killed.
+#[test]
+fn a_later_rename_wins_over_a_move_that_failed() {
+    let folder_of = |path: &Path, files: [&str; 2], text| {
+        write_folder(path, 6, |new| {
+            files.iter().try_for_each(|name| new.file(name, fill_with(text)))
+        })
+    };
+    let write = |path: &Path, text| {
+        // The files change too, so that a part of one among the other shows.
+        let files = if text == "newest" { ["a", "c"] } else { ["a", "b"] };
+        write_file(&path.join("file"), 6, fill_with(text)).and(folder_of(
+            &path.join("export"),
+            files,
+            text,
+        ))
+    };
+    let contents = |path: &Path| -> Vec<_> {
+        let of = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+        names(path).into_iter().map(|name| of(path.join(name))).collect()
+    };
+    let is_whole = |folder: &Path| {
+        let found = contents(&folder.join("export"));
+        let text = &found[0].1;
+        let files = if text == "newest" { ["a", "c"] } else { ["a", "b"] };
+        let all = files.map(|name| (folder.join("export").join(name), text.clone()));
+        assert_eq!(found, all);
+        let file = fs::read_to_string(folder.join("file")).unwrap();
+        [file, text.clone()].map(|text| text == "newest")
+    };
+    let refused = WAYS[3];
+    let failed = |at| {
+        let folder = test_folder();
+        write(folder.path(), "old").unwrap();
+        let plan = Plan::From(refused, CrossesDevices, at);
+        let (_, operations) = with(plan, || {
+            let _ = write_file(&folder.path().join("file"), 6, fill_with("new"));
+        });
+        let left = operations.len();
+        let plan = Plan::From(refused, CrossesDevices, at);
+        let (_, operations) = with(plan, || {
+            let _ = folder_of(&folder.path().join("export"), ["a", "b"], "new");
+        });
+        (folder, at >= left.max(operations.len()))
+    };
+    for at in 0.. {
+        for killed in 0.. {
+            let (folder, _) = failed(at);
+            let plan = Plan::From(&[], Other, killed);
+            let (result, operations) = with(plan, || write(folder.path(), "newest"));
+            recover(folder.path(), refused);
+            let newest = is_whole(folder.path());
+            assert!(result.is_err() || newest == [true; 2], "{at}, {plan:?}: {newest:?}");
+            assert_eq!(names(folder.path()), ["export", "file"], "{at}, {plan:?}");
+            if killed >= operations.len() {
+                break;
+            }
+        }
+        if failed(at).1 {
+            break;
+        }
+    }
+}
+
+/// Fault 48: a list that is cut short, changed, or names what is elsewhere moves nothing.
 #[test]
 fn only_a_whole_list_moves_anything() {
     let folder = test_folder();
@@ -185,7 +250,7 @@ fn only_a_whole_list_moves_anything() {
     }
 }
 
-/// Fault 53: what a disk refuses is told with what follows, or refused before anything depends on it.
+/// Fault 48: what a disk refuses is told with what follows, or refused before anything depends on it.
 #[test]
 fn a_probe_tells_what_a_disk_refuses() {
     let folder = test_folder();
@@ -238,7 +303,40 @@ fn a_probe_tells_what_a_disk_refuses() {
     }
 }
 
-/// Fault 53: a rename whose answer was lost, and that is asked for again, is done.
+/// Fault 48: a rename that succeeds and changes what it renames makes the storage of no use.
+#[test]
+fn a_probe_refuses_renames_that_change_files() {
+    for operation in [Operation::Rename, Operation::RenameFolder] {
+        let folder = test_folder();
+        let (probed, _) = with(Plan::Spoiling(operation), || probe(folder.path()));
+        let error = probed.unwrap_err();
+        assert!(matches!(error, Error::Unsuited { .. }), "{error}");
+        let words = "files there cannot be renamed and stay as they are: it has 5 bytes afterwards";
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(names(folder.path()).is_empty());
+    }
+}
+
+/// Fault 49: where the disk fails to sync a folder, what it replaced stays until the next write of it.
+#[cfg(unix)]
+#[test]
+fn former_contents_stay_until_their_successor_is_durable() {
+    let folder = test_folder();
+    let path = folder.path().join("export");
+    let write = |text| write_folder(&path, 3, |new| new.file("a", fill_with(text))).unwrap();
+    write("old");
+    for (before, text) in [("old", "new"), ("new", "newer")] {
+        with(Plan::BrokenSyncs, || write(text));
+        let found = names(folder.path());
+        let [kept, export] = found.as_slice() else { panic!("{found:?}") };
+        let of = |name: &str| fs::read_to_string(folder.path().join(name).join("a")).unwrap();
+        assert_eq!((of(kept).as_str(), of(export).as_str()), (before, text));
+    }
+    write("newest");
+    assert_eq!(names(folder.path()), ["export"]);
+}
+
+/// Fault 48: a rename whose answer was lost, and that is asked for again, is done.
 #[test]
 fn a_rename_that_was_done_already_is_done() {
     let folder = test_folder();

@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) enum Trouble {
     SyncFile,
     SyncFolder,
+    /// An input/output error: not what the storage is, but what became of it.
+    FolderNotSynced,
     RenameFile,
     RenameFolder,
 }
@@ -40,6 +42,16 @@ impl Troubles {
         FOUND.take()
     }
 
+    /// Whether the disk failed to make a name durable.
+    pub(crate) fn names_may_be_lost(&self) -> bool {
+        self.0.contains_key(&Trouble::FolderNotSynced)
+    }
+
+    /// Puts these back for the next [`take`](Self::take).
+    pub(crate) fn put_back(self) {
+        FOUND.with_borrow_mut(|found| found.0.extend(self.0));
+    }
+
     /// A sentence each: what cannot be done in this folder, and what follows.
     pub fn sentences(&self, folder: &Path) -> Vec<String> {
         let sentence = |(trouble, reason): (&Trouble, &String)| {
@@ -51,6 +63,11 @@ impl Troubles {
                 Trouble::SyncFolder => (
                     "folders cannot be synced",
                     "what was written last may be lost if the power fails",
+                ),
+                Trouble::FolderNotSynced => (
+                    "a folder could not be synced",
+                    "what was written last may be lost if the power fails, and what it replaces \
+                     is kept until the next save",
                 ),
                 Trouble::RenameFile => ("files cannot be renamed", "they are copied into place"),
                 Trouble::RenameFolder => (

@@ -44,14 +44,22 @@ impl Differing {
 }
 
 impl Record {
-    /// Reads a run's record, whether or not the run is in use.
+    /// Reads a run's record, whether or not the run is in use, and also what a killed process left
+    /// of one that it was replacing.
     ///
     /// # Errors
     /// [`Error::NotARun`], [`Error::Io`] or [`Error::Malformed`].
     pub fn read(run: &Path) -> Result<Self, Error> {
         let read = |name| {
             let path = run.join(name);
-            let text = fcmae_files::if_there(fcmae_files::text(&path, DESCRIPTION));
+            let whole = durable::whole(&path);
+            let text = match fcmae_files::if_there(fcmae_files::text(&whole, DESCRIPTION)) {
+                // A run in use has put it in its place in the meantime.
+                Ok(None) if whole != path => {
+                    fcmae_files::if_there(fcmae_files::text(&path, DESCRIPTION))
+                }
+                text => text,
+            };
             text.map_err(cannot_read(&path))?
                 .ok_or_else(|| Error::NotARun { path: run.to_owned(), missing: name })
         };

@@ -18,7 +18,7 @@ fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint { tensors: [("model".to_owned(), tensors)].into(), state: json!({ "step": step }) }
 }
 
-/// Faults 53 and 54: a whole run where nothing can be renamed or locked and no folder synced.
+/// Faults 48 and 49: a whole run where nothing can be renamed or locked and no folder synced.
 #[test]
 fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
     use Operation::{Exchange, Lock, Rename, RenameFolder, SyncFolder};
@@ -67,7 +67,7 @@ fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
     assert!(["", "checkpoints", "export"].iter().all(|folder| hidden(folder).is_empty()));
 }
 
-/// Fault 53: metrics that are cut back, killed at every operation, where files cannot be renamed.
+/// Fault 48: metrics that are cut back, killed at every operation, where files cannot be renamed.
 #[test]
 fn metrics_are_whole_though_files_cannot_be_renamed() {
     let plan = |at| Plan::From(&[Operation::Rename], Other, at);
@@ -90,7 +90,37 @@ fn metrics_are_whole_though_files_cannot_be_renamed() {
     }
 }
 
-/// Fault 53: where files cannot be added to, a run is refused and nothing of it stays.
+/// Fault 48: settings that are changed, killed at every operation, are the old or the new ones, and the run
+/// goes on with them.
+#[test]
+fn a_change_of_settings_that_was_killed_can_be_resumed() {
+    use Operation::{Exchange, Rename, RenameFolder};
+    let other = Record { config: "seed = 2\n".to_owned(), facts: json!({"seed": 1, "of": "now"}) };
+    for refused in [&[] as &[_], &[Exchange, RenameFolder, Rename]] {
+        for at in 0.. {
+            let folder = test_folder();
+            let path = folder.path().join("run");
+            let run = Run::create(&path, &record()).unwrap();
+            let plan = Plan::From(refused, PermissionDenied, at);
+            let (changed, operations) = with(plan, || run.change(&[], &other));
+            drop(run);
+            let found = Record::read(&path).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+            assert!(found == other || found == record() && changed.is_err(), "{plan:?}: {found:?}");
+            let resume = || drop(Run::resume(&path, &found, &[]).unwrap());
+            with(Plan::Each(refused, PermissionDenied), resume);
+            // What was read is what stays.
+            assert_eq!(Record::read(&path).unwrap(), found, "{plan:?}");
+            let config = fs::read_to_string(path.join(CONFIG)).unwrap();
+            assert!([record().config, other.config.clone()].contains(&config), "{plan:?}");
+            if at >= operations.len() {
+                assert!(changed.is_ok() && found == other && at >= 8, "{plan:?}: {operations:?}");
+                break;
+            }
+        }
+    }
+}
+
+/// Fault 48: where files cannot be added to, a run is refused and nothing of it stays.
 #[test]
 fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
     for (operation, kind) in [
@@ -123,7 +153,7 @@ fn a_folder_that_is_of_no_use_is_refused_and_left_as_it_was() {
     }
 }
 
-/// Fault 55: batches of diverged updates stay within bounds, by number and by length.
+/// Fault 50: batches of diverged updates stay within bounds, by number and by length.
 #[test]
 fn diverged_batches_are_bounded() {
     let folder = test_folder();
