@@ -29,13 +29,14 @@ pub const PREFIX: &str = "hf:";
 /// What is said of weights and pictures, where a repository has it.
 const BESIDE: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// Weights, in the order in which they are looked for.
-const MODELS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", INDEX];
-/// Names the files of weights that are in several.
-const INDEX: &str = "model.safetensors.index.json";
-const LIMIT: fcmae_files::Limit =
-    fcmae_files::Limit { bytes: 16 << 20, mend: "it names the files of a model" };
-/// Of one model.
-const MOST_FILES: usize = 1000;
+const MODELS: [&str; 4] = [
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+];
+/// What the name ends in of a file that names the files of weights in several.
+const INDEX: &str = ".index.json";
 
 /// Where files come from and where they are kept.
 #[derive(Clone)]
@@ -146,10 +147,8 @@ impl Hub {
                     _ => {}
                 }
             }
-            if model.ends_with(".index.json") {
-                let folder = model.rsplit_once('/').map_or("", |(folder, _)| folder);
-                for part in parts(&path).map_err(|reason| asked.index(reason))? {
-                    let part = if folder.is_empty() { part } else { format!("{folder}/{part}") };
+            if model.ends_with(INDEX) {
+                for part in parts(model, &path).map_err(|reason| asked.index(reason))? {
                     source.get(&part).map_err(|error| asked.problem(error))?;
                 }
             }
@@ -160,24 +159,28 @@ impl Hub {
     }
 }
 
-/// The files of which an index says that they hold weights, each a name beside it.
-fn parts(index: &Path) -> Result<Vec<String>, String> {
-    let text = fcmae_files::text(index, LIMIT).map_err(|error| format!("{INDEX} {error}"))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| format!("{INDEX} is no JSON: {error}"))?;
-    let map = value["weight_map"].as_object().ok_or(format!("{INDEX} has no weight_map"))?;
-    let mut files = Vec::new();
-    for file in map.values() {
-        let file = file.as_str().filter(|file| is_part(file));
-        let file = file.ok_or(format!("{INDEX} names what is no file beside it"))?;
-        if !files.iter().any(|known| known == file) {
-            files.push(file.to_owned());
-        }
-        if files.len() > MOST_FILES {
-            return Err(format!("{INDEX} names more than {MOST_FILES} files"));
-        }
+/// The files that an index in the cache names, by their names in the repository.
+fn parts(model: &str, index: &Path) -> Result<Vec<String>, String> {
+    let paths = fcmae_store::file::parts(index).map_err(|error| error.to_string())?;
+    // It stands for itself.
+    if paths.iter().any(|path| path == index) {
+        return Err(format!("{model} names no files: it is no JSON"));
     }
-    Ok(files)
+    let names = paths.iter().filter_map(|path| path.file_name());
+    names
+        .map(|name| {
+            let name = name.to_str().filter(|name| is_part(name)).ok_or_else(|| {
+                format!(
+                    "{model} names {name:?}, which is fetched by no address: names have letters, digits \
+                     and `-_.`; fetch all files elsewhere and give the path of the folder"
+                )
+            })?;
+            Ok(match model.rsplit_once('/') {
+                Some((folder, _)) => format!("{folder}/{name}"),
+                None => name.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// What was asked for, for errors.

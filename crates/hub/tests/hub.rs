@@ -339,23 +339,30 @@ fn a_cache_that_cannot_be_written_is_named() {
 #[test]
 fn weights_in_several_files_come_whole() {
     let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-22.safetensors"}}"#;
-    let name = "model.safetensors.index.json";
-    let server = Server::start(&[
-        (name, index),
-        ("model-1.safetensors", b"one"),
-        ("model-22.safetensors", b"two"),
-    ]);
-    let cache = tempfile::tempdir().unwrap();
-    let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
-    assert!(path.ends_with(name), "{path:?}");
-    assert_eq!(read(&path.with_file_name("model-1.safetensors")), b"one");
-    assert_eq!(read(&path.with_file_name("model-22.safetensors")), b"two");
+    for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
+        let server = Server::start(&[
+            (name, index),
+            ("model-1.safetensors", b"one"),
+            ("model-22.safetensors", b"two"),
+        ]);
+        let cache = tempfile::tempdir().unwrap();
+        let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
+        assert!(path.ends_with(name), "{path:?}");
+        assert_eq!(read(&path.with_file_name("model-1.safetensors")), b"one");
+        assert_eq!(read(&path.with_file_name("model-22.safetensors")), b"two");
+    }
+}
 
-    for hostile in ["../../x", "/etc/passwd", "a/b", ".x", "", "a\\b"] {
-        let text = format!(r#"{{"weight_map": {{"a": "{hostile}"}}}}"#);
-        let server = Server::start(&[(name, text.leak().as_bytes())]);
+#[test]
+fn an_index_that_names_what_is_no_file_beside_it_is_refused() {
+    let name = "model.safetensors.index.json";
+    let of = |file| format!(r#"{{"weight_map": {{"a": "{file}"}}}}"#);
+    let hostile =
+        ["../../x", "/etc/passwd", "a/b", ".x", "", "a\\\\b", "x.json", "a b", "a?b"].map(of);
+    for text in hostile.into_iter().chain(["{}".to_owned(), "weights".to_owned()]) {
+        let server = Server::start(&[(name, text.clone().leak().as_bytes())]);
         let cache = tempfile::tempdir().unwrap();
         let error = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap_err();
-        assert!(matches!(error, Error::Index { .. }), "{hostile}: {error}");
+        assert!(matches!(error, Error::Index { .. }), "{text}: {error}");
     }
 }
