@@ -91,6 +91,29 @@ pub enum Error {
         /// The repository's page.
         url: String,
     },
+    /// The Hub wants fewer questions in a time.
+    #[error(
+        "{name} is not in the cache, and the Hub at {server} was asked too often from here (status 429): \
+         wait some minutes, or log in (huggingface-cli login, or HF_TOKEN), which allows more"
+    )]
+    Busy {
+        /// The name asked for.
+        name: String,
+        /// The server.
+        server: String,
+    },
+    /// A file that is not what the Hub says it is.
+    #[error("{name}: {file} came damaged ({reason}); {mend}")]
+    Damaged {
+        /// The name asked for.
+        name: String,
+        /// The file's name.
+        file: String,
+        /// What its checksum is, and what it should be.
+        reason: String,
+        /// Whether it was removed.
+        mend: String,
+    },
     /// A list of files that is none, or names what is no file beside it.
     #[error("{name}: {reason}; look at {url}")]
     Index {

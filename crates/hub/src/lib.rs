@@ -5,14 +5,16 @@
 //! `HF_HUB_CACHE` and `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
 #![forbid(unsafe_code)]
 
+mod checksum;
 mod environment;
 mod error;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
@@ -27,13 +29,14 @@ pub const PREFIX: &str = "hf:";
 /// What is said of weights and pictures, where a repository has it.
 const BESIDE: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// Weights, in the order in which they are looked for.
-const MODELS: [&str; 3] = ["model.safetensors", "pytorch_model.bin", INDEX];
-/// Names the files of weights that are in several.
-const INDEX: &str = "model.safetensors.index.json";
-const LIMIT: fcmae_files::Limit =
-    fcmae_files::Limit { bytes: 16 << 20, mend: "it names the files of a model" };
-/// Of one model.
-const MOST_FILES: usize = 1000;
+const MODELS: [&str; 4] = [
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+];
+/// What the name ends in of a file that names the files of weights in several.
+const INDEX: &str = ".index.json";
 
 /// Where files come from and where they are kept.
 #[derive(Clone)]
@@ -43,6 +46,7 @@ pub struct Hub {
     server: String,
     cache_variable: &'static str,
     offline: Option<&'static str>,
+    tell: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Without the token, which the API has.
@@ -94,7 +98,15 @@ impl Hub {
         let builder = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint);
         let built = builder.with_token(token).with_progress(bar).build();
         let api = built.map_err(|error| Error::Settings(error.to_string()))?;
-        Ok(Self { api, cache, server, cache_variable, offline })
+        // Without standard error it is waited for all the same.
+        let tell = Arc::new(|note: &str| drop(writeln!(io::stderr(), "{note}")));
+        Ok(Self { api, cache, server, cache_variable, offline, tell })
+    }
+
+    /// Tells by `tell`, instead of standard error, that another program is waited for.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { tell: Arc::new(tell), ..self }
     }
 
     /// The path of the weights of `name`, `hf:OWNER/NAME[@REVISION][:FILE]`, in the cache: fetched
@@ -135,10 +147,8 @@ impl Hub {
                     _ => {}
                 }
             }
-            if model.ends_with(".index.json") {
-                let folder = model.rsplit_once('/').map_or("", |(folder, _)| folder);
-                for part in parts(&path).map_err(|reason| asked.index(reason))? {
-                    let part = if folder.is_empty() { part } else { format!("{folder}/{part}") };
+            if model.ends_with(INDEX) {
+                for part in parts(model, &path).map_err(|reason| asked.index(reason))? {
                     source.get(&part).map_err(|error| asked.problem(error))?;
                 }
             }
@@ -149,24 +159,28 @@ impl Hub {
     }
 }
 
-/// The files of which an index says that they hold weights, each a name beside it.
-fn parts(index: &Path) -> Result<Vec<String>, String> {
-    let text = fcmae_files::text(index, LIMIT).map_err(|error| format!("{INDEX} {error}"))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| format!("{INDEX} is no JSON: {error}"))?;
-    let map = value["weight_map"].as_object().ok_or(format!("{INDEX} has no weight_map"))?;
-    let mut files = Vec::new();
-    for file in map.values() {
-        let file = file.as_str().filter(|file| is_part(file));
-        let file = file.ok_or(format!("{INDEX} names what is no file beside it"))?;
-        if !files.iter().any(|known| known == file) {
-            files.push(file.to_owned());
-        }
-        if files.len() > MOST_FILES {
-            return Err(format!("{INDEX} names more than {MOST_FILES} files"));
-        }
+/// The files that an index in the cache names, by their names in the repository.
+fn parts(model: &str, index: &Path) -> Result<Vec<String>, String> {
+    let paths = fcmae_store::file::parts(index).map_err(|error| error.to_string())?;
+    // It stands for itself.
+    if paths.iter().any(|path| path == index) {
+        return Err(format!("{model} names no files: it is no JSON"));
     }
-    Ok(files)
+    let names = paths.iter().filter_map(|path| path.file_name());
+    names
+        .map(|name| {
+            let name = name.to_str().filter(|name| is_part(name)).ok_or_else(|| {
+                format!(
+                    "{model} names {name:?}, which is fetched by no address: names have letters, digits \
+                     and `-_.`; fetch all files elsewhere and give the path of the folder"
+                )
+            })?;
+            Ok(match model.rsplit_once('/') {
+                Some((folder, _)) => format!("{folder}/{name}"),
+                None => name.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// What was asked for, for errors.
@@ -193,17 +207,26 @@ impl Asked<'_> {
         };
         match problem {
             Problem::Offline(variable) => Error::Offline { name, cache, variable, url },
+            Problem::Cache(reason) => {
+                Error::Cache { name, cache, reason, variable: hub.cache_variable, url }
+            }
+            Problem::Damaged { file, reason, mend } => Error::Damaged { name, file, reason, mend },
             Problem::Api(error) => match (status(&error), error) {
                 // It does not say whether a repository that needs a login is there.
                 (Some(401 | 404), _) => {
                     Error::NotFound { name, what: "no such repository or file".to_owned(), url }
                 }
                 (Some(403), _) => Error::Refused { name, url },
+                (Some(429), _) => Error::Busy { name, server: hub.server.clone() },
                 (Some(status), _) => unreachable(format!("answers with the status {status}")),
                 (None, ApiError::IoError(error)) if is_of_files(&error) => {
                     let (reason, variable) = (error.to_string(), hub.cache_variable);
                     Error::Cache { name, cache, reason, variable, url }
                 }
+                // A connection that is never made is an error of the request.
+                (None, ApiError::IoError(error)) => unreachable(format!(
+                    "broke off in the middle of a file ({error}); what came of it is kept, so try again"
+                )),
                 (None, error @ (ApiError::MissingHeader(_) | ApiError::InvalidHeader(_))) => {
                     unreachable(format!("does not answer as one ({error})"))
                 }
@@ -237,6 +260,14 @@ enum Problem {
     Api(ApiError),
     /// What forbids the network.
     Offline(&'static str),
+    /// What the cache's disk does not do.
+    Cache(String),
+    /// As [`Error::Damaged`].
+    Damaged {
+        file: String,
+        reason: String,
+        mend: String,
+    },
 }
 
 impl Problem {
@@ -273,20 +304,21 @@ impl Source<'_> {
         if let Some(variable) = self.hub.offline {
             return Err(Problem::Offline(variable));
         }
+        let path = self.fetched(file)?;
+        self.check(file, &path)?;
+        Ok(path)
+    }
+
+    /// The path of a file that was not in the cache.
+    fn fetched(&self, file: &str) -> Result<PathBuf, Problem> {
         let mut told = false;
         loop {
             match self.api.download(file) {
                 Err(ApiError::LockAcquisition(lock)) => {
-                    if !told {
-                        // Without standard error it is waited for all the same.
-                        let _ = writeln!(
-                            io::stderr(),
-                            "waiting for another program, which is fetching {file} ({})",
-                            lock.display()
-                        );
-                        told = true;
-                    }
-                    if let Some(path) = self.wait(file, &lock) {
+                    let path = self.wait(file, &lock, &mut told).map_err(|error| {
+                        Problem::Cache(format!("{} cannot be locked ({error})", lock.display()))
+                    })?;
+                    if let Some(path) = path {
                         return Ok(path);
                     }
                 }
@@ -302,22 +334,60 @@ impl Source<'_> {
     }
 
     /// Waits until the file is there, or nobody holds its lock any more.
-    fn wait(&self, file: &str, lock: &Path) -> Option<PathBuf> {
+    fn wait(&self, file: &str, lock: &Path, told: &mut bool) -> io::Result<Option<PathBuf>> {
         /// From the lock's end to where the file has its name.
         const NAMED_WITHIN: u32 = 5;
         const PAUSE: Duration = Duration::from_millis(200);
         let mut free = 0;
         loop {
             if let Some(path) = self.kept(file) {
-                return Some(path);
+                return Ok(Some(path));
             }
-            let held = File::open(lock).is_ok_and(|lock| lock.try_lock().is_err());
+            let held = is_held(lock)?;
+            if held && !*told {
+                let lock = lock.display();
+                (self.hub.tell)(&format!(
+                    "waiting for another program, which is fetching {file} ({lock})"
+                ));
+                *told = true;
+            }
             free = if held { 0 } else { free + 1 };
             if free > NAMED_WITHIN {
-                return None;
+                return Ok(None);
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Removes a large file whose SHA-256, which is then its name among the blobs, is another.
+    fn check(&self, file: &str, path: &Path) -> Result<(), Problem> {
+        let blob = fs::read_link(path).ok();
+        let etag = match blob.as_ref().and_then(|blob| blob.file_name()?.to_str()) {
+            Some(etag) => etag.to_owned(),
+            // Without links only the Hub knows; it was there a moment ago.
+            None => match self.hub.api.metadata(&self.api.url(file)) {
+                Ok(about) => about.etag().to_owned(),
+                Err(_) => return Ok(()),
+            },
+        };
+        if !checksum::is_sha256(&etag) {
+            return Ok(());
+        }
+        let found = checksum::sha256(path)
+            .map_err(|error| Problem::Cache(format!("{} {error}", path.display())))?;
+        if found.eq_ignore_ascii_case(&etag) {
+            return Ok(());
+        }
+        let blob = self.cache.blob_path(&etag);
+        let removed = [path, &blob].into_iter().try_for_each(|path| match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("remove {} ({error}) and try again", path.display()))
+            }
+            _ => Ok(()),
+        });
+        let reason = format!("its SHA-256 is {found}, by the Hub {etag}");
+        let mend = removed.err().unwrap_or_else(|| "it was removed; try again".to_owned());
+        Err(Problem::Damaged { file: file.to_owned(), reason, mend })
     }
 
     /// Gives a file that was fetched its name without a link, where the disk of the cache has none. `None` where
@@ -340,6 +410,21 @@ impl Source<'_> {
             self.cache.create_ref(about.commit_hash())
         };
         Some(place().map(|()| path.clone()))
+    }
+}
+
+/// Whether another program holds a lock. An error where that cannot be told, as on a disk without locks.
+fn is_held(lock: &Path) -> io::Result<bool> {
+    // Over NFS only who may write has a file for himself.
+    let lock = match OpenOptions::new().write(true).open(lock) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -413,5 +498,29 @@ mod tests {
         ] {
             assert!(matches!(Name::parse(wrong), Err(Error::Name(_))), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_held_by_who_has_it_and_not_where_there_can_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(!is_held(&path).unwrap());
+        let lock = fs::File::create(&path).unwrap();
+        assert!(!is_held(&path).unwrap());
+        lock.lock().unwrap();
+        assert!(is_held(&path).unwrap());
+        lock.unlock().unwrap();
+        assert!(!is_held(&path).unwrap());
+        assert!(is_held(folder.path()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_locked_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = Hub::at("http://127.0.0.1:1", folder.path()).unwrap();
+        let repo = Repo::model("a/b".to_owned());
+        let (api, cache) = (hub.api.repo(repo.clone()), hub.cache.repo(repo));
+        let source = Source { hub: &hub, api, cache, revision: "main" };
+        assert!(source.wait("model.safetensors", folder.path(), &mut false).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use fcmae_hub::{Error, Hub};
 
@@ -65,23 +65,31 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>, tokens: &Mutex<V
         stream.write_all(status("403 Forbidden").as_bytes()).unwrap();
         return;
     }
+    if path.starts_with("/busy/") {
+        stream.write_all(status("429 Too Many Requests").as_bytes()).unwrap();
+        return;
+    }
     let file = path.rsplit_once("/resolve/main/").and_then(|(_, file)| files.get(file));
     let Some(content) = file else {
         stream.write_all(status("404 Not Found").as_bytes()).unwrap();
         return;
     };
     let part = &content[start..end.min(content.len())];
+    let etag = if path.starts_with("/large/") { SHA256.to_owned() } else { path.len().to_string() };
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{}\"\r\nX-Repo-Commit: c0ffee\r\n\
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\n\
          Content-Range: bytes {start}-{}/{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        path.len(),
         start + part.len() - 1,
         content.len(),
         part.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(part).unwrap();
+    let cut = if path.starts_with("/cut/") { part.len() / 2 } else { part.len() };
+    stream.write_all(&part[..cut]).unwrap();
 }
+
+/// Of `weights`.
+const SHA256: &str = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
 
 const NAME: &str = "hf:timm/convnextv2_atto.fcmae_ft_in1k";
 
@@ -149,6 +157,51 @@ fn errors_of_the_network_name_the_server_and_the_variable() {
     let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
     let text = hub.fetch("hf:broken/b").unwrap_err().to_string();
     assert!(text.contains("answers with the status 503"), "{text}");
+    let text = hub.fetch("hf:busy/b").unwrap_err().to_string();
+    assert!(text.contains("asked too often") && text.contains("log in"), "{text}");
+}
+
+#[test]
+fn a_file_that_breaks_off_is_told_so() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let cache = tempfile::tempdir().unwrap();
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    let text = hub.fetch("hf:cut/b").unwrap_err().to_string();
+    assert!(text.contains("broke off in the middle") && text.contains("try again"), "{text}");
+    assert!(!text.contains("cannot be reached"), "{text}");
+}
+
+#[test]
+fn a_large_file_that_comes_damaged_is_removed() {
+    let server = Server::start(&[("model.safetensors", b"weighty")]);
+    let cache = tempfile::tempdir().unwrap();
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    for _ in 0..2 {
+        let error = hub.fetch("hf:large/b").unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("model.safetensors") && text.contains(SHA256), "{text}");
+        assert!(text.contains("removed; try again"), "{text}");
+        assert!(!cache.path().join("models--large--b/blobs").join(SHA256).exists());
+    }
+    server.files.lock().unwrap().insert("model.safetensors", b"weights");
+    assert_eq!(read(&hub.fetch("hf:large/b").unwrap()), b"weights");
+}
+
+/// As [`a_cache_without_links_is_filled_without_them`].
+#[cfg(unix)]
+#[test]
+fn a_damaged_file_is_known_without_links_too() {
+    let server = Server::start(&[("model.safetensors", b"weighty")]);
+    let cache = tempfile::tempdir().unwrap();
+    let snapshot = cache.path().join("models--large--b/snapshots/c0ffee");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    let path = snapshot.join("model.safetensors");
+    std::os::unix::fs::symlink("nothing", &path).unwrap();
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    let error = hub.fetch("hf:large/b").unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(!path.exists());
 }
 
 fn variables(
@@ -208,10 +261,13 @@ fn a_file_that_another_program_fetches_is_waited_for() {
     let lock = std::fs::File::create(folder.join(format!("blobs/{etag}.lock"))).unwrap();
     lock.lock().unwrap();
     let (endpoint, place) = (server.endpoint.clone(), cache.path().to_owned());
-    let second =
-        std::thread::spawn(move || Hub::at(&endpoint, &place).unwrap().fetch("hf:a/b").unwrap());
-    // Longer than a client waits for a lock by itself.
-    std::thread::sleep(std::time::Duration::from_millis(6500));
+    let (tell, told) = mpsc::channel();
+    let second = std::thread::spawn(move || {
+        let hub = Hub::at(&endpoint, &place).unwrap();
+        hub.telling(move |note| tell.send(note.to_owned()).unwrap()).fetch("hf:a/b").unwrap()
+    });
+    let note = told.recv().unwrap();
+    assert!(note.contains("model.safetensors") && note.contains(".lock"), "{note}");
     assert!(!second.is_finished());
     let asked = server.requests.load(Ordering::Relaxed);
     std::fs::copy(made.join(format!("blobs/{etag}")), folder.join(format!("blobs/{etag}")))
@@ -222,8 +278,8 @@ fn a_file_that_another_program_fetches_is_waited_for() {
     std::fs::write(folder.join("refs/main"), "c0ffee").unwrap();
     drop(lock);
     assert_eq!(read(&second.join().unwrap()), b"weights");
-    // Looked for beside it, and not fetched once more.
-    assert!(server.requests.load(Ordering::Relaxed) <= asked + 2);
+    // What describes it is looked for and its checksum, as it is no link; it is not fetched once more.
+    assert!(server.requests.load(Ordering::Relaxed) <= asked + 3);
 }
 
 #[test]
@@ -236,9 +292,12 @@ fn a_first_program_that_gives_up_is_stood_in_for() {
     let lock = std::fs::File::create(blobs.join(format!("{etag}.lock"))).unwrap();
     lock.lock().unwrap();
     let (endpoint, place) = (server.endpoint.clone(), cache.path().to_owned());
-    let second =
-        std::thread::spawn(move || Hub::at(&endpoint, &place).unwrap().fetch("hf:a/b").unwrap());
-    std::thread::sleep(std::time::Duration::from_millis(6000));
+    let (tell, told) = mpsc::channel();
+    let second = std::thread::spawn(move || {
+        let hub = Hub::at(&endpoint, &place).unwrap();
+        hub.telling(move |_| tell.send(()).unwrap()).fetch("hf:a/b").unwrap()
+    });
+    told.recv().unwrap();
     drop(lock);
     assert_eq!(read(&second.join().unwrap()), b"weights");
 }
@@ -280,23 +339,30 @@ fn a_cache_that_cannot_be_written_is_named() {
 #[test]
 fn weights_in_several_files_come_whole() {
     let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-22.safetensors"}}"#;
-    let name = "model.safetensors.index.json";
-    let server = Server::start(&[
-        (name, index),
-        ("model-1.safetensors", b"one"),
-        ("model-22.safetensors", b"two"),
-    ]);
-    let cache = tempfile::tempdir().unwrap();
-    let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
-    assert!(path.ends_with(name), "{path:?}");
-    assert_eq!(read(&path.with_file_name("model-1.safetensors")), b"one");
-    assert_eq!(read(&path.with_file_name("model-22.safetensors")), b"two");
+    for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
+        let server = Server::start(&[
+            (name, index),
+            ("model-1.safetensors", b"one"),
+            ("model-22.safetensors", b"two"),
+        ]);
+        let cache = tempfile::tempdir().unwrap();
+        let path = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap();
+        assert!(path.ends_with(name), "{path:?}");
+        assert_eq!(read(&path.with_file_name("model-1.safetensors")), b"one");
+        assert_eq!(read(&path.with_file_name("model-22.safetensors")), b"two");
+    }
+}
 
-    for hostile in ["../../x", "/etc/passwd", "a/b", ".x", "", "a\\b"] {
-        let text = format!(r#"{{"weight_map": {{"a": "{hostile}"}}}}"#);
-        let server = Server::start(&[(name, text.leak().as_bytes())]);
+#[test]
+fn an_index_that_names_what_is_no_file_beside_it_is_refused() {
+    let name = "model.safetensors.index.json";
+    let of = |file| format!(r#"{{"weight_map": {{"a": "{file}"}}}}"#);
+    let hostile =
+        ["../../x", "/etc/passwd", "a/b", ".x", "", "a\\\\b", "x.json", "a b", "a?b"].map(of);
+    for text in hostile.into_iter().chain(["{}".to_owned(), "weights".to_owned()]) {
+        let server = Server::start(&[(name, text.clone().leak().as_bytes())]);
         let cache = tempfile::tempdir().unwrap();
         let error = Hub::at(&server.endpoint, cache.path()).unwrap().fetch("hf:a/b").unwrap_err();
-        assert!(matches!(error, Error::Index { .. }), "{hostile}: {error}");
+        assert!(matches!(error, Error::Index { .. }), "{text}: {error}");
     }
 }

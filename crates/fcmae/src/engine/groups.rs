@@ -1,7 +1,7 @@
 //! What Linux's control groups leave a process of memory: containers, batch systems and services are held by them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A group that limits memory, its process's own or one above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,10 +101,9 @@ impl Mount {
     fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
         let top = root.join(self.at.trim_start_matches('/'));
         let own = Path::new(group).strip_prefix(&self.top).unwrap_or(Path::new(""));
-        // A path out of what is seen, as where a process was moved (`/../other`).
-        let plain = |part| matches!(part, std::path::Component::Normal(_));
-        let own: PathBuf = own.components().skip_while(|part| !plain(*part)).collect();
-        let own = if own.components().all(plain) { own } else { PathBuf::new() };
+        // A path out of what is seen, as where a process was moved (`/../other`), names no folder below the top.
+        let is_seen = own.components().all(|part| matches!(part, Component::Normal(_)));
+        let own = if is_seen { own } else { Path::new("") };
         own.ancestors().map(|group| top.join(group)).collect()
     }
 }
@@ -200,6 +199,9 @@ mod tests {
                 ("proc/self/mountinfo", mounts),
                 ("sys/fs/cgroup/memory.max", bytes(100)),
                 ("sys/fs/cgroup/memory.current", bytes(150)),
+                // Another group of the container, not that of the name outside of it.
+                ("sys/fs/cgroup/x/memory.max", bytes(20)),
+                ("sys/fs/cgroup/x/memory.current", bytes(10)),
             ]);
             assert_eq!(rooms(root.path()), [Room { limit: 100 * MIB, free: 0 }], "{group} {top}");
         }

@@ -33,13 +33,14 @@ pub fn start(wanted: Option<usize>) -> Option<String> {
     let pool = ThreadPoolBuilder::new().num_threads(threads);
     let pool = if alone { pool.use_current_thread() } else { pool };
     match pool.spawn_handler(|thread| work.send(thread).map_err(gone)).build_global() {
-        Ok(()) => told(asked, most, threads),
+        Ok(()) => told(asked, most, threads, wanted.is_none()),
         // The threads of an earlier call stay.
         Err(_) => None,
     }
 }
 
-fn told(asked: usize, most: usize, threads: usize) -> Option<String> {
+/// `by_variable`: whether nothing but the environment can have asked for so many.
+fn told(asked: usize, most: usize, threads: usize, by_variable: bool) -> Option<String> {
     if threads < asked.min(most) {
         let what =
             if threads == 1 { "one computes".to_owned() } else { format!("{threads} compute") };
@@ -50,7 +51,8 @@ fn told(asked: usize, most: usize, threads: usize) -> Option<String> {
         ));
     }
     (asked > most).then(|| {
-        format!("{asked} threads were asked for (`RAYON_NUM_THREADS`); {most} is as many as are started here")
+        let variable = if by_variable { " (`RAYON_NUM_THREADS`)" } else { "" };
+        format!("{asked} threads were asked for{variable}; {most} is as many as are started here")
     })
 }
 
@@ -108,11 +110,13 @@ mod tests {
 
     #[test]
     fn fewer_than_asked_for_are_told_with_the_limit() {
-        assert_eq!(told(4, 64, 4), None);
-        let said = told(16, 256, 1).unwrap_or_default();
+        assert_eq!(told(4, 64, 4, true), None);
+        let said = told(16, 256, 1, true).unwrap_or_default();
         assert!(said.contains("one computes, of 16") && said.contains("ulimit -u"), "{said}");
         assert!(said.contains("pids.max"), "{said}");
-        let said = told(100_000, 64, 64).unwrap_or_default();
+        let said = told(100_000, 64, 64, true).unwrap_or_default();
         assert!(said.contains("100000") && said.contains("RAYON_NUM_THREADS"), "{said}");
+        let said = told(100_000, 64, 64, false).unwrap_or_default();
+        assert!(said.contains("100000") && !said.contains("RAYON_NUM_THREADS"), "{said}");
     }
 }

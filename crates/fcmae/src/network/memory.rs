@@ -292,20 +292,18 @@ impl Footprint for FinetuneConfig {
     }
 }
 
-/// Refuses settings that would take more memory than is free. Returns the bytes of decoded pictures that may be kept:
-/// as many as the settings say, or what the run leaves.
+/// Refuses settings that would take more memory than is free, unless they say not to. Returns the bytes of decoded
+/// pictures that may be kept, in any case: as many as the settings say, or what the run leaves.
 ///
 /// # Errors
 /// [`Error::Memory`] with the batch that would fit and the accumulation that keeps the updates the
 /// same, where one does.
 pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<usize> {
     let kept = config.data().train_options(1, 0).cache_bytes;
-    if !config.checks_memory() {
-        return Ok(kept);
-    }
     let (memory, optim) = (config.memory(backend)?, config.optim());
     let needed = memory.with(optim.batch);
-    if let Some(free) = backend.free_memory()
+    if config.checks_memory()
+        && let Some(free) = backend.free_memory()
         && needed > free
     {
         let update = optim.batch.saturating_mul(optim.accumulation);
@@ -357,5 +355,20 @@ mod tests {
         // 49 patches against 19, beside the decoder, which is the same.
         let ratio = per_image(&config) / sparse;
         assert!(1.8 < ratio && ratio < 49.0 / 19.0, "{ratio}");
+    }
+
+    #[test]
+    fn pictures_are_kept_within_what_is_free_where_nothing_is_refused_too() {
+        let mut config = PretrainConfig { check_memory: false, ..PretrainConfig::default() };
+        config.model = config.model.resolve().unwrap();
+        config.data.cache_mib = 1 << 40;
+        let kept = check(&config, &Backend::Cpu).unwrap();
+        let most = machine::total_memory().unwrap_or(u64::MAX);
+        assert!(kept as u64 <= most, "{kept} of {most}");
+        // What takes more than there is may begin, and keeps none.
+        config.optim.batch = 1 << 30;
+        assert_eq!(check(&config, &Backend::Cpu).unwrap(), 0);
+        config.check_memory = true;
+        assert!(matches!(check(&config, &Backend::Cpu), Err(Error::Memory { .. })));
     }
 }
