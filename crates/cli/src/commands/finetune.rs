@@ -121,14 +121,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         fcmae::training::finetune(&config, data, start, out, resume, observer)
     })?;
     if !outcome.finished {
-        let mut start = String::new();
-        if let Some(from) = &args.from {
-            start.push_str(&format!(" --from {}", output::quoted(from)));
-        }
-        if !args.held_out.is_empty() {
-            start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
-        }
-        let device = &args.settings.device;
+        let (start, device) = (again(args), &args.settings.device);
         return Err(training::stopped("finetune", &args.run, &start, device, outcome.step).into());
     }
     let run = printable(out);
@@ -160,6 +153,18 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         output::quoted(out)
     ));
     Ok(())
+}
+
+/// What the command that goes on with a run is told of where it began, with a space before it.
+fn again(args: &Finetune) -> String {
+    let mut start = String::new();
+    if let Some(from) = &args.from {
+        start.push_str(&format!(" --from {}", output::quoted(from)));
+    }
+    if !args.held_out.is_empty() {
+        start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
+    }
+    start
 }
 
 /// Holds the settings against the weights that are started from: sentences for the user where the weights decide

@@ -122,7 +122,7 @@ pub(super) fn settings<T: Settings + Footprint>(
     let recipe = match (&given.config, &run.out) {
         (Some(config), _) => Some(recipes::find("--config", config)?),
         (None, Some(out)) if run.resume => {
-            let recorded = out.join(files::CONFIG);
+            let recorded = fcmae_store::durable::whole(&out.join(files::CONFIG));
             // Where there is none the library says what is missing for a run to be resumed.
             recorded.is_file().then(|| recipes::read(&recorded)).transpose()?
         }

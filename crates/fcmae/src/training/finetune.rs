@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::source::printable;
 use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Ended, Kind, Origin};
@@ -181,12 +180,7 @@ pub fn finetune_on<'a, 'r>(
     };
     let mut session = Session::open(out, resume, spec, observer)?;
     note.iter().try_for_each(|note| session.note(note))?;
-    if recorded.is_some() && !pictures.as_recorded {
-        return Err(Error::Unusable(format!(
-            "{} does not name the pictures of this run, of which it says which are kept aside: put the right one back",
-            printable(&out.join(files::SPLIT))
-        )));
-    }
+    pictures.check_split(out)?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     drop(pretrained);
     let mut learner = Learner::new(network, &config.optim)

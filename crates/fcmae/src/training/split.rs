@@ -1,13 +1,14 @@
 //! The pictures of a run, and what they are for.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fcmae_data::source::printable;
 use fcmae_data::{
     Copies, DataError, Grouping, Groups, Labels, Limits, Opening, Pages, Part, PictureSet, Split,
 };
+use fcmae_store::run::files;
 use fcmae_words::terminal::percent;
 use fcmae_words::{grouped, plural};
 
@@ -73,8 +74,8 @@ pub(super) struct Pictures {
     pub(super) held_out: Option<Arc<PictureSet>>,
     /// Whether those are pictures of their own, none of `all`.
     pub(super) separate: bool,
-    /// Whether they are parted as a run has recorded it.
-    pub(super) as_recorded: bool,
+    /// Whether a run has recorded another parting, of other pictures.
+    strays: bool,
     /// What the user should know of how they were kept aside.
     pub(super) notes: Vec<String>,
 }
@@ -93,7 +94,7 @@ impl Pictures {
             all,
             held_out: None,
             separate: false,
-            as_recorded: false,
+            strays: false,
             notes: Vec::new(),
         })
     }
@@ -124,7 +125,7 @@ impl Pictures {
                 training,
                 held_out,
                 separate,
-                as_recorded: true,
+                strays: false,
                 notes: Vec::new(),
             });
         }
@@ -150,7 +151,21 @@ impl Pictures {
         }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        Ok(Self { all, training, held_out, separate, as_recorded: false, notes })
+        Ok(Self { all, training, held_out, separate, strays: recorded.is_some(), notes })
+    }
+
+    /// Refuses a record of the parts, in the run `out`, that is not of these pictures though they are the run's.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub(super) fn check_split(&self, out: &Path) -> Result<()> {
+        if !self.strays {
+            return Ok(());
+        }
+        Err(Error::Unusable(format!(
+            "{} does not name the pictures of this run, of which it says which are kept aside: put the right one back",
+            printable(&out.join(files::SPLIT))
+        )))
     }
 
     /// Those held out, where they are pictures of their own.

@@ -69,12 +69,13 @@ impl Record {
         let mut facts: Value =
             serde_json::from_str(&facts).map_err(|error| malformed(error.to_string()))?;
         let settings = facts.as_object_mut().and_then(|facts| facts.remove(SETTINGS));
+        let config = read(CONFIG)?;
         let config = match settings {
-            Some(settings) => {
+            Some(settings) if toml::from_str::<Value>(&config).ok().as_ref() != Some(&settings) => {
                 toml::to_string(&settings).map_err(|error| malformed(error.to_string()))?
             }
-            // Of an earlier version.
-            None => read(CONFIG)?,
+            // Nobody edited it, or an earlier version did not write them twice.
+            _ => config,
         };
         Ok(Self { config, facts })
     }
