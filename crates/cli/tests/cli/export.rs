@@ -34,7 +34,7 @@ fn a_run_is_written_for_every_program_and_predicts_the_same_from_there() {
         assert_eq!(answer(&out), expected, "{format}");
         let shown = fcmae!("inspect", out.join(model)).done().stdout;
         assert!(shown.contains("predict, evaluate: ready"), "{shown}");
-        assert!(shown.contains("reconstruct, diagnose: lacks"), "{shown}");
+        assert!(shown.contains("reconstruct, diversity: lacks"), "{shown}");
     }
     let out = folder.path().join("onnx");
     fcmae!("export", trained.finetuned(), "--format", "onnx", "--out", out).done();

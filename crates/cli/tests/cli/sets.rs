@@ -185,7 +185,9 @@ fn each_page_of_a_stack_is_a_picture_where_it_is_asked_for() {
     for class in ["a", "b"] {
         fs::create_dir_all(films.join(class)).unwrap();
         for number in 0..6 {
-            fs::write(films.join(format!("{class}/{number}.tif")), pages).unwrap();
+            // Bytes behind the pages, so that none is a copy of another.
+            let bytes = [pages, format!("{class}{number}").as_bytes()].concat();
+            fs::write(films.join(format!("{class}/{number}.tif")), bytes).unwrap();
         }
     }
     let recipe = trained.recipe("finetune");
