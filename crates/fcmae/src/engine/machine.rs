@@ -2,7 +2,7 @@
 //!
 //! sysinfo tells it of Linux, macOS and Windows. Three things are read from files that other systems don't
 //! have: Linux's name of the processor, the peak of a process's memory, and what control groups leave
-//! ([`groups`]).
+//! (`engine/groups.rs`).
 
 use std::fs;
 use std::path::Path;
