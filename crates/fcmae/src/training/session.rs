@@ -1,22 +1,24 @@
 //! A run while it is being trained: its folder, logs, checkpoints and exports.
 
+mod beginning;
+mod saving;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
-use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Sample, Skipped, Transform};
-use fcmae_store::run::schema::{Change, End, Ended, Facts, Kind, Line, Origin, Scores, Update};
+use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
+use fcmae_store::run::schema::{Facts, Kind, Line, Origin, Scores, Update};
 use fcmae_store::run::{Differing, files};
 use fcmae_store::{
-    Checkpoint, CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
+    CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
-use fcmae_words::{grouped, plural};
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use super::events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
 use super::plan::Plan;
 use super::provenance::{self, Products, Provenance};
 use super::records;
@@ -30,7 +32,6 @@ use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::inference::evaluate::Evaluation;
 use crate::inference::picture;
-use crate::inference::survey::survey;
 use crate::training::optim::Outcome;
 use crate::weights::Description;
 use crate::weights::export;
@@ -129,9 +130,6 @@ impl Evaluations {
         };
     }
 }
-
-/// So much time is much to lose.
-const MUCH: Duration = Duration::from_secs(60);
 
 /// Updates that may be passed over in a row: more is no bad batch, it is a network gone astray.
 const MOST_PASSED_OVER: usize = 5;
@@ -311,131 +309,6 @@ impl<'a> Session<'a> {
         let products = read(PRODUCTS).as_object().cloned().unwrap_or_default();
         let words = |(product, how): (String, Value)| Some((product, how.as_str()?.to_owned()));
         provenance::choose(backend, &products.into_iter().filter_map(words).collect::<Products>());
-        Ok(())
-    }
-
-    /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
-    /// there is nothing to save.
-    pub(super) fn save_if_asked<M>(
-        &mut self,
-        learner: &Learner<M>,
-        evaluations: Evaluations,
-    ) -> Result<()> {
-        match self.flow == Flow::Stop && self.has_unsaved() {
-            true => self.save(learner, evaluations),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether there is anything to lose: updates that are passed over are so again.
-    fn has_unsaved(&self) -> bool {
-        self.made && self.done > self.saved.unwrap_or(0)
-    }
-
-    /// Whether the update that is made next is to be saved because the last save was long ago.
-    pub(super) fn saves_by_time(&self) -> bool {
-        self.save_every.is_some_and(|every| self.last_save.elapsed() >= every)
-    }
-
-    /// Whether so much is not saved that it is before something else is done, which may fail or be killed.
-    pub(super) fn has_much_unsaved(&self) -> bool {
-        self.has_unsaved() && self.last_save.elapsed() >= MUCH
-    }
-
-    /// Ends the training that came to `trained`. Where it failed, what was done before is saved, if it can be: weights
-    /// and moments are those of the last whole update.
-    ///
-    /// # Errors
-    /// The error of `trained`.
-    pub(super) fn ended<M>(
-        &mut self,
-        trained: Result<()>,
-        learner: &Learner<M>,
-        evaluations: Evaluations,
-    ) -> Result<()> {
-        let Err(error) = trained else { return Ok(()) };
-        // Of an update that was handed to a card and never heard of again nothing is known.
-        let told = if self.pending.is_none() && self.has_unsaved() {
-            let step = self.done;
-            // It may be of use to nobody, so it takes no other one's place.
-            let store = self.checkpoints.clone().keep(self.keep + 1);
-            Some(match self.save_into(&store, learner, evaluations) {
-                Ok(()) => format!("what was done before the error is saved: step {step}"),
-                Err(also) => format!("what was done before the error cannot be saved: {also}"),
-            })
-        } else {
-            matches!(error, Error::Diverged { .. }).then(|| self.way_back()).flatten()
-        };
-        // A full disk may refuse this line too.
-        let _ = told.map(|told| self.note(&told));
-        self.record_end(Ended::Failed, &error.to_string());
-        Err(error)
-    }
-
-    /// What to do where the updates after the newest checkpoint diverge at once: its weights may be spoilt already.
-    fn way_back(&self) -> Option<String> {
-        let newest = self.saved?;
-        let path = printable(&self.checkpoints.path(newest));
-        let before = self.checkpoints.steps().ok()?.into_iter().rfind(|&step| step < newest);
-        Some(match before {
-            Some(step) => format!(
-                "the weights of step {newest} may be spoilt already: remove {path} to go on from step {step}"
-            ),
-            None => format!(
-                "the weights of step {newest} may be spoilt already, and no checkpoint before it is left: where no \
-                 setting helps, begin a new run"
-            ),
-        })
-    }
-
-    /// Keeps why the run ended, or was left, in its log and for its report.
-    pub(super) fn record_end(&self, how: Ended, reason: &str) {
-        if self.flow == Flow::Abandon {
-            return;
-        }
-        let end = End { step: self.done, how, reason: reason.to_owned() };
-        // An end is not held up by what is said of it.
-        let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
-        let _ = records::write(self.path(), files::END, &end);
-    }
-
-    /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
-    /// follow from the step and the settings.
-    pub(super) fn save<M>(&mut self, learner: &Learner<M>, evaluations: Evaluations) -> Result<()> {
-        let store = self.checkpoints.clone();
-        self.save_into(&store, learner, evaluations)
-    }
-
-    fn save_into<M>(
-        &mut self,
-        store: &CheckpointStore,
-        learner: &Learner<M>,
-        evaluations: Evaluations,
-    ) -> Result<()> {
-        if self.flow == Flow::Abandon {
-            return Ok(());
-        }
-        let step = self.done;
-        let (epoch, batch) = self.plan.next_batch(step);
-        let state = json!({
-            "step": step,
-            "next_epoch": epoch,
-            "next_batch": batch,
-            "best_top1": evaluations.best,
-            "evaluations_since_best": evaluations.since_best,
-            "evaluation_due": evaluations.due,
-            COMPUTED_BY: Provenance::of(learner.network().backend()),
-            PRODUCTS: provenance::products(learner.network().backend()),
-        });
-        // What is logged up to here must be there when the checkpoint is.
-        self.run.metrics().sync()?;
-        let saved = store.save(step, &Checkpoint { tensors: learner.state()?, state })?;
-        for error in &saved.not_removed {
-            self.note(&format!("an old checkpoint stays: {error}"))?;
-        }
-        saved.notes.iter().try_for_each(|note| self.note(note))?;
-        (self.saved, self.last_save, self.made) = (Some(step), Instant::now(), false);
-        self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
     }
 
@@ -696,144 +569,6 @@ impl<'a> Session<'a> {
     /// The run's folder.
     pub(super) fn path(&self) -> &Path {
         self.run.path()
-    }
-
-    /// Writes what the run is made of and on (`data.json`, `environment.json`), lists pictures that
-    /// cannot be read, reports that training begins and, unless it is resumed, what is unusual about it.
-    pub(super) fn start<M>(
-        &mut self,
-        learner: &Learner<M>,
-        resumed: bool,
-        pictures: &Pictures,
-    ) -> Result<()> {
-        let finished = resumed && self.is_finished(learner.updates());
-        self.record_changes(learner.updates())?;
-        // It has not ended any more.
-        let _ = std::fs::remove_file(self.path().join(files::END));
-        let remarks = if finished { Vec::new() } else { self.describe(resumed, pictures)? };
-        self.list_left_out(&pictures.all)?;
-        if let Some(held_out) = pictures.apart() {
-            self.list_left_out(held_out)?;
-        }
-        let Pictures { training, held_out, .. } = pictures;
-        self.tell(Event::Started(&Started {
-            device: self.device.clone(),
-            steps: self.plan.steps(),
-            steps_per_epoch: self.plan.steps_per_epoch,
-            epochs: self.plan.epochs,
-            resumed_at: resumed.then_some(learner.updates()),
-            parameters: learner.network().layout().count(),
-            pictures: training.len(),
-            held_out: held_out.as_ref().map_or(0, |set| set.len()),
-            classes: training.classes.clone(),
-        }));
-        for note in self.run.notes().to_vec() {
-            self.note(&note)?;
-        }
-        if resumed {
-            self.note_written_since(&pictures.all)?;
-        }
-        if finished {
-            self.note(
-                "the run is finished; --resume with `--set optim.epochs=…` makes it longer, and with \
-                 `--set finetune.patience=0` one that ended before its last epoch",
-            )?;
-        }
-        if resumed {
-            return Ok(());
-        }
-        remarks.iter().try_for_each(|remark| self.note(remark))?;
-        self.note_caveats(&pictures.notes)
-    }
-
-    /// Notes pictures that were written to since the newest checkpoint, under their names and in as many bytes.
-    fn note_written_since(&mut self, set: &PictureSet) -> Result<()> {
-        let Some(step) = self.saved else { return Ok(()) };
-        let left = std::fs::metadata(self.checkpoints.path(step)).and_then(|meta| meta.modified());
-        let Ok(left) = left else { return Ok(()) };
-        let since = |sample: &&Sample| sample.modified.is_some_and(|time| time > left);
-        let count = set.samples.iter().filter(since).count();
-        let Some(first) = set.samples.iter().find(since) else { return Ok(()) };
-        self.note(&format!(
-            "{} of {} {} written to since the run was left, such as {}: {} used as now",
-            grouped(count),
-            plural(grouped(set.len()), "picture"),
-            if count == 1 { "was" } else { "were" },
-            printable(&first.path),
-            if count == 1 { "it is" } else { "they are" },
-        ))
-    }
-
-    /// Whether all was done when `step` updates were, and nothing is changed that would add to it.
-    fn is_finished(&self, step: u64) -> bool {
-        let end = fcmae_store::run::end(self.path());
-        if self.changes.is_empty() && end.is_some_and(|end| end.how == Ended::Finished) {
-            return true;
-        }
-        let exported = self.path().join(files::EXPORT).join(ExportName::Last.as_str());
-        step == self.plan.steps() && exported.exists()
-    }
-
-    /// Writes what the run is made of and on; what is unusual about its pictures.
-    fn describe(&self, resumed: bool, pictures: &Pictures) -> Result<Vec<String>> {
-        let (format, limits) = (self.description.format(), self.description.limits());
-        // A run that is taken up again was surveyed when it began.
-        let before = if resumed { fcmae_store::run::data(self.path()) } else { None };
-        let remarks = match before {
-            Some(data) => data.remarks,
-            None => {
-                let mut remarks = survey(&pictures.training, format, &limits)?;
-                if let Some(held_out) = pictures.apart() {
-                    remarks.extend(survey(held_out, format, &limits)?);
-                }
-                remarks
-            }
-        };
-        records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
-        records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
-        Ok(remarks)
-    }
-
-    /// Tells and records settings that are other ones after `step` updates.
-    fn record_changes(&mut self, step: u64) -> Result<()> {
-        let steps = self.plan.steps();
-        if step > steps {
-            return Err(Error::Unusable(format!(
-                "the run has made {step} updates already, and would have {steps} with these settings: more \
-                 `optim.epochs` are needed"
-            )));
-        }
-        let changes: Vec<Change> = std::mem::take(&mut self.changes)
-            .into_iter()
-            .map(|Differing { name, was, is }| Change {
-                step,
-                setting: name.strip_prefix("config.").unwrap_or(&name).to_owned(),
-                was: was.unwrap_or_default(),
-                is: is.unwrap_or_default(),
-            })
-            .collect();
-        // After the last step nothing is any other.
-        if changes.is_empty() || step == steps {
-            return Ok(());
-        }
-        for Change { setting, was, is, .. } in &changes {
-            self.note(&format!("from step {} on {setting} is {is}; it was {was}", step + 1))?;
-        }
-        Ok(self.run.change(&changes, &self.record)?)
-    }
-
-    /// Notes settings whose effect is not the one they name.
-    fn note_caveats(&mut self, of_pictures: &[String]) -> Result<()> {
-        let Description { model, decoder, image_size: [height, width], .. } = &self.description;
-        let hidden = match decoder {
-            Some((_, mask)) => {
-                let [rows, cols] = model.patch_grid(*height, *width)?;
-                mask.caveat(rows * cols)?
-            }
-            None => None,
-        };
-        let caveats: Vec<String> = hidden.into_iter().chain(self.plan.caveat()).collect();
-        of_pictures.iter().chain(&caveats).try_for_each(|text| self.note(text))
     }
 
     /// Writes which picture is in which part: `split.csv`.

@@ -1,0 +1,150 @@
+//! When a run is saved, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use fcmae_data::source::printable;
+use fcmae_store::run::files;
+use fcmae_store::run::schema::{End, Ended};
+use fcmae_store::{Checkpoint, CheckpointStore};
+use serde_json::json;
+
+use super::{COMPUTED_BY, Evaluations, PRODUCTS, Session};
+use crate::error::{Error, Result};
+use crate::training::events::{Event, Flow};
+use crate::training::provenance::{self, Provenance};
+use crate::training::records;
+use crate::training::step::Learner;
+
+/// So much time is much to lose.
+const MUCH: Duration = Duration::from_secs(60);
+
+impl Session<'_> {
+    /// Saves the learner where a run that was asked to stop has not done so yet. Before the first update
+    /// there is nothing to save.
+    pub(in crate::training) fn save_if_asked<M>(
+        &mut self,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        match self.flow == Flow::Stop && self.has_unsaved() {
+            true => self.save(learner, evaluations),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether there is anything to lose: updates that are passed over are so again.
+    fn has_unsaved(&self) -> bool {
+        self.made && self.done > self.saved.unwrap_or(0)
+    }
+
+    /// Whether the update that is made next is to be saved because the last save was long ago.
+    pub(in crate::training) fn saves_by_time(&self) -> bool {
+        self.save_every.is_some_and(|every| self.last_save.elapsed() >= every)
+    }
+
+    /// Whether so much is not saved that it is before something else is done, which may fail or be killed.
+    pub(in crate::training) fn has_much_unsaved(&self) -> bool {
+        self.has_unsaved() && self.last_save.elapsed() >= MUCH
+    }
+
+    /// Ends the training that came to `trained`. Where it failed, what was done before is saved, if it can be: weights
+    /// and moments are those of the last whole update.
+    ///
+    /// # Errors
+    /// The error of `trained`.
+    pub(in crate::training) fn ended<M>(
+        &mut self,
+        trained: Result<()>,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        let Err(error) = trained else { return Ok(()) };
+        // Of an update that was handed to a card and never heard of again nothing is known.
+        let told = if self.pending.is_none() && self.has_unsaved() {
+            let step = self.done;
+            // It may be of use to nobody, so it takes no other one's place.
+            let store = self.checkpoints.clone().keep(self.keep + 1);
+            Some(match self.save_into(&store, learner, evaluations) {
+                Ok(()) => format!("what was done before the error is saved: step {step}"),
+                Err(also) => format!("what was done before the error cannot be saved: {also}"),
+            })
+        } else {
+            matches!(error, Error::Diverged { .. }).then(|| self.way_back()).flatten()
+        };
+        // A full disk may refuse this line too.
+        let _ = told.map(|told| self.note(&told));
+        self.record_end(Ended::Failed, &error.to_string());
+        Err(error)
+    }
+
+    /// What to do where the updates after the newest checkpoint diverge at once: its weights may be spoilt already.
+    fn way_back(&self) -> Option<String> {
+        let newest = self.saved?;
+        let path = printable(&self.checkpoints.path(newest));
+        let before = self.checkpoints.steps().ok()?.into_iter().rfind(|&step| step < newest);
+        Some(match before {
+            Some(step) => format!(
+                "the weights of step {newest} may be spoilt already: remove {path} to go on from step {step}"
+            ),
+            None => format!(
+                "the weights of step {newest} may be spoilt already, and no checkpoint before it is left: where no \
+                 setting helps, begin a new run"
+            ),
+        })
+    }
+
+    /// Keeps why the run ended, or was left, in its log and for its report.
+    pub(in crate::training) fn record_end(&self, how: Ended, reason: &str) {
+        if self.flow == Flow::Abandon {
+            return;
+        }
+        let end = End { step: self.done, how, reason: reason.to_owned() };
+        // An end is not held up by what is said of it.
+        let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
+        let _ = records::write(self.path(), files::END, &end);
+    }
+
+    /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
+    /// follow from the step and the settings.
+    pub(in crate::training) fn save<M>(
+        &mut self,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        let store = self.checkpoints.clone();
+        self.save_into(&store, learner, evaluations)
+    }
+
+    fn save_into<M>(
+        &mut self,
+        store: &CheckpointStore,
+        learner: &Learner<M>,
+        evaluations: Evaluations,
+    ) -> Result<()> {
+        if self.flow == Flow::Abandon {
+            return Ok(());
+        }
+        let step = self.done;
+        let (epoch, batch) = self.plan.next_batch(step);
+        let state = json!({
+            "step": step,
+            "next_epoch": epoch,
+            "next_batch": batch,
+            "best_top1": evaluations.best,
+            "evaluations_since_best": evaluations.since_best,
+            "evaluation_due": evaluations.due,
+            COMPUTED_BY: Provenance::of(learner.network().backend()),
+            PRODUCTS: provenance::products(learner.network().backend()),
+        });
+        // What is logged up to here must be there when the checkpoint is.
+        self.run.metrics().sync()?;
+        let saved = store.save(step, &Checkpoint { tensors: learner.state()?, state })?;
+        for error in &saved.not_removed {
+            self.note(&format!("an old checkpoint stays: {error}"))?;
+        }
+        saved.notes.iter().try_for_each(|note| self.note(note))?;
+        (self.saved, self.last_save, self.made) = (Some(step), Instant::now(), false);
+        self.tell(Event::Saved { step, path: &saved.folder });
+        Ok(())
+    }
+}
