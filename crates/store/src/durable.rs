@@ -2,7 +2,7 @@
 //! sync the folder.
 //!
 //! Where that rename is refused, as it is for folders in many mounted buckets and network shares, files
-//! are [moved one by one](moving), after a list that lets a crash be made good. Syncing folders is done as
+//! are moved one by one, after a list that lets a crash be made good. Syncing folders is done as
 //! far as it can be. [`probe`] tells beforehand what cannot.
 //!
 //! A crash can leave names that begin with `.fcmae-tmp-` (unfinished or outdated: rubbish),
