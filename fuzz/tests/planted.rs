@@ -51,7 +51,10 @@ fn memory_is_found_that_is_only_asked_for() {
         Ok(())
     });
     let [finding] = &summary.findings[..] else { panic!("{:?}", summary.findings) };
-    assert!(finding.contains("100 MiB"), "{finding}");
+    // Other threads of the test may give some back meanwhile.
+    let taken = finding.split("it takes ").nth(1).and_then(|rest| rest.split(' ').next());
+    let taken: u32 = taken.unwrap().parse().unwrap();
+    assert!((95..=105).contains(&taken), "{finding}");
 }
 
 #[test]
