@@ -1,6 +1,7 @@
 //! Errors to one line on stderr and an exit code; never a backtrace.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -187,27 +188,29 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 /// A next step, where the message itself has none.
-fn help(error: &anyhow::Error) -> Option<&'static str> {
+fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
     error.chain().filter_map(part).find_map(|part| match part {
         Part::Config(ConfigError::UnknownKey { .. }) => {
-            Some("`fcmae settings` lists every setting")
+            Some("`fcmae settings` lists every setting".into())
         }
         Part::Data(DataError::BatchLargerThanSet { .. }) => {
-            Some("the batch is a setting: --set optim.batch=NUMBER")
+            Some("the batch is a setting: --set optim.batch=NUMBER".into())
         }
-        Part::Data(error) if error.is_of_share() => {
-            Some("the allowed share is a setting, for example --set data.max_bad_fraction=0.5")
-        }
+        Part::Data(error) if error.is_of_share() => Some(
+            "the allowed share is a setting, for example --set data.max_bad_fraction=0.5".into(),
+        ),
         Part::Store(StoreError::OtherSettings { diff, .. })
             if diff.iter().any(|line| line[1..].starts_with(" config.")) =>
         {
+            let settings = fcmae::training::may_change().join(", ");
+            let text = "on the way, --set beside --resume may change";
             Some(
-                "on the way, --set beside --resume may change optim.base_lr, min_lr, warmup_epochs, epochs, clip_norm, \
-                 on_nan, batch and accumulation (their product stays), data.max_bad_fraction and finetune.patience",
+                format!("{text} {settings}; batch and accumulation while their product stays")
+                    .into(),
             )
         }
         Part::Store(StoreError::NoSpace { .. }) => {
-            Some("a run goes on from its last checkpoint with the same command and --resume")
+            Some("a run goes on from its last checkpoint with the same command and --resume".into())
         }
         _ => None,
     })

@@ -150,9 +150,9 @@ pub fn finetune_on<'a, 'r>(
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;
-    let recorded = if resume.goes_on() { resume::recorded_split(out)? } else { None };
-    let data = data.into();
+    let (data, mut recorded) = (data.into(), None);
     if resume.goes_on() {
+        recorded = resume::recorded_split(out)?;
         resume::same_held_out(out, !data.held_out.is_empty())?;
     }
     let pictures = Pictures::labelled(data, &config, recorded.as_ref(), observer)?;

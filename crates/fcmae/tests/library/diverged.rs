@@ -226,17 +226,7 @@ fn a_gradient_alone_is_caught_and_its_batch_can_be_replayed() {
 fn a_card_goes_on_with_the_right_batches_after_an_update_that_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    std::fs::create_dir_all(&data).unwrap();
-    // Of 12 pictures one is not black, and then beyond what the first layer norm can square.
-    for number in 0..12 {
-        let light = if number == 5 { 255 } else { 0 };
-        let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([light, light / 2, 0]));
-        save_png(&picture, &data.join(format!("{number:02}.png"))).unwrap();
-    }
-    let mut config = pictures::pretraining(3, 4, 1);
-    config.data.image_size = [16, 16];
-    config.data.crop_scale = [1.0, 1.0];
-    (config.data.mean, config.data.std) = (vec![0.0; 3], vec![1e-38; 3]);
+    let mut config = pictures::one_beyond_numbers(&data);
     (config.optim.on_nan, config.save.every_epochs) = (OnNan::Skip, 3);
     let card = |order| Backend::Card(Card::new(Arc::new(Emulated::new(order)), Element::F32));
     let run = |backend: &Backend, name: &str| {

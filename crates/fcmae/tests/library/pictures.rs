@@ -98,6 +98,22 @@ pub(crate) fn pretraining(epochs: u64, batch: usize, accumulation: usize) -> Pre
     }
 }
 
+/// Writes twelve pictures, black but for one that is beyond what the first layer norm can square; a pre-training of
+/// four to an update.
+pub(crate) fn one_beyond_numbers(folder: &Path) -> PretrainConfig {
+    std::fs::create_dir_all(folder).unwrap();
+    for number in 0..12 {
+        let light = if number == 5 { 255 } else { 0 };
+        let picture = RgbImage::from_pixel(16, 16, Rgb([light, light / 2, 0]));
+        save_png(&picture, &folder.join(format!("{number:02}.png"))).unwrap();
+    }
+    let mut config = pretraining(3, 4, 1);
+    config.data.image_size = [16, 16];
+    config.data.crop_scale = [1.0, 1.0];
+    (config.data.mean, config.data.std) = (vec![0.0; 3], vec![1e-38; 3]);
+    config
+}
+
 /// Saves every epoch; no held-out pictures.
 pub(crate) fn finetuning(epochs: u64, batch: usize, accumulation: usize) -> FinetuneConfig {
     let defaults = FinetuneConfig::default();

@@ -9,7 +9,6 @@ use fcmae::Error;
 use fcmae::config::{FinetuneConfig, OnNan, PretrainConfig, Settings, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::inference::evaluate::evaluate;
-use fcmae::inference::picture::save_png;
 use fcmae::training::{
     Event, FinetuneOutcome, Flow, LabelledData, PretrainOutcome, Resume, Start, finetune, pretrain,
 };
@@ -61,6 +60,14 @@ fn go_on(_: &Event<'_>) -> Flow {
     Flow::Continue
 }
 
+/// Stops a run after an update.
+fn stop_after(last: u64) -> impl Fn(&Event<'_>) -> Flow {
+    move |event| match event {
+        Event::Step(step) if step.step == last => Flow::Stop,
+        _ => Flow::Continue,
+    }
+}
+
 fn recorded<T: Settings>(run: &Path) -> T {
     let text = fs::read_to_string(run.join("config.toml")).unwrap();
     from_recipe(Some(("config.toml", &text)), &[]).unwrap()
@@ -78,27 +85,12 @@ fn json(file: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
-/// Twelve pictures of which one is beyond what the first layer norm can square, four to an update.
-fn with_a_bad_picture(data: &Path) -> PretrainConfig {
-    fs::create_dir_all(data).unwrap();
-    for number in 0..12 {
-        let light = if number == 5 { 255 } else { 0 };
-        let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([light, light / 2, 0]));
-        save_png(&picture, &data.join(format!("{number:02}.png"))).unwrap();
-    }
-    let mut config = pictures::pretraining(3, 4, 1);
-    config.data.image_size = [16, 16];
-    config.data.crop_scale = [1.0, 1.0];
-    (config.data.mean, config.data.std) = (vec![0.0; 3], vec![1e-38; 3]);
-    config.save.every_epochs = 100;
-    config
-}
-
 #[test]
 fn a_loss_that_is_no_number_loses_no_update_and_the_advice_can_be_followed() {
     let folder = tempfile::tempdir().unwrap();
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
-    let mut config = with_a_bad_picture(&data);
+    let mut config = pictures::one_beyond_numbers(&data);
+    config.save.every_epochs = 100;
     // A seed with which it is not in the first update.
     let (mut step, mut told) = (0, Told::default());
     for seed in 0..20 {
@@ -295,10 +287,7 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
 fn smaller_batches_may_make_the_same_updates() {
     let folder = tempfile::tempdir().unwrap();
     let (mut config, data, run) = sound(folder.path());
-    let (outcome, _) = part(&config, &data, &run, Resume::No, |event| match event {
-        Event::Step(step) if step.step == 5 => Flow::Stop,
-        _ => Flow::Continue,
-    });
+    let (outcome, _) = part(&config, &data, &run, Resume::No, stop_after(5));
     assert_eq!(outcome.unwrap().step, 5);
     config.optim.batch = 2;
     let settings = changing(&["optim.batch", "optim.accumulation"]);
@@ -357,20 +346,14 @@ fn a_run_goes_on_from_the_weights_it_began_with_or_from_its_checkpoint_alone() {
         assert!(error.contains("began with the weights in") && error.contains("before"), "{error}");
     }
     let recorded: FinetuneConfig = recorded(&run);
-    let saved = |event: &Event<'_>| match event {
-        Event::Step(step) if step.step == 3 => Flow::Stop,
-        _ => Flow::Continue,
-    };
+    let saved = stop_after(3);
     let (outcome, told) = tune(&recorded, &data, Start::Recorded, &run, true, saved);
     assert_eq!((outcome.unwrap().step, told.saved), (3, vec![3]));
 
     // With a checkpoint they are not needed, and others are refused all the same.
     assert!(tune(&recorded, &data, Start::Weights(&other), &run, true, go_on).0.is_err());
     fs::rename(&before, folder.path().join("gone")).unwrap();
-    let half = |event: &Event<'_>| match event {
-        Event::Step(step) if step.step == 4 => Flow::Stop,
-        _ => Flow::Continue,
-    };
+    let half = stop_after(4);
     let (outcome, told) = tune(&recorded, &data, Start::Weights(&before), &run, true, half);
     assert_eq!(outcome.unwrap().step, 4);
     assert_eq!(told.notes_with("goes on from its checkpoint without them"), 1, "{:?}", told.notes);
@@ -417,10 +400,7 @@ fn an_error_takes_no_regular_checkpoint_s_place() {
 fn settings_that_were_edited_in_the_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (config, data, run) = sound(folder.path());
-    let stop = |event: &Event<'_>| match event {
-        Event::Step(step) if step.step == 5 => Flow::Stop,
-        _ => Flow::Continue,
-    };
+    let stop = stop_after(5);
     part(&config, &data, &run, Resume::No, stop).0.unwrap();
     let file = run.join("config.toml");
     let text = fs::read_to_string(&file).unwrap();
@@ -440,15 +420,9 @@ fn settings_that_were_edited_in_the_run_are_refused() {
 fn pictures_written_to_between_the_parts_of_a_run_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let (config, data, run) = sound(folder.path());
-    let stop = |event: &Event<'_>| match event {
-        Event::Step(step) if step.step == 5 => Flow::Stop,
-        _ => Flow::Continue,
-    };
+    let stop = stop_after(5);
     part(&config, &data, &run, Resume::No, stop).0.unwrap();
-    let told = part(&config, &data, &run, true.into(), |event| match event {
-        Event::Step(step) if step.step == 7 => Flow::Stop,
-        _ => Flow::Continue,
-    });
+    let told = part(&config, &data, &run, true.into(), stop_after(7));
     assert_eq!(told.1.notes_with("since the run was left"), 0, "{:?}", told.1.notes);
     let later = SystemTime::now() + Duration::from_secs(9);
     let file = fs::File::options().write(true).open(data.join("lying/002.png")).unwrap();
@@ -559,10 +533,7 @@ fn an_unfinished_run_is_judged_by_its_average_as_a_finished_one_is() {
     pictures::write(&data, 8);
     let mut config = pictures::finetuning(2, 4, 1);
     config.finetune.ema = 0.9;
-    let stop = |event: &Event<'_>| match event {
-        Event::Step(step) if step.step == 4 => Flow::Stop,
-        _ => Flow::Continue,
-    };
+    let stop = stop_after(4);
     tune(&config, &data, Start::Scratch, &run, false, stop).0.unwrap();
     let average =
         safetensors::load(&run.join("checkpoints/step-00000004/ema.safetensors")).unwrap();
