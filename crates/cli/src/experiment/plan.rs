@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_recipe};
 use fcmae_data::source::printable;
-use fcmae_data::{Labels, Opening, PictureSet};
+use fcmae_data::{Labels, PictureSet};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
 use fcmae_words::counted;
 use fcmae_words::terminal::duration;
@@ -152,6 +152,8 @@ impl Plan {
     pub(super) fn look(&mut self, places: &Places) -> Result<()> {
         self.fingerprints.clear();
         let data = &self.experiment.data;
+        let settings: FinetuneConfig =
+            self.finetune.settings(&[&self.experiment.finetune.set], self.experiment.seeds[0])?;
         let mut classes = Vec::new();
         for (name, sets) in
             [("train", &data.train), ("validation", &data.validation), ("test", &data.test)]
@@ -161,11 +163,8 @@ impl Plan {
             }
             let file = || format!("{}, data.{name}", printable(&self.experiment.path));
             let mut listing = Listing::new("experiment");
-            let opening = Opening {
-                labels: Labels::Required,
-                listing: Some(&mut |looked_at| listing.told(looked_at)),
-                ..Opening::default()
-            };
+            let mut told = |looked_at| listing.told(looked_at);
+            let opening = settings.data.opening(Labels::Required, Some(&mut told));
             let found = PictureSet::open_all(&places.pictures(sets), opening).with_context(file)?;
             if classes.is_empty() {
                 classes.clone_from(&found.classes);

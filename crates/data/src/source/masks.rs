@@ -117,8 +117,11 @@ const FIRST: [&str; 12] = [
 /// So many of a folder's masks have pictures of their names, of a hundred.
 const OF_THEIR_NAMES: usize = 90;
 
-/// So many pairs are looked at.
+/// So many pairs of a folder are looked at.
 const LOOKED_AT: usize = 8;
+
+/// So many pairs of a set are looked at, but one of each folder: a set may have thousands of folders of masks.
+const LOOKED_AT_IN_ALL: usize = 512;
 
 /// Masks among samples.
 #[derive(Default)]
@@ -145,7 +148,9 @@ impl Masks {
     /// Finds them. `read` gives the bytes of a sample's file.
     pub(super) fn among(samples: &[Sample], read: &dyn Fn(usize) -> Option<Vec<u8>>) -> Self {
         let mut masks = Self::default();
-        for group in groups(samples) {
+        let groups = groups(samples);
+        let looks = (LOOKED_AT_IN_ALL / groups.len().max(1)).clamp(1, LOOKED_AT);
+        for group in groups {
             let most = group.pairs.len() * 100 >= group.all.len() * OF_THEIR_NAMES;
             if group.pairs.is_empty() || group.folder.is_some() && (!most || group.all.len() < 2) {
                 continue;
@@ -154,7 +159,7 @@ impl Masks {
                 Some(_) => group.all.clone(),
                 None => group.pairs.iter().map(|(mask, _)| *mask).collect(),
             };
-            let certain = certain(&group.pairs, read);
+            let certain = certain(&group.pairs, looks, read);
             if let Some((at, name)) = &group.folder {
                 let picture = samples[group.pairs[0].1].path.iter().nth(*at);
                 let beside = picture.and_then(OsStr::to_str).unwrap_or_default();
@@ -331,10 +336,15 @@ fn key(path: &Path, at: usize) -> u64 {
     hasher.finish()
 }
 
-/// Whether the first of each pair holds few values, where the second is as large and holds many.
-fn certain(pairs: &[(usize, usize)], read: &dyn Fn(usize) -> Option<Vec<u8>>) -> bool {
+/// Whether the first of each pair holds few values, where the second is as large and holds many. `looks` pairs of them
+/// are read.
+fn certain(
+    pairs: &[(usize, usize)],
+    looks: usize,
+    read: &dyn Fn(usize) -> Option<Vec<u8>>,
+) -> bool {
     let picture = |at: usize| decode(&read(at)?, 3, &Limits::default()).ok();
-    let count = pairs.len().min(LOOKED_AT);
+    let count = pairs.len().min(looks);
     let mut rich = 0;
     for number in 0..count {
         let (mask, of) = pairs[number * pairs.len() / count];

@@ -15,6 +15,8 @@ pub(super) struct Room {
 /// The two versions of control groups, by what their files are called.
 struct Version {
     limit: &'static str,
+    /// A lower limit, above which processes are held up until memory is given back: as bad as an end.
+    soft: Option<&'static str>,
     taken: &'static str,
     /// Lines of `memory.stat` with the bytes of files that are dropped where memory is asked for.
     files: [&'static str; 2],
@@ -22,11 +24,13 @@ struct Version {
 
 const FIRST: Version = Version {
     limit: "memory.limit_in_bytes",
+    soft: None,
     taken: "memory.usage_in_bytes",
     files: ["total_inactive_file", "total_active_file"],
 };
 const SECOND: Version = Version {
     limit: "memory.max",
+    soft: Some("memory.high"),
     taken: "memory.current",
     files: ["inactive_file", "active_file"],
 };
@@ -64,7 +68,8 @@ impl Version {
     fn room(&self, folder: &Path) -> Option<Room> {
         let read = |name| fs::read_to_string(folder.join(name)).ok();
         let number = |name| read(name)?.trim().parse::<u64>().ok();
-        let (limit, taken) = (number(self.limit)?, number(self.taken)?);
+        let limits = [Some(self.limit), self.soft].into_iter().flatten();
+        let (limit, taken) = (limits.filter_map(number).min()?, number(self.taken)?);
         let statistics = read("memory.stat").unwrap_or_default();
         let lines = statistics.lines().filter_map(|line| line.split_once(' '));
         let files = lines.filter(|(name, _)| self.files.contains(name));
@@ -170,6 +175,18 @@ mod tests {
         let mut free: Vec<u64> = rooms(root.path()).iter().map(|room| room.free / MIB).collect();
         free.sort_unstable();
         assert_eq!(free, [200, 7999]);
+    }
+
+    #[test]
+    fn a_limit_that_only_slows_processes_down_counts() {
+        let root = system(&[
+            ("proc/self/cgroup", "0::/user.slice\n".to_owned()),
+            ("proc/self/mountinfo", V2.to_owned()),
+            ("sys/fs/cgroup/user.slice/memory.max", "max\n".to_owned()),
+            ("sys/fs/cgroup/user.slice/memory.high", bytes(700)),
+            ("sys/fs/cgroup/user.slice/memory.current", bytes(200)),
+        ]);
+        assert_eq!(rooms(root.path()), [Room { limit: 700 * MIB, free: 500 * MIB }]);
     }
 
     #[test]

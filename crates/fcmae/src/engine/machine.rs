@@ -1,8 +1,8 @@
 //! What the machine is, what it could do at best, and what a process takes of it.
 //!
-//! sysinfo tells it of Linux, macOS and Windows. Three things are read from files that other systems don't
-//! have: Linux's name of the processor, the peak of a process's memory, and what control groups leave
-//! (`engine/groups.rs`).
+//! sysinfo tells it of Linux, macOS and Windows. Four things are read from files that other systems don't
+//! have: Linux's name of the processor, the peak of a process's memory, its address space (`ulimit -v`), and what
+//! control groups leave (`engine/groups.rs`).
 
 use std::fs;
 use std::path::Path;
@@ -70,11 +70,22 @@ pub fn total_memory() -> Option<u64> {
 }
 
 /// Memory that is free for new work, in bytes, where the system tells (Linux, macOS, Windows): the
-/// machine's, or what the control groups of this process and those above them leave where that is less. Files
-/// that are only kept at hand count as free, as the system drops them for whoever needs memory.
+/// machine's, or what the control groups of this process, those above them, and the process's own limit
+/// (`ulimit -v`) leave where that is less. Files that are only kept at hand count as free, as the system drops them
+/// for whoever needs memory.
 pub fn available_memory() -> Option<u64> {
     let left = groups::rooms(Path::new("/")).into_iter().map(|room| room.free);
-    left.chain(memory(System::available_memory)).min()
+    let table = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let addresses = address_space(&table("limits"), &table("status"));
+    left.chain(addresses).chain(memory(System::available_memory)).min()
+}
+
+/// Bytes of address space that a process may still take, where it is limited: from Linux's tables of its limits and
+/// of its state.
+fn address_space(limits: &str, status: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(limit.saturating_sub(kibibytes(status, "VmSize")?))
 }
 
 /// A number of bytes of the machine's memory, as it is now.
@@ -140,6 +151,20 @@ mod tests {
         assert_eq!(kibibytes(text, "VmHWM"), Some(1234 * 1024));
         assert_eq!(kibibytes(text, "VmSwap"), None);
         assert_eq!(field(text, "model name"), Some("A B"));
+    }
+
+    #[test]
+    fn a_limited_address_space_leaves_what_is_not_taken() {
+        let limits = |soft: &str| {
+            format!(
+                "Max open files  1024  524288  files\nMax address space  {soft}  unlimited  bytes\n"
+            )
+        };
+        let status = "VmPeak:\t  9000 kB\nVmSize:\t  1000 kB\n";
+        assert_eq!(address_space(&limits("4096000"), status), Some(3000 * 1024));
+        assert_eq!(address_space(&limits("1000"), status), Some(0));
+        assert_eq!(address_space(&limits("unlimited"), status), None);
+        assert_eq!(address_space("", ""), None);
     }
 
     #[test]
