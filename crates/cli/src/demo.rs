@@ -15,8 +15,8 @@ use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::inference::evaluate::Evaluator;
 use fcmae::inference::reconstruct::sheet;
-use fcmae::training::keep_evaluation;
-use fcmae::training::{Event, Start};
+
+use fcmae::training::{Event, Start, keep_evaluation};
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
 use fcmae_report::plots::Chart;
@@ -277,13 +277,19 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
     let mut progress = Progress::new("pretrain");
     let mut curve = Curve::default();
     let data = [files.train.clone()];
-    let outcome =
-        fcmae::training::pretrain(&config, &data, &files.pretraining, false, &mut |event| {
+    let outcome = fcmae::training::pretrain(
+        &config,
+        &data,
+        Start::Scratch,
+        &files.pretraining,
+        false,
+        &mut |event| {
             if let Event::Step(step) = &event {
                 curve.add(step);
             }
             progress.observe(&event)
-        });
+        },
+    );
     progress.finish();
     outcome?;
     Ok(curve)

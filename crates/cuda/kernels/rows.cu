@@ -1,5 +1,5 @@
-// Rows of a matrix: chosen, given gradients, standardized; the mean squared difference of two matrices.
-// Twin: fcmae_kernels::rows.
+// Rows of a matrix: chosen, given gradients, standardized; how far two matrices are apart, by value and by direction.
+// Twins: fcmae_kernels::rows, fcmae_kernels::cosine.
 #include "device.h"
 
 // out [K, width]: out[k] = x[rows[k]], x [R, width]; the row R is `filler` [width]. Each thread moves a pack.
@@ -84,6 +84,33 @@ __global__ void squared_difference(Span<const T> a, Span<const float> b, Span<do
     if (threadIdx.x == 0) parts[blockIdx.x] = total;
 }
 
+// parts [R]: 1 − cos(a[r], b[r]) of each row of [R, width], 1 where a row is zero;
+// grad = factor · its gradient by a, where it is wanted: with 1 / R, that of the mean. A block has a row.
+template <class T>
+__global__ void cosine_distance(Span<const T> a, Span<const float> b, Span<double> parts, Span<T> grad, int width,
+                                float factor) {
+    const u64 start = u64(blockIdx.x) * width;
+    float ab = 0.0f, aa = 0.0f, bb = 0.0f;
+    for (int c = threadIdx.x; c < width; c += blockDim.x) {
+        const float x = widened(a[start + c]), y = b[start + c];
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    ab = block_sum(ab);
+    aa = block_sum(aa);
+    bb = block_sum(bb);
+    const float lengths = sqrtf(aa) * sqrtf(bb);
+    const float cosine = lengths == 0.0f ? 0.0f : ab / lengths;
+    if (threadIdx.x == 0) parts[blockIdx.x] = 1.0 - cosine;
+    if (grad.is_empty()) return;
+    const float of_a = lengths == 0.0f ? 0.0f : factor * cosine / aa;
+    const float of_b = lengths == 0.0f ? 0.0f : -factor / lengths;
+    for (int c = threadIdx.x; c < width; c += blockDim.x) {
+        grad[start + c] = rounded<T>(of_a * widened(a[start + c]) + of_b * b[start + c]);
+    }
+}
+
 // out[0] = factor · Σ parts, in their order, in double precision.
 __global__ void scaled_sum(Span<const double> parts, Span<float> out, int count, double factor) {
     if (blockIdx.x > 0 || threadIdx.x > 0) return;
@@ -101,4 +128,6 @@ KERNEL(filler_sums<bf16>)
 KERNEL(standardize_rows)
 KERNEL(squared_difference<float>)
 KERNEL(squared_difference<bf16>)
+KERNEL(cosine_distance<float>)
+KERNEL(cosine_distance<bf16>)
 KERNEL(scaled_sum)

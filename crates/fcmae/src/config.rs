@@ -1,5 +1,6 @@
 //! What a network and a run are made of, as values that a TOML file can hold.
 
+mod mask;
 mod model;
 mod reference;
 mod run;
@@ -7,6 +8,7 @@ mod settings;
 mod sizes;
 mod training;
 
+pub use mask::{MaskConfig, MaskRatio, MaskedEncoder, visible_count};
 pub(crate) use model::check_image;
 pub use model::{
     BlockKind, DecoderConfig, GrnAggregation, GrnConfig, GrnNormalization, ModelConfig,
@@ -14,7 +16,7 @@ pub use model::{
 pub use reference::{Setting, commented, reference};
 pub use run::{
     ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
-    MaskConfig, MaskedEncoder, PretrainConfig, visible_count,
+    PretrainConfig, StartConfig, TeacherConfig,
 };
 pub use settings::{Settings, from_recipe};
 pub use sizes::Size;

@@ -49,7 +49,7 @@
 //! use std::path::Path;
 //!
 //! use fcmae::config::{PretrainConfig, Settings};
-//! use fcmae::training::{Event, Flow, pretrain};
+//! use fcmae::training::{Event, Flow, Start, pretrain};
 //!
 //! let mut config = PretrainConfig::default();
 //! config.model.size = "tiny".to_owned();
@@ -59,6 +59,7 @@
 //! let outcome = pretrain(
 //!     &config,
 //!     &["pictures".into()],
+//!     Start::Scratch,
 //!     Path::new("runs/pretrain"),
 //!     false,
 //!     &mut |event| match event {

@@ -25,7 +25,7 @@ use crate::config::{MaskConfig, check_image};
 use crate::engine::module::Network;
 use crate::engine::parameters::{Arena, Layout, Names};
 use crate::error::{Error, Result};
-use crate::network::autoencoder::Autoencoder;
+use crate::network::autoencoder::{Autoencoder, PROJECTION};
 use crate::network::model::{Classifier, Encoder};
 
 pub use description::Description;
@@ -78,7 +78,10 @@ impl Weights {
             (None, Some(run)) => Record::read(run)?.facts.get(Facts::WEIGHTS).cloned(),
             (None, None) => None,
         };
-        let named = match (names::rename(contents.tensors), &recorded) {
+        let mut tensors = contents.tensors;
+        // Only training needs it.
+        drop_projection(&mut tensors);
+        let named = match (names::rename(tensors), &recorded) {
             (Ok(named), _) => named,
             // What is missing is then told by what the description needs.
             (Err(tensors), Some(_)) => names::rename_from(Scheme::Timm, "", tensors),
@@ -192,6 +195,20 @@ impl Weights {
     pub(crate) fn fill_backbone(&self, arena: &mut Arena) -> Result<()> {
         self.fill_encoder(arena)?;
         self.fill_part(arena, |name| name.starts_with("head.norm."))
+    }
+
+    /// The decoder's weights put into those of an autoencoder, where there are any: all but the last layer where that
+    /// predicts another number of channels. Whether the last layer was.
+    ///
+    /// # Errors
+    /// Weights of another decoder.
+    pub(crate) fn fill_decoder(&self, arena: &mut Arena, channels: usize) -> Result<bool> {
+        let whole = channels == self.description.model.channels;
+        let is_part = |name: &str| {
+            name.starts_with("decoder.") && (whole || !name.starts_with("decoder.pred."))
+        };
+        self.fill_part(arena, is_part)?;
+        Ok(whole)
     }
 
     /// Puts the encoder's weights into a classifier for `classes`, and the head's as far as they fit: its
@@ -308,6 +325,13 @@ impl Weights {
             model: format!("{} {:?} {:?}", self.description.name(), model.depths, model.widths),
             mismatch: mismatch.to_string(),
         }
+    }
+}
+
+/// Leaves out what an autoencoder that is taught has beside encoder and decoder.
+pub(crate) fn drop_projection(tensors: &mut NamedTensors) {
+    for part in ["weight", "bias"] {
+        tensors.remove(&format!("{PROJECTION}.{part}"));
     }
 }
 

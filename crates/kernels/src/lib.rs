@@ -13,6 +13,7 @@
 
 pub mod adamw;
 pub mod block;
+pub mod cosine;
 pub mod cross_entropy;
 pub mod depthwise;
 pub mod gelu;

@@ -231,6 +231,13 @@ pub fn mean_squared_difference(a: &Var, b: &Var) -> Var {
     (&difference * &difference).total() / difference.values().len() as f64
 }
 
+/// The mean of `1 − cos` over the rows of two `[R, D]`.
+pub fn cosine_distance(a: &Var, b: &Var) -> Var {
+    let products = |x: &Var, y: &Var| (x * y).sum(&[1]);
+    let cosines = products(a, b) / (products(a, a) * products(b, b)).sqrt();
+    cosines.total() / -(a.shape()[0] as f64) + 1.0
+}
+
 /// Logarithms of the classes' probabilities by logits `[N, K]`.
 pub fn log_softmax(logits: &Var) -> Var {
     // Subtracting a row's largest logit keeps exp finite and changes neither value nor gradient.

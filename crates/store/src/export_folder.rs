@@ -1,4 +1,4 @@
-//! A folder of weights for other programs: `export/{last,best}/{config.json,model.safetensors,…}`.
+//! A folder of weights for other programs: `export/{last,best,teacher}/{config.json,model.safetensors,…}`.
 
 use std::path::Path;
 
@@ -11,6 +11,8 @@ pub enum ExportName {
     Last,
     /// Those with the best score.
     Best,
+    /// Those of a run's teacher, which stay as they are.
+    Teacher,
 }
 
 impl ExportName {
@@ -19,6 +21,7 @@ impl ExportName {
         match self {
             Self::Last => "last",
             Self::Best => "best",
+            Self::Teacher => "teacher",
         }
     }
 }

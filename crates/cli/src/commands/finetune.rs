@@ -5,21 +5,16 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::config::{FinetuneConfig, ModelConfig};
-use fcmae::error::ConfigError;
+use fcmae::config::FinetuneConfig;
 use fcmae::training::{LabelledData, Start, StartWeights};
-use fcmae::weights::Weights;
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::{counted, grouped};
 
-use super::training::{self, RunArgs, SettingsArgs};
+use super::training::{self, Asked, RunArgs, SCRATCH, SettingsArgs};
 use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Listing;
-
-/// The word that stands for no weights at all. A run of that name is `./scratch`.
-const SCRATCH: &str = "scratch";
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Args)]
@@ -95,13 +90,8 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     else {
         return Ok(());
     };
-    if let Some(weights) = weights.as_ref().filter(|_| !args.run.resume) {
-        weights.with(|weights| {
-            agree(&config, weights, &args.settings.set)
-                .map(|notes| notes.iter().for_each(|note| output::note(note)))
-                .map_err(fcmae::Error::from)
-        })?;
-    }
+    let asked = Asked { model: &config.model, image_size: config.data.image_size };
+    training::agree_with(Kind::Finetuning, &asked, weights.as_ref(), &args.run, &args.settings)?;
     let (training, out) = args.run.folders();
     let data = LabelledData { training, held_out: &args.held_out };
     if args.run.dry_run {
@@ -165,68 +155,6 @@ fn again(args: &Finetune) -> String {
         start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
     }
     start
-}
-
-/// Holds the settings against the weights that are started from: sentences for the user where the weights decide
-/// over a recipe, or it over them.
-///
-/// # Errors
-/// A setting of the network, given on the command line, that is not the weights'.
-fn agree(
-    config: &FinetuneConfig,
-    weights: &Weights,
-    set: &[String],
-) -> Result<Vec<String>, ConfigError> {
-    let theirs = &weights.description.model;
-    let path = printable(&weights.path);
-    let [ours, found] = [&config.model, theirs].map(|model| serde_json::to_value(model).ok());
-    for given in set {
-        let Some((key, value)) = given.split_once('=') else { continue };
-        let Some(place) = key.trim().strip_prefix("model.") else { continue };
-        let place = format!("/{}", place.replace('.', "/"));
-        let [ours, found] = [&ours, &found].map(|model| model.as_ref()?.pointer(&place));
-        if ours != found {
-            let has = found.map_or("another one".to_owned(), ToString::to_string);
-            let mend = match place.as_str() {
-                "/channels" => "say `finetune.channels` for pictures of other channels",
-                "/block" => "say `finetune.grn` to add GRN or to drop it, or `--from scratch`",
-                _ => "leave it out, give other weights, or say `--from scratch`",
-            };
-            return Err(ConfigError::Value {
-                key: key.trim().to_owned(),
-                value: value.trim().to_owned(),
-                reason: format!(
-                    "the network is that of the weights {path} (--from), which have {has}: {mend}"
-                ),
-            });
-        }
-    }
-    let mut notes = Vec::new();
-    let shape = |model: &ModelConfig| (model.block, model.depths, model.widths, model.stem_stride);
-    let asked = shape(&config.model);
-    if asked != shape(theirs) && asked != shape(&FinetuneConfig::default().model) {
-        notes.push(format!(
-            "the settings are made for {}; the network is that of the weights, {}",
-            named(&config.model),
-            named(theirs)
-        ));
-    }
-    let [height, width] = config.data.image_size;
-    let [trained_height, trained_width] = weights.description.image_size;
-    let left_to_them = config.data.image_size == [0, 0]
-        || config.data.image_size == FinetuneConfig::default().data.image_size;
-    if !left_to_them && config.data.image_size != weights.description.image_size {
-        notes.push(format!(
-            "pictures of {height}×{width} pixels, as `data.image_size` says; the weights were trained at \
-             {trained_height}×{trained_width}"
-        ));
-    }
-    Ok(notes)
-}
-
-/// A network in a sentence.
-fn named(model: &ModelConfig) -> String {
-    format!("{} (depths {:?}, widths {:?})", model.size, model.depths, model.widths)
 }
 
 #[cfg(test)]

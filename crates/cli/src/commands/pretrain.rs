@@ -1,13 +1,16 @@
 //! `fcmae pretrain`.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::PretrainConfig;
+use fcmae::training::{Start, StartWeights};
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::counted;
 
-use super::training::{self, RunArgs, SettingsArgs};
+use super::training::{self, Asked, RunArgs, SCRATCH, SettingsArgs};
 use crate::output;
 use crate::progress::Listing;
 use crate::recipes;
@@ -21,23 +24,39 @@ Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
   fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
   fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
-  fcmae pretrain --data photos --out runs/pre --resume"
+  fcmae pretrain --data photos --out runs/pre --resume
+  fcmae pretrain --data microscopy --from hf:facebook/convnextv2-tiny-1k-224 --out runs/further --set teacher.weight=1"
 )]
 pub(crate) struct Pretrain {
     #[command(flatten)]
     run: RunArgs,
+
+    /// Begin from these weights and train them further: a pre-training run, a weights file with a decoder or without,
+    /// hf:OWNER/NAME, or the word `scratch`, as without it; with --resume what it was
+    #[arg(long, value_name = "RUN|FILE|scratch")]
+    from: Option<PathBuf>,
 
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
-    let whole = |config: &PretrainConfig| Ok(config.clone());
+    let from = args.from.as_deref().filter(|weights| *weights != Path::new(SCRATCH));
+    let weights = from.map(StartWeights::new);
+    let start = match &weights {
+        Some(weights) => Start::Read(weights),
+        None if args.from.is_none() && args.run.resume => Start::Recorded,
+        None => Start::Scratch,
+    };
+    let whole = |config: &PretrainConfig| fcmae::training::settled_pretraining(config, start);
     let Some(config) =
         training::settings(Kind::Pretraining, &args.run, &args.settings, &[], whole)?
     else {
         return Ok(());
     };
+    let asked = Asked { model: &config.model, image_size: config.data.image_size };
+    training::agree_with(Kind::Pretraining, &asked, weights.as_ref(), &args.run, &args.settings)?;
+    let config = fcmae::training::settled_pretraining(&config, start)?;
     let (data, out) = args.run.folders();
     if args.run.dry_run {
         let mut listing = Listing::new("pretrain");
@@ -46,17 +65,18 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         })?;
         drop(listing);
         return training::try_out(&config, out, &sheet, |trial, observer| {
-            fcmae::training::pretrain(&config, data, trial, false, observer).map(drop)
+            fcmae::training::pretrain(&config, data, start, trial, false, observer).map(drop)
         });
     }
     let changing = training::changing(&args.settings);
     let resume = training::resume(&args.run, &changing);
     let (outcome, report) = training::watched("pretrain", out, |observer| {
-        fcmae::training::pretrain(&config, data, out, resume, observer)
+        fcmae::training::pretrain(&config, data, start, out, resume, observer)
     })?;
     if !outcome.finished {
         let device = &args.settings.device;
-        return Err(training::stopped("pretrain", &args.run, "", device, outcome.step).into());
+        let start = from.map_or(String::new(), |from| format!(" --from {}", output::quoted(from)));
+        return Err(training::stopped("pretrain", &args.run, &start, device, outcome.step).into());
     }
     let run = printable(out);
     let steps = counted(outcome.step as usize, "step");

@@ -1,6 +1,7 @@
 //! What `fcmae pretrain` and `fcmae finetune` are given and do alike: options, from `--config` and `--set` to checked
 //! settings, a run that is only tried ([`dry_run`]), one that is watched, and how a stopped one goes on.
 
+mod agreement;
 mod dry_run;
 
 use std::num::NonZeroUsize;
@@ -28,7 +29,11 @@ use crate::progress::Progress;
 use crate::recipes;
 use crate::reporter::Reporter;
 
+pub(super) use agreement::{Asked, agree_with};
 pub(super) use dry_run::try_out;
+
+/// The word that stands for no weights at all. A run of that name is `./scratch`.
+pub(super) const SCRATCH: &str = "scratch";
 
 /// What every training run is given.
 #[derive(Args)]

@@ -104,7 +104,15 @@ impl Speeds {
                     let class = format!("pretrain {data:?}\n{}", alike.to_toml());
                     let trial = move || {
                         Trial::of(|run, observer| {
-                            fcmae::training::pretrain(&alike, &data, run, false, observer).map(drop)
+                            fcmae::training::pretrain(
+                                &alike,
+                                &data,
+                                Start::Scratch,
+                                run,
+                                false,
+                                observer,
+                            )
+                            .map(drop)
                         })
                     };
                     (class, config.optim.epochs, Box::new(trial))

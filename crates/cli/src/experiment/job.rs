@@ -12,8 +12,8 @@ use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
 use fcmae::engine::machine::{self, Machine};
 use fcmae::inference::evaluate::Evaluator;
-use fcmae::training::keep_evaluation;
-use fcmae::training::{Event, Flow, Start};
+
+use fcmae::training::{Event, Flow, Start, keep_evaluation};
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Labels};
 use fcmae_store::run::files;
@@ -53,7 +53,14 @@ pub(super) fn make(
     match &job.work {
         Work::Pretrain(config) => {
             let config = places.pretraining(config);
-            let ended = fcmae::training::pretrain(&config, &data, &run, resumes(&run)?, observer);
+            let ended = fcmae::training::pretrain(
+                &config,
+                &data,
+                Start::Scratch,
+                &run,
+                resumes(&run)?,
+                observer,
+            );
             match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                 Training::Finished => {}
                 Training::Stopped(step) => return Ok(Ended::Stopped { step }),

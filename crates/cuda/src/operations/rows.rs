@@ -1,4 +1,4 @@
-//! Rows of a matrix: chosen ones, standardized ones, and how far those of two are apart.
+//! Rows of a matrix: chosen ones, standardized ones, and how far those of two are apart, by value and by direction.
 
 use super::sums::sum_parts;
 use super::{THREADS, block_each, blocks, of, packs, read, read_any, threads, write, write_any};
@@ -122,6 +122,27 @@ pub fn squared_difference(
     }));
     if let Some(loss) = loss {
         scaled_sum(record, &parts, 1.0 / values as f64, loss);
+    }
+}
+
+/// The mean of `1 − cos` over the rows of `a` and `b [R, width]` to `loss [1]`, and `share` of its gradient by `a`, which
+/// may lie where `a` does: whichever is wanted. `b` is float32.
+pub fn cosine_distance(
+    record: &mut dyn Record,
+    [a, b]: [&Values; 2],
+    width: usize,
+    loss: Option<&Values>,
+    gradient: Option<(&Values, f32)>,
+) {
+    let rows = a.len() / width;
+    let parts = record.scratch(rows, Element::F64);
+    let (by_a, share) = gradient.map_or((None, 0.0), |(by, share)| (Some(by), share));
+    let factor = (f64::from(share) / rows as f64) as f32;
+    let spans = vec![read(a), read(b), write(&parts), write_any(by_a)];
+    let arguments = [spans, vec![int(width), factor.into()]].concat();
+    record.push(block_each(of("cosine_distance", a.element()), rows, arguments));
+    if let Some(loss) = loss {
+        scaled_sum(record, &parts, 1.0 / rows as f64, loss);
     }
 }
 

@@ -7,88 +7,13 @@ use fcmae_data::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mask::MaskConfig;
 use super::model::{DecoderConfig, ModelConfig, check_image};
 use super::settings::Settings;
 use super::training::{OnNan, OptimConfig, SaveConfig, range};
 use crate::engine::backend::Precision;
 use crate::engine::device::Device;
 use crate::error::ConfigError;
-
-/// What is hidden and what is to be predicted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MaskConfig {
-    /// Share of patches hidden.
-    pub ratio: f64,
-    /// Whether the target is each patch minus its mean over its standard deviation.
-    pub norm_pix_loss: bool,
-    /// What the encoder makes of hidden patches.
-    #[serde(default)]
-    pub encoder: MaskedEncoder,
-}
-
-impl Default for MaskConfig {
-    fn default() -> Self {
-        Self { ratio: 0.6, norm_pix_loss: true, encoder: MaskedEncoder::Sparse }
-    }
-}
-
-impl MaskConfig {
-    /// A warning if the share of an image's `patches` that is hidden differs by more than 0.05 from the
-    /// ratio asked for, since patches are hidden whole.
-    ///
-    /// # Errors
-    /// As [`visible_count`].
-    pub(crate) fn caveat(&self, patches: usize) -> Result<Option<String>, ConfigError> {
-        let hidden = patches - visible_count(patches, self.ratio)?;
-        let [asked, share] = [self.ratio, hidden as f64 / patches as f64].map(|s| 100.0 * s);
-        Ok(((share - asked).abs() > 5.0).then(|| {
-            format!(
-                "hiding {hidden} of {patches} patches, {share:.0} % where `mask.ratio` asks for {asked:.0} %: \
-                 larger images (`data.image_size`) or a smaller `model.stem_stride` have more patches"
-            )
-        }))
-    }
-
-    /// How many of an image's `patches` the encoder computes.
-    ///
-    /// # Errors
-    /// As [`visible_count`].
-    pub fn encoded_patches(&self, patches: usize) -> Result<usize, ConfigError> {
-        let visible = visible_count(patches, self.ratio)?;
-        Ok(match self.encoder {
-            MaskedEncoder::Sparse => visible,
-            MaskedEncoder::Dense => patches,
-        })
-    }
-}
-
-/// How many of `patches` stay visible: `floor(patches · (1 − ratio))`.
-///
-/// # Errors
-/// A ratio outside 0..1, or one that leaves no patch visible or none masked.
-pub fn visible_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
-    // The small addend keeps 10 · (1 − 0.9) at 1, whose nearest double lies just below.
-    let visible = (patches as f64 * (1.0 - ratio) + 1e-9).floor().max(0.0) as usize;
-    if !(0.0..1.0).contains(&ratio) || visible == 0 || visible >= patches {
-        let visible = visible.min(patches);
-        let masked = patches - visible;
-        return Err(ConfigError::Mask { ratio, patches, visible, masked });
-    }
-    Ok(visible)
-}
-
-/// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MaskedEncoder {
-    /// They are not there: it computes the visible patches alone (the published choice).
-    #[default]
-    Sparse,
-    /// Their pixels are the mean pixel, which is zero after normalization, and it computes the whole
-    /// image: the paper's ablation without sparse convolution.
-    Dense,
-}
 
 /// How pictures become batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -209,6 +134,10 @@ pub struct PretrainConfig {
     pub decoder: DecoderConfig,
     /// Masking and target.
     pub mask: MaskConfig,
+    /// What begins from weights (`--from`).
+    pub start: StartConfig,
+    /// The weights that it begins from as a teacher, frozen.
+    pub teacher: TeacherConfig,
     /// Pictures.
     pub data: DataConfig,
     /// Optimizer and schedule.
@@ -229,6 +158,8 @@ impl Default for PretrainConfig {
             model: ModelConfig::default(),
             decoder: DecoderConfig::default(),
             mask: MaskConfig::default(),
+            start: StartConfig::default(),
+            teacher: TeacherConfig::default(),
             data: DataConfig::default(),
             optim: OptimConfig {
                 epochs: 200,
@@ -247,6 +178,39 @@ impl Default for PretrainConfig {
             save: SaveConfig::default(),
             figures: FiguresConfig::default(),
         }
+    }
+}
+
+/// What a pre-training that begins from weights adds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartConfig {
+    /// Channels of the pictures where the weights (`--from`) were trained on another number: the stem is
+    /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
+    pub channels: usize,
+}
+
+impl StartConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let channels = self.channels;
+        range("start.channels", channels <= 64, channels, "0 (those of the weights) to 64")
+    }
+}
+
+/// Continued pre-training with the weights that it began from as a teacher (arXiv 2302.04476).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherConfig {
+    /// How much the distance from the teacher's features counts beside the loss of the pixels: the mean over visible
+    /// patches of 1 − cos between the last stage's features, through a linear projection, and those that the frozen
+    /// weights of `--from` have of the whole picture. 0 for none. A step takes about twice as long with it.
+    pub weight: f64,
+}
+
+impl TeacherConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let weight = self.weight;
+        range("teacher.weight", weight >= 0.0 && weight.is_finite(), weight, "0 or more")
     }
 }
 
@@ -615,7 +579,9 @@ impl Settings for PretrainConfig {
         range("figures.pictures", (1..=64).contains(&shown), shown, "1 to 64")?;
         let [height, width] = self.data.image_size;
         let [rows, cols] = self.model.patch_grid(height, width)?;
-        visible_count(rows * cols, self.mask.ratio)?;
+        self.mask.ratio.check(rows * cols)?;
+        self.start.check()?;
+        self.teacher.check()?;
         Ok(self)
     }
 

@@ -162,7 +162,7 @@ fn unknown(siblings: &Table, path: &str, key: &str, prefix: &str) -> ConfigError
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::PretrainConfig;
+    use crate::config::{MaskRatio, PretrainConfig};
 
     fn settings(recipe: &str, overrides: &[&str]) -> Result<PretrainConfig, ConfigError> {
         let overrides: Vec<_> = overrides.iter().map(|&s| s.to_owned()).collect();
@@ -176,7 +176,7 @@ mod tests {
                 .unwrap();
         assert_eq!((config.optim.epochs, config.optim.batch), (7, 16));
         assert_eq!(config.model.widths, [96, 192, 384, 768]);
-        assert_eq!(config.mask.ratio, 0.6);
+        assert_eq!(config.mask.ratio, MaskRatio::Fixed(0.6));
     }
 
     #[test]

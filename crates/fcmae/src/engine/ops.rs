@@ -11,6 +11,7 @@
 
 mod activation;
 mod block;
+mod cosine_distance;
 mod cross_entropy;
 mod depthwise;
 mod layer_norm;
@@ -24,6 +25,7 @@ mod windows;
 
 pub use activation::{Grn, activation};
 pub use block::{BlockSetting, BlockWeights, block};
+pub use cosine_distance::cosine_distance;
 pub use cross_entropy::cross_entropy;
 pub use depthwise::depthwise;
 pub use layer_norm::layer_norm;
@@ -50,6 +52,7 @@ pub use windows::{Norm, depth_to_space, space_to_depth, window_convolution};
 /// | `StandardizeRows` | `rows::standardize` | `standardize_rows` |
 /// | `Pool`, `…Backward` | `pool` | `pool` |
 /// | `SquaredDifference` | `rows::mean_squared_difference` | `mean_squared_difference` |
+/// | `CosineDistance` | `cosine` | `cosine_distance` |
 /// | `CrossEntropy` | `cross_entropy` | `cross_entropy` |
 /// | `Accumulate`, `SumOfSquares`, `Update` | `adamw` | – (PyTorch's fixtures) |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +99,8 @@ pub enum Operation {
     PoolBackward,
     /// The mean squared difference, and its gradient.
     SquaredDifference,
+    /// The mean of 1 − cos over rows, and its gradient.
+    CosineDistance,
     /// Cross entropy against probabilities, and its gradient.
     CrossEntropy,
     /// Adds gradients to an arena; copies a parameter, or the first gradient by it.
@@ -108,7 +113,7 @@ pub enum Operation {
 
 impl Operation {
     /// The whole table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Depthwise,
         Self::DepthwiseBackward,
         Self::LayerNorm,
@@ -130,6 +135,7 @@ impl Operation {
         Self::Pool,
         Self::PoolBackward,
         Self::SquaredDifference,
+        Self::CosineDistance,
         Self::CrossEntropy,
         Self::Accumulate,
         Self::SumOfSquares,

@@ -113,7 +113,7 @@ impl Reconstructor {
         let Self { autoencoder, masking, grid } = self;
         let model = &autoencoder.description().model;
         let (patch, channels) = (model.patch(), model.channels);
-        let mask = Mask::random(*grid, masking.ratio, seed, 0, &[number as u32])?;
+        let mask = Mask::random(*grid, masking.ratio.mean(), seed, 0, &[number as u32])?;
         let [patches, hidden, predicted, error] =
             autoencoder.network().infer_all(|module, pass| {
                 let patches = loss::patchify(pass, input.clone(), patch);

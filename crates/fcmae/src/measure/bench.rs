@@ -18,7 +18,7 @@ use fcmae_data::{Labels, Loader, LoaderOptions, PictureSet};
 use serde::{Serialize, Serializer};
 
 use crate::config::{
-    DecoderConfig, FinetuneConfig, MOST, MaskConfig, ModelConfig, PretrainConfig, Size,
+    DecoderConfig, FinetuneConfig, MOST, MaskConfig, MaskRatio, ModelConfig, PretrainConfig, Size,
     check_image, range, visible_count,
 };
 use crate::engine::backend::Backend;
@@ -185,8 +185,19 @@ impl Job {
             Work::Predict | Work::Load => memory::prediction(backend, &model, CLASSES, size)?,
             Work::Finetune => memory::finetuning(backend, &model, CLASSES, size, 1, false)?,
             Work::Pretrain => {
-                let masking = MaskConfig { ratio: self.mask_ratio, ..MaskConfig::default() };
-                memory::pretraining(backend, &model, &DecoderConfig::default(), &masking, size, 1)?
+                let masking = MaskConfig {
+                    ratio: MaskRatio::Fixed(self.mask_ratio),
+                    ..MaskConfig::default()
+                };
+                memory::pretraining(
+                    backend,
+                    &model,
+                    &DecoderConfig::default(),
+                    &masking,
+                    size,
+                    1,
+                    false,
+                )?
             }
         };
         Ok(need.with(self.batch))

@@ -298,7 +298,7 @@ fn windows() -> [Case; 4] {
     ]
 }
 
-fn rows() -> [Case; 4] {
+fn rows() -> [Case; 5] {
     const CHOSEN: [u32; 9] = [12, 0, 5, 12, 5, 11, 3, 12, 7];
     let x = [12, 48];
     [
@@ -313,6 +313,11 @@ fn rows() -> [Case; 4] {
         Case::new("mean squared difference", x, [], |pass, x, []| {
             let other = Tensor::new(evenly(7, 1.0).take(x.shape().count()).collect(), x.shape());
             ops::mean_squared_difference(pass, x, other)
+        })
+        .loss(),
+        Case::new("cosine distance", x, [], |pass, x, []| {
+            let other = Tensor::new(evenly(8, 1.0).take(x.shape().count()).collect(), x.shape());
+            ops::cosine_distance(pass, x, other, 1.0)
         })
         .loss(),
     ]

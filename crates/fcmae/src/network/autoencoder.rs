@@ -1,4 +1,5 @@
-//! FCMAE: the encoder on visible patches, the decoder, the loss (ConvNeXt V2, section 3.1).
+//! FCMAE: the encoder on visible patches, the decoder, the loss (ConvNeXt V2, section 3.1); and, for continued
+//! pre-training, what a frozen teacher adds to the loss (arXiv 2302.04476).
 
 use crate::config::{DecoderConfig, MaskedEncoder, ModelConfig};
 use crate::engine::ops::{self, Filler};
@@ -9,6 +10,10 @@ use crate::network::decoder::Decoder;
 use crate::network::loss;
 use crate::network::mask::Mask;
 use crate::network::model::Encoder;
+use crate::network::model::layers::Linear;
+
+/// The first part of the projection's names, where there is one.
+pub(crate) const PROJECTION: &str = "teacher.projection";
 
 /// The masked autoencoder.
 #[derive(Clone, Debug)]
@@ -17,6 +22,8 @@ pub struct Autoencoder {
     pub encoder: Encoder,
     /// Dropped after pre-training.
     pub decoder: Decoder,
+    /// Features to what is compared with a teacher's, `[C, C]`. Dropped after pre-training.
+    pub projection: Option<Linear>,
     patch: usize,
     encoding: MaskedEncoder,
 }
@@ -27,6 +34,7 @@ impl Autoencoder {
         Self {
             encoder: Encoder::new(names, model),
             decoder: Decoder::new(names, model, decoder),
+            projection: None,
             patch: model.patch(),
             encoding: MaskedEncoder::Sparse,
         }
@@ -37,15 +45,27 @@ impl Autoencoder {
         Self { encoding, ..self }
     }
 
+    /// The same network taught by one of the same features: with a projection, [`PROJECTION`], that is trained.
+    pub fn taught(self, names: &mut Names, model: &ModelConfig) -> Self {
+        let features = model.features();
+        let projection = names.within(PROJECTION, |names| Linear::new(names, features, features));
+        Self { projection: Some(projection), ..self }
+    }
+
     /// Pixels predicted at the masked patches, `[N·M, patch²·channels]`, from `patches
     /// [N·L, patch²·channels]`, of which only the visible ones are read.
     pub fn predict(&self, pass: &mut Pass<'_>, patches: Tensor, mask: &Mask) -> Tensor {
+        let features = self.encode(pass, patches, mask);
+        self.decoder.forward(pass, features, mask)
+    }
+
+    /// The visible patches' features `[N, V, C]`, from all patches `[N·L, patch²·channels]`.
+    fn encode(&self, pass: &mut Pass<'_>, patches: Tensor, mask: &Mask) -> Tensor {
         let visible = ops::select_rows(pass, patches, mask.visible_rows(), Filler::None);
-        let features = match self.encoding {
+        match self.encoding {
             MaskedEncoder::Sparse => self.encode_visible(pass, visible, mask),
             MaskedEncoder::Dense => self.encode_filled(pass, visible, mask),
-        };
-        self.decoder.forward(pass, features, mask)
+        }
     }
 
     /// Visible patches `[N·V, patch²·channels]` to their features `[N, V, C]`, computed at their sites
@@ -87,5 +107,36 @@ impl Autoencoder {
         let targets = loss::targets(pass, patches.clone(), mask, norm_pix_loss);
         let predictions = self.predict(pass, patches, mask);
         ops::mean_squared_difference(pass, predictions, targets)
+    }
+
+    /// As [`loss`](Self::loss), and `weight` times the mean over visible patches of 1 − cos between the encoder's
+    /// features, projected, and a teacher's of the whole images, `taught [N, L, C]`.
+    ///
+    /// # Panics
+    /// Without a projection (see [`taught`](Self::taught)), or where the teacher's features are others.
+    pub fn taught_loss(
+        &self,
+        pass: &mut Pass<'_>,
+        images: Tensor,
+        mask: &Mask,
+        norm_pix_loss: bool,
+        (taught, weight): (&Tensor, f32),
+    ) -> Tensor {
+        let projection =
+            self.projection.as_ref().expect("a network that is taught has a projection");
+        let patches = loss::patchify(pass, images, self.patch);
+        let targets = loss::targets(pass, patches.clone(), mask, norm_pix_loss);
+        let features = self.encode(pass, patches, mask);
+        let [images, visible, channels] = features.dims();
+        let rows = |tensor: Tensor, patches: usize| tensor.reshape([images * patches, channels]);
+        let taught = rows(taught.clone(), mask.patches());
+        let taught = ops::select_rows(pass, taught, mask.visible_rows(), Filler::None);
+        let projected = projection.forward(pass, rows(features.clone(), visible));
+        let apart = ops::cosine_distance(pass, projected, taught, weight);
+        let predictions = self.decoder.forward(pass, features, mask);
+        let pixels = ops::mean_squared_difference(pass, predictions, targets);
+        let sum = |tensor: Tensor| tensor.reshape([1, 1, 1]);
+        let both = ops::residual(pass, sum(pixels), sum(apart), Some([weight].into()));
+        both.reshape([1])
     }
 }

@@ -14,11 +14,12 @@ use crate::engine::machine;
 use crate::engine::module;
 use crate::engine::ops;
 use crate::engine::parameters::Layout;
+use crate::engine::tensor::Tensor;
 use crate::error::{ConfigError, Error, Mend, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::flops;
 use crate::network::mask::Mask;
-use crate::network::model::{Classifier, DropPath};
+use crate::network::model::{Classifier, DropPath, Encoder};
 
 /// What the program takes before it has a network, and small change.
 const PROCESS: u64 = 20 << 20;
@@ -94,12 +95,16 @@ impl Memory {
         Self { per_image: self.per_image.saturating_add(bytes), ..self }
     }
 
+    fn with_fixed(self, bytes: u64) -> Self {
+        Self { fixed: self.fixed.saturating_add(bytes), ..self }
+    }
+
     /// With `copies` of `layout` on the processor: what a save, an evaluation and an export hold of weights and moments
     /// beside those that are trained.
     fn copied(self, backend: &Backend, layout: &Layout, copies: u64) -> Self {
         // A card's memory holds none of it.
         let Backend::Cpu = backend else { return self };
-        Self { fixed: self.fixed.saturating_add(copies.saturating_mul(layout.bytes())), ..self }
+        self.with_fixed(copies.saturating_mul(layout.bytes()))
     }
 
     /// With what threads work in, for the backward passes of blocks of these sites and channels: each
@@ -135,23 +140,46 @@ pub(crate) fn pretraining(
     masking: &MaskConfig,
     [height, width]: [usize; 2],
     parts: usize,
+    taught: bool,
 ) -> Result<Memory, ConfigError> {
     let grid = model.patch_grid(height, width)?;
-    let build = |names: &mut _| Autoencoder::new(names, model, decoder).encoding(masking.encoder);
+    let build = |names: &mut _| {
+        let network = Autoencoder::new(names, model, decoder).encoding(masking.encoder);
+        if taught { network.taught(names, model) } else { network }
+    };
     let patches = grid[0] * grid[1];
     let encoder = stages(model, masking.encoded_patches(patches)?);
     // Weights, gradients and two moments.
     let features = backend.features();
     let memory = Memory::of(features, &Layout::of(build).1, 4, |batch| {
         let indices: Vec<u32> = (0..batch as u32).collect();
-        let mask = Mask::random(grid, masking.ratio, 0, 0, &indices)?;
+        let mask = Mask::random(grid, masking.ratio.bounds()[0], 0, 0, &indices)?;
         let images = [batch, height, width, model.channels];
         let plan =
             module::training_plan(features, build, images, parts > 1, |network, pass, images| {
-                network.loss(pass, images, &mask, masking.norm_pix_loss)
+                if !taught {
+                    return network.loss(pass, images, &mask, masking.norm_pix_loss);
+                }
+                let features = [batch, patches, model.features()];
+                let lesson = Tensor::new(vec![0.0; features.iter().product()], features);
+                network.taught_loss(pass, images, &mask, masking.norm_pix_loss, (&lesson, 1.0))
             });
-        Ok(plan.bytes())
+        if !taught {
+            return Ok(plan.bytes());
+        }
+        let teacher = |names: &mut _| Encoder::new(names, model);
+        let features = (batch * patches * model.features() * size_of::<f32>()) as u64;
+        let lesson =
+            module::inference_plan(backend.features(), teacher, images, |encoder, pass, images| {
+                encoder.forward_grid(pass, images, None)
+            });
+        Ok(plan.bytes().saturating_add(lesson.bytes()).saturating_add(features))
     })?;
+    let memory = match taught {
+        // The teacher's weights, and their matrices once more, in the order of kernels.
+        true => memory.with_fixed(2 * Layout::of(|names| Encoder::new(names, model)).1.bytes()),
+        false => memory,
+    };
     Ok(match backend {
         Backend::Cpu => memory.in_training(encoder.chain([[patches, decoder.width]])),
         Backend::Card(_) => memory,
@@ -249,7 +277,8 @@ impl Footprint for PretrainConfig {
     fn memory(&self, backend: &Backend) -> Result<Memory, ConfigError> {
         let Self { model, decoder, mask, data, optim, .. } = self;
         let parts = optim.accumulation;
-        let memory = pretraining(backend, model, decoder, mask, data.image_size, parts)?;
+        let taught = self.teacher.weight > 0.0;
+        let memory = pretraining(backend, model, decoder, mask, data.image_size, parts, taught)?;
         let (_, layout) = Layout::of(|names| Autoencoder::new(names, model, decoder));
         // Of an export: the network's copy, its values by name, these by another program's names, the file.
         Ok(memory.fed(backend, data, model.channels, 0.0).copied(backend, &layout, 4))

@@ -1,14 +1,12 @@
 //! Fine-tuning on labels from pre-trained weights, or supervised training from scratch.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, Normalization, PictureSet, PixelFormat};
-use fcmae_store::run::files;
-use fcmae_store::run::schema::{Ended, Kind, Origin};
-use fcmae_store::{CheckpointStore, ExportName};
+use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, PictureSet};
+use fcmae_store::ExportName;
+use fcmae_store::run::schema::{Ended, Kind};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
 
@@ -18,85 +16,20 @@ use super::records;
 use super::resume::{self, Resume};
 use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::{LabelledData, Pictures};
+use super::start::{self, Beginning, Start};
 use super::step::Learner;
 use crate::config::{DataConfig, FinetuneConfig, FinetuneOptions, GrnChange, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::feed::Images;
 use crate::engine::module::Network;
 use crate::engine::ops;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inference::evaluate::EvaluationSet;
 use crate::network::loss;
 use crate::network::memory;
 use crate::network::model::{Classifier, DropPath, Encoder, init};
 use crate::training::optim::LayerDecay;
 use crate::weights::{Description, Weights};
-
-/// What the encoder starts from.
-#[derive(Clone, Copy, Debug)]
-pub enum Start<'a> {
-    /// Random weights.
-    Scratch,
-    /// A run folder, an export folder or a file.
-    Weights(&'a Path),
-    /// The same, read once for all that is asked of it before and by the run.
-    Read(&'a StartWeights),
-    /// Those that the run began with: for one that goes on.
-    Recorded,
-}
-
-/// Weights to start from, read when they are first needed, and kept until a run has begun from them.
-#[derive(Debug)]
-pub struct StartWeights {
-    path: PathBuf,
-    read: Mutex<Option<Weights>>,
-}
-
-impl StartWeights {
-    /// Of a run folder, an export folder or a file.
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), read: Mutex::new(None) }
-    }
-
-    /// What `use_them` makes of them.
-    ///
-    /// # Errors
-    /// As [`Weights::open`], and those of `use_them`.
-    pub fn with<T>(&self, use_them: impl FnOnce(&Weights) -> Result<T>) -> Result<T> {
-        // Whole or none, whatever panicked meanwhile.
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let weights = match read.take() {
-            Some(weights) => weights,
-            None => Weights::open(&self.path)?,
-        };
-        use_them(read.insert(weights))
-    }
-
-    fn take(&self) -> Result<Weights> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).take();
-        read.map_or_else(|| Weights::open(&self.path), Ok)
-    }
-}
-
-impl Start<'_> {
-    /// Where the weights are, as it was given.
-    fn path(&self) -> Option<&Path> {
-        match self {
-            Start::Scratch | Start::Recorded => None,
-            Start::Weights(path) => Some(path),
-            Start::Read(weights) => Some(&weights.path),
-        }
-    }
-
-    /// The weights, with what the settings change about their blocks.
-    fn open(self, config: &FinetuneConfig) -> Result<Option<Weights>> {
-        match self {
-            Start::Scratch | Start::Recorded => Ok(None),
-            Start::Weights(path) => Ok(Some(Weights::open(path)?.with_grn(config.finetune.grn)?)),
-            Start::Read(weights) => Ok(Some(weights.take()?.with_grn(config.finetune.grn)?)),
-        }
-    }
-}
 
 /// How a fine-tuning ended.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +77,10 @@ pub fn finetune_on<'a, 'r>(
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
     let resume = resume.into();
-    let Beginning { config, weights: pretrained, origin, note } =
-        Beginning::of(config, start, resume, out)?;
+    let Beginning { weights: pretrained, origin, note, taken_up } =
+        Beginning::of(start, resume, out, |weights| weights.with_grn(config.finetune.grn))?;
+    // The network that is recorded is that of the weights.
+    let config = if taken_up { config.clone() } else { settle(config, pretrained.as_ref())? };
     let options = &config.finetune;
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
@@ -296,74 +231,6 @@ fn train(
     Ok(())
 }
 
-/// What a run begins with, or began with.
-struct Beginning {
-    /// With the network of the weights.
-    config: FinetuneConfig,
-    /// `None` for random ones, and where a checkpoint is taken up in their place.
-    weights: Option<Weights>,
-    /// Where they are from; `None` for random ones.
-    origin: Option<Origin>,
-    note: Option<String>,
-}
-
-/// Where weights are, from any folder.
-fn place(path: &Path) -> String {
-    let here = !path.to_string_lossy().starts_with("hf:");
-    let whole = here.then(|| std::path::absolute(path).ok()).flatten();
-    whole.as_deref().unwrap_or(path).to_string_lossy().into_owned()
-}
-
-impl Beginning {
-    fn of(
-        config: &FinetuneConfig,
-        start: Start<'_>,
-        resume: Resume<'_>,
-        out: &Path,
-    ) -> Result<Self> {
-        if !resume.goes_on() {
-            if let Start::Recorded = start {
-                let text = "a new run has no weights recorded: give --from";
-                return Err(Error::Unusable(text.to_owned()));
-            }
-            return Self::new(config, start, start.open(config)?);
-        }
-        let has_checkpoint =
-            !CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty();
-        let recorded = resume::recorded_start(out)?;
-        // A recorded network is that of the weights.
-        let taken_up =
-            |note| Self { config: config.clone(), weights: None, origin: recorded.clone(), note };
-        let path = recorded.as_ref().map(|origin| PathBuf::from(&origin.path));
-        let start = match (start, &path) {
-            (Start::Recorded, _) if has_checkpoint => return Ok(taken_up(None)),
-            (Start::Recorded, Some(path)) => Start::Weights(path),
-            (Start::Recorded, None) => Start::Scratch,
-            (start, _) => start,
-        };
-        match start.open(config) {
-            Err(error) if has_checkpoint => {
-                let text = format!("{error}; the run goes on from its checkpoint without them");
-                Ok(taken_up(Some(text)))
-            }
-            opened => {
-                let begun = Self::new(config, start, opened?)?;
-                resume::same_start(out, begun.origin.as_ref())?;
-                Ok(begun)
-            }
-        }
-    }
-
-    fn new(config: &FinetuneConfig, start: Start<'_>, weights: Option<Weights>) -> Result<Self> {
-        let config = settle(config, weights.as_ref())?;
-        let origin = start
-            .path()
-            .zip(weights.as_ref())
-            .map(|(path, weights)| Origin { path: place(path), hash: weights.tensors.hash() });
-        Ok(Self { config, weights, origin, note: None })
-    }
-}
-
 /// A note on a moving average that is, at the end, still mostly what it began as.
 fn average_caveat(options: &FinetuneOptions, steps: u64) -> Option<String> {
     let left = options.ema.powf(steps as f64);
@@ -508,7 +375,7 @@ pub fn settled(config: &FinetuneConfig, start: Start<'_>) -> Result<FinetuneConf
         Start::Read(weights) if config.finetune.grn == GrnChange::Keep => {
             weights.with(|weights| settle(config, Some(weights)))
         }
-        _ => settle(config, start.open(config)?.as_ref()),
+        _ => settle(config, start.open(|weights| weights.with_grn(config.finetune.grn))?.as_ref()),
     }
 }
 
@@ -517,19 +384,9 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
     let mut config = config.clone();
     let mut size = DataConfig::default().image_size;
     if let Some(weights) = pretrained {
-        let description = &weights.description;
-        config.model = description.model.clone();
-        let (channels, depth) = match config.finetune.channels {
-            0 => (description.model.channels, description.depth),
-            channels => (channels, config.data.depth),
-        };
-        PixelFormat { channels: u32::try_from(channels).unwrap_or(u32::MAX), depth }.check()?;
-        (config.model.channels, config.data.depth) = (channels, depth);
-        let Normalization { mean, std } = description.normalization_for(channels);
-        if !config.data.has_own_normalization() || config.data.mean.len() != mean.len() {
-            (config.data.mean, config.data.std) = (mean, std);
-        }
-        size = description.image_size;
+        let channels = config.finetune.channels;
+        config.model = start::network_of(weights, channels, &mut config.data)?;
+        size = weights.description.image_size;
     } else if config.finetune.grn != GrnChange::Keep {
         let reason = "there are no weights to change; from scratch `model.block` says it: `v2` with GRN, \
                       `v1` without";

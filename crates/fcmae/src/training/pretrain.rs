@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use fcmae_data::source::printable;
 use fcmae_data::{Mixing, PictureSet};
 use fcmae_store::ExportName;
+use fcmae_store::run::files;
 use fcmae_store::run::schema::{Ended, Kind};
 use fcmae_words::plural;
 use image::RgbImage;
@@ -14,17 +16,19 @@ use super::plan::Plan;
 use super::resume::{self, Resume};
 use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::Pictures;
+use super::start::{self, Beginning, Start};
 use super::step::Learner;
 use crate::config::{PretrainConfig, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::module::Network;
-use crate::error::Result;
+use crate::engine::tensor::Tensor;
+use crate::error::{ConfigError, Error, Result};
 use crate::inference::reconstruct::{self, Reconstructor};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::mask::Mask;
 use crate::network::memory;
-use crate::network::model::init;
-use crate::weights::Description;
+use crate::network::model::{Encoder, init};
+use crate::weights::{Description, Weights, drop_projection};
 
 /// How a pre-training ended.
 #[derive(Clone, Copy, Debug)]
@@ -41,17 +45,21 @@ pub struct PretrainOutcome {
 /// Pre-trains a masked autoencoder on the pictures in `data` (folders, archives, lists: see
 /// [`PictureSet::open`]), labels ignored, into the run folder `out`.
 ///
+/// From given weights, with a decoder or without, the network is theirs whatever `config.model` says, but for what
+/// `config.start` changes; with `config.teacher` they teach it besides.
+///
 /// # Errors
-/// Pictures, settings or folders that cannot be used, before anything is written; later a full
+/// Pictures, settings, weights or folders that cannot be used, before anything is written; later a full
 /// disk, too many bad pictures, or a loss that is not a number: what was done before is saved, if it can be.
 pub fn pretrain<'r>(
     config: &PretrainConfig,
     data: &[PathBuf],
+    start: Start<'_>,
     out: &Path,
     resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
-    pretrain_on(&config.backend()?, config, data, out, resume, observer)
+    pretrain_on(&config.backend()?, config, data, start, out, resume, observer)
 }
 
 /// The same computed by `backend`, whatever device the settings ask for.
@@ -62,11 +70,15 @@ pub fn pretrain_on<'r>(
     backend: &Backend,
     config: &PretrainConfig,
     data: &[PathBuf],
+    start: Start<'_>,
     out: &Path,
     resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
     let resume = resume.into();
+    let Beginning { weights, origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;
+    // The network that is recorded is that of the weights.
+    let config = &if taken_up { config.clone() } else { settle(config, weights.as_ref())? };
     config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
@@ -87,17 +99,27 @@ pub fn pretrain_on<'r>(
         device: backend.to_string(),
         pictures: set,
         fingerprints: pictures.fingerprints(),
-        start: None,
+        start: origin,
         plan,
         description,
     };
     let mut session = Session::open(out, resume, spec, observer)?;
 
-    let mut learner = Learner::new(initialized(config), &config.optim).on(backend)?;
+    note.iter().try_for_each(|note| session.note(note))?;
+    let teacher = Teacher::of(config, weights.as_ref(), &session, backend)?;
+    let network = initialized(config, weights.as_ref(), &mut session)?;
+    drop(weights);
+    let mut learner = Learner::new(network, &config.optim).on(backend)?;
     let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
     session.start(&learner, resumed, &pictures)?;
+    if teacher.is_some() && !resumed {
+        session.note(
+            "the weights of --from teach this run: they compute each picture whole, and a step takes about twice as \
+             long as without (`teacher.weight`)",
+        )?;
+    }
 
-    let trained = train(&mut session, &mut learner, &mut batches, config);
+    let trained = train(&mut session, &mut learner, &mut batches, config, teacher.as_ref());
     session.ended(trained, &learner, Evaluations::default())?;
     let finished = learner.updates() == plan.steps();
     match finished {
@@ -113,6 +135,7 @@ fn train(
     learner: &mut Learner<Autoencoder>,
     batches: &mut Batches,
     config: &PretrainConfig,
+    teacher: Option<&Teacher>,
 ) -> Result<()> {
     let plan = session.plan();
     let [height, width] = config.data.image_size;
@@ -122,19 +145,25 @@ fn train(
     'training: while learner.updates() < plan.steps() && !session.stopped() {
         let since = Instant::now();
         let mut images = 0;
+        let ratio = config.mask.ratio.at(config.seed, learner.updates());
         for part in 1..=plan.accumulation {
             let next = session.next_batch(batches);
             let batch = session.settling(next, learner, batches)?;
             if batch.is_empty() {
                 continue;
             }
-            let mask =
-                Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
+            let mask = Mask::random(grid, ratio, config.seed, batch.epoch, &batch.indices)?;
             images += batch.len();
             let parts = plan.parts(batch.len());
             let learned = session::images(batch, &Mixing::Unmixed).and_then(|pixels| {
-                Ok(learner.accumulate(parts, |network, pass| {
-                    network.loss(pass, pixels.clone(), &mask, config.mask.norm_pix_loss)
+                let lesson = teacher.map(|teacher| teacher.lesson(&pixels)).transpose()?;
+                let (mask, normalizes) = (&mask, config.mask.norm_pix_loss);
+                Ok(learner.accumulate(parts, |network, pass| match &lesson {
+                    None => network.loss(pass, pixels.clone(), mask, normalizes),
+                    Some((taught, weight)) => {
+                        let lesson = (taught, *weight);
+                        network.taught_loss(pass, pixels.clone(), mask, normalizes, lesson)
+                    }
                 })?)
             });
             session.settling(learned, learner, batches)?;
@@ -171,19 +200,131 @@ fn train(
             plural(plan.epochs, "epoch"),
             plural(batches.folder().len(), "picture")
         );
-        session.export(ExportName::Last, &learner.network().to_named()?, &about)?;
+        let mut network = learner.network().to_named()?;
+        drop_projection(&mut network);
+        session.export(ExportName::Last, &network, &about)?;
     }
     Ok(())
 }
 
 /// The autoencoder before its first update.
-fn initialized(config: &PretrainConfig) -> Network<Autoencoder> {
+fn initialized(
+    config: &PretrainConfig,
+    weights: Option<&Weights>,
+    session: &mut Session<'_>,
+) -> Result<Network<Autoencoder>> {
+    if let Some(weights) = weights {
+        weights.check_encoder()?;
+    }
     let mut network = Network::new(|names| {
         let network = Autoencoder::new(names, &config.model, &config.decoder);
-        network.encoding(config.mask.encoder)
+        let network = network.encoding(config.mask.encoder);
+        if config.teacher.weight > 0.0 { network.taught(names, &config.model) } else { network }
     });
     init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
-    network
+    let Some(weights) = weights else { return Ok(network) };
+    weights.notes.iter().try_for_each(|note| session.note(note))?;
+    weights.fill_encoder(network.weights_mut())?;
+    let path = printable(&weights.path);
+    match weights.description.decoder {
+        None => session.note(&format!("{path} has no decoder: a new one begins at random"))?,
+        Some(_) if weights.fill_decoder(network.weights_mut(), config.model.channels)? => {}
+        Some(_) => session.note(&format!(
+            "{path} is of {}: the decoder's last layer, which predicts pixels, begins at random",
+            plural(weights.description.model.channels, "channel")
+        ))?,
+    }
+    Ok(network)
+}
+
+/// The weights that a run began from, frozen: what they see in whole pictures, it is to see in the visible patches
+/// (arXiv 2302.04476).
+struct Teacher {
+    encoder: Network<Encoder>,
+    weight: f32,
+}
+
+impl Teacher {
+    /// Of the weights that the run begins from, which are kept in its folder; later of those that were kept.
+    fn of(
+        config: &PretrainConfig,
+        weights: Option<&Weights>,
+        session: &Session<'_>,
+        backend: &Backend,
+    ) -> Result<Option<Self>> {
+        if config.teacher.weight == 0.0 {
+            return Ok(None);
+        }
+        let kept = session.path().join(files::EXPORT).join(ExportName::Teacher.as_str());
+        let encoder = match weights {
+            Some(weights) => {
+                weights.check_encoder()?;
+                let mut encoder = Network::new(|names| Encoder::new(names, &config.model));
+                weights.fill_encoder(encoder.weights_mut())?;
+                if !kept.exists() {
+                    let description = Description::new(&config.model, &config.data);
+                    let about = "Encoder that teaches a pre-training, as it began.";
+                    let named = encoder.to_named()?;
+                    session.export_of(ExportName::Teacher, &named, &description, about)?;
+                }
+                encoder
+            }
+            None if kept.exists() => Weights::open(&kept)?.encoder()?,
+            None => {
+                return Err(Error::Unusable(format!(
+                    "{} is not there, which teaches this run: put it back, or give the weights that the run began \
+                     with, --from",
+                    printable(&kept)
+                )));
+            }
+        };
+        Ok(Some(Self { encoder: encoder.on(backend)?, weight: config.teacher.weight as f32 }))
+    }
+
+    /// The last stage's features of whole images, `[N, L, C]`, and how much the distance from them counts.
+    fn lesson(&self, images: &Tensor) -> Result<(Tensor, f32)> {
+        let features =
+            self.encoder.infer(|encoder, pass| encoder.forward_grid(pass, images.clone(), None))?;
+        Ok((features, self.weight))
+    }
+}
+
+/// The settings that [`pretrain`] runs by: with the network, decoder, channels, mean and deviation of the weights
+/// where the settings leave them to these.
+///
+/// # Errors
+/// Weights that cannot be used, or settings that do not fit them.
+pub fn settled_pretraining(config: &PretrainConfig, start: Start<'_>) -> Result<PretrainConfig> {
+    match start {
+        Start::Recorded => Ok(config.clone()),
+        Start::Read(weights) => weights.with(|weights| settle(config, Some(weights))),
+        _ => settle(config, start.open(Ok)?.as_ref()),
+    }
+}
+
+/// The settings with what follows from the weights filled in.
+fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<PretrainConfig> {
+    let mut config = config.clone();
+    let Some(weights) = weights else {
+        if config.teacher.weight > 0.0 {
+            return Err(ConfigError::Value {
+                key: "teacher.weight".to_owned(),
+                value: config.teacher.weight.to_string(),
+                reason: "the teacher is the weights that a run begins from: give them, --from"
+                    .to_owned(),
+            }
+            .into());
+        }
+        return Ok(config);
+    };
+    config.model = start::network_of(weights, config.start.channels, &mut config.data)?;
+    if let Some((decoder, _)) = &weights.description.decoder {
+        config.decoder = decoder.clone();
+    }
+    let [height, width] = config.data.image_size;
+    let [rows, columns] = config.model.patch_grid(height, width)?;
+    config.mask.ratio.check(rows * columns)?;
+    Ok(config)
 }
 
 /// What the network makes of a few pictures of the set, always the same ones with the same masks.

@@ -33,7 +33,13 @@ pub fn preview_pretraining(
     let set = split::listed(data, &config.data, Labels::Ignored, observer)?;
     let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
-    let mask = Mask::random(grid, config.mask.ratio, config.seed, batch.epoch, &batch.indices)?;
+    let mask = Mask::random(
+        grid,
+        config.mask.ratio.at(config.seed, 0),
+        config.seed,
+        batch.epoch,
+        &batch.indices,
+    )?;
     let per_image = mask.masked().len() / batch.len().max(1);
     let masked = mask.masked().chunks(per_image.max(1));
     let tiles = pictures(&batch, &config.data)?.into_iter().zip(masked);

@@ -319,7 +319,18 @@ impl<'a> Session<'a> {
         tensors: &NamedTensors,
         about: &str,
     ) -> Result<()> {
-        let files = export::run_files(tensors, &self.description, about)?;
+        self.export_of(name, tensors, &self.description, about)
+    }
+
+    /// The same of other weights than the run's own.
+    pub(super) fn export_of(
+        &self,
+        name: ExportName,
+        tensors: &NamedTensors,
+        description: &Description,
+        about: &str,
+    ) -> Result<()> {
+        let files = export::run_files(tensors, description, about)?;
         let files: Vec<_> =
             files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         self.run.export(name, &files)?;

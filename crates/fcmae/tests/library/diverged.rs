@@ -41,13 +41,19 @@ fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String
     let data = folder.join("data");
     pictures::write(&data, 4);
     let mut notes = Vec::new();
-    let outcome =
-        pretrain(config, slice::from_ref(&data), &folder.join("run"), false, &mut |event| {
+    let outcome = pretrain(
+        config,
+        slice::from_ref(&data),
+        Start::Scratch,
+        &folder.join("run"),
+        false,
+        &mut |event| {
             if let Event::Note(note) = event {
                 notes.push(note.to_owned());
             }
             Flow::Continue
-        });
+        },
+    );
     (outcome.map(drop), notes)
 }
 
@@ -231,12 +237,20 @@ fn a_card_goes_on_with_the_right_batches_after_an_update_that_is_passed_over() {
     let card = |order| Backend::Card(Card::new(Arc::new(Emulated::new(order)), Element::F32));
     let run = |backend: &Backend, name: &str| {
         let (mut losses, run) = (Vec::new(), folder.path().join(name));
-        pretrain_on(backend, &config, slice::from_ref(&data), &run, false, &mut |event| {
-            if let Event::Step(step) = event {
-                losses.push((step.step, step.loss));
-            }
-            Flow::Continue
-        })
+        pretrain_on(
+            backend,
+            &config,
+            slice::from_ref(&data),
+            Start::Scratch,
+            &run,
+            false,
+            &mut |event| {
+                if let Event::Step(step) = event {
+                    losses.push((step.step, step.loss));
+                }
+                Flow::Continue
+            },
+        )
         .unwrap();
         let kept = |step: u64| {
             let about = run.join(format!("diverged/step-{step:08}/batch.json"));
@@ -285,13 +299,14 @@ fn a_card_tells_of_all_updates_that_were_made_before_loading_fails() {
     let [expected, found] = [Backend::Cpu, Backend::Card(card)].map(|backend| {
         let (mut told, run) = (Vec::new(), folder.path().join(backend.to_string()));
         let data = slice::from_ref(&data);
-        let error = pretrain_on(&backend, &config, data, &run, false, &mut |event| {
-            if let Event::Step(step) = event {
-                told.push(step.step);
-            }
-            Flow::Continue
-        })
-        .unwrap_err();
+        let error =
+            pretrain_on(&backend, &config, data, Start::Scratch, &run, false, &mut |event| {
+                if let Event::Step(step) = event {
+                    told.push(step.step);
+                }
+                Flow::Continue
+            })
+            .unwrap_err();
         let logged = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
         (error.to_string(), told, logged.lines().count())
     });

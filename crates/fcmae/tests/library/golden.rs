@@ -40,7 +40,7 @@ fn train(kind: &str, data: &Path, run: &Path, resume: bool, until: Option<u64>) 
     if kind == "pretrain" {
         let config: PretrainConfig =
             if resume { settings(run) } else { pictures::pretraining(4, 8, 1) };
-        pretrain(&config, &data, run, resume, &mut observer).unwrap();
+        pretrain(&config, &data, Start::Scratch, run, resume, &mut observer).unwrap();
         return;
     }
     let config: FinetuneConfig = if resume {

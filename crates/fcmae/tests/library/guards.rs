@@ -22,7 +22,7 @@ use fcmae::network::loss::log_softmax;
 use fcmae::network::mask::Mask;
 use fcmae::network::model::Classifier;
 use fcmae::training::optim::{AdamW, Gradients};
-use fcmae::training::{Flow, Learner, Plan, pretrain};
+use fcmae::training::{Flow, Learner, Plan, Start, pretrain};
 use rayon::prelude::*;
 
 use crate::fill;
@@ -305,7 +305,9 @@ fn settings_whose_product_overflows_are_refused_by_their_names() {
     assert!(!Plan::new(30, &three).unwrap().is_due(4, u64::MAX / 3 + 1));
     let train = |config: &PretrainConfig| {
         let folder = Path::new("no such folder");
-        pretrain(config, &[folder.to_owned()], folder, false, &mut |_| Flow::Continue)
+        pretrain(config, &[folder.to_owned()], Start::Scratch, folder, false, &mut |_| {
+            Flow::Continue
+        })
     };
     config.data.image_size = [1 << 32; 2];
     assert!(matches!(train(&config), Err(Error::Config(ConfigError::LargeImage { .. }))));

@@ -58,7 +58,10 @@ fn frozen_parts_stay_and_the_rest_learns() {
     pictures::write(&data, 8);
     let pretrained = folder.path().join("pretrained");
     let config = pictures::pretraining(1, 4, 1);
-    pretrain(&config, slice::from_ref(&data), &pretrained, false, &mut |_| Flow::Continue).unwrap();
+    pretrain(&config, slice::from_ref(&data), Start::Scratch, &pretrained, false, &mut |_| {
+        Flow::Continue
+    })
+    .unwrap();
     let before = Weights::open(&pretrained).unwrap().tensors;
 
     for freeze in [1, 3, 4] {
@@ -192,7 +195,8 @@ fn pretraining_draws_what_it_makes_of_hidden_patches() {
     config.figures.every_epochs = 2;
     config.figures.pictures = 3;
     let out = folder.path().join("run");
-    pretrain(&config, slice::from_ref(&data), &out, false, &mut |_| Flow::Continue).unwrap();
+    pretrain(&config, slice::from_ref(&data), Start::Scratch, &out, false, &mut |_| Flow::Continue)
+        .unwrap();
     let mut names: Vec<String> = std::fs::read_dir(out.join("figures"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -213,7 +217,10 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
         let mut config = pictures::pretraining(2, 4, 1);
         config.mask.encoder = encoder;
         let run = folder.path().join(format!("{encoder:?}"));
-        pretrain(&config, slice::from_ref(&data), &run, false, &mut |_| Flow::Continue).unwrap();
+        pretrain(&config, slice::from_ref(&data), Start::Scratch, &run, false, &mut |_| {
+            Flow::Continue
+        })
+        .unwrap();
         let picture = data.join("lying/001.png");
         let loss =
             |reconstructor: Reconstructor| reconstructor.reconstruct(&picture, 0, 3).unwrap().loss;
@@ -241,7 +248,8 @@ fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     let mut config = pictures::pretraining(1, 1 << 40, 1);
     config.model.widths = [64; 4];
     let out = folder.path().join("run");
-    let error = pretrain(&config, &[data], &out, false, &mut |_| Flow::Continue).unwrap_err();
+    let error = pretrain(&config, &[data], Start::Scratch, &out, false, &mut |_| Flow::Continue)
+        .unwrap_err();
     let Error::Memory { needed, free, mend } = &error else { panic!("{error}") };
     let [batch, accumulation] = mend.batch.unwrap();
     assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40, "{batch}");

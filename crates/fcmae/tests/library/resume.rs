@@ -138,17 +138,18 @@ fn pretrain_in_parts_on(
     for (number, &stop) in parts.iter().enumerate() {
         let (mut started, mut last, mut differs) = (None, 0, false);
         let (backend, data) = (backend(number), [data.to_owned()]);
-        let ended = pretrain_on(&backend, config, &data, run, number > 0, &mut |event| {
-            if let Event::Started(event) = &event {
-                assert_eq!(event.device, backend.to_string());
-                started = event.resumed_at;
-            }
-            if let Event::Note(note) = &event {
-                differs |= note.contains("differ in the last bits");
-            }
-            stop.flow(&event, &mut last)
-        })
-        .unwrap();
+        let ended =
+            pretrain_on(&backend, config, &data, Start::Scratch, run, number > 0, &mut |event| {
+                if let Event::Started(event) = &event {
+                    assert_eq!(event.device, backend.to_string());
+                    started = event.resumed_at;
+                }
+                if let Event::Note(note) = &event {
+                    differs |= note.contains("differ in the last bits");
+                }
+                stop.flow(&event, &mut last)
+            })
+            .unwrap();
         assert_eq!(ended.step, stop.step(all), "{parts:?}, part {number}");
         assert_eq!(ended.finished, ended.step == all);
         let before = number.checked_sub(1).map(|before| parts[before].step(all));
@@ -227,7 +228,7 @@ fn a_run_goes_on_with_another_device() {
         let mut config: PretrainConfig =
             from_recipe(Some(("config.toml", &elsewhere)), &[]).unwrap();
         config.device = device.to_owned();
-        pretrain(&config, slice::from_ref(&data), &run, true, &mut |event| {
+        pretrain(&config, slice::from_ref(&data), Start::Scratch, &run, true, &mut |event| {
             if let Event::Started(started) = &event {
                 assert_eq!(
                     (started.device.clone(), started.resumed_at),
@@ -506,7 +507,7 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
     let run = folder.path().join("run");
     pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(2)]);
     let resume = |config: &PretrainConfig| {
-        pretrain(config, slice::from_ref(&data), &run, true, &mut |event| {
+        pretrain(config, slice::from_ref(&data), Start::Scratch, &run, true, &mut |event| {
             Stop::Step(3).flow(&event, &mut 0)
         })
     };
@@ -550,7 +551,7 @@ fn a_run_that_was_begun_without_a_setting_goes_on() {
 
     let resume = |config: &PretrainConfig, stop: u64| {
         let mut last = 0;
-        pretrain(config, slice::from_ref(&data), &run, true, &mut |event| {
+        pretrain(config, slice::from_ref(&data), Start::Scratch, &run, true, &mut |event| {
             Stop::Step(stop).flow(&event, &mut last)
         })
     };
@@ -569,7 +570,9 @@ fn a_folder_in_use_for_something_else_is_refused() {
     pretrain_in_parts(&pretraining(), &data, &run, &[Stop::Step(1)]);
     let before = outcome(&run, 1);
     let again =
-        pretrain(&pretraining(), slice::from_ref(&data), &run, false, &mut |_| Flow::Continue);
+        pretrain(&pretraining(), slice::from_ref(&data), Start::Scratch, &run, false, &mut |_| {
+            Flow::Continue
+        });
     assert!(matches!(again, Err(Error::Store(_))), "{again:?}");
     let resumed =
         finetune(&finetuning(), slice::from_ref(&data), Start::Scratch, &run, true, &mut |_| {

@@ -49,10 +49,17 @@ fn part(
     mut also: impl FnMut(&Event<'_>) -> Flow,
 ) -> (fcmae::Result<PretrainOutcome>, Told) {
     let mut told = Told::default();
-    let outcome = pretrain(config, slice::from_ref(&data.to_owned()), run, resume, &mut |event| {
-        told.hear(&event);
-        also(&event)
-    });
+    let outcome = pretrain(
+        config,
+        slice::from_ref(&data.to_owned()),
+        Start::Scratch,
+        run,
+        resume,
+        &mut |event| {
+            told.hear(&event);
+            also(&event)
+        },
+    );
     (outcome, told)
 }
 

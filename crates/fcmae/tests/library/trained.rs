@@ -65,12 +65,19 @@ fn trained() -> Arc<Trained> {
         pictures::write_from(&unseen, 100, 10);
         let (pretrained, finetuned) = (at("pretrained"), at("finetuned"));
         let mut losses = Vec::new();
-        pretrain(&pretraining(), slice::from_ref(&data), &pretrained, false, &mut |event| {
-            if let Event::Step(report) = event {
-                losses.push(report.loss);
-            }
-            Flow::Continue
-        })
+        pretrain(
+            &pretraining(),
+            slice::from_ref(&data),
+            Start::Scratch,
+            &pretrained,
+            false,
+            &mut |event| {
+                if let Event::Step(report) = event {
+                    losses.push(report.loss);
+                }
+                Flow::Continue
+            },
+        )
         .unwrap();
         let start = Start::Weights(&pretrained);
         finetune(&finetuning(), slice::from_ref(&data), start, &finetuned, false, &mut |_| {

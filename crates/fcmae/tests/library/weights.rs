@@ -259,14 +259,21 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
     pictures::write(&data, 4);
     let config = pictures::pretraining(2, 4, 1);
     let mut saved = None;
-    pretrain(&config, slice::from_ref(&data), &run, false, &mut |event| match event {
-        Event::Step(_) => Flow::Stop,
-        Event::Saved { path, .. } => {
-            saved = Some(path.to_owned());
-            Flow::Continue
-        }
-        _ => Flow::Continue,
-    })
+    pretrain(
+        &config,
+        slice::from_ref(&data),
+        Start::Scratch,
+        &run,
+        false,
+        &mut |event| match event {
+            Event::Step(_) => Flow::Stop,
+            Event::Saved { path, .. } => {
+                saved = Some(path.to_owned());
+                Flow::Continue
+            }
+            _ => Flow::Continue,
+        },
+    )
     .unwrap();
     let weights = Weights::open(&run).unwrap();
     let checkpoint = Weights::open(&saved.unwrap()).unwrap();
@@ -290,7 +297,8 @@ fn a_run_opens_as_checkpoint_before_its_end_and_as_export_after_it() {
         "{error}"
     );
 
-    pretrain(&config, slice::from_ref(&data), &run, true, &mut |_| Flow::Continue).unwrap();
+    pretrain(&config, slice::from_ref(&data), Start::Scratch, &run, true, &mut |_| Flow::Continue)
+        .unwrap();
     let finished = Weights::open(&run).unwrap();
     assert!(finished.path.ends_with("export/last/model.safetensors"), "{:?}", finished.path);
     let (network, mask) = finished.autoencoder().unwrap();

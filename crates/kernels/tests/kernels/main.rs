@@ -4,6 +4,7 @@
 
 mod block;
 mod compare;
+mod cosine;
 mod cross_entropy;
 mod depthwise;
 mod gelu;

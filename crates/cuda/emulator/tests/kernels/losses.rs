@@ -1,7 +1,7 @@
 //! The losses and their gradients.
 
 use fcmae_cuda_emulator::Argument;
-use fcmae_kernels::{cross_entropy, rows};
+use fcmae_kernels::{cosine, cross_entropy, rows};
 
 use crate::card::*;
 
@@ -33,6 +33,32 @@ fn the_mean_squared_difference_is_the_cpus() {
         });
         close(&[total(&parts, 1.0 / count as f64)], &[expected], 1e-6, "loss");
         close(&grad.values(), &gradient, of.bound(), "gradient");
+    }
+}
+
+#[test]
+fn the_distance_of_directions_is_the_cpus() {
+    for of in TYPES {
+        for (rows, width) in [(1, 5), (7, 48), (3, 700)] {
+            let a = Features::new(of, &random(1, rows * width, 2.0));
+            let mut b = random(2, rows * width, 2.0);
+            // A row without a direction.
+            b[..width].fill(0.0);
+            let expected = cosine::distance(&a.values(), &b, width).unwrap();
+            let mut gradient = a.values();
+            cosine::distance_backward(&mut gradient, &b, width, 0.5).unwrap();
+            let start = (vec![f64::NAN; rows], Features::unwritten(of, rows * width));
+            let kernel = format!("cosine_distance<{}>", of.name());
+            let grid = [rows as u32, 1, 1];
+            let (parts, grad) = run(&kernel, grid, [128, 1, 1], &start, |(parts, grad), _| {
+                let numbers = [Argument::of(width as i32), Argument::of(0.5f32 / rows as f32)];
+                let spans =
+                    vec![a.read(), Argument::read(&b), Argument::write(parts), grad.write()];
+                [spans, numbers.to_vec()].concat()
+            });
+            close(&[total(&parts, 1.0 / rows as f64)], &[expected], 1e-6, "loss");
+            close(&grad.values(), &gradient, of.bound().max(2e-6), "gradient");
+        }
     }
 }
 

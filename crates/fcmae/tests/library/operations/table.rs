@@ -52,6 +52,7 @@ pub(super) fn check(operation: Operation) -> Check {
         Operation::Pool => Check::Results(pool()),
         Operation::PoolBackward => Check::Gradients(pool()),
         Operation::SquaredDifference => both(squared_difference),
+        Operation::CosineDistance => both(cosine_distance),
         Operation::CrossEntropy => both(cross_entropy),
         Operation::Accumulate => Check::ByHand(optimizer::parts_add_up_to_the_oracles_sum),
         Operation::SumOfSquares => Check::ByHand(optimizer::the_norm_is_that_of_all_gradients),
@@ -514,6 +515,21 @@ fn squared_difference() -> Vec<Case> {
             move |[x], []| oracle::mean_squared_difference(x, &of_oracle.var()),
         );
         case.loss()
+    };
+    [[3, 7], [2, 48]].map(case).into()
+}
+
+fn cosine_distance() -> Vec<Case> {
+    let case = |shape: [usize; 2]| {
+        let targets = Operand::filled("targets", shape, 1.0);
+        let of_oracle = targets.clone();
+        let case = Case::new(
+            format!("cosine distance of {shape:?}"),
+            ([x(shape, 2.0)], []),
+            move |pass, [x], []| ops::cosine_distance(pass, x, targets.tensor(), 1.0),
+            move |[x], []| oracle::cosine_distance(x, &of_oracle.var()),
+        );
+        case.loss().of_any_width()
     };
     [[3, 7], [2, 48]].map(case).into()
 }

@@ -1,0 +1,109 @@
+//! Settings held against the weights that a run begins from.
+
+use anyhow::Result;
+use fcmae::config::{DataConfig, ModelConfig};
+use fcmae::error::ConfigError;
+use fcmae::training::StartWeights;
+use fcmae::weights::Weights;
+use fcmae_data::source::printable;
+use fcmae_store::run::schema::Kind;
+
+use super::{RunArgs, SettingsArgs};
+use crate::output;
+
+/// What settings ask for that the weights may decide.
+pub(in crate::commands) struct Asked<'a> {
+    pub(in crate::commands) model: &'a ModelConfig,
+    pub(in crate::commands) image_size: [usize; 2],
+}
+
+/// Holds the settings of a new run against the weights that it begins from, if any, and notes where these decide over a
+/// recipe, or it over them.
+///
+/// # Errors
+/// Weights that cannot be read; a setting of the network, given on the command line, that is not the weights'.
+pub(in crate::commands) fn agree_with(
+    kind: Kind,
+    asked: &Asked<'_>,
+    weights: Option<&StartWeights>,
+    run: &RunArgs,
+    given: &SettingsArgs,
+) -> Result<()> {
+    let Some(weights) = weights.filter(|_| !run.resume) else { return Ok(()) };
+    weights.with(|weights| {
+        let notes = agree(kind, asked, weights, &given.set)?;
+        notes.iter().for_each(|note| output::note(note));
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Holds the settings against the weights that are started from: sentences for the user where the weights decide
+/// over a recipe, or it over them.
+///
+/// # Errors
+/// A setting of the network, given on the command line, that is not the weights'.
+fn agree(
+    kind: Kind,
+    asked: &Asked<'_>,
+    weights: &Weights,
+    set: &[String],
+) -> std::result::Result<Vec<String>, ConfigError> {
+    let theirs = &weights.description.model;
+    let path = printable(&weights.path);
+    let [ours, found] = [asked.model, theirs].map(|model| serde_json::to_value(model).ok());
+    for given in set {
+        let Some((key, value)) = given.split_once('=') else { continue };
+        let Some(place) = key.trim().strip_prefix("model.") else { continue };
+        let place = format!("/{}", place.replace('.', "/"));
+        let [ours, found] = [&ours, &found].map(|model| model.as_ref()?.pointer(&place));
+        if ours != found {
+            let has = found.map_or("another one".to_owned(), ToString::to_string);
+            let mend = match (kind, place.as_str()) {
+                (Kind::Finetuning, "/channels") => {
+                    "say `finetune.channels` for pictures of other channels"
+                }
+                (Kind::Pretraining, "/channels") => {
+                    "say `start.channels` for pictures of other channels"
+                }
+                (Kind::Finetuning, "/block") => {
+                    "say `finetune.grn` to add GRN or to drop it, or `--from scratch`"
+                }
+                _ => "leave it out, give other weights, or say `--from scratch`",
+            };
+            return Err(ConfigError::Value {
+                key: key.trim().to_owned(),
+                value: value.trim().to_owned(),
+                reason: format!(
+                    "the network is that of the weights {path} (--from), which have {has}: {mend}"
+                ),
+            });
+        }
+    }
+    let mut notes = Vec::new();
+    let shape = |model: &ModelConfig| (model.block, model.depths, model.widths, model.stem_stride);
+    let settings = shape(asked.model);
+    if settings != shape(theirs) && settings != shape(&ModelConfig::default()) {
+        notes.push(format!(
+            "the settings are made for {}; the network is that of the weights, {}",
+            named(asked.model),
+            named(theirs)
+        ));
+    }
+    let [height, width] = asked.image_size;
+    let [trained_height, trained_width] = weights.description.image_size;
+    let left_to_them =
+        asked.image_size == [0, 0] || asked.image_size == DataConfig::default().image_size;
+    if !left_to_them && asked.image_size != weights.description.image_size {
+        notes.push(format!(
+            "pictures of {height}×{width} pixels, as `data.image_size` says; the weights were trained at \
+             {trained_height}×{trained_width}"
+        ));
+    }
+    Ok(notes)
+}
+
+/// A network in a sentence.
+fn named(model: &ModelConfig) -> String {
+    format!("{} (depths {:?}, widths {:?})", model.size, model.depths, model.widths)
+}
