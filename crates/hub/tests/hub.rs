@@ -330,7 +330,7 @@ fn refuse_links(error: i32) {
         libc::SYS_symlinkat,
     ];
     let filter = SeccompFilter::new(
-        calls.into_iter().map(|call| (i64::from(call), Vec::new())).collect(),
+        calls.into_iter().map(|call| (call, Vec::new())).collect(),
         SeccompAction::Allow,
         SeccompAction::Errno(error.unsigned_abs()),
         std::env::consts::ARCH.try_into().unwrap(),
