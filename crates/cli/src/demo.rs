@@ -15,7 +15,6 @@ use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::inference::evaluate::Evaluator;
 use fcmae::inference::reconstruct::sheet;
-
 use fcmae::training::{Event, Start, keep_evaluation};
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};

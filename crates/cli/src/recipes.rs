@@ -138,6 +138,19 @@ mod tests {
         }
     }
 
+    /// One that is damaged ends no run.
+    #[test]
+    fn runs_of_built_in_recipes_keep_two_checkpoints() {
+        for (name, text) in BUILT_IN {
+            let recipe = Some((*name, *text));
+            let keep = match name.split('-').next().unwrap() {
+                "pretrain" => from_recipe::<PretrainConfig>(recipe, &[]).unwrap().save.keep,
+                _ => from_recipe::<FinetuneConfig>(recipe, &[]).unwrap().save.keep,
+            };
+            assert_eq!(keep, 2, "{name}");
+        }
+    }
+
     #[test]
     fn an_unknown_recipe_names_the_known_ones() {
         let error = find("--config", Path::new("pretrain-smal")).unwrap_err().to_string();

@@ -320,6 +320,52 @@ fn a_cache_without_links_is_filled_without_them() {
     assert_eq!(offline.fetch("hf:a/b").unwrap(), path);
 }
 
+/// From now on links are refused to this thread with this error.
+#[cfg(target_os = "linux")]
+fn refuse_links(error: i32) {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    let calls = [
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink,
+        libc::SYS_symlinkat,
+    ];
+    let filter = SeccompFilter::new(
+        calls.into_iter().map(|call| (call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(error.unsigned_abs()),
+        std::env::consts::ARCH.try_into().unwrap(),
+    );
+    apply_filter(&BpfProgram::try_from(filter.unwrap()).unwrap()).unwrap();
+}
+
+/// What FAT, exFAT and shares give whoever wants a link: nothing stands in its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_refuses_links_has_the_files_themselves() {
+    for refusal in [libc::EPERM, libc::EACCES, libc::EOPNOTSUPP, libc::ENOSYS] {
+        let server = Server::start(&[("model.safetensors", b"weights"), ("config.json", b"{}")]);
+        let cache = tempfile::tempdir().unwrap();
+        let (endpoint, place) = (server.endpoint.clone(), cache.path().to_owned());
+        let fetched = std::thread::spawn(move || {
+            refuse_links(refusal);
+            let link = std::os::unix::fs::symlink("nothing", place.join("link"));
+            assert_eq!(link.unwrap_err().raw_os_error(), Some(refusal));
+            Hub::at(&endpoint, &place).unwrap().fetch("hf:a/b")
+        });
+        let path = fetched.join().unwrap().unwrap_or_else(|error| panic!("{refusal}: {error}"));
+        assert_eq!(read(&path), b"weights");
+        assert_eq!(read(&path.with_file_name("config.json")), b"{}");
+        assert!(!path.is_symlink());
+        // They are there once, and found again without the Hub, where there are links too.
+        let blobs = std::fs::read_dir(cache.path().join("models--a--b/blobs")).unwrap();
+        let names = blobs.map(|blob| blob.unwrap().file_name().into_string().unwrap());
+        let left: Vec<_> = names.filter(|name| !name.ends_with(".lock")).collect();
+        assert!(left.is_empty(), "{left:?}");
+        let offline = Hub::at("http://127.0.0.1:1", cache.path()).unwrap();
+        assert_eq!(offline.fetch("hf:a/b").unwrap(), path);
+    }
+}
+
 #[test]
 fn a_cache_that_cannot_be_written_is_named() {
     let server = Server::start(&[("model.safetensors", b"weights")]);

@@ -12,7 +12,6 @@ use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
 use fcmae::engine::machine::{self, Machine};
 use fcmae::inference::evaluate::Evaluator;
-
 use fcmae::training::{Event, Flow, Start, keep_evaluation};
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Labels};

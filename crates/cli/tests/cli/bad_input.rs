@@ -93,6 +93,12 @@ fn corrupt_pictures_among_good_ones_are_skipped_and_listed() {
         "data.max_bad_fraction=0.0",
     )
     .refused(1, &says);
+    // Why it ended stays with it.
+    let log = fs::read_to_string(few.join("log.txt")).unwrap();
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("ended after step") && last.contains("could not be used"), "{log}");
+    let report = fs::read_to_string(few.join("report.html")).unwrap();
+    assert!(report.contains("could not be used"), "the report says nothing of it");
     let listed = fs::read_to_string(few.join("skipped.jsonl")).unwrap();
     assert!(listed.contains("disc/cut.png") || listed.contains("square/text.png"), "{listed}");
 }

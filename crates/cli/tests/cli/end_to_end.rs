@@ -45,6 +45,35 @@ fn what_is_told_to_come_next_can_be_done() {
     assert_eq!(found["description"]["image_size"], json("[32, 32]"));
 }
 
+/// As a shell takes it, from folders with blanks and quotes in their names.
+#[cfg(unix)]
+#[test]
+fn commands_to_copy_are_those_of_a_shell() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("it's my photos");
+    crate::trained::draw(&photos, &CLASSES, 4);
+    let (run, recipe) = (folder.path().join("run of (today)"), trained.recipe("pretrain"));
+    let ran = fcmae!("pretrain", "--data", photos, "--out", run, "--config", recipe).done();
+    let next = |ran: &str, command: &str| {
+        let line = ran.lines().find(|line| line.contains(&format!(" {command} "))).unwrap();
+        line.split_once(&format!(" {command} ")).unwrap().1.to_owned()
+    };
+    let shell = |command: &str, rest: &str, variables: [&std::ffi::OsStr; 2]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("\"$0\" {command} {rest}"), crate::command::BINARY]);
+        shell.args(variables);
+        crate::command::Ran::of(shell).done().stderr
+    };
+    let fine = folder.path().join("fine tuned");
+    let rest = next(&ran.stderr, "finetune").replace("LABELLED", "\"$1\"");
+    let rest = rest.replace(" RUN", " \"$2\" --set optim.epochs=1 --set optim.batch=4");
+    let ran = shell("finetune", &rest, [photos.as_os_str(), fine.as_os_str()]);
+    let picture = photos.join("disc/00.png");
+    let rest = next(&ran, "predict").replace("IMAGE", "\"$1\"");
+    shell("predict", &rest, [picture.as_os_str(), picture.as_os_str()]);
+}
+
 #[test]
 fn evaluate_counts_every_picture_once() {
     let trained = Trained::get();

@@ -89,6 +89,76 @@ fn memory_of_a_fine_tuning_is_reckoned_with_its_weights() {
     }
 }
 
+/// The network is that of the weights in a dry run too, not that of a recipe or of the defaults.
+#[test]
+fn a_dry_run_s_memory_is_that_of_the_weights_network() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, recipe) = (trained.pictures(), trained.recipe("finetune"));
+    let (weights, out) = (trained.pretrained(), folder.path().join("run"));
+    let told = |more: &[&std::ffi::OsStr]| {
+        let settings = ["--set", "data.image_size=[32,32]", "--set", "optim.batch=8", "--dry-run"];
+        let mut call =
+            crate::command::command(&[&"finetune", &"--data", &pictures, &"--out", &out]);
+        call.args(more).args(settings);
+        let ran = crate::command::Ran::of(call).done().stdout;
+        let line = |key| ran.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+        let estimate = line("memory").split(';').next().unwrap().to_owned();
+        (line("network"), estimate)
+    };
+    let os = std::ffi::OsStr::new;
+    let of_weights = told(&[os("--from"), weights.as_os_str()]);
+    let the_same = told(&[os("--from"), os("scratch"), os("--config"), recipe.as_os_str()]);
+    let default = told(&[os("--from"), os("scratch")]);
+    assert_eq!(of_weights, the_same);
+    assert!(of_weights.0 != default.0 && of_weights.1 != default.1, "{default:?}");
+}
+
+/// Steps, saves, figures, evaluations and exports of a whole run, by the kernel's account.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_run_takes_the_memory_that_was_told() {
+    let trained = Trained::get();
+    let (pictures, folder) = (trained.pictures(), tempfile::tempdir().unwrap());
+    for (command, extra) in [("pretrain", &[][..]), ("finetune", &["--from", "scratch"][..])] {
+        let out = folder.path().join(command);
+        let call = || {
+            let mut call =
+                crate::command::command(&[&command, &"--data", &pictures, &"--out", &out]);
+            call.args(extra).env("RAYON_NUM_THREADS", "2");
+            for setting in [
+                "data.image_size=[128,128]",
+                "data.cache_mib=0",
+                "optim.batch=16",
+                "optim.epochs=1",
+                "optim.warmup_epochs=0.1",
+            ] {
+                call.args(["--set", setting]);
+            }
+            call
+        };
+        let mut dry = call();
+        dry.arg("--dry-run");
+        let ran = crate::command::Ran::of(dry).done().stdout;
+        let told = ran.split("about ").nth(1).unwrap().split(" MiB").next().unwrap();
+        let told: f64 = told.replace(',', "").parse().unwrap();
+        let mut run = call();
+        run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut run = run.spawn().unwrap();
+        let (status, mut peak) = (format!("/proc/{}/status", run.id()), 0.0);
+        while run.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            peak = kib.map_or(peak, |kib| kib.parse::<f64>().unwrap() / 1024.0);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(run.wait().unwrap().success());
+        let ratio = told / peak;
+        assert!((0.95..=1.25).contains(&ratio), "{command}: {told} MiB told, {peak:.0} taken");
+    }
+}
+
 #[test]
 fn several_sets_and_few_labels_are_asked_for_on_the_command_line() {
     let trained = Trained::get();

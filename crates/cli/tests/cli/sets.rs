@@ -73,6 +73,31 @@ fn a_run_may_lie_among_its_pictures() {
         .refused(2, &says);
 }
 
+/// Run folder: a pre-training is resumed though its own figures, and what a dry run drew, lie among its pictures.
+#[test]
+fn a_pretraining_does_not_meet_what_it_drew() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    draw(&photos, &CLASSES, 4);
+    let (run, recipe) = (photos.join("run"), trained.recipe("pretrain"));
+    let figures = "figures.every_epochs=1";
+    for _ in 0..2 {
+        let (dry, set) = ("--dry-run", "--set");
+        let ran = fcmae!(
+            "pretrain", "--data", photos, "--out", run, "--config", recipe, set, figures, dry
+        );
+        assert!(ran.done().stdout.contains("pictures     12\n"));
+    }
+    assert!(photos.join("run-first-batch.png").is_file());
+    fcmae!("pretrain", "--data", photos, "--out", run, "--config", recipe, "--set", figures).done();
+    assert_eq!(fs::read_dir(run.join("figures")).unwrap().count(), 2);
+    assert_eq!(data(&run)["pictures"], 12);
+    let more = "optim.epochs=3";
+    fcmae!("pretrain", "--data", photos, "--out", run, "--resume", "--set", more).done();
+    assert_eq!(fs::read_dir(run.join("figures")).unwrap().count(), 3);
+}
+
 /// Run folder: the same of a pre-training, which records no names.
 #[test]
 fn other_pictures_than_a_pretraining_had_are_counted() {

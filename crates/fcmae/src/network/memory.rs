@@ -23,6 +23,8 @@ use crate::network::model::{Classifier, DropPath, Encoder};
 
 /// What the program takes before it has a network, and small change.
 const PROCESS: u64 = 20 << 20;
+/// What a run takes on the processor beside its steps: the list of its pictures, threads that load, logs, figures.
+const RUN: u64 = 10 << 20;
 /// What products and kernels take on a card beside the results, once the card is open.
 const ON_CARD: u64 = 96 << 20;
 
@@ -76,21 +78,30 @@ impl Memory {
         Ok(Self { fixed, per_image })
     }
 
-    /// With the pictures that are sent to a card ahead of their step, and those of the step, normalized.
+    /// With the pictures that are loaded, or sent to a card, ahead of their step, and those of the step.
     ///
     /// `erased` is the probability that a box of a picture is replaced by noise, which is sent too.
     fn fed(self, backend: &Backend, data: &DataConfig, channels: usize, erased: f64) -> Self {
-        let Backend::Card(_) = backend else { return self };
-        let value = match data.depth {
-            Depth::Eight => size_of::<u8>(),
-            Depth::Deep => size_of::<f32>(),
-        };
-        // Those that are loaded ahead, and those that are taken.
-        let sent = data.train_options(1, 0).prefetch + 1;
+        let options = data.train_options(1, 0);
         let values = data.image_size.iter().fold(channels, |all, &side| all.saturating_mul(side));
-        let noise = erased * RandomErasing::new().area.1 * size_of::<f32>() as f64;
-        // What is sent takes up to a quarter more, so that its memory is of few sizes.
-        let bytes = 1.25 * sent as f64 * (value as f64 + noise) + size_of::<f32>() as f64;
+        let bytes = match backend {
+            // Normalized already; threads load ahead, where there are any.
+            Backend::Cpu => {
+                let ahead = if options.workers > 0 { options.prefetch } else { 0 };
+                ((ahead + 1) * size_of::<f32>()) as f64
+            }
+            Backend::Card(_) => {
+                let value = match data.depth {
+                    Depth::Eight => size_of::<u8>(),
+                    Depth::Deep => size_of::<f32>(),
+                };
+                // Those that are loaded ahead, and those that are taken.
+                let sent = options.prefetch + 1;
+                let noise = erased * RandomErasing::new().area.1 * size_of::<f32>() as f64;
+                // What is sent takes up to a quarter more, so that its memory is of few sizes.
+                1.25 * sent as f64 * (value as f64 + noise) + size_of::<f32>() as f64
+            }
+        };
         let bytes = (values as f64 * bytes) as u64;
         Self { per_image: self.per_image.saturating_add(bytes), ..self }
     }
@@ -99,12 +110,12 @@ impl Memory {
         Self { fixed: self.fixed.saturating_add(bytes), ..self }
     }
 
-    /// With `copies` of `layout` on the processor: what a save, an evaluation and an export hold of weights and moments
-    /// beside those that are trained.
+    /// With what a run takes on the processor beside its steps, and `copies` of `layout`: what a save, a figure, an
+    /// evaluation and an export hold of weights and moments beside those that are trained.
     fn copied(self, backend: &Backend, layout: &Layout, copies: u64) -> Self {
         // A card's memory holds none of it.
         let Backend::Cpu = backend else { return self };
-        self.with_fixed(copies.saturating_mul(layout.bytes()))
+        self.with_fixed(copies.saturating_mul(layout.bytes()).saturating_add(RUN))
     }
 
     /// With what threads work in, for the backward passes of blocks of these sites and channels: each
@@ -117,7 +128,7 @@ impl Memory {
             scratch.saturating_mul(threads).saturating_add(weights)
         };
         let scratch = blocks.map(values).max().unwrap_or(0).saturating_mul(size_of::<f32>());
-        Self { fixed: self.fixed.saturating_add(scratch as u64), ..self }
+        self.with_fixed(scratch as u64)
     }
 }
 
@@ -280,8 +291,10 @@ impl Footprint for PretrainConfig {
         let taught = self.teacher.weight > 0.0;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts, taught)?;
         let (_, layout) = Layout::of(|names| Autoencoder::new(names, model, decoder));
-        // Of an export: the network's copy, its values by name, these by another program's names, the file.
-        Ok(memory.fed(backend, data, model.channels, 0.0).copied(backend, &layout, 4))
+        // Of an export: the network's copy, its values by name, these by another program's names, the file. Of a
+        // figure: its network, as it is and laid out for inference, beside what the save before it leaves.
+        let copies = 4 + u64::from(self.figures.every_epochs > 0);
+        Ok(memory.fed(backend, data, model.channels, 0.0).copied(backend, &layout, copies))
     }
 
     fn data(&self) -> &DataConfig {
@@ -304,8 +317,9 @@ impl Footprint for FinetuneConfig {
         let memory = finetuning(backend, model, 1, data.image_size, parts, averaged)?;
         let (_, layout) = Layout::of(|names| Classifier::new(names, model, 1));
         let memory = memory.fed(backend, data, model.channels, self.finetune.erasing);
-        // And what the evaluation before it has laid out; of an average, one more.
-        Ok(memory.copied(backend, &layout, 5 + u64::from(averaged)))
+        // And what the evaluation before it has laid out, and the save between two exports leaves; of an average,
+        // one more.
+        Ok(memory.copied(backend, &layout, 6 + u64::from(averaged)))
     }
 
     fn data(&self) -> &DataConfig {
@@ -384,6 +398,23 @@ mod tests {
         // 49 patches against 19, beside the decoder, which is the same.
         let ratio = per_image(&config) / sparse;
         assert!(1.8 < ratio && ratio < 49.0 / 19.0, "{ratio}");
+    }
+
+    #[test]
+    fn pictures_that_are_loaded_ahead_and_figures_take_memory() {
+        let mut config = PretrainConfig::default();
+        config.model = config.model.resolve().unwrap();
+        config.data.image_size = [64, 96];
+        let memory = |config: &PretrainConfig| config.memory(&Backend::Cpu).unwrap();
+        let with = memory(&config);
+        let picture = 4 * 3 * 64 * 96;
+        let ahead = config.data.train_options(1, 0).prefetch as u64;
+        config.data.workers = 0;
+        assert_eq!(with.per_image - memory(&config).per_image, ahead * picture);
+        let (_, layout) =
+            Layout::of(|names| Autoencoder::new(names, &config.model, &config.decoder));
+        config.figures.every_epochs = 0;
+        assert_eq!(with.fixed - memory(&config).fixed, layout.bytes());
     }
 
     #[test]

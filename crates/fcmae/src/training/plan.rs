@@ -29,17 +29,19 @@ impl Plan {
     pub fn new(pictures: usize, config: &OptimConfig) -> Result<Self, DataError> {
         let update = config.batch.saturating_mul(config.accumulation);
         let steps_per_epoch = pictures.checked_div(update).unwrap_or(0) as u64;
-        if steps_per_epoch == 0 && config.accumulation > 1 && config.batch <= pictures {
+        if steps_per_epoch == 0 && config.accumulation > 1 {
+            let mend = if config.batch <= pictures {
+                format!("use optim.accumulation={} or less", (pictures / config.batch).max(1))
+            } else {
+                format!("use optim.batch={pictures} or less and optim.accumulation=1")
+            };
             return Err(DataError::Parameter {
                 what: "update",
                 value: format!(
                     "{} pictures (optim.batch {} × optim.accumulation {}), more than the {} of the set",
                     update, config.batch, config.accumulation, pictures
                 ),
-                mend: format!(
-                    "use optim.accumulation={} or less",
-                    (pictures / config.batch).max(1)
-                ),
+                mend,
             });
         }
         if steps_per_epoch == 0 {
@@ -142,6 +144,32 @@ mod tests {
         assert!(plan.uses(5) && !plan.uses(6), "the seventh batch is left out");
         assert!(plan.is_due(3, 1) && !plan.is_due(4, 1) && plan.is_due(9, 2));
         assert!(Plan::new(7, &optim).is_err());
+    }
+
+    #[test]
+    fn an_update_larger_than_the_set_is_told_by_both_of_its_settings() {
+        let refused = |pictures, batch, accumulation| {
+            let optim = PretrainConfig::default().optim;
+            let error = Plan::new(pictures, &OptimConfig { batch, accumulation, ..optim });
+            error.err().unwrap().to_string()
+        };
+        let text = refused(30, 8, 16);
+        assert!(
+            text.contains("128 pictures (optim.batch 8 × optim.accumulation 16)")
+                && text.contains("more than the 30 of the set")
+                && text.contains("optim.accumulation=3 or less"),
+            "{text}"
+        );
+        assert!(refused(9, 8, 16).contains("optim.accumulation=1 or less"));
+        let text = refused(30, 64, 2);
+        assert!(
+            text.contains("(optim.batch 64 × optim.accumulation 2)")
+                && text.contains("optim.batch=30 or less and optim.accumulation=1"),
+            "{text}"
+        );
+        // Without accumulation the batch is the update.
+        let text = refused(30, 64, 1);
+        assert!(text.contains("64") && !text.contains("accumulation"), "{text}");
     }
 
     #[test]

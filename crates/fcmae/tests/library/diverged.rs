@@ -68,6 +68,9 @@ fn a_run_ends_at_once_and_keeps_the_batch() {
     for part in ["NaN at step 1", "optim.base_lr", "diverged/step-00000001", ".png"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
+    // Nothing was saved yet, and nobody is sent to what is not there.
+    assert!(!text.contains("checkpoint"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path().join("run/checkpoints")).unwrap().count(), 0);
     let kept = folder.path().join("run/diverged/step-00000001");
     let batch = safetensors::load(&kept.join("batch.safetensors")).unwrap().tensors;
     assert_eq!(batch.get("images.0").unwrap().shape, [4, 32, 32, 3]);
@@ -157,6 +160,7 @@ fn older_batches_are_removed_and_that_is_told() {
     let _ = pretrain(
         &hopeless(10, OnNan::Skip),
         slice::from_ref(&data),
+        Start::Scratch,
         &folder.path().join("run"),
         false,
         &mut |event| {

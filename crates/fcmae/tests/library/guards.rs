@@ -300,7 +300,8 @@ fn settings_whose_product_overflows_are_refused_by_their_names() {
         PretrainConfig { model: ModelConfig::published(Size::Atto), ..resolve("seed=1").unwrap() };
     // Products that would wrap to 2.
     (config.optim.batch, config.optim.accumulation) = ((1 << 63) + 1, 2);
-    assert!(matches!(Plan::new(30, &config.optim), Err(DataError::BatchLargerThanSet { .. })));
+    let wrapped = Plan::new(30, &config.optim);
+    assert!(matches!(wrapped, Err(DataError::Parameter { what: "update", .. })));
     let three = OptimConfig { batch: 10, accumulation: 1, ..config.optim.clone() };
     assert!(!Plan::new(30, &three).unwrap().is_due(4, u64::MAX / 3 + 1));
     let train = |config: &PretrainConfig| {

@@ -10,6 +10,7 @@ mod summary;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod card;
+mod continued;
 mod core_alone;
 mod diverged;
 mod diversity;

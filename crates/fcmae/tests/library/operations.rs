@@ -93,6 +93,17 @@ fn the_table_is_what_training_takes_and_no_more() {
     used.extend(pretraining(&v2, MaskedEncoder::Sparse));
     used.extend(pretraining(&v2, MaskedEncoder::Dense));
     used.extend(pretraining(&variant, MaskedEncoder::Sparse));
+    used.extend(operations_of(
+        |names| {
+            let network = Autoencoder::new(names, &v2, &DecoderConfig { width: 8, depth: 1 });
+            network.taught(names, &v2)
+        },
+        |autoencoder, pass| {
+            let mask = Mask::random([2, 2], 0.5, 0, 0, &[0, 1]).unwrap();
+            let lesson = fill::images([1, 2, 4, 12]).reshape([2, 4, 12]);
+            autoencoder.taught_loss(pass, images(), &mask, true, (&lesson, 0.5))
+        },
+    ));
     used.extend(finetuning);
     assert_eq!(used, BTreeSet::from(Operation::ALL));
 }

@@ -254,6 +254,9 @@ fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     let [batch, accumulation] = mend.batch.unwrap();
     assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40, "{batch}");
     assert!(!out.exists(), "nothing was begun");
+    // What is advised is not refused in its turn.
+    let memory = config.memory(&Backend::Cpu).unwrap();
+    assert!(memory.with(batch) <= *free && memory.with(config.optim.batch) == *needed);
     let text = error.to_string();
     assert!(text.contains("check_memory=false") && text.contains("optim.batch="), "{text}");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fcmae::Error;
 use fcmae::config::{
-    BlockKind, FinetuneConfig, GrnChange, MaskedEncoder, PretrainConfig, from_recipe,
+    BlockKind, FinetuneConfig, GrnChange, MaskRatio, MaskedEncoder, PretrainConfig, from_recipe,
 };
 use fcmae::engine::backend::Backend;
 use fcmae::training::{Event, Flow, Start, Work, finetune, finetune_on, pretrain, pretrain_on};
@@ -68,7 +68,7 @@ impl Stop {
 
 /// Everything of a finished run that must not depend on how often it was stopped: the files of its
 /// last checkpoint and of its exports, and what it logged.
-fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let checkpoint = run.join(format!("checkpoints/step-{last_step:08}"));
     for folder in [checkpoint, run.join("export/last"), run.join("export/best")] {
@@ -91,7 +91,7 @@ fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn assert_same(
+pub(crate) fn assert_same(
     about: &str,
     found: &BTreeMap<String, Vec<u8>>,
     expected: &BTreeMap<String, Vec<u8>>,
@@ -514,7 +514,7 @@ fn another_config_or_other_pictures_are_refused_with_what_differs() {
 
     let mut other = pretraining();
     other.optim.weight_decay = 0.5;
-    other.mask.ratio = 0.5;
+    other.mask.ratio = MaskRatio::Fixed(0.5);
     let error = resume(&other).unwrap_err().to_string();
     for line in [
         "- config.optim.weight_decay = 0.05",

@@ -213,6 +213,58 @@ fn an_error_among_the_pictures_loses_no_update_and_repaired_ones_are_the_same_se
     assert!(error.contains("3 more") && !error.contains("run.names"), "{error}");
 }
 
+#[test]
+fn more_bad_pictures_may_be_allowed_where_they_ended_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    config.data.max_bad_fraction = 0.0;
+    let (outcome, told) = part(&config, &data, &run, Resume::No, |event| {
+        if matches!(event, Event::Step(step) if step.step == 14) {
+            for number in 0..9 {
+                fs::write(data.join(format!("lying/{number:03}.png")), "no picture").unwrap();
+            }
+        }
+        Flow::Continue
+    });
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("allowed share of 0"), "{error}");
+    let [saved] = told.saved[..] else { panic!("{:?}", told.saved) };
+
+    config.data.max_bad_fraction = 0.2;
+    let settings = changing(&["data.max_bad_fraction"]);
+    let resume = Resume::Yes { changing: &settings };
+    let (outcome, told) = part(&config, &data, &run, resume, go_on);
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.steps.first(), Some(&(saved + 1)));
+    assert_eq!(told.notes_with("data.max_bad_fraction"), 1, "{:?}", told.notes);
+}
+
+#[test]
+fn a_figure_that_cannot_be_drawn_costs_no_update() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    (config.optim.epochs, config.save.every_epochs, config.figures.every_epochs) = (2, 1, 1);
+    let mut order = Vec::new();
+    let (outcome, _) = part(&config, &data, &run, Resume::No, |event| {
+        match event {
+            // In its place stands what no file replaces.
+            Event::Step(step) if step.step == 1 => {
+                let figure = run.join("figures/reconstruction-step-00000010.png");
+                fs::create_dir_all(figure.join("full")).unwrap();
+            }
+            Event::Saved { step, .. } => order.push(format!("saved {step}")),
+            Event::Note(note) if note.contains("a figure is left out") => {
+                order.push("left out".to_owned());
+            }
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert!(outcome.unwrap().finished);
+    assert_eq!(order, ["saved 10", "left out", "saved 20"]);
+    assert!(run.join("figures/reconstruction-step-00000020.png").is_file());
+}
+
 /// The check sum of a PNG chunk.
 fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, &byte| {

@@ -67,6 +67,31 @@ fn a_run_lives_where_nothing_can_be_renamed_locked_or_synced() {
     assert!(["", "checkpoints", "export"].iter().all(|folder| hidden(folder).is_empty()));
 }
 
+/// Fault 49: whatever is said of a folder that is to be synced, a run begins, saves and says it once.
+#[test]
+fn a_folder_s_sync_that_fails_in_any_way_ends_no_run() {
+    use std::io::ErrorKind::{InvalidInput, NotFound, Unsupported};
+    let kinds = [PermissionDenied, NotFound, Other, InvalidInput, Unsupported];
+    let each = kinds.map(|kind| Plan::Each(&[Operation::SyncFolder], kind));
+    for plan in each.into_iter().chain(cfg!(unix).then_some(Plan::BrokenSyncs)) {
+        let folder = test_folder();
+        let path = folder.path().join("deeper/run");
+        let ((run, told), _) = with(plan, || {
+            let run = Run::create(&path, &record()).unwrap_or_else(|e| panic!("{plan:?}: {e}"));
+            let save = |step| run.checkpoints().save(step, &checkpoint(step)).unwrap().notes;
+            let told = (1..=3).flat_map(save).collect::<Vec<_>>();
+            run.export(ExportName::Last, &[("config.json", b"{}")]).unwrap();
+            (run, told)
+        });
+        let told = [run.notes(), &told].concat();
+        assert_eq!(told.len(), 1, "{plan:?}: {told:?}");
+        assert!(told[0].contains("synced") && told[0].contains("power fails"), "{told:?}");
+        drop(run);
+        let (run, _) = with(plan, || Run::resume(&path, &record(), &[]).unwrap());
+        assert_eq!(run.checkpoints().latest().unwrap().unwrap().step, 3, "{plan:?}");
+    }
+}
+
 /// Fault 48: metrics that are cut back, killed at every operation, where files cannot be renamed.
 #[test]
 fn metrics_are_whole_though_files_cannot_be_renamed() {
