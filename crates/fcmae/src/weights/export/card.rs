@@ -35,8 +35,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         text,
         "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {}\n\
          - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n{usage}\n\
-         Made by fcmae, which uses it too: \
-         `fcmae inspect .`, `fcmae finetune --from . …`{}\n",
+         {}\n",
         description.name(),
         model.depths,
         model.widths,
@@ -44,9 +43,21 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         plural(model.channels, "channel"),
         description.mean,
         description.std,
-        if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" },
+        own_use(format, classifies),
     );
     text
+}
+
+/// What fcmae itself does with the folder.
+fn own_use(format: ExportFormat, classifies: bool) -> String {
+    if matches!(format, ExportFormat::Onnx(_)) {
+        return "Made by fcmae, which writes ONNX and reads none: it goes on with the weights that this was made from."
+            .to_owned();
+    }
+    let predict = if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" };
+    format!(
+        "Made by fcmae, which takes the folder too: `fcmae inspect .`, `fcmae finetune --from . …`{predict}"
+    )
 }
 
 /// Why an export has no preparation that other programs would follow, for deep pictures; and what it is.
