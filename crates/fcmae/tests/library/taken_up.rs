@@ -413,10 +413,11 @@ fn a_warm_up_longer_than_what_is_left_of_a_run_is_told() {
     config.optim.epochs = 3;
     let changing = ["optim.epochs".to_owned()];
     let (mut told, resume) = (Told::default(), Resume::Yes { changing: &changing });
-    let left = finetune(&config, &[data.clone()], Start::Scratch, &run, resume, &mut |event| {
-        told.hear(&event);
-        if matches!(event, Event::Step(_)) { Flow::Stop } else { Flow::Continue }
-    });
+    let left =
+        finetune(&config, slice::from_ref(&data), Start::Scratch, &run, resume, &mut |event| {
+            told.hear(&event);
+            if matches!(event, Event::Step(_)) { Flow::Stop } else { Flow::Continue }
+        });
     assert!(!left.unwrap().finished);
     assert_eq!(told.notes_with("lies within the warm-up of 3"), 1, "{:?}", told.notes);
     // And again by whoever goes on with it.

@@ -136,3 +136,20 @@ fn onnx(channels: usize, depth: Depth) -> String {
          classes.\n\n{call}"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::onnx::{OnnxOptions, OnnxOutput};
+
+    /// fcmae reads what all formats but ONNX hold.
+    #[test]
+    fn no_command_is_suggested_that_cannot_read_the_folder() {
+        let onnx = OnnxOptions { output: OnnxOutput::Logits, dynamic_size: false };
+        assert!(!own_use(ExportFormat::Onnx(onnx), true).contains("`fcmae"));
+        for format in [ExportFormat::Timm, ExportFormat::Transformers, ExportFormat::Authors] {
+            assert!(own_use(format, true).contains("predict IMAGE --weights ."));
+            assert!(!own_use(format, false).contains("predict"));
+        }
+    }
+}
