@@ -87,8 +87,8 @@ impl DeviceArg {
 
 #[derive(Args)]
 pub(crate) struct WeightsArg {
-    /// A fine-tuning run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last), an
-    /// export folder, a checkpoint, a weights file or hf:OWNER/NAME
+    /// A fine-tuning run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last),
+    /// an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }

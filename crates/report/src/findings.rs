@@ -226,7 +226,8 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     warning(
         "Hardly better than always naming one class",
         format!(
-            "{} of the held-out pictures are recognized; always answering {answer} would give {}. Train for more epochs, start from pre-trained weights, and check that the \
+            "{} of the held-out pictures are recognized; always answering {answer} would give {}. \
+             Train for more epochs, start from pre-trained weights, and check that the \
              folders hold what their names say.",
             percent(evaluation.top1),
             percent(share),

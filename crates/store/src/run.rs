@@ -218,8 +218,8 @@ impl Run {
     }
 
     /// Looks whether the run's folder is where it was, and its files are those that are written: to be called every now
-    /// and then. Where another file has the name of one, as after an editor saved it, the lines go there from now on, with
-    /// those that it lacks.
+    /// and then. Where another file has the name of one, as after an editor saved it, the lines go there from now on,
+    /// with those that it lacks.
     pub fn look(&mut self) -> Look {
         let (there, shown) = (self.is_there(), self.path.display());
         let mut look = Look::default();
@@ -262,8 +262,8 @@ impl Run {
         let told = followed.into_iter().filter_map(|(path, followed)| match followed {
             Ok(0) => None,
             Ok(count) => Some(format!(
-                "{} was replaced by another file, or removed, while the run goes on: it goes on there, and lines that were \
-                 missing are added ({count})",
+                "{} was replaced by another file, or removed, while the run goes on: it goes on there, and lines that \
+                 were missing are added ({count})",
                 path.display()
             )),
             // It is tried again, and a save tells for good.
