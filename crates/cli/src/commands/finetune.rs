@@ -97,7 +97,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     };
     if let Some(weights) = weights.as_ref().filter(|_| !args.run.resume) {
         weights.with(|weights| {
-            agree(&config, weights, &args.settings.set)
+            agree(&config, weights, &args.settings)
                 .map(|notes| notes.iter().for_each(|note| output::note(note)))
                 .map_err(fcmae::Error::from)
         })?;
@@ -135,11 +135,11 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             ));
         }
         text.push_str(&format!(
-            "kept aside  {}: top-1 {}, top-5 {:.2}%\n\
+            "kept aside  {}: top-1 {}{}\n\
              best        top-1 {}, which flatters a little: it was chosen on these pictures\n",
             counted(last.pictures, "picture"),
             top1(last.top1),
-            100.0 * last.top5,
+            last.top5.map_or(String::new(), |top5| format!(", top-5 {:.2}%", 100.0 * top5)),
             top1(best),
         ));
     }
@@ -175,7 +175,7 @@ fn again(args: &Finetune) -> String {
 fn agree(
     config: &FinetuneConfig,
     weights: &Weights,
-    set: &[String],
+    SettingsArgs { config: recipe, set, .. }: &SettingsArgs,
 ) -> Result<Vec<String>, ConfigError> {
     let theirs = &weights.description.model;
     let path = printable(&weights.path);
@@ -204,7 +204,9 @@ fn agree(
     let mut notes = Vec::new();
     let shape = |model: &ModelConfig| (model.block, model.depths, model.widths, model.stem_stride);
     let asked = shape(&config.model);
-    if asked != shape(theirs) && asked != shape(&FinetuneConfig::default().model) {
+    // Without a recipe nothing was made for any network. For a custom one there is no published recipe to take instead.
+    let may_suit = is_custom(theirs) && !is_custom(&config.model);
+    if recipe.is_some() && !may_suit && asked != shape(theirs) {
         notes.push(format!(
             "the settings are made for {}; the network is that of the weights, {}",
             named(&config.model),
@@ -225,6 +227,10 @@ fn agree(
 }
 
 /// A network in a sentence.
+fn is_custom(model: &ModelConfig) -> bool {
+    model.size == "custom"
+}
+
 fn named(model: &ModelConfig) -> String {
     format!("{} (depths {:?}, widths {:?})", model.size, model.depths, model.widths)
 }

@@ -147,6 +147,9 @@ pub fn finetune_on<'a, 'r>(
     let Beginning { config, weights: pretrained, origin, note } =
         Beginning::of(config, start, resume, out)?;
     let options = &config.finetune;
+    if !resume.goes_on() {
+        config.check_new()?;
+    }
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;
