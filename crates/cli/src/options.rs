@@ -87,7 +87,8 @@ impl DeviceArg {
 
 #[derive(Args)]
 pub(crate) struct WeightsArg {
-    /// A fine-tuning run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
+    /// A fine-tuning run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last),
+    /// an export folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }
@@ -105,7 +106,8 @@ pub(crate) fn weights_at(path: &Path) -> fcmae::Result<Weights> {
 /// Weights of any kind, for commands that do nothing else but look at them or write them.
 #[derive(Args)]
 pub(crate) struct AnyWeightsArg {
-    /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
+    /// A run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last), an export
+    /// folder, a checkpoint, a weights file or hf:OWNER/NAME
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }

@@ -336,15 +336,23 @@ fn describe_batch(report: &BatchReport) -> String {
 
 fn describe_evaluation(report: &EvaluationReport) -> String {
     let EvaluationReport { epoch, top1, top5, loss, .. } = report;
-    let (top1, top5) = (100.0 * top1, 100.0 * top5);
-    format!(
-        "epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%, top-5 {top5:.1}%, loss {loss:.4}"
-    )
+    let top5 = top5.map_or(String::new(), |top5| format!(", top-5 {:.1}%", 100.0 * top5));
+    let top1 = 100.0 * top1;
+    format!("epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%{top5}, loss {loss:.4}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn top_5_is_told_where_it_says_anything() {
+        let report =
+            |top5| EvaluationReport { step: 9, epoch: 3, pictures: 8, top1: 0.5, top5, loss: 1.25 };
+        let told = describe_evaluation(&report(Some(0.75)));
+        assert!(told.ends_with("top-1 50.0%, top-5 75.0%, loss 1.2500"), "{told}");
+        assert!(describe_evaluation(&report(None)).ends_with("top-1 50.0%, loss 1.2500"));
+    }
 
     #[test]
     fn the_bar_has_a_template() {

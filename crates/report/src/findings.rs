@@ -217,14 +217,19 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     let share = largest.pictures as f64 / evaluation.images as f64;
     let margin = 2.0 * standard_error(share, evaluation.images);
     (classes.len() > 1 && evaluation.top1 < share + margin).then_some(())?;
+    let as_large = classes.iter().filter(|(_, fate)| fate.pictures == largest.pictures).count();
+    let answer = match as_large {
+        1 => format!("“{name}”, the largest class,"),
+        all if all == classes.len() => "any one class".to_owned(),
+        _ => "one of the largest classes".to_owned(),
+    };
     warning(
         "Hardly better than always naming one class",
         format!(
-            "{} of the held-out pictures are recognized; always answering “{}”, the largest class, \
-             would give {}. Train for more epochs, start from pre-trained weights, and check that the \
+            "{} of the held-out pictures are recognized; always answering {answer} would give {}. \
+             Train for more epochs, start from pre-trained weights, and check that the \
              folders hold what their names say.",
             percent(evaluation.top1),
-            name,
             percent(share),
         ),
     )

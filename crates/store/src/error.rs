@@ -21,6 +21,16 @@ pub enum Error {
         /// The reason given.
         source: io::Error,
     },
+    /// The folder of a run that goes on has not its name any more.
+    #[error(
+        "the run's folder {} is no longer there: it was moved, renamed or removed while the run went on. Put it back \
+         under this name, or give its new one, and go on with --resume from its newest checkpoint",
+        path.display()
+    )]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The disk is full. Nothing that was saved before is touched.
     #[error(
         "no space left to write {}: {needed} bytes needed, {} free; free some space and try \

@@ -75,6 +75,7 @@ pub struct Run {
     notes: Vec<String>,
     /// What was told of the storage.
     told: Arc<Told>,
+    place: Place,
     /// Held, not read. `None` where the file system has no locks.
     _lock: Option<lock::Lock>,
 }
@@ -166,6 +167,7 @@ impl Run {
             log,
             path: path.to_owned(),
             told: Arc::new(told),
+            place: Place::default(),
             _lock: lock.map_err(|reason| notes.push(reason)).ok(),
             notes,
         })
@@ -213,6 +215,76 @@ impl Run {
     /// list stays exact.
     pub fn skipped(&self) -> &Lines {
         &self.skipped
+    }
+
+    /// Looks whether the run's folder is where it was, and its files are those that are written: to be called every now
+    /// and then. Where another file has the name of one, as after an editor saved it, the lines go there from now on,
+    /// with those that it lacks.
+    pub fn look(&mut self) -> Look {
+        let (there, shown) = (self.is_there(), self.path.display());
+        let mut look = Look::default();
+        let has_checkpoints = self.path.join(CHECKPOINTS).is_dir();
+        if there {
+            look.notes = self.follow();
+            if !has_checkpoints && self.place.has_checkpoints {
+                look.notes.push(format!(
+                    "{} was removed while the run goes on: it is made anew, with a checkpoint",
+                    self.path.join(CHECKPOINTS).display()
+                ));
+                look.save = true;
+            }
+            self.place.has_checkpoints = has_checkpoints;
+        }
+        match (self.place.there, there) {
+            (true, false) => look.notes.push(format!(
+                "the run's folder {shown} is no longer there: it was moved, renamed or removed while the run goes on. \
+                 Put it back under this name before the next checkpoint, or the run ends then"
+            )),
+            (false, true) => look.notes.push(format!("the run's folder {shown} is there again")),
+            _ => {}
+        }
+        self.place.there = there;
+        look
+    }
+
+    /// Whether the folder is that of a run: another one may have its name.
+    fn is_there(&self) -> bool {
+        self.path.join(CONFIG).exists()
+    }
+
+    /// What was done about files that others took the names of, a sentence each.
+    fn follow(&self) -> Vec<String> {
+        let followed = [
+            (self.metrics.path(), self.metrics.follow()),
+            (self.skipped.path(), self.skipped.follow()),
+            (self.log.path(), self.log.follow()),
+        ];
+        let told = followed.into_iter().filter_map(|(path, followed)| match followed {
+            Ok(0) => None,
+            Ok(count) => Some(format!(
+                "{} was replaced by another file, or removed, while the run goes on: it goes on there, and lines that \
+                 were missing are added ({count})",
+                path.display()
+            )),
+            // It is tried again, and a save tells for good.
+            Err(_) => None,
+        });
+        told.collect()
+    }
+
+    /// Makes sure before a save that what is logged so far is in the run's folder, and outlasts a power cut.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Io`] or [`Error::NoSpace`].
+    pub fn settle(&self) -> Result<Vec<String>, Error> {
+        if !self.is_there() {
+            return Err(Error::Gone { path: self.path.clone() });
+        }
+        let notes = self.follow();
+        // What could not be done is an error now.
+        self.metrics.follow()?;
+        self.metrics.sync()?;
+        Ok(notes)
     }
 
     /// `log.txt`.
@@ -299,6 +371,29 @@ impl Run {
         let cut = lines::cut_after(&path, step, keep)?;
         self.metrics = Metrics::open(&self.path, Arc::clone(&self.log), Some(step))?;
         Ok(cut)
+    }
+}
+
+/// What [`Run::look`] found.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Look {
+    /// To be told, a sentence each; nothing that was told before.
+    pub notes: Vec<String>,
+    /// Whether a checkpoint is to be saved soon, since there is none any more.
+    pub save: bool,
+}
+
+/// What was there when the run was last looked at.
+#[derive(Debug)]
+struct Place {
+    there: bool,
+    has_checkpoints: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { there: true, has_checkpoints: true }
     }
 }
 

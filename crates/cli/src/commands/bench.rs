@@ -251,7 +251,7 @@ impl Measurement<'_> {
             .collect::<Result<Vec<_>>>()?;
         let time = f64::from(self.args.seconds) - self.began.elapsed().as_secs_f64();
         let Some(seconds) = budget::allot(&costs, time)[0] else {
-            return Ok(Err(Skipped::time(&job, costs[0], self.args.seconds)));
+            return Ok(Err(Skipped::time(&job, costs[0], self.args.seconds, &self.others())));
         };
         while self.args.batch.is_none()
             && job.batch > 1
@@ -260,6 +260,22 @@ impl Measurement<'_> {
             job.batch /= 2;
         }
         Ok(Ok((job, seconds)))
+    }
+
+    /// Options that a row takes with it where it is measured alone.
+    fn others(&self) -> String {
+        let args = self.args;
+        let mut others = String::new();
+        let given = [
+            (args.image != 224).then(|| format!(" --image {}", args.image)),
+            (args.mask_ratio != 0.6).then(|| format!(" --mask-ratio {}", args.mask_ratio)),
+            args.batch.map(|batch| format!(" --batch {batch}")),
+            args.warmup.map(|warmup| format!(" --warmup {warmup}")),
+            args.threads.map(|threads| format!(" --threads {threads}")),
+            args.data.as_ref().map(|data| format!(" --data {}", output::quoted(data))),
+        ];
+        others.extend(given.into_iter().flatten());
+        others + &args.device.again()
     }
 
     /// Measures one row in a process of its own.

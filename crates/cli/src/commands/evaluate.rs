@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake};
+use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake, telling_top5};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
 use fcmae_data::{Part, PictureSet, Split};
@@ -229,9 +229,10 @@ fn text(evaluation: &Evaluation) -> String {
         ]);
     }
     let mut text = format!(
-        "top-1  {}\ntop-5  {:.2}%\nloss   {:.4}\n{}, {} classes\n\n{}\n",
+        "top-1  {}\n{}loss   {:.4}\n{}, {} classes\n\n{}\n",
         with_interval(evaluation.top1, evaluation.images),
-        100.0 * evaluation.top5,
+        telling_top5(evaluation.top5, classes.len())
+            .map_or(String::new(), |top5| format!("top-5  {:.2}%\n", 100.0 * top5)),
         evaluation.loss,
         counted(evaluation.images, "picture"),
         classes.len(),

@@ -125,11 +125,11 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             ));
         }
         text.push_str(&format!(
-            "kept aside  {}: top-1 {}, top-5 {:.2}%\n\
+            "kept aside  {}: top-1 {}{}\n\
              best        top-1 {}, which flatters a little: it was chosen on these pictures\n",
             counted(last.pictures, "picture"),
             top1(last.top1),
-            100.0 * last.top5,
+            last.top5.map_or(String::new(), |top5| format!(", top-5 {:.2}%", 100.0 * top5)),
             top1(best),
         ));
     }

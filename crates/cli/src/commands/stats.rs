@@ -79,6 +79,7 @@ pub(super) fn run(args: &Stats) -> Result<()> {
         Columns { image: args.image_column.as_deref(), pages: args.pages, ..Columns::default() };
     let set = picture_sets::opened("stats", columns, |how| PictureSet::open_all(&args.data, how))?;
     output::note_skipped(&set.skipped);
+    let mut told: Vec<&str> = set.skipped.iter().map(|skip| skip.reason.as_str()).collect();
     let depth = if args.deep { Depth::Deep } else { Depth::Eight };
     let format = PixelFormat { channels: args.channels, depth };
     let sample = args.sample.map(|sample| sample.get());
@@ -96,12 +97,31 @@ pub(super) fn run(args: &Stats) -> Result<()> {
         return any(&found);
     }
     output::note_skipped(&found.skipped);
+    told.extend(found.skipped.iter().map(|skip| skip.reason.as_str()));
+    told.extend(found.remarks.iter().map(|remarked| remarked.text.as_str()));
     for Remarked { pictures, first, text, .. } in &found.remarks {
         let pictures = counted(*pictures, "picture");
         output::note(&format!("{pictures}, such as {}: {text}", printable(first)));
     }
+    flags(&told).iter().for_each(|note| output::note(note));
     output::print(&text(&found, format, &limits, args.pages))?;
     any(&found)
+}
+
+/// What this command takes settings by, of those that texts name.
+fn flags(texts: &[&str]) -> Option<String> {
+    const FLAGS: [(&str, &str); 5] = [
+        ("data.depth=deep", "--deep"),
+        ("model.channels", "--channels N"),
+        ("data.pages=all", "--pages all"),
+        ("data.fill", "--fill VALUE"),
+        ("data.max_pixels", "--max-pixels N"),
+    ];
+    let named = FLAGS.iter().filter(|(setting, _)| texts.iter().any(|text| text.contains(setting)));
+    let named: Vec<String> = named.map(|(setting, flag)| format!("{flag} for {setting}")).collect();
+    (!named.is_empty()).then(|| {
+        format!("fcmae stats takes {}; training and recipes take the settings", named.join(", "))
+    })
 }
 
 /// Fails where no picture can be used.
@@ -220,4 +240,31 @@ fn settings(found: &Statistics, format: PixelFormat, limits: &Limits, pages: Pag
         "[model]\nchannels = {}\n\n[data]\n{depth}mean = {mean}\nstd = {std}\n{all}{pixels}{fill}",
         format.channels
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        stats: Stats,
+    }
+
+    #[test]
+    fn settings_that_are_advised_are_told_as_this_command_takes_them() {
+        assert_eq!(flags(&["the file is empty"]), None);
+        let text = "set data.pages=all to take each, or set model.channels to 5, with data.depth=deep; \
+                    data.fill=0; set data.max_pixels";
+        let told = flags(&[text]).unwrap();
+        let flags = ["--deep", "--channels 5", "--pages all", "--fill 0", "--max-pixels 9"];
+        for flag in flags {
+            assert!(told.contains(flag.split(' ').next().unwrap()), "{told}");
+        }
+        let words = flags.iter().flat_map(|flag| flag.split(' '));
+        Command::try_parse_from(["stats", "--data", "x"].into_iter().chain(words)).unwrap();
+    }
 }

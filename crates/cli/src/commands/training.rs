@@ -141,6 +141,9 @@ pub(super) fn settings<T: Settings + Footprint>(
     set.extend(given.device.settings());
     set.extend_from_slice(own);
     let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
+    if !run.resume {
+        settings.check_new()?;
+    }
     if given.batch == Some(Batch::Auto) {
         let backend = settings.backend()?;
         let memory = whole(&settings)?.memory(&backend).map_err(fcmae::Error::from)?;

@@ -575,7 +575,9 @@ impl Recipe {
     fn settings<T: Settings>(&self, set: &[&[String]], seed: u64) -> Result<T> {
         let mut overrides = set.concat();
         overrides.push(format!("seed={seed}"));
-        Ok(from_recipe(Some((&self.origin, &self.text)), &overrides)?)
+        let settings: T = from_recipe(Some((&self.origin, &self.text)), &overrides)?;
+        settings.check_new()?;
+        Ok(settings)
     }
 }
 

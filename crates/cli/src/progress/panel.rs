@@ -184,7 +184,7 @@ mod tests {
             epoch,
             pictures: 40,
             top1,
-            top5: 1.0,
+            top5: None,
             loss: 0.5,
         };
         panel.evaluated(&evaluation(5, 0.5));

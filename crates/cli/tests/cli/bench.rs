@@ -102,7 +102,7 @@ fn what_does_not_fit_the_time_is_left_out_and_told() {
     )
     .done();
     assert!(ran.stdout.contains("huge  finetune      –"), "{}", ran.stdout);
-    let how = "alone: fcmae bench --size huge --work finetune --seconds ";
+    let how = "alone: fcmae bench --size huge --work finetune --image 32 --batch 1 --seconds ";
     assert!(ran.stdout.contains(how), "{}", ran.stdout);
     fcmae!("bench", "--size", "huge", "--work", "finetune", "--seconds", "1")
         .refused(1, &["nothing could be measured"]);

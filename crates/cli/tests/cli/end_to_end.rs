@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::command::fcmae;
+use crate::command::{Ran, command, fcmae};
 use crate::trained::{CLASSES, Trained};
 
 fn json(text: &str) -> Value {
@@ -248,4 +248,40 @@ fn inspect_tells_the_net_and_its_parameters() {
         assert_eq!(part["tensors"], of_part.len());
         assert_eq!(part["parameters"], of_part.iter().sum::<u64>());
     }
+}
+
+/// From a run, with it as the teacher, stopped by nothing, then longer; and what does not go with weights.
+#[test]
+fn pretraining_goes_on_from_weights() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("further");
+    let pretrain = |more: &[&str]| {
+        let mut command = command(&[&"pretrain", &"--data", &trained.pictures()]);
+        command.args(["--out".as_ref(), out.as_os_str()]).args(more);
+        Ran::of(command)
+    };
+    let recipe = trained.recipe("pretrain");
+    let (from, recipe) = (trained.pretrained(), recipe.to_str().unwrap());
+    let from = from.to_str().unwrap();
+    pretrain(&["--from", from, "--set", "model.block=v1"])
+        .refused(2, &["`model.block`", "leave it out", "--from"]);
+    pretrain(&["--config", recipe, "--set", "teacher.weight=1"])
+        .refused(2, &["`teacher.weight`", "--from"]);
+    pretrain(&["--config", recipe, "--from", from, "--dry-run"]).done();
+    let taught = ["--set", "teacher.weight=1", "--set", "mask.ratio=[0.5,0.75]"];
+    let begun = pretrain(&[&["--config", recipe, "--from", from][..], &taught[..]].concat()).done();
+    assert!(begun.stderr.contains("twice as long"), "{}", begun.stderr);
+    let longer = pretrain(&["--resume", "--set", "optim.epochs=3"]).done();
+    assert!(longer.stderr.contains("going on after step"), "{}", longer.stderr);
+    fcmae!("inspect", &out).done();
+    fcmae!(
+        "reconstruct",
+        trained.picture(),
+        "--weights",
+        &out,
+        "--out",
+        folder.path().join("r.png")
+    )
+    .done();
 }

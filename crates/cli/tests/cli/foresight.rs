@@ -371,6 +371,11 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
     // What says the same is no matter.
     let ran = with("model.stem_stride=1").done();
     assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);
+    // A published recipe is for no custom network, and without a recipe nothing is for any.
+    for recipe in [&["--config", "finetune-small", "--set", "data.image_size=[32,32]"][..], &[]] {
+        let ran = run(&[recipe, &["--set", "optim.batch=2"]].concat()).done();
+        assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);
+    }
     // A recipe for another network or other pictures is told.
     let other = folder.path().join("other.toml");
     let text = std::fs::read_to_string(recipe).unwrap();

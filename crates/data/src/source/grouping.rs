@@ -32,8 +32,8 @@ impl Grouping {
     pub fn parse(pattern: &str) -> Result<Self, DataError> {
         Regex::new(pattern).map(|regex| Self(By::Pattern(regex))).map_err(|error| {
             DataError::Parameter {
-                what: "pattern of groups",
-                value: format!("`{pattern}`"),
+                what: "data.group",
+                value: pattern.to_owned(),
                 mend: format!("it is no regular expression: {error}"),
             }
         })
@@ -66,6 +66,14 @@ impl Grouping {
                 Some(name) => name.to_owned(),
                 None => format!("{ALONE}{}", String::from_utf8_lossy(&portable_bytes(path))),
             }),
+        }
+    }
+
+    /// The regular expression, where there is one.
+    pub(super) fn pattern(&self) -> &str {
+        match &self.0 {
+            By::Pattern(regex) => regex.as_str(),
+            By::Column | By::Key | By::File => "",
         }
     }
 

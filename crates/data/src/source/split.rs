@@ -187,15 +187,16 @@ impl PictureSet {
         }
         if let Some(&first) = outside.first() {
             return Err(DataError::Parameter {
-                what: "pattern of groups",
+                what: "data.group",
                 value: format!(
-                    "{}, which {} of {} do not match, such as {}",
-                    grouping.called(),
+                    "{}, which {} of {} {} not match, such as {}",
+                    grouping.pattern(),
                     outside.len(),
                     plural(self.len(), "path"),
+                    if outside.len() == 1 { "does" } else { "do" },
                     printable(&self.samples[first].path)
                 ),
-                mend: "write one that every path matches".to_owned(),
+                mend: "write a pattern that every path matches".to_owned(),
             });
         }
         let united = unite(&mut groups, copies, &names);

@@ -249,7 +249,8 @@ pub struct FinetuneOptions {
     /// How many of the pictures that are not held out are used: up to 1 a share of each class, such as 0.1; above, a
     /// number of pictures over all classes, such as 500.
     pub labels: f64,
-    /// Whether every class is seen equally often, however many pictures it has.
+    /// Whether every class is seen equally often, however many pictures it has. Not with `finetune.class_weights`, by
+    /// which rare classes would count twice.
     pub balanced: bool,
     /// How much a class counts in the loss: `none` (all pictures alike), `balanced` (all classes
     /// alike), or `sqrt` between them.
@@ -437,6 +438,17 @@ impl DataConfig {
         Opening { labels, label_column, image_column, group_column: None, pages, listing }
     }
 
+    /// The channels that the settings speak of, where those of the pictures are `adapted` or, where that is 0, the
+    /// network's.
+    fn channels(&self, model: &ModelConfig, adapted: usize) -> usize {
+        match adapted {
+            0 => model.channels,
+            // Mean and deviation follow from the weights', unless they are given.
+            _ if !self.has_own_normalization() => self.mean.len(),
+            channels => channels,
+        }
+    }
+
     /// How the loader is to feed a training.
     pub fn train_options(&self, batch: usize, seed: u64) -> LoaderOptions {
         LoaderOptions {
@@ -459,8 +471,11 @@ impl DataConfig {
             if !self.group.is_empty() {
                 return Err(DataError::Parameter {
                     what: "data.group_column",
-                    value: format!("{:?}, and data.group {:?}", self.group_column, self.group),
-                    mend: "both say which pictures belong together; set one of them".to_owned(),
+                    value: self.group_column.clone(),
+                    mend: format!(
+                        "data.group ({}) says too which pictures belong together; set one of them",
+                        self.group
+                    ),
                 });
             }
             return Ok(Some(Grouping::by_column()));
@@ -508,10 +523,15 @@ impl DataConfig {
             channels,
             "1 or 3, or with data.depth=\"deep\" 1 to 64",
         )?;
-        self.grouping().map_err(|error| ConfigError::Value {
-            key: "data.group".to_owned(),
-            value: self.group.clone(),
-            reason: error.to_string(),
+        self.grouping().map(drop).map_err(|error| match error {
+            DataError::Parameter { what, value, mend } => {
+                ConfigError::Value { key: what.to_owned(), value, reason: mend }
+            }
+            error => ConfigError::Value {
+                key: "data.group".to_owned(),
+                value: self.group.clone(),
+                reason: error.to_string(),
+            },
         })?;
         range(
             "data.max_bad_fraction",
@@ -542,16 +562,6 @@ impl FinetuneConfig {
         (!text.is_empty()).then(parse).transpose()
     }
 
-    /// The channels that the settings speak of.
-    fn channels(&self) -> usize {
-        match self.finetune.channels {
-            // Its mean and deviation follow from the weights', unless they are given.
-            0 => self.model.channels,
-            _ if !self.data.has_own_normalization() => self.data.mean.len(),
-            channels => channels,
-        }
-    }
-
     /// How many of the pictures to train on are used.
     pub fn labels(&self) -> Amount {
         match self.finetune.labels {
@@ -571,7 +581,7 @@ impl Settings for PretrainConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
-        self.data.check(self.model.channels)?;
+        self.data.check(self.data.channels(&self.model, self.start.channels))?;
         self.optim.check()?;
         self.save.check()?;
         self.decoder.check()?;
@@ -668,7 +678,7 @@ impl Settings for FinetuneConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
-        self.data.check(self.channels())?;
+        self.data.check(self.data.channels(&self.model, self.finetune.channels))?;
         self.optim.check()?;
         self.save.check()?;
         let options = &self.finetune;
@@ -686,6 +696,20 @@ impl Settings for FinetuneConfig {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
         }
         Ok(self)
+    }
+
+    fn check_new(&self) -> Result<(), ConfigError> {
+        let FinetuneOptions { balanced, class_weights, .. } = self.finetune;
+        if balanced && class_weights != ClassWeights::None {
+            return Err(ConfigError::Value {
+                key: "finetune.class_weights".to_owned(),
+                value: format!("{class_weights:?}").to_lowercase(),
+                reason: "`finetune.balanced` shows all classes equally often already, and with the weights rare \
+                         ones would count twice: leave one of the two out"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     fn device(&self) -> Result<Device, ConfigError> {

@@ -19,6 +19,14 @@ pub trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {
     /// A value that cannot be run, with the remedy.
     fn resolve(self) -> Result<Self, ConfigError>;
 
+    /// Refuses what no new run begins with. A run of an earlier version that was begun with it goes on.
+    ///
+    /// # Errors
+    /// Settings that undo each other, with the remedy.
+    fn check_new(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     /// The device that the settings ask for, which must be there.
     ///
     /// # Errors

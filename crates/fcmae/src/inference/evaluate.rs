@@ -17,7 +17,7 @@ use crate::weights::{Description, Weights};
 
 mod evaluation;
 
-pub use evaluation::{Evaluation, Mistake};
+pub use evaluation::{Evaluation, Mistake, telling_top5};
 pub use fcmae_store::run::confusion::Confusion;
 
 const MOST_MISTAKES: usize = 24;

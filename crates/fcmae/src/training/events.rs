@@ -118,8 +118,8 @@ pub struct EvaluationReport {
     pub pictures: usize,
     /// Share of pictures whose class was the most likely one.
     pub top1: f64,
-    /// Share of pictures whose class was among the five most likely ones.
-    pub top5: f64,
+    /// Share of pictures whose class was among the five most likely ones; `None` of five classes or fewer.
+    pub top5: Option<f64>,
     /// Mean cross entropy.
     pub loss: f64,
 }

@@ -82,6 +82,9 @@ pub fn finetune_on<'a, 'r>(
     // The network that is recorded is that of the weights.
     let config = if taken_up { config.clone() } else { settle(config, pretrained.as_ref())? };
     let options = &config.finetune;
+    if !resume.goes_on() {
+        config.check_new()?;
+    }
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
     let kept = memory::check(&config, backend)?;

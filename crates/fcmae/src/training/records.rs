@@ -19,7 +19,7 @@ use super::split::Pictures;
 use crate::engine::machine;
 use crate::error::Result;
 use crate::inference::Preparation;
-use crate::inference::evaluate::Evaluation;
+use crate::inference::evaluate::{Evaluation, telling_top5};
 use crate::inference::picture;
 use crate::weights::Description;
 
@@ -204,13 +204,15 @@ pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport>
     // The file may be of other pictures: `evaluate --report` writes it too.
     let of_it = |found: &schema::Evaluation| (found.step, found.top1) == (last.step, last.top1);
     let found = fcmae_store::run::evaluation(run).filter(of_it).map(|found| found.images);
-    let pictures = found.or_else(|| fcmae_store::run::data(run).map(|data| data.held_out))?;
+    let data = fcmae_store::run::data(run);
+    let pictures = found.or_else(|| data.as_ref().map(|data| data.held_out))?;
+    let classes = data.map_or(usize::MAX, |data| data.classes.len());
     Some(EvaluationReport {
         step: last.step,
         epoch: last.epoch as u64,
         pictures: pictures as usize,
         top1: last.top1,
-        top5: last.top5.unwrap_or(f64::NAN),
+        top5: last.top5.and_then(|top5| telling_top5(top5, classes)),
         loss: last.held_out_loss.unwrap_or(f64::NAN),
     })
 }

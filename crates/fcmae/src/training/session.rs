@@ -30,7 +30,7 @@ use crate::engine::backend::Backend;
 use crate::engine::feed::{Feed, Images};
 use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
-use crate::inference::evaluate::Evaluation;
+use crate::inference::evaluate::{Evaluation, telling_top5};
 use crate::inference::picture;
 use crate::training::optim::Outcome;
 use crate::weights::Description;
@@ -77,6 +77,10 @@ pub(super) struct Session<'a> {
     /// When that was, or when the run was taken up.
     last_save: Instant,
     save_every: Option<Duration>,
+    /// Whether the next update is saved whatever the time.
+    save_soon: bool,
+    /// When the run's folder was last looked at.
+    looked: Instant,
     /// Settings that are other ones from here on.
     changes: Vec<Differing>,
     record: Record,
@@ -198,6 +202,8 @@ impl<'a> Session<'a> {
             saved: None,
             last_save: Instant::now(),
             save_every: config.save().every(),
+            save_soon: false,
+            looked: Instant::now(),
             changes,
             record,
             told_touched: false,
@@ -388,6 +394,7 @@ impl<'a> Session<'a> {
         self.losses.push(outcome.loss);
         self.report(step, outcome, images, since)?;
         self.list_skipped(batches.skipped())?;
+        self.look()?;
         self.note_touched(batches.folder())?;
         Ok(true)
     }
@@ -474,14 +481,14 @@ impl<'a> Session<'a> {
             epoch: step / self.plan.steps_per_epoch,
             pictures: found.images,
             top1: found.top1,
-            top5: found.top5,
+            top5: telling_top5(found.top5, found.classes.len()),
             loss: found.loss,
         };
         self.metric(Line::Scores(Scores {
             step: report.step,
             epoch: report.epoch as f64,
             top1: report.top1,
-            top5: Some(report.top5),
+            top5: Some(found.top5),
             held_out_loss: Some(report.loss),
         }))?;
         self.tell(Event::Evaluated(&report));

@@ -112,7 +112,8 @@ impl Pictures {
         let apart = match separate {
             true => {
                 let known = Labels::Classes(&all.classes);
-                Some(Arc::new(listed(data.held_out, &config.data, known, observer)?))
+                let aside = listed(data.held_out, &config.data, known, observer);
+                Some(Arc::new(aside.map_err(|error| of_held_out(error, &config.data))?))
             }
             false => None,
         };
@@ -221,7 +222,7 @@ fn parted(
     let copies = if looked_into { all.copies(&limits) } else { Copies::default() };
     notes.extend(contradictory(all, &copies));
     if apart.is_some() || share > 0.0 {
-        notes.extend(may_belong_together(all, &config.data));
+        notes.extend(may_belong_together(all, apart.is_some(), &config.data));
     }
     if let Some(held_out) = apart {
         notes.extend(contradictory(held_out, &held_out.copies(&limits)));
@@ -284,17 +285,34 @@ fn together(set: &PictureSet, copies: &Copies) -> Option<String> {
     ))
 }
 
-/// Says which columns may tell which pictures belong together, where nothing keeps them so.
-fn may_belong_together(set: &PictureSet, config: &DataConfig) -> Option<String> {
+/// Says which columns may tell which pictures belong together, where nothing keeps them so. Pictures that are held out
+/// `apart` stay where they are: it can only be looked whether they share a group with others.
+fn may_belong_together(set: &PictureSet, apart: bool, config: &DataConfig) -> Option<String> {
     let name = set.group_columns.first().filter(|_| config.group.is_empty())?;
     let more = match &set.group_columns[1..] {
         [] => String::new(),
         others => format!(" (or {})", others.join(", ")),
     };
+    let set = format!("--set data.group_column={name}");
+    let mend = match apart {
+        false => format!("{set} keeps those of each value on one side"),
+        true => format!(
+            "{set} refuses values that are both in --data and in --held-out, which then needs the column too"
+        ),
+    };
     Some(format!(
-        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, \
-         --set data.group_column={name} keeps those of each value on one side",
+        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, {mend}",
     ))
+}
+
+/// Why pictures that are held out of their own place cannot be listed: a setting for those of --data may be the reason.
+fn of_held_out(error: DataError, config: &DataConfig) -> Error {
+    match (&error, config.group_column.as_str()) {
+        (DataError::Stopped, _) | (_, "") => error.into(),
+        (_, column) => Error::Unusable(format!(
+            "{error}. With data.group_column={column} those of --held-out need the column too"
+        )),
+    }
 }
 
 /// Refuses pictures that are in both sets, as files or as copies: they would be trained on. Says which were not looked
@@ -345,7 +363,9 @@ fn refuse_shared_groups(
     grouping: &Grouping,
 ) -> Result<()> {
     let none = Copies::default();
-    let (trained, aside) = (training.grouped(grouping, &none)?, held_out.grouped(grouping, &none)?);
+    let trained = training.grouped(grouping, &none)?;
+    let aside = held_out.grouped(grouping, &none);
+    let aside = aside.map_err(|error| Error::Unusable(format!("--held-out: {error}")))?;
     let known: HashSet<&str> = trained.names().collect();
     let shared: Vec<&str> = aside.names().filter(|name| known.contains(name)).collect();
     let Some(first) = shared.first() else { return Ok(()) };

@@ -82,7 +82,7 @@ pub fn write(
     format: ExportFormat,
 ) -> Result<Vec<(String, usize)>> {
     weights.check_values()?;
-    let about = format!("Weights that were named as in {}.", weights.scheme.name());
+    let about = format!("Exported from weights with the names of {}.", weights.scheme.name());
     let files = files(&weights.tensors, &weights.description, &about, format)?;
     let borrowed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     fcmae_store::export_folder::write(folder, &borrowed)?;

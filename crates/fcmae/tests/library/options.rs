@@ -52,6 +52,39 @@ fn class_weights_are_scikit_learns_and_pytorchs() {
 }
 
 #[test]
+fn classes_are_balanced_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 8);
+    let mut config = pictures::finetuning(1, 4, 1);
+    config.finetune.balanced = true;
+    config.finetune.class_weights = ClassWeights::Sqrt;
+    let train = |resume, config: &FinetuneConfig| {
+        let data = slice::from_ref(&data);
+        finetune(config, data, Start::Scratch, &run, resume, &mut |event| match event {
+            Event::Step(_) => Flow::Stop,
+            _ => Flow::Continue,
+        })
+    };
+    let error = train(false, &config).unwrap_err().to_string();
+    assert!(error.contains("`finetune.class_weights` cannot be `sqrt`"), "{error}");
+    assert!(error.contains("leave one of the two out"), "{error}");
+    assert!(!run.exists());
+    // A run that an earlier version began with both goes on.
+    config.finetune.class_weights = ClassWeights::None;
+    train(false, &config).unwrap();
+    for (file, between) in [("config.toml", " = "), ("run.json", "\": ")] {
+        let file = run.join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let of = |value| format!("class_weights{between}\"{value}\"");
+        assert!(text.contains(&of("none")), "{text}");
+        std::fs::write(&file, text.replace(&of("none"), &of("sqrt"))).unwrap();
+    }
+    config.finetune.class_weights = ClassWeights::Sqrt;
+    train(true, &config).unwrap();
+}
+
+#[test]
 fn frozen_parts_stay_and_the_rest_learns() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -483,7 +516,42 @@ fn patients_of_a_column_are_on_one_side() {
         "{error}"
     );
 
+    // Without the setting the column is told, and what it would do to sets that are apart.
+    config.data.group_column.clear();
+    let told = |aside: &Path, out: &str| {
+        let mut notes = String::new();
+        let held_out = [aside.to_owned()];
+        let sets = LabelledData { training: slice::from_ref(&list), held_out: &held_out };
+        let out = folder.path().join(out);
+        finetune(&config, sets, Start::Scratch, &out, false, &mut |event| {
+            if let Event::Note(text) = event {
+                notes += text;
+            }
+            Flow::Continue
+        })
+        .unwrap();
+        notes
+    };
+    let notes = told(&aside.join("list.csv"), "apart");
+    assert!(notes.contains("group_column=patient refuses values"), "{notes}");
+    assert!(!notes.contains("on one side"), "{notes}");
+    // With it, those that are held out need it too; and a pattern has to find a group in each.
+    config.data.group_column = "patient".to_owned();
+    let refused = |config: &FinetuneConfig| {
+        let held_out = [aside.clone()];
+        let sets = LabelledData { training: slice::from_ref(&list), held_out: &held_out };
+        let outcome =
+            finetune(config, sets, Start::Scratch, &never, false, &mut |_| Flow::Continue);
+        outcome.unwrap_err().to_string()
+    };
+    let error = refused(&config);
+    assert!(error.contains("those of --held-out need the column too"), "{error}");
+    (config.data.group_column, config.data.group) = (String::new(), "/0[01]".to_owned());
+    let error = refused(&config);
+    assert!(error.starts_with("--held-out: data.group is /0[01], which 36 of 36"), "{error}");
+
     // Both ways to tell are one too many.
+    config.data.group_column = "patient".to_owned();
     config.data.group = "[0-9]+".to_owned();
     let error = notes_of(&config, &list, &never, false).unwrap_err().to_string();
     assert!(error.contains("data.group_column") && error.contains("set one of them"), "{error}");

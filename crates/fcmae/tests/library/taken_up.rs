@@ -422,6 +422,68 @@ fn a_run_goes_on_from_the_weights_it_began_with_or_from_its_checkpoint_alone() {
     assert_eq!(card(&run), card(&straight));
 }
 
+/// As an editor that saves, or somebody who makes room, while the run goes on.
+#[cfg(unix)]
+#[test]
+fn a_run_whose_files_go_away_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 8);
+    let mut config = pictures::finetuning(4, 4, 1);
+    (config.save.every_minutes, config.save.every_epochs) = (0.0, 1000);
+    let (mut told, mut saved) = (Told::default(), Vec::new());
+    let file = run.join("metrics.jsonl");
+    let outcome = finetune(&config, &[data], Start::Scratch, &run, false, &mut |event| {
+        told.hear(&event);
+        match &event {
+            Event::Saved { step, .. } => saved.push(*step),
+            Event::Step(report) if report.step == 3 => {
+                let text = fs::read_to_string(&file).unwrap();
+                let first = text.split_inclusive('\n').next().unwrap();
+                fs::write(run.join("edited"), first).unwrap();
+                fs::rename(run.join("edited"), &file).unwrap();
+                fs::remove_dir_all(run.join("checkpoints")).unwrap();
+                std::thread::sleep(Duration::from_millis(1100));
+            }
+            _ => {}
+        }
+        Flow::Continue
+    })
+    .unwrap();
+    assert_eq!(told.notes_with("metrics.jsonl was replaced"), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("checkpoints was removed"), 1, "{:?}", told.notes);
+    assert!(saved[0] < 6, "{saved:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    let has = |step: u64| text.matches(&format!("\"step\":{step}}}")).count();
+    let counts: Vec<usize> = (1..=outcome.step).map(has).collect();
+    assert!(counts.iter().all(|&count| count == 1), "{counts:?}\n{text}");
+}
+
+/// A warm-up is told as at a start where a run that goes on is made shorter.
+#[test]
+fn a_warm_up_longer_than_what_is_left_of_a_run_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 8);
+    let mut config = pictures::finetuning(8, 4, 1);
+    config.optim.warmup_epochs = 3.0;
+    let first = tune(&config, &data, Start::Scratch, &run, false, stop_after(3)).1;
+    assert_eq!(first.notes_with("warm-up"), 0, "{:?}", first.notes);
+    config.optim.epochs = 3;
+    let changing = ["optim.epochs".to_owned()];
+    let (mut told, resume) = (Told::default(), Resume::Yes { changing: &changing });
+    let left =
+        finetune(&config, slice::from_ref(&data), Start::Scratch, &run, resume, &mut |event| {
+            told.hear(&event);
+            if matches!(event, Event::Step(_)) { Flow::Stop } else { Flow::Continue }
+        });
+    assert!(!left.unwrap().finished);
+    assert_eq!(told.notes_with("lies within the warm-up of 3"), 1, "{:?}", told.notes);
+    // And again by whoever goes on with it.
+    let told = tune(&config, &data, Start::Scratch, &run, true, go_on).1;
+    assert_eq!(told.notes_with("lies within the warm-up of 3"), 1, "{:?}", told.notes);
+}
+
 #[test]
 fn a_finished_fine_tuning_tells_its_accuracy_again() {
     let folder = tempfile::tempdir().unwrap();

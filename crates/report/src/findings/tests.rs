@@ -140,8 +140,13 @@ fn an_accuracy_that_naming_one_class_would_give_is_found() {
     let title = "Hardly better than always naming one class";
     let run = RunFixture::finetuned();
     run.write("evaluation.json", &evaluation(&["cat", "dog"], &[&[88, 2], &[25, 5]]));
-    assert!(found(&run, title).unwrap().contains("“cat”"));
+    assert!(found(&run, title).unwrap().contains("“cat”, the largest class, would give 75"));
     assert_eq!(found(&RunFixture::finetuned(), title), None);
+    run.write("evaluation.json", &evaluation(&["cat", "dog"], &[&[30, 30], &[25, 35]]));
+    assert!(found(&run, title).unwrap().contains("answering any one class would give 50"));
+    let tied = evaluation(&["cat", "dog", "fox"], &[&[30, 30, 0], &[25, 35, 0], &[0, 5, 5]]);
+    run.write("evaluation.json", &tied);
+    assert!(found(&run, title).unwrap().contains("one of the largest classes would give 46"));
 }
 
 #[test]

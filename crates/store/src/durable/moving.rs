@@ -10,6 +10,10 @@
 //! <BLAKE3 of the lines above>
 //! ```
 //! A list that is cut short says that nothing was moved yet.
+//!
+//! Who reads the folder meanwhile may find files of the old and of the new one together. Of a checkpoint that is told:
+//! its MANIFEST comes last and has a hash of each file, so that such a mix counts as damaged, and the checkpoint before
+//! it is taken. An export has no manifest: see [`export_folder`](crate::export_folder).
 
 use std::cell::Cell;
 use std::fs;

@@ -1,10 +1,10 @@
 //! Logs to which whole lines are added.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use crate::{Error, durable};
 #[derive(Debug)]
 pub struct Lines {
     path: PathBuf,
-    file: File,
+    file: Mutex<File>,
     /// Lines already there, where each is wanted once.
     seen: Option<Mutex<HashSet<String>>>,
 }
@@ -24,13 +24,7 @@ pub struct Lines {
 impl Lines {
     /// Opens or creates the file; a last line that was cut short by a crash is removed.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
-        let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let mut file = options.map_err(Error::io("open", &path))?;
-        let length = file.metadata().map_err(Error::io("read", &path))?.len();
-        let whole = whole_lines(&mut file, length).map_err(Error::io("read", &path))?;
-        if whole < length {
-            file.set_len(whole).map_err(Error::io("shorten", &path))?;
-        }
+        let file = Mutex::new(opened(&path)?);
         Ok(Self { path, file, seen: None })
     }
 
@@ -61,10 +55,37 @@ impl Lines {
             }
         }
         line.push('\n');
-        (&self.file).write_all(line.as_bytes()).map_err(|source| {
+        self.add(&self.file(), line.as_bytes())
+    }
+
+    fn add(&self, mut file: &File, bytes: &[u8]) -> Result<(), Error> {
+        file.write_all(bytes).map_err(|source| {
             let error = Error::io("write", &self.path)(source);
-            durable::disk_full(error, &self.path, line.len() as u64)
+            durable::disk_full(error, &self.path, bytes.len() as u64)
         })
+    }
+
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on in the file that has the name by now, where another one took it, as when an editor saves, or none has
+    /// it. Lines that it lacks are added to it: how many.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::NoSpace`]; lines then go where they went before.
+    pub(super) fn follow(&self) -> Result<usize, Error> {
+        let mut file = self.file();
+        if has_name(&file, &self.path).map_err(Error::io("read", &self.path))? {
+            return Ok(0);
+        }
+        // Over a network, what is read under the name may be older than what was written.
+        let _ = durable::sync_data(&self.path, &file);
+        let new = opened(&self.path)?;
+        let (missing, count) = lacking(&file, &new).map_err(Error::io("read", &self.path))?;
+        self.add(&new, &missing)?;
+        *file = new;
+        Ok(count)
     }
 
     /// Makes the lines so far outlast a power cut, if files can be synced: for before a checkpoint that
@@ -73,7 +94,7 @@ impl Lines {
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&self) -> Result<(), Error> {
-        durable::sync_data(&self.path, &self.file)
+        durable::sync_data(&self.path, &self.file())
     }
 
     /// Adds a value as one line of JSON. NaN and infinities become `null`.
@@ -89,6 +110,61 @@ impl Lines {
         serde_json::to_string(value)
             .map_err(|error| Error::Malformed { path: self.path.clone(), flaw: error.to_string() })
     }
+}
+
+/// Opens or creates a file of lines; a last one that was cut short is removed.
+fn opened(path: &Path) -> Result<File, Error> {
+    let options = OpenOptions::new().read(true).append(true).create(true).open(path);
+    let mut file = options.map_err(Error::io("open", path))?;
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    let whole = whole_lines(&mut file, length).map_err(Error::io("read", path))?;
+    if whole < length {
+        file.set_len(whole).map_err(Error::io("shorten", path))?;
+    }
+    Ok(file)
+}
+
+/// Whether this very file is found at `path`.
+#[cfg(unix)]
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let of = |about: std::fs::Metadata| (about.dev(), about.ino());
+    match std::fs::metadata(path) {
+        Ok(there) => Ok(of(there) == of(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether any file is found at `path`: an open one can't be replaced here.
+#[cfg(not(unix))]
+fn has_name(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+/// The lines of `old` that `new` has not, or not as often, and how many they are.
+fn lacking(old: &File, new: &File) -> io::Result<(Vec<u8>, usize)> {
+    fn lines(mut file: &File) -> io::Result<io::Split<BufReader<&File>>> {
+        file.seek(SeekFrom::Start(0))?;
+        Ok(BufReader::new(file).split(b'\n'))
+    }
+    let mut known = HashMap::<Vec<u8>, usize>::new();
+    for line in lines(new)? {
+        *known.entry(line?).or_default() += 1;
+    }
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for line in lines(old)? {
+        let line = line?;
+        match known.get_mut(&line) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => {
+                missing.extend(line);
+                missing.push(b'\n');
+                count += 1;
+            }
+        }
+    }
+    Ok((missing, count))
 }
 
 /// Bytes up to and with the last line break.

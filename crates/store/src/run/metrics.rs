@@ -45,6 +45,13 @@ impl Metrics {
         Ok(Self { lines, log, views: Mutex::new(views) })
     }
 
+    /// As [`Lines::follow`]; what is derived from the lines stays as it is.
+    pub(super) fn follow(&self) -> Result<usize, Error> {
+        // No line is added meanwhile.
+        let _views = self.views();
+        self.lines.follow()
+    }
+
     /// `metrics.jsonl`.
     pub fn path(&self) -> &Path {
         self.lines.path()

@@ -211,3 +211,78 @@ fn diverged_batches_are_bounded() {
     assert_eq!(keep(2), [7, 8, 9]);
     assert_eq!(steps(), [2]);
 }
+
+fn steps_in(path: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(path).unwrap();
+    let step =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64();
+    text.lines().map(|line| step(line).unwrap()).collect()
+}
+
+/// As an editor saves, and rsync: another file takes the name of the one that is written.
+#[cfg(unix)]
+#[test]
+fn lines_go_to_the_file_that_has_the_name() {
+    let folder = test_folder();
+    let path = folder.path().join("run");
+    let mut run = Run::create(&path, &record()).unwrap();
+    let log = |run: &Run, step: u64| run.metrics().json(&json!({"step": step})).unwrap();
+    let file = path.join(METRICS);
+    log(&run, 1);
+    // The editor has read it; its last line has no end.
+    let edited = fs::read_to_string(&file).unwrap();
+    log(&run, 2);
+    fs::write(path.join("edited"), edited.trim_end()).unwrap();
+    fs::rename(path.join("edited"), &file).unwrap();
+    log(&run, 3);
+    let look = run.look();
+    assert_eq!(look.notes.len(), 1, "{look:?}");
+    assert!(look.notes[0].contains("metrics.jsonl was replaced"), "{look:?}");
+    assert!(look.notes[0].contains("(3)") && !look.save, "{look:?}");
+    log(&run, 4);
+    assert_eq!(steps_in(&file), [1, 2, 3, 4]);
+    assert_eq!(run.look(), Look::default());
+    // One that lacks nothing is gone on with in silence; one that was removed is written again.
+    fs::copy(&file, path.join("copy")).unwrap();
+    fs::rename(path.join("copy"), &file).unwrap();
+    assert_eq!(run.look(), Look::default());
+    log(&run, 5);
+    fs::remove_file(&file).unwrap();
+    log(&run, 6);
+    let notes = run.settle().unwrap();
+    assert!(notes[0].contains("(6)"), "{notes:?}");
+    assert_eq!(steps_in(&file), [1, 2, 3, 4, 5, 6]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_moved_while_it_goes_on_is_told_before_a_save() {
+    let folder = test_folder();
+    let (path, elsewhere) = (folder.path().join("run"), folder.path().join("elsewhere"));
+    let mut run = Run::create(&path, &record()).unwrap();
+    assert_eq!(run.look(), Look::default());
+    fs::remove_dir_all(path.join(CHECKPOINTS)).unwrap();
+    let look = run.look();
+    assert!(look.save && look.notes[0].contains("checkpoints was removed"), "{look:?}");
+    assert_eq!(run.look(), Look::default());
+    run.checkpoints().save(1, &checkpoint(1)).unwrap();
+    assert_eq!(run.look(), Look::default());
+
+    fs::rename(&path, &elsewhere).unwrap();
+    let look = run.look();
+    assert!(look.notes[0].contains("no longer there") && !look.save, "{look:?}");
+    assert_eq!(run.look(), Look::default());
+    run.metrics().json(&json!({"step": 2})).unwrap();
+    // Nothing of it is made anew where it was.
+    let error = run.settle().unwrap_err();
+    assert!(
+        matches!(error, Error::Gone { .. }) && error.to_string().contains("--resume"),
+        "{error}"
+    );
+    assert!(!path.exists());
+    fs::rename(&elsewhere, &path).unwrap();
+    let look = run.look();
+    assert!(look.notes[0].contains("there again"), "{look:?}");
+    assert_eq!(run.settle().unwrap(), Vec::<String>::new());
+    assert_eq!(steps_in(&path.join(METRICS)), [2]);
+}

@@ -8,7 +8,7 @@ use fcmae_words::counted;
 use fcmae_words::terminal::{measured, memory, percent, short};
 use serde::Serialize;
 
-use super::budget::Cost;
+use super::budget::{self, Cost};
 use super::worker::Timed;
 use crate::text_table::{Align, Table};
 
@@ -107,6 +107,7 @@ impl Report {
         if let Some([visible, patches]) = results.iter().find_map(|row| row.visible) {
             notes.push(format!("pretrain: the encoder sees {visible} of {patches} patches"));
         }
+        notes.extend(few_steps(&results));
         notes.extend(skipped.iter().map(|skipped| skipped.line()));
         if !notes.is_empty() {
             text.push_str(&format!("\n{}\n", notes.join("\n")));
@@ -194,12 +195,14 @@ impl Skipped {
     }
 
     /// There is too little time for it.
-    pub(super) fn time(job: &Job, cost: Cost, seconds: u32) -> Self {
-        let enough = (cost.wanted.max(20.0) / 10.0).ceil() * 10.0;
+    /// `others`: the options that it is given besides, with a space before each.
+    pub(super) fn time(job: &Job, cost: Cost, seconds: u32, others: &str) -> Self {
+        // What a step takes is a guess.
+        let enough = (1.5 * cost.wanted / 10.0).ceil() * 10.0;
         let size = if job.work == Work::Load { "" } else { &format!(" --size {}", job.size) };
         let reason = format!(
-            "would take {:.0} s or more, too long for --seconds {seconds}; alone: fcmae bench{size} \
-             --work {} --seconds {enough:.0}",
+            "takes {:.0} s or more, which --seconds {seconds} does not leave; alone: fcmae bench{size} \
+             --work {}{others} --seconds {enough:.0}",
             cost.least.ceil(),
             job.work,
         );
@@ -219,6 +222,18 @@ impl Skipped {
     pub(super) fn line(&self) -> String {
         format!("{}: {}", label(self.size, self.work), self.reason)
     }
+}
+
+/// Says which rows are of too few steps to say much.
+fn few_steps(rows: &[&Row]) -> Option<String> {
+    let few = rows.iter().filter(|row| (row.steps as f64) < budget::FEW_STEPS);
+    let few: Vec<String> = few.map(|row| label(row.size, row.work)).collect();
+    (!few.is_empty()).then(|| {
+        format!(
+            "timed in one or two steps: {}; more --seconds (or --steps), or a smaller --batch, give more",
+            few.join(", ")
+        )
+    })
 }
 
 /// What a row is called.

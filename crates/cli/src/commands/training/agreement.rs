@@ -31,7 +31,7 @@ pub(in crate::commands) fn agree_with(
 ) -> Result<()> {
     let Some(weights) = weights.filter(|_| !run.resume) else { return Ok(()) };
     weights.with(|weights| {
-        let notes = agree(kind, asked, weights, &given.set)?;
+        let notes = agree(kind, asked, weights, given)?;
         notes.iter().for_each(|note| output::note(note));
         Ok(())
     })?;
@@ -47,7 +47,7 @@ fn agree(
     kind: Kind,
     asked: &Asked<'_>,
     weights: &Weights,
-    set: &[String],
+    SettingsArgs { config: recipe, set, .. }: &SettingsArgs,
 ) -> std::result::Result<Vec<String>, ConfigError> {
     let theirs = &weights.description.model;
     let path = printable(&weights.path);
@@ -83,7 +83,9 @@ fn agree(
     let mut notes = Vec::new();
     let shape = |model: &ModelConfig| (model.block, model.depths, model.widths, model.stem_stride);
     let settings = shape(asked.model);
-    if settings != shape(theirs) && settings != shape(&ModelConfig::default()) {
+    // Without a recipe nothing was made for any network. For a custom one there is no published recipe to take instead.
+    let may_suit = is_custom(theirs) && !is_custom(asked.model);
+    if recipe.is_some() && !may_suit && settings != shape(theirs) {
         notes.push(format!(
             "the settings are made for {}; the network is that of the weights, {}",
             named(asked.model),
@@ -101,6 +103,10 @@ fn agree(
         ));
     }
     Ok(notes)
+}
+
+fn is_custom(model: &ModelConfig) -> bool {
+    model.size == "custom"
 }
 
 /// A network in a sentence.

@@ -35,6 +35,14 @@ pub struct Evaluation {
     pub skipped: Vec<Skipped>,
 }
 
+/// Of so many classes or fewer, nearly any answer has the right one among its five.
+const FEW_CLASSES: usize = 5;
+
+/// Top-5, where it says anything: of more than five classes.
+pub fn telling_top5(top5: f64, classes: usize) -> Option<f64> {
+    (classes > FEW_CLASSES).then_some(top5)
+}
+
 impl Evaluation {
     /// Pictures that could not be used.
     pub fn missing(&self) -> usize {

@@ -25,7 +25,7 @@ impl Session<'_> {
         resumed: bool,
         pictures: &Pictures,
     ) -> Result<()> {
-        let finished = resumed && self.is_finished(learner.updates());
+        let finished = resumed && self.was_finished(learner.updates());
         self.record_changes(learner.updates())?;
         // It has not ended any more.
         let _ = std::fs::remove_file(self.path().join(files::END));
@@ -59,7 +59,9 @@ impl Session<'_> {
             )?;
         }
         if resumed {
-            return Ok(());
+            // As at a start: its settings may be others now, and whoever goes on may not have seen the beginning.
+            let caveat = self.plan.caveat().filter(|_| !finished);
+            return caveat.iter().try_for_each(|caveat| self.note(caveat));
         }
         remarks.iter().try_for_each(|remark| self.note(remark))?;
         self.note_caveats(&pictures.notes)
@@ -84,7 +86,7 @@ impl Session<'_> {
     }
 
     /// Whether all was done when `step` updates were, and nothing is changed that would add to it.
-    fn is_finished(&self, step: u64) -> bool {
+    fn was_finished(&self, step: u64) -> bool {
         let end = fcmae_store::run::end(self.path());
         if self.changes.is_empty() && end.is_some_and(|end| end.how == Ended::Finished) {
             return true;
@@ -137,9 +139,6 @@ impl Session<'_> {
         }
         for Change { setting, was, is, .. } in &changes {
             self.note(&format!("from step {} on {setting} is {is}; it was {was}", step + 1))?;
-        }
-        if let Some(caveat) = self.plan.caveat() {
-            self.note(&caveat)?;
         }
         Ok(self.run.change(&changes, &self.record)?)
     }

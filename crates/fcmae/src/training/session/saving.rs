@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
-use fcmae_store::run::files;
 use fcmae_store::run::schema::{End, Ended};
+use fcmae_store::run::{Look, files};
 use fcmae_store::{Checkpoint, CheckpointStore};
 use serde_json::json;
 
@@ -15,6 +15,8 @@ use crate::training::provenance::{self, Provenance};
 use crate::training::records;
 use crate::training::step::Learner;
 
+/// Over a network a look takes longer than some steps.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// So much time is much to lose.
 const MUCH: Duration = Duration::from_secs(60);
 
@@ -39,7 +41,21 @@ impl Session<'_> {
 
     /// Whether the update that is made next is to be saved because the last save was long ago.
     pub(in crate::training) fn saves_by_time(&self) -> bool {
-        self.save_every.is_some_and(|every| self.last_save.elapsed() >= every)
+        self.save_soon || self.save_every.is_some_and(|every| self.last_save.elapsed() >= every)
+    }
+
+    /// Looks, once in a while, whether the run's folder and files are still there.
+    ///
+    /// # Errors
+    /// A log that cannot be written.
+    pub(super) fn look(&mut self) -> Result<()> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let Look { notes, save } = self.run.look();
+        self.save_soon |= save;
+        notes.iter().try_for_each(|note| self.note(note))
     }
 
     /// Whether so much is not saved that it is before something else is done, which may fail or be killed.
@@ -94,12 +110,13 @@ impl Session<'_> {
     }
 
     /// Keeps why the run ended, or was left, in its log and for its report.
-    pub(in crate::training) fn record_end(&self, how: Ended, reason: &str) {
+    pub(in crate::training) fn record_end(&mut self, how: Ended, reason: &str) {
         if self.flow == Flow::Abandon {
             return;
         }
         let end = End { step: self.done, how, reason: reason.to_owned() };
         // An end is not held up by what is said of it.
+        let _ = self.run.look();
         let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
         let _ = records::write(self.path(), files::END, &end);
     }
@@ -137,13 +154,16 @@ impl Session<'_> {
             PRODUCTS: provenance::products(learner.network().backend()),
         });
         // What is logged up to here must be there when the checkpoint is.
-        self.run.metrics().sync()?;
+        for note in self.run.settle()? {
+            self.note(&note)?;
+        }
         let saved = store.save(step, &Checkpoint { tensors: learner.state()?, state })?;
         for error in &saved.not_removed {
             self.note(&format!("an old checkpoint stays: {error}"))?;
         }
         saved.notes.iter().try_for_each(|note| self.note(note))?;
         (self.saved, self.last_save, self.made) = (Some(step), Instant::now(), false);
+        self.save_soon = false;
         self.tell(Event::Saved { step, path: &saved.folder });
         Ok(())
     }

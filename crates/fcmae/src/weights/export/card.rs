@@ -35,8 +35,7 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         text,
         "# {}\n\n{about}\n\n- network: depths {:?}, widths {:?}, stem stride {}, {}\n\
          - trained at {height}×{width} pixels, mean {:?}, std {:?}\n- classes: {classes}\n\n{usage}\n\
-         Made by fcmae, which uses it too: \
-         `fcmae inspect .`, `fcmae finetune --from . …`{}\n",
+         {}\n",
         description.name(),
         model.depths,
         model.widths,
@@ -44,9 +43,21 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
         plural(model.channels, "channel"),
         description.mean,
         description.std,
-        if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" },
+        own_use(format, classifies),
     );
     text
+}
+
+/// What fcmae itself does with the folder.
+fn own_use(format: ExportFormat, classifies: bool) -> String {
+    if matches!(format, ExportFormat::Onnx(_)) {
+        return "Made by fcmae, which writes ONNX and reads none: it goes on with the weights that this was made from."
+            .to_owned();
+    }
+    let predict = if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" };
+    format!(
+        "Made by fcmae, which takes the folder too: `fcmae inspect .`, `fcmae finetune --from . …`{predict}"
+    )
 }
 
 /// Why an export has no preparation that other programs would follow, for deep pictures; and what it is.
@@ -124,4 +135,21 @@ fn onnx(channels: usize, depth: Depth) -> String {
          the mean, over the std. The file's metadata says how pictures are prepared, and names the \
          classes.\n\n{call}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::onnx::{OnnxOptions, OnnxOutput};
+
+    /// fcmae reads what all formats but ONNX hold.
+    #[test]
+    fn no_command_is_suggested_that_cannot_read_the_folder() {
+        let onnx = OnnxOptions { output: OnnxOutput::Logits, dynamic_size: false };
+        assert!(!own_use(ExportFormat::Onnx(onnx), true).contains("`fcmae"));
+        for format in [ExportFormat::Timm, ExportFormat::Transformers, ExportFormat::Authors] {
+            assert!(own_use(format, true).contains("predict IMAGE --weights ."));
+            assert!(!own_use(format, false).contains("predict"));
+        }
+    }
 }
