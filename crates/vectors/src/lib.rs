@@ -6,13 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auroc;
 mod error;
 #[cfg(test)]
 mod fill;
+pub mod logistic;
 pub mod neighbours;
 mod random;
 mod tiles;
+pub mod validate;
 mod vectors;
+pub mod vote;
 
 pub use error::VectorError;
 pub use vectors::Vectors;
