@@ -6,13 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anomaly;
 pub mod auroc;
+pub mod choice;
+mod covariance;
+mod eigen;
 mod error;
+mod farthest;
 #[cfg(test)]
 mod fill;
 pub mod logistic;
 pub mod neighbours;
+pub mod project;
 mod random;
+pub mod rank;
 mod tiles;
 pub mod validate;
 mod vectors;
