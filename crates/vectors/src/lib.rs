@@ -21,6 +21,7 @@ pub mod project;
 mod random;
 pub mod rank;
 mod tiles;
+pub mod tsne;
 pub mod validate;
 mod vectors;
 pub mod vote;
