@@ -54,7 +54,6 @@ pub fn farthest_first(
         let best = best(&known, &unit, Measure::Euclidean, 1, false)?;
         let distances = crate::tiles::squared_distances(&known, &unit, &best, 1);
         nearest = distances.into_iter().map(|distance| distance as f32).collect();
-        labelled.iter().for_each(|&row| nearest[row] = 0.0);
     }
     let found = farthest(&unit, &mut nearest, budget - chosen.len(), 2.0 * COPY);
     let distance = |(row, square): (usize, f32)| Chosen { row, distance: Some(square / 2.0) };

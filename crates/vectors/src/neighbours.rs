@@ -305,6 +305,8 @@ mod tests {
         assert_eq!(few.pairs, found.pairs[..20]);
         let exactly = pairs_above(&vectors, 0.98, found.pairs.len()).unwrap();
         assert_eq!(exactly, found);
+        let one_less = pairs_above(&vectors, 0.98, count - 1).unwrap();
+        assert!(one_less.truncated && one_less.pairs == found.pairs[..count - 1]);
 
         let queries = vectors.select(&[3, 8]);
         let between = pairs_between(&queries, &vectors, 0.999_999, 10).unwrap().pairs;
