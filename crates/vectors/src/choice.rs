@@ -20,8 +20,8 @@ pub struct Chosen {
 }
 
 /// Rows to label so that every row has a labelled one near by: the one that is farthest from all that are labelled or
-/// chosen, again and again (the greedy k-centre, by cosine distance), up to `budget` of them, in that order. Where none is
-/// `labelled`, the first is the one nearest to the mean direction.
+/// chosen, again and again (the greedy k-centre, by cosine distance), up to `budget` of them, in that order. Where
+/// none is `labelled`, the first is the one nearest to the mean direction.
 ///
 /// Fewer than `budget` come back where all others are copies of rows that are labelled or chosen.
 ///

@@ -30,8 +30,8 @@ pub(crate) fn mean(vectors: &Vectors) -> Vec<f64> {
     sums.into_iter().map(|sum| sum / rows).collect()
 }
 
-/// XᵀX, `[C, C]`, or XXᵀ, `[N, N]`, whichever is smaller, in double precision, and its side; of the rows less their mean
-/// where they are `centred`.
+/// XᵀX, `[C, C]`, or XXᵀ, `[N, N]`, whichever is smaller, in double precision, and its side; of the rows less their
+/// mean where they are `centred`.
 pub(crate) fn gram(vectors: &Vectors, centred: bool) -> (Vec<f64>, usize) {
     let (rows, width) = (vectors.len(), vectors.width());
     let mean = if centred { mean(vectors) } else { vec![0.0; width] };

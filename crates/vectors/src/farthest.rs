@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::vectors::Vectors;
 
-/// Takes up to `count` of the rows whose squared distance `nearest`, to what is there already, is more than `least`: the
-/// one that is farthest, by and by, of equal ones the first. Each with its squared distance then. `nearest` is
+/// Takes up to `count` of the rows whose squared distance `nearest`, to what is there already, is more than `least`:
+/// the one that is farthest, by and by, of equal ones the first. Each with its squared distance then. `nearest` is
 /// brought up to date. Each takes one pass over all rows.
 pub(crate) fn farthest(
     vectors: &Vectors,

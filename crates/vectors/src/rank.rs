@@ -11,8 +11,8 @@ use crate::vectors::Vectors;
 pub const RANK_ROWS: usize = 25_600;
 
 /// The effective rank: exp(−Σ p · ln p), p the singular values divided by their sum (Roy and Vetterli, 2007). RankMe
-/// (2023) is the same number, of embeddings as they are, but for the 10⁻⁷ that it adds to each p. It is 1 where all rows
-/// have one direction, and at most min(N, C).
+/// (2023) is the same number, of embeddings as they are, but for the 10⁻⁷ that it adds to each p. It is 1 where all
+/// rows have one direction, and at most min(N, C).
 ///
 /// With `centred`, of the rows less their mean, which otherwise is a direction of its own, and often the largest.
 ///
@@ -48,8 +48,8 @@ pub struct Channels {
     /// Channels that never say anything: no value is larger than [`DEAD`] times the root mean square of all values of
     /// all channels. Ascending.
     pub dead: Vec<usize>,
-    /// Channels that always say the same: not dead, and the standard deviation is at most [`SATURATED`] times the mean's
-    /// size. Ascending.
+    /// Channels that always say the same: not dead, and the standard deviation is at most [`SATURATED`] times the
+    /// mean's size. Ascending.
     pub saturated: Vec<usize>,
 }
 

@@ -82,8 +82,8 @@ pub fn tsne(vectors: &Vectors, settings: &TsneSettings) -> Result<Map, VectorErr
     Ok(Map { rows, places, perplexity, divergence })
 }
 
-/// The first two components, the first with a standard deviation of 10⁻⁴, as scikit-learn begins. Rows that are the same
-/// there would never part, so each is moved by a millionth of that, in a spiral.
+/// The first two components, the first with a standard deviation of 10⁻⁴, as scikit-learn begins. Rows that are the
+/// same there would never part, so each is moved by a millionth of that, in a spiral.
 fn beginning(projected: &Vectors) -> Vec<[f64; 2]> {
     let square: f64 = projected.rows().map(|row| f64::from(row[0]).powi(2)).sum();
     let deviation = (square / projected.len() as f64).sqrt();

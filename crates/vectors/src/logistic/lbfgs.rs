@@ -84,8 +84,8 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// A point that is low enough and where the slope is little enough (weak Wolfe conditions, by bisection); its value.
-    /// `None` if there is none.
+    /// A point that is low enough and where the slope is little enough (weak Wolfe conditions, by bisection); its
+    /// value. `None` if there is none.
     fn search(
         &self,
         first: f64,
