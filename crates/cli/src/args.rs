@@ -6,6 +6,7 @@ use crate::commands::bench::Bench;
 use crate::commands::completions::{Completions, Man};
 use crate::commands::diversity::Diversity;
 use crate::commands::doctor::Doctor;
+use crate::commands::embed::Embed;
 use crate::commands::evaluate::Evaluate;
 use crate::commands::export::Export;
 use crate::commands::finetune::Finetune;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     Predict(Predict),
     Reconstruct(Reconstruct),
+    Embed(Embed),
     Diversity(Diversity),
     Inspect(Inspect),
     Stats(Stats),

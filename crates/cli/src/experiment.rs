@@ -180,7 +180,7 @@ impl Bench {
                 || format!("{}, {}", printable(&plan.experiment.path), plan.describe_one(&job));
             match ended.with_context(about)? {
                 Ended::Stopped { step } => {
-                    return Err(Stopped { step, resume: self.again.clone() }.into());
+                    return Err(Stopped { step, unit: "step", resume: self.again.clone() }.into());
                 }
                 Ended::Done(outcome) => {
                     output::note(&format!("{name}  {}", told(&outcome)));

@@ -47,18 +47,20 @@ impl std::error::Error for ReaderGone {}
 /// A run that was stopped before its end, and how it goes on: no failure, and not done.
 #[derive(Debug)]
 pub(crate) struct Stopped {
-    /// Updates made.
+    /// Updates made, or pictures done.
     pub(crate) step: u64,
+    /// Which of the two: `step` or `picture`.
+    pub(crate) unit: &'static str,
     /// The command that goes on.
     pub(crate) resume: String,
 }
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, resume } = self;
+        let Self { step, unit, resume } = self;
         match step {
-            0 => write!(f, "stopped before the first step; to go on:  {resume}"),
-            _ => write!(f, "stopped and saved after step {step}; to go on:  {resume}"),
+            0 => write!(f, "stopped before the first {unit}; to go on:  {resume}"),
+            _ => write!(f, "stopped and saved after {unit} {step}; to go on:  {resume}"),
         }
     }
 }
@@ -285,7 +287,7 @@ mod tests {
             (anyhow::Error::new(Usage("x".to_owned())).context("y"), WRONG_USAGE),
             (anyhow::anyhow!("x"), FAILED),
             (fcmae::Error::Data(DataError::Stopped).into(), STOPPED),
-            (Stopped { step: 1, resume: "x".to_owned() }.into(), STOPPED),
+            (Stopped { step: 1, unit: "step", resume: "x".to_owned() }.into(), STOPPED),
             (ReaderGone.into(), DONE),
         ] {
             assert_eq!(code(&error), expected, "{error:?}");

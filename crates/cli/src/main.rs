@@ -9,6 +9,7 @@
 //! - [`experiment`]: many runs from one file, and the table that follows from them;
 //! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
+//! - [`vectors`]: pictures as vectors, for the commands that compare them;
 //! - [`reporter`]: the report that a run keeps of itself;
 //! - [`picture_arguments`], [`text_table`], [`numbers`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
@@ -31,6 +32,7 @@ mod recipes;
 mod reporter;
 mod text_table;
 mod trial;
+mod vectors;
 
 use std::process::ExitCode;
 

@@ -133,17 +133,34 @@ pub(crate) struct TakenArg {
     max_pixels: Option<u64>,
 }
 
+impl TakenArg {
+    /// Weights, for such pictures as are asked for.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub(crate) fn of(&self, weights: &Path) -> fcmae::Result<Weights> {
+        let mut weights = weights_at(weights)?;
+        let description = &mut weights.description;
+        description.max_pixels = self.max_pixels.unwrap_or(description.max_pixels);
+        description.pages = self.pages.unwrap_or(description.pages);
+        Ok(weights)
+    }
+
+    /// As options of a command that is called again, with a space before each.
+    pub(crate) fn again(&self) -> String {
+        let pages = self.pages.map(|pages| format!(" --pages {pages}"));
+        let pixels = self.max_pixels.map(|pixels| format!(" --max-pixels {pixels}"));
+        [pages, pixels].into_iter().flatten().collect()
+    }
+}
+
 impl WeightsArg {
     /// The weights, for such pictures as are asked for.
     ///
     /// # Errors
     /// As [`Weights::open`].
     pub(crate) fn open(&self, taken: &TakenArg) -> fcmae::Result<Weights> {
-        let mut weights = weights_at(&self.weights)?;
-        let description = &mut weights.description;
-        description.max_pixels = taken.max_pixels.unwrap_or(description.max_pixels);
-        description.pages = taken.pages.unwrap_or(description.pages);
-        Ok(weights)
+        taken.of(&self.weights)
     }
 }
 

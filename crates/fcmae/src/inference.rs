@@ -29,7 +29,7 @@ use crate::engine::feed::Feed;
 use crate::engine::module::Network;
 use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
-use crate::inference::embed::Backbone;
+use crate::inference::embed::{Backbone, Features};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::loss::log_softmax;
 use crate::network::memory;
@@ -229,6 +229,18 @@ impl Inference<Classifier> {
 }
 
 impl Inference<Backbone> {
+    /// One vector for each picture: see [`Features`].
+    ///
+    /// # Errors
+    /// A description whose settings of transform or normalization are not valid.
+    pub fn vectors(
+        &self,
+        inputs: impl Into<Inputs>,
+        features: Features,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        self.numbers(inputs, move |network, images| Ok(rows(&network.vectors(images, features)?)))
+    }
+
     /// One vector for each picture: see [`Backbone::forward`].
     ///
     /// # Errors

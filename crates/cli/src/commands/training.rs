@@ -253,5 +253,5 @@ pub(super) fn stopped(
     let (data, out) = (output::arguments(data), output::quoted(out));
     let (fcmae, device) = (output::program(), device.again());
     let resume = format!("{fcmae} {command} --data {data}{start} --out {out} --resume{device}");
-    Stopped { step, resume }
+    Stopped { step, unit: "step", resume }
 }

@@ -1,5 +1,8 @@
 //! Features of whole pictures: one vector each, or the maps of every stage for a network on top.
 
+use std::fmt;
+use std::str::FromStr;
+
 use fcmae_cuda::CudaError;
 
 use crate::config::ModelConfig;
@@ -12,6 +15,50 @@ use crate::error::Result;
 use crate::network::model::Encoder;
 use crate::network::model::layers::LayerNorm;
 use crate::weights::Weights;
+
+/// Which features stand for a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// The mean over the last stage's sites, with the head's norm of it where the weights have one: what timm gives
+    /// before the classes. `[C]`, of the last stage's width.
+    Pooled,
+    /// The mean over the sites of a stage, 0 to 3, before any norm. `[C]`, of its width.
+    Stage(usize),
+}
+
+impl Features {
+    /// The names that [`from_str`](FromStr::from_str) takes.
+    pub const NAMES: [&'static str; 5] = ["pooled", "stage1", "stage2", "stage3", "stage4"];
+
+    /// Values of a vector.
+    pub fn width(self, model: &ModelConfig) -> usize {
+        match self {
+            Self::Pooled => model.features(),
+            Self::Stage(stage) => model.widths[stage],
+        }
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pooled => f.write_str("pooled"),
+            Self::Stage(stage) => write!(f, "stage{}", stage + 1),
+        }
+    }
+}
+
+impl FromStr for Features {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        match Self::NAMES.iter().position(|known| *known == name) {
+            Some(0) => Ok(Self::Pooled),
+            Some(place) => Ok(Self::Stage(place - 1)),
+            None => Err(format!("use one of {}", Self::NAMES.join(", "))),
+        }
+    }
+}
 
 /// An encoder, and the head's norm where there is one.
 #[derive(Clone, Debug)]
@@ -68,6 +115,23 @@ impl Network<Backbone> {
     /// As [`Encoder::grid`].
     pub fn maps(&self, images: &Tensor) -> Result<[Tensor; 4], CudaError> {
         self.infer_all(|backbone, pass| backbone.encoder.maps(pass, images.clone()))
+    }
+
+    /// One vector an image, `[N, H, W, channels]` to `[N, C]`: see [`Features`].
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
+    /// # Panics
+    /// As [`Encoder::grid`].
+    pub fn vectors(&self, images: &Tensor, features: Features) -> Result<Tensor, CudaError> {
+        let Features::Stage(stage) = features else { return self.embed(images) };
+        self.infer(|backbone, pass| {
+            let maps = backbone.encoder.maps(pass, images.clone());
+            let [count, height, width, channels] = maps[stage].dims();
+            let sites = maps[stage].clone().reshape([count, height * width, channels]);
+            ops::pool(pass, sites)
+        })
     }
 
     /// One vector an image: see [`Backbone::forward`].

@@ -1,0 +1,225 @@
+//! `fcmae embed`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use fcmae_data::source::printable;
+use fcmae_data::PictureSet;
+use fcmae_vectors::file::{FileError, Options, Writer};
+use fcmae_words::{counted, grouped};
+
+use crate::failure::{Stopped, joined};
+use crate::interrupt::Interrupt;
+use crate::output;
+use crate::progress::Batches;
+use crate::vectors::{Embedder, EmbedderArgs, name};
+
+/// Rows that are written at a time.
+const BLOCK: usize = 256;
+
+/// Turn every picture into a vector, for searches, maps and classifiers of any kind
+#[derive(Args)]
+#[command(after_help = "\
+The file's ending says its form. `.parquet` has the columns path, label and vector, and pandas, polars, DuckDB and
+Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it. `.csv` has all in one table.
+
+Examples:
+  fcmae embed --data photos --weights runs/pre --out photos.parquet
+  fcmae embed --data photos --weights runs/pre --features stage3 --out photos.npy
+  fcmae embed --data photos --weights runs/pre --shard 3/100 --out photos-003.parquet")]
+pub(crate) struct Embed {
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Labels are
+    /// written where there are any
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    /// A run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME
+    #[arg(long, value_name = "RUN|FILE")]
+    weights: PathBuf,
+
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+
+    /// The file to write: .parquet, .npy or .csv
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Take this part of the pictures, such as 3/100, each about as large: for many machines at a time
+    #[arg(long, value_name = "I/N", default_value = "1/1")]
+    shard: Shard,
+
+    /// Go on where a run that was ended left off
+    #[arg(long)]
+    resume: bool,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// A part of the pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    /// From 1.
+    number: usize,
+    of: usize,
+}
+
+impl Shard {
+    /// The places of its pictures among `count`.
+    fn range(self, count: usize) -> Range<usize> {
+        let end = |number: usize| (count as u128 * number as u128 / self.of as u128) as usize;
+        end(self.number - 1)..end(self.number)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(number, of)| {
+            Some((number.trim().parse().ok()?, of.trim().parse().ok()?))
+        });
+        match numbers {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("use the number of the part and how many there are, such as 3/100".to_owned()),
+        }
+    }
+}
+
+pub(super) fn run(args: &Embed) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    let embedder = Embedder::open(&args.weights, &args.embedder)?;
+    let (set, labels) = embedder.pictures("embed", &args.data)?;
+    let range = args.shard.range(set.len());
+    let mut origin = embedder.origin(&set);
+    if args.shard.of > 1 {
+        origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
+    }
+    let options = Options { resume: args.resume, overwrite: args.overwrite };
+    let mut writer = Writer::begin(&args.out, &origin, options)?;
+    let done = done(&writer, &set, &range);
+    if done > 0 {
+        output::note(&format!("going on after {}", counted(done, "picture")));
+    }
+    let mut batches = Batches::new("embed");
+    let mut block = Rows::default();
+    let mut failed = done - writer.rows() as usize;
+    let left = range.start + done..range.end;
+    for (index, vector) in left.clone().zip(embedder.vectors(&set, left)?) {
+        match vector {
+            Ok(vector) => block.add(name(&set, index), labels.get(&set.samples[index].path).cloned(), vector),
+            Err(error) => {
+                failed += 1;
+                output::note(&format!("no vector: {}", joined(&error.into())));
+            }
+        }
+        if block.len() == BLOCK {
+            block.write(&mut writer)?;
+        }
+        batches.done((index + 1 - range.start) as u64, range.len() as u64);
+        if interrupt.asked() {
+            block.write(&mut writer)?;
+            writer.sync()?;
+            batches.finish();
+            let done = (index + 1 - range.start) as u64;
+            return Err(Stopped { step: done, unit: "picture", resume: again(args) }.into());
+        }
+    }
+    block.write(&mut writer)?;
+    let rows = writer.rows();
+    batches.finish();
+    if rows == 0 {
+        bail!("none of {} can be used", counted(range.len(), "picture"));
+    }
+    writer.finish()?;
+    output::print(&format!(
+        "{}  {} of {} values\n",
+        printable(&args.out),
+        counted(rows as usize, "vector"),
+        grouped(embedder.width())
+    ))?;
+    if failed > 0 {
+        bail!("{failed} of {} could not be used", counted(range.len(), "picture"));
+    }
+    Ok(())
+}
+
+/// How many of these pictures were looked at by a run that is resumed: all up to that of the last row.
+fn done(writer: &Writer, set: &PictureSet, range: &Range<usize>) -> usize {
+    let Some(last) = writer.last_name() else { return 0 };
+    // Pictures without a row only make it a later one.
+    let from = range.start + (writer.rows() as usize).saturating_sub(1);
+    let place = (from..range.end).find(|&index| name(set, index) == last);
+    place.map_or(range.len(), |place| place + 1 - range.start)
+}
+
+/// Rows that are written together.
+#[derive(Default)]
+struct Rows {
+    names: Vec<String>,
+    labels: Vec<Option<String>>,
+    values: Vec<f32>,
+}
+
+impl Rows {
+    fn add(&mut self, name: String, label: Option<String>, vector: Vec<f32>) {
+        self.names.push(name);
+        self.labels.push(label);
+        self.values.extend(vector);
+    }
+
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn write(&mut self, writer: &mut Writer) -> Result<(), FileError> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        writer.append(&self.names, &self.labels, &self.values)?;
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+/// The command that goes on.
+fn again(args: &Embed) -> String {
+    let Shard { number, of } = args.shard;
+    let shard = if of > 1 { format!(" --shard {number}/{of}") } else { String::new() };
+    format!(
+        "{} embed --data {} --weights {}{}{shard} --out {} --resume",
+        output::program(),
+        output::arguments(&args.data),
+        output::quoted(&args.weights),
+        args.embedder.again(),
+        output::quoted(&args.out),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn shards_are_all_pictures_once() {
+        for (count, of) in [(0, 3), (2, 3), (100, 7), (usize::MAX, 100)] {
+            let mut next = 0;
+            for number in 1..=of {
+                let range = Shard { number, of }.range(count);
+                assert_eq!(range.start, next);
+                assert!(range.len().abs_diff(count / of) <= 1);
+                next = range.end;
+            }
+            assert_eq!(next, count);
+        }
+        assert_eq!("3/100".parse::<Shard>().unwrap(), Shard { number: 3, of: 100 });
+        for text in ["", "3", "0/4", "5/4", "a/b", "1/0", "-1/2"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Vectors of pictures: computed with weights, or read from what `fcmae embed` wrote.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use fcmae::engine::backend::Backend;
+use fcmae::inference::Inference;
+use fcmae::inference::embed::{Backbone, Features};
+use fcmae_data::source::printable;
+use fcmae_data::{DataError, Input, Labels, Opening, PictureSet, Sample};
+use fcmae_vectors::Vectors;
+use fcmae_vectors::file::{Embeddings, Origin, same_origin};
+use fcmae_words::counted;
+
+use crate::failure::{Usage, joined};
+use crate::options::{DeviceArg, TakenArg};
+use crate::output;
+use crate::picture_sets::{self, Columns};
+use crate::progress::Batches;
+
+/// What computes vectors, and which.
+#[derive(Args)]
+pub(crate) struct EmbedderArgs {
+    /// What of the network stands for a picture: `pooled`, the last stage's mean, or `stage1` to `stage4`, the mean of
+    /// that stage
+    #[arg(long, value_name = "NAME", default_value_t = Features::Pooled)]
+    pub(crate) features: Features,
+
+    /// The column of labels in lists and .parquet files, where its name does not tell
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+
+    /// The column of pictures in .parquet files, or of paths in lists, likewise
+    #[arg(long, value_name = "NAME")]
+    image_column: Option<String>,
+
+    #[command(flatten)]
+    taken: TakenArg,
+
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+impl EmbedderArgs {
+    /// As options of a command that is called again, with a space before each.
+    pub(crate) fn again(&self) -> String {
+        let column = |option: &str, name: &Option<String>| {
+            let quoted = |name: &String| format!(" {option} {}", output::quoted(Path::new(name)));
+            name.as_ref().map_or(String::new(), quoted)
+        };
+        [
+            format!(" --features {}", self.features),
+            column("--label-column", &self.label_column),
+            column("--image-column", &self.image_column),
+            self.taken.again(),
+            self.device.again(),
+        ]
+        .concat()
+    }
+}
+
+/// The weights of commands that also read vectors.
+#[derive(Args)]
+pub(crate) struct VectorsArgs {
+    /// Computes the vectors with these weights: a run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME.
+    /// Without it pictures are given as files that `fcmae embed` wrote
+    #[arg(long, value_name = "RUN|FILE")]
+    weights: Option<PathBuf>,
+
+    #[command(flatten)]
+    embedder: EmbedderArgs,
+}
+
+impl VectorsArgs {
+    /// What reads the commands' pictures.
+    ///
+    /// # Errors
+    /// Weights or a device that cannot be used.
+    pub(crate) fn open(&self, command: &'static str) -> Result<Source<'_>> {
+        let Some(weights) = &self.weights else { return Ok(Source { command, embedder: None }) };
+        Ok(Source { command, embedder: Some(Embedder::open(weights, &self.embedder)?) })
+    }
+}
+
+/// Where a command's vectors come from.
+pub(crate) struct Source<'a> {
+    command: &'static str,
+    embedder: Option<Embedder<'a>>,
+}
+
+impl Source<'_> {
+    /// The vectors of pictures, or in files: those that can be used, in their order.
+    ///
+    /// # Errors
+    /// Pictures or files that cannot be used.
+    pub(crate) fn read(&self, paths: &[PathBuf]) -> Result<Embeddings> {
+        let Some(embedder) = &self.embedder else {
+            return Embeddings::open_all(paths).map_err(|error| {
+                let picture = paths.iter().find(|path| path.is_dir());
+                match picture {
+                    Some(path) => Usage(format!(
+                        "{} holds pictures: give --weights too, to compute their vectors",
+                        printable(path)
+                    ))
+                    .into(),
+                    None => error.into(),
+                }
+            });
+        };
+        let (set, found) = embedder.pictures(self.command, paths)?;
+        let width = embedder.width();
+        let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut batches = Batches::new(self.command);
+        let mut failed = 0;
+        for (index, vector) in embedder.vectors(&set, 0..set.len())?.enumerate() {
+            match vector {
+                Ok(vector) => {
+                    names.push(name(&set, index));
+                    labels.push(found.get(&set.samples[index].path).cloned());
+                    values.extend(vector);
+                }
+                Err(error) => {
+                    failed += 1;
+                    output::note(&format!("no vector: {}", joined(&error.into())));
+                }
+            }
+            batches.done(index as u64 + 1, set.len() as u64);
+        }
+        batches.finish();
+        if names.is_empty() {
+            return Err(Usage(format!("none of {} can be used", counted(failed, "picture"))).into());
+        }
+        let origin = Some(embedder.origin(&set));
+        Ok(Embeddings { names, labels, vectors: Vectors::new(values, width)?, origin })
+    }
+
+    /// As [`read`](Self::read), of what is compared with `other`.
+    ///
+    /// # Errors
+    /// The same; vectors of other weights, features or picture sizes.
+    pub(crate) fn read_beside(&self, other: &Embeddings, paths: &[PathBuf]) -> Result<Embeddings> {
+        let found = self.read(paths)?;
+        let comparable = match (&other.origin, &found.origin) {
+            (Some(one), Some(another)) => same_origin(one, another).map_err(|why| why.to_string()),
+            _ if other.vectors.width() == found.vectors.width() => Ok(()),
+            _ => Err(format!(
+                "the vectors have {} and {} values; make both with the same network",
+                other.vectors.width(),
+                found.vectors.width()
+            )),
+        };
+        comparable.map_err(|why| Usage(format!("{}: {why}", output::arguments(paths))))?;
+        Ok(found)
+    }
+}
+
+/// A network that gives vectors.
+pub(crate) struct Embedder<'a> {
+    backbone: Inference<Backbone>,
+    /// A hash of the weights' values.
+    hash: String,
+    args: &'a EmbedderArgs,
+}
+
+impl<'a> Embedder<'a> {
+    /// Of these weights.
+    ///
+    /// # Errors
+    /// Weights or a device that cannot be used.
+    pub(crate) fn open(weights: &Path, args: &'a EmbedderArgs) -> Result<Self> {
+        let backend: Backend = args.device.told()?;
+        let weights = args.taken.of(weights)?;
+        let hash = weights.tensors.hash();
+        Ok(Self { backbone: Inference::open(&weights, &backend)?, hash, args })
+    }
+
+    /// All pictures, and the labels of those that have any, by their paths.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used.
+    pub(crate) fn pictures(
+        &self,
+        command: &'static str,
+        paths: &[PathBuf],
+    ) -> Result<(Arc<PictureSet>, Labelled)> {
+        let description = self.backbone.description();
+        let columns = Columns {
+            label: self.args.label_column.as_deref(),
+            image: self.args.image_column.as_deref(),
+            pages: description.pages,
+        };
+        let set =
+            picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
+        output::note_skipped(&set.skipped);
+        picture_sets::look(&set, description.format(), &description.limits())?;
+        Ok((Arc::new(set), labelled(paths, columns)))
+    }
+
+    /// Values of a vector.
+    pub(crate) fn width(&self) -> usize {
+        self.args.features.width(&self.backbone.description().model)
+    }
+
+    /// One vector for each of these pictures, in their order.
+    ///
+    /// # Errors
+    /// A description whose settings of transform or normalization are not valid.
+    pub(crate) fn vectors(
+        &self,
+        set: &Arc<PictureSet>,
+        which: Range<usize>,
+    ) -> Result<impl Iterator<Item = fcmae::Result<Vec<f32>>>> {
+        let inputs: Vec<Input> =
+            which.map(|index| Input::Sample { set: Arc::clone(set), index }).collect();
+        Ok(self.backbone.vectors(inputs, self.args.features)?)
+    }
+
+    /// What is recorded beside vectors of these pictures.
+    pub(crate) fn origin(&self, set: &PictureSet) -> Origin {
+        let [height, width] = self.backbone.description().image_size;
+        Origin {
+            program: concat!("fcmae ", env!("CARGO_PKG_VERSION")).to_owned(),
+            weights: self.hash.clone(),
+            features: self.args.features.to_string(),
+            image_size: [height, width],
+            width: self.width(),
+            pictures: set.names_fingerprint(),
+        }
+    }
+}
+
+/// Labels by the paths of their pictures.
+pub(crate) type Labelled = HashMap<PathBuf, String>;
+
+/// What a picture is called beside its vector.
+pub(crate) fn name(set: &PictureSet, index: usize) -> String {
+    set.path(index).to_string_lossy().into_owned()
+}
+
+/// The labels of the pictures that have one. Pictures without are pictures too, so that what holds up a training on
+/// labels is only noted.
+fn labelled(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -> Labelled {
+    let how = Opening {
+        labels: Labels::Required,
+        label_column: label,
+        image_column: image,
+        pages,
+        ..Opening::default()
+    };
+    match PictureSet::open_all(paths, how) {
+        Ok(PictureSet { samples, classes, .. }) => {
+            let label = |sample: Sample| Some((sample.path, classes.get(sample.label?)?.clone()));
+            samples.into_iter().filter_map(label).collect()
+        }
+        Err(DataError::TooFewClasses { .. }) => Labelled::new(),
+        Err(error) => {
+            output::note(&format!("no labels: {error}"));
+            Labelled::new()
+        }
+    }
+}
