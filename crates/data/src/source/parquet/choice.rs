@@ -1,10 +1,10 @@
 //! Which columns hold the pictures, their names and their labels.
 
+use fcmae_parquet::{Footer, Leaf, Physical};
 use serde_json::Value as Json;
 
 use super::super::grouping::is_of_groups;
 use super::super::split_column;
-use super::footer::{Footer, Leaf, Physical};
 
 /// Columns of labels, by name.
 const LABELS: [&str; 3] = ["label", "labels", "class"];
@@ -32,7 +32,7 @@ pub(super) struct Choice {
 impl Choice {
     /// Chooses columns. `Err` says which there are, and the remedy.
     pub(super) fn new(footer: &Footer, labelled: bool, asked: Asked<'_>) -> Result<Self, String> {
-        let features = match &footer.features {
+        let features = match footer.note("huggingface") {
             Some(text) => features(text)?,
             None => Json::Null,
         };
