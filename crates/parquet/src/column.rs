@@ -9,8 +9,8 @@ use crate::pages::{Body, Content, Extent, Pages};
 use crate::values::{Hybrid, deltas};
 
 /// Parquet's numbers of its encodings.
-const PLAIN: i64 = 0;
-const DICTIONARY: [i64; 2] = [2, 8];
+pub(crate) const PLAIN: i64 = 0;
+pub(crate) const DICTIONARY: [i64; 2] = [2, 8];
 const RUNS: i64 = 3;
 const DELTA_NUMBERS: i64 = 5;
 const DELTA_LENGTHS: i64 = 6;
@@ -169,7 +169,7 @@ fn unsigned(length: i64) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| invalid(format!("a value of {length} bytes")))
 }
 
-fn not_read(encoding: i64) -> io::Error {
+pub(crate) fn not_read(encoding: i64) -> io::Error {
     invalid(format!(
         "its values are in encoding {encoding}, which is not read; write it again with plain or \
          dictionary encoding"

@@ -44,8 +44,15 @@ pub struct Leaf {
     pub text: bool,
     /// How many of its levels may be missing: the definition level of a value that is there.
     pub optional: u8,
+    /// How many of its levels may be there any number of times: 0 for one value a row, 1 for a list a row.
+    pub repetitions: u8,
+}
+
+impl Leaf {
     /// Whether a row has any number of values.
-    pub repeated: bool,
+    pub fn is_repeated(&self) -> bool {
+        self.repetitions > 0
+    }
 }
 
 /// A piece of a column: its values in one row group.
@@ -337,7 +344,7 @@ fn element<'a>(thrift: &mut Thrift<'a>) -> Result<Element<'a>, Flaw> {
 struct Open {
     left: i64,
     optional: u8,
-    repeated: bool,
+    repetitions: u8,
 }
 
 /// The leaves of the tree that is listed from the top, each group before what it holds.
@@ -345,7 +352,7 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
     let mut elements = elements.iter();
     let root = elements.next().ok_or("it has no columns")?;
     let mut leaves = Vec::new();
-    let mut open = vec![Open { left: root.children, optional: 0, repeated: false }];
+    let mut open = vec![Open { left: root.children, optional: 0, repetitions: 0 }];
     let mut path: Vec<String> = Vec::new();
     while let Some(group) = open.last_mut() {
         if group.left <= 0 {
@@ -356,13 +363,13 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
         group.left -= 1;
         let element = elements.next().ok_or("its list of columns is cut short")?;
         let optional = group.optional + u8::from(element.repetition != 0);
-        let repeated = group.repeated || element.repetition == 2;
+        let repetitions = group.repetitions + u8::from(element.repetition == 2);
         path.push(String::from_utf8_lossy(element.name).into_owned());
         if element.children > 0 || element.physical.is_none() {
             if path.len() > DEPTH {
                 return Err(format!("its columns are nested more than {DEPTH} deep"));
             }
-            open.push(Open { left: element.children, optional, repeated });
+            open.push(Open { left: element.children, optional, repetitions });
             continue;
         }
         let physical = match element.physical {
@@ -375,7 +382,7 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
             _ => Physical::Other,
         };
         let text = element.text;
-        leaves.push(Leaf { path: path.clone(), physical, text, optional, repeated });
+        leaves.push(Leaf { path: path.clone(), physical, text, optional, repetitions });
         path.pop();
     }
     Ok(leaves)

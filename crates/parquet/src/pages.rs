@@ -270,6 +270,43 @@ impl<'a> Page<'a> {
         Ok((present(&bytes)?, body))
     }
 
+    /// The levels of a repeated column, and the stream of its values. `left` is how many more values it may have.
+    pub(crate) fn lists(self, leaf: &Leaf, left: usize) -> io::Result<(Levels, Body<'a>)> {
+        let header = self.header;
+        if header.values > left {
+            let values = header.values;
+            return Err(invalid(format!(
+                "a page claims {values} values, at most {left} may follow"
+            )));
+        }
+        if header.content == Content::Values2 {
+            let [definition, repetition] = header.level_bytes;
+            let levels = definition.saturating_add(repetition);
+            if levels > header.packed.min(header.size) {
+                return Err(invalid("a page's levels go beyond it"));
+            }
+            check_kept(levels)?;
+            let mut bytes = Vec::new();
+            self.file.by_ref().take(levels).read_to_end(&mut bytes)?;
+            let repetition = repetition as usize;
+            if bytes.len() < repetition {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let definitions = bytes.split_off(repetition);
+            return Ok((Levels { repetitions: bytes, definitions }, self.body(levels)?));
+        }
+        let mut body = self.body(0)?;
+        if header.levels != RLE {
+            return Err(invalid("its levels are in an encoding that is no longer used"));
+        }
+        let mut levels = |there: bool| match there {
+            true => body.length().and_then(|length| body.value(u64::from(length))),
+            false => Ok(Vec::new()),
+        };
+        let (repetitions, definitions) = (levels(leaf.is_repeated())?, levels(leaf.optional > 0)?);
+        Ok((Levels { repetitions, definitions }, body))
+    }
+
     /// The stream behind levels of so many bytes, which are never compressed.
     pub(crate) fn body(self, levels: u64) -> io::Result<Body<'a>> {
         let (packed, size) = (self.header.packed - levels, self.header.size - levels);
@@ -287,6 +324,12 @@ impl<'a> Page<'a> {
         };
         Ok(Body { inner, codec, start, packed, size, position: 0 })
     }
+}
+
+/// How the values of a page lie in lists, as [`Hybrid`] numbers.
+pub(crate) struct Levels {
+    pub(crate) repetitions: Vec<u8>,
+    pub(crate) definitions: Vec<u8>,
 }
 
 /// The encoding of levels.
