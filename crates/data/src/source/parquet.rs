@@ -1,18 +1,17 @@
 //! Pictures in Parquet files, as data sets of the Hugging Face Hub store them.
 //!
 //! When a file is opened, its pictures are found, not kept: what is known of each is where it begins.
-//! The reader is our own. Files from the Hub keep a whole row group's pictures, tens of megabytes, in
-//! one page, which libraries unpack whole for every picture; and a damaged footer must take neither
-//! memory nor the stack. Only what such files need is read.
+//! `fcmae_parquet` reads the files; which of their columns mean what is told here.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use fcmae_parquet::{self as parquet, Chunk, Column, Extent, Footer, Leaf, RowGroup, Value};
 use fcmae_words::{grouped, plural};
 
 use super::container::{Container, Reader};
@@ -26,21 +25,14 @@ use crate::error::{DataError, DecodeError};
 use crate::words::{legible, printable};
 
 mod choice;
-mod column;
-mod footer;
-mod invalid;
-mod pages;
-mod snappy;
-mod thrift;
-mod values;
 
 use choice::{Asked, Choice};
-use column::{Column, Value};
-use footer::{Chunk, Footer, Leaf, RowGroup};
-use pages::{Codec, Extent};
 
 /// Most bytes of a picture's name in a file; beyond, it is called by its row.
 const NAME_BYTES: usize = 4096;
+
+/// Fewest bytes of a file for each row: what compresses better holds no pictures.
+const BYTES_A_ROW: u64 = 16;
 
 /// Most bytes of a label.
 const LABEL_BYTES: usize = 1024;
@@ -130,7 +122,7 @@ impl<'a> Index<'a> {
             set.group_columns.extend(choice.may_be_groups(&footer).map(str::to_owned));
         }
         let before = self.samples.len();
-        let groups = footer.row_groups(&choice.columns())?;
+        let groups = footer.row_groups(&choice.columns(), BYTES_A_ROW)?;
         let base = set.base(path, None);
         let prefix = path.strip_prefix(self.root).unwrap_or(path).with_extension("");
         let (modified, file) = (meta.modified().ok(), BufReader::new(file));
@@ -318,7 +310,7 @@ impl Reading<'_> {
                 }
                 _ => self.base,
             };
-            let column::Place { extent, start, bytes } = pictures.values[*picture as usize];
+            let parquet::Place { extent, start, bytes } = pictures.values[*picture as usize];
             index.rows.push(number);
             index.samples.push(Sample {
                 path: name.unwrap_or_else(|| row_name(&self.prefix, number)),
@@ -337,9 +329,9 @@ impl Reading<'_> {
         let mut next = || *chunks.next().expect("a piece of each column that was asked for");
         let Choice { pictures, names, labels, groups, .. } = self.choice;
         let leaf = &self.leaves[*pictures];
-        let pictures = column::find(&mut self.file, next(), leaf, rows, &mut self.extents)?;
+        let pictures = parquet::find(&mut self.file, next(), leaf, rows, &mut self.extents)?;
         let mut small = |at: &Option<usize>| match at {
-            Some(at) => column::read(&mut self.file, next(), &self.leaves[*at], rows).map(Some),
+            Some(at) => parquet::read(&mut self.file, next(), &self.leaves[*at], rows).map(Some),
             None => Ok(None),
         };
         let (names, labels, groups) = (small(names)?, small(labels)?, small(groups)?);
@@ -350,7 +342,7 @@ impl Reading<'_> {
                 continue;
             }
             // What cannot be read says nothing, and is in nobody's way.
-            if let Ok(column) = column::read(&mut self.file, chunk, &self.leaves[*at], rows) {
+            if let Ok(column) = parquet::read(&mut self.file, chunk, &self.leaves[*at], rows) {
                 splits.push((name.clone(), column));
             }
         }
@@ -382,7 +374,7 @@ impl Reading<'_> {
 }
 
 /// Pictures, names, labels, groups and splits.
-type Columns = (Column<column::Place>, Small, Small, Small, Vec<(String, Column<Value>)>);
+type Columns = (Column<parquet::Place>, Small, Small, Small, Vec<(String, Column<Value>)>);
 
 /// A column that may not be there.
 type Small = Option<Column<Value>>;
@@ -429,21 +421,9 @@ impl Reader for Extents {
                 unreachable!("a Parquet file's pictures lie nowhere else")
             };
             let (extent, start, bytes) = (&self.0[part as usize], u64::from(start), sample.bytes);
-            let (mut file, _) = fcmae_files::open(path)?;
+            let (file, _) = fcmae_files::open(path)?;
             let mut picture = Vec::with_capacity(bytes as usize);
-            match extent.codec {
-                Codec::None => {
-                    file.seek(SeekFrom::Start(extent.start + start))?;
-                    file.take(bytes).read_to_end(&mut picture)?;
-                }
-                Codec::Snappy => extent.blocks(file, start, bytes, &mut picture)?,
-                codec => {
-                    file.seek(SeekFrom::Start(extent.start))?;
-                    let mut stream = codec.unpack(BufReader::new(file.take(extent.packed)))?;
-                    io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
-                    stream.take(bytes).read_to_end(&mut picture)?;
-                }
-            }
+            extent.read(file, start, bytes, &mut picture)?;
             if (picture.len() as u64) < bytes {
                 let text = format!("the Parquet file ends after {} bytes of it", picture.len());
                 return Err(DecodeError::Changed(text));
@@ -454,29 +434,6 @@ impl Reader for Extents {
 
     fn is_direct(&self, sample: &Sample) -> bool {
         let Place::Part { part, .. } = sample.place else { return true };
-        matches!(self.0[part as usize].codec, Codec::None | Codec::Snappy)
-    }
-}
-
-impl Extent {
-    /// Reads part of Snappy data: the blocks that it lies in.
-    fn blocks(&self, mut file: File, start: u64, bytes: u64, to: &mut Vec<u8>) -> io::Result<()> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let block = snappy::BLOCK as u64;
-        let (first, end) = ((start / block) as usize, (start + bytes).div_ceil(block) as usize);
-        let place = |index: usize| self.blocks.get(index).map(|&start| u64::from(start));
-        let from = place(first).ok_or(ErrorKind::UnexpectedEof)?;
-        let packed = place(end).unwrap_or(self.packed).saturating_sub(from);
-        file.seek(SeekFrom::Start(self.start + from))?;
-        let mut read = Vec::new();
-        file.take(packed).read_to_end(&mut read)?;
-        let size = (self.size - first as u64 * block).min((end - first) as u64 * block);
-        let starts = &self.blocks[first..end.min(self.blocks.len())];
-        snappy::unpack_all(&read, starts, size as usize, to)?;
-        to.drain(..(start - first as u64 * block) as usize);
-        to.truncate(bytes as usize);
-        Ok(())
+        self.0[part as usize].is_direct()
     }
 }

@@ -1,10 +1,10 @@
 //! Which columns hold the pictures, their names and their labels.
 
+use fcmae_parquet::{Footer, Leaf, Physical};
 use serde_json::Value as Json;
 
 use super::super::grouping::is_of_groups;
 use super::super::split_column;
-use super::footer::{Footer, Leaf, Physical};
 
 /// Columns of labels, by name.
 const LABELS: [&str; 3] = ["label", "labels", "class"];
@@ -32,7 +32,7 @@ pub(super) struct Choice {
 impl Choice {
     /// Chooses columns. `Err` says which there are, and the remedy.
     pub(super) fn new(footer: &Footer, labelled: bool, asked: Asked<'_>) -> Result<Self, String> {
-        let features = match &footer.features {
+        let features = match footer.note("huggingface") {
             Some(text) => features(text)?,
             None => Json::Null,
         };
@@ -50,7 +50,7 @@ impl Choice {
             leaf.path.len() == 1
                 && (split_column::is_named(&leaf.path[0]) || leaf.text)
                 && leaf.physical != Physical::Other
-                && !leaf.repeated
+                && !leaf.is_repeated()
         };
         let splits = (0..leaves.len()).filter(usable).filter(|at| !taken.contains(&Some(*at)));
         let splits = splits.collect();
@@ -88,7 +88,7 @@ pub(super) struct Asked<'a> {
 /// The column of groups.
 fn groups(leaves: &[Leaf], asked: &str) -> Result<usize, String> {
     let column = chosen(leaves, asked, "data.group_column")?;
-    let at = leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated);
+    let at = leaf(leaves, &[column]).filter(|&at| !leaves[at].is_repeated());
     at.filter(|&at| leaves[at].physical != Physical::Other).ok_or_else(|| {
         format!(
             "its column {column:?} (data.group_column) holds neither numbers nor text, one a row"
@@ -226,13 +226,13 @@ fn pictures(
             false => format!("its column {column:?} of pictures does not hold bytes"),
         });
     };
-    if leaves[pictures].repeated {
+    if leaves[pictures].is_repeated() {
         return Err(format!(
             "its column {column:?} holds any number of pictures a row; one is needed"
         ));
     }
     let paths = leaf(leaves, &[column, "path"]);
-    let usable = |at: &usize| leaves[*at].physical == Physical::Bytes && !leaves[*at].repeated;
+    let usable = |at: &usize| leaves[*at].physical == Physical::Bytes && !leaves[*at].is_repeated();
     Ok((pictures, paths.filter(usable)))
 }
 
@@ -260,7 +260,7 @@ fn labels(leaves: &[Leaf], features: &Json, asked: Option<&str>) -> Result<Optio
             ));
         }
     };
-    match leaf(leaves, &[column]).filter(|&at| !leaves[at].repeated) {
+    match leaf(leaves, &[column]).filter(|&at| !leaves[at].is_repeated()) {
         Some(at) if leaves[at].physical != Physical::Other => Ok(Some(at)),
         _ => Err(format!(
             "its column {column:?} of labels holds neither numbers, nor true and false, nor text, one a row"

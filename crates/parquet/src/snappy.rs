@@ -5,16 +5,16 @@
 
 use std::io::{self, BufReader, ErrorKind, Read, Take};
 
-use super::invalid::invalid;
+use crate::invalid::invalid;
 
 /// Bytes of a block when it is unpacked; the last is shorter.
-pub(super) const BLOCK: usize = 1 << 16;
+pub(crate) const BLOCK: usize = 1 << 16;
 
 /// Room for the length that the decoder expects in front: seven bits a byte.
 const LENGTH: usize = 3;
 
 /// The unpacked bytes of Snappy data, and where its blocks begin.
-pub(super) struct Blocks<'a, R> {
+pub(crate) struct Blocks<'a, R> {
     input: Take<&'a mut BufReader<R>>,
     /// Bytes that are still to be unpacked.
     left: u64,
@@ -31,7 +31,7 @@ pub(super) struct Blocks<'a, R> {
 
 impl<'a, R: Read> Blocks<'a, R> {
     /// `size` bytes that take up all of `input`.
-    pub(super) fn new(input: Take<&'a mut BufReader<R>>, size: u64) -> io::Result<Self> {
+    pub(crate) fn new(input: Take<&'a mut BufReader<R>>, size: u64) -> io::Result<Self> {
         let (packed, block) = (vec![0; LENGTH], Vec::new());
         let mut blocks =
             Self { input, left: size, read: 0, starts: vec![], packed, block, used: 0 };
@@ -50,7 +50,7 @@ impl<'a, R: Read> Blocks<'a, R> {
     }
 
     /// Passes over bytes. Whole blocks are not unpacked for it.
-    pub(super) fn skip(&mut self, mut count: u64) -> io::Result<()> {
+    pub(crate) fn skip(&mut self, mut count: u64) -> io::Result<()> {
         loop {
             let here = count.min((self.block.len() - self.used) as u64);
             self.used += here as usize;
@@ -68,7 +68,7 @@ impl<'a, R: Read> Blocks<'a, R> {
     }
 
     /// Reads to the end, and gives the blocks' places.
-    pub(super) fn finish(mut self) -> io::Result<Vec<u32>> {
+    pub(crate) fn finish(mut self) -> io::Result<Vec<u32>> {
         while self.left > 0 {
             self.next_block()?;
         }
@@ -154,7 +154,7 @@ impl<R: Read> Read for Blocks<'_, R> {
 
 /// Unpacks blocks that lie one behind the other, and adds them to `to`. `starts` are their places,
 /// from that of the first on; `size` bytes are unpacked.
-pub(super) fn unpack_all(
+pub(crate) fn unpack_all(
     packed: &[u8],
     starts: &[u32],
     mut size: usize,

@@ -1,13 +1,13 @@
 //! The pages of a column: their headers, and their contents as a stream of bytes.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 
-use super::footer::{Chunk, Leaf};
-use super::invalid::invalid;
-use super::snappy::Blocks;
-use super::thrift::{Flaw, Kind, Thrift};
-use super::values::Hybrid;
+use crate::footer::{Chunk, Leaf};
+use crate::invalid::invalid;
+use crate::snappy::{self, Blocks};
+use crate::thrift::{Flaw, Kind, Thrift};
+use crate::values::Hybrid;
 
 /// Most bytes of a page's header: statistics in it may hold whole values.
 const HEADER_BYTES: u64 = 16 << 20;
@@ -20,7 +20,7 @@ const KEPT_BYTES: u64 = 256 << 20;
 
 /// How a page is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     None,
     Snappy,
     Gzip,
@@ -46,7 +46,7 @@ impl Codec {
     }
 
     /// Unpacks a stream.
-    pub(super) fn unpack<'a>(self, input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn unpack<'a>(self, input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::None => Box::new(input),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
@@ -70,7 +70,7 @@ fn check_kept(bytes: u64) -> io::Result<()> {
 
 /// What a page holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// Values that other pages refer to.
     Dictionary,
     #[default]
@@ -83,14 +83,14 @@ pub(super) enum Content {
 
 /// A page's header.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Header {
-    pub(super) content: Content,
+pub(crate) struct Header {
+    pub(crate) content: Content,
     /// Bytes in the file, and unpacked.
     packed: u64,
     size: u64,
     /// Values in it, missing ones included.
-    pub(super) values: usize,
-    pub(super) encoding: i64,
+    pub(crate) values: usize,
+    pub(crate) encoding: i64,
     /// Of the first version: how levels are encoded.
     levels: i64,
     /// Of the second version: bytes of the levels.
@@ -160,7 +160,7 @@ fn count(thrift: &mut Thrift<'_>) -> Result<u64, Flaw> {
 }
 
 /// The pages of one piece of a column, in their order.
-pub(super) struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     file: &'a mut BufReader<File>,
     codec: Codec,
     /// Where the next page begins.
@@ -169,13 +169,13 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(file: &'a mut BufReader<File>, chunk: Chunk) -> io::Result<Self> {
+    pub(crate) fn new(file: &'a mut BufReader<File>, chunk: Chunk) -> io::Result<Self> {
         let codec = Codec::new(chunk.codec)?;
         Ok(Self { file, codec, at: chunk.start, end: chunk.start + chunk.bytes })
     }
 
     /// The next page, or `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Page<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Page<'_>>> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -221,9 +221,9 @@ fn go(file: &mut BufReader<File>, to: u64) -> io::Result<()> {
 }
 
 /// One page.
-pub(super) struct Page<'a> {
+pub(crate) struct Page<'a> {
     file: &'a mut BufReader<File>,
-    pub(super) header: Header,
+    pub(crate) header: Header,
     codec: Codec,
     start: u64,
 }
@@ -231,7 +231,7 @@ pub(super) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Which values are there, and the stream of those. `left` is how many more values the column
     /// may have.
-    pub(super) fn values(self, leaf: &Leaf, left: usize) -> io::Result<(Vec<bool>, Body<'a>)> {
+    pub(crate) fn values(self, leaf: &Leaf, left: usize) -> io::Result<(Vec<bool>, Body<'a>)> {
         let header = self.header;
         if header.values > left {
             let values = header.values;
@@ -270,8 +270,45 @@ impl<'a> Page<'a> {
         Ok((present(&bytes)?, body))
     }
 
+    /// The levels of a repeated column, and the stream of its values. `left` is how many more values it may have.
+    pub(crate) fn lists(self, leaf: &Leaf, left: usize) -> io::Result<(Levels, Body<'a>)> {
+        let header = self.header;
+        if header.values > left {
+            let values = header.values;
+            return Err(invalid(format!(
+                "a page claims {values} values, at most {left} may follow"
+            )));
+        }
+        if header.content == Content::Values2 {
+            let [definition, repetition] = header.level_bytes;
+            let levels = definition.saturating_add(repetition);
+            if levels > header.packed.min(header.size) {
+                return Err(invalid("a page's levels go beyond it"));
+            }
+            check_kept(levels)?;
+            let mut bytes = Vec::new();
+            self.file.by_ref().take(levels).read_to_end(&mut bytes)?;
+            let repetition = repetition as usize;
+            if bytes.len() < repetition {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let definitions = bytes.split_off(repetition);
+            return Ok((Levels { repetitions: bytes, definitions }, self.body(levels)?));
+        }
+        let mut body = self.body(0)?;
+        if header.levels != RLE {
+            return Err(invalid("its levels are in an encoding that is no longer used"));
+        }
+        let mut levels = |there: bool| match there {
+            true => body.length().and_then(|length| body.value(u64::from(length))),
+            false => Ok(Vec::new()),
+        };
+        let (repetitions, definitions) = (levels(leaf.is_repeated())?, levels(leaf.optional > 0)?);
+        Ok((Levels { repetitions, definitions }, body))
+    }
+
     /// The stream behind levels of so many bytes, which are never compressed.
-    pub(super) fn body(self, levels: u64) -> io::Result<Body<'a>> {
+    pub(crate) fn body(self, levels: u64) -> io::Result<Body<'a>> {
         let (packed, size) = (self.header.packed - levels, self.header.size - levels);
         let codec = if self.header.plain { Codec::None } else { self.codec };
         let start = self.start + levels;
@@ -289,11 +326,17 @@ impl<'a> Page<'a> {
     }
 }
 
+/// How the values of a page lie in lists, as [`Hybrid`] numbers.
+pub(crate) struct Levels {
+    pub(crate) repetitions: Vec<u8>,
+    pub(crate) definitions: Vec<u8>,
+}
+
 /// The encoding of levels.
 const RLE: i64 = 3;
 
 /// The unpacked content of a page, as a stream.
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     inner: Inner<'a>,
     codec: Codec,
     start: u64,
@@ -310,21 +353,71 @@ enum Inner<'a> {
 
 /// Where a page's content lies.
 #[derive(Clone, Debug)]
-pub(super) struct Extent {
+pub struct Extent {
     /// Where it begins in the file.
-    pub(super) start: u64,
+    start: u64,
     /// Bytes in the file.
-    pub(super) packed: u64,
+    packed: u64,
     /// Bytes unpacked.
-    pub(super) size: u64,
-    pub(super) codec: Codec,
+    size: u64,
+    codec: Codec,
     /// Of Snappy: where each block begins.
-    pub(super) blocks: Box<[u32]>,
+    blocks: Box<[u32]>,
+}
+
+impl Extent {
+    /// Reads `bytes` of the unpacked content from `start` on, and adds them to `to`: fewer where the file ends before.
+    /// What else lies there is read only where it is compressed as one piece.
+    ///
+    /// # Errors
+    /// What is damaged, or cannot be read.
+    pub fn read(&self, mut file: File, start: u64, bytes: u64, to: &mut Vec<u8>) -> io::Result<()> {
+        match self.codec {
+            Codec::None => {
+                file.seek(SeekFrom::Start(self.start + start))?;
+                file.take(bytes).read_to_end(to)?;
+            }
+            Codec::Snappy => self.blocks(file, start, bytes, to)?,
+            codec => {
+                file.seek(SeekFrom::Start(self.start))?;
+                let mut stream = codec.unpack(BufReader::new(file.take(self.packed)))?;
+                io::copy(&mut stream.by_ref().take(start), &mut io::sink())?;
+                stream.take(bytes).read_to_end(to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether part of it can be read without what lies before.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.codec, Codec::None | Codec::Snappy)
+    }
+
+    /// Reads part of Snappy data: the blocks that it lies in.
+    fn blocks(&self, mut file: File, start: u64, bytes: u64, to: &mut Vec<u8>) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let block = snappy::BLOCK as u64;
+        let (first, end) = ((start / block) as usize, (start + bytes).div_ceil(block) as usize);
+        let place = |index: usize| self.blocks.get(index).map(|&start| u64::from(start));
+        let from = place(first).ok_or(ErrorKind::UnexpectedEof)?;
+        let packed = place(end).unwrap_or(self.packed).saturating_sub(from);
+        file.seek(SeekFrom::Start(self.start + from))?;
+        let mut read = Vec::new();
+        file.take(packed).read_to_end(&mut read)?;
+        let size = (self.size - first as u64 * block).min((end - first) as u64 * block);
+        let starts = &self.blocks[first..end.min(self.blocks.len())];
+        snappy::unpack_all(&read, starts, size as usize, to)?;
+        to.drain(..(start - first as u64 * block) as usize);
+        to.truncate(bytes as usize);
+        Ok(())
+    }
 }
 
 impl Body<'_> {
     /// Bytes before the next.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
@@ -333,14 +426,14 @@ impl Body<'_> {
     }
 
     /// A length, as it stands before a value.
-    pub(super) fn length(&mut self) -> io::Result<u32> {
+    pub(crate) fn length(&mut self) -> io::Result<u32> {
         let mut bytes = [0; 4];
         self.read_exact(&mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
     /// The next bytes. No memory is taken for those that do not come.
-    pub(super) fn value(&mut self, count: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn value(&mut self, count: u64) -> io::Result<Vec<u8>> {
         check_kept(count)?;
         let mut bytes = Vec::new();
         self.by_ref().take(count).read_to_end(&mut bytes)?;
@@ -348,17 +441,17 @@ impl Body<'_> {
     }
 
     /// All that is left.
-    pub(super) fn rest(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         self.value(self.left())
     }
 
     /// Checks that all of it may be kept.
-    pub(super) fn check_kept(&self) -> io::Result<()> {
+    pub(crate) fn check_kept(&self) -> io::Result<()> {
         check_kept(self.size)
     }
 
     /// Passes over bytes.
-    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
+    pub(crate) fn skip(&mut self, count: u64) -> io::Result<()> {
         if count > self.left() {
             return Err(invalid(format!("a value of {count} bytes, its page has {}", self.left())));
         }
@@ -376,7 +469,7 @@ impl Body<'_> {
     }
 
     /// Where it lies, when all values were passed.
-    pub(super) fn extent(mut self) -> io::Result<Extent> {
+    pub(crate) fn extent(mut self) -> io::Result<Extent> {
         let (start, packed, size, codec) = (self.start, self.packed, self.size, self.codec);
         if matches!(self.inner, Inner::Stream(_)) {
             // Checksums at the end are looked at.

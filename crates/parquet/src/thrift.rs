@@ -4,7 +4,7 @@
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// They end before the structure does.
     Short,
     /// They break the protocol.
@@ -16,7 +16,7 @@ const DEPTH: usize = 32;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     True,
     False,
     Byte,
@@ -49,14 +49,14 @@ impl Kind {
 
 /// Bytes that are still to be read.
 #[derive(Clone, Copy)]
-pub(super) struct Thrift<'a> {
-    pub(super) rest: &'a [u8],
+pub(crate) struct Thrift<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Thrift<'a> {
     /// Reads a structure. `field` gets each field's number and kind, and says whether it read its
     /// value; what it did not read is passed over.
-    pub(super) fn fields(
+    pub(crate) fn fields(
         &mut self,
         mut field: impl FnMut(&mut Self, i16, Kind) -> Result<bool, Flaw>,
     ) -> Result<(), Flaw> {
@@ -83,18 +83,18 @@ impl<'a> Thrift<'a> {
         Ok(Some((id, Kind::new(byte & 15)?)))
     }
 
-    pub(super) fn int(&mut self) -> Result<i64, Flaw> {
+    pub(crate) fn int(&mut self) -> Result<i64, Flaw> {
         let raw = self.unsigned()?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
-    pub(super) fn binary(&mut self) -> Result<&'a [u8], Flaw> {
+    pub(crate) fn binary(&mut self) -> Result<&'a [u8], Flaw> {
         let length = self.unsigned()?;
         self.take(usize::try_from(length).map_err(|_| Flaw::Broken)?)
     }
 
     /// The number and kind of a list's elements. Each takes at least one byte.
-    pub(super) fn list(&mut self) -> Result<(usize, Kind), Flaw> {
+    pub(crate) fn list(&mut self) -> Result<(usize, Kind), Flaw> {
         let byte = self.byte()?;
         if byte == 0 {
             // Some writers give an empty list no kind.
@@ -109,7 +109,7 @@ impl<'a> Thrift<'a> {
     }
 
     /// Passes over a value.
-    pub(super) fn pass(&mut self, kind: Kind, depth: usize) -> Result<(), Flaw> {
+    pub(crate) fn pass(&mut self, kind: Kind, depth: usize) -> Result<(), Flaw> {
         if depth > DEPTH {
             return Err(Flaw::Broken);
         }

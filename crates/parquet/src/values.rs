@@ -2,13 +2,13 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use super::invalid::invalid;
+use crate::invalid::invalid;
 
 /// Most values of one piece of a delta encoding.
 const DELTA_VALUES: u64 = 1 << 16;
 
 /// Small numbers as runs of one value and as packed bits: levels, and positions in a dictionary.
-pub(super) struct Hybrid<'a> {
+pub(crate) struct Hybrid<'a> {
     rest: &'a [u8],
     /// Bits of a number.
     width: u8,
@@ -21,14 +21,14 @@ enum Run<'a> {
 }
 
 impl<'a> Hybrid<'a> {
-    pub(super) fn new(rest: &'a [u8], width: u8) -> io::Result<Self> {
+    pub(crate) fn new(rest: &'a [u8], width: u8) -> io::Result<Self> {
         if width > 32 {
             return Err(invalid(format!("numbers of {width} bits")));
         }
         Ok(Self { rest, width, run: Run::Same { value: 0, left: 0 } })
     }
 
-    pub(super) fn next(&mut self) -> io::Result<u32> {
+    pub(crate) fn next(&mut self) -> io::Result<u32> {
         loop {
             match &mut self.run {
                 Run::Same { value, left } if *left > 0 => {
@@ -88,7 +88,7 @@ impl Bits<'_> {
 }
 
 /// Numbers as differences, packed in blocks of their own width.
-pub(super) fn deltas(input: &mut impl Read, count: usize) -> io::Result<Vec<i64>> {
+pub(crate) fn deltas(input: &mut impl Read, count: usize) -> io::Result<Vec<i64>> {
     let (block, pieces) = (unsigned(input)?, unsigned(input)?);
     let (claimed, mut value) = (unsigned(input)?, signed(input)?);
     if claimed != count as u64 {

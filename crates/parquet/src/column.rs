@@ -1,45 +1,51 @@
-//! One piece of a column read whole: numbers or names. Of pictures, only where each lies.
+//! One piece of a column read whole: numbers or names. Of large values, such as pictures, only where each lies.
 
 use std::fs::File;
 use std::io::{self, BufReader};
 
-use super::footer::{Chunk, Leaf, Physical};
-use super::invalid::invalid;
-use super::pages::{Body, Content, Extent, Pages};
-use super::values::{Hybrid, deltas};
+use crate::footer::{Chunk, Leaf, Physical};
+use crate::invalid::invalid;
+use crate::pages::{Body, Content, Extent, Pages};
+use crate::values::{Hybrid, deltas};
 
 /// Parquet's numbers of its encodings.
-const PLAIN: i64 = 0;
-const DICTIONARY: [i64; 2] = [2, 8];
+pub(crate) const PLAIN: i64 = 0;
+pub(crate) const DICTIONARY: [i64; 2] = [2, 8];
 const RUNS: i64 = 3;
 const DELTA_NUMBERS: i64 = 5;
 const DELTA_LENGTHS: i64 = 6;
 
 /// A value of a small column.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// A whole number.
     Number(i64),
+    /// A number with a fraction.
     Real(f64),
+    /// True or false.
     Flag(bool),
+    /// Text or other bytes.
     Bytes(Vec<u8>),
 }
 
-/// Where a picture lies.
+/// Where a large value lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     /// Position among the file's extents.
-    pub(super) extent: u32,
+    pub extent: u32,
     /// Where it begins in the extent's unpacked bytes.
-    pub(super) start: u32,
-    pub(super) bytes: u32,
+    pub start: u32,
+    /// Its length.
+    pub bytes: u32,
 }
 
 /// Values, each kept once where the file keeps it once.
 #[derive(Debug)]
-pub(super) struct Column<T> {
-    pub(super) values: Vec<T>,
+pub struct Column<T> {
+    /// Those of dictionaries and of pages.
+    pub values: Vec<T>,
     /// For each row the position of its value, or `None` where it is missing.
-    pub(super) rows: Vec<Option<u32>>,
+    pub rows: Vec<Option<u32>>,
 }
 
 /// What is kept of the values of a page.
@@ -125,7 +131,7 @@ impl Kept for Value {
     }
 }
 
-/// A picture's start and length in its page.
+/// A large value's start and length in its page.
 struct Span(u32, u32);
 
 impl Kept for Span {
@@ -163,15 +169,19 @@ fn unsigned(length: i64) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| invalid(format!("a value of {length} bytes")))
 }
 
-fn not_read(encoding: i64) -> io::Error {
+pub(crate) fn not_read(encoding: i64) -> io::Error {
     invalid(format!(
         "its values are in encoding {encoding}, which is not read; write it again with plain or \
          dictionary encoding"
     ))
 }
 
-/// Reads a small column.
-pub(super) fn read(
+/// Reads a small column: its values in a row group of so many rows.
+///
+/// # Errors
+/// What is damaged, or in a form that is not read; [`io::ErrorKind::UnexpectedEof`] where a page ends before its
+/// values do.
+pub fn read(
     file: &mut BufReader<File>,
     chunk: Chunk,
     leaf: &Leaf,
@@ -180,8 +190,11 @@ pub(super) fn read(
     walk(file, chunk, leaf, rows, |values, _| Ok(values))
 }
 
-/// Finds the pictures of a column. What they lie in is added to `extents`.
-pub(super) fn find(
+/// Finds the large values of a column, such as pictures. What they lie in is added to `extents`.
+///
+/// # Errors
+/// As for [`read`].
+pub fn find(
     file: &mut BufReader<File>,
     chunk: Chunk,
     leaf: &Leaf,

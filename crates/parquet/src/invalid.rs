@@ -3,6 +3,6 @@
 use std::io::{self, ErrorKind};
 
 /// An error of a file's content.
-pub(super) fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+pub(crate) fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }

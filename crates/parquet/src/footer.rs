@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::thrift::{Flaw, Kind, Thrift};
+use crate::thrift::{Flaw, Kind, Thrift};
 
 /// Most bytes of a footer. One of a thousand row groups with ten columns has about a megabyte.
 const FOOTER_BYTES: u64 = 64 << 20;
@@ -14,18 +14,20 @@ const COLUMNS: usize = 10_000;
 /// Deepest nesting of columns.
 const DEPTH: usize = 16;
 
-/// Fewest bytes of a file for each row: what compresses better holds no pictures, and would only
-/// take memory.
-const BYTES_A_ROW: u64 = 16;
-
 /// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Physical {
+pub enum Physical {
+    /// Whole numbers of 32 bits.
     Int32,
+    /// Whole numbers of 64 bits.
     Int64,
+    /// True or false.
     Boolean,
+    /// Numbers in single precision.
     Float,
+    /// Numbers in double precision.
     Double,
+    /// Bytes, of any number a value.
     Bytes,
     /// None that is read here.
     Other,
@@ -33,42 +35,54 @@ pub(super) enum Physical {
 
 /// A column: a leaf of the tree of columns.
 #[derive(Clone, Debug)]
-pub(super) struct Leaf {
+pub struct Leaf {
     /// Names from the top, such as `image`, `bytes`.
-    pub(super) path: Vec<String>,
-    pub(super) physical: Physical,
+    pub path: Vec<String>,
+    /// The type of its values.
+    pub physical: Physical,
     /// Bytes that are text.
-    pub(super) text: bool,
+    pub text: bool,
     /// How many of its levels may be missing: the definition level of a value that is there.
-    pub(super) optional: u8,
+    pub optional: u8,
+    /// How many of its levels may be there any number of times: 0 for one value a row, 1 for a list a row.
+    pub repetitions: u8,
+}
+
+impl Leaf {
     /// Whether a row has any number of values.
-    pub(super) repeated: bool,
+    pub fn is_repeated(&self) -> bool {
+        self.repetitions > 0
+    }
 }
 
 /// A piece of a column: its values in one row group.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Chunk {
+pub struct Chunk {
     /// Where its first page begins.
-    pub(super) start: u64,
-    pub(super) bytes: u64,
+    pub start: u64,
+    /// Bytes of its pages with their headers.
+    pub bytes: u64,
     /// How its pages are compressed, as Parquet numbers it.
-    pub(super) codec: i64,
+    pub codec: i64,
 }
 
 /// Rows whose columns lie together.
-pub(super) struct RowGroup {
-    pub(super) rows: u64,
+#[derive(Debug)]
+pub struct RowGroup {
+    /// How many.
+    pub rows: u64,
     /// The pieces of the columns asked for, in their order; or why there are none.
-    pub(super) chunks: Result<Vec<Chunk>, String>,
+    pub chunks: Result<Vec<Chunk>, String>,
 }
 
-pub(super) struct Footer {
+/// What a file says of itself.
+#[derive(Debug)]
+pub struct Footer {
     bytes: Vec<u8>,
     /// Size of the whole file.
     file: u64,
-    pub(super) leaves: Vec<Leaf>,
-    /// What Hugging Face writes about the columns.
-    pub(super) features: Option<String>,
+    /// The columns, as they lie in each row group.
+    pub leaves: Vec<Leaf>,
 }
 
 /// A column, or a group of them, as the footer lists it.
@@ -82,8 +96,11 @@ struct Element<'a> {
 }
 
 impl Footer {
-    /// Reads a file's footer. `Err` is the reason for which there is none.
-    pub(super) fn read(file: &mut File, size: u64) -> Result<Self, String> {
+    /// Reads the footer of a file of `size` bytes.
+    ///
+    /// # Errors
+    /// The reason for which there is none.
+    pub fn read(file: &mut File, size: u64) -> Result<Self, String> {
         let cannot = |error: io::Error| format!("it cannot be read: {error}");
         let mut mark = [0; 4];
         if size < 12 {
@@ -118,12 +135,35 @@ impl Footer {
         file.seek(SeekFrom::Start(size - 8 - length)).map_err(cannot)?;
         let mut bytes = Vec::new();
         file.take(length).read_to_end(&mut bytes).map_err(cannot)?;
-        let (leaves, features) = columns(&bytes)?;
-        Ok(Self { bytes, file: size, leaves, features })
+        let leaves = columns(&bytes)?;
+        Ok(Self { bytes, file: size, leaves })
     }
 
-    /// The row groups, with the pieces of the columns at `wanted`.
-    pub(super) fn row_groups(&self, wanted: &[usize]) -> Result<Vec<RowGroup>, String> {
+    /// What the file's writer left under this key, such as `huggingface`, if it is UTF-8. The last counts.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        let mut found = None;
+        let read = Thrift { rest: &self.bytes }.fields(|thrift, id, kind| {
+            if (id, kind) != (5, Kind::List) {
+                return Ok(false);
+            }
+            for _ in 0..structures(thrift)? {
+                let (name, text) = key_value(thrift)?;
+                if name == key.as_bytes() {
+                    found = std::str::from_utf8(text).ok();
+                }
+            }
+            Ok(true)
+        });
+        // All of it was read before.
+        read.ok().and(found)
+    }
+
+    /// The row groups, with the pieces of the columns at `wanted`. Each row takes `row_bytes` of the file or more:
+    /// what compresses better would only take memory.
+    ///
+    /// # Errors
+    /// A footer that is damaged, or that claims more rows than that.
+    pub fn row_groups(&self, wanted: &[usize], row_bytes: u64) -> Result<Vec<RowGroup>, String> {
         let mut groups = Vec::new();
         let mut rows = 0_u64;
         let mut too_many = None;
@@ -134,7 +174,7 @@ impl Footer {
             for _ in 0..structures(thrift)? {
                 let group = self.row_group(thrift, wanted)?;
                 rows = rows.saturating_add(group.rows);
-                if rows > self.file / BYTES_A_ROW {
+                if rows > self.file / row_bytes {
                     too_many.get_or_insert(rows);
                 }
                 groups.push(group);
@@ -239,10 +279,9 @@ fn damaged(_: Flaw) -> String {
     "its footer is damaged; fetch it again".to_owned()
 }
 
-/// The columns, and what Hugging Face writes about them.
-fn columns(bytes: &[u8]) -> Result<(Vec<Leaf>, Option<String>), String> {
+/// The columns. Notes are looked at, so that none is damaged.
+fn columns(bytes: &[u8]) -> Result<Vec<Leaf>, String> {
     let mut elements = Vec::new();
-    let mut features = None;
     let mut count = 0;
     let read = Thrift { rest: bytes }.fields(|thrift, id, kind| match (id, kind) {
         (2, Kind::List) => {
@@ -254,9 +293,7 @@ fn columns(bytes: &[u8]) -> Result<(Vec<Leaf>, Option<String>), String> {
         }
         (5, Kind::List) => {
             for _ in 0..structures(thrift)? {
-                if let (b"huggingface", text) = key_value(thrift)? {
-                    features = std::str::from_utf8(text).ok().map(str::to_owned);
-                }
+                key_value(thrift)?;
             }
             Ok(true)
         }
@@ -266,7 +303,7 @@ fn columns(bytes: &[u8]) -> Result<(Vec<Leaf>, Option<String>), String> {
         return Err(format!("it claims {count} columns, at most {COLUMNS} are read"));
     }
     read.map_err(damaged)?;
-    Ok((leaves(&elements)?, features))
+    leaves(&elements)
 }
 
 fn key_value<'a>(thrift: &mut Thrift<'a>) -> Result<(&'a [u8], &'a [u8]), Flaw> {
@@ -307,7 +344,7 @@ fn element<'a>(thrift: &mut Thrift<'a>) -> Result<Element<'a>, Flaw> {
 struct Open {
     left: i64,
     optional: u8,
-    repeated: bool,
+    repetitions: u8,
 }
 
 /// The leaves of the tree that is listed from the top, each group before what it holds.
@@ -315,7 +352,7 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
     let mut elements = elements.iter();
     let root = elements.next().ok_or("it has no columns")?;
     let mut leaves = Vec::new();
-    let mut open = vec![Open { left: root.children, optional: 0, repeated: false }];
+    let mut open = vec![Open { left: root.children, optional: 0, repetitions: 0 }];
     let mut path: Vec<String> = Vec::new();
     while let Some(group) = open.last_mut() {
         if group.left <= 0 {
@@ -326,13 +363,13 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
         group.left -= 1;
         let element = elements.next().ok_or("its list of columns is cut short")?;
         let optional = group.optional + u8::from(element.repetition != 0);
-        let repeated = group.repeated || element.repetition == 2;
+        let repetitions = group.repetitions + u8::from(element.repetition == 2);
         path.push(String::from_utf8_lossy(element.name).into_owned());
         if element.children > 0 || element.physical.is_none() {
             if path.len() > DEPTH {
                 return Err(format!("its columns are nested more than {DEPTH} deep"));
             }
-            open.push(Open { left: element.children, optional, repeated });
+            open.push(Open { left: element.children, optional, repetitions });
             continue;
         }
         let physical = match element.physical {
@@ -345,7 +382,7 @@ fn leaves(elements: &[Element<'_>]) -> Result<Vec<Leaf>, String> {
             _ => Physical::Other,
         };
         let text = element.text;
-        leaves.push(Leaf { path: path.clone(), physical, text, optional, repeated });
+        leaves.push(Leaf { path: path.clone(), physical, text, optional, repetitions });
         path.pop();
     }
     Ok(leaves)
