@@ -193,8 +193,7 @@ impl<'a> Embedder<'a> {
             image: self.args.image_column.as_deref(),
             pages: description.pages,
         };
-        let set =
-            picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
+        let set = picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
         output::note_skipped(&set.skipped);
         picture_sets::look(&set, description.format(), &description.limits())?;
         Ok((Arc::new(set), labelled(paths, columns)))

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_data::source::printable;
 use fcmae_data::PictureSet;
+use fcmae_data::source::printable;
 use fcmae_vectors::file::{FileError, Options, Writer};
 use fcmae_words::{counted, grouped};
 
@@ -80,9 +80,9 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(number, of)| {
-            Some((number.trim().parse().ok()?, of.trim().parse().ok()?))
-        });
+        let numbers = text
+            .split_once('/')
+            .and_then(|(number, of)| Some((number.trim().parse().ok()?, of.trim().parse().ok()?)));
         match numbers {
             Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
             _ => Err("use the number of the part and how many there are, such as 3/100".to_owned()),
@@ -111,7 +111,9 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let left = range.start + done..range.end;
     for (index, vector) in left.clone().zip(embedder.vectors(&set, left)?) {
         match vector {
-            Ok(vector) => block.add(name(&set, index), labels.get(&set.samples[index].path).cloned(), vector),
+            Ok(vector) => {
+                block.add(name(&set, index), labels.get(&set.samples[index].path).cloned(), vector)
+            }
             Err(error) => {
                 failed += 1;
                 output::note(&format!("no vector: {}", joined(&error.into())));
