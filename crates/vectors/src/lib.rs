@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod file;
 mod vectors;
 
 pub use error::VectorError;
+pub use file::Embeddings;
 pub use vectors::Vectors;
