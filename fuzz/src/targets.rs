@@ -1,6 +1,7 @@
 //! All that is fuzzed, one file each.
 
 mod description;
+mod embeddings;
 mod list;
 mod parquet;
 mod picture;
@@ -16,7 +17,7 @@ mod weights;
 use crate::Target;
 
 /// Every target.
-pub const ALL: [Target; 15] = [
+pub const ALL: [Target; 18] = [
     pth::TARGET,
     safetensors::TARGET,
     tar::TARGET,
@@ -32,4 +33,7 @@ pub const ALL: [Target; 15] = [
     weights::TARGET,
     description::TARGET,
     run::TARGET,
+    embeddings::PARQUET,
+    embeddings::NPY,
+    embeddings::CSV,
 ];

@@ -60,4 +60,7 @@ macro_rules! tests {
     };
 }
 
-tests! { pth safetensors tar parquet jpeg png tiff bmp gif webp list recipe weights description run }
+tests! {
+    pth safetensors tar parquet jpeg png tiff bmp gif webp list recipe weights description run embeddings_parquet
+    embeddings_npy embeddings_csv
+}

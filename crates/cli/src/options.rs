@@ -148,10 +148,7 @@ impl TakenArg {
 
     /// As options of a command that is called again, with a space before each.
     pub(crate) fn again(&self) -> String {
-        let pages = self.pages.map(|pages| match pages {
-            Pages::First => " --pages first".to_owned(),
-            Pages::All => " --pages all".to_owned(),
-        });
+        let pages = self.pages.map(|pages| format!(" --pages {}", pages.name()));
         let pixels = self.max_pixels.map(|pixels| format!(" --max-pixels {pixels}"));
         [pages, pixels].into_iter().flatten().collect()
     }

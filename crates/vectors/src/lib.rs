@@ -13,6 +13,7 @@ mod covariance;
 mod eigen;
 mod error;
 mod farthest;
+pub mod file;
 #[cfg(test)]
 mod fill;
 pub mod logistic;
@@ -27,4 +28,5 @@ mod vectors;
 pub mod vote;
 
 pub use error::VectorError;
+pub use file::Embeddings;
 pub use vectors::Vectors;
