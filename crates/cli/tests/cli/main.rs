@@ -10,6 +10,7 @@ mod demo;
 mod device;
 #[cfg(unix)]
 mod disturbed;
+mod embed;
 mod end_to_end;
 #[cfg(unix)]
 mod experiment;
