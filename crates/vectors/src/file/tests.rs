@@ -155,10 +155,19 @@ fn partial(out: &Path) -> PathBuf {
     PathBuf::from(format!("{}.partial", out.display()))
 }
 
+/// Checks that nothing lies behind so many rows, which a later kill would leave for rows.
+fn cut_to(out: &Path, rows: u64) {
+    assert_eq!(fs::metadata(partial(out).join("vectors.f32")).unwrap().len(), rows * 12);
+    let lines = fs::read(partial(out).join("rows.jsonl")).unwrap();
+    assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count() as u64, rows);
+    assert!(lines.is_empty() || lines.ends_with(b"\n"));
+}
+
 /// Resumes, checks that the rows there are those that were whole, adds the others, and compares with one go.
 fn resumed(rows: &Rows, out: &Path, whole: &[(String, Vec<u8>)], least: u64) {
     let mut writer = Writer::begin(out, &origin(3), RESUME).unwrap();
     assert_eq!(writer.rows(), least);
+    cut_to(out, least);
     rows.append(&mut writer, least as usize, 7).unwrap();
     writer.finish().unwrap();
     rows.check(out);
@@ -315,6 +324,7 @@ fn a_full_disk_keeps_the_rows_and_says_so() {
                 "{said}"
             );
             assert_eq!(writer.rows(), 4);
+            cut_to(&out, 4);
         }
         full::after(usize::MAX);
         rows.append(&mut writer, 4, 7).unwrap();
