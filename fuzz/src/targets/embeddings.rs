@@ -18,7 +18,7 @@ pub(super) const PARQUET: Target = Target {
         b"list",
         b"element",
         b"fcmae",
-        b"{\"program\":\"\",\"weights\":\"\",\"features\":\"\",\"image_size\":1,\"width\":3,\"pictures\":\"\"}",
+        b"{\"program\":\"\",\"weights\":\"\",\"features\":\"\",\"image_size\":[1,1],\"width\":3,\"pictures\":\"\"}",
         b"\x15\x00\x15",
         b"\x19",
         b"\xfe\xff\xff\xff\x0f",
