@@ -144,6 +144,7 @@ pub fn finetune_on<'a, 'r>(
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
     let resume = resume.into();
+    resume::has_its_checkpoints::<FinetuneConfig>(out, Kind::Finetuning, resume)?;
     let Beginning { config, weights: pretrained, origin, note } =
         Beginning::of(config, start, resume, out)?;
     let options = &config.finetune;
@@ -487,6 +488,9 @@ impl HeldOut<'_> {
             return Ok(true);
         }
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;
+        if let Some(caveat) = found.caveat() {
+            session.note(&format!("the evaluation after step {}: {caveat}", report.step))?;
+        }
         // Where that fails, the evaluation is still due.
         if self.so_far.is_better(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;

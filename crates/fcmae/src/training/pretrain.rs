@@ -70,6 +70,7 @@ pub fn pretrain_on<'r>(
     config.model.check_on(backend, Some(&config.decoder))?;
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
+    resume::has_its_checkpoints::<PretrainConfig>(out, Kind::Pretraining, resume)?;
     resume::same_settings(out, config, resume)?;
     let kept = memory::check(config, backend)?;
     let pictures = Pictures::unlabelled(data, &config.data, observer)?;

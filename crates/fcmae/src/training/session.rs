@@ -15,6 +15,7 @@ use fcmae_store::run::{Differing, files};
 use fcmae_store::{
     CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
+use fcmae_words::plural;
 use image::RgbImage;
 use serde_json::{Value, json};
 
@@ -262,6 +263,9 @@ impl<'a> Session<'a> {
     /// Takes the newest intact checkpoint up, if there is one.
     pub(super) fn restore<M>(&mut self, learner: &mut Learner<M>) -> Result<Option<Evaluations>> {
         let Some(latest) = self.checkpoints.latest()? else {
+            self.note(
+                "the run was ended before its first save: it begins again with its first step",
+            )?;
             self.run.truncate_metrics_after(0)?;
             return Ok(None);
         };
@@ -288,7 +292,24 @@ impl<'a> Session<'a> {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,
         };
+        self.note_unlogged(latest.step)?;
         Ok(Some(evaluations))
+    }
+
+    /// Notes updates before `step` that `metrics.jsonl` does not have.
+    fn note_unlogged(&mut self, step: u64) -> Result<()> {
+        let Some(([first, last], all)) = records::unlogged(self.run.path(), step) else {
+            return Ok(());
+        };
+        let others = match all - (last + 1 - first) {
+            0 => String::new(),
+            others => format!(" and of {} more", plural(others, "step")),
+        };
+        self.note(&format!(
+            "metrics of steps {first}–{last}{others} are missing in {}: curves and tables are without them, the run's \
+             weights are not affected",
+            files::METRICS
+        ))
     }
 
     /// Goes on from a checkpoint of this `state` in the same way, where it was computed by the same, and notes where
