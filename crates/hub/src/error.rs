@@ -94,13 +94,16 @@ pub enum Error {
     /// The Hub wants fewer questions in a time.
     #[error(
         "{name} is not in the cache, and the Hub at {server} was asked too often from here (status 429): \
-         wait some minutes, or log in (huggingface-cli login, or HF_TOKEN), which allows more"
+         wait {}, or log in (huggingface-cli login, or HF_TOKEN), which allows more",
+        wait.map_or("some minutes".to_owned(), |seconds| format!("{seconds} s"))
     )]
     Busy {
         /// The name asked for.
         name: String,
         /// The server.
         server: String,
+        /// For how many seconds, where it says so.
+        wait: Option<u64>,
     },
     /// A file that is not what the Hub says it is.
     #[error("{name}: {file} came damaged ({reason}); {mend}")]

@@ -9,6 +9,7 @@ mod checksum;
 mod environment;
 mod error;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions, TryLockError};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+use checksum::Differing;
 use environment::Environment;
 pub use error::Error;
 
@@ -126,6 +128,7 @@ impl Hub {
             api: self.api.repo(repo.clone()),
             cache: self.cache.repo(repo),
             revision,
+            patience: Cell::new(Patience::default()),
         };
 
         let models = file.map_or_else(|| MODELS.to_vec(), |file| vec![file]);
@@ -210,6 +213,9 @@ impl Asked<'_> {
             Problem::Cache(reason) => {
                 Error::Cache { name, cache, reason, variable: hub.cache_variable, url }
             }
+            Problem::Busy(wait) => {
+                Error::Busy { name, server: hub.server.clone(), wait: Some(wait) }
+            }
             Problem::Damaged { file, reason, mend } => Error::Damaged { name, file, reason, mend },
             Problem::Api(error) => match (status(&error), error) {
                 // It does not say whether a repository that needs a login is there.
@@ -217,7 +223,7 @@ impl Asked<'_> {
                     Error::NotFound { name, what: "no such repository or file".to_owned(), url }
                 }
                 (Some(403), _) => Error::Refused { name, url },
-                (Some(429), _) => Error::Busy { name, server: hub.server.clone() },
+                (Some(429), _) => Error::Busy { name, server: hub.server.clone(), wait: None },
                 (Some(status), _) => unreachable(format!("answers with the status {status}")),
                 (None, ApiError::IoError(error)) if is_of_files(&error) => {
                     let (reason, variable) = (error.to_string(), hub.cache_variable);
@@ -258,6 +264,8 @@ fn is_of_files(error: &io::Error) -> bool {
 /// Why a file cannot be had.
 enum Problem {
     Api(ApiError),
+    /// The Hub wants to be asked again only after so many seconds.
+    Busy(u64),
     /// What forbids the network.
     Offline(&'static str),
     /// What the cache's disk does not do.
@@ -281,6 +289,26 @@ struct Source<'a> {
     api: ApiRepo,
     cache: CacheRepo,
     revision: &'a str,
+    patience: Cell<Patience>,
+}
+
+/// How much was waited already because the Hub asked for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience {
+    times: u32,
+    seconds: u64,
+}
+
+impl Patience {
+    /// So often, for all files of a repository together.
+    const TIMES: u32 = 5;
+    const SECONDS: u64 = 60;
+
+    /// With a wait of so many seconds more, unless that is too much.
+    fn after(self, seconds: u64) -> Option<Self> {
+        let more = Self { times: self.times + 1, seconds: self.seconds.saturating_add(seconds) };
+        (more.times <= Self::TIMES && more.seconds <= Self::SECONDS).then_some(more)
+    }
 }
 
 impl Source<'_> {
@@ -304,9 +332,50 @@ impl Source<'_> {
         if let Some(variable) = self.hub.offline {
             return Err(Problem::Offline(variable));
         }
-        let path = self.fetched(file)?;
+        let path = loop {
+            match self.fetched(file) {
+                Err(Problem::Api(error)) if matches!(status(&error), Some(429 | 503)) => {
+                    self.wait_as_asked(file, error)?;
+                }
+                found => break found?,
+            }
+        };
         self.check(file, &path)?;
         Ok(path)
+    }
+
+    /// Waits as long as the Hub asks for that answered with `error`, where it says how long and that is not too long.
+    ///
+    /// # Errors
+    /// `error`, or that it is too long.
+    fn wait_as_asked(&self, file: &str, error: ApiError) -> Result<(), Problem> {
+        let Some(seconds) = self.asked_wait(file) else { return Err(Problem::Api(error)) };
+        let before = self.patience.get();
+        let Some(after) = before.after(seconds) else {
+            let is_busy = status(&error) == Some(429);
+            return Err(if is_busy { Problem::Busy(seconds) } else { Problem::Api(error) });
+        };
+        if before.seconds == 0 && seconds > 0 {
+            (self.hub.tell)(&format!(
+                "the Hub at {} asks to wait {seconds} s; waiting, {} s in all at most",
+                self.hub.server,
+                Patience::SECONDS
+            ));
+        }
+        self.patience.set(after);
+        std::thread::sleep(Duration::from_secs(seconds));
+        Ok(())
+    }
+
+    /// For how many seconds the Hub asks to wait before a file is asked for again (`Retry-After`): none where it
+    /// answers by now. The API keeps no headers of a refusal, so it is asked once more.
+    fn asked_wait(&self, file: &str) -> Option<u64> {
+        let request = self.api.info_request().uri(self.api.url(file)).header("Range", "bytes=0-0");
+        let answer = request.config().http_status_as_error(false).build().call().ok()?;
+        if !matches!(answer.status().as_u16(), 429 | 503) {
+            return Some(0);
+        }
+        answer.headers().get("Retry-After")?.to_str().ok()?.trim().parse().ok()
     }
 
     /// The path of a file that was not in the cache.
@@ -359,7 +428,7 @@ impl Source<'_> {
         }
     }
 
-    /// Removes a large file whose SHA-256, which is then its name among the blobs, is another.
+    /// Removes a file whose hash, which is its name among the blobs, is another.
     fn check(&self, file: &str, path: &Path) -> Result<(), Problem> {
         let blob = fs::read_link(path).ok();
         let etag = match blob.as_ref().and_then(|blob| blob.file_name()?.to_str()) {
@@ -370,14 +439,9 @@ impl Source<'_> {
                 Err(_) => return Ok(()),
             },
         };
-        if !checksum::is_sha256(&etag) {
-            return Ok(());
-        }
-        let found = checksum::sha256(path)
+        let compared = checksum::compare(path, &etag)
             .map_err(|error| Problem::Cache(format!("{} {error}", path.display())))?;
-        if found.eq_ignore_ascii_case(&etag) {
-            return Ok(());
-        }
+        let Some(Differing { hash, found }) = compared else { return Ok(()) };
         let blob = self.cache.blob_path(&etag);
         let removed = [path, &blob].into_iter().try_for_each(|path| match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -385,7 +449,7 @@ impl Source<'_> {
             }
             _ => Ok(()),
         });
-        let reason = format!("its SHA-256 is {found}, by the Hub {etag}");
+        let reason = format!("its {hash} is {found}, by the Hub {etag}");
         let mend = removed.err().unwrap_or_else(|| "it was removed; try again".to_owned());
         Err(Problem::Damaged { file: file.to_owned(), reason, mend })
     }
@@ -520,7 +584,7 @@ mod tests {
         let hub = Hub::at("http://127.0.0.1:1", folder.path()).unwrap();
         let repo = Repo::model("a/b".to_owned());
         let (api, cache) = (hub.api.repo(repo.clone()), hub.cache.repo(repo));
-        let source = Source { hub: &hub, api, cache, revision: "main" };
+        let source = Source { hub: &hub, api, cache, revision: "main", patience: Cell::default() };
         assert!(source.wait("model.safetensors", folder.path(), &mut false).is_err());
     }
 }

@@ -17,6 +17,8 @@ struct Server {
     files: Arc<Mutex<BTreeMap<&'static str, &'static [u8]>>>,
     /// Lines of requests that name a token.
     tokens: Arc<Mutex<Vec<String>>>,
+    /// So many requests for what is `limited` are refused from now on.
+    refusals: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -27,18 +29,24 @@ impl Server {
         let requests = Arc::new(AtomicUsize::new(0));
         let tokens = Arc::new(Mutex::new(Vec::new()));
         let (shared, count) = (Arc::clone(&files), Arc::clone(&requests));
-        let sent = Arc::clone(&tokens);
+        let (sent, refusals) = (Arc::clone(&tokens), Arc::new(AtomicUsize::new(0)));
+        let refused = Arc::clone(&refusals);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 count.fetch_add(1, Ordering::Relaxed);
-                answer(stream.unwrap(), &shared.lock().unwrap(), &sent);
+                answer(stream.unwrap(), &shared.lock().unwrap(), &sent, &refused);
             }
         });
-        Self { endpoint, requests, files, tokens }
+        Self { endpoint, requests, files, tokens, refusals }
     }
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>, tokens: &Mutex<Vec<String>>) {
+fn answer(
+    mut stream: TcpStream,
+    files: &BTreeMap<&str, &[u8]>,
+    tokens: &Mutex<Vec<String>>,
+    refusals: &AtomicUsize,
+) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
     let request = lines.next().unwrap();
     let path = request.split(' ').nth(1).unwrap().to_owned();
@@ -69,13 +77,28 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>, tokens: &Mutex<V
         stream.write_all(status("429 Too Many Requests").as_bytes()).unwrap();
         return;
     }
+    let refuse = |left: usize| left.checked_sub(1);
+    for (way, code, seconds) in [("limited", 429, 1), ("away", 503, 1), ("full", 429, 3600)] {
+        if path.starts_with(&format!("/{way}/"))
+            && refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refuse).is_ok()
+        {
+            let status = status(&format!("{code} Later\r\nRetry-After: {seconds}"));
+            stream.write_all(status.as_bytes()).unwrap();
+            return;
+        }
+    }
     let file = path.rsplit_once("/resolve/main/").and_then(|(_, file)| files.get(file));
     let Some(content) = file else {
         stream.write_all(status("404 Not Found").as_bytes()).unwrap();
         return;
     };
     let part = &content[start..end.min(content.len())];
-    let etag = if path.starts_with("/large/") { SHA256.to_owned() } else { path.len().to_string() };
+    let etag = match path.split('/').nth(1) {
+        Some("large") => SHA256.to_owned(),
+        Some("small") => BLOB.to_owned(),
+        Some("mirror") => SHA1.to_owned(),
+        _ => path.len().to_string(),
+    };
     let head = format!(
         "HTTP/1.1 206 Partial Content\r\nETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\n\
          Content-Range: bytes {start}-{}/{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -90,6 +113,10 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<&str, &[u8]>, tokens: &Mutex<V
 
 /// Of `weights`.
 const SHA256: &str = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
+
+/// By `printf '{}' | git hash-object --stdin`, and by `sha1sum`.
+const BLOB: &str = "9e26dfeeb6e641a33dae4961196235bdb965b21b";
+const SHA1: &str = "bf21a9e8fbc5a3846fb05b4fa0859e0917b2202f";
 
 const NAME: &str = "hf:timm/convnextv2_atto.fcmae_ft_in1k";
 
@@ -186,6 +213,54 @@ fn a_large_file_that_comes_damaged_is_removed() {
     }
     server.files.lock().unwrap().insert("model.safetensors", b"weights");
     assert_eq!(read(&hub.fetch("hf:large/b").unwrap()), b"weights");
+}
+
+#[test]
+fn a_small_file_that_comes_damaged_is_removed() {
+    for (owner, hash) in [("small", BLOB), ("mirror", SHA1)] {
+        let server = Server::start(&[("model.safetensors", b"{]")]);
+        let cache = tempfile::tempdir().unwrap();
+        let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+        let text = hub.fetch(&format!("hf:{owner}/b")).unwrap_err().to_string();
+        assert!(text.contains("hash by git") && text.contains(hash), "{text}");
+        assert!(text.contains("removed; try again"), "{text}");
+        server.files.lock().unwrap().insert("model.safetensors", b"{}");
+        assert_eq!(read(&hub.fetch(&format!("hf:{owner}/b")).unwrap()), b"{}");
+    }
+}
+
+#[test]
+fn a_hub_that_asks_to_wait_is_asked_again() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    for (owner, refusals) in [("limited", 3), ("away", 2)] {
+        let cache = tempfile::tempdir().unwrap();
+        let (tell, told) = mpsc::channel();
+        let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+        let hub = hub.telling(move |note| tell.send(note.to_owned()).unwrap());
+        server.refusals.store(refusals, Ordering::Relaxed);
+        let began = std::time::Instant::now();
+        assert_eq!(read(&hub.fetch(&format!("hf:{owner}/b")).unwrap()), b"weights");
+        assert!(began.elapsed().as_secs_f64() >= 1.0);
+        drop(hub);
+        let told: Vec<String> = told.iter().collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&server.endpoint) && told[0].contains("wait 1 s"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_hub_that_asks_to_wait_for_long_is_told_at_once() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let cache = tempfile::tempdir().unwrap();
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    server.refusals.store(usize::MAX, Ordering::Relaxed);
+    let text = hub.fetch("hf:full/b").unwrap_err().to_string();
+    assert!(text.contains("wait 3600 s") && text.contains("log in"), "{text}");
+    // Nor for ever where it asks for little each time.
+    let began = std::time::Instant::now();
+    let text = hub.fetch("hf:limited/b").unwrap_err().to_string();
+    assert!(text.contains("wait 1 s"), "{text}");
+    assert!(began.elapsed().as_secs() < 30);
 }
 
 /// As [`a_cache_without_links_is_filled_without_them`].
