@@ -24,6 +24,9 @@ pub struct Lines {
 impl Lines {
     /// Opens or creates the file; a last line that was cut short by a crash is removed.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Err(Error::NotAFile { path });
+        }
         let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let mut file = options.map_err(Error::io("open", &path))?;
         let length = file.metadata().map_err(Error::io("read", &path))?.len();
