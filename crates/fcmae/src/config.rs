@@ -16,6 +16,7 @@ pub use run::{
     ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
     MaskConfig, MaskedEncoder, PretrainConfig, visible_count,
 };
+pub(crate) use run::{is_mean_of_pixels, is_std_of_pixels};
 pub use settings::{Settings, from_recipe};
 pub use sizes::Size;
 pub(crate) use training::{MOST, range};

@@ -71,9 +71,10 @@ const CHANGEABLE: [&str; 10] = [
     "finetune.patience",
 ];
 
-/// The settings that may be changed when a run is resumed.
-pub fn may_change() -> &'static [&'static str] {
-    &CHANGEABLE
+/// The settings that may be changed when a run of this kind is resumed.
+pub fn may_change(kind: Kind) -> impl Iterator<Item = &'static str> {
+    let is_there = move |name: &&str| kind == Kind::Finetuning || !name.starts_with("finetune.");
+    CHANGEABLE.iter().copied().filter(is_there)
 }
 
 /// A run that was taken up.
@@ -190,13 +191,14 @@ fn changeable(changing: &[String]) -> Vec<String> {
     changing.iter().filter(may).map(|setting| format!("config.{setting}")).collect()
 }
 
-/// Takes up the run in `out`, which is to be what `record` says and has [`same_settings`].
+/// Takes up the run in `out`, which is to be what `record` says and has [`same_settings`]. The record then has the
+/// pictures that the run began with.
 ///
 /// # Errors
 /// Other settings or pictures than the run was started with; what [`Run::resume`] says.
 pub(super) fn take_up<T: Settings>(
     out: &Path,
-    record: &Record,
+    record: &mut Record,
     changing: &[String],
     pictures: &PictureSet,
 ) -> Result<TakenUp> {
@@ -214,6 +216,10 @@ pub(super) fn take_up<T: Settings>(
     may_differ.extend(may_change.iter().map(String::as_str));
     let run = Run::resume_recorded(out, &recorded, record, &may_differ)
         .map_err(|error| records::told_pictures(error, out, pictures))?;
+    if restored {
+        // What is said of them on a later day is said of the beginning too.
+        record.facts["data"] = recorded.facts["data"].clone();
+    }
     let note = restored.then(|| {
         "some pictures have another size in bytes than when the run began, under the names and with the labels that \
          they had: the run goes on with them as they are now"

@@ -50,6 +50,7 @@ pub(super) type Batches = Loader<PictureSet, Feed>;
 /// The open run.
 pub(super) struct Session<'a> {
     run: Run,
+    kind: Kind,
     checkpoints: CheckpointStore,
     keep: usize,
     observer: Observer<'a>,
@@ -171,16 +172,17 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             weights: json!(description),
         };
-        let record = Record { config: config.to_toml(), facts: json!(facts) };
+        let mut record = Record { config: config.to_toml(), facts: json!(facts) };
         let TakenUp { run, changes, note } = match resume {
             Resume::No => {
                 TakenUp { run: Run::create(out, &record)?, changes: Vec::new(), note: None }
             }
-            Resume::Yes { changing } => resume::take_up::<T>(out, &record, changing, pictures)?,
+            Resume::Yes { changing } => resume::take_up::<T>(out, &mut record, changing, pictures)?,
         };
         let checkpoints = run.checkpoints().keep(config.save().keep);
         let mut session = Self {
             run,
+            kind,
             checkpoints,
             keep: config.save().keep,
             observer,

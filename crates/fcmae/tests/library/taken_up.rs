@@ -196,13 +196,21 @@ fn an_error_among_the_pictures_loses_no_update_and_repaired_ones_are_the_same_se
     assert_eq!(image::open(&repaired).unwrap(), pixels);
     assert_ne!(fs::metadata(&repaired).unwrap().len(), size);
 
-    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    // Also once other settings were recorded: it is the beginning that is compared with.
+    let settings = changing(&["optim.clip_norm"]);
+    let resume = Resume::Yes { changing: &settings };
+    let mut clipped = config.clone();
+    clipped.optim.clip_norm = 1e9;
+    let (outcome, told) = part(&clipped, &data, &run, resume, stop_after(17));
+    outcome.unwrap();
+    assert_eq!(told.notes_with("another size in bytes"), 1, "{:?}", told.notes);
+    let (outcome, told) = part(&clipped, &data, &run, true.into(), go_on);
     assert!(outcome.unwrap().finished);
     assert_eq!(told.notes_with("another size in bytes"), 1, "{:?}", told.notes);
     assert!(weights(&run) == weights(&straight), "it is not the undisturbed run");
     // A picture more is another set, in words.
     pictures::write_from(&data, 29, 1);
-    let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+    let error = part(&clipped, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
     assert!(error.contains("3 more") && !error.contains("run.names"), "{error}");
 }
 
@@ -267,6 +275,7 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
     let again = again.unwrap();
     assert!(again.finished && (again.loss - loss).abs() < 1e-6, "{} is not {loss}", again.loss);
     assert_eq!(told.notes_with("optim.epochs"), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("finetune"), 0, "{:?}", told.notes);
     assert!(
         fs::read(run.join("environment.json")).unwrap() == environment,
         "it was described anew"
