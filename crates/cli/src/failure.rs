@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use fcmae::error::ConfigError;
 use fcmae_data::DataError;
-use fcmae_store::Error as StoreError;
+use fcmae_store::run::schema::{Facts, Kind};
+use fcmae_store::{Error as StoreError, Record};
 use fcmae_words::terminal::plain;
 
 const DONE: u8 = 0;
@@ -201,17 +202,22 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
         Part::Data(error) if error.is_of_share() => Some(
             "the allowed share is a setting, for example --set data.max_bad_fraction=0.5".into(),
         ),
-        Part::Store(StoreError::OtherSettings { diff, .. })
+        Part::Store(StoreError::OtherSettings { diff, path })
             if diff.iter().any(|line| line[1..].starts_with(" config.")) =>
         {
-            let settings = fcmae::training::may_change().join(", ");
+            let facts = Record::read(path).ok().and_then(|record| Facts::read(&record.facts).ok());
+            let kind = facts.map_or(Kind::Finetuning, |facts| facts.kind);
+            let settings: Vec<&str> = fcmae::training::may_change(kind).collect();
+            let settings = settings.join(", ");
             let text = "on the way, --set beside --resume may change";
             Some(
                 format!("{text} {settings}; batch and accumulation while their product stays")
                     .into(),
             )
         }
-        Part::Store(StoreError::NoSpace { .. }) => {
+        Part::Store(
+            StoreError::NoSpace { .. } | StoreError::Quota { .. } | StoreError::TooLarge { .. },
+        ) => {
             Some("a run goes on from its last checkpoint with the same command and --resume".into())
         }
         _ => None,

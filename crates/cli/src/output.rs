@@ -35,18 +35,53 @@ pub(crate) fn note(text: &str) {
 
 /// How this program was called, for commands that can be copied from its output.
 pub(crate) fn program() -> String {
-    std::env::args_os().next().map_or("fcmae".to_owned(), |program| printable(Path::new(&program)))
+    std::env::args_os().next().map_or("fcmae".to_owned(), |program| quoted(Path::new(&program)))
 }
 
-/// A path as a word of a shell's command: quoted only where it must be.
+/// A path as a word of a shell's command: quoted only where it must be. Control characters and bytes that are no UTF-8
+/// stand as `$'…'` has them, which bash, zsh and ksh read.
 pub(crate) fn quoted(path: &Path) -> String {
-    let text = printable(path);
+    let bytes = path.as_os_str().as_encoded_bytes();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Ok(text) if !text.contains(char::is_control) => {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+        _ => {
+            let mut word = "$'".to_owned();
+            let octal = |word: &mut String, bytes: &[u8]| {
+                bytes.iter().for_each(|byte| word.push_str(&format!("\\{byte:03o}")));
+            };
+            for chunk in bytes.utf8_chunks() {
+                for character in chunk.valid().chars() {
+                    match character {
+                        '\'' | '\\' => word.extend(['\\', character]),
+                        _ if character.is_control() => {
+                            octal(&mut word, character.encode_utf8(&mut [0; 4]).as_bytes());
+                        }
+                        _ => word.push(character),
+                    }
+                }
+                octal(&mut word, chunk.invalid());
+            }
+            word + "'"
+        }
     }
+}
+
+/// Refuses a path whose `~` no shell has replaced: it would be a folder of that name. `option` is the one that named it.
+pub(crate) fn refuse_tilde(path: &Path, option: &str) -> Result<()> {
+    let first = path.components().next().map(|part| part.as_os_str().to_owned());
+    if first.is_none_or(|first| !first.as_encoded_bytes().starts_with(b"~")) {
+        return Ok(());
+    }
+    let path = printable(path);
+    let text = format!(
+        "{option} {path} begins with a ~ that the shell has not replaced, as it stands in quotes: write $HOME, or \
+         leave the quotes out; a folder of that name is ./{path}"
+    );
+    Err(Usage(text).into())
 }
 
 /// Paths as arguments of a command that can be copied.
@@ -56,6 +91,7 @@ pub(crate) fn arguments(paths: &[PathBuf]) -> String {
 
 /// Refuses a file that exists, before any work is done for it. `option` is the one that named it.
 pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Result<()> {
+    refuse_tilde(file, option)?;
     if file.is_dir() {
         return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
     }
@@ -121,6 +157,7 @@ pub(crate) fn create_parent(file: &Path) -> Result<()> {
 
 /// Creates the folder that a command fills, or takes an empty one.
 pub(crate) fn new_folder(folder: &Path) -> Result<()> {
+    refuse_tilde(folder, "--out")?;
     let cannot = |what: &str| format!("cannot {what} {}", printable(folder));
     if folder.is_dir() {
         let mut entries = fs::read_dir(folder).with_context(|| cannot("read"))?;
@@ -157,5 +194,40 @@ mod tests {
         assert_eq!(quoted(Path::new("runs/a-1.toml")), "runs/a-1.toml");
         assert_eq!(quoted(Path::new("my runs")), "'my runs'");
         assert_eq!(quoted(Path::new("it's")), "'it'\\''s'");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_reads_a_quoted_path_as_it_is() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+        let names: [&[u8]; 8] = [
+            b"plain/a-b_c.jpg",
+            b"",
+            b"o dd $HOME `x` \"q\" 's' \xc3\xa9;&",
+            b"new\nline",
+            b"tab\t'quote' \\back 1",
+            b"no utf-8 \xff7",
+            b"\x1b[31m\x7f0",
+            "u\u{85}0".as_bytes(),
+        ];
+        for name in names {
+            let word = quoted(Path::new(OsStr::from_bytes(name)));
+            assert!(!word.contains(char::is_control), "{word:?}");
+            let command = format!("printf %s {word}");
+            let said = std::process::Command::new("bash").arg("-c").arg(command).output();
+            assert_eq!(said.expect("bash is there").stdout, name, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_that_no_shell_replaced_is_refused() {
+        for path in ["~/runs/a", "~", "~me/a"] {
+            let error = refuse_tilde(Path::new(path), "--out").expect_err(path);
+            assert!(error.to_string().contains("$HOME"), "{error}");
+        }
+        for path in ["./~/a", "runs/~", "/a/~b", ""] {
+            assert!(refuse_tilde(Path::new(path), "--out").is_ok(), "{path}");
+        }
     }
 }

@@ -42,8 +42,28 @@ pub(crate) fn look(
     limits: &Limits,
 ) -> Result<(), DataError> {
     let remarks = fcmae::inference::survey::survey(set, format, limits)?;
-    remarks.iter().for_each(|remark| output::note(remark));
+    remarks.iter().for_each(|remark| output::note(&advised(remark)));
     Ok(())
+}
+
+/// A remark with the advice that can be followed where weights are used as they were trained: `--pages` there is, and
+/// no other depth.
+fn advised(remark: &str) -> String {
+    let mut text = remark.replace("data.pages=all takes", "--pages all takes");
+    for (start, end) in [
+        ("; data.depth=deep keeps ", &["all", "them as they are", "them"][..]),
+        ("; data.depth=deep with model.channels=", &[" takes all"]),
+        (", or set data.depth=deep and model.channels=", &[" to take them as channels"]),
+        ("; values that 8 bits cannot hold are kept by ", &["data.depth=deep"]),
+    ] {
+        let Some(from) = text.find(start) else { continue };
+        let rest = &text[from + start.len()..];
+        let to = end.iter().find_map(|end| Some(rest.find(end)? + end.len()));
+        if let Some(to) = to {
+            text.replace_range(from..from + start.len() + to, "");
+        }
+    }
+    text
 }
 
 /// The same of pictures that were named one by one.
@@ -55,6 +75,28 @@ pub(crate) fn look_at_each(
     let remarks = fcmae::inference::survey::survey_inputs(inputs, format, limits)?;
     // Pages that are not used were told when the files were listed.
     let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all takes each"));
-    new.for_each(|remark| output::note(remark));
+    new.for_each(|remark| output::note(&advised(remark)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_what_can_be_done_where_weights_are_used() {
+        for (remark, expected) in [
+            (
+                "1 of 10 pages is used; data.pages=all takes each for a picture of its own, or set data.depth=deep and \
+                 model.channels=10 to take them as channels (a.tif)",
+                "1 of 10 pages is used; --pages all takes each for a picture of its own (a.tif)",
+            ),
+            ("1 % are clamped; data.depth=deep keeps them: a.tif", "1 % are clamped: a.tif"),
+            ("are divided by 255; data.depth=deep keeps them as they are", "are divided by 255"),
+            ("3 are used; data.depth=deep with model.channels=4 takes all", "3 are used"),
+            ("of one colour", "of one colour"),
+        ] {
+            assert_eq!(advised(remark), expected);
+        }
+    }
 }

@@ -291,6 +291,13 @@ pub enum DataError {
         /// Classes of the network.
         classes: usize,
     },
+    /// The system opens no more files: nothing is wrong with the pictures.
+    #[error(
+        "{} cannot be opened: too many files are open; raise the limit (`ulimit -n 4096`), or load with fewer threads \
+         (data.workers)",
+        printable(.0)
+    )]
+    OpenFiles(PathBuf),
     /// Listing was ended by who asked for it.
     #[error("stopped while the pictures were listed")]
     Stopped,
@@ -405,6 +412,14 @@ fn are_set(reasons: &str) -> bool {
     reasons.contains("set model.") || reasons.contains("set data.depth")
 }
 
+impl DecodeError {
+    /// Whether the system had no file left to open for it, of the process (EMFILE) or of all (ENFILE).
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        cfg!(unix)
+            && matches!(self, Self::Io(error) if matches!(error.raw_os_error(), Some(23 | 24)))
+    }
+}
+
 impl DataError {
     /// Whether it helps to allow a larger share of bad files.
     pub fn is_of_share(&self) -> bool {
@@ -449,4 +464,19 @@ fn first_names(names: &[String]) -> String {
         text.push_str(", …");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn too_many_open_files_are_no_fault_of_a_picture() {
+        let io = |code| DecodeError::Io(std::io::Error::from_raw_os_error(code));
+        assert!(io(23).is_out_of_files() && io(24).is_out_of_files());
+        assert!(!io(2).is_out_of_files() && !DecodeError::Empty.is_out_of_files());
+        let said = DataError::OpenFiles(PathBuf::from("a.png")).to_string();
+        assert!(said.contains("a.png") && said.contains("ulimit -n"), "{said}");
+    }
 }

@@ -295,6 +295,9 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         self.start();
         let done = if self.workers == 0 { self.shared.load_here()? } else { self.wait()? };
         let Some(Loaded { batch, bad }) = done else { return Ok(None) };
+        if let Some((index, _)) = bad.iter().find(|(_, error)| error.is_out_of_files()) {
+            return Err(DataError::OpenFiles(self.shared.folder.name(*index as usize)));
+        }
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
         // batch for any number of workers.
         self.skipped.extend(bad.iter().map(|(index, reason)| (*index, reason.to_string())));

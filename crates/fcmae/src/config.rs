@@ -18,6 +18,7 @@ pub use run::{
     ClassWeights, DataConfig, FiguresConfig, FinetuneConfig, FinetuneOptions, GrnChange,
     PretrainConfig, StartConfig, TeacherConfig,
 };
+pub(crate) use run::{is_mean_of_pixels, is_std_of_pixels};
 pub use settings::{Settings, from_recipe};
 pub use sizes::Size;
 pub(crate) use training::{MOST, range};

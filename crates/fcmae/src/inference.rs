@@ -218,12 +218,21 @@ impl Inference<Classifier> {
         &self,
         inputs: impl Into<Inputs>,
     ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        let exponential = |row: Vec<f32>| row.into_iter().map(f32::exp).collect();
+        Ok(self.likelihoods(inputs)?.map(move |row| row.map(exponential)))
+    }
+
+    /// The logarithms of these, which tell classes apart whose probabilities are too small to.
+    pub(crate) fn likelihoods(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
         self.numbers(inputs, |network, images| {
             let logits = network.logits(images)?;
             let [_, classes] = logits.dims();
-            let likelihoods = log_softmax(&logits);
-            let exponential = |row: &[f32]| row.iter().map(|value| value.exp()).collect();
-            Ok(likelihoods.chunks_exact(classes).map(exponential).collect())
+            // Of logits that are numbers, a likelihood may still be too small to be one.
+            let finite = |row: &[f32]| row.iter().map(|value| value.clamp(f32::MIN, 0.0)).collect();
+            Ok(log_softmax(&logits).chunks_exact(classes).map(finite).collect())
         })
     }
 }

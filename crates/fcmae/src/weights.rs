@@ -16,9 +16,11 @@ mod sidecar;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fcmae_data::source::printable;
 use fcmae_store::file::Format;
 use fcmae_store::run::schema::Facts;
 use fcmae_store::{Mismatch, NamedTensors, Record};
+use serde_json::Value;
 
 use self::names::{STEM, Scheme};
 use crate::config::{MaskConfig, check_image};
@@ -68,7 +70,14 @@ impl Weights {
         let fetched =
             path.to_str().filter(|name| name.starts_with("hf:")).map(fetch).transpose()?;
         let resolved = fcmae_store::weights::resolve(fetched.as_deref().unwrap_or(path))?;
-        let contents = fcmae_store::file::load(&resolved.model)?;
+        let contents =
+            fcmae_store::file::load(&resolved.model).map_err(|error| match &fetched {
+                Some(_) => {
+                    let file = printable(&resolved.model);
+                    Error::Unusable(format!("{error}; remove {file} to fetch it again"))
+                }
+                None => error.into(),
+            })?;
         let mut notes: Vec<String> = resolved.damaged.iter().map(ToString::to_string).collect();
         notes.extend(contents.notes);
         let file = |reason| Error::File { path: resolved.model.clone(), reason };
@@ -92,6 +101,9 @@ impl Weights {
                 let mut description: Description = serde_json::from_value(value)
                     .map_err(|error| file(format!("its description cannot be read: {error}")))?;
                 description.model = description.model.resolve()?;
+                if let (Some(config), Some(path)) = (&config, &resolved.config) {
+                    notes.extend(unheeded(config, path, &description));
+                }
                 description
             }
             None => {
@@ -333,6 +345,27 @@ pub(crate) fn drop_projection(tensors: &mut NamedTensors) {
     for part in ["weight", "bias"] {
         tensors.remove(&format!("{PROJECTION}.{part}"));
     }
+}
+
+/// A note on what is said for other programs, where the description is another: somebody wrote it there.
+fn unheeded(config: &Value, path: &Path, description: &Description) -> Option<String> {
+    let mut theirs = description.clone();
+    let read = sidecar::read(config, path, &mut theirs, &mut Vec::new());
+    let differs = [
+        ("mean", theirs.mean != description.mean),
+        ("std", theirs.std != description.std),
+        ("names of classes", theirs.classes != description.classes),
+        ("mean, std or crop_pct", read.is_err()),
+    ];
+    let differs: Vec<&str> =
+        differs.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect();
+    (!differs.is_empty()).then(|| {
+        format!(
+            "{}: {} for other programs are not those in its block `fcmae`, which count here: change them there",
+            printable(path),
+            differs.join(" and "),
+        )
+    })
 }
 
 /// Whether timm's name is that of a part of the encoder.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
 
@@ -17,6 +18,8 @@ pub(crate) struct Environment {
     /// The variable that says where the cache is, or would.
     pub(crate) cache_variable: &'static str,
     pub(crate) token: Option<String>,
+    /// So long a server may be silent.
+    pub(crate) patience: Duration,
     /// The variable that forbids the network.
     pub(crate) offline: Option<&'static str>,
 }
@@ -73,6 +76,7 @@ impl Environment {
             cache,
             cache_variable,
             token,
+            patience: patience(value("HF_HUB_DOWNLOAD_TIMEOUT"))?,
             offline: ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
                 .into_iter()
                 .find(|name| is_on(name)),
@@ -121,6 +125,18 @@ fn endpoint(given: Option<OsString>) -> Result<String, Error> {
         !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|b| b.is_ascii_graphic())
     });
     if sound { Ok(given.to_owned()) } else { Err(wrong()) }
+}
+
+/// Of seconds; where none are given a minute.
+fn patience(given: Option<OsString>) -> Result<Duration, Error> {
+    let Some(given) = given else { return Ok(Duration::from_secs(60)) };
+    let seconds = given.to_str().and_then(|given| given.trim().parse().ok());
+    let seconds = seconds.filter(|&seconds: &f64| seconds > 0.0);
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+        Error::Settings(
+            "HF_HUB_DOWNLOAD_TIMEOUT is no number of seconds; write it as 60".to_owned(),
+        )
+    })
 }
 
 /// A server's address as it may be shown: without what stands before an `@`, a name and a password.

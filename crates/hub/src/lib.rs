@@ -8,6 +8,7 @@
 mod checksum;
 mod environment;
 mod error;
+mod transfer;
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -16,14 +17,14 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use checksum::Differing;
 use environment::Environment;
 pub use error::Error;
+use transfer::{About, Transfer, Trouble};
 
 /// What a name on the Hub begins with.
 pub const PREFIX: &str = "hf:";
@@ -43,7 +44,7 @@ const INDEX: &str = ".index.json";
 /// Where files come from and where they are kept.
 #[derive(Clone)]
 pub struct Hub {
-    api: Api,
+    transfer: Transfer,
     cache: Cache,
     server: String,
     cache_variable: &'static str,
@@ -51,7 +52,7 @@ pub struct Hub {
     tell: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-/// Without the token, which the API has.
+/// Without the token.
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub")
@@ -69,7 +70,8 @@ impl Hub {
     /// # Errors
     /// [`Error::Settings`] or [`Error::Home`] for an environment that cannot be used.
     pub fn from_env() -> Result<Self, Error> {
-        Self::new(Environment::of(|name| std::env::var_os(name), std::env::home_dir())?, true)
+        let environment = Environment::of(|name| std::env::var_os(name), std::env::home_dir())?;
+        Ok(Self::new(environment, true))
     }
 
     /// As [`from_env`](Self::from_env), by what `variable` says instead of the process's environment, for a user
@@ -78,7 +80,7 @@ impl Hub {
     /// # Errors
     /// As there.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        Self::new(Environment::of(variable, None)?, false)
+        Ok(Self::new(Environment::of(variable, None)?, false))
     }
 
     /// Another server and cache folder, and no token.
@@ -94,15 +96,13 @@ impl Hub {
         })
     }
 
-    fn new(environment: Environment, bar: bool) -> Result<Self, Error> {
-        let Environment { endpoint, cache, cache_variable, token, offline } = environment;
+    fn new(environment: Environment, bar: bool) -> Self {
+        let Environment { endpoint, cache, cache_variable, token, patience, offline } = environment;
         let (server, cache) = (environment::shown(&endpoint), Cache::new(cache));
-        let builder = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint);
-        let built = builder.with_token(token).with_progress(bar).build();
-        let api = built.map_err(|error| Error::Settings(error.to_string()))?;
+        let transfer = Transfer::new(endpoint, token, patience, bar);
         // Without standard error it is waited for all the same.
         let tell = Arc::new(|note: &str| drop(writeln!(io::stderr(), "{note}")));
-        Ok(Self { api, cache, server, cache_variable, offline, tell })
+        Self { transfer, cache, server, cache_variable, offline, tell }
     }
 
     /// Tells by `tell`, instead of standard error, that another program is waited for.
@@ -125,7 +125,7 @@ impl Hub {
         let asked = Asked { hub: self, name, url: format!("{}/{repository}", self.server) };
         let source = Source {
             hub: self,
-            api: self.api.repo(repo.clone()),
+            place: format!("{}/resolve/{}", repo.url(), repo.url_revision()),
             cache: self.cache.repo(repo),
             revision,
             patience: Cell::new(Patience::default()),
@@ -217,53 +217,35 @@ impl Asked<'_> {
                 Error::Busy { name, server: hub.server.clone(), wait: Some(wait) }
             }
             Problem::Damaged { file, reason, mend } => Error::Damaged { name, file, reason, mend },
-            Problem::Api(error) => match (status(&error), error) {
+            Problem::Server(Trouble::Status(status, _)) => match status {
                 // It does not say whether a repository that needs a login is there.
-                (Some(401 | 404), _) => {
+                401 | 404 => {
                     Error::NotFound { name, what: "no such repository or file".to_owned(), url }
                 }
-                (Some(403), _) => Error::Refused { name, url },
-                (Some(429), _) => Error::Busy { name, server: hub.server.clone(), wait: None },
-                (Some(status), _) => unreachable(format!("answers with the status {status}")),
-                (None, ApiError::IoError(error)) if is_of_files(&error) => {
-                    let (reason, variable) = (error.to_string(), hub.cache_variable);
-                    Error::Cache { name, cache, reason, variable, url }
-                }
-                // A connection that is never made is an error of the request.
-                (None, ApiError::IoError(error)) => unreachable(format!(
-                    "broke off in the middle of a file ({error}); what came of it is kept, so try again"
-                )),
-                (None, error @ (ApiError::MissingHeader(_) | ApiError::InvalidHeader(_))) => {
-                    unreachable(format!("does not answer as one ({error})"))
-                }
-                (None, error) => unreachable(format!("cannot be reached: {error}")),
+                403 => Error::Refused { name, url },
+                429 => Error::Busy { name, server: hub.server.clone(), wait: None },
+                status => unreachable(format!("answers with the status {status}")),
             },
+            Problem::Server(Trouble::File(error)) => {
+                let (reason, variable) = (error.to_string(), hub.cache_variable);
+                Error::Cache { name, cache, reason, variable, url }
+            }
+            Problem::Server(Trouble::Broken(error)) => unreachable(format!(
+                "broke off in the middle of a file ({error}); what came of it is kept, so try again"
+            )),
+            Problem::Server(Trouble::Answer(what)) => {
+                unreachable(format!("does not answer as one: {what}"))
+            }
+            Problem::Server(Trouble::Request(error)) => {
+                unreachable(format!("cannot be reached: {error}"))
+            }
         }
     }
 }
 
-/// Whether it is the cache that fails, rather than the network.
-fn is_of_files(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::PermissionDenied
-            | Kind::ReadOnlyFilesystem
-            | Kind::StorageFull
-            | Kind::QuotaExceeded
-            | Kind::FileTooLarge
-            | Kind::NotFound
-            | Kind::NotADirectory
-            | Kind::IsADirectory
-            | Kind::AlreadyExists
-            | Kind::Unsupported
-            | Kind::InvalidFilename
-    )
-}
-
 /// Why a file cannot be had.
 enum Problem {
-    Api(ApiError),
+    Server(Trouble),
     /// The Hub wants to be asked again only after so many seconds.
     Busy(u64),
     /// What forbids the network.
@@ -280,13 +262,14 @@ enum Problem {
 
 impl Problem {
     fn is_missing(&self) -> bool {
-        matches!(self, Self::Api(error) if status(error) == Some(404))
+        matches!(self, Self::Server(Trouble::Status(404, _)))
     }
 }
 
 struct Source<'a> {
     hub: &'a Hub,
-    api: ApiRepo,
+    /// Of its files on the server.
+    place: String,
     cache: CacheRepo,
     revision: &'a str,
     patience: Cell<Patience>,
@@ -334,8 +317,8 @@ impl Source<'_> {
         }
         let path = loop {
             match self.fetched(file) {
-                Err(Problem::Api(error)) if matches!(status(&error), Some(429 | 503)) => {
-                    self.wait_as_asked(file, error)?;
+                Err(Problem::Server(Trouble::Status(status @ (429 | 503), Some(seconds)))) => {
+                    self.wait_as_asked(status, seconds)?;
                 }
                 found => break found?,
             }
@@ -344,16 +327,15 @@ impl Source<'_> {
         Ok(path)
     }
 
-    /// Waits as long as the Hub asks for that answered with `error`, where it says how long and that is not too long.
+    /// Waits for so many seconds, as the Hub asks for that answered with `status`, unless that is too long.
     ///
     /// # Errors
-    /// `error`, or that it is too long.
-    fn wait_as_asked(&self, file: &str, error: ApiError) -> Result<(), Problem> {
-        let Some(seconds) = self.asked_wait(file) else { return Err(Problem::Api(error)) };
+    /// That it is too long.
+    fn wait_as_asked(&self, status: u16, seconds: u64) -> Result<(), Problem> {
         let before = self.patience.get();
         let Some(after) = before.after(seconds) else {
-            let is_busy = status(&error) == Some(429);
-            return Err(if is_busy { Problem::Busy(seconds) } else { Problem::Api(error) });
+            let refused = Problem::Server(Trouble::Status(status, Some(seconds)));
+            return Err(if status == 429 { Problem::Busy(seconds) } else { refused });
         };
         if before.seconds == 0 && seconds > 0 {
             (self.hub.tell)(&format!(
@@ -367,58 +349,63 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// For how many seconds the Hub asks to wait before a file is asked for again (`Retry-After`): none where it
-    /// answers by now. The API keeps no headers of a refusal, so it is asked once more.
-    fn asked_wait(&self, file: &str) -> Option<u64> {
-        let request = self.api.info_request().uri(self.api.url(file)).header("Range", "bytes=0-0");
-        let answer = request.config().http_status_as_error(false).build().call().ok()?;
-        if !matches!(answer.status().as_u16(), 429 | 503) {
-            return Some(0);
-        }
-        answer.headers().get("Retry-After")?.to_str().ok()?.trim().parse().ok()
-    }
-
     /// The path of a file that was not in the cache.
     fn fetched(&self, file: &str) -> Result<PathBuf, Problem> {
-        let mut told = false;
+        let place = format!("{}/{file}", self.place);
+        let transfer = &self.hub.transfer;
         loop {
-            match self.api.download(file) {
-                Err(ApiError::LockAcquisition(lock)) => {
-                    let path = self.wait(file, &lock, &mut told).map_err(|error| {
-                        Problem::Cache(format!("{} cannot be locked ({error})", lock.display()))
-                    })?;
+            let about = transfer.about(&place).map_err(Problem::Server)?;
+            let written = |error| Problem::Server(Trouble::File(error));
+            let blob = self.cache.blob_path(&about.etag);
+            // The names that other programs give them.
+            let [lock, part] = ["lock", "part"].map(|extension| blob.with_extension(extension));
+            if let Some(folder) = blob.parent() {
+                fs::create_dir_all(folder).map_err(written)?;
+            }
+            let held = fs::File::create(&lock).map_err(written)?;
+            match held.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let path = self.wait(file, &lock).map_err(|error| unlockable(&lock, &error))?;
                     if let Some(path) = path {
                         return Ok(path);
                     }
+                    continue;
                 }
-                Err(ApiError::IoError(error)) if is_of_files(&error) => {
-                    return self
-                        .place(file)
-                        .unwrap_or(Err(error))
-                        .map_err(|error| Problem::Api(error.into()));
-                }
-                found => return found.map_err(Problem::Api),
+                Err(TryLockError::Error(error)) => return Err(unlockable(&lock, &error)),
             }
+            // As long as nobody else may fetch it.
+            if let Some(path) = self.kept(file) {
+                return Ok(path);
+            }
+            transfer.fetch(&place, about.size, &part).map_err(Problem::Server)?;
+            fs::rename(&part, &blob).map_err(written)?;
+            return self.named(file, &blob, &about).map_err(written);
         }
     }
 
     /// Waits until the file is there, or nobody holds its lock any more.
-    fn wait(&self, file: &str, lock: &Path, told: &mut bool) -> io::Result<Option<PathBuf>> {
+    fn wait(&self, file: &str, lock: &Path) -> io::Result<Option<PathBuf>> {
         /// From the lock's end to where the file has its name.
         const NAMED_WITHIN: u32 = 5;
         const PAUSE: Duration = Duration::from_millis(200);
-        let mut free = 0;
+        let (began, mut next, mut free) = (Instant::now(), Duration::ZERO, 0);
         loop {
             if let Some(path) = self.kept(file) {
                 return Ok(Some(path));
             }
             let held = is_held(lock)?;
-            if held && !*told {
+            let waited = began.elapsed();
+            if held && waited >= next {
+                let long = match waited.as_secs() {
+                    0 => String::new(),
+                    seconds => format!(" for {seconds} s"),
+                };
                 let lock = lock.display();
                 (self.hub.tell)(&format!(
-                    "waiting for another program, which is fetching {file} ({lock})"
+                    "waiting{long} for another program, which is fetching {file} ({lock})"
                 ));
-                *told = true;
+                next = waited + waited.max(Duration::from_secs(30));
             }
             free = if held { 0 } else { free + 1 };
             if free > NAMED_WITHIN {
@@ -434,8 +421,8 @@ impl Source<'_> {
         let etag = match blob.as_ref().and_then(|blob| blob.file_name()?.to_str()) {
             Some(etag) => etag.to_owned(),
             // Without links only the Hub knows; it was there a moment ago.
-            None => match self.hub.api.metadata(&self.api.url(file)) {
-                Ok(about) => about.etag().to_owned(),
+            None => match self.hub.transfer.about(&format!("{}/{file}", self.place)) {
+                Ok(about) => about.etag,
                 Err(_) => return Ok(()),
             },
         };
@@ -454,27 +441,43 @@ impl Source<'_> {
         Err(Problem::Damaged { file: file.to_owned(), reason, mend })
     }
 
-    /// Gives a file that was fetched its name without a link, where the disk of the cache has none. `None` where
-    /// it was not fetched.
-    fn place(&self, file: &str) -> Option<Result<PathBuf, io::Error>> {
-        let about = self.hub.api.metadata(&self.api.url(file)).ok()?;
-        if !is_part(about.etag()) || !is_part(about.commit_hash()) {
-            return None;
+    /// Gives a blob the name of its file, by a link where the disk of the cache has links.
+    fn named(&self, file: &str, blob: &Path, about: &About) -> io::Result<PathBuf> {
+        let path = self.cache.pointer_path(&about.commit).join(file);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
         }
-        let blob = self.cache.blob_path(about.etag());
-        if blob.metadata().ok()?.len() != about.size() as u64 {
-            return None;
+        if !path.exists() {
+            // From the snapshot's folder, as the whole cache may be moved.
+            let up = 1 + file.split('/').count();
+            let target: PathBuf =
+                (0..up).map(|_| "..").chain(["blobs", about.etag.as_str()]).collect();
+            link(&target, &path)
+                .or_else(|_| fs::rename(blob, &path))
+                .or_else(|_| fs::copy(blob, &path).map(drop))?;
         }
-        let path = self.cache.pointer_path(about.commit_hash()).join(file);
-        let place = || {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::rename(&blob, &path).or_else(|_| fs::copy(&blob, &path).map(drop))?;
-            self.cache.create_ref(about.commit_hash())
-        };
-        Some(place().map(|()| path.clone()))
+        self.cache.create_ref(&about.commit)?;
+        Ok(path)
     }
+}
+
+#[cfg(unix)]
+fn link(target: &Path, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+#[cfg(windows)]
+fn link(target: &Path, path: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_file(target, path)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn link(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn unlockable(lock: &Path, error: &io::Error) -> Problem {
+    Problem::Cache(format!("{} cannot be locked ({error})", lock.display()))
 }
 
 /// Whether another program holds a lock. An error where that cannot be told, as on a disk without locks.
@@ -525,17 +528,6 @@ impl<'a> Name<'a> {
     }
 }
 
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match **error {
-            ureq::Error::StatusCode(status) => Some(status),
-            _ => None,
-        },
-        ApiError::TooManyRetries(error) => status(error),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -583,8 +575,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hub = Hub::at("http://127.0.0.1:1", folder.path()).unwrap();
         let repo = Repo::model("a/b".to_owned());
-        let (api, cache) = (hub.api.repo(repo.clone()), hub.cache.repo(repo));
-        let source = Source { hub: &hub, api, cache, revision: "main", patience: Cell::default() };
-        assert!(source.wait("model.safetensors", folder.path(), &mut false).is_err());
+        let (place, cache) = (String::new(), hub.cache.repo(repo));
+        let source =
+            Source { hub: &hub, place, cache, revision: "main", patience: Cell::default() };
+        assert!(source.wait("model.safetensors", folder.path()).is_err());
     }
 }

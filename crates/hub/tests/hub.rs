@@ -77,6 +77,11 @@ fn answer(
         stream.write_all(status("429 Too Many Requests").as_bytes()).unwrap();
         return;
     }
+    if path.starts_with("/loop/") {
+        let status = status(&format!("302 Found\r\nLocation: {path}"));
+        stream.write_all(status.as_bytes()).unwrap();
+        return;
+    }
     let refuse = |left: usize| left.checked_sub(1);
     for (way, code, seconds) in [("limited", 429, 1), ("away", 503, 1), ("full", 429, 3600)] {
         if path.starts_with(&format!("/{way}/"))
@@ -97,18 +102,26 @@ fn answer(
         Some("large") => SHA256.to_owned(),
         Some("small") => BLOB.to_owned(),
         Some("mirror") => SHA1.to_owned(),
+        Some("outside") => "../../../outside".to_owned(),
+        Some("rooted") => "/tmp/fcmae-rooted".to_owned(),
         _ => path.len().to_string(),
     };
+    let commit = if path.starts_with("/commit/") { "../../../../outside" } else { "c0ffee" };
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\n\
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{etag}\"\r\nX-Repo-Commit: {commit}\r\n\
          Content-Range: bytes {start}-{}/{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         start + part.len() - 1,
         content.len(),
         part.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    let cut = if path.starts_with("/cut/") { part.len() / 2 } else { part.len() };
+    let stalls = path.starts_with("/stall/") && start == 0 && part.len() > 1;
+    let cut = if stalls || path.starts_with("/cut/") { part.len() / 2 } else { part.len() };
     stream.write_all(&part[..cut]).unwrap();
+    if stalls {
+        stream.flush().unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(4));
+    }
 }
 
 /// Of `weights`.
@@ -196,6 +209,56 @@ fn a_file_that_breaks_off_is_told_so() {
     let text = hub.fetch("hf:cut/b").unwrap_err().to_string();
     assert!(text.contains("broke off in the middle") && text.contains("try again"), "{text}");
     assert!(!text.contains("cannot be reached"), "{text}");
+}
+
+#[test]
+fn names_that_lead_out_of_the_cache_are_refused() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("a/b/c");
+    let hub = Hub::at(&server.endpoint, &cache).unwrap();
+    for (owner, header) in [("outside", "ETag"), ("rooted", "ETag"), ("commit", "X-Repo-Commit")] {
+        let text = hub.fetch(&format!("hf:{owner}/b")).unwrap_err().to_string();
+        assert!(text.contains(&server.endpoint) && text.contains("no plain name"), "{text}");
+        assert!(text.contains(header), "{text}");
+    }
+    assert!(!cache.exists() && std::fs::read_dir(folder.path()).unwrap().next().is_none());
+    assert!(!Path::new("/tmp/fcmae-rooted").exists());
+}
+
+#[test]
+fn redirects_without_an_end_are_left() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let cache = tempfile::tempdir().unwrap();
+    let hub = Hub::at(&server.endpoint, cache.path()).unwrap();
+    let text = hub.fetch("hf:loop/b").unwrap_err().to_string();
+    assert!(text.contains("one address to the next, 10 times"), "{text}");
+    assert_eq!(server.requests.load(Ordering::Relaxed), 11);
+}
+
+#[test]
+fn a_server_that_falls_silent_is_left_and_what_came_is_gone_on_with() {
+    let server = Server::start(&[("model.safetensors", b"weights")]);
+    let cache = tempfile::tempdir().unwrap();
+    let given = [
+        ("HF_HUB_CACHE", cache.path().display().to_string()),
+        ("HF_ENDPOINT", server.endpoint.clone()),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "1".to_owned()),
+    ];
+    let hub = Hub::from_variables(variables(&given)).unwrap();
+    let began = std::time::Instant::now();
+    let text = hub.fetch("hf:stall/b").unwrap_err().to_string();
+    assert!(text.contains("broke off") && text.contains("is kept"), "{text}");
+    assert!(began.elapsed().as_secs_f64() < 3.5);
+    let wait = || std::thread::sleep(std::time::Duration::from_secs(4));
+    wait();
+    assert_eq!(read(&hub.fetch("hf:stall/b").unwrap()), b"weights");
+
+    for wrong in ["soon", "0", "-1", "inf"] {
+        let given = [given[0].clone(), ("HF_HUB_DOWNLOAD_TIMEOUT", wrong.to_owned())];
+        let text = Hub::from_variables(variables(&given)).unwrap_err().to_string();
+        assert!(text.contains("HF_HUB_DOWNLOAD_TIMEOUT"), "{wrong}: {text}");
+    }
 }
 
 #[test]

@@ -108,10 +108,15 @@ impl CheckpointStore {
     /// Steps of all checkpoints in place, ascending, whether intact or not.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder cannot be listed; a missing one has none.
+    /// [`Error::Io`] or [`Error::Dangling`] where the folder cannot be listed; a missing one has none.
     pub fn steps(&self) -> Result<Vec<u64>, Error> {
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return match fs::read_link(&self.folder) {
+                    Ok(target) => Err(Error::Dangling { path: self.folder.clone(), target }),
+                    Err(_) => Ok(Vec::new()),
+                };
+            }
             entries => entries.map_err(Error::io("list", &self.folder))?,
         };
         let mut steps = Vec::new();

@@ -33,9 +33,16 @@ pub enum Error {
     },
     /// The disk is full. Nothing that was saved before is touched.
     #[error(
-        "no space left to write {}: {needed} bytes needed, {} free; free some space and try \
-         again (what was saved before is intact)",
-        path.display(), free.map_or("an unknown number".to_owned(), |free| free.to_string())
+        "no space left to write {}: {needed} bytes needed, {} free; {} and try again (what was saved before is \
+         intact)",
+        path.display(),
+        free.map_or("an unknown number".to_owned(), |free| free.to_string()),
+        match free {
+            Some(free) if free > needed => {
+                "what is used up is a quota (`quota -s`) or the number of files (`df -i`): free some of that"
+            }
+            _ => "free some space",
+        }
     )]
     NoSpace {
         /// The file that could not be written.
@@ -44,6 +51,26 @@ pub enum Error {
         needed: u64,
         /// Bytes free on that file system once the unfinished save was removed.
         free: Option<u64>,
+    },
+    /// What this user may write on the disk is used up. Nothing that was saved before is touched.
+    #[error(
+        "the quota of this user is used up, and {} cannot be written: remove files of yours (`quota -s` tells how \
+         much is allowed) and try again (what was saved before is intact)",
+        path.display()
+    )]
+    Quota {
+        /// The file that could not be written.
+        path: PathBuf,
+    },
+    /// Larger than files may be.
+    #[error(
+        "{} would be larger than files may be there: by the limit of processes (`ulimit -f`), or by the disk's kind \
+         (FAT32: 4 GiB); lift it, or write to another disk (what was saved before is intact)",
+        path.display()
+    )]
+    TooLarge {
+        /// The file that could not be written.
+        path: PathBuf,
     },
     /// A safetensors file is malformed.
     #[error("{} is not a usable safetensors file: {flaw}", path.display())]
@@ -122,12 +149,32 @@ pub enum Error {
     #[error("{0}; choose another checkpoint")]
     Damaged(Damaged),
     /// There are checkpoints and all of them are damaged.
-    #[error("no checkpoint in {} can be used:{}", folder.display(), list(damaged))]
+    #[error(
+        "no checkpoint in {} can be used:{}\nput back intact ones, or begin a new run{}",
+        folder.display(), list(damaged), from_export(folder)
+    )]
     AllDamaged {
         /// The folder of checkpoints.
         folder: PathBuf,
         /// Each with its reason, newest first.
         damaged: Vec<Damaged>,
+    },
+    /// A link where a folder or file of a run is needed, and nothing that it leads to.
+    #[error(
+        "{} is a link to {}, which is not there: mount it or put it back, or remove the link",
+        path.display(), target.display()
+    )]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// What it leads to.
+        target: PathBuf,
+    },
+    /// A folder where a run has a file.
+    #[error("{} is a folder, and a run has a file of that name: move it away", path.display())]
+    NotAFile {
+        /// The folder.
+        path: PathBuf,
     },
     /// No checkpoint of that step.
     #[error("no checkpoint of step {step} in {}; there are {present:?}", folder.display())]
@@ -247,6 +294,15 @@ impl Error {
             }
             other => other,
         }
+    }
+}
+
+/// Where a run whose checkpoints are in `folder` has exported its weights, what a new one can begin from.
+fn from_export(folder: &Path) -> String {
+    let export = folder.with_file_name("export").join("last");
+    match export.is_dir() {
+        true => format!(" from its last export (--from {})", export.display()),
+        false => String::new(),
     }
 }
 

@@ -112,6 +112,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
     output::note_skipped(&evaluation.skipped);
+    evaluation.caveat().iter().for_each(|caveat| output::note(caveat));
     // Of a part it is not known how many of those that were lost belong to it.
     let lost = if args.held_out_of.is_some() { 0 } else { set.lost };
     evaluation.check_missing(args.max_bad_fraction, lost)?;

@@ -121,6 +121,9 @@ pub(super) fn settings<T: Settings + Footprint>(
     own: &[String],
     whole: impl FnOnce(&T) -> fcmae::Result<T>,
 ) -> Result<Option<T>> {
+    if let Some(out) = &run.out {
+        output::refuse_tilde(out, "--out")?;
+    }
     if let (true, Some(out)) = (run.resume, &run.out) {
         refuse_other_kind(out, kind)?;
     }

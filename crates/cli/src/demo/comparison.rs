@@ -427,6 +427,7 @@ mod tests {
                 answers: Vec::new(),
                 mistakes: Vec::new(),
                 skipped: Vec::new(),
+                says_nothing: false,
             },
             right: (0..10).map(|picture| picture < right).collect(),
         }

@@ -280,7 +280,10 @@ impl<'s, 'a> Walk<'s, 'a> {
         let meta = match fs::metadata(&path) {
             Ok(meta) => meta,
             Err(error) => {
-                if picture_name || fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
+                let linked = || fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
+                // What has no extension may have been a folder.
+                let counts = || Path::new(name).extension().is_none() || is_set(name);
+                if picture_name || counts() && linked() {
                     self.set.lose(path, format!("cannot be opened: {error}"));
                 } else {
                     self.set.pass_over(name);
@@ -364,4 +367,9 @@ fn sorted_names(path: &Path) -> std::io::Result<Vec<OsString>> {
         .collect::<std::io::Result<Vec<_>>>()?;
     names.sort_unstable();
     Ok(names)
+}
+
+/// Whether a file of this name is a set of pictures that is read from folders.
+fn is_set(name: &OsStr) -> bool {
+    KINDS.iter().any(|kind| kind.gather_below.is_some() && (kind.named)(name).is_some())
 }

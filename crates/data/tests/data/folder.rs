@@ -25,6 +25,21 @@ fn paths(folder: &PictureSet) -> Vec<&str> {
     folder.samples.iter().map(|sample| sample.path.to_str().unwrap()).collect()
 }
 
+#[cfg(unix)]
+#[test]
+fn links_to_nothing_count_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    image::RgbImage::new(8, 8).save(at("1.png")).unwrap();
+    for name in ["a.csv", "notes.txt", "old.md", "gone.jpg", "folder", "set.tar"] {
+        std::os::unix::fs::symlink("/nowhere", at(name)).unwrap();
+    }
+    let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    let mut lost: Vec<_> = set.skipped.iter().map(|skipped| skipped.path.clone()).collect();
+    lost.sort();
+    assert_eq!(lost, ["folder", "gone.jpg", "set.tar"].map(at));
+}
+
 #[test]
 fn classes_are_sorted_and_nested_pictures_count_to_them() {
     let dir = tree(&[

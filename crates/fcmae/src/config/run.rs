@@ -408,6 +408,16 @@ impl Default for FinetuneConfig {
     }
 }
 
+/// Whether pixels of 0 to 1 can have this mean.
+pub(crate) fn is_mean_of_pixels(mean: f32) -> bool {
+    mean.is_finite() && mean <= 1.0
+}
+
+/// Whether they can have this deviation: less than a fortieth of a level of 256 is none.
+pub(crate) fn is_std_of_pixels(std: f32) -> bool {
+    std > 1e-4 && std <= 1.0
+}
+
 impl DataConfig {
     /// Random resized crop and flip to the network's size.
     pub fn train_transform(&self) -> Transform {
@@ -513,6 +523,21 @@ impl DataConfig {
             &format!("{channels} numbers, as many as model.channels; data.std likewise"),
         )?;
         range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
+        if self.depth == Depth::Eight {
+            let unit = "as pixels go from 0 to 1: divide those of 0 to 255 by 255";
+            range(
+                "data.mean",
+                self.mean.iter().all(|&mean| is_mean_of_pixels(mean)),
+                format!("{:?}", self.mean),
+                &format!("numbers up to 1, {unit}"),
+            )?;
+            range(
+                "data.std",
+                self.std.iter().all(|&std| is_std_of_pixels(std)),
+                format!("{:?}", self.std),
+                &format!("numbers of 0.0001 to 1, {unit}"),
+            )?;
+        }
         range("data.workers", self.workers <= 256, self.workers, "at most 256")?;
         let pixels = (1..=1_000_000_000_000).contains(&self.max_pixels);
         range("data.max_pixels", pixels, self.max_pixels, "1 to 1000000000000")?;

@@ -1,5 +1,6 @@
 //! The threads that compute: as many as were asked for, or as the system gives.
 
+use std::ffi::OsStr;
 use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,7 @@ use std::thread::Builder;
 
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
+const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// Left for those that load pictures and draw progress, where not all can be had.
 const OTHERS: usize = 2;
 /// Threads a core beyond which more are only slower, and start for minutes.
@@ -33,7 +35,8 @@ pub fn start(wanted: Option<usize>) -> Option<String> {
     let pool = ThreadPoolBuilder::new().num_threads(threads);
     let pool = if alone { pool.use_current_thread() } else { pool };
     match pool.spawn_handler(|thread| work.send(thread).map_err(gone)).build_global() {
-        Ok(()) => told(asked, most, threads, wanted.is_none()),
+        Ok(()) => told(asked, most, threads, wanted.is_none())
+            .or_else(|| unread(&std::env::var_os(VARIABLE)?).filter(|_| wanted.is_none())),
         // The threads of an earlier call stay.
         Err(_) => None,
     }
@@ -56,9 +59,17 @@ fn told(asked: usize, most: usize, threads: usize, by_variable: bool) -> Option<
     })
 }
 
+/// A sentence on a number of threads that is none.
+fn unread(text: &OsStr) -> Option<String> {
+    let is_number = text.to_str().is_some_and(|text| text.trim().parse::<usize>().is_ok());
+    (!text.is_empty() && !is_number).then(|| {
+        format!("`{VARIABLE}` is {text:?}, which is no number of threads: one a core computes")
+    })
+}
+
 fn from_environment() -> Option<usize> {
     // As rayon reads it: 0 stands for one a core.
-    let text = std::env::var("RAYON_NUM_THREADS").ok()?;
+    let text = std::env::var(VARIABLE).ok()?;
     text.trim().parse().ok().filter(|&threads| threads > 0)
 }
 
@@ -96,6 +107,15 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn a_number_of_threads_that_is_none_is_told() {
+        for wrong in ["four", "-1", "2.5"] {
+            let told = unread(OsStr::new(wrong)).expect(wrong);
+            assert!(told.contains("RAYON_NUM_THREADS") && told.contains(wrong), "{told}");
+        }
+        assert!(["", "0", " 3 "].iter().all(|text| unread(OsStr::new(text)).is_none()));
+    }
 
     #[test]
     fn as_many_are_counted_as_the_system_gives() {

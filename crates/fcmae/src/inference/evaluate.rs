@@ -178,6 +178,8 @@ impl EvaluationSet {
         let mut answers = vec![None; self.set.len()];
         let mut mistakes = Vec::new();
         let (mut right, mut among_five, mut loss, mut count) = (0usize, 0usize, 0.0f64, 0usize);
+        // Pictures of which no class is likelier than another.
+        let mut all_tie = 0;
         let all = self.pictures.batches();
         self.pictures.rewind();
         for (batch, done) in self.pictures.by_ref().zip(1..) {
@@ -191,12 +193,12 @@ impl EvaluationSet {
                         let picture = printable(&self.set.path(index as usize));
                         return Err(Error::NoNumbers { picture });
                     }
-                    let above = scores.iter().filter(|&&score| score > scores[label]).count();
-                    right += usize::from(above == 0);
-                    among_five += usize::from(above < 5);
+                    let (predicted, before) = (most_likely(scores), before(scores, label));
+                    right += usize::from(predicted == label);
+                    among_five += usize::from(before < 5);
+                    all_tie += usize::from(scores.iter().all(|score| *score == scores[0]));
                     loss -= f64::from(scores[label]);
                     count += 1;
-                    let predicted = most_likely(scores, label);
                     confusion.add(label, predicted);
                     answers[index as usize] = Some(predicted as u32);
                     if predicted != label {
@@ -236,6 +238,7 @@ impl EvaluationSet {
             answers,
             mistakes: mistakes.into_iter().map(mistake).collect(),
             skipped: self.pictures.skipped(),
+            says_nothing: classes > 1 && all_tie == count,
         }))
     }
 }
@@ -272,9 +275,18 @@ fn unite(scores: &mut [f32], alike: &[(usize, usize)]) {
     }
 }
 
-/// The class with the largest score; the true one where it ties for the first place, as in top-1.
-fn most_likely(scores: &[f32], label: usize) -> usize {
-    (0..scores.len()).fold(label, |best, i| if scores[i] > scores[best] { i } else { best })
+/// The class with the largest score, of several the first, as `torch.argmax` and a prediction have it.
+fn most_likely(scores: &[f32]) -> usize {
+    (1..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best })
+}
+
+/// How many classes a prediction names before this one: those with larger scores, and of the same score those of a
+/// smaller position.
+fn before(scores: &[f32], label: usize) -> usize {
+    let ahead = |(class, &score): (usize, &f32)| {
+        score > scores[label] || score == scores[label] && class < label
+    };
+    scores.iter().enumerate().filter(|&each| ahead(each)).count()
 }
 
 #[cfg(test)]
@@ -288,7 +300,7 @@ mod tests {
         let mut scores = [-3.0, -2.0, -1.0, -0.5];
         unite(&mut scores, &alike(&names));
         assert_eq!(scores, [-3.0, -0.5, -1.0, f32::NEG_INFINITY]);
-        assert_eq!(most_likely(&scores, 1), 1);
+        assert_eq!(most_likely(&scores), 1);
         assert!(
             twice(&names).is_some_and(|note| note.contains("\"crane\" (numbers 1 and 3): either"))
         );
@@ -296,8 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn the_most_likely_class_agrees_with_top1() {
-        assert_eq!(most_likely(&[0.1, 0.9, 0.3], 0), 1);
-        assert_eq!(most_likely(&[0.9, 0.9, 0.3], 1), 1, "a tie goes to the true class");
+    fn of_classes_that_tie_the_first_counts() {
+        assert_eq!(most_likely(&[0.1, 0.9, 0.3]), 1);
+        assert_eq!(most_likely(&[0.3, 0.9, 0.9]), 1);
+        let scores = [0.3, 0.9, 0.9, 0.1];
+        assert_eq!([0, 1, 2, 3].map(|label| before(&scores, label)), [2, 0, 1, 3]);
+        assert_eq!([0, 5, 6].map(|label| before(&[0.0; 7], label)), [0, 5, 6]);
     }
 }

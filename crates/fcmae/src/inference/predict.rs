@@ -45,7 +45,8 @@ impl Predictor {
         self.classifier.description()
     }
 
-    /// The `top` most likely classes of a picture, the likeliest first.
+    /// The `top` most likely classes of a picture, the likeliest first; of classes that tie, those that the weights
+    /// have first.
     ///
     /// # Errors
     /// What is no picture.
@@ -63,16 +64,17 @@ impl Predictor {
         pictures: impl Into<Inputs>,
         top: usize,
     ) -> Result<impl Iterator<Item = Result<Vec<Guess>>>> {
-        let probabilities = self.classifier.probabilities(pictures)?;
-        Ok(probabilities.map(move |all| Ok(self.likeliest(&all?, top))))
+        let likelihoods = self.classifier.likelihoods(pictures)?;
+        Ok(likelihoods.map(move |all| Ok(self.likeliest(&all?, top))))
     }
 
-    fn likeliest(&self, probabilities: &[f32], top: usize) -> Vec<Guess> {
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    /// Of classes that tie, the first ones of the weights come first, as an evaluation counts them.
+    fn likeliest(&self, likelihoods: &[f32], top: usize) -> Vec<Guess> {
+        let mut order: Vec<usize> = (0..likelihoods.len()).collect();
+        order.sort_by(|&a, &b| likelihoods[b].total_cmp(&likelihoods[a]));
         let guess = |&class: &usize| Guess {
             class: self.description().classes[class].clone(),
-            probability: probabilities[class],
+            probability: likelihoods[class].exp(),
         };
         order.iter().take(top).map(guess).collect()
     }

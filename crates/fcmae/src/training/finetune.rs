@@ -77,6 +77,7 @@ pub fn finetune_on<'a, 'r>(
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
     let resume = resume.into();
+    resume::has_its_checkpoints::<FinetuneConfig>(out, Kind::Finetuning, resume)?;
     let Beginning { weights: pretrained, origin, note, taken_up } =
         Beginning::of(start, resume, out, |weights| weights.with_grn(config.finetune.grn))?;
     // The network that is recorded is that of the weights.
@@ -135,8 +136,8 @@ pub fn finetune_on<'a, 'r>(
     session.start(&learner, restored.is_some(), &pictures)?;
 
     if restored.is_none() {
-        let caveat = average_caveat(options, plan.steps());
-        caveat.iter().try_for_each(|text| session.note(text))?;
+        let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
+        caveats.iter().flatten().try_for_each(|text| session.note(text))?;
     }
     let about = about(&config, origin.is_some(), training.len());
     let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
@@ -245,6 +246,16 @@ fn average_caveat(options: &FinetuneOptions, steps: u64) -> Option<String> {
             plural(steps, "step"),
             percent(left, 0),
         )
+    })
+}
+
+/// A note on mixing where a batch has nothing to mix with.
+fn mixing_caveat(config: &FinetuneConfig) -> Option<String> {
+    let mixes = config.finetune.mixup > 0.0 || config.finetune.cutmix > 0.0;
+    (mixes && config.optim.batch == 1).then(|| {
+        "`finetune.mixup` and `finetune.cutmix` mix the pictures of a batch, and with `optim.batch=1` there is none to \
+         mix with: set a larger batch, or both to 0"
+            .to_owned()
     })
 }
 
@@ -357,6 +368,9 @@ impl HeldOut<'_> {
             return Ok(true);
         }
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;
+        if let Some(caveat) = found.caveat() {
+            session.note(&format!("the evaluation after step {}: {caveat}", report.step))?;
+        }
         // Where that fails, the evaluation is still due.
         if self.so_far.is_better(report.top1) {
             session.export(ExportName::Best, &network.to_named()?, self.about)?;

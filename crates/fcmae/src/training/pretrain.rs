@@ -76,6 +76,7 @@ pub fn pretrain_on<'r>(
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
     let resume = resume.into();
+    resume::has_its_checkpoints::<PretrainConfig>(out, Kind::Pretraining, resume)?;
     let Beginning { weights, origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;
     // The network that is recorded is that of the weights.
     let config = &if taken_up { config.clone() } else { settle(config, weights.as_ref())? };

@@ -185,13 +185,34 @@ fn logged(run: &Path) -> impl Iterator<Item = Line> {
 
 /// The mean of the last `count` losses that are logged; NaN where there are none.
 pub(super) fn logged_loss(run: &Path, count: u64) -> f32 {
-    let losses = logged(run).filter_map(|line| match line {
-        Line::Update(update) => update.loss,
-        Line::Scores(_) => None,
-    });
-    let losses: Vec<f64> = losses.collect();
+    let losses: Vec<f64> = updates(run).filter_map(|update| update.loss).collect();
     let tail = &losses[losses.len().saturating_sub(count as usize)..];
     (tail.iter().sum::<f64>() / tail.len() as f64) as f32
+}
+
+/// The update that was logged last.
+pub(super) fn last_update(run: &Path) -> Option<schema::Update> {
+    updates(run).last()
+}
+
+/// The steps up to this one of which no update is logged: the first stretch of them, and how many there are in all.
+pub(super) fn unlogged(run: &Path, step: u64) -> Option<([u64; 2], u64)> {
+    let mut steps: Vec<u64> = updates(run).map(|update| update.step).collect();
+    steps.retain(|&logged| (1..=step).contains(&logged));
+    steps.sort_unstable();
+    steps.dedup();
+    let all = step - steps.len() as u64;
+    let before =
+        steps.iter().zip(1..).take_while(|&(&logged, expected)| logged == expected).count();
+    let end = steps.get(before).map_or(step, |next| next - 1);
+    (all > 0).then_some(([before as u64 + 1, end], all))
+}
+
+fn updates(run: &Path) -> impl Iterator<Item = schema::Update> {
+    logged(run).filter_map(|line| match line {
+        Line::Update(update) => Some(update),
+        Line::Scores(_) => None,
+    })
 }
 
 /// The evaluation that was made last, no later than after `step` updates.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Split};
-use fcmae_store::run::schema::{Facts, Origin};
+use fcmae_store::run::schema::{End, Ended, Facts, Kind, Origin};
 use fcmae_store::run::{Differing, files};
-use fcmae_store::{CheckpointStore, Record, Run};
+use fcmae_store::{CheckpointStore, ExportName, Record, Run};
 use serde_json::json;
 
 use super::records;
@@ -71,9 +71,10 @@ const CHANGEABLE: [&str; 10] = [
     "finetune.patience",
 ];
 
-/// The settings that may be changed when a run is resumed.
-pub fn may_change() -> &'static [&'static str] {
-    &CHANGEABLE
+/// The settings that may be changed when a run of this kind is resumed.
+pub fn may_change(kind: Kind) -> impl Iterator<Item = &'static str> {
+    let is_there = move |name: &&str| kind == Kind::Finetuning || !name.starts_with("finetune.");
+    CHANGEABLE.iter().copied().filter(is_there)
 }
 
 /// A run that was taken up.
@@ -129,19 +130,75 @@ pub(super) fn same_held_out(out: &Path, given: bool) -> Result<()> {
     }
 }
 
+/// Refuses a run that has lost its checkpoints: it would begin anew, and replace what it came to.
+///
+/// # Errors
+/// [`Error::Unusable`]; no run.
+pub(super) fn has_its_checkpoints<T: Settings>(
+    out: &Path,
+    kind: Kind,
+    resume: Resume<'_>,
+) -> Result<()> {
+    if !resume.goes_on() || !run_checkpoints(out).steps()?.is_empty() {
+        return Ok(());
+    }
+    let Some(sign) = sign_of_checkpoints::<T>(out)? else { return Ok(()) };
+    let (run, checkpoints) = (printable(out), printable(&out.join(files::CHECKPOINTS)));
+    let exported = out.join(files::EXPORT).join(ExportName::Last.as_str()).exists();
+    let command = match kind {
+        Kind::Pretraining => "pretrain",
+        Kind::Finetuning => "finetune",
+    };
+    let from = if exported {
+        format!(" from its weights: fcmae {command} --from {run}")
+    } else {
+        String::new()
+    };
+    Err(Error::Unusable(format!(
+        "{run} {sign}, but there is no checkpoint in {checkpoints}: it would begin anew and replace what it came to. \
+         Put the checkpoints back, or begin a new run in another folder{from}"
+    )))
+}
+
+/// What says that a run must have had a checkpoint.
+fn sign_of_checkpoints<T: Settings>(out: &Path) -> Result<Option<String>> {
+    // A run that failed may have been unable to save.
+    let ended = fcmae_store::run::end(out).filter(|end| end.step > 0 && end.how != Ended::Failed);
+    if let Some(End { step, how, .. }) = ended {
+        let how = if how == Ended::Finished { "finished" } else { "stopped" };
+        return Ok(Some(format!("{how} after step {step}")));
+    }
+    if out.join(files::EXPORT).join(ExportName::Last.as_str()).exists() {
+        return Ok(Some("has its last weights exported".to_owned()));
+    }
+    let recorded = renewed::<T>(Record::read(out)?);
+    let Ok(config) = from_recipe::<T>(Some((files::CONFIG, &recorded.config)), &[]) else {
+        return Ok(None);
+    };
+    // The first update after a save is logged when that is done.
+    let due = config.save().every_epochs as f64;
+    let last = records::last_update(out).filter(|update| update.epoch > due);
+    Ok(last.map(|update| format!("has made {} steps", update.step)))
+}
+
+fn run_checkpoints(out: &Path) -> CheckpointStore {
+    CheckpointStore::open(out.join(files::CHECKPOINTS))
+}
+
 /// The names in a record of those settings that are given and may be changed.
 fn changeable(changing: &[String]) -> Vec<String> {
     let may = |setting: &&String| CHANGEABLE.contains(&setting.as_str());
     changing.iter().filter(may).map(|setting| format!("config.{setting}")).collect()
 }
 
-/// Takes up the run in `out`, which is to be what `record` says and has [`same_settings`].
+/// Takes up the run in `out`, which is to be what `record` says and has [`same_settings`]. The record then has the
+/// pictures that the run began with.
 ///
 /// # Errors
 /// Other settings or pictures than the run was started with; what [`Run::resume`] says.
 pub(super) fn take_up<T: Settings>(
     out: &Path,
-    record: &Record,
+    record: &mut Record,
     changing: &[String],
     pictures: &PictureSet,
 ) -> Result<TakenUp> {
@@ -159,6 +216,10 @@ pub(super) fn take_up<T: Settings>(
     may_differ.extend(may_change.iter().map(String::as_str));
     let run = Run::resume_recorded(out, &recorded, record, &may_differ)
         .map_err(|error| records::told_pictures(error, out, pictures))?;
+    if restored {
+        // What is said of them on a later day is said of the beginning too.
+        record.facts["data"] = recorded.facts["data"].clone();
+    }
     let note = restored.then(|| {
         "some pictures have another size in bytes than when the run began, under the names and with the labels that \
          they had: the run goes on with them as they are now"
@@ -222,9 +283,7 @@ pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
         Ok(split) => Ok(Some(split)),
         // The first version wrote none.
         Err(_) if of_earlier_version(out)? => Ok(None),
-        Err(_) if CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty() => {
-            Ok(None)
-        }
+        Err(_) if run_checkpoints(out).steps()?.is_empty() => Ok(None),
         Err(error) => Err(Error::Unusable(format!(
             "{error}: it says which pictures are kept aside; put it back, or begin a new run"
         ))),

@@ -15,6 +15,7 @@ use fcmae_store::run::{Differing, files};
 use fcmae_store::{
     CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
 };
+use fcmae_words::plural;
 use image::RgbImage;
 use serde_json::{Value, json};
 
@@ -49,6 +50,7 @@ pub(super) type Batches = Loader<PictureSet, Feed>;
 /// The open run.
 pub(super) struct Session<'a> {
     run: Run,
+    kind: Kind,
     checkpoints: CheckpointStore,
     keep: usize,
     observer: Observer<'a>,
@@ -174,16 +176,17 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             weights: json!(description),
         };
-        let record = Record { config: config.to_toml(), facts: json!(facts) };
+        let mut record = Record { config: config.to_toml(), facts: json!(facts) };
         let TakenUp { run, changes, note } = match resume {
             Resume::No => {
                 TakenUp { run: Run::create(out, &record)?, changes: Vec::new(), note: None }
             }
-            Resume::Yes { changing } => resume::take_up::<T>(out, &record, changing, pictures)?,
+            Resume::Yes { changing } => resume::take_up::<T>(out, &mut record, changing, pictures)?,
         };
         let checkpoints = run.checkpoints().keep(config.save().keep);
         let mut session = Self {
             run,
+            kind,
             checkpoints,
             keep: config.save().keep,
             observer,
@@ -268,6 +271,9 @@ impl<'a> Session<'a> {
     /// Takes the newest intact checkpoint up, if there is one.
     pub(super) fn restore<M>(&mut self, learner: &mut Learner<M>) -> Result<Option<Evaluations>> {
         let Some(latest) = self.checkpoints.latest()? else {
+            self.note(
+                "the run was ended before its first save: it begins again with its first step",
+            )?;
             self.run.truncate_metrics_after(0)?;
             return Ok(None);
         };
@@ -294,7 +300,24 @@ impl<'a> Session<'a> {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,
         };
+        self.note_unlogged(latest.step)?;
         Ok(Some(evaluations))
+    }
+
+    /// Notes updates before `step` that `metrics.jsonl` does not have.
+    fn note_unlogged(&mut self, step: u64) -> Result<()> {
+        let Some(([first, last], all)) = records::unlogged(self.run.path(), step) else {
+            return Ok(());
+        };
+        let others = match all - (last + 1 - first) {
+            0 => String::new(),
+            others => format!(" and of {} more", plural(others, "step")),
+        };
+        self.note(&format!(
+            "metrics of steps {first}–{last}{others} are missing in {}: curves and tables are without them, the run's \
+             weights are not affected",
+            files::METRICS
+        ))
     }
 
     /// Goes on from a checkpoint of this `state` in the same way, where it was computed by the same, and notes where

@@ -31,6 +31,8 @@ use crate::{fill, pictures};
 /// Settings under which every pixel is beyond what the first layer norm can square.
 fn hopeless(epochs: u64, on_nan: OnNan) -> PretrainConfig {
     let mut config = pictures::pretraining(epochs, 4, 1);
+    // Deep, as those of 8 bits may have no such deviation.
+    config.data.depth = fcmae_data::Depth::Deep;
     config.data.std = vec![1e-38; 3];
     // A run that is all warm-up would be told of as well.
     (config.optim.on_nan, config.optim.warmup_epochs) = (on_nan, 0.0);

@@ -188,6 +188,23 @@ fn answers_that_are_no_numbers_are_an_error_of_their_picture() {
 }
 
 #[test]
+fn classes_that_tie_count_as_a_prediction_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(folder.path(), 2);
+    let mut network = network();
+    for part in ["head.fc.weight", "head.fc.bias"] {
+        let part = network.layout().get(part).unwrap();
+        network.weights_mut().get_mut(part).fill(0.0);
+    }
+    let set = PictureSet::open(folder.path(), Labels::Required).unwrap();
+    let mut set = EvaluationSet::new(Arc::new(set), &description(), 4, &Backend::Cpu).unwrap();
+    let found = set.evaluate(&network, |_, _| true).unwrap().unwrap();
+    assert_eq!(found.confusion.table(), [[2, 0, 0], [2, 0, 0], [2, 0, 0]]);
+    assert_eq!(found.top1, 1.0 / 3.0);
+    assert!(found.caveat().is_some_and(|caveat| caveat.contains("all answers are alike")));
+}
+
+#[test]
 fn pictures_without_labels_cannot_be_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     pictures::write(folder.path(), 1);

@@ -30,6 +30,30 @@ fn run(config: &FinetuneConfig, data: &Path, out: &Path) -> fcmae::training::Fin
 }
 
 #[test]
+fn a_mean_or_deviation_that_pixels_cannot_have_is_refused() {
+    let said = |set: &str, deep: bool| {
+        let mut set = vec![set.to_owned()];
+        if deep {
+            set.push("data.depth=\"deep\"".to_owned());
+        }
+        let config = fcmae::config::from_recipe::<fcmae::config::PretrainConfig>(None, &set);
+        config.map(drop).map_err(|error| error.to_string())
+    };
+    for wrong in [
+        "data.mean=[123.7, 116.3, 103.5]",
+        "data.std=[58.4, 57.1, 57.4]",
+        "data.std=[0.0001, 0.2, 0.2]",
+        "data.mean=[nan, 0.5, 0.5]",
+    ] {
+        let error = said(wrong, false).unwrap_err();
+        assert!(error.contains("255"), "{wrong}: {error}");
+    }
+    assert_eq!(said("data.mean=[1.0, 0.0, 0.5]", false), Ok(()));
+    assert_eq!(said("data.mean=[123.7, 116.3, 103.5]", true), Ok(()));
+    assert_eq!(said("data.std=[58.4, 57.1, 57.4]", true), Ok(()));
+}
+
+#[test]
 fn class_weights_are_scikit_learns_and_pytorchs() {
     // sklearn.utils.class_weight.compute_class_weight("balanced"): n / (classes · count).
     let balanced = ClassWeights::Balanced.weights(&[6, 3, 1]).unwrap();

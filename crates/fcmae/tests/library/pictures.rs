@@ -110,6 +110,8 @@ pub(crate) fn one_beyond_numbers(folder: &Path) -> PretrainConfig {
     let mut config = pretraining(3, 4, 1);
     config.data.image_size = [16, 16];
     config.data.crop_scale = [1.0, 1.0];
+    // Deep, as those of 8 bits may have no such deviation.
+    config.data.depth = fcmae_data::Depth::Deep;
     (config.data.mean, config.data.std) = (vec![0.0; 3], vec![1e-38; 3]);
     config
 }

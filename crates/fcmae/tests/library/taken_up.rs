@@ -203,13 +203,21 @@ fn an_error_among_the_pictures_loses_no_update_and_repaired_ones_are_the_same_se
     assert_eq!(image::open(&repaired).unwrap(), pixels);
     assert_ne!(fs::metadata(&repaired).unwrap().len(), size);
 
-    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    // Also once other settings were recorded: it is the beginning that is compared with.
+    let settings = changing(&["optim.clip_norm"]);
+    let resume = Resume::Yes { changing: &settings };
+    let mut clipped = config.clone();
+    clipped.optim.clip_norm = 1e9;
+    let (outcome, told) = part(&clipped, &data, &run, resume, stop_after(17));
+    outcome.unwrap();
+    assert_eq!(told.notes_with("another size in bytes"), 1, "{:?}", told.notes);
+    let (outcome, told) = part(&clipped, &data, &run, true.into(), go_on);
     assert!(outcome.unwrap().finished);
     assert_eq!(told.notes_with("another size in bytes"), 1, "{:?}", told.notes);
     assert!(weights(&run) == weights(&straight), "it is not the undisturbed run");
     // A picture more is another set, in words.
     pictures::write_from(&data, 29, 1);
-    let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+    let error = part(&clipped, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
     assert!(error.contains("3 more") && !error.contains("run.names"), "{error}");
 }
 
@@ -326,6 +334,7 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
     let again = again.unwrap();
     assert!(again.finished && (again.loss - loss).abs() < 1e-6, "{} is not {loss}", again.loss);
     assert_eq!(told.notes_with("optim.epochs"), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("finetune"), 0, "{:?}", told.notes);
     assert!(
         fs::read(run.join("environment.json")).unwrap() == environment,
         "it was described anew"
@@ -340,6 +349,73 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
     let resume = Resume::Yes { changing: &settings };
     let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();
     assert!(error.contains("20 updates already") && error.contains("optim.epochs"), "{error}");
+}
+
+#[test]
+fn a_run_that_lost_its_checkpoints_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    config.optim.epochs = 2;
+    config.save.every_epochs = 1;
+    part(&config, &data, &run, Resume::No, go_on).0.unwrap();
+    let refused = |says: &[&str]| {
+        let before = weights(&run);
+        let metrics = fs::read(run.join("metrics.jsonl")).unwrap();
+        let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+        for says in says {
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(weights(&run) == before && fs::read(run.join("metrics.jsonl")).unwrap() == metrics);
+    };
+    for empty in [false, true] {
+        let _ = fs::remove_dir_all(run.join("checkpoints"));
+        if empty {
+            fs::create_dir(run.join("checkpoints")).unwrap();
+        }
+        refused(&["finished after step 20", "no checkpoint", "Put the", "pretrain --from"]);
+    }
+    fs::remove_file(run.join("end.json")).unwrap();
+    refused(&["its last weights exported"]);
+    let export = run.join("export/last");
+    fs::rename(&export, folder.path().join("export")).unwrap();
+    let error = part(&config, &data, &run, true.into(), go_on).0.unwrap_err().to_string();
+    assert!(error.contains("has made 20 steps") && !error.contains("--from"), "{error}");
+    // It may have been killed before it was saved after its first epoch.
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let first: Vec<&str> = metrics.lines().take(10).collect();
+    fs::write(run.join("metrics.jsonl"), first.join("\n") + "\n").unwrap();
+    let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
+    assert!(outcome.unwrap().finished);
+    assert_eq!(told.notes_with("ended before its first save"), 1, "{:?}", told.notes);
+    assert_eq!(told.steps, (1..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_fine_tuning_that_lost_its_checkpoints_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 4);
+    let config = pictures::finetuning(1, 4, 1);
+    tune(&config, &data, Start::Scratch, &run, false, go_on).0.unwrap();
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let error = tune(&config, &data, Start::Recorded, &run, true, go_on).0.unwrap_err().to_string();
+    assert!(error.contains("no checkpoint") && error.contains("finetune --from"), "{error}");
+}
+
+#[test]
+fn metrics_that_were_cut_are_told_when_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, data, run) = sound(folder.path());
+    config.optim.epochs = 2;
+    part(&config, &data, &run, Resume::No, stop_after(12)).0.unwrap();
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines: Vec<&str> = metrics.lines().collect();
+    let kept = [&lines[..3], &lines[7..8]].concat().join("\n");
+    fs::write(run.join("metrics.jsonl"), kept + "\n\u{7f}\n").unwrap();
+    let (outcome, told) = part(&config, &data, &run, true.into(), stop_after(14));
+    outcome.unwrap();
+    let says = "metrics of steps 4–7 and of 4 steps more are missing";
+    assert_eq!(told.notes_with(says), 1, "{:?}", told.notes);
 }
 
 #[test]

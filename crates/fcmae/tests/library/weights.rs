@@ -67,6 +67,31 @@ fn an_export_comes_back_bit_for_bit() {
 }
 
 #[test]
+fn what_was_edited_beside_the_description_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let description = described(&small(), classes(3));
+    export(folder.path(), &classifier(&small(), 3), &description);
+    assert_eq!(Weights::open(folder.path()).unwrap().notes, [""; 0]);
+    let path = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (part, value, says) in [
+        ("label_names", serde_json::json!(["x", "y", "z"]), "names of classes"),
+        ("mean", serde_json::json!([0.1, 0.1, 0.1]), "mean for other programs"),
+        ("std", serde_json::json!([0.1, 0.1, 0.1]), "std for other programs"),
+        ("mean", serde_json::json!([100, 100, 100]), "mean, std or crop_pct"),
+    ] {
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config["pretrained_cfg"][part] = value;
+        std::fs::write(&path, config.to_string()).unwrap();
+        let weights = Weights::open(folder.path()).unwrap();
+        let [note] = weights.notes.as_slice() else { panic!("{part}: {:?}", weights.notes) };
+        assert!(note.contains(says) && note.contains("block `fcmae`"), "{note}");
+        assert_eq!(weights.description.classes, description.classes);
+        assert_eq!(weights.description.mean, description.mean);
+    }
+}
+
+#[test]
 fn exports_have_timms_shapes() {
     for (size, dims) in [(Size::Atto, 4), (Size::Nano, 4), (Size::Tiny, 2)] {
         let model = ModelConfig::published(size);

@@ -417,7 +417,27 @@ fn where_all_are_damaged_nothing_is_made_up() {
     let Error::AllDamaged { damaged, .. } = &error else { panic!("{error}") };
     assert_eq!(damaged[0].reason, "its MANIFEST is that of step 3");
     assert!(damaged[1].reason.starts_with("MANIFEST: "), "{}", damaged[1].reason);
-    assert_eq!(error.to_string().lines().count(), 3);
+    assert_eq!(error.to_string().lines().count(), 4);
+    assert!(error.to_string().ends_with("put back intact ones, or begin a new run"), "{error}");
+    let export = store.folder.with_file_name("export").join("last");
+    fs::create_dir_all(&export).unwrap();
+    let said = error.to_string();
+    assert!(
+        said.ends_with(&format!("from its last export (--from {})", export.display())),
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_in_place_of_the_checkpoints_is_refused() {
+    let folder = test_folder();
+    let link = folder.path().join("checkpoints");
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    let error = CheckpointStore::open(&link).latest().unwrap_err();
+    assert!(matches!(error, Error::Dangling { .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("/nowhere") && said.contains("remove the link"), "{said}");
 }
 
 #[test]

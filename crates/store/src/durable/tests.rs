@@ -367,6 +367,25 @@ fn a_full_disk_names_file_bytes_needed_and_bytes_free() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// What is said where something else than room is used up.
+#[test]
+fn a_quota_many_files_and_a_large_file_are_told_apart() {
+    let folder = test_folder();
+    let path = folder.path().join("weights");
+    for (kind, says) in [
+        (io::ErrorKind::StorageFull, "`df -i`"),
+        (io::ErrorKind::QuotaExceeded, "the quota of this user"),
+        (io::ErrorKind::FileTooLarge, "`ulimit -f`"),
+    ] {
+        let (result, _) =
+            with(Plan::Each(&[Operation::Write], kind), || write_file(&path, 1, fill_with("x")));
+        let said = result.unwrap_err().to_string();
+        assert!(said.contains(says) && said.contains("weights"), "{said}");
+    }
+    let scarce = Error::NoSpace { path, needed: 5, free: Some(4) }.to_string();
+    assert!(scarce.contains("free some space") && !scarce.contains("quota"), "{scarce}");
+}
+
 #[test]
 fn file_names_stay_in_their_folder() {
     for name in ["", ".", "..", ".hidden", "a/b", "../x", "/etc/x", "a\\b", "a b", "ä"] {

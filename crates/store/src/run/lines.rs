@@ -24,6 +24,9 @@ pub struct Lines {
 impl Lines {
     /// Opens or creates the file; a last line that was cut short by a crash is removed.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Err(Error::NotAFile { path });
+        }
         let file = Mutex::new(opened(&path)?);
         Ok(Self { path, file, seen: None })
     }

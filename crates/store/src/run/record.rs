@@ -43,6 +43,14 @@ impl Differing {
     }
 }
 
+/// What is said of facts that are no JSON.
+fn lost(error: &serde_json::Error) -> String {
+    format!(
+        "{error}; put it back from a copy, or begin a new run (the weights in export/ and checkpoints/ can be used \
+         still)"
+    )
+}
+
 impl Record {
     /// Reads a run's record, whether or not the run is in use, and also what a killed process left
     /// of one that it was replacing.
@@ -67,7 +75,7 @@ impl Record {
         let facts = read(RUN)?;
         let malformed = |flaw: String| Error::Malformed { path: run.join(RUN), flaw };
         let mut facts: Value =
-            serde_json::from_str(&facts).map_err(|error| malformed(error.to_string()))?;
+            serde_json::from_str(&facts).map_err(|error| malformed(lost(&error)))?;
         let settings = facts.as_object_mut().and_then(|facts| facts.remove(SETTINGS));
         let config = read(CONFIG)?;
         let config = match settings {

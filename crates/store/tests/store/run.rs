@@ -31,6 +31,20 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
+fn what_of_a_run_is_no_file_or_cut_short_is_told_with_the_mend() {
+    let (_folder, path) = in_new_folder();
+    drop(Run::create(&path, &record()).unwrap());
+    fs::remove_file(path.join("log.txt")).unwrap();
+    fs::create_dir(path.join("log.txt")).unwrap();
+    let said = Run::resume(&path, &record(), &[]).unwrap_err().to_string();
+    assert!(said.contains("log.txt is a folder") && said.contains("move it away"), "{said}");
+    let facts = fs::read(path.join("run.json")).unwrap();
+    fs::write(path.join("run.json"), &facts[..facts.len() / 2]).unwrap();
+    let said = Run::resume(&path, &record(), &[]).unwrap_err().to_string();
+    assert!(said.contains("run.json") && said.contains("begin a new run"), "{said}");
+}
+
+#[test]
 fn a_new_run_has_its_record_and_its_logs() {
     let (_folder, path) = in_new_folder();
     let run = Run::create(&path, &record()).unwrap();

@@ -17,9 +17,10 @@ pub struct Evaluation {
     pub classes: Vec<String>,
     /// Pictures evaluated.
     pub images: usize,
-    /// Share of pictures whose class was the most likely one.
+    /// Share of pictures whose class was the most likely one. Of classes that tie, the first is, as a prediction
+    /// names them and `torch.argmax` does.
     pub top1: f64,
-    /// Share of pictures whose class was among the five most likely ones.
+    /// Share of pictures whose class was among the five most likely ones, likewise.
     pub top5: f64,
     /// Mean cross entropy.
     pub loss: f64,
@@ -33,6 +34,9 @@ pub struct Evaluation {
     pub mistakes: Vec<Mistake>,
     /// Pictures that could not be read.
     pub skipped: Vec<Skipped>,
+    /// Whether all classes tie for every picture.
+    #[serde(skip)]
+    pub says_nothing: bool,
 }
 
 /// Of so many classes or fewer, nearly any answer has the right one among its five.
@@ -67,6 +71,15 @@ impl Evaluation {
              (data.max_bad_fraction; of evaluate --max-bad-fraction){first}",
             plural(all, "picture"),
         )))
+    }
+
+    /// A note on weights that tell no class from another.
+    pub fn caveat(&self) -> Option<String> {
+        self.says_nothing.then(|| {
+            "all answers are alike: for every picture all classes tie, so that the first class counts as the answer; \
+             the head's weights may be zeros, or their values too large or too small"
+                .to_owned()
+        })
     }
 
     /// Whether each picture of `set`, the evaluated one, was named right; one that could not be read was not.

@@ -3,7 +3,7 @@
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Sample};
 use fcmae_store::ExportName;
-use fcmae_store::run::schema::{Change, Ended};
+use fcmae_store::run::schema::{Change, Ended, Kind};
 use fcmae_store::run::{Differing, files};
 use fcmae_words::{grouped, plural};
 
@@ -53,10 +53,15 @@ impl Session<'_> {
             self.note_written_since(&pictures.all)?;
         }
         if finished {
-            self.note(
-                "the run is finished; --resume with `--set optim.epochs=…` makes it longer, and with \
-                 `--set finetune.patience=0` one that ended before its last epoch",
-            )?;
+            let early = match self.kind {
+                Kind::Pretraining => "",
+                Kind::Finetuning => {
+                    ", and with `--set finetune.patience=0` one that ended before its last epoch"
+                }
+            };
+            self.note(&format!(
+                "the run is finished; --resume with `--set optim.epochs=…` makes it longer{early}"
+            ))?;
         }
         if resumed {
             // As at a start: its settings may be others now, and whoever goes on may not have seen the beginning.
