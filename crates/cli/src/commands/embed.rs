@@ -11,7 +11,7 @@ use fcmae_data::source::printable;
 use fcmae_vectors::file::{FileError, Options, Writer};
 use fcmae_words::{counted, grouped};
 
-use crate::failure::{Stopped, joined};
+use crate::failure::{Stopped, Usage, joined};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::progress::Batches;
@@ -23,8 +23,9 @@ const BLOCK: usize = 256;
 /// Turn every picture into a vector, for searches, maps and classifiers of any kind
 #[derive(Args)]
 #[command(after_help = "\
-The file's ending says its form. `.parquet` has the columns path, label and vector, and pandas, polars, DuckDB and
-Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it. `.csv` has all in one table.
+The file's ending says its form. `.parquet` has the columns path, label and vector; pandas, polars,
+DuckDB and Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it.
+`.csv` has all in one table.
 
 Examples:
   fcmae embed --data photos --weights runs/pre --out photos.parquet
@@ -91,6 +92,9 @@ impl FromStr for Shard {
 }
 
 pub(super) fn run(args: &Embed) -> Result<()> {
+    if !args.resume {
+        output::refuse_existing(&args.out, args.overwrite, "--out")?;
+    }
     let interrupt = Interrupt::listen()?;
     let embedder = Embedder::open(&args.weights, &args.embedder)?;
     let (set, labels) = embedder.pictures("embed", &args.data)?;
@@ -100,7 +104,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
     }
     let options = Options { resume: args.resume, overwrite: args.overwrite };
-    let mut writer = Writer::begin(&args.out, &origin, options)?;
+    let mut writer = Writer::begin(&args.out, &origin, options).map_err(named)?;
     let done = done(&writer, &set, &range);
     if done > 0 {
         output::note(&format!("going on after {}", counted(done, "picture")));
@@ -148,6 +152,24 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         bail!("{failed} of {} could not be used", counted(range.len(), "picture"));
     }
     Ok(())
+}
+
+/// With the option that helps, where there is one.
+fn named(error: FileError) -> anyhow::Error {
+    let text = match &error {
+        FileError::Unfinished { journal } => format!(
+            "{} holds rows of a run that did not finish: go on with --resume, or begin anew with --overwrite",
+            printable(journal)
+        ),
+        FileError::Exists { path } => {
+            format!(
+                "{} is there already: choose another --out, or say --overwrite",
+                printable(path)
+            )
+        }
+        _ => return error.into(),
+    };
+    Usage(text).into()
 }
 
 /// How many of these pictures were looked at by a run that is resumed: all up to that of the last row.

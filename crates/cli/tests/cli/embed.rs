@@ -115,7 +115,8 @@ fn shards_are_the_whole_set_and_a_run_goes_on_to_the_same_bytes() {
     let values = &found.vectors.values()[..10 * found.vectors.width()];
     writer.append(&found.names[..10], &found.labels[..10], values).unwrap();
     drop(writer);
-    embed(&trained, &pictures, &again).refused(1, &["again.parquet.partial", "resume that run"]);
+    embed(&trained, &pictures, &again)
+        .refused(2, &["again.parquet.partial", "--resume", "--overwrite"]);
     let resume = |weights: &Path| {
         fcmae!("embed", "--data", &pictures, "--weights", weights, "--out", &again, "--resume")
     };
@@ -123,7 +124,7 @@ fn shards_are_the_whole_set_and_a_run_goes_on_to_the_same_bytes() {
     let resumed = resume(&trained.finetuned()).done();
     assert!(resumed.stderr.contains("going on after 10 pictures"), "{}", resumed.stderr);
     assert_eq!(fs::read(&again).unwrap(), fs::read(&whole).unwrap());
-    embed(&trained, &pictures, &again).refused(1, &["again.parquet", "overwritten"]);
+    embed(&trained, &pictures, &again).refused(2, &["again.parquet", "--overwrite"]);
 }
 
 #[test]
