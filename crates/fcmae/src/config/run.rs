@@ -203,7 +203,7 @@ impl StartConfig {
 pub struct TeacherConfig {
     /// How much the distance from the teacher's features counts beside the loss of the pixels: the mean over visible
     /// patches of 1 − cos between the last stage's features, through a linear projection, and those that the frozen
-    /// weights of `--from` have of the whole picture. 0 for none. A step takes about twice as long with it.
+    /// weights of `--from` have of the whole picture. 0 for none. A step takes up to twice as long with it.
     pub weight: f64,
 }
 

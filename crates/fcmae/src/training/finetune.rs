@@ -122,15 +122,7 @@ pub fn finetune_on<'a, 'r>(
     pictures.check_split(out)?;
     let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
     drop(pretrained);
-    let mut learner = Learner::new(network, &config.optim)
-        .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
-    if options.ema > 0.0 {
-        learner = learner.averaging(options.ema);
-    }
-    if options.ema_warmup {
-        learner = learner.warming_up();
-    }
-    let mut learner = learner.on(backend)?;
+    let mut learner = learner(network, &config).on(backend)?;
     let restored = if resume.goes_on() { session.restore(&mut learner)? } else { None };
     session.record_split(&pictures)?;
     session.start(&learner, restored.is_some(), &pictures)?;
@@ -159,6 +151,20 @@ pub fn finetune_on<'a, 'r>(
     }
     let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
     Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+}
+
+/// The classifier with what it takes to train it, before its first update.
+fn learner(network: Network<Classifier>, config: &FinetuneConfig) -> Learner<Classifier> {
+    let options = &config.finetune;
+    let mut learner = Learner::new(network, &config.optim)
+        .freezing(|name| Encoder::part(name).is_some_and(|part| part < options.freeze));
+    if options.ema > 0.0 {
+        learner = learner.averaging(options.ema);
+    }
+    if options.ema_warmup {
+        learner = learner.warming_up();
+    }
+    learner
 }
 
 /// Makes the updates that are left, with their evaluations, and exports what they came to.

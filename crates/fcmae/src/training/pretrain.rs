@@ -115,7 +115,7 @@ pub fn pretrain_on<'r>(
     session.start(&learner, resumed, &pictures)?;
     if teacher.is_some() && !resumed {
         session.note(
-            "the weights of --from teach this run: they compute each picture whole, and a step takes about twice as \
+            "the weights of --from teach this run: they compute each picture whole, and a step takes up to twice as \
              long as without (`teacher.weight`)",
         )?;
     }
