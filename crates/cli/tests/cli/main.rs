@@ -21,6 +21,7 @@ mod interrupted;
 mod killed;
 mod links;
 mod numbers;
+mod probing;
 mod sets;
 #[cfg(unix)]
 mod settings;

@@ -1,0 +1,191 @@
+//! `fcmae choose`.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use fcmae_data::source::printable;
+use fcmae_vectors::choice::{Chosen, farthest_first};
+use fcmae_vectors::{Embeddings, Vectors};
+use fcmae_words::counted;
+
+use crate::failure::Usage;
+use crate::output;
+use crate::vectors::{Source, VectorsArgs, with_direction};
+
+/// Choose the pictures to label next: those least like all that are labelled
+#[derive(Args)]
+#[command(after_help = "\
+The picture that is farthest from all that are labelled or chosen is chosen, again and again, so
+that few labels cover all kinds of pictures. The list has the columns path, rank and distance, the
+cosine distance to the nearest of those. Without --out it is printed. Copies of a picture are never
+chosen twice.
+
+Examples:
+  fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv
+  fcmae choose --data pictures --weights runs/pretrain --labelled first.csv --out second.csv
+  fcmae choose --data pictures.parquet --labelled labelled.parquet > next.csv")]
+pub(crate) struct Choose {
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Without
+    /// --weights, files that `fcmae embed` wrote
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    vectors: VectorsArgs,
+
+    /// Pictures to choose
+    #[arg(long, value_name = "N", default_value = "100")]
+    budget: NonZeroUsize,
+
+    /// What is labelled already: pictures or files of vectors, as --data; or .csv files with a column path that name
+    /// some of --data, such as lists that this command wrote
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
+    labelled: Vec<PathBuf>,
+
+    /// The list to write, a .csv file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+}
+
+pub(super) fn run(args: &Choose) -> Result<()> {
+    if let Some(out) = &args.out {
+        if !has_csv_ending(out) {
+            let text = "the list is a .csv file; choose another --out";
+            return Err(Usage(format!("{}: {text}", printable(out))).into());
+        }
+        output::refuse_existing(out, args.overwrite, "--out")?;
+        output::refuse_input(out, &args.data, "--out")?;
+        output::refuse_input(out, &args.labelled, "--out")?;
+    }
+    for path in &args.labelled {
+        output::refuse_missing(path, "file or folder")?;
+    }
+    let source = args.vectors.open("choose")?;
+    let data = with_direction(source.read(&args.data)?);
+    if data.names.is_empty() {
+        bail!("{}: no picture has a vector to compare", output::arguments(&args.data));
+    }
+    let (all, labelled) = with_labelled(&source, &data, &args.labelled)?;
+    let mut chosen = farthest_first(&all, &labelled, args.budget.get())?;
+    // Those labelled are as near to themselves as can be.
+    chosen.retain(|chosen| chosen.row < data.names.len() && !labelled.contains(&chosen.row));
+    if chosen.len() < args.budget.get() {
+        output::note(&format!(
+            "{} chosen, of {} asked for: all others are labelled, or copies of pictures that are labelled or chosen",
+            counted(chosen.len(), "picture"),
+            args.budget
+        ));
+    }
+    let list = list(&data.names, &chosen)?;
+    let Some(out) = &args.out else { return output::print(&list) };
+    output::create_parent(out)?;
+    output::write_file(out, list.as_bytes())?;
+    output::print(&format!("{}  {}\n", printable(out), told(&chosen)))
+}
+
+/// How many were chosen, and how far the last one is from the others.
+fn told(chosen: &[Chosen]) -> String {
+    let pictures = format!("{} to label", counted(chosen.len(), "picture"));
+    match chosen.last().and_then(|last| last.distance) {
+        Some(distance) => {
+            format!("{pictures}; the last one's cosine distance to all before it is {distance:.4}")
+        }
+        None => pictures,
+    }
+}
+
+fn has_csv_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+/// The rows of `data`, then those of other pictures that are labelled; and the places of all that are labelled.
+fn with_labelled(
+    source: &Source<'_>,
+    data: &Embeddings,
+    paths: &[PathBuf],
+) -> Result<(Vectors, Vec<usize>)> {
+    let places: HashMap<&str, usize> =
+        data.names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let (mut labelled, mut others) = (vec![], vec![]);
+    for path in paths {
+        match named(path)? {
+            Some(names) => labelled.extend(found(path, &names, &places)?),
+            None => others.push(path.clone()),
+        }
+    }
+    let mut values = data.vectors.values().to_vec();
+    if !others.is_empty() {
+        let others = with_direction(source.read_beside(data, &others)?);
+        labelled.extend(data.names.len()..data.names.len() + others.names.len());
+        values.extend_from_slice(others.vectors.values());
+    }
+    labelled.sort_unstable();
+    labelled.dedup();
+    Ok((Vectors::new(values, data.vectors.width())?, labelled))
+}
+
+/// The column `path` of a list; `None` of what is no list of paths: it has vectors, or no such column.
+fn named(path: &Path) -> Result<Option<Vec<String>>> {
+    if !has_csv_ending(path) || !path.is_file() {
+        return Ok(None);
+    }
+    let (file, _) = fcmae_files::open(path).map_err(output::cannot_read(path))?;
+    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let wrong = |error: csv::Error| anyhow::anyhow!("{}: {error}", printable(path));
+    let header = reader.byte_headers().map_err(wrong)?.clone();
+    let column = header.iter().position(|name| name == b"path");
+    let Some(column) = column.filter(|_| header.iter().all(|name| name != b"v0")) else {
+        return Ok(None);
+    };
+    let mut names = vec![];
+    for record in reader.byte_records() {
+        let record = record.map_err(wrong)?;
+        names.push(String::from_utf8_lossy(record.get(column).unwrap_or_default()).into_owned());
+    }
+    Ok(Some(names))
+}
+
+/// The places of the pictures that a list names, as they are or relative to it.
+fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result<Vec<usize>> {
+    let folder = list.parent().unwrap_or(Path::new(""));
+    let mut missing = vec![];
+    let mut found = vec![];
+    for name in names {
+        let beside = folder.join(name);
+        match places.get(name.as_str()).or_else(|| places.get(beside.to_string_lossy().as_ref())) {
+            Some(&place) => found.push(place),
+            None => missing.push(name),
+        }
+    }
+    match missing.first() {
+        None => Ok(found),
+        Some(first) => {
+            let example = places.keys().min().copied().unwrap_or_default();
+            bail!(
+                "{}: {} of {} are not among --data, such as {first}; write them as `fcmae choose` and `fcmae embed` \
+                 do, such as {example}",
+                printable(list),
+                missing.len(),
+                counted(names.len(), "picture")
+            )
+        }
+    }
+}
+
+/// As CSV.
+fn list(names: &[String], chosen: &[Chosen]) -> Result<String> {
+    let mut out = csv::Writer::from_writer(vec![]);
+    out.write_record(["path", "rank", "distance"])?;
+    for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
+        let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));
+        out.write_record([names[row].as_str(), &rank.to_string(), &distance])?;
+    }
+    Ok(String::from_utf8(out.into_inner()?)?)
+}
