@@ -93,6 +93,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether it computes vectors of pictures, instead of reading files of them.
+    pub(crate) fn computes(&self) -> bool {
+        self.embedder.is_some()
+    }
+
     /// The vectors of pictures, or in files: those that can be used, in their order.
     ///
     /// # Errors

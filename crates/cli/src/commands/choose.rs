@@ -13,7 +13,7 @@ use fcmae_words::counted;
 
 use crate::failure::Usage;
 use crate::output;
-use crate::vectors::{Source, VectorsArgs, with_direction};
+use crate::vectors::{Source, VectorsArgs, select, with_direction};
 
 /// Choose the pictures to label next: those least like all that are labelled
 #[derive(Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Choose {
     budget: NonZeroUsize,
 
     /// What is labelled already: pictures or files of vectors, as --data; or .csv files with a column path that name
-    /// some of --data, such as lists that this command wrote
+    /// some of --data, such as lists that this command wrote. Where some have labels, only those count
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     labelled: Vec<PathBuf>,
 
@@ -113,16 +113,21 @@ fn with_labelled(
 ) -> Result<(Vectors, Vec<usize>)> {
     let places: HashMap<&str, usize> =
         data.names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let known = |list: &Path, name: &str| place(list, name, &places).is_some();
     let (mut labelled, mut others) = (vec![], vec![]);
     for path in paths {
         match named(path)? {
+            // A list of other pictures, which can be computed.
+            Some(names) if source.computes() && !names.iter().any(|name| known(path, name)) => {
+                others.push(path.clone());
+            }
             Some(names) => labelled.extend(found(path, &names, &places)?),
             None => others.push(path.clone()),
         }
     }
     let mut values = data.vectors.values().to_vec();
     if !others.is_empty() {
-        let others = with_direction(source.read_beside(data, &others)?);
+        let others = marked(with_direction(source.read_beside(data, &others)?));
         labelled.extend(data.names.len()..data.names.len() + others.names.len());
         values.extend_from_slice(others.vectors.values());
     }
@@ -131,7 +136,23 @@ fn with_labelled(
     Ok((Vectors::new(values, data.vectors.width())?, labelled))
 }
 
-/// The column `path` of a list; `None` of what is no list of paths: it has vectors, or no such column.
+/// Of pictures of which some have labels, only those.
+fn marked(found: Embeddings) -> Embeddings {
+    let rows: Vec<usize> =
+        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+    if rows.is_empty() || rows.len() == found.names.len() {
+        return found;
+    }
+    note_unlabelled(found.names.len() - rows.len());
+    select(&found, &rows)
+}
+
+fn note_unlabelled(count: usize) {
+    let pictures = counted(count, "picture");
+    output::note(&format!("{pictures} of --labelled without a label, which may be chosen"));
+}
+
+/// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has vectors, or no such column.
 fn named(path: &Path) -> Result<Option<Vec<String>>> {
     if !has_csv_ending(path) || !path.is_file() {
         return Ok(None);
@@ -144,23 +165,31 @@ fn named(path: &Path) -> Result<Option<Vec<String>>> {
     let Some(column) = column.filter(|_| header.iter().all(|name| name != b"v0")) else {
         return Ok(None);
     };
-    let mut names = vec![];
+    let label = header.iter().position(|name| name == b"label");
+    let (mut names, mut unlabelled) = (vec![], vec![]);
     for record in reader.byte_records() {
         let record = record.map_err(wrong)?;
-        names.push(String::from_utf8_lossy(record.get(column).unwrap_or_default()).into_owned());
+        let text = |column: usize| record.get(column).unwrap_or_default();
+        let name = String::from_utf8_lossy(text(column)).into_owned();
+        let without = label.is_some_and(|label| text(label).trim_ascii().is_empty());
+        if without { unlabelled.push(name) } else { names.push(name) }
+    }
+    if names.is_empty() {
+        return Ok(Some(unlabelled));
+    }
+    if !unlabelled.is_empty() {
+        note_unlabelled(unlabelled.len());
     }
     Ok(Some(names))
 }
 
-/// The places of the pictures that a list names, as they are or relative to it.
+/// The places of the pictures that a list names.
 fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result<Vec<usize>> {
-    let folder = list.parent().unwrap_or(Path::new(""));
     let mut missing = vec![];
     let mut found = vec![];
     for name in names {
-        let beside = folder.join(name);
-        match places.get(name.as_str()).or_else(|| places.get(beside.to_string_lossy().as_ref())) {
-            Some(&place) => found.push(place),
+        match place(list, name, places) {
+            Some(place) => found.push(place),
             None => missing.push(name),
         }
     }
@@ -177,6 +206,12 @@ fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result
             )
         }
     }
+}
+
+/// The place of a picture that a list names, as it is or relative to the list.
+fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize> {
+    let beside = list.parent().unwrap_or(Path::new("")).join(name);
+    places.get(name).or_else(|| places.get(beside.to_string_lossy().as_ref())).copied()
 }
 
 /// As CSV.

@@ -207,6 +207,14 @@ fn pictures_are_chosen_alike_from_every_source() {
     );
     assert_eq!(again.done().stdout, next.stdout);
 
+    // A list of other pictures is computed.
+    draw(&at("new"), &CLASSES[..1], 12);
+    let rows: String = (0..12).map(|number| format!("new/disc/{number:02}.png\n")).collect();
+    fs::write(at("new.csv"), format!("path\n{rows}")).unwrap();
+    let listed =
+        fcmae!("choose", "--data", pictures, "--weights", weights, "--labelled", at("new.csv"))
+            .done();
+
     // What is labelled may be pictures or vectors of them, here all of one class: the first chosen is of another.
     let disc = pictures.join("disc");
     embed(&disc, &weights, &at("disc.npy"));
@@ -218,6 +226,7 @@ fn pictures_are_chosen_alike_from_every_source() {
     assert!(beside.stderr.contains("of 100 asked for: all others are labelled, or copies"));
     let ran = fcmae!("choose", "--data", pictures, "--weights", weights, "--labelled", disc).done();
     assert_eq!(ran.stdout, beside.stdout);
+    assert_eq!(listed.stdout, beside.stdout);
 }
 
 #[test]
@@ -253,6 +262,15 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
     fs::write(at("other.csv"), "path\na\nzebra\n").unwrap();
     fcmae!("choose", "--data", at("all.csv"), "--labelled", at("other.csv"))
         .refused(1, &["other.csv", "1 of 2 pictures", "zebra", "such as a"]);
+    // Where some have labels, the others may be chosen: in lists and in files of vectors.
+    let some = [("a", "x", [1.0, 0.0]), ("d", "", [-1.0, 0.0])];
+    vectors(&at("some.csv"), &some);
+    fs::write(at("list.csv"), "label,path\nx,a\n,d\n").unwrap();
+    for labelled in [at("some.csv"), at("list.csv")] {
+        let ran = fcmae!("choose", "--data", at("all.csv"), "--labelled", labelled).done();
+        assert_eq!(ran.stdout, "path,rank,distance\nd,1,2.000000\n\"b, c\",2,1.000000\n");
+        assert!(ran.stderr.contains("1 picture of --labelled without a label"), "{}", ran.stderr);
+    }
     // All of them labelled: an empty list.
     let ran = fcmae!("choose", "--data", at("all.csv"), "--labelled", out).done();
     assert_eq!(ran.stdout, "path,rank,distance\n");
