@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::bench::Bench;
+use crate::commands::choose::Choose;
 use crate::commands::completions::{Completions, Man};
 use crate::commands::diversity::Diversity;
 use crate::commands::doctor::Doctor;
@@ -13,6 +14,7 @@ use crate::commands::finetune::Finetune;
 use crate::commands::inspect::Inspect;
 use crate::commands::predict::Predict;
 use crate::commands::pretrain::Pretrain;
+use crate::commands::probe::Probe;
 use crate::commands::reconstruct::Reconstruct;
 use crate::commands::report::Report;
 use crate::commands::settings::Settings;
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Predict(Predict),
     Reconstruct(Reconstruct),
     Embed(Embed),
+    Probe(Probe),
+    Choose(Choose),
     Diversity(Diversity),
     Inspect(Inspect),
     Stats(Stats),

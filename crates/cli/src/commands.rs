@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod choose;
 pub(crate) mod completions;
 pub(crate) mod diversity;
 pub(crate) mod doctor;
@@ -11,6 +12,7 @@ pub(crate) mod finetune;
 pub(crate) mod inspect;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
+pub(crate) mod probe;
 pub(crate) mod reconstruct;
 pub(crate) mod report;
 pub(crate) mod settings;
@@ -47,6 +49,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Predict(args) => predict::run(&args),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Probe(args) => probe::run(&args),
+        Command::Choose(args) => choose::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Stats(args) => stats::run(&args),

@@ -93,6 +93,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether it computes vectors of pictures, instead of reading files of them.
+    pub(crate) fn computes(&self) -> bool {
+        self.embedder.is_some()
+    }
+
     /// The vectors of pictures, or in files: those that can be used, in their order.
     ///
     /// # Errors
@@ -260,5 +265,29 @@ fn labelled(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -> 
             output::note(&format!("no labels: {error}"));
             Labelled::new()
         }
+    }
+}
+
+/// Leaves out the rows that are zero throughout, which have no direction, with a note.
+pub(crate) fn with_direction(found: Embeddings) -> Embeddings {
+    let zero = |row: &[f32]| row.iter().all(|&value| value == 0.0);
+    let (without, with): (Vec<usize>, Vec<usize>) =
+        (0..found.vectors.len()).partition(|&row| zero(found.vectors.row(row)));
+    let Some(&first) = without.first() else { return found };
+    output::note(&format!(
+        "{} left out, of which the vectors are zero throughout, such as {}",
+        counted(without.len(), "picture"),
+        found.names[first]
+    ));
+    select(&found, &with)
+}
+
+/// The rows at these places.
+pub(crate) fn select(found: &Embeddings, places: &[usize]) -> Embeddings {
+    Embeddings {
+        names: places.iter().map(|&place| found.names[place].clone()).collect(),
+        labels: places.iter().map(|&place| found.labels[place].clone()).collect(),
+        vectors: found.vectors.select(places),
+        origin: found.origin.clone(),
     }
 }

@@ -24,7 +24,7 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use checksum::Differing;
 use environment::Environment;
 pub use error::Error;
-use transfer::{About, Transfer, Trouble};
+use transfer::{About, Transfer, Trouble, is_part};
 
 /// What a name on the Hub begins with.
 pub const PREFIX: &str = "hf:";
@@ -493,13 +493,6 @@ fn is_held(lock: &Path) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// One part of a path or an address.
-fn is_part(part: &str) -> bool {
-    !part.is_empty()
-        && !part.starts_with('.')
-        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// The parts of `hf:OWNER/NAME[@REVISION][:FILE]`.

@@ -10,8 +10,6 @@ use ureq::http::header::{self, HeaderMap, HeaderName};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use crate::is_part;
-
 /// So many addresses lead to one file at most.
 const REDIRECTS: usize = 10;
 /// Of what is asked before the file itself.
@@ -245,6 +243,13 @@ fn target(address: &str, next: &str) -> Option<String> {
             Some(format!("{}/{next}", path.rsplit_once('/')?.0))
         }
     }
+}
+
+/// One part of a path or an address.
+pub(crate) fn is_part(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('.')
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 #[cfg(test)]

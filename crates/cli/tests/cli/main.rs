@@ -22,6 +22,7 @@ mod interrupted;
 mod killed;
 mod links;
 mod numbers;
+mod probing;
 mod sets;
 #[cfg(unix)]
 mod settings;

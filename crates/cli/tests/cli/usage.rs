@@ -16,6 +16,8 @@ fn help_is_done_and_nonsense_is_wrong_usage() {
         "evaluate",
         "predict",
         "reconstruct",
+        "probe",
+        "choose",
         "diversity",
         "inspect",
         "bench",

@@ -1,0 +1,226 @@
+//! `fcmae choose`.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use fcmae_data::source::printable;
+use fcmae_vectors::choice::{Chosen, farthest_first};
+use fcmae_vectors::{Embeddings, Vectors};
+use fcmae_words::counted;
+
+use crate::failure::Usage;
+use crate::output;
+use crate::vectors::{Source, VectorsArgs, select, with_direction};
+
+/// Choose the pictures to label next: those least like all that are labelled
+#[derive(Args)]
+#[command(after_help = "\
+The picture that is farthest from all that are labelled or chosen is chosen, again and again, so
+that few labels cover all kinds of pictures. The list has the columns path, rank and distance, the
+cosine distance to the nearest of those. Without --out it is printed. Copies of a picture are never
+chosen twice.
+
+Examples:
+  fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv
+  fcmae choose --data pictures --weights runs/pretrain --labelled first.csv --out second.csv
+  fcmae choose --data pictures.parquet --labelled labelled.parquet > next.csv")]
+pub(crate) struct Choose {
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Without
+    /// --weights, files that `fcmae embed` wrote
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    vectors: VectorsArgs,
+
+    /// Pictures to choose
+    #[arg(long, value_name = "N", default_value = "100")]
+    budget: NonZeroUsize,
+
+    /// What is labelled already: pictures or files of vectors, as --data; or .csv files with a column path that name
+    /// some of --data, such as lists that this command wrote. Where some have labels, only those count
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
+    labelled: Vec<PathBuf>,
+
+    /// The list to write, a .csv file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+}
+
+pub(super) fn run(args: &Choose) -> Result<()> {
+    if let Some(out) = &args.out {
+        if !has_csv_ending(out) {
+            let text = "the list is a .csv file; choose another --out";
+            return Err(Usage(format!("{}: {text}", printable(out))).into());
+        }
+        output::refuse_existing(out, args.overwrite, "--out")?;
+        output::refuse_input(out, &args.data, "--out")?;
+        output::refuse_input(out, &args.labelled, "--out")?;
+    }
+    for path in &args.labelled {
+        output::refuse_missing(path, "file or folder")?;
+    }
+    let source = args.vectors.open("choose")?;
+    let data = with_direction(source.read(&args.data)?);
+    if data.names.is_empty() {
+        bail!("{}: no picture has a vector to compare", output::arguments(&args.data));
+    }
+    let (all, labelled) = with_labelled(&source, &data, &args.labelled)?;
+    let mut chosen = farthest_first(&all, &labelled, args.budget.get())?;
+    // Those labelled are as near to themselves as can be.
+    chosen.retain(|chosen| chosen.row < data.names.len() && !labelled.contains(&chosen.row));
+    if chosen.len() < args.budget.get() {
+        output::note(&format!(
+            "{} chosen, of {} asked for: all others are labelled, or copies of pictures that are labelled or chosen",
+            counted(chosen.len(), "picture"),
+            args.budget
+        ));
+    }
+    let list = list(&data.names, &chosen)?;
+    let Some(out) = &args.out else { return output::print(&list) };
+    output::create_parent(out)?;
+    output::write_file(out, list.as_bytes())?;
+    output::print(&format!("{}  {}\n", printable(out), told(&chosen)))
+}
+
+/// How many were chosen, and how far the last one is from the others.
+fn told(chosen: &[Chosen]) -> String {
+    let pictures = format!("{} to label", counted(chosen.len(), "picture"));
+    match chosen.last().and_then(|last| last.distance) {
+        Some(distance) => {
+            format!("{pictures}; the last one's cosine distance to all before it is {distance:.4}")
+        }
+        None => pictures,
+    }
+}
+
+fn has_csv_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+/// The rows of `data`, then those of other pictures that are labelled; and the places of all that are labelled.
+fn with_labelled(
+    source: &Source<'_>,
+    data: &Embeddings,
+    paths: &[PathBuf],
+) -> Result<(Vectors, Vec<usize>)> {
+    let places: HashMap<&str, usize> =
+        data.names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let known = |list: &Path, name: &str| place(list, name, &places).is_some();
+    let (mut labelled, mut others) = (vec![], vec![]);
+    for path in paths {
+        match named(path)? {
+            // A list of other pictures, which can be computed.
+            Some(names) if source.computes() && !names.iter().any(|name| known(path, name)) => {
+                others.push(path.clone());
+            }
+            Some(names) => labelled.extend(found(path, &names, &places)?),
+            None => others.push(path.clone()),
+        }
+    }
+    let mut values = data.vectors.values().to_vec();
+    if !others.is_empty() {
+        let others = marked(with_direction(source.read_beside(data, &others)?));
+        labelled.extend(data.names.len()..data.names.len() + others.names.len());
+        values.extend_from_slice(others.vectors.values());
+    }
+    labelled.sort_unstable();
+    labelled.dedup();
+    Ok((Vectors::new(values, data.vectors.width())?, labelled))
+}
+
+/// Of pictures of which some have labels, only those.
+fn marked(found: Embeddings) -> Embeddings {
+    let rows: Vec<usize> =
+        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+    if rows.is_empty() || rows.len() == found.names.len() {
+        return found;
+    }
+    note_unlabelled(found.names.len() - rows.len());
+    select(&found, &rows)
+}
+
+fn note_unlabelled(count: usize) {
+    let pictures = counted(count, "picture");
+    output::note(&format!("{pictures} of --labelled without a label, which may be chosen"));
+}
+
+/// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has vectors, or no such column.
+fn named(path: &Path) -> Result<Option<Vec<String>>> {
+    if !has_csv_ending(path) || !path.is_file() {
+        return Ok(None);
+    }
+    let (file, _) = fcmae_files::open(path).map_err(output::cannot_read(path))?;
+    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let wrong = |error: csv::Error| anyhow::anyhow!("{}: {error}", printable(path));
+    let header = reader.byte_headers().map_err(wrong)?.clone();
+    let column = header.iter().position(|name| name == b"path");
+    let Some(column) = column.filter(|_| header.iter().all(|name| name != b"v0")) else {
+        return Ok(None);
+    };
+    let label = header.iter().position(|name| name == b"label");
+    let (mut names, mut unlabelled) = (vec![], vec![]);
+    for record in reader.byte_records() {
+        let record = record.map_err(wrong)?;
+        let text = |column: usize| record.get(column).unwrap_or_default();
+        let name = String::from_utf8_lossy(text(column)).into_owned();
+        let without = label.is_some_and(|label| text(label).trim_ascii().is_empty());
+        if without { unlabelled.push(name) } else { names.push(name) }
+    }
+    if names.is_empty() {
+        return Ok(Some(unlabelled));
+    }
+    if !unlabelled.is_empty() {
+        note_unlabelled(unlabelled.len());
+    }
+    Ok(Some(names))
+}
+
+/// The places of the pictures that a list names.
+fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result<Vec<usize>> {
+    let mut missing = vec![];
+    let mut found = vec![];
+    for name in names {
+        match place(list, name, places) {
+            Some(place) => found.push(place),
+            None => missing.push(name),
+        }
+    }
+    match missing.first() {
+        None => Ok(found),
+        Some(first) => {
+            let example = places.keys().min().copied().unwrap_or_default();
+            bail!(
+                "{}: {} of {} are not among --data, such as {first}; write them as `fcmae choose` and `fcmae embed` \
+                 do, such as {example}",
+                printable(list),
+                missing.len(),
+                counted(names.len(), "picture")
+            )
+        }
+    }
+}
+
+/// The place of a picture that a list names, as it is or relative to the list.
+fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize> {
+    let beside = list.parent().unwrap_or(Path::new("")).join(name);
+    places.get(name).or_else(|| places.get(beside.to_string_lossy().as_ref())).copied()
+}
+
+/// As CSV.
+fn list(names: &[String], chosen: &[Chosen]) -> Result<String> {
+    let mut out = csv::Writer::from_writer(vec![]);
+    out.write_record(["path", "rank", "distance"])?;
+    for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
+        let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));
+        out.write_record([names[row].as_str(), &rank.to_string(), &distance])?;
+    }
+    Ok(String::from_utf8(out.into_inner()?)?)
+}
