@@ -10,8 +10,8 @@ use fcmae_vectors::neighbours::nearest;
 use fcmae_vectors::validate::{Split, accuracy, stratified};
 use fcmae_vectors::vote::{self, Weight};
 use fcmae_vectors::{Embeddings, VectorError, Vectors};
-use fcmae_words::{counted, grouped};
 use fcmae_words::terminal::{percent, plain};
+use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
 use crate::numbers::with_interval;
