@@ -10,8 +10,8 @@ use fcmae_vectors::neighbours::nearest;
 use fcmae_vectors::validate::{Split, accuracy, stratified};
 use fcmae_vectors::vote::{self, Weight};
 use fcmae_vectors::{Embeddings, VectorError, Vectors};
-use fcmae_words::counted;
 use fcmae_words::terminal::{percent, plain};
+use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
 use crate::numbers::with_interval;
@@ -313,7 +313,7 @@ impl Report {
             "{}, {} to learn from, {} in the test\n\n{}",
             counted(self.classes, "class"),
             counted(self.fitted, "picture"),
-            self.tested,
+            grouped(self.tested),
             table.text()
         )
     }
