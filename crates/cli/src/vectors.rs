@@ -11,7 +11,7 @@ use fcmae::engine::backend::Backend;
 use fcmae::inference::Inference;
 use fcmae::inference::embed::{Backbone, Features};
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Input, Labels, Opening, PictureSet, Sample};
+use fcmae_data::{DataError, Input, Labels, Opening, PictureSet};
 use fcmae_vectors::Vectors;
 use fcmae_vectors::file::{Embeddings, Origin, same_origin};
 use fcmae_words::counted;
@@ -124,8 +124,9 @@ impl Source<'_> {
         for (index, vector) in embedder.vectors(&set, 0..set.len())?.enumerate() {
             match vector {
                 Ok(vector) => {
-                    names.push(name(&set, index));
-                    labels.push(found.get(&set.samples[index].path).cloned());
+                    let name = name(&set, index);
+                    labels.push(found.get(&name).cloned());
+                    names.push(name);
                     values.extend(vector);
                 }
                 Err(error) => {
@@ -183,7 +184,7 @@ impl<'a> Embedder<'a> {
         Ok(Self { backbone: Inference::open(&weights, &backend)?, hash, args })
     }
 
-    /// All pictures, and the labels of those that have any, by their paths.
+    /// All pictures, and the labels of those that have any, by what they are called.
     ///
     /// # Errors
     /// Pictures that cannot be used.
@@ -237,8 +238,8 @@ impl<'a> Embedder<'a> {
     }
 }
 
-/// Labels by the paths of their pictures.
-pub(crate) type Labelled = HashMap<PathBuf, String>;
+/// Labels by what their pictures are called.
+pub(crate) type Labelled = HashMap<String, String>;
 
 /// What a picture is called beside its vector.
 pub(crate) fn name(set: &PictureSet, index: usize) -> String {
@@ -256,9 +257,12 @@ fn labelled(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -> 
         ..Opening::default()
     };
     match PictureSet::open_all(paths, how) {
-        Ok(PictureSet { samples, classes, .. }) => {
-            let label = |sample: Sample| Some((sample.path, classes.get(sample.label?)?.clone()));
-            samples.into_iter().filter_map(label).collect()
+        Ok(set) => {
+            let label = |index: usize| {
+                let label = set.classes.get(set.samples[index].label?)?;
+                Some((name(&set, index), label.clone()))
+            };
+            (0..set.len()).filter_map(label).collect()
         }
         Err(DataError::TooFewClasses { .. }) => Labelled::new(),
         Err(error) => {

@@ -116,7 +116,9 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     for (index, vector) in left.clone().zip(embedder.vectors(&set, left)?) {
         match vector {
             Ok(vector) => {
-                block.add(name(&set, index), labels.get(&set.samples[index].path).cloned(), vector)
+                let name = name(&set, index);
+                let label = labels.get(&name).cloned();
+                block.add(name, label, vector);
             }
             Err(error) => {
                 failed += 1;

@@ -149,3 +149,28 @@ fn a_picture_that_cannot_be_used_costs_no_other() {
     embed(&trained, &at("mixed"), &at("out.txt")).refused(1, &["out.txt", ".parquet"]);
     embed(&trained, &at("nowhere"), &at("out.csv")).refused(2, &["nowhere"]);
 }
+
+#[test]
+fn lists_that_name_other_pictures_alike_keep_their_own_labels() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let lists = ["cat", "dog"].map(|class| {
+        let own = folder.path().join(class);
+        fs::create_dir(&own).unwrap();
+        for number in [1, 2] {
+            fs::copy(trained.picture(), own.join(format!("{number}.png"))).unwrap();
+        }
+        let list = own.join("list.csv");
+        fs::write(&list, format!("path,label\n1.png,{class}\n2.png,other {class}\n")).unwrap();
+        list
+    });
+    let out = folder.path().join("both.csv");
+    let [cats, dogs] = &lists;
+    fcmae!("embed", "--data", cats, dogs, "--weights", trained.finetuned(), "--out", &out).done();
+    let found = read(&out);
+    for (name, label) in found.names.iter().zip(&found.labels) {
+        let class = Path::new(name).parent().unwrap().file_name().unwrap().to_str().unwrap();
+        assert!(label.as_deref().unwrap().ends_with(class), "{name}: {label:?}");
+    }
+    assert_eq!(found.names.len(), 4);
+}

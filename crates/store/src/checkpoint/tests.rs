@@ -405,7 +405,7 @@ fn every_truncation_and_bit_flip_is_detected_and_the_one_before_is_used() {
 #[test]
 fn where_all_are_damaged_nothing_is_made_up() {
     let folder = test_folder();
-    let store = CheckpointStore::open(folder.path());
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
     store.save(1, &checkpoint(1)).unwrap();
     store.save(2, &checkpoint(2)).unwrap();
     fs::remove_file(store.path(1).join(MANIFEST)).unwrap();
