@@ -45,7 +45,7 @@ impl Autoencoder {
         Self { encoding, ..self }
     }
 
-    /// The same network taught by one of the same features: with a projection, [`PROJECTION`], that is trained.
+    /// The same network taught by one of the same features: with a projection that is trained.
     pub fn taught(self, names: &mut Names, model: &ModelConfig) -> Self {
         let features = model.features();
         let projection = names.within(PROJECTION, |names| Linear::new(names, features, features));
