@@ -26,9 +26,9 @@ use crate::progress::Batches;
 #[derive(Args)]
 pub(crate) struct EmbedderArgs {
     /// What of the network stands for a picture: `pooled`, the last stage's mean, or `stage1` to `stage4`, the mean of
-    /// that stage
-    #[arg(long, value_name = "NAME", default_value_t = Features::Pooled)]
-    pub(crate) features: Features,
+    /// that stage [default: pooled]
+    #[arg(long, value_name = "NAME")]
+    features: Option<Features>,
 
     /// The column of labels in lists and .parquet files, where its name does not tell
     #[arg(long, value_name = "NAME")]
@@ -46,6 +46,27 @@ pub(crate) struct EmbedderArgs {
 }
 
 impl EmbedderArgs {
+    fn features(&self) -> Features {
+        self.features.unwrap_or(Features::Pooled)
+    }
+
+    /// Refuses what is given for vectors that are computed already.
+    fn refuse_without_weights(&self) -> Result<()> {
+        let given = [
+            ("--features", self.features.is_some()),
+            ("--label-column", self.label_column.is_some()),
+            ("--image-column", self.image_column.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Usage(format!(
+                "{option} is for pictures: give --weights to compute their vectors; files of vectors say themselves \
+                 what they hold"
+            ))
+            .into()),
+        }
+    }
+
     /// As options of a command that is called again, with a space before each.
     pub(crate) fn again(&self) -> String {
         let column = |option: &str, name: &Option<String>| {
@@ -53,7 +74,7 @@ impl EmbedderArgs {
             name.as_ref().map_or(String::new(), quoted)
         };
         [
-            format!(" --features {}", self.features),
+            format!(" --features {}", self.features()),
             column("--label-column", &self.label_column),
             column("--image-column", &self.image_column),
             self.taken.again(),
@@ -81,7 +102,10 @@ impl VectorsArgs {
     /// # Errors
     /// Weights or a device that cannot be used.
     pub(crate) fn open(&self, command: &'static str) -> Result<Source<'_>> {
-        let Some(weights) = &self.weights else { return Ok(Source { command, embedder: None }) };
+        let Some(weights) = &self.weights else {
+            self.embedder.refuse_without_weights()?;
+            return Ok(Source { command, embedder: None });
+        };
         Ok(Source { command, embedder: Some(Embedder::open(weights, &self.embedder)?) })
     }
 }
@@ -108,7 +132,8 @@ impl Source<'_> {
                 let picture = paths.iter().find(|path| path.is_dir());
                 match picture {
                     Some(path) => Usage(format!(
-                        "{} holds pictures: give --weights too, to compute their vectors",
+                        "{} is a folder: give --weights too, to compute the vectors of its pictures, or the files \
+                         that `fcmae embed` wrote",
                         printable(path)
                     ))
                     .into(),
@@ -207,7 +232,7 @@ impl<'a> Embedder<'a> {
 
     /// Values of a vector.
     pub(crate) fn width(&self) -> usize {
-        self.args.features.width(&self.backbone.description().model)
+        self.args.features().width(&self.backbone.description().model)
     }
 
     /// One vector for each of these pictures, in their order.
@@ -221,7 +246,7 @@ impl<'a> Embedder<'a> {
     ) -> Result<impl Iterator<Item = fcmae::Result<Vec<f32>>>> {
         let inputs: Vec<Input> =
             which.map(|index| Input::Sample { set: Arc::clone(set), index }).collect();
-        Ok(self.backbone.vectors(inputs, self.args.features)?)
+        Ok(self.backbone.vectors(inputs, self.args.features())?)
     }
 
     /// What is recorded beside vectors of these pictures.
@@ -230,7 +255,7 @@ impl<'a> Embedder<'a> {
         Origin {
             program: concat!("fcmae ", env!("CARGO_PKG_VERSION")).to_owned(),
             weights: self.hash.clone(),
-            features: self.args.features.to_string(),
+            features: self.args.features().to_string(),
             image_size: [height, width],
             width: self.width(),
             pictures: set.names_fingerprint(),
@@ -279,7 +304,7 @@ pub(crate) fn with_direction(found: Embeddings) -> Embeddings {
         (0..found.vectors.len()).partition(|&row| zero(found.vectors.row(row)));
     let Some(&first) = without.first() else { return found };
     output::note(&format!(
-        "{} left out, of which the vectors are zero throughout, such as {}",
+        "{} left out because their vectors are all zeros, such as {}",
         counted(without.len(), "picture"),
         found.names[first]
     ));

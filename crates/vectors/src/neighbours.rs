@@ -155,7 +155,7 @@ fn pairs(
             })
             .collect();
         parts.into_iter().for_each(|part| pairs.extend(part));
-        if pairs.len() > 2 * limit {
+        if pairs.len() > limit.saturating_mul(2) {
             most_alike(&mut pairs, limit);
             truncated = true;
             least = least.max(pairs[limit - 1].cosine);

@@ -20,8 +20,8 @@ use crate::vectors::{Source, VectorsArgs, select, with_direction};
 #[command(after_help = "\
 The picture that is farthest from all that are labelled or chosen is chosen, again and again, so
 that few labels cover all kinds of pictures. The list has the columns path, rank and distance, the
-cosine distance to the nearest of those. Without --out it is printed. Copies of a picture are never
-chosen twice.
+cosine distance to the nearest of those. Without --out it is printed. Of identical pictures only one
+is chosen.
 
 Examples:
   fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv

@@ -1,14 +1,15 @@
 //! `fcmae embed`.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
-use fcmae_vectors::file::{FileError, Options, Writer};
+use fcmae_vectors::Embeddings;
+use fcmae_vectors::file::{FileError, Options, Origin, Writer, same_origin};
 use fcmae_words::{counted, grouped};
 
 use crate::failure::{Stopped, Usage, joined};
@@ -99,13 +100,32 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let embedder = Embedder::open(&args.weights, &args.embedder)?;
     let (set, labels) = embedder.pictures("embed", &args.data)?;
     let range = args.shard.range(set.len());
+    if range.is_empty() {
+        let Shard { number, of } = args.shard;
+        let pictures = counted(set.len(), "picture");
+        return Err(Usage(format!(
+            "--shard {number}/{of}: no picture of {pictures} is left for it"
+        ))
+        .into());
+    }
     let mut origin = embedder.origin(&set);
     if args.shard.of > 1 {
         origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
     }
     let options = Options { resume: args.resume, overwrite: args.overwrite };
-    let mut writer = Writer::begin(&args.out, &origin, options).map_err(named)?;
-    let done = done(&writer, &set, &range);
+    let mut writer = match Writer::begin(&args.out, &origin, options) {
+        Err(FileError::Exists { path }) if args.resume && is_of(&args.out, &origin) => {
+            output::note(&format!("{} is complete already", printable(&path)));
+            return Ok(());
+        }
+        begun => begun.map_err(named)?,
+    };
+    let done = done(&writer, &set, &range).ok_or_else(|| {
+        let journal = format!("{}.partial", printable(&args.out));
+        Usage(format!(
+            "{journal} holds rows of pictures under other names: give --data as before, or begin anew with --overwrite"
+        ))
+    })?;
     if done > 0 {
         output::note(&format!("going on after {}", counted(done, "picture")));
     }
@@ -156,6 +176,14 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file holds the vectors of these pictures by these weights.
+fn is_of(file: &Path, origin: &Origin) -> bool {
+    let found = Embeddings::open(file).ok().and_then(|found| found.origin);
+    found.is_some_and(|found| {
+        same_origin(&found, origin).is_ok() && found.pictures == origin.pictures
+    })
+}
+
 /// With the option that helps, where there is one.
 fn named(error: FileError) -> anyhow::Error {
     let text = match &error {
@@ -174,13 +202,14 @@ fn named(error: FileError) -> anyhow::Error {
     Usage(text).into()
 }
 
-/// How many of these pictures were looked at by a run that is resumed: all up to that of the last row.
-fn done(writer: &Writer, set: &PictureSet, range: &Range<usize>) -> usize {
-    let Some(last) = writer.last_name() else { return 0 };
+/// How many of these pictures were looked at by a run that is resumed: all up to that of the last row, which is to be
+/// one of them.
+fn done(writer: &Writer, set: &PictureSet, range: &Range<usize>) -> Option<usize> {
+    let Some(last) = writer.last_name() else { return Some(0) };
     // Pictures without a row only make it a later one.
     let from = range.start + (writer.rows() as usize).saturating_sub(1);
-    let place = (from..range.end).find(|&index| name(set, index) == last);
-    place.map_or(range.len(), |place| place + 1 - range.start)
+    let place = (from..range.end).find(|&index| name(set, index) == last)?;
+    Some(place + 1 - range.start)
 }
 
 /// Rows that are written together.
@@ -217,12 +246,13 @@ fn again(args: &Embed) -> String {
     let Shard { number, of } = args.shard;
     let shard = if of > 1 { format!(" --shard {number}/{of}") } else { String::new() };
     format!(
-        "{} embed --data {} --weights {}{}{shard} --out {} --resume",
+        "{} embed --data {} --weights {}{}{shard} --out {} --resume{}",
         output::program(),
         output::arguments(&args.data),
         output::quoted(&args.weights),
         args.embedder.again(),
         output::quoted(&args.out),
+        if args.overwrite { " --overwrite" } else { "" },
     )
 }
 

@@ -134,9 +134,9 @@ pub struct PretrainConfig {
     pub decoder: DecoderConfig,
     /// Masking and target.
     pub mask: MaskConfig,
-    /// What begins from weights (`--from`).
+    /// How a run begins from weights (`--from`).
     pub start: StartConfig,
-    /// The weights that it begins from as a teacher, frozen.
+    /// The starting weights as a frozen teacher.
     pub teacher: TeacherConfig,
     /// Pictures.
     pub data: DataConfig,

@@ -290,7 +290,10 @@ impl Footprint for PretrainConfig {
         let parts = optim.accumulation;
         let taught = self.teacher.weight > 0.0;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts, taught)?;
-        let (_, layout) = Layout::of(|names| Autoencoder::new(names, model, decoder));
+        let (_, layout) = Layout::of(|names| {
+            let network = Autoencoder::new(names, model, decoder);
+            if taught { network.taught(names, model) } else { network }
+        });
         // Of an export: the network's copy, its values by name, these by another program's names, the file. Of a
         // figure: its network, as it is and laid out for inference, beside what the save before it leaves.
         let copies = 4 + u64::from(self.figures.every_epochs > 0);

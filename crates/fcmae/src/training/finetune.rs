@@ -120,7 +120,7 @@ pub fn finetune_on<'a, 'r>(
     let mut session = Session::open(out, resume, spec, observer)?;
     note.iter().try_for_each(|note| session.note(note))?;
     pictures.check_split(out)?;
-    let network = initialized(&config, &training.classes, pretrained.as_ref(), &mut session)?;
+    let (network, notes) = initialized(&config, &training.classes, pretrained.as_ref())?;
     drop(pretrained);
     let mut learner = learner(network, &config).on(backend)?;
     let restored = if resume.goes_on() { session.restore(&mut learner)? } else { None };
@@ -129,7 +129,8 @@ pub fn finetune_on<'a, 'r>(
 
     if restored.is_none() {
         let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
-        caveats.iter().flatten().try_for_each(|text| session.note(text))?;
+        let notes = notes.into_iter().chain(caveats.into_iter().flatten());
+        notes.into_iter().try_for_each(|text| session.note(&text))?;
     }
     let about = about(&config, origin.is_some(), training.len());
     let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
@@ -301,25 +302,24 @@ impl Targets {
     }
 }
 
-/// The classifier before its first update.
+/// The classifier before its first update, and what is to be told of the weights that it begins from.
 fn initialized(
     config: &FinetuneConfig,
     classes: &[String],
     pretrained: Option<&Weights>,
-    session: &mut Session<'_>,
-) -> Result<Network<Classifier>> {
+) -> Result<(Network<Classifier>, Vec<String>)> {
     if let Some(weights) = pretrained {
         weights.check_encoder()?;
     }
     let mut network = Network::new(|names| Classifier::new(names, &config.model, classes.len()));
     init::initialize(network.weights_mut(), config.seed, config.finetune.head_std);
+    let mut notes = Vec::new();
     if let Some(weights) = pretrained {
-        let note = weights.fill_classifier(&mut network, classes)?;
-        for note in weights.notes.iter().chain(&note) {
-            session.note(note)?;
-        }
+        notes.extend(weights.notes.iter().cloned());
+        notes.extend(weights.fill_classifier(&mut network, classes)?);
+        notes.extend(start::repeated_normalization(weights, &config.data));
     }
-    Ok(network)
+    Ok((network, notes))
 }
 
 /// The pictures kept aside, and how the network has done on them.

@@ -108,11 +108,14 @@ pub fn pretrain_on<'r>(
 
     note.iter().try_for_each(|note| session.note(note))?;
     let teacher = Teacher::of(config, weights.as_ref(), &session, backend)?;
-    let network = initialized(config, weights.as_ref(), &mut session)?;
+    let (network, notes) = initialized(config, weights.as_ref())?;
     drop(weights);
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
     let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
     session.start(&learner, resumed, &pictures)?;
+    if !resumed {
+        notes.iter().try_for_each(|note| session.note(note))?;
+    }
     if teacher.is_some() && !resumed {
         session.note(
             "the weights of --from teach this run: they compute each picture whole, and a step takes up to twice as \
@@ -208,12 +211,11 @@ fn train(
     Ok(())
 }
 
-/// The autoencoder before its first update.
+/// The autoencoder before its first update, and what is to be told of the weights that it begins from.
 fn initialized(
     config: &PretrainConfig,
     weights: Option<&Weights>,
-    session: &mut Session<'_>,
-) -> Result<Network<Autoencoder>> {
+) -> Result<(Network<Autoencoder>, Vec<String>)> {
     if let Some(weights) = weights {
         weights.check_encoder()?;
     }
@@ -223,19 +225,20 @@ fn initialized(
         if config.teacher.weight > 0.0 { network.taught(names, &config.model) } else { network }
     });
     init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
-    let Some(weights) = weights else { return Ok(network) };
-    weights.notes.iter().try_for_each(|note| session.note(note))?;
+    let Some(weights) = weights else { return Ok((network, Vec::new())) };
+    let mut notes = weights.notes.clone();
     weights.fill_encoder(network.weights_mut())?;
     let path = printable(&weights.path);
     match weights.description.decoder {
-        None => session.note(&format!("{path} has no decoder: a new one begins at random"))?,
+        None => notes.push(format!("{path} has no decoder: a new one begins at random")),
         Some(_) if weights.fill_decoder(network.weights_mut(), config.model.channels)? => {}
-        Some(_) => session.note(&format!(
+        Some(_) => notes.push(format!(
             "{path} is of {}: the decoder's last layer, which predicts pixels, begins at random",
             plural(weights.description.model.channels, "channel")
-        ))?,
+        )),
     }
-    Ok(network)
+    notes.extend(start::repeated_normalization(weights, &config.data));
+    Ok((network, notes))
 }
 
 /// The weights that a run began from, frozen: what they see in whole pictures, it is to see in the visible patches

@@ -7,6 +7,7 @@ use fcmae_data::{Normalization, PixelFormat};
 use fcmae_store::CheckpointStore;
 use fcmae_store::run::files;
 use fcmae_store::run::schema::Origin;
+use fcmae_words::plural;
 
 use super::resume::{self, Resume};
 use crate::config::{DataConfig, ModelConfig};
@@ -18,7 +19,7 @@ use crate::weights::Weights;
 pub enum Start<'a> {
     /// Random weights.
     Scratch,
-    /// A run folder, an export folder or a file.
+    /// Whatever [`Weights::open`] takes: a run, an export, a checkpoint, a file, `hf:OWNER/NAME`.
     Weights(&'a Path),
     /// The same, read once for all that is asked of it before and by the run.
     Read(&'a StartWeights),
@@ -34,7 +35,7 @@ pub struct StartWeights {
 }
 
 impl StartWeights {
-    /// Of a run folder, an export folder or a file.
+    /// Of whatever [`Weights::open`] takes.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), read: Mutex::new(None) }
     }
@@ -174,4 +175,19 @@ pub(super) fn network_of(
         (data.mean, data.std) = (mean, std);
     }
     Ok(ModelConfig { channels, ..description.model.clone() })
+}
+
+/// A note on a mean and deviation that follow from those of other channels, as nothing else was said.
+pub(super) fn repeated_normalization(weights: &Weights, data: &DataConfig) -> Option<String> {
+    let description = &weights.description;
+    let channels = data.mean.len();
+    let follows = data.normalization() == description.normalization_for(channels);
+    (channels != description.model.channels && follows).then(|| {
+        format!(
+            "mean and deviation of {} are made of those of the weights' {}: set `data.mean` and `data.std`, which \
+             `fcmae stats` finds",
+            plural(channels, "channel"),
+            description.model.channels
+        )
+    })
 }

@@ -23,9 +23,10 @@ const ROWS: &str = "rows.jsonl";
 const LOCK: &str = "lock";
 pub(super) const PLACING: &str = "placing";
 
-/// All files that may be in the folder, the one that makes it count first.
+/// All files that may be in the folder, in the order in which they are removed: what says that results are whole goes
+/// before what they were made with.
 const FILES: [&str; 8] =
-    [ABOUT, "about.new", VECTORS, ROWS, PLACING, "new.main", "new.names", "new.origin"];
+    [PLACING, ABOUT, "about.new", VECTORS, ROWS, "new.main", "new.names", "new.origin"];
 
 /// Most bytes of a line. Names and labels are shorter.
 const LINE: u64 = 1 << 20;

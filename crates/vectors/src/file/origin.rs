@@ -11,13 +11,13 @@ pub struct Origin {
     pub program: String,
     /// A hash of the weights' values.
     pub weights: String,
-    /// What of the network was taken, such as `pooled` or `stages.2`.
+    /// What of the network was taken, such as `pooled` or `stage3`.
     pub features: String,
     /// Height and width of the pictures, in pixels.
     pub image_size: [usize; 2],
     /// Values of a vector, C.
     pub width: usize,
-    /// Which pictures: how many, or a fingerprint.
+    /// Which pictures: a fingerprint, with the part of a shard behind it; of several files, joined with ` + `.
     pub pictures: String,
 }
 

@@ -94,8 +94,9 @@ fn agree(
     }
     let [height, width] = asked.image_size;
     let [trained_height, trained_width] = weights.description.image_size;
-    let left_to_them =
-        asked.image_size == [0, 0] || asked.image_size == DataConfig::default().image_size;
+    // Fine-tuning takes the weights' size where it is as by default.
+    let left_to_them = asked.image_size == [0, 0]
+        || kind == Kind::Finetuning && asked.image_size == DataConfig::default().image_size;
     if !left_to_them && asked.image_size != weights.description.image_size {
         notes.push(format!(
             "pictures of {height}×{width} pixels, as `data.image_size` says; the weights were trained at \
