@@ -109,7 +109,7 @@ fn a_probe_chooses_its_settings_and_tells_what_it_leaves_out() {
     vectors(&at("all.csv"), &rows);
     let ran = fcmae!("probe", "--data", at("all.csv")).done();
     for says in [
-        "1 picture left out, of which the vectors are zero throughout, such as black.png",
+        "1 picture left out because their vectors are all zeros, such as black.png",
         "1 picture without a label left out",
         "1 class with one picture alone: learned from, and not in the test",
     ] {
@@ -140,7 +140,7 @@ fn what_cannot_be_probed_is_refused() {
     let at = |name: &str| folder.path().join(name);
     let (pictures, weights) = (trained.pictures(), trained.finetuned());
     let probe = |data: &Path| fcmae!("probe", "--data", data);
-    probe(&pictures).refused(2, &["holds pictures", "--weights"]);
+    probe(&pictures).refused(2, &["is a folder", "--weights"]);
     probe(&at("missing.parquet")).refused(1, &["missing.parquet"]);
     fcmae!("probe", "--data", at("missing"), "--weights", weights).refused(2, &["missing"]);
     let flat = pictures.join("disc");
