@@ -112,13 +112,9 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     if args.shard.of > 1 {
         origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
     }
-    let options = Options { resume: args.resume, overwrite: args.overwrite };
-    let mut writer = match Writer::begin(&args.out, &origin, options) {
-        Err(FileError::Exists { path }) if args.resume && is_of(&args.out, &origin) => {
-            output::note(&format!("{} is complete already", printable(&path)));
-            return Ok(());
-        }
-        begun => begun.map_err(named)?,
+    let Some(mut writer) = begin(args, &origin)? else {
+        output::note(&format!("{} is complete already", printable(&args.out)));
+        return Ok(());
     };
     let done = done(&writer, &set, &range).ok_or_else(|| {
         let journal = format!("{}.partial", printable(&args.out));
@@ -174,6 +170,15 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         bail!("{failed} of {} could not be used", counted(range.len(), "picture"));
     }
     Ok(())
+}
+
+/// Begins the file, or goes on with it; `None` where it is complete.
+fn begin(args: &Embed, origin: &Origin) -> Result<Option<Writer>> {
+    let options = Options { resume: args.resume, overwrite: args.overwrite };
+    match Writer::begin(&args.out, origin, options) {
+        Err(FileError::Exists { .. }) if args.resume && is_of(&args.out, origin) => Ok(None),
+        begun => begun.map(Some).map_err(named),
+    }
 }
 
 /// Whether a file holds the vectors of these pictures by these weights.
