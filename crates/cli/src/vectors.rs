@@ -146,18 +146,14 @@ impl Source<'_> {
         let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
         let mut batches = Batches::new(self.command);
         let mut failed = 0;
-        for (index, vector) in embedder.vectors(&set, 0..set.len())?.enumerate() {
-            match vector {
-                Ok(vector) => {
-                    let name = name(&set, index);
-                    labels.push(found.get(&name).cloned());
-                    names.push(name);
-                    values.extend(vector);
+        for (index, row) in embedder.rows(&set, &found, 0..set.len())? {
+            match row {
+                Some(row) => {
+                    names.push(row.name);
+                    labels.push(row.label);
+                    values.extend(row.vector);
                 }
-                Err(error) => {
-                    failed += 1;
-                    output::note(&format!("no vector: {}", joined(&error.into())));
-                }
+                None => failed += 1,
             }
             batches.done(index as u64 + 1, set.len() as u64);
         }
@@ -235,18 +231,31 @@ impl<'a> Embedder<'a> {
         self.args.features().width(&self.backbone.description().model)
     }
 
-    /// One vector for each of these pictures, in their order.
+    /// Each of these pictures, by its place and in their order: its row, or none where it cannot be used, which is noted.
     ///
     /// # Errors
     /// A description whose settings of transform or normalization are not valid.
-    pub(crate) fn vectors(
+    pub(crate) fn rows(
         &self,
         set: &Arc<PictureSet>,
+        labels: &Labelled,
         which: Range<usize>,
-    ) -> Result<impl Iterator<Item = fcmae::Result<Vec<f32>>>> {
-        let inputs: Vec<Input> =
-            which.map(|index| Input::Sample { set: Arc::clone(set), index }).collect();
-        Ok(self.backbone.vectors(inputs, self.args.features())?)
+    ) -> Result<impl Iterator<Item = (usize, Option<Row>)>> {
+        let input = |index| Input::Sample { set: Arc::clone(set), index };
+        let inputs: Vec<Input> = which.clone().map(input).collect();
+        let vectors = self.backbone.vectors(inputs, self.args.features())?;
+        let row = move |(index, vector): (usize, fcmae::Result<Vec<f32>>)| match vector {
+            Ok(vector) => {
+                let name = name(set, index);
+                let label = labels.get(&name).cloned();
+                (index, Some(Row { name, label, vector }))
+            }
+            Err(error) => {
+                output::note(&format!("no vector: {}", joined(&error.into())));
+                (index, None)
+            }
+        };
+        Ok(which.zip(vectors).map(row))
     }
 
     /// What is recorded beside vectors of these pictures.
@@ -261,6 +270,13 @@ impl<'a> Embedder<'a> {
             pictures: set.names_fingerprint(),
         }
     }
+}
+
+/// A picture with its vector.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) label: Option<String>,
+    pub(crate) vector: Vec<f32>,
 }
 
 /// Labels by what their pictures are called.

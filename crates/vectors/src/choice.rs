@@ -8,7 +8,7 @@ use crate::tiles::{Measure, best};
 use crate::vectors::Vectors;
 
 /// A cosine distance up to which rows are taken for copies.
-const COPY: f32 = 1e-6;
+pub const COPY: f32 = 1e-6;
 
 /// A row that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -74,8 +74,8 @@ pub(super) fn run(args: &Choose) -> Result<()> {
     }
     let (all, labelled) = with_labelled(&source, &data, &args.labelled)?;
     let mut chosen = farthest_first(&all, &labelled, args.budget.get())?;
-    // Those labelled are as near to themselves as can be.
-    chosen.retain(|chosen| chosen.row < data.names.len() && !labelled.contains(&chosen.row));
+    let is_new = |row: usize| row < data.names.len() && labelled.binary_search(&row).is_err();
+    chosen.retain(|chosen| is_new(chosen.row));
     if chosen.len() < args.budget.get() {
         output::note(&format!(
             "{} chosen, of {} asked for: all others are labelled, or copies of pictures that are labelled or chosen",
@@ -105,7 +105,8 @@ fn has_csv_ending(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
-/// The rows of `data`, then those of other pictures that are labelled; and the places of all that are labelled.
+/// The rows of `data`, then those of other pictures that are labelled; and the places of all that are labelled,
+/// ascending.
 fn with_labelled(
     source: &Source<'_>,
     data: &Embeddings,
@@ -152,7 +153,8 @@ fn note_unlabelled(count: usize) {
     output::note(&format!("{pictures} of --labelled without a label, which may be chosen"));
 }
 
-/// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has vectors, or no such column.
+/// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has
+/// vectors, or no such column.
 fn named(path: &Path) -> Result<Option<Vec<String>>> {
     if !has_csv_ending(path) || !path.is_file() {
         return Ok(None);

@@ -12,11 +12,11 @@ use fcmae_vectors::Embeddings;
 use fcmae_vectors::file::{FileError, Options, Origin, Writer, same_origin};
 use fcmae_words::{counted, grouped};
 
-use crate::failure::{Stopped, Usage, joined};
+use crate::failure::{Stopped, Usage};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::progress::Batches;
-use crate::vectors::{Embedder, EmbedderArgs, name};
+use crate::vectors::{Embedder, EmbedderArgs, Row, name};
 
 /// Rows that are written at a time.
 const BLOCK: usize = 256;
@@ -129,17 +129,10 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let mut block = Rows::default();
     let mut failed = done - writer.rows() as usize;
     let left = range.start + done..range.end;
-    for (index, vector) in left.clone().zip(embedder.vectors(&set, left)?) {
-        match vector {
-            Ok(vector) => {
-                let name = name(&set, index);
-                let label = labels.get(&name).cloned();
-                block.add(name, label, vector);
-            }
-            Err(error) => {
-                failed += 1;
-                output::note(&format!("no vector: {}", joined(&error.into())));
-            }
+    for (index, row) in embedder.rows(&set, &labels, left)? {
+        match row {
+            Some(row) => block.add(row),
+            None => failed += 1,
         }
         if block.len() == BLOCK {
             block.write(&mut writer)?;
@@ -226,10 +219,10 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(&mut self, name: String, label: Option<String>, vector: Vec<f32>) {
-        self.names.push(name);
-        self.labels.push(label);
-        self.values.extend(vector);
+    fn add(&mut self, row: Row) {
+        self.names.push(row.name);
+        self.labels.push(row.label);
+        self.values.extend(row.vector);
     }
 
     fn len(&self) -> usize {

@@ -1,17 +1,17 @@
 //! `fcmae finetune`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::FinetuneConfig;
-use fcmae::training::{LabelledData, Start, StartWeights};
+use fcmae::training::{LabelledData, StartWeights};
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::{counted, grouped};
 
-use super::training::{self, Asked, RunArgs, SCRATCH, SettingsArgs};
+use super::training::{self, Asked, RunArgs, SettingsArgs};
 use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Listing;
@@ -78,13 +78,8 @@ impl FromStr for LabelAmount {
 pub(super) fn run(args: &Finetune) -> Result<()> {
     let labels = args.labels.map(|amount| format!("finetune.labels={:?}", amount.0));
     let own = labels.as_slice();
-    let from = args.from.as_deref().filter(|weights| *weights != Path::new(SCRATCH));
-    let weights = from.map(StartWeights::new);
-    let start = match &weights {
-        Some(weights) => Start::Read(weights),
-        None if args.from.is_none() && args.run.resume => Start::Recorded,
-        None => Start::Scratch,
-    };
+    let weights = training::named(args.from.as_deref()).map(StartWeights::new);
+    let start = training::start(args.from.as_deref(), weights.as_ref(), &args.run);
     let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
     let Some(config) = training::settings(Kind::Finetuning, &args.run, &args.settings, own, whole)?
     else {
@@ -147,10 +142,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
 
 /// What the command that goes on with a run is told of where it began, with a space before it.
 fn again(args: &Finetune) -> String {
-    let mut start = String::new();
-    if let Some(from) = &args.from {
-        start.push_str(&format!(" --from {}", output::quoted(from)));
-    }
+    let mut start = training::again_from(args.from.as_deref());
     if !args.held_out.is_empty() {
         start.push_str(&format!(" --held-out {}", output::arguments(&args.held_out)));
     }

@@ -1,16 +1,16 @@
 //! `fcmae pretrain`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::PretrainConfig;
-use fcmae::training::{Start, StartWeights};
+use fcmae::training::StartWeights;
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::counted;
 
-use super::training::{self, Asked, RunArgs, SCRATCH, SettingsArgs};
+use super::training::{self, Asked, RunArgs, SettingsArgs};
 use crate::output;
 use crate::progress::Listing;
 use crate::recipes;
@@ -41,13 +41,9 @@ pub(crate) struct Pretrain {
 }
 
 pub(super) fn run(args: &Pretrain) -> Result<()> {
-    let from = args.from.as_deref().filter(|weights| *weights != Path::new(SCRATCH));
+    let from = training::named(args.from.as_deref());
     let weights = from.map(StartWeights::new);
-    let start = match &weights {
-        Some(weights) => Start::Read(weights),
-        None if args.from.is_none() && args.run.resume => Start::Recorded,
-        None => Start::Scratch,
-    };
+    let start = training::start(args.from.as_deref(), weights.as_ref(), &args.run);
     let whole = |config: &PretrainConfig| fcmae::training::settled_pretraining(config, start);
     let Some(config) =
         training::settings(Kind::Pretraining, &args.run, &args.settings, &[], whole)?
@@ -75,7 +71,7 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     })?;
     if !outcome.finished {
         let device = &args.settings.device;
-        let start = from.map_or(String::new(), |from| format!(" --from {}", output::quoted(from)));
+        let start = training::again_from(from);
         return Err(training::stopped("pretrain", &args.run, &start, device, outcome.step).into());
     }
     let run = printable(out);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use fcmae_vectors::choice::COPY;
 use fcmae_vectors::logistic::{self, Logistic, LogisticSettings};
 use fcmae_vectors::neighbours::nearest;
 use fcmae_vectors::validate::{Split, accuracy, stratified};
@@ -29,8 +30,6 @@ const WEIGHTS: [Weight; 3] =
     [Weight::Softmax { temperature: 0.07 }, Weight::Softmax { temperature: 0.2 }, Weight::Equal];
 /// Inverse strengths of the penalty to choose from, ascending.
 const CS: [f64; 6] = [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0];
-/// A cosine from which on two pictures are taken for copies.
-const COPY: f32 = 1.0 - 1e-6;
 
 /// Tell how well frozen features separate the classes, before any training
 #[derive(Args)]
@@ -358,7 +357,7 @@ fn neighbours(parts: &Fitting<'_>, test: &Part) -> Result<(Method, usize)> {
         (best.k, best.weight, Some(best.accuracy))
     };
     let found = nearest(&all.vectors, &test.vectors, k)?;
-    let copies = (0..found.len()).filter(|&query| found.cosines(query)[0] >= COPY).count();
+    let copies = (0..found.len()).filter(|&query| found.cosines(query)[0] >= 1.0 - COPY).count();
     let voted = vote::vote(&found, &all.labels, k, weight)?;
     let predicted: Vec<usize> = voted.iter().map(|voted| voted.class).collect();
     let temperature = match weight {

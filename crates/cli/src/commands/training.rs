@@ -14,7 +14,7 @@ use fcmae::config::{OptimConfig, Settings, commented, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
 use fcmae::network::memory::{Footprint, Memory};
-use fcmae::training::{Event, Flow, Resume};
+use fcmae::training::{Event, Flow, Resume, Start, StartWeights};
 use fcmae_data::source::printable;
 use fcmae_store::Record;
 use fcmae_store::run::files;
@@ -33,7 +33,30 @@ pub(super) use agreement::{Asked, agree_with};
 pub(super) use dry_run::try_out;
 
 /// The word that stands for no weights at all. A run of that name is `./scratch`.
-pub(super) const SCRATCH: &str = "scratch";
+const SCRATCH: &str = "scratch";
+
+/// The weights that `--from` names, if any.
+pub(super) fn named(from: Option<&Path>) -> Option<&Path> {
+    from.filter(|weights| *weights != Path::new(SCRATCH))
+}
+
+/// What a run begins from: these weights of `--from`, or those that a run recorded which goes on without it.
+pub(super) fn start<'a>(
+    from: Option<&Path>,
+    weights: Option<&'a StartWeights>,
+    run: &RunArgs,
+) -> Start<'a> {
+    match weights {
+        Some(weights) => Start::Read(weights),
+        None if from.is_none() && run.resume => Start::Recorded,
+        None => Start::Scratch,
+    }
+}
+
+/// `--from` as the command that goes on with a run is given it, with a space before it.
+pub(super) fn again_from(from: Option<&Path>) -> String {
+    from.map_or(String::new(), |from| format!(" --from {}", output::quoted(from)))
+}
 
 /// What every training run is given.
 #[derive(Args)]
@@ -165,13 +188,14 @@ pub(super) fn settings<T: Settings + Footprint>(
 fn refuse_other_kind(out: &Path, kind: Kind) -> Result<()> {
     // Where it is no run at all, the library says what is missing.
     let recorded = Record::read(out).ok().and_then(|record| Facts::read(&record.facts).ok());
-    let of = |kind| match kind {
-        Kind::Pretraining => ("pre-training", "pretrain"),
-        Kind::Finetuning => ("fine-tuning", "finetune"),
+    let name = |kind| match kind {
+        Kind::Pretraining => "pre-training",
+        Kind::Finetuning => "fine-tuning",
     };
     match recorded {
         Some(facts) if facts.kind != kind => {
-            let ((name, command), out) = (of(facts.kind), printable(out));
+            let (name, command) = (name(facts.kind), facts.kind.command());
+            let out = printable(out);
             Err(Usage(format!("{out} is a {name}: `fcmae {command} --resume` goes on with it"))
                 .into())
         }

@@ -45,8 +45,11 @@ impl Autoencoder {
         Self { encoding, ..self }
     }
 
-    /// The same network taught by one of the same features: with a projection that is trained.
-    pub fn taught(self, names: &mut Names, model: &ModelConfig) -> Self {
+    /// The same network where it is taught by one of the same features: with a projection that is trained.
+    pub fn taught(self, names: &mut Names, model: &ModelConfig, is_taught: bool) -> Self {
+        if !is_taught {
+            return self;
+        }
         let features = model.features();
         let projection = names.within(PROJECTION, |names| Linear::new(names, features, features));
         Self { projection: Some(projection), ..self }

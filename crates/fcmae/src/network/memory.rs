@@ -156,7 +156,7 @@ pub(crate) fn pretraining(
     let grid = model.patch_grid(height, width)?;
     let build = |names: &mut _| {
         let network = Autoencoder::new(names, model, decoder).encoding(masking.encoder);
-        if taught { network.taught(names, model) } else { network }
+        network.taught(names, model, taught)
     };
     let patches = grid[0] * grid[1];
     let encoder = stages(model, masking.encoded_patches(patches)?);
@@ -291,8 +291,7 @@ impl Footprint for PretrainConfig {
         let taught = self.teacher.weight > 0.0;
         let memory = pretraining(backend, model, decoder, mask, data.image_size, parts, taught)?;
         let (_, layout) = Layout::of(|names| {
-            let network = Autoencoder::new(names, model, decoder);
-            if taught { network.taught(names, model) } else { network }
+            Autoencoder::new(names, model, decoder).taught(names, model, taught)
         });
         // Of an export: the network's copy, its values by name, these by another program's names, the file. Of a
         // figure: its network, as it is and laid out for inference, beside what the save before it leaves.

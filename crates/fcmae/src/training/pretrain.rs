@@ -222,7 +222,7 @@ fn initialized(
     let mut network = Network::new(|names| {
         let network = Autoencoder::new(names, &config.model, &config.decoder);
         let network = network.encoding(config.mask.encoder);
-        if config.teacher.weight > 0.0 { network.taught(names, &config.model) } else { network }
+        network.taught(names, &config.model, config.teacher.weight > 0.0)
     });
     init::initialize(network.weights_mut(), config.seed, init::WEIGHT_STD);
     let Some(weights) = weights else { return Ok((network, Vec::new())) };

@@ -145,10 +145,7 @@ pub(super) fn has_its_checkpoints<T: Settings>(
     let Some(sign) = sign_of_checkpoints::<T>(out)? else { return Ok(()) };
     let (run, checkpoints) = (printable(out), printable(&out.join(files::CHECKPOINTS)));
     let exported = out.join(files::EXPORT).join(ExportName::Last.as_str()).exists();
-    let command = match kind {
-        Kind::Pretraining => "pretrain",
-        Kind::Finetuning => "finetune",
-    };
+    let command = kind.command();
     let from = if exported {
         format!(" from its weights: fcmae {command} --from {run}")
     } else {
@@ -181,7 +178,8 @@ fn sign_of_checkpoints<T: Settings>(out: &Path) -> Result<Option<String>> {
     Ok(last.map(|update| format!("has made {} steps", update.step)))
 }
 
-fn run_checkpoints(out: &Path) -> CheckpointStore {
+/// The checkpoints of the run in `out`.
+pub(super) fn run_checkpoints(out: &Path) -> CheckpointStore {
     CheckpointStore::open(out.join(files::CHECKPOINTS))
 }
 

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fcmae_data::{Normalization, PixelFormat};
-use fcmae_store::CheckpointStore;
-use fcmae_store::run::files;
 use fcmae_store::run::schema::Origin;
 use fcmae_words::plural;
 
@@ -120,8 +118,7 @@ impl Beginning {
             }
             return Ok(Self::new(start, start.open(change)?));
         }
-        let has_checkpoint =
-            !CheckpointStore::open(out.join(files::CHECKPOINTS)).steps()?.is_empty();
+        let has_checkpoint = !resume::run_checkpoints(out).steps()?.is_empty();
         let recorded = resume::recorded_start(out)?;
         let path = recorded.as_ref().map(|origin| PathBuf::from(&origin.path));
         let taken_up = |note| Self { weights: None, origin: recorded, note, taken_up: true };

@@ -229,7 +229,7 @@ fn the_gradients_of_a_taught_loss_are_its_slopes() {
     let model = ModelConfig { stem_stride: 1, ..ModelConfig::custom([1, 1, 1, 1], [8, 8, 12, 16]) };
     let build = |names: &mut Names| {
         let decoder = DecoderConfig { width: 8, depth: 1 };
-        Autoencoder::new(names, &model, &decoder).taught(names, &model)
+        Autoencoder::new(names, &model, &decoder).taught(names, &model, true)
     };
     let mask = Mask::random([2, 4], 0.5, 0, 0, &[0, 1]).unwrap();
     let images = fill::images([2, 16, 32, 3]);

@@ -96,7 +96,7 @@ fn the_table_is_what_training_takes_and_no_more() {
     used.extend(operations_of(
         |names| {
             let network = Autoencoder::new(names, &v2, &DecoderConfig { width: 8, depth: 1 });
-            network.taught(names, &v2)
+            network.taught(names, &v2, true)
         },
         |autoencoder, pass| {
             let mask = Mask::random([2, 2], 0.5, 0, 0, &[0, 1]).unwrap();

@@ -221,6 +221,16 @@ pub enum Kind {
     Finetuning,
 }
 
+impl Kind {
+    /// The command that makes such a run.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Pretraining => "pretrain",
+            Self::Finetuning => "finetune",
+        }
+    }
+}
+
 /// What a run was started with beside its settings: `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Facts {
