@@ -8,7 +8,7 @@ use fcmae_data::source::printable;
 use fcmae_data::{Input, Opening, Pages, PictureSet};
 use fcmae_words::grouped;
 
-use crate::output;
+use crate::{output, picture_sets};
 
 /// Pictures that were named one by one.
 pub(crate) struct Pictures {
@@ -37,7 +37,7 @@ pub(crate) fn inputs(
         if path.is_dir() {
             let set = PictureSet::open(path, Opening { pages, ..Opening::default() })?;
             set.notes.iter().for_each(|note| output::note(note));
-            output::note_skipped(&set.skipped);
+            picture_sets::note_skipped(&set.skipped);
             let set = Arc::new(set);
             let sample = |index| Input::Sample { set: Arc::clone(&set), index };
             inputs.extend((0..set.len()).map(sample));

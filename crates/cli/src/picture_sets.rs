@@ -1,7 +1,7 @@
 //! Sets of pictures, opened and looked at as every command does it that is given some.
 
 use anyhow::Result;
-use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat};
+use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
 
 use crate::output;
 use crate::progress::Listing;
@@ -46,10 +46,25 @@ pub(crate) fn look(
     Ok(())
 }
 
-/// A remark with the advice that can be followed where weights are used as they were trained: `--pages` there is, and
-/// no other depth.
-fn advised(remark: &str) -> String {
-    let mut text = remark.replace("data.pages=all takes", "--pages all takes");
+/// Notes the pictures that were left out, with advice that can be followed here.
+pub(crate) fn note_skipped(skipped: &[Skipped]) {
+    let advised = |Skipped { path, reason }: &Skipped| Skipped {
+        path: path.clone(),
+        reason: advised(reason),
+    };
+    output::note_skipped(&skipped.iter().map(advised).collect::<Vec<_>>());
+}
+
+/// A remark or a reason with the advice that can be followed where weights are used as they were trained: there is
+/// `--pages`, and no other depth.
+pub(crate) fn advised(text: &str) -> String {
+    let mut text = text
+        .replace("data.pages=all takes", "--pages all takes")
+        .replace("; set data.depth=deep, or scale them", "; scale them")
+        .replace(
+            "; set data.depth=deep",
+            "; convert it to 8 bits, or use weights that were trained with data.depth=deep",
+        );
     for (start, end) in [
         ("; data.depth=deep keeps ", &["all", "them as they are", "them"][..]),
         ("; data.depth=deep with model.channels=", &[" takes all"]),
@@ -94,6 +109,14 @@ mod tests {
             ("1 % are clamped; data.depth=deep keeps them: a.tif", "1 % are clamped: a.tif"),
             ("are divided by 255; data.depth=deep keeps them as they are", "are divided by 255"),
             ("3 are used; data.depth=deep with model.channels=4 takes all", "3 are used"),
+            (
+                "beyond 8 bits; set data.depth=deep, or scale them to 0 to 1",
+                "beyond 8 bits; scale them to 0 to 1",
+            ),
+            (
+                "32 bits; set data.depth=deep",
+                "32 bits; convert it to 8 bits, or use weights that were trained with data.depth=deep",
+            ),
             ("of one colour", "of one colour"),
         ] {
             assert_eq!(advised(remark), expected);

@@ -221,7 +221,7 @@ impl<'a> Embedder<'a> {
             pages: description.pages,
         };
         let set = picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
-        output::note_skipped(&set.skipped);
+        picture_sets::note_skipped(&set.skipped);
         picture_sets::look(&set, description.format(), &description.limits())?;
         Ok((Arc::new(set), labelled(paths, columns)))
     }
@@ -251,7 +251,8 @@ impl<'a> Embedder<'a> {
                 (index, Some(Row { name, label, vector }))
             }
             Err(error) => {
-                output::note(&format!("no vector: {}", joined(&error.into())));
+                let why = picture_sets::advised(&joined(&error.into()));
+                output::note(&format!("no vector: {why}"));
                 (index, None)
             }
         };

@@ -14,6 +14,7 @@ use fcmae_words::counted;
 use crate::failure::Usage;
 use crate::options::{DeviceArg, weights_at};
 use crate::output;
+use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
 /// Measure feature collapse: how unlike a layer's channels are, before and after GRN
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
         output::note(&format!("diversity  {name}"));
         let found = of_weights(&weights_at(weights)?, &args.data, args.images.get(), &backend)?;
         if nets.is_empty() {
-            output::note_skipped(&found.skipped);
+            picture_sets::note_skipped(&found.skipped);
             if !found.skipped.is_empty() {
                 output::note(&format!("averaged over {}", counted(found.images, "picture")));
             }

@@ -111,7 +111,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let evaluation =
         evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
     batches.finish();
-    output::note_skipped(&evaluation.skipped);
+    picture_sets::note_skipped(&evaluation.skipped);
     evaluation.caveat().iter().for_each(|caveat| output::note(caveat));
     // Of a part it is not known how many of those that were lost belong to it.
     let lost = if args.held_out_of.is_some() { 0 } else { set.lost };

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
     for (input, guesses) in inputs.iter().zip(predictions) {
-        let guesses = guesses.map_err(|error| joined(&error.into()));
+        let guesses = guesses.map_err(|error| picture_sets::advised(&joined(&error.into())));
         output::print(&answers.next(&input.name(), &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;

@@ -168,7 +168,7 @@ pub(super) fn network_of(
     PixelFormat { channels: u32::try_from(channels).unwrap_or(u32::MAX), depth }.check()?;
     data.depth = depth;
     let Normalization { mean, std } = description.normalization_for(channels);
-    if !data.has_own_normalization() || data.mean.len() != mean.len() {
+    if !data.has_own_normalization() {
         (data.mean, data.std) = (mean, std);
     }
     Ok(ModelConfig { channels, ..description.model.clone() })
