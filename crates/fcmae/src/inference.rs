@@ -10,6 +10,7 @@
 pub mod diversity;
 pub mod embed;
 pub mod evaluate;
+pub mod maps;
 pub mod picture;
 pub mod predict;
 pub mod reconstruct;

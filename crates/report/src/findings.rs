@@ -1,6 +1,6 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
-use fcmae_store::run::schema::{Change, End, Ended};
+use fcmae_store::run::schema::{BlockFeatures, Change, End, Ended, StepFeatures};
 use fcmae_words::page::{number, percent};
 use fcmae_words::{counted, list};
 
@@ -53,6 +53,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
         loss_not_falling,
         overfitting,
         no_better_than_guessing,
+        collapsed,
         never_predicted,
         warm_up_too_long,
         waiting,
@@ -231,6 +232,29 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
              folders hold what their names say.",
             percent(evaluation.top1),
             percent(share),
+        ),
+    )
+}
+
+fn collapsed(report: &Report) -> Option<Finding> {
+    let StepFeatures { step, blocks, .. } = &report.features.as_ref()?.last;
+    let found: Vec<&BlockFeatures> = blocks.iter().filter(|block| block.has_collapsed()).collect();
+    let least =
+        found.iter().copied().reduce(|a, b| if b.after_grn < a.after_grn { b } else { a })?;
+    let idle = 100.0 * (least.dead + least.saturated) as f64 / least.channels.max(1) as f64;
+    warning(
+        "Features have collapsed",
+        format!(
+            "At step {}, channels of {} of {} say much the same, most of all in `{}`: the mean cosine distance of two is \
+             {} (0.5 where they have nothing in common), and {} % tell nothing. Such weights are a poor start. Of \
+             V1 blocks pre-training does this: use `model.block = \"v2\"`, which has GRN. Otherwise lower \
+             `optim.base_lr`. `fcmae diversity` draws the maps.",
+            number(*step as f64),
+            number(found.len() as f64),
+            counted(blocks.len(), "block"),
+            least.name,
+            number((least.after_grn * 1000.0).round() / 1000.0),
+            number(idle.round()),
         ),
     )
 }

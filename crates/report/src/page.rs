@@ -6,6 +6,7 @@ mod curves;
 mod data;
 mod document;
 mod experiment;
+mod features;
 mod pictures;
 mod summary;
 mod trials;
@@ -29,6 +30,7 @@ impl Report {
             section("look", "What to look at", Some(summary::findings(self))),
             section("curves", "Curves", curves::of_one(self)),
             section("reconstructions", "Reconstructions", pictures::reconstructions(self)),
+            section("features", "Features", features::of_one(self)),
             section("classes", "Class by class", classes::results(self)),
             section("confusions", "What is taken for what", classes::confusions(self)),
             section("mistakes", "Most confident mistakes", pictures::mistakes(self)),

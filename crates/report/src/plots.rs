@@ -83,14 +83,7 @@ impl Chart {
 
     /// The chart as an SVG document.
     pub fn to_svg(&self) -> String {
-        // Without a font at hand, 0.56 em is a generous mean width of a sans-serif letter.
-        let longest = self.series.iter().map(|s| s.name.chars().count()).max();
-        let legend = longest
-            .map_or(20.0, |n| LEGEND_GAP + LEGEND_LINE + 8.0 + 13.0 * 0.56 * n as f64 + 12.0);
-        let width = LEFT + PLOT_WIDTH + legend;
-        let rows = LEGEND_ROW * self.series.len() as f64;
-        let height = TOP + PLOT_HEIGHT.max(rows) + BOTTOM;
-
+        let (width, height) = self.size();
         let mut svg = Svg::new();
         svg.line(format_args!(
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">"##
@@ -184,6 +177,35 @@ impl Chart {
             x: Ticks::new(self.x_range, finite().map(|p| p.0)),
             y: if self.logarithmic { Ticks::logarithmic(ys) } else { Ticks::new(self.y_range, ys) },
         }
+    }
+
+    /// Several charts as one SVG document, one under another.
+    pub fn stacked(charts: &[Self]) -> String {
+        let sizes = charts.iter().map(Self::size);
+        let (width, height) = sizes
+            .fold((0.0_f64, 0.0), |(width, height), size| (width.max(size.0), height + size.1));
+        let mut svg = Svg::new();
+        svg.line(format_args!(
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}"><rect width="100%" height="100%" fill="#fff"/>"##
+        ));
+        let mut top = 0.0;
+        for chart in charts {
+            svg.line(format_args!(r#"<g transform="translate(0 {top:.0})">"#));
+            svg.line(format_args!("{}</g>", chart.to_svg()));
+            top += chart.size().1;
+        }
+        svg.line(format_args!("</svg>"));
+        svg.into_string()
+    }
+
+    /// Width and height of [`to_svg`](Self::to_svg).
+    fn size(&self) -> (f64, f64) {
+        // Without a font at hand, 0.56 em is a generous mean width of a sans-serif letter.
+        let longest = self.series.iter().map(|s| s.name.chars().count()).max();
+        let legend = longest
+            .map_or(20.0, |n| LEGEND_GAP + LEGEND_LINE + 8.0 + 13.0 * 0.56 * n as f64 + 12.0);
+        let rows = LEGEND_ROW * self.series.len() as f64;
+        (LEFT + PLOT_WIDTH + legend, TOP + PLOT_HEIGHT.max(rows) + BOTTOM)
     }
 
     /// Writes [`to_svg`](Self::to_svg) to `path`.

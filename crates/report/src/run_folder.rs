@@ -4,10 +4,10 @@ use std::path::Path;
 
 use fcmae_store::Record;
 use fcmae_store::run::files::{
-    CHANGES, CONFIG, DATA, END, ENVIRONMENT, EVALUATION, METRICS, RUN, SKIPPED,
+    CHANGES, CONFIG, DATA, END, ENVIRONMENT, EVALUATION, FEATURES, METRICS, RUN, SKIPPED,
 };
 pub(crate) use fcmae_store::run::schema::Kind;
-use fcmae_store::run::schema::{self, Change, Data, End, Ended, Evaluation, Facts};
+use fcmae_store::run::schema::{self, Change, Data, End, Ended, Evaluation, Facts, Features};
 
 use crate::embedded::{Album, Picture, Reconstruction, noted};
 use crate::error::ReportError;
@@ -41,6 +41,8 @@ pub struct Report {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) skipped: Skipped,
     pub(crate) reconstructions: Vec<Reconstruction>,
+    /// What the features inside the blocks are like.
+    pub(crate) features: Option<Features>,
     /// What the network was fed first.
     pub(crate) first_batch: Option<Picture>,
     /// How it ended, if it did.
@@ -79,6 +81,11 @@ impl Report {
         let evaluation = noted(&mut unshown, EVALUATION, evaluation).flatten();
         let environment = noted(&mut unshown, ENVIRONMENT, environment);
         let end = noted(&mut unshown, END, files::json(&run.join(END))).flatten();
+        let features = noted(&mut unshown, FEATURES, files::json(&run.join(FEATURES))).flatten();
+        // A run that was taken up at an earlier step has not measured these.
+        let features: Option<Features> = features.filter(|found: &Features| {
+            metrics.last.is_some_and(|(step, _)| found.last.step <= step)
+        });
         let changes = noted(&mut unshown, CHANGES, files::changes(&run.join(CHANGES)));
         let skipped = noted(&mut unshown, SKIPPED, skipped);
         if metrics.unreadable > 0 {
@@ -114,6 +121,7 @@ impl Report {
             environment: environment.unwrap_or_default(),
             skipped: skipped.unwrap_or_default(),
             reconstructions,
+            features,
             first_batch,
             end,
             changes: changes.unwrap_or_default(),

@@ -28,10 +28,11 @@ pub use metrics::Metrics;
 pub use record::{Differing, Record};
 
 use files::{
-    CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, END, EVALUATION, EXPORT, LOG, METRICS, SKIPPED,
+    CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, END, EVALUATION, EXPORT, FEATURES, LOG, METRICS,
+    SKIPPED,
 };
 
-use schema::{Change, Data, End, Evaluation};
+use schema::{Change, Data, End, Evaluation, Features};
 
 use crate::durable::{Told, Troubles};
 use crate::export_folder::{self, ExportName};
@@ -46,6 +47,11 @@ pub fn data(run: &Path) -> Option<Data> {
 /// What its last evaluation found, `evaluation.json`; `None` where there is none that can be read.
 pub fn evaluation(run: &Path) -> Option<Evaluation> {
     read(&run.join(EVALUATION))
+}
+
+/// The features inside its blocks, `features.json`; `None` where there are none that can be read.
+pub fn features(run: &Path) -> Option<Features> {
+    read(&run.join(FEATURES))
 }
 
 /// How the work on it ended, `end.json`; `None` where there is none that can be read.

@@ -1,7 +1,5 @@
 //! How many directions features use, and channels that tell nothing.
 
-use rayon::prelude::*;
-
 use crate::covariance::{evenly, gram};
 use crate::eigen::Tridiagonal;
 use crate::error::VectorError;
@@ -58,29 +56,73 @@ pub struct Channels {
 /// # Errors
 /// Fewer than two rows.
 pub fn channels(vectors: &Vectors) -> Result<Channels, VectorError> {
-    let rows = vectors.len();
-    if rows < 2 {
-        return Err(VectorError::Few { what: "rows", found: rows, needed: 2 });
+    let mut sums = ChannelSums::new(vectors.width());
+    sums.add(vectors.values());
+    sums.channels()
+}
+
+/// What [`channels`] asks of rows that come bit by bit. Memory: 24 bytes a channel.
+#[derive(Clone, Debug)]
+pub struct ChannelSums {
+    rows: u64,
+    /// The largest size of each channel's values, `[C]`.
+    most: Vec<f64>,
+    /// The sum of its values, `[C]`.
+    sums: Vec<f64>,
+    /// The sum of their squares, `[C]`.
+    squares: Vec<f64>,
+}
+
+impl ChannelSums {
+    /// Of no rows yet, of `width` channels.
+    pub fn new(width: usize) -> Self {
+        let zeros = vec![0.0; width];
+        Self { rows: 0, most: zeros.clone(), sums: zeros.clone(), squares: zeros }
     }
-    let of_channel = |channel: usize| {
-        let values = || vectors.rows().map(move |row| f64::from(row[channel]));
-        let mean = values().sum::<f64>() / rows as f64;
-        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / rows as f64;
-        let most = values().fold(0.0_f64, |most, value| most.max(value.abs()));
-        (most, mean, variance)
-    };
-    let found: Vec<_> = (0..vectors.width()).into_par_iter().map(of_channel).collect();
-    let squares: f64 = found.iter().map(|(_, mean, variance)| mean * mean + variance).sum();
-    let least = DEAD * (squares / vectors.width() as f64).sqrt();
-    let mut channels = Channels { dead: vec![], saturated: vec![] };
-    for (channel, (most, mean, variance)) in found.into_iter().enumerate() {
-        if most <= least {
-            channels.dead.push(channel);
-        } else if variance.sqrt() <= SATURATED * mean.abs() {
-            channels.saturated.push(channel);
+
+    /// Channels, C.
+    pub fn width(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Adds rows, `[N, C]`.
+    pub fn add(&mut self, rows: &[f32]) {
+        for row in rows.chunks_exact(self.sums.len().max(1)) {
+            self.rows += 1;
+            let sums = self.sums.iter_mut().zip(&mut self.squares).zip(&mut self.most);
+            for (((sum, squares), most), &value) in sums.zip(row) {
+                let value = f64::from(value);
+                *sum += value;
+                *squares += value * value;
+                *most = most.max(value.abs());
+            }
         }
     }
-    Ok(channels)
+
+    /// Which channels are dead or saturated.
+    ///
+    /// # Errors
+    /// Fewer than two rows.
+    pub fn channels(&self) -> Result<Channels, VectorError> {
+        if self.rows < 2 {
+            let found = usize::try_from(self.rows).unwrap_or(usize::MAX);
+            return Err(VectorError::Few { what: "rows", found, needed: 2 });
+        }
+        let (rows, width) = (self.rows as f64, self.sums.len());
+        let all = self.squares.iter().sum::<f64>();
+        let least = DEAD * (all / (rows * width as f64)).sqrt();
+        let mut channels = Channels { dead: vec![], saturated: vec![] };
+        for channel in 0..width {
+            let mean = self.sums[channel] / rows;
+            let variance = (self.squares[channel] / rows - mean * mean).max(0.0);
+            if self.most[channel] <= least {
+                channels.dead.push(channel);
+            } else if variance.sqrt() <= SATURATED * mean.abs() {
+                channels.saturated.push(channel);
+            }
+        }
+        Ok(channels)
+    }
 }
 
 #[cfg(test)]

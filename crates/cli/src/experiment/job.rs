@@ -98,7 +98,7 @@ pub(super) fn make(
             let backend = Backend::open(device, places.precision.unwrap_or_default())?;
             let found =
                 fcmae::inference::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
-            let layers = found.layers;
+            let layers = found.blocks;
             let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
             if all.into_iter().any(|distance| !distance.is_finite()) {
                 outcome.failed = Some("the network's features are no numbers".to_owned());
@@ -119,8 +119,8 @@ pub(super) fn make(
     Ok(Ended::Done(Box::new(outcome)))
 }
 
-impl From<fcmae::inference::diversity::LayerDistance> for Layer {
-    fn from(layer: fcmae::inference::diversity::LayerDistance) -> Self {
+impl From<fcmae::inference::diversity::BlockFeatures> for Layer {
+    fn from(layer: fcmae::inference::diversity::BlockFeatures) -> Self {
         Self {
             name: layer.name,
             depth: layer.depth,

@@ -190,25 +190,55 @@ fn diversity_measures_every_block_of_every_net() {
     assert_eq!(csv.lines().count(), 1 + 2 * 4, "{csv}");
     for line in csv.lines().skip(1) {
         let values: Vec<f64> =
-            line.rsplit(',').take(3).map(|value| value.parse().unwrap()).collect();
-        assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{line}");
+            line.rsplit(',').take(7).map(|value| value.parse().unwrap()).collect();
+        let [saturated, dead, rank, channels, grn, gelu, depth] = values[..] else {
+            panic!("{line}")
+        };
+        assert!([grn, gelu, depth].iter().all(|value| (0.0..=1.0).contains(value)), "{line}");
+        assert!(rank > 1.0 && rank < channels && dead + saturated < channels, "{line}");
     }
     let ran =
         fcmae!("diversity", "--data", pictures, "--weights", a, "--images", "6", "--out", out)
             .done();
     // Each stage has one block, whose numbers are the table's.
     for (number, line) in csv.lines().skip(1).take(4).enumerate() {
-        let [grn, gelu] = [0, 1].map(|back| line.rsplit(',').nth(back).unwrap().parse().unwrap());
+        let [grn, gelu] = [4, 5].map(|back| line.rsplit(',').nth(back).unwrap().parse().unwrap());
         let row: Vec<&str> = ran
             .stdout
             .lines()
             .find_map(|row| row.split_once(&format!("  stages.{number} ")))
             .map_or(Vec::new(), |(_, values)| values.split_whitespace().collect());
         let values = [gelu, grn].map(|value: f64| format!("{value:.3}"));
-        assert_eq!(row, values, "stage {number} in {}", ran.stdout);
+        assert_eq!(row[..2], values, "stage {number} in {}", ran.stdout);
     }
     assert!(fs::read_to_string(out.join("diversity.svg")).unwrap().starts_with("<svg"));
     assert!(fs::read_to_string(out.join("diversity.csv")).unwrap().lines().count() == 5);
+    let maps = |more: &[&str], name: &str| {
+        let file = folder.path().join(name);
+        let fixed: [&dyn AsRef<std::ffi::OsStr>; 7] =
+            [&"diversity", &"--data", &pictures, &"--weights", &a, &b, &"--out"];
+        let mut call = crate::command::command(&fixed);
+        call.arg(&file).args(more);
+        (crate::command::Ran::of(call), file)
+    };
+    let sheet = |more: &[&str], name: &str| {
+        let (ran, file) = maps(more, name);
+        ran.done();
+        fs::read(file).unwrap()
+    };
+    let sheets = [
+        sheet(&[], "third.png"),
+        sheet(&["--block", "stages.2.blocks.0"], "same.png"),
+        sheet(&["--block", "stages.3.blocks.0"], "last.png"),
+        sheet(&["--picture", trained.picture().to_str().unwrap()], "other.png"),
+    ];
+    assert!(sheets[0].starts_with(b"\x89PNG"));
+    assert_eq!(sheets[0], sheets[1]);
+    assert_ne!(sheets[0], sheets[2]);
+    maps(&["--block", "stages.2.blocks.1"], "no.png")
+        .0
+        .refused(2, &["stages.2.blocks.1", "stages.2.blocks.0 to 0"]);
+    maps(&["--block", "stages.2.blocks.0"], "no.csv").0.refused(2, &["--block", ".png"]);
 }
 
 #[test]

@@ -1,52 +1,49 @@
 //! Feature diversity: whether a network's channels collapse onto each other (ConvNeXt V2, section
-//! 3.2 and figure 4).
+//! 3.2 and figures 3 and 4).
 //!
 //! For one image's features X, sites × C, the distance is the mean over all pairs of channels of
 //! `(1 − cos(Xᵢ, Xⱼ)) / 2`, channel maps flattened over sites, the diagonal included. It is taken of
 //! the 4C features inside every block, after GELU and after GRN, and averaged over images.
+//!
+//! Beside it, of the features after GRN over all images: their effective rank, and the channels that
+//! are dead or saturated ([`fcmae_vectors::rank`]).
 
 use std::path::Path;
 use std::sync::Arc;
 
-use fcmae_data::{Amount, Opening, PictureSet, Skipped};
-use serde::Serialize;
+use fcmae_data::{Amount, Inputs, Opening, PictureSet, Samples as _, Skipped};
+pub use fcmae_store::run::schema::BlockFeatures;
+use fcmae_vectors::VectorError;
+use fcmae_vectors::Vectors;
+use fcmae_vectors::rank::{ChannelSums, effective_rank};
+use rayon::prelude::*;
 
 use crate::engine::backend::Backend;
 use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::inference::{Inference, Prepared};
 use crate::network::model::Encoder;
+use crate::network::model::block::Hidden;
 use crate::weights::Weights;
 
 /// Pictures at a time: all features of a batch are there at once.
 const BATCH: usize = 8;
 
-/// The feature distance of one block.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LayerDistance {
-    /// Such as `stages.2.blocks.5`.
-    pub name: String,
-    /// Place in the network, from 0 (first block) to 1 (last).
-    pub depth: f64,
-    /// After GELU, before GRN.
-    pub after_gelu: f64,
-    /// After GRN; in V1 the same as after GELU.
-    pub after_grn: f64,
-}
+/// Sites that a block's rank is taken of, spread over the pictures. It is no larger than their number.
+pub const RANK_SITES: usize = 1024;
 
 /// What [`diversity`] found.
 #[derive(Clone, Debug)]
 pub struct Diversity {
     /// Every block, from the first to the last.
-    pub layers: Vec<LayerDistance>,
+    pub blocks: Vec<BlockFeatures>,
     /// Pictures that were averaged over.
     pub images: usize,
-    /// The others of those chosen, which could not be read, and files in the folder that are no pictures.
+    /// Files in the folder that are no pictures, and the others of those chosen, which could not be read.
     pub skipped: Vec<Skipped>,
 }
 
-/// The feature distance of every block, averaged over `count` pictures below
-/// `data`, always the same ones.
+/// The features of every block, over `count` pictures below `data`, always the same ones.
 ///
 /// # Errors
 /// Weights, pictures or a device that cannot be used.
@@ -70,51 +67,123 @@ pub fn of_weights(
     backend: &Backend,
 ) -> Result<Diversity> {
     let encoder = Inference::<Encoder>::open(weights, backend)?;
-    let description = encoder.description();
-    let pages = description.pages;
+    let pages = encoder.description().pages;
     let set = PictureSet::open(data, Opening { pages, ..Opening::default() })?;
     let count = count.clamp(1, set.len());
     let set = Arc::new(set.take_labels(Amount::Count(count), 0)?);
+    let left_out = set.skipped.clone();
+    let mut found = of_encoder(&encoder, |encoder| encoder, set)?.ok_or_else(|| {
+        Error::Unusable(format!("{}: none of the pictures can be read", data.display()))
+    })?;
+    found.skipped.splice(..0, left_out);
+    Ok(found)
+}
 
-    let blocks = description.model.total_depth();
-    let mut sums = vec![[0.0f64; 2]; blocks];
-    let mut seen = 0;
-    let mut skipped = set.skipped.clone();
-    let mut pictures = encoder.preparation().pictures(set, BATCH)?;
+/// The same of a network's `encoder`, over all of these pictures; `None` where none can be read.
+///
+/// # Errors
+/// What a card says, where one computes.
+pub(crate) fn of_encoder<M>(
+    network: &Inference<M>,
+    encoder: impl Fn(&M) -> &Encoder,
+    pictures: impl Into<Inputs>,
+) -> Result<Option<Diversity>> {
+    let model = &network.description().model;
+    let pictures = pictures.into();
+    let each = RANK_SITES.div_ceil(pictures.count().max(1));
+    let mut gathered = vec![Gathered::default(); model.total_depth()];
+    let mut images = 0;
+    let mut pictures = network.preparation().pictures(pictures, BATCH)?;
     for batch in pictures.by_ref() {
-        let Prepared { images, indices, .. } = batch?;
+        let Prepared { images: pixels, indices, .. } = batch?;
         if indices.is_empty() {
             continue;
         }
-        seen += indices.len();
-        encoder.network().observe(|encoder, pass| {
-            let sites = encoder.grid(&images);
-            encoder.forward_hidden(pass, images, sites, |block, hidden| {
-                sums[block][0] += distances(&hidden.gelu).iter().sum::<f64>();
-                sums[block][1] += distances(&hidden.grn).iter().sum::<f64>();
+        images += indices.len();
+        network.network().observe(|module, pass| {
+            let encoder = encoder(module);
+            let sites = encoder.grid(&pixels);
+            encoder.forward_hidden(pass, pixels, sites, |block, hidden| {
+                gathered[block].add(&hidden, each);
             });
         })?;
     }
-    if seen == 0 {
-        return Err(Error::Unusable(format!(
-            "{}: none of the pictures can be read",
-            data.display()
-        )));
+    if images == 0 {
+        return Ok(None);
     }
-    let names = description.model.depths.iter().enumerate();
-    let names = names.flat_map(|(stage, &depth)| (0..depth).map(move |b| (stage, b)));
-    skipped.extend(pictures.skipped());
-    let layers = names
-        .zip(sums)
+    let skipped = pictures.skipped();
+    let names = model.depths.iter().enumerate();
+    let names: Vec<_> =
+        names.flat_map(|(stage, &depth)| (0..depth).map(move |block| (stage, block))).collect();
+    let last = (names.len() - 1).max(1) as f64;
+    let blocks = gathered
+        .into_par_iter()
+        .zip(names)
         .enumerate()
-        .map(|(position, ((stage, block), [gelu, grn]))| LayerDistance {
-            name: format!("stages.{stage}.blocks.{block}"),
-            depth: position as f64 / (blocks - 1).max(1) as f64,
-            after_gelu: gelu / seen as f64,
-            after_grn: grn / seen as f64,
+        .map(|(place, (gathered, (stage, block)))| {
+            let name = format!("stages.{stage}.blocks.{block}");
+            gathered.features(name, place as f64 / last, images)
         })
-        .collect();
-    Ok(Diversity { layers, images: seen, skipped })
+        .collect::<Result<_>>()?;
+    Ok(Some(Diversity { blocks, images, skipped }))
+}
+
+/// What is kept of a block's features while pictures go through it.
+#[derive(Clone, Default)]
+struct Gathered {
+    /// Sums of the distances, after GELU and after GRN.
+    distances: [f64; 2],
+    /// Absent before the first picture.
+    sums: Option<ChannelSums>,
+    /// Pictures so far.
+    seen: usize,
+    /// Some of the sites, `[sites, 4C]`, after GRN.
+    sites: Vec<f32>,
+}
+
+impl Gathered {
+    /// Adds the features of some images, and `each` sites of every image for the rank.
+    fn add(&mut self, Hidden { gelu, grn }: &Hidden, each: usize) {
+        self.distances[0] += distances(gelu).iter().sum::<f64>();
+        self.distances[1] += distances(grn).iter().sum::<f64>();
+        let [_, sites, channels] = grn.dims();
+        self.sums.get_or_insert_with(|| ChannelSums::new(channels)).add(grn.values());
+        for image in grn.values().chunks_exact(sites * channels) {
+            let each = each.min(sites);
+            for number in 0..each {
+                // Evenly over the picture, and elsewhere in the next one.
+                let site = (number * sites / each + self.seen * 7919) % sites;
+                if self.sites.len() < RANK_SITES * channels {
+                    self.sites.extend_from_slice(&image[site * channels..][..channels]);
+                }
+            }
+            self.seen += 1;
+        }
+    }
+
+    fn features(self, name: String, depth: f64, images: usize) -> Result<BlockFeatures> {
+        let no_numbers =
+            |_| Error::Unusable(format!("{name}: the features are no numbers: check the weights"));
+        let sums = self.sums.unwrap_or_else(|| ChannelSums::new(0));
+        let channels = sums.width();
+        let found = sums.channels().map_err(no_numbers)?;
+        let sites = Vectors::new(self.sites, channels).map_err(no_numbers)?;
+        let [after_gelu, after_grn] = self.distances.map(|sum| sum / images as f64);
+        if !after_grn.is_finite() {
+            return Err(no_numbers(VectorError::NotFinite { row: 0, value: f32::NAN }));
+        }
+        Ok(BlockFeatures {
+            depth,
+            channels,
+            after_gelu,
+            after_grn,
+            // There is none where all sites are the same.
+            effective_rank: effective_rank(&sites, true).unwrap_or(0.0),
+            dead: found.dead.len(),
+            saturated: found.saturated.len(),
+            name,
+        })
+    }
 }
 
 /// The feature distance of each image of `[N, S, C]`.

@@ -112,6 +112,7 @@ pub struct Sheet {
     titles: Vec<String>,
     tile: (u32, u32),
     scale: u32,
+    gap: u32,
     tiles: Vec<RgbImage>,
 }
 
@@ -130,12 +131,18 @@ impl Sheet {
             )));
         }
         let titles = titles.iter().map(|&t| t.to_owned()).collect();
-        Ok(Self { titles, tile: (width, height), scale: 1, tiles: Vec::new() })
+        Ok(Self { titles, tile: (width, height), scale: 1, gap: GAP, tiles: Vec::new() })
     }
 
     /// Shows each pixel of a tile as `scale × scale` pixels.
     pub fn scale(mut self, scale: u32) -> Self {
         self.scale = scale.max(1);
+        self
+    }
+
+    /// Leaves so many pixels between tiles and around the sheet, in place of 8.
+    pub fn gap(mut self, pixels: u32) -> Self {
+        self.gap = pixels;
         self
     }
 
@@ -187,8 +194,8 @@ impl Sheet {
             let longest = self.titles.iter().map(|t| letters::width(t, 1)).max().unwrap_or(1);
             (cell[0] / u64::from(longest.max(1))).clamp(1, 3) as u32
         };
-        let header = if size == 0 { 0 } else { letters::HEIGHT * size + GAP };
-        let (gap, header_rows) = (u64::from(GAP), u64::from(header));
+        let header = if size == 0 { 0 } else { letters::HEIGHT * size + self.gap };
+        let (gap, header_rows) = (u64::from(self.gap), u64::from(header));
         let width = gap + columns * (cell[0] + gap);
         let height = gap + header_rows + rows * (cell[1] + gap);
         if width.max(height) > u64::from(LARGEST_SIDE) {
@@ -203,7 +210,7 @@ impl Sheet {
             let title = letters::fit(title, size, cell[0] as u32);
             let space = cell[0].saturating_sub(letters::width(&title, size).into()) / 2;
             let x = gap + column * (cell[0] + gap) + space;
-            letters::draw(&mut sheet, &title, x as u32, GAP, size, INK);
+            letters::draw(&mut sheet, &title, x as u32, self.gap, size, INK);
         }
         for (place, tile) in (0u64..).zip(&self.tiles) {
             let x = gap + place % columns * (cell[0] + gap);
@@ -218,6 +225,29 @@ impl Sheet {
         }
         Ok(sheet)
     }
+}
+
+/// One under another, left-aligned, each below its title.
+///
+/// # Errors
+/// Pictures so large that no viewer shows them.
+pub fn stacked(pictures: &[(String, RgbImage)]) -> Result<RgbImage> {
+    let titled = pictures.iter().map(|(title, picture)| {
+        let (width, height) = picture.dimensions();
+        let mut sheet = Sheet::new(&[title.as_str()], height, width)?;
+        sheet.row(std::slice::from_ref(picture))?;
+        sheet.draw()
+    });
+    let titled: Vec<RgbImage> = titled.collect::<Result<_>>()?;
+    let width = titled.iter().map(RgbImage::width).max().unwrap_or(1);
+    let height = titled.iter().map(RgbImage::height).sum();
+    let mut all = RgbImage::from_pixel(width, height, PAPER);
+    let mut top = 0;
+    for picture in &titled {
+        imageops::replace(&mut all, picture, 0, top);
+        top += i64::from(picture.height());
+    }
+    Ok(all)
 }
 
 /// `picture` as the bytes of a PNG file.

@@ -87,6 +87,11 @@ impl Reconstructor {
         Ok(Self { autoencoder, masking, grid })
     }
 
+    /// The network.
+    pub(crate) fn autoencoder(&self) -> &Inference<Autoencoder> {
+        &self.autoencoder
+    }
+
     /// Hides patches of a picture, chosen by `seed` and `number`, and fills them in.
     ///
     /// # Errors

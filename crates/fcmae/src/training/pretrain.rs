@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fcmae_data::source::printable;
-use fcmae_data::{Mixing, PictureSet};
+use fcmae_data::{Input, Mixing, PictureSet};
 use fcmae_store::ExportName;
 use fcmae_store::run::files;
-use fcmae_store::run::schema::{Ended, Kind};
+use fcmae_store::run::schema::{Ended, Kind, StepFeatures};
 use fcmae_words::plural;
-use image::RgbImage;
 
 use super::plan::Plan;
+use super::records;
 use super::resume::{self, Resume};
 use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::Pictures;
@@ -23,6 +23,7 @@ use crate::engine::backend::Backend;
 use crate::engine::module::Network;
 use crate::engine::tensor::Tensor;
 use crate::error::{ConfigError, Error, Result};
+use crate::inference::diversity;
 use crate::inference::reconstruct::{self, Reconstructor};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::mask::Mask;
@@ -187,11 +188,8 @@ fn train(
             session.save(learner, Evaluations::default())?;
         }
         if draws {
-            let (description, set) = (session.description(), batches.folder());
-            let sheet = reconstructions(learner.averaged()?, config, description, set)?;
-            let name = format!("reconstruction-step-{step:08}");
             // Nobody wants to lose a run for a picture of it.
-            if let Err(error) = session.figure(&name, "reconstructions", step, &sheet) {
+            if let Err(error) = draw(learner, config, session, batches.folder(), step) {
                 session.note(&format!("a figure is left out: {error}"))?;
             }
         }
@@ -331,17 +329,39 @@ fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<Pretrain
     Ok(config)
 }
 
-/// What the network makes of a few pictures of the set, always the same ones with the same masks.
-fn reconstructions(
-    network: Network<Autoencoder>,
+/// Pictures that features are measured on, at most.
+const FEATURE_PICTURES: usize = 32;
+
+/// Records what the network makes of a few pictures of the set, always the same ones with the same masks, and what
+/// the features inside its blocks are like.
+fn draw(
+    learner: &Learner<Autoencoder>,
     config: &PretrainConfig,
-    description: &Description,
+    session: &mut Session<'_>,
     set: &Arc<PictureSet>,
-) -> Result<RgbImage> {
-    let reconstructor = Reconstructor::new(network, config.mask.clone(), description.clone())?;
-    let count = config.figures.pictures.min(set.len());
-    let indices = (0..count).map(|n| (2 * n + 1) * set.len() / (2 * count));
+    step: u64,
+) -> Result<()> {
+    let description = session.description();
+    let reconstructor =
+        Reconstructor::new(learner.averaged()?, config.mask.clone(), description.clone())?;
     // One that cannot be read is listed where it is trained on.
-    let rows = indices.filter_map(|index| reconstructor.sample(set, index, config.seed).ok());
-    reconstruct::sheet(&rows.collect::<Vec<_>>())
+    let rows = spread(config.figures.pictures, set.len())
+        .filter_map(|index| reconstructor.sample(set, index, config.seed).ok());
+    let sheet = reconstruct::sheet(&rows.collect::<Vec<_>>())?;
+    session.figure(&format!("reconstruction-step-{step:08}"), "reconstructions", step, &sheet)?;
+    let pictures: Vec<Input> = spread(FEATURE_PICTURES, set.len())
+        .map(|index| Input::Sample { set: Arc::clone(set), index })
+        .collect();
+    let network = reconstructor.autoencoder();
+    let Some(found) = diversity::of_encoder(network, |network| &network.encoder, pictures)? else {
+        return Ok(());
+    };
+    let last = StepFeatures { step, images: found.images, blocks: found.blocks };
+    records::features(session.path(), last)
+}
+
+/// Places of at most `count` among so many, evenly.
+fn spread(count: usize, among: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(among);
+    (0..count).map(move |n| (2 * n + 1) * among / (2 * count))
 }

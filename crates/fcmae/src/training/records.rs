@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Split};
 use fcmae_store::run::files;
-use fcmae_store::run::schema::{self, Class, Data, Environment, Line};
+use fcmae_store::run::schema::{self, Class, Data, Environment, Features, Line, StepFeatures};
 use fcmae_store::{Record, durable};
 use fcmae_words::plural;
 use serde::Serialize;
@@ -236,6 +236,14 @@ pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport>
         top5: last.top5.and_then(|top5| telling_top5(top5, classes)),
         loss: last.held_out_loss.unwrap_or(f64::NAN),
     })
+}
+
+/// Records features that were measured, beside those that were measured first.
+pub(super) fn features(run: &Path, last: StepFeatures) -> Result<()> {
+    // A run that was taken up at an earlier step may have measured later ones.
+    let first = fcmae_store::run::features(run).map(|features| features.first);
+    let first = first.filter(|first| first.step < last.step).unwrap_or_else(|| last.clone());
+    write(run, files::FEATURES, &Features { first, last })
 }
 
 /// Writes a file of the run as JSON, whole or not at all.

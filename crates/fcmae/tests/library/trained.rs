@@ -8,7 +8,7 @@ use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::data::{Input, Labels, PictureSet};
 use fcmae::engine::backend::Backend;
 use fcmae::inference::Inference;
-use fcmae::inference::diversity::diversity;
+use fcmae::inference::diversity::{RANK_SITES, diversity, of_weights};
 use fcmae::inference::embed::Backbone;
 use fcmae::inference::evaluate::evaluate;
 use fcmae::inference::predict::Predictor;
@@ -169,7 +169,7 @@ fn a_card_says_what_the_processor_says() {
         assert!(f64::from((found - expected).abs()) <= BOUND * f64::from(largest));
     }
     close(found.3.into(), expected.3.into());
-    for (found, expected) in found.4.layers.iter().zip(&expected.4.layers) {
+    for (found, expected) in found.4.blocks.iter().zip(&expected.4.blocks) {
         close(found.after_gelu, expected.after_gelu);
         close(found.after_grn, expected.after_grn);
     }
@@ -276,7 +276,7 @@ fn diversity_looks_at_every_block() {
     for weights in [pretrained, finetuned] {
         let found = diversity(weights, unseen, 12, &Backend::Cpu).unwrap();
         assert_eq!((found.images, found.skipped.len()), (12, 0));
-        let layers = found.layers;
+        let layers = found.blocks;
         let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
         let expected = [0, 1, 2, 3].map(|stage| format!("stages.{stage}.blocks.0"));
         assert_eq!(names, expected);
@@ -286,11 +286,37 @@ fn diversity_looks_at_every_block() {
             assert!((0.0..0.5).contains(&layer.after_grn), "{layer:?}");
         }
         assert_eq!(
-            diversity(weights, unseen, 12, &Backend::Cpu).unwrap().layers,
+            diversity(weights, unseen, 12, &Backend::Cpu).unwrap().blocks,
             layers,
             "always the same pictures"
         );
     }
+}
+
+/// The features of a block with channels that are zero, and others that are the same wherever one looks.
+#[test]
+fn dead_and_saturated_channels_are_counted() {
+    let Trained { unseen, pretrained, .. } = &*trained();
+    let mut weights = Weights::open(pretrained).unwrap();
+    let before = diversity(pretrained, unseen, 12, &Backend::Cpu).unwrap().blocks;
+    assert_eq!(before.iter().map(|block| block.dead + block.saturated).sum::<usize>(), 0);
+    assert!(before.iter().all(|block| block.effective_rank > 1.0));
+    let mut edit = |name: &str, change: &dyn Fn(&mut [f32])| {
+        let name = format!("stages.1.blocks.0.mlp.{name}");
+        let mut tensor = weights.tensors.remove(&name).unwrap();
+        change(&mut tensor.data);
+        weights.tensors.insert(name, tensor);
+    };
+    let inputs = before[1].channels / 4;
+    // Of the first five channels: without weights, two are GELU(0) and three GELU(1). GRN's beta adds to neither.
+    edit("fc1.weight", &|values| values[..5 * inputs].fill(0.0));
+    edit("fc1.bias", &|values| values[..5].copy_from_slice(&[0.0, 0.0, 1.0, 1.0, 1.0]));
+    edit("grn.bias", &|values| values[..5].fill(0.0));
+    edit("grn.weight", &|values| values[..5].fill(0.0));
+    let after = of_weights(&weights, unseen, 12, &Backend::Cpu).unwrap().blocks;
+    assert_eq!((after[1].dead, after[1].saturated), (2, 3));
+    assert!(after[1].effective_rank < RANK_SITES as f64);
+    assert_eq!(after[0], before[0]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::run_fixture::{RunFixture, data, evaluated, evaluation, update};
@@ -63,6 +63,36 @@ fn how_a_run_ended_is_told() {
         text.starts_with("No better top-1 in 3 evaluations") && text.contains("10 of 12"),
         "{text}"
     );
+}
+
+#[test]
+fn collapsed_features_are_told() {
+    let title = "Features have collapsed";
+    let block = |place: usize, after_grn: f64, dead: usize| {
+        json!({"name": format!("stages.{place}.blocks.0"), "depth": place as f64 / 3.0, "channels": 40,
+            "after_gelu": after_grn, "after_grn": after_grn, "effective_rank": 9.0, "dead": dead, "saturated": 2})
+    };
+    let measured =
+        |step: u64, blocks: [Value; 2]| json!({"step": step, "images": 8, "blocks": blocks});
+    let run = RunFixture::pretrained();
+    let sound = measured(10, [block(0, 0.48, 0), block(1, 0.26, 18)]);
+    let write = |last: &Value| run.write("features.json", &json!({"first": sound, "last": last}));
+    write(&sound);
+    assert_eq!(found(&run, title), None);
+    write(&measured(100, [block(0, 0.48, 0), block(1, 0.1234, 8)]));
+    let text = found(&run, title).unwrap();
+    for told in ["At step 100", "1 of 2 blocks", "`stages.1.blocks.0`", "0.123", "25 %"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    // Channels that are unlike each other, but most of them tell nothing.
+    write(&measured(100, [block(0, 0.48, 19), block(1, 0.26, 18)]));
+    assert!(found(&run, title).unwrap().contains("`stages.0.blocks.0`"));
+    let page = run.read().to_html();
+    assert!(page.contains("Those of 1 of 2 blocks have."), "{page}");
+    assert!(page.contains("after 100 updates") && page.contains("after 10 updates"));
+    // What was measured after the step that the run was taken up at is of another course.
+    write(&measured(101, [block(0, 0.1, 0), block(1, 0.1, 0)]));
+    assert_eq!(found(&run, title), None);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub const SPLIT: &str = "split.csv";
 pub const ENVIRONMENT: &str = "environment.json";
 /// The last [evaluation](super::schema::Evaluation).
 pub const EVALUATION: &str = "evaluation.json";
+/// The [features](super::schema::Features) inside the network's blocks.
+pub const FEATURES: &str = "features.json";
 /// Folder of the pictures that a run draws.
 pub const FIGURES: &str = "figures";
 /// The page.

@@ -260,6 +260,57 @@ pub struct Origin {
     pub hash: String,
 }
 
+/// What is known of the features inside a pre-training's blocks: `features.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Features {
+    /// As they were measured first.
+    pub first: StepFeatures,
+    /// As they were measured last.
+    pub last: StepFeatures,
+}
+
+/// The features of every block at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepFeatures {
+    /// Updates made by then.
+    pub step: u64,
+    /// Pictures that were averaged over.
+    pub images: usize,
+    /// Every block, from the first to the last.
+    pub blocks: Vec<BlockFeatures>,
+}
+
+/// The features inside one block, `[N, S, 4C]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BlockFeatures {
+    /// Such as `stages.2.blocks.5`.
+    pub name: String,
+    /// Place in the network, from 0 (first block) to 1 (last).
+    pub depth: f64,
+    /// Channels, 4C.
+    pub channels: usize,
+    /// The feature distance after GELU, before GRN: the mean cosine distance of two channels' maps, 0 to 1.
+    pub after_gelu: f64,
+    /// The feature distance after GRN; in V1 the same as after GELU.
+    pub after_grn: f64,
+    /// The effective rank after GRN, of some sites less their mean; 0 where all are the same.
+    pub effective_rank: f64,
+    /// Channels that are 0 wherever one looks, but for a ten-thousandth of what is usual.
+    pub dead: usize,
+    /// Channels that are the same wherever one looks, but for a hundredth.
+    pub saturated: usize,
+}
+
+impl BlockFeatures {
+    /// Below this distance channels have collapsed: the mean cosine of two is above 0.5.
+    pub const COLLAPSED: f64 = 0.25;
+
+    /// Whether the channels have collapsed onto each other, or most of them tell nothing.
+    pub fn has_collapsed(&self) -> bool {
+        self.after_grn < Self::COLLAPSED || 2 * (self.dead + self.saturated) > self.channels
+    }
+}
+
 /// A setting that is another one from a step on: a line of `changes.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
