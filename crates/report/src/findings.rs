@@ -245,10 +245,10 @@ fn collapsed(report: &Report) -> Option<Finding> {
     warning(
         "Features have collapsed",
         format!(
-            "At step {}, channels of {} of {} say much the same, most of all in `{}`: the mean cosine distance of two is \
-             {} (0.5 where they have nothing in common), and {} % tell nothing. Such weights are a poor start. Of \
-             V1 blocks pre-training does this: use `model.block = \"v2\"`, which has GRN. Otherwise lower \
-             `optim.base_lr`. `fcmae diversity` draws the maps.",
+            "At step {}, {} of {} had channels that show much the same, most of all `{}`: the mean cosine distance between \
+             two of its channels is {} (0.5 if they have nothing in common), and {} % of them are dead or saturated. \
+             Such weights are a poor start. V1 blocks are known for it: use `model.block = \"v2\"`, which has GRN. \
+             With V2, try a lower `optim.base_lr`. `fcmae diversity` draws the maps.",
             number(*step as f64),
             number(found.len() as f64),
             counted(blocks.len(), "block"),

@@ -88,7 +88,7 @@ fn collapsed_features_are_told() {
     write(&measured(100, [block(0, 0.48, 19), block(1, 0.26, 18)]));
     assert!(found(&run, title).unwrap().contains("`stages.0.blocks.0`"));
     let page = run.read().to_html();
-    assert!(page.contains("Those of 1 of 2 blocks have."), "{page}");
+    assert!(page.contains("Collapsed: 1 of 2 blocks."), "{page}");
     assert!(page.contains("after 100 updates") && page.contains("after 10 updates"));
     // What was measured after the step that the run was taken up at is of another course.
     write(&measured(101, [block(0, 0.1, 0), block(1, 0.1, 0)]));

@@ -35,14 +35,15 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
     let collapsed = last.blocks.iter().filter(|block| block.has_collapsed()).count();
     Some(html! {
         p.soft.small {
-            "The 4C features inside every block, over " (counted(last.images, "picture"))
-            ". The distance is the mean cosine distance of two channels' maps: 0.5 where they have nothing in common, \
-             0 where all are the same map; below " (number(BlockFeatures::COLLAPSED)) " they have collapsed. "
-            @if collapsed == 0 { "No block's have. " } @else {
-                "Those of " (number(collapsed as f64)) " of " (counted(last.blocks.len(), "block")) " have. "
+            "Measured inside every block, on its 4C channels, over " (counted(last.images, "picture"))
+            ". The distance is the mean cosine distance between two channels' maps: 0.5 if they have nothing in \
+             common, 0 if all show the same map. Below " (BlockFeatures::COLLAPSED.to_string())
+            " a block counts as collapsed. "
+            @if collapsed == 0 { "No block has collapsed. " } @else {
+                "Collapsed: " (number(collapsed as f64)) " of " (counted(last.blocks.len(), "block")) ". "
             }
-            "The effective rank is how many directions the features use. A dead channel is 0 wherever one looks, a \
-             saturated one the same."
+            "The effective rank is the number of directions that the features use. A dead channel is 0 everywhere, a \
+             saturated one the same everywhere."
         }
         (curves::grid(&charts))
     })
