@@ -243,22 +243,25 @@ impl Bench {
             let jobs = self.adopt(plan, part, outcomes)?;
             let undone = |job: &Job| !outcomes.contains_key(&job.key);
             let Some(place) = jobs.iter().position(undone) else { return Ok(None) };
-            let job = &jobs[place];
-            let Some(from) = job.from() else { return Ok(Some((job.clone(), place, jobs.len()))) };
-            let start = self.places.outcome(Kind::Pretrain, from)?;
-            match start.as_ref().or_else(|| outcomes.get(from)) {
-                Some(Outcome { failed: Some(why), .. }) => {
-                    let why = format!("its pre-training came to nothing: {why}");
-                    let outcome = Outcome { failed: Some(why), ..Outcome::of(job) };
-                    outcomes.insert(job.key.clone(), outcome);
+            let mut job = &jobs[place];
+            loop {
+                let ready = Ok(Some((job.clone(), place, jobs.len())));
+                let Some(from) = job.from() else { return ready };
+                let start = self.places.outcome(Kind::Pretrain, from)?;
+                match start.as_ref().or_else(|| outcomes.get(from)) {
+                    Some(Outcome { failed: Some(why), .. }) => {
+                        let why = format!("its pre-training came to nothing: {why}");
+                        let outcome = Outcome { failed: Some(why), ..Outcome::of(job) };
+                        outcomes.insert(job.key.clone(), outcome);
+                        break;
+                    }
+                    // Its result may be known from another machine, and its weights not be here.
+                    _ if start.is_none() => {
+                        let start = jobs.iter().find(|job| job.key == from);
+                        job = start.context("a job's pre-training is among the jobs")?;
+                    }
+                    _ => return ready,
                 }
-                // Its result may be known from another machine, and its weights not be here.
-                _ if start.is_none() => {
-                    let start = jobs.iter().find(|job| job.key == from);
-                    let start = start.context("a job's pre-training is among the jobs")?;
-                    return Ok(Some((start.clone(), place, jobs.len())));
-                }
-                _ => return Ok(Some((job.clone(), place, jobs.len()))),
             }
         }
     }

@@ -35,6 +35,9 @@ pub(super) struct Experiment {
     pub(super) data: Data,
     /// Absent where every variant starts from scratch.
     pub(super) pretrain: Option<Pretrain>,
+    /// Pre-trainings on other pictures, which variants begin from.
+    #[serde(default)]
+    pub(super) bases: Vec<Base>,
     pub(super) finetune: Stage,
     pub(super) search: Option<Search>,
     /// Pictures on which the feature distance of pre-trained networks is measured; 0 for none.
@@ -76,6 +79,20 @@ pub(super) struct Pretrain {
     pub(super) seed: Option<u64>,
 }
 
+/// A pre-training on pictures of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Base {
+    pub(super) name: String,
+    /// Its pictures, by their paths below `--data`.
+    pub(super) data: Vec<String>,
+    pub(super) recipe: String,
+    #[serde(default)]
+    pub(super) set: Vec<String>,
+    /// One for all seeds; without it each seed has its own.
+    pub(super) seed: Option<u64>,
+}
+
 /// Settings of which the best on the validation pictures are taken, for each variant and budget.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +124,8 @@ pub(super) enum Start {
     /// From the variant's pre-training.
     #[default]
     Pretrained,
+    /// From the variant's base as it is.
+    Base,
     /// From random weights.
     Scratch,
 }
@@ -117,6 +136,8 @@ pub(super) struct Variant {
     pub(super) name: String,
     #[serde(default)]
     pub(super) start: Start,
+    /// The base that its pre-training begins from, or where `start` is `base` its fine-tuning.
+    pub(super) base: Option<String>,
     #[serde(default)]
     pub(super) pretrain: Vec<String>,
     #[serde(default)]
@@ -214,9 +235,15 @@ impl Experiment {
         self.variants.iter().position(|variant| variant.name == name)
     }
 
+    /// The base of this name.
+    pub(super) fn base(&self, name: &str) -> Option<usize> {
+        self.bases.iter().position(|base| base.name == name)
+    }
+
     /// No setting is given in two places of which one would win in silence.
     fn check_settings(&self) -> Result<(), String> {
         let stages = self.pretrain.iter().flat_map(|stage| &stage.set).chain(&self.finetune.set);
+        let stages = stages.chain(self.bases.iter().flat_map(|base| &base.set));
         let budgets = self.budgets.iter().flat_map(|budget| &budget.finetune);
         let variants = || self.variants.iter().flat_map(|v| v.pretrain.iter().chain(&v.finetune));
         let candidates: Vec<&String> =
@@ -240,6 +267,9 @@ impl Experiment {
     fn check(&self) -> Result<(), String> {
         distinct("seeds", &self.seeds)?;
         distinct("variants", &self.variants.iter().map(|v| &v.name).collect::<Vec<_>>())?;
+        if !self.bases.is_empty() {
+            distinct("bases", &self.bases.iter().map(|base| &base.name).collect::<Vec<_>>())?;
+        }
         distinct("budgets", &self.budgets.iter().map(|budget| &budget.name).collect::<Vec<_>>())?;
         if self.variant(&self.baseline).is_none() {
             let baseline = &self.baseline;
@@ -265,6 +295,21 @@ impl Experiment {
     /// There is something to train on and something to test on, and no picture is in two parts.
     fn check_data(&self) -> Result<(), String> {
         let data = &self.data;
+        let unseen = |set: &&String| data.test.contains(set) || data.validation.contains(set);
+        for base in &self.bases {
+            if let Some(both) = base.data.iter().find(unseen) {
+                return Err(format!(
+                    "{both:?} is in the data of base {:?} and is tested on; keep their pictures apart",
+                    base.name
+                ));
+            }
+        }
+        if let Some(base) = self.bases.iter().find(|base| base.data.is_empty()) {
+            return Err(format!(
+                "base {:?} has no data; name a folder, an archive or a list",
+                base.name
+            ));
+        }
         for (what, sets) in [("train", &data.train), ("test", &data.test)] {
             if sets.is_empty() {
                 return Err(format!("data.{what} is empty; name a folder, an archive or a list"));
@@ -311,12 +356,22 @@ impl Experiment {
                 return Err(" starts pre-trained and there is no [pretrain]; add it, or say start = \"scratch\""
                     .to_owned());
             }
-            (Start::Scratch, _) if !variant.pretrain.is_empty() => {
-                return Err(
-                    " starts from scratch and has settings for pre-training; drop one".to_owned()
-                );
+            (Start::Scratch | Start::Base, _) if !variant.pretrain.is_empty() => {
+                return Err(" has settings for pre-training and does none; drop one".to_owned());
+            }
+            (Start::Scratch, _) if variant.base.is_some() => {
+                return Err(" starts from scratch and has a base; drop one".to_owned());
+            }
+            (Start::Base, _) if variant.base.is_none() => {
+                return Err(" starts from its base and names none; add base = \"NAME\"".to_owned());
             }
             _ => {}
+        }
+        if let Some(base) = variant.base.as_ref().filter(|base| self.base(base).is_none()) {
+            let names: Vec<_> = self.bases.iter().map(|base| format!("{:?}", base.name)).collect();
+            let names =
+                if names.is_empty() { "there are none".to_owned() } else { names.join(", ") };
+            return Err(format!(": base = {base:?} is none of [[bases]]: {names}"));
         }
         let Some(other) = &variant.chosen_for else { return Ok(()) };
         match self.variant(other).map(|place| &self.variants[place]) {
@@ -451,6 +506,19 @@ chosen_for = "scratch"
                 "drop one",
             ),
             ("seeds = [0, 1]", "seed = [0, 1]", "unknown field `seed`"),
+            ("name = \"sparse\"\n", "name = \"sparse\"\nbase = \"photos\"\n", "there are none"),
+            ("name = \"sparse\"\n", "name = \"sparse\"\nstart = \"base\"\n", "names none"),
+            ("start = \"scratch\"\n", "start = \"scratch\"\nbase = \"photos\"\n", "drop one"),
+            (
+                "[search]",
+                "[[bases]]\nname = \"b\"\ndata = []\nrecipe = \"r\"\n[search]",
+                "has no data",
+            ),
+            (
+                "[search]",
+                "[[bases]]\nname = \"b\"\ndata = [\"test\"]\nrecipe = \"r\"\n[search]",
+                "is tested on",
+            ),
         ] {
             let error = flaw(from, to);
             assert!(error.contains(expected), "{error}");

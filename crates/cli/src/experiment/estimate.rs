@@ -99,7 +99,7 @@ impl Speeds {
         let (class, epochs, trial): (String, u64, Box<dyn FnOnce() -> Result<Trial>>) =
             match &job.work {
                 Work::Diversity { .. } => return Ok((0, 0.0)),
-                Work::Pretrain(config) => {
+                Work::Pretrain { config, .. } => {
                     let alike = alike_pretraining(&places.pretraining(config));
                     let class = format!("pretrain {data:?}\n{}", alike.to_toml());
                     let trial = move || {
@@ -121,7 +121,7 @@ impl Speeds {
                     let mut alike = alike_finetuning(&places.finetuning(config));
                     // Random weights take as long as trained ones of the same network.
                     let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
-                    if let Some(Job { work: Work::Pretrain(start), .. }) = start {
+                    if let Some(Job { work: Work::Pretrain { config: start, .. }, .. }) = start {
                         alike.model = start.model.clone();
                     }
                     alike.model.block = match std::mem::take(&mut alike.finetune.grn) {

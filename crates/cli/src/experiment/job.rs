@@ -50,16 +50,12 @@ pub(super) fn make(
     let data = places.pictures(&job.trained_on);
     let mut outcome = Outcome::of(job);
     match &job.work {
-        Work::Pretrain(config) => {
+        Work::Pretrain { config, from } => {
             let config = places.pretraining(config);
-            let ended = fcmae::training::pretrain(
-                &config,
-                &data,
-                Start::Scratch,
-                &run,
-                resumes(&run)?,
-                observer,
-            );
+            let start = from.as_ref().map(|key| places.run(Kind::Pretrain, key));
+            let start = start.as_deref().map_or(Start::Scratch, Start::Weights);
+            let ended =
+                fcmae::training::pretrain(&config, &data, start, &run, resumes(&run)?, observer);
             match finished(ended.map(|ended| (ended.step, ended.finished)))? {
                 Training::Finished => {}
                 Training::Stopped(step) => return Ok(Ended::Stopped { step }),
@@ -97,13 +93,11 @@ pub(super) fn make(
             let device = Device::choose(places.device.as_deref().unwrap_or("auto"))?;
             let backend = Backend::open(device, places.precision.unwrap_or_default())?;
             let found =
-                fcmae::inference::diversity::diversity(&weights, &on[0], *pictures, &backend)?;
-            let layers = found.blocks;
-            let all = layers.iter().flat_map(|layer| [layer.after_gelu, layer.after_grn]);
-            if all.into_iter().any(|distance| !distance.is_finite()) {
-                outcome.failed = Some("the network's features are no numbers".to_owned());
-            } else {
-                outcome.layers = layers.into_iter().map(Layer::from).collect();
+                fcmae::inference::diversity::diversity(&weights, &on[0], *pictures, &backend);
+            match found.map_err(anyhow::Error::from) {
+                Ok(found) => outcome.layers = found.blocks.into_iter().map(Layer::from).collect(),
+                Err(error) if is_diverged(&error) => outcome.failed = Some(error.to_string()),
+                Err(error) => return Err(error),
             }
             outcome.seconds = since.elapsed().as_secs_f64();
             fs::create_dir_all(&run)

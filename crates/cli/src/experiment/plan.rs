@@ -13,7 +13,7 @@ use fcmae_words::counted;
 use fcmae_words::terminal::duration;
 use serde_json::{Value, json};
 
-use super::definition::{Experiment, Part, Start};
+use super::definition::{Base, Experiment, Part, Start};
 use super::outcome::{Kind, Line, Outcome, Purpose};
 use super::places::Places;
 use crate::failure::Usage;
@@ -24,6 +24,8 @@ use crate::recipes;
 pub(super) struct Plan {
     pub(super) experiment: Experiment,
     pretrain: Option<Recipe>,
+    /// Those of the bases.
+    bases: Vec<Recipe>,
     finetune: Recipe,
     /// The fingerprints of sets, once they were looked at.
     fingerprints: BTreeMap<Vec<String>, String>,
@@ -56,23 +58,18 @@ pub(super) struct Job {
 
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    Pretrain(Box<PretrainConfig>),
+    /// `from`: the key of the pre-training that it goes on from; from scratch where there is none.
+    Pretrain { config: Box<PretrainConfig>, from: Option<String> },
     /// `from`: the key of the pre-training; from scratch where there is none.
-    Finetune {
-        config: Box<FinetuneConfig>,
-        from: Option<String>,
-    },
+    Finetune { config: Box<FinetuneConfig>, from: Option<String> },
     /// The feature distance of a pre-training, over so many pictures.
-    Diversity {
-        of: String,
-        pictures: usize,
-    },
+    Diversity { of: String, pictures: usize },
 }
 
 impl Job {
     pub(super) fn kind(&self) -> Kind {
         match self.work {
-            Work::Pretrain(_) => Kind::Pretrain,
+            Work::Pretrain { .. } => Kind::Pretrain,
             Work::Finetune { .. } => Kind::Finetune,
             Work::Diversity { .. } => Kind::Diversity,
         }
@@ -81,8 +78,7 @@ impl Job {
     /// The pre-training that it needs.
     pub(super) fn from(&self) -> Option<&str> {
         match &self.work {
-            Work::Pretrain(_) => None,
-            Work::Finetune { from, .. } => from.as_deref(),
+            Work::Pretrain { from, .. } | Work::Finetune { from, .. } => from.as_deref(),
             Work::Diversity { of, .. } => Some(of),
         }
     }
@@ -106,8 +102,10 @@ impl Plan {
         };
         let pretrain =
             experiment.pretrain.as_ref().map(|stage| recipe(&stage.recipe)).transpose()?;
+        let bases =
+            experiment.bases.iter().map(|base| recipe(&base.recipe)).collect::<Result<_>>()?;
         let finetune = recipe(&experiment.finetune.recipe)?;
-        let plan = Self { experiment, pretrain, finetune, fingerprints: BTreeMap::new() };
+        let plan = Self { experiment, pretrain, bases, finetune, fingerprints: BTreeMap::new() };
         plan.check_networks(&plan.jobs(&Outcomes::new(), Part::WHOLE)?)?;
         Ok(plan)
     }
@@ -116,7 +114,8 @@ impl Plan {
     /// says so itself: fine-tuning takes the network of its weights, training from scratch its own recipe's.
     fn check_networks(&self, jobs: &[Job]) -> Result<()> {
         let start = jobs.iter().find_map(|job| match &job.work {
-            Work::Pretrain(config) => Some(config),
+            // A base may be of another network.
+            Work::Pretrain { config, .. } if self.base_of(job).is_none() => Some(config),
             _ => None,
         });
         let Some(start) = start else { return Ok(()) };
@@ -181,6 +180,16 @@ impl Plan {
             }
             self.fingerprints.insert(sets.clone(), fingerprint);
         }
+        for base in &self.experiment.bases {
+            let file = || format!("{}, base {:?}", printable(&self.experiment.path), base.name);
+            let mut listing = Listing::new("experiment");
+            let mut told = |looked_at| listing.told(looked_at);
+            let opening = settings.data.opening(Labels::Ignored, Some(&mut told));
+            let found =
+                PictureSet::open_all(&places.pictures(&base.data), opening).with_context(file)?;
+            // Opened otherwise, such as with labels, the same files have another fingerprint.
+            self.fingerprints.entry(base.data.clone()).or_insert_with(|| found.fingerprint());
+        }
         Ok(())
     }
 
@@ -223,9 +232,7 @@ impl Plan {
             Choice::Of(candidate) => (Some(candidate), false),
             Choice::Undecided => (Some(0), true),
         };
-        let start = self.pretraining(variant, budget, seed)?;
-        let from = start.as_ref().map(|job| job.key.clone());
-        jobs.add(start);
+        let from = self.start(jobs, variant, budget, seed)?;
         if experiment.diversity > 0 && from.is_some() {
             jobs.add(from.clone().map(|of| self.diversity(of, variant, budget, seed)));
         }
@@ -249,9 +256,7 @@ impl Plan {
         let other = experiment.variants[variant].chosen_for.as_deref();
         let variant = other.and_then(|name| experiment.variant(name)).unwrap_or(variant);
         // The pre-training of the first seed serves, so that choosing costs fine-tunings alone.
-        let start = self.pretraining(variant, budget, experiment.seeds[0])?;
-        let from = start.as_ref().map(|job| job.key.clone());
-        jobs.add(start);
+        let from = self.start(jobs, variant, budget, experiment.seeds[0])?;
         let mut best = (f64::NEG_INFINITY, 0);
         let mut undecided = false;
         for candidate in 0..search.candidates.len() {
@@ -282,32 +287,51 @@ impl Plan {
         Ok(if undecided { Choice::Undecided } else { Choice::Of(best.1) })
     }
 
-    /// The pre-training that a variant starts from; none from scratch.
-    fn pretraining(&self, variant: usize, budget: usize, seed: u64) -> Result<Option<Job>> {
+    /// Adds the pre-trainings before a variant's fine-tuning; the key of the one that it starts from, none from
+    /// scratch.
+    fn start(
+        &self,
+        jobs: &mut Jobs,
+        variant: usize,
+        budget: usize,
+        seed: u64,
+    ) -> Result<Option<String>> {
         let experiment = &self.experiment;
         let of = &experiment.variants[variant];
-        let (Start::Pretrained, Some(stage), Some(recipe)) =
-            (of.start, &experiment.pretrain, &self.pretrain)
-        else {
-            return Ok(None);
+        let job = |config: PretrainConfig, seed, trained_on: &[String], from: Option<String>| {
+            let settings = changed(&config);
+            Job {
+                key: self.key(Kind::Pretrain, &settings, trained_on, &[], from.as_deref()),
+                work: Work::Pretrain { config: Box::new(config), from },
+                seed,
+                variant,
+                budget,
+                purpose: Purpose::Start,
+                candidate: None,
+                settings,
+                trained_on: trained_on.to_vec(),
+                tested_on: Vec::new(),
+                undecided: false,
+            }
         };
-        let seed = stage.seed.unwrap_or(seed);
-        let config: PretrainConfig = recipe.settings(&[&stage.set, &of.pretrain], seed)?;
-        let settings = changed(&config);
-        let trained_on = experiment.data.train.clone();
-        Ok(Some(Job {
-            key: self.key(Kind::Pretrain, &settings, &trained_on, &[], None),
-            work: Work::Pretrain(Box::new(config)),
-            seed,
-            variant,
-            budget,
-            purpose: Purpose::Start,
-            candidate: None,
-            settings,
-            trained_on,
-            tested_on: Vec::new(),
-            undecided: false,
-        }))
+        let mut from = None;
+        if let Some(place) = of.base.as_deref().and_then(|name| experiment.base(name)) {
+            let (base, recipe) = (&experiment.bases[place], &self.bases[place]);
+            let seed = base.seed.unwrap_or(seed);
+            let base = job(recipe.settings(&[&base.set], seed)?, seed, &base.data, None);
+            from = Some(base.key.clone());
+            jobs.add(Some(base));
+        }
+        if let (Start::Pretrained, Some(stage), Some(recipe)) =
+            (of.start, &experiment.pretrain, &self.pretrain)
+        {
+            let seed = stage.seed.unwrap_or(seed);
+            let config = recipe.settings(&[&stage.set, &of.pretrain], seed)?;
+            let own = job(config, seed, &experiment.data.train, from);
+            from = Some(own.key.clone());
+            jobs.add(Some(own));
+        }
+        Ok(from)
     }
 
     fn finetuning(
@@ -401,11 +425,21 @@ impl Plan {
         let budget = &experiment.budgets[job.budget].name;
         let with = if budget.is_empty() { String::new() } else { format!(", {budget}") };
         match (&job.work, job.purpose) {
-            (Work::Pretrain(_), _) => format!("pre-train {variant}"),
+            (Work::Pretrain { .. }, _) => match self.base_of(job) {
+                Some(base) => format!("pre-train the base {}", base.name),
+                None => format!("pre-train {variant}"),
+            },
             (Work::Diversity { .. }, _) => format!("feature distance of {variant}"),
             (_, Purpose::Choice) => format!("choose for {variant}{with}"),
             _ => format!("fine-tune {variant}{with}"),
         }
+    }
+
+    /// The base that a pre-training is, where it is no variant's own.
+    fn base_of(&self, job: &Job) -> Option<&Base> {
+        let Work::Pretrain { from: None, .. } = job.work else { return None };
+        let base = self.experiment.variants[job.variant].base.as_deref()?;
+        self.experiment.base(base).map(|place| &self.experiment.bases[place])
     }
 
     /// The same with its seed, and with the settings that it tries.
@@ -499,6 +533,10 @@ impl Plan {
         if let Some(pretrain) = &experiment.pretrain {
             facts.push(("Pre-training".to_owned(), stage(&pretrain.recipe, &pretrain.set)));
         }
+        for base in &experiment.bases {
+            let of = format!("{} on {}", stage(&base.recipe, &base.set), base.data.join(" "));
+            facts.push((format!("Base {}", base.name), of));
+        }
         let finetune = &experiment.finetune;
         facts.push(("Fine-tuning".to_owned(), stage(&finetune.recipe, &finetune.set)));
         for budget in experiment.budgets.iter().filter(|budget| !budget.finetune.is_empty()) {
@@ -506,8 +544,11 @@ impl Plan {
         }
         for variant in &experiment.variants {
             let mut own = [variant.pretrain.as_slice(), &variant.finetune].concat().join(" ");
-            if variant.start == Start::Scratch {
-                own = format!("from scratch {own}");
+            match (&variant.start, &variant.base) {
+                (Start::Scratch, _) => own = format!("from scratch {own}"),
+                (Start::Base, Some(base)) => own = format!("from the base {base} alone {own}"),
+                (_, Some(base)) => own = format!("goes on from the base {base} {own}"),
+                (_, None) => {}
             }
             if variant.times_epochs > 1 {
                 own = format!("{own} {} × the epochs", variant.times_epochs);

@@ -216,6 +216,66 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
     assert!(table(&bench.at("out")).contains("half,pre-trained,1,"));
 }
 
+/// Pre-trainings that begin from one on other pictures, also where that one's weights are not here.
+#[test]
+fn a_variant_goes_on_from_a_base() {
+    let bench = Bench::new();
+    draw(&bench.at("sets/others"), &CLASSES[..2], 5);
+    let (head, _) = EXPERIMENT.split_once("[search]").unwrap();
+    let continued = format!(
+        "{}[[bases]]\nname = \"others\"\ndata = [\"others\"]\nrecipe = \"pre.toml\"\nset = [\"optim.epochs=1\"]\n\
+         [[variants]]\nname = \"scratch\"\nstart = \"scratch\"\n\
+         [[variants]]\nname = \"plain\"\nbase = \"others\"\n\
+         [[variants]]\nname = \"taught\"\nbase = \"others\"\npretrain = [\"teacher.weight=1\"]\n\
+         [[variants]]\nname = \"base\"\nbase = \"others\"\nstart = \"base\"\n",
+        head.replace("[0, 1]", "[0]")
+    );
+    fs::write(bench.at("does-it-help.toml"), continued).unwrap();
+    let made = |out: &str| {
+        let said = Ran::of(bench.experiment("does-it-help.toml", out)).done().stderr;
+        (said, results(&bench.at(out)))
+    };
+    let (said, lines) = made("out");
+    for told in
+        ["pre-train the base others", "pre-train plain", "pre-train taught", "fine-tune base"]
+    {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    // The base, the two that go on from it, three distances, four fine-tunings.
+    assert_eq!(lines.len(), 10);
+    let facts = fs::read_to_string(bench.at("out/results/does-it-help/report.html")).unwrap();
+    assert!(facts.contains("goes on from the base others"), "{facts}");
+    // The start that is recorded in a variant's pre-training; the base's own has none.
+    let started = |out: &str, variant: &str| {
+        lines
+            .iter()
+            .filter(|line| line["variant"] == variant && line["job"] == "pretrain")
+            .find_map(|line| {
+                let run = format!("runs/pretrain-{}/run.json", line["key"].as_str().unwrap());
+                let facts = fs::read_to_string(bench.at(out).join(run)).unwrap();
+                let facts: Value = serde_json::from_str(&facts).unwrap();
+                facts["start"]["hash"].as_str().map(str::to_owned)
+            })
+    };
+    assert!(started("out", "plain").is_some());
+    assert_eq!(started("out", "plain"), started("out", "taught"));
+    // Of results alone, without runs, what is missing is made with all that comes before it.
+    let file = bench.at("elsewhere/results/does-it-help/results.jsonl");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let all = fs::read_to_string(bench.at("out/results/does-it-help/results.jsonl")).unwrap();
+    let is_last = |line: &&str| !(line.contains("\"taught\"") && line.contains("\"finetune\""));
+    fs::write(&file, all.lines().filter(is_last).collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    let (said, again) = made("elsewhere");
+    assert!(
+        said.contains("pre-train the base others") && !said.contains("pre-train plain"),
+        "{said}"
+    );
+    assert_eq!(again.len(), lines.len());
+    for line in &again {
+        assert!(lines.contains(line), "{line}");
+    }
+}
+
 #[test]
 fn a_mistake_in_a_file_is_told_before_anything_is_made() {
     let bench = Bench::new();

@@ -11,9 +11,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fcmae_data::source::printable;
 use fcmae_data::{Amount, Inputs, Opening, PictureSet, Samples as _, Skipped};
 pub use fcmae_store::run::schema::BlockFeatures;
-use fcmae_vectors::VectorError;
 use fcmae_vectors::Vectors;
 use fcmae_vectors::rank::{ChannelSums, effective_rank};
 use rayon::prelude::*;
@@ -82,7 +82,7 @@ pub fn of_weights(
 /// The same of a network's `encoder`, over all of these pictures; `None` where none can be read.
 ///
 /// # Errors
-/// What a card says, where one computes.
+/// [`Error::NoNumbers`] for features that are none; what a card says, where one computes.
 pub(crate) fn of_encoder<M>(
     network: &Inference<M>,
     encoder: impl Fn(&M) -> &Encoder,
@@ -92,6 +92,7 @@ pub(crate) fn of_encoder<M>(
     let pictures = pictures.into();
     let each = RANK_SITES.div_ceil(pictures.count().max(1));
     let mut gathered = vec![Gathered::default(); model.total_depth()];
+    let inputs = pictures.clone();
     let mut images = 0;
     let mut pictures = network.preparation().pictures(pictures, BATCH)?;
     for batch in pictures.by_ref() {
@@ -100,13 +101,19 @@ pub(crate) fn of_encoder<M>(
             continue;
         }
         images += indices.len();
+        let mut diverged = None;
         network.network().observe(|module, pass| {
             let encoder = encoder(module);
             let sites = encoder.grid(&pixels);
             encoder.forward_hidden(pass, pixels, sites, |block, hidden| {
-                gathered[block].add(&hidden, each);
+                let found = gathered[block].add(&hidden, each);
+                diverged = diverged.or(found);
             });
         })?;
+        if let Some(image) = diverged {
+            let picture = inputs.name(indices[image] as usize);
+            return Err(Error::NoNumbers { picture: printable(&picture) });
+        }
     }
     if images == 0 {
         return Ok(None);
@@ -124,7 +131,7 @@ pub(crate) fn of_encoder<M>(
             let name = format!("stages.{stage}.blocks.{block}");
             gathered.features(name, place as f64 / last, images)
         })
-        .collect::<Result<_>>()?;
+        .collect();
     Ok(Some(Diversity { blocks, images, skipped }))
 }
 
@@ -142,10 +149,12 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Adds the features of some images, and `each` sites of every image for the rank.
-    fn add(&mut self, Hidden { gelu, grn }: &Hidden, each: usize) {
-        self.distances[0] += distances(gelu).iter().sum::<f64>();
-        self.distances[1] += distances(grn).iter().sum::<f64>();
+    /// Adds the features of some images, and `each` sites of every image for the rank. Of features that are no numbers
+    /// it says which image's they are first.
+    fn add(&mut self, Hidden { gelu, grn }: &Hidden, each: usize) -> Option<usize> {
+        let [after_gelu, after_grn] = [gelu, grn].map(distances);
+        self.distances[0] += after_gelu.iter().sum::<f64>();
+        self.distances[1] += after_grn.iter().sum::<f64>();
         let [_, sites, channels] = grn.dims();
         self.sums.get_or_insert_with(|| ChannelSums::new(channels)).add(grn.values());
         for image in grn.values().chunks_exact(sites * channels) {
@@ -159,30 +168,27 @@ impl Gathered {
             }
             self.seen += 1;
         }
+        let all = after_gelu.iter().zip(&after_grn);
+        all.into_iter().position(|(gelu, grn)| !(gelu + grn).is_finite())
     }
 
-    fn features(self, name: String, depth: f64, images: usize) -> Result<BlockFeatures> {
-        let no_numbers =
-            |_| Error::Unusable(format!("{name}: the features are no numbers: check the weights"));
-        let sums = self.sums.unwrap_or_else(|| ChannelSums::new(0));
-        let channels = sums.width();
-        let found = sums.channels().map_err(no_numbers)?;
-        let sites = Vectors::new(self.sites, channels).map_err(no_numbers)?;
+    fn features(self, name: String, depth: f64, images: usize) -> BlockFeatures {
         let [after_gelu, after_grn] = self.distances.map(|sum| sum / images as f64);
-        if !after_grn.is_finite() {
-            return Err(no_numbers(VectorError::NotFinite { row: 0, value: f32::NAN }));
-        }
-        Ok(BlockFeatures {
+        let channels = self.sums.as_ref().map_or(0, ChannelSums::width);
+        let found = self.sums.and_then(|sums| sums.channels().ok());
+        let sites = Vectors::new(self.sites, channels);
+        // There is none where all sites are the same, or there is but one.
+        let effective_rank = sites.and_then(|sites| effective_rank(&sites, true)).unwrap_or(0.0);
+        BlockFeatures {
+            name,
             depth,
             channels,
             after_gelu,
             after_grn,
-            // There is none where all sites are the same.
-            effective_rank: effective_rank(&sites, true).unwrap_or(0.0),
-            dead: found.dead.len(),
-            saturated: found.saturated.len(),
-            name,
-        })
+            effective_rank,
+            dead: found.as_ref().map_or(0, |found| found.dead.len()),
+            saturated: found.as_ref().map_or(0, |found| found.saturated.len()),
+        }
     }
 }
 
