@@ -19,7 +19,7 @@ pub use run::{
     PretrainConfig, StartConfig, TeacherConfig,
 };
 pub(crate) use run::{is_mean_of_pixels, is_std_of_pixels};
-pub use settings::{Settings, from_recipe};
+pub use settings::{Settings, from_recipe, over_defaults};
 pub use sizes::Size;
 pub(crate) use training::{MOST, range};
 pub use training::{OnNan, OptimConfig, SaveConfig};

@@ -11,7 +11,7 @@ use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::{counted, grouped};
 
-use super::training::{self, Asked, RunArgs, SettingsArgs};
+use super::training::{self, Asked, Own, RunArgs, SettingsArgs};
 use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Listing;
@@ -77,7 +77,7 @@ impl FromStr for LabelAmount {
 
 pub(super) fn run(args: &Finetune) -> Result<()> {
     let labels = args.labels.map(|amount| format!("finetune.labels={:?}", amount.0));
-    let own = labels.as_slice();
+    let own = Own { over_all: labels.as_slice(), ..Own::default() };
     let weights = training::named(args.from.as_deref()).map(StartWeights::new);
     let start = training::start(args.from.as_deref(), weights.as_ref(), &args.run);
     let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
@@ -85,7 +85,12 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     else {
         return Ok(());
     };
-    let asked = Asked { model: &config.model, image_size: config.data.image_size };
+    let asked = Asked {
+        model: &config.model,
+        decoder: None,
+        channels: config.finetune.channels,
+        image_size: config.data.image_size,
+    };
     training::agree_with(Kind::Finetuning, &asked, weights.as_ref(), &args.run, &args.settings)?;
     let (training, out) = args.run.folders();
     let data = LabelledData { training, held_out: &args.held_out };

@@ -10,7 +10,7 @@ use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::counted;
 
-use super::training::{self, Asked, RunArgs, SettingsArgs};
+use super::training::{self, Asked, Own, RunArgs, SettingsArgs};
 use crate::output;
 use crate::progress::Listing;
 use crate::recipes;
@@ -45,12 +45,20 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     let weights = from.map(StartWeights::new);
     let start = training::start(args.from.as_deref(), weights.as_ref(), &args.run);
     let whole = |config: &PretrainConfig| fcmae::training::settled_pretraining(config, start);
+    // A run that goes on has its own.
+    let theirs = weights.as_ref().filter(|_| !args.run.resume).map(of_weights).transpose()?;
+    let own = Own { defaults: theirs.as_deref().unwrap_or_default(), ..Own::default() };
     let Some(config) =
-        training::settings(Kind::Pretraining, &args.run, &args.settings, &[], whole)?
+        training::settings(Kind::Pretraining, &args.run, &args.settings, own, whole)?
     else {
         return Ok(());
     };
-    let asked = Asked { model: &config.model, image_size: config.data.image_size };
+    let asked = Asked {
+        model: &config.model,
+        decoder: Some(&config.decoder),
+        channels: config.start.channels,
+        image_size: config.data.image_size,
+    };
     training::agree_with(Kind::Pretraining, &asked, weights.as_ref(), &args.run, &args.settings)?;
     let config = fcmae::training::settled_pretraining(&config, start)?;
     let (data, out) = args.run.folders();
@@ -87,4 +95,16 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
          next: {fcmae} finetune {options} --data LABELLED --from {run} --out RUN"
     ));
     Ok(())
+}
+
+/// What the settings are by default where a run begins from weights: their pictures' size, and the side of their
+/// patches, by which masks are checked.
+fn of_weights(weights: &StartWeights) -> fcmae::Result<Vec<String>> {
+    weights.with(|weights| {
+        let description = &weights.description;
+        Ok(vec![
+            format!("model.stem_stride={}", description.model.stem_stride),
+            format!("data.image_size={:?}", description.image_size),
+        ])
+    })
 }

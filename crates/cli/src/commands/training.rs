@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use fcmae::config::{OptimConfig, Settings, commented, from_recipe};
+use fcmae::config::{OptimConfig, Settings, commented, over_defaults};
 use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
 use fcmae::network::memory::{Footprint, Memory};
@@ -132,17 +132,26 @@ impl FromStr for Batch {
     }
 }
 
+/// Settings, as `key=value`, that follow from what a command is given besides recipe and `--set`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Own<'a> {
+    /// In place of defaults.
+    pub(super) defaults: &'a [String],
+    /// Over all others.
+    pub(super) over_all: &'a [String],
+}
+
 /// The settings of a run, or nothing where they were only to be printed, which is then done.
 ///
-/// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are
-/// values from a command's own options, over all others. `whole` fills in what is not known before
+/// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are values from what the
+/// command is given besides: some in place of defaults, others over all. `whole` fills in what is not known before
 /// weights are read, so that memory can be planned.
 pub(super) fn settings<T: Settings + Footprint>(
     kind: Kind,
     run: &RunArgs,
     given: &SettingsArgs,
-    own: &[String],
-    whole: impl FnOnce(&T) -> fcmae::Result<T>,
+    own: Own<'_>,
+    whole: impl Fn(&T) -> fcmae::Result<T>,
 ) -> Result<Option<T>> {
     if let Some(out) = &run.out {
         output::refuse_tilde(out, "--out")?;
@@ -165,8 +174,9 @@ pub(super) fn settings<T: Settings + Footprint>(
         set.push(format!("optim.batch={batch}"));
     }
     set.extend(given.device.settings());
-    set.extend_from_slice(own);
-    let mut settings: T = from_recipe(recipe, &set).map_err(|error| at(error, recipe, &set))?;
+    set.extend_from_slice(own.over_all);
+    let mut settings: T =
+        over_defaults(own.defaults, recipe, &set).map_err(|error| at(error, recipe, &set))?;
     if !run.resume {
         settings.check_new()?;
     }
@@ -176,7 +186,7 @@ pub(super) fn settings<T: Settings + Footprint>(
         fit(settings.optim_mut(), memory, &backend)?;
     }
     if given.print_config {
-        output::print(&commented(&settings))?;
+        output::print(&commented(&whole(&settings)?))?;
         return Ok(None);
     }
     // Before pictures are looked at, which may take long.

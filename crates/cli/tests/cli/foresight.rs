@@ -394,6 +394,45 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
 }
 
 #[test]
+fn a_continued_pre_training_takes_the_weights_patches_and_pictures() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out, from) = (trained.pictures(), folder.path().join("run"), trained.pretrained());
+    let run = |more: &[&str]| {
+        let mut call = crate::command::command(&[
+            &"pretrain",
+            &"--data",
+            &data,
+            &"--from",
+            &from,
+            &"--out",
+            &out,
+            &"--set",
+            &"optim.batch=2",
+        ]);
+        call.args(more);
+        crate::command::Ran::of(call)
+    };
+    let shown = run(&["--print-config"]).done().stdout;
+    let settings: toml::Table = shown.parse().unwrap();
+    assert_eq!(settings["model"]["stem_stride"].as_integer(), Some(1), "{shown}");
+    assert_eq!(settings["model"]["widths"][3].as_integer(), Some(24), "that of the weights");
+    assert_eq!(settings["decoder"]["width"].as_integer(), Some(16));
+    assert_eq!(settings["data"]["image_size"], toml::Value::from(vec![32, 32]));
+    let shown = run(&["--print-config", "--set", "data.image_size=[64,64]"]).done().stdout;
+    assert!(shown.contains("\nimage_size = [64, 64]\n"), "{shown}");
+    run(&["--dry-run"]).done();
+    run(&["--dry-run", "--set", "decoder.width=24"])
+        .refused(2, &["`decoder.width`", "which have 16", "leave it out"]);
+    // What `fcmae stats` says of grey pictures.
+    let grey = folder.path().join("grey.toml");
+    std::fs::write(&grey, "[model]\nchannels = 1\n[data]\nmean = [0.5]\nstd = [0.2]\n").unwrap();
+    let grey = grey.to_str().unwrap();
+    run(&["--dry-run", "--config", grey]).refused(2, &["`model.channels`", "start.channels=1"]);
+    run(&["--dry-run", "--config", grey, "--set", "start.channels=1"]).done();
+}
+
+#[test]
 fn a_precision_of_cards_names_the_option_for_one() {
     let trained = Trained::get();
     fcmae!("predict", trained.picture(), "--weights", trained.finetuned(), "--precision", "bf16")

@@ -65,8 +65,21 @@ pub fn from_recipe<T: Settings>(
     recipe: Option<(&str, &str)>,
     overrides: &[String],
 ) -> Result<T, ConfigError> {
+    over_defaults(&[], recipe, overrides)
+}
+
+/// As [`from_recipe`], with `key=value` in place of some defaults.
+///
+/// # Errors
+/// As [`from_recipe`].
+pub fn over_defaults<T: Settings>(
+    defaults: &[String],
+    recipe: Option<(&str, &str)>,
+    overrides: &[String],
+) -> Result<T, ConfigError> {
     let mut settings =
         Table::try_from(T::default()).expect("settings are plain tables of plain values");
+    assign_all::<T>(&mut settings, defaults)?;
     let mut origin = "settings".to_owned();
     if let Some((file, text)) = recipe {
         let table = text.parse::<Table>().map_err(|error| ConfigError::Recipe {
@@ -76,7 +89,16 @@ pub fn from_recipe<T: Settings>(
         merge(&mut settings, table, "")?;
         origin = file.to_owned();
     }
-    for assignment in overrides {
+    assign_all::<T>(&mut settings, overrides)?;
+    check::<T>(&settings, &origin)?.resolve()
+}
+
+/// Sets each `key=value`.
+fn assign_all<T: Settings>(
+    settings: &mut Table,
+    assignments: &[String],
+) -> Result<(), ConfigError> {
+    for assignment in assignments {
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(ConfigError::Value {
                 key: "--set".to_owned(),
@@ -85,10 +107,10 @@ pub fn from_recipe<T: Settings>(
             });
         };
         let (key, value) = (key.trim(), value.trim());
-        assign(&mut settings, key, parse(value))?;
-        check::<T>(&settings, &format!("--set {key}={value}"))?;
+        assign(settings, key, parse(value))?;
+        check::<T>(settings, &format!("--set {key}={value}"))?;
     }
-    check::<T>(&settings, &origin)?.resolve()
+    Ok(())
 }
 
 fn check<T: Settings>(settings: &Table, origin: &str) -> Result<T, ConfigError> {

@@ -1,12 +1,14 @@
 //! Settings held against the weights that a run begins from.
 
 use anyhow::Result;
-use fcmae::config::{DataConfig, ModelConfig};
+use fcmae::config::{DataConfig, DecoderConfig, ModelConfig};
 use fcmae::error::ConfigError;
 use fcmae::training::StartWeights;
 use fcmae::weights::Weights;
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
+use fcmae_words::counted;
+use serde_json::json;
 
 use super::{RunArgs, SettingsArgs};
 use crate::output;
@@ -14,6 +16,10 @@ use crate::output;
 /// What settings ask for that the weights may decide.
 pub(in crate::commands) struct Asked<'a> {
     pub(in crate::commands) model: &'a ModelConfig,
+    /// Of a pre-training.
+    pub(in crate::commands) decoder: Option<&'a DecoderConfig>,
+    /// Channels that the stem is adapted to; 0 for those of the weights.
+    pub(in crate::commands) channels: usize,
     pub(in crate::commands) image_size: [usize; 2],
 }
 
@@ -51,15 +57,22 @@ fn agree(
 ) -> std::result::Result<Vec<String>, ConfigError> {
     let theirs = &weights.description.model;
     let path = printable(&weights.path);
-    let [ours, found] = [asked.model, theirs].map(|model| serde_json::to_value(model).ok());
+    let decoder = asked.decoder.zip(weights.description.decoder.as_ref());
+    let decoder = decoder.map(|(ours, (theirs, _))| [ours, theirs].map(|of| json!(of)));
+    let parts = [("model", Some([asked.model, theirs].map(|of| json!(of)))), ("decoder", decoder)];
     for given in set {
         let Some((key, value)) = given.split_once('=') else { continue };
-        let Some(place) = key.trim().strip_prefix("model.") else { continue };
+        let Some((part, place)) = key.trim().split_once('.') else { continue };
+        let part = parts.iter().find(|(name, _)| *name == part);
+        let Some((part, Some(both))) = part else { continue };
         let place = format!("/{}", place.replace('.', "/"));
-        let [ours, found] = [&ours, &found].map(|model| model.as_ref()?.pointer(&place));
+        let [ours, found] = both.each_ref().map(|settings| settings.pointer(&place));
         if ours != found {
             let has = found.map_or("another one".to_owned(), ToString::to_string);
             let mend = match (kind, place.as_str()) {
+                _ if *part == "decoder" => {
+                    "leave it out, or give weights without a decoder, such as a classifier's"
+                }
                 (Kind::Finetuning, "/channels") => {
                     "say `finetune.channels` for pictures of other channels"
                 }
@@ -79,6 +92,23 @@ fn agree(
                 ),
             });
         }
+    }
+    // A recipe's; where it says nothing it has the default.
+    let channels = asked.model.channels;
+    let says = ![theirs.channels, ModelConfig::default().channels].contains(&channels);
+    if says && asked.channels == 0 {
+        let adapted = match kind {
+            Kind::Finetuning => "finetune.channels",
+            Kind::Pretraining => "start.channels",
+        };
+        return Err(ConfigError::Value {
+            key: "model.channels".to_owned(),
+            value: channels.to_string(),
+            reason: format!(
+                "the weights {path} (--from) take pictures of {}: set {adapted}={channels} to adapt them",
+                counted(theirs.channels, "channel")
+            ),
+        });
     }
     let mut notes = Vec::new();
     let shape = |model: &ModelConfig| (model.block, model.depths, model.widths, model.stem_stride);
