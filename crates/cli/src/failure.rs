@@ -218,7 +218,7 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
         Part::Store(
             StoreError::NoSpace { .. } | StoreError::Quota { .. } | StoreError::TooLarge { .. },
         ) => {
-            Some("a run goes on from its last checkpoint with the same command and --resume".into())
+            Some("make room first; a training then goes on from its last checkpoint, with its command and --resume".into())
         }
         _ => None,
     })

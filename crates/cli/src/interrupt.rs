@@ -1,14 +1,22 @@
 //! Ctrl-C, a request to end (SIGTERM), a lost terminal (SIGHUP) and what schedulers send before they end a job
-//! (SIGUSR1, SIGUSR2, SIGXCPU): what is done is saved first. Ctrl-C or SIGTERM once more ends the program at once.
+//! (SIGUSR1, SIGUSR2, SIGXCPU): what is done is saved first. Ctrl-C or SIGTERM once more, half a second later or more,
+//! ends the program at once.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::failure::STOPPED;
+
+/// Signals that come closer together are one request: `timeout` sends SIGTERM to the program and to its group.
+const ONE_REQUEST: Duration = Duration::from_millis(500);
+/// From look to look whether one has come.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Whether the program was asked to end.
 #[derive(Clone)]
@@ -18,13 +26,34 @@ impl Interrupt {
     /// Listens from now on.
     pub(crate) fn listen() -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
+        let mut requests = Vec::new();
         for signal in [SIGINT, SIGTERM] {
             // Each by itself: a service manager sends SIGHUP right after SIGTERM, and a shell that ends both.
-            let before = Arc::new(AtomicBool::new(false));
-            // In this order: the first signal finds the flag unset, and sets it.
-            flag::register_conditional_shutdown(signal, STOPPED.into(), Arc::clone(&before))?;
-            flag::register(signal, before)?;
+            let [before, ends] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+            flag::register_conditional_shutdown(signal, STOPPED.into(), Arc::clone(&ends))?;
+            flag::register(signal, Arc::clone(&before))?;
             flag::register(signal, Arc::clone(&asked))?;
+            requests.push((before, ends));
+        }
+        let late = requests.clone();
+        let watched = thread::Builder::new().spawn(move || {
+            let mut left = late;
+            while !left.is_empty() {
+                thread::sleep(LOOK);
+                let (heard, silent): (Vec<_>, Vec<_>) =
+                    left.into_iter().partition(|(before, _)| before.load(Ordering::Relaxed));
+                if !heard.is_empty() {
+                    thread::sleep(ONE_REQUEST);
+                }
+                heard.iter().for_each(|(_, ends)| ends.store(true, Ordering::Relaxed));
+                left = silent;
+            }
+        });
+        if watched.is_err() {
+            // Without one more thread each signal is a request of its own.
+            for (signal, (_, ends)) in [SIGINT, SIGTERM].into_iter().zip(requests) {
+                flag::register(signal, ends)?;
+            }
         }
         for signal in notices() {
             flag::register(signal, Arc::clone(&asked))?;

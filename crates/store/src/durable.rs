@@ -21,6 +21,7 @@ mod trouble;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -239,6 +240,12 @@ pub fn ensure_folder(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a crash has left what has this name.
+pub(crate) fn is_leftover(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    [MOVING, SET_ASIDE, UNFINISHED].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Finishes and clears what killed writers left in `folder`; returns those paths. Only for the one
 /// writer of that folder: it would take away another's unfinished work.
 ///
@@ -248,9 +255,8 @@ pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut leftovers = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let name = entry.map_err(Error::io("list", folder))?.file_name();
-        let name = name.to_string_lossy();
-        if [MOVING, SET_ASIDE, UNFINISHED].iter().any(|prefix| name.starts_with(prefix)) {
-            leftovers.push(folder.join(&*name));
+        if is_leftover(&name) {
+            leftovers.push(folder.join(&*name.to_string_lossy()));
         }
     }
     if leftovers.is_empty() {

@@ -253,9 +253,23 @@ impl Run {
         look
     }
 
-    /// Whether the folder is that of a run: another one may have its name.
+    /// Whether the folder is this run's: another run's may have got its name.
     fn is_there(&self) -> bool {
-        self.path.join(CONFIG).exists()
+        self.path.join(CONFIG).exists() && !lock::is_of_another(&self.path)
+    }
+
+    /// Says how it ended, where its folder is still there.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Io`] or [`Error::NoSpace`].
+    pub fn end(&self, end: &End) -> Result<(), Error> {
+        if !self.is_there() {
+            return Err(Error::Gone { path: self.path.clone() });
+        }
+        let text = serde_json::to_string_pretty(end).expect("plain texts and numbers") + "\n";
+        durable::write_file(&self.path.join(END), text.len() as u64, |out| {
+            out.write_all(text.as_bytes())
+        })
     }
 
     /// What was done about files that others took the names of, a sentence each.
@@ -459,23 +473,40 @@ impl Drop for Created {
     }
 }
 
-/// Locks a folder that is empty but for the lock.
+/// Locks a folder that is empty, but for what a run leaves that was killed while it started.
 fn claim_empty(path: &Path) -> Result<Result<lock::Lock, String>, Error> {
-    let occupied = || -> Result<bool, Error> {
-        let entries = fs::read_dir(path).map_err(|e| Error::io("list", path)(e).of_folder(path))?;
-        let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
-        Ok(names.any(|name| name != lock::LOCK))
-    };
-    if occupied()? {
+    if occupied(path)? {
         lock::refuse_if_held(path)?;
         return Err(Error::NotEmpty { path: path.to_owned() });
     }
     let lock = lock::take(path)?;
     // Another process may have started and ended a run since the look before.
-    if occupied()? {
+    if occupied(path)? {
         return Err(Error::NotEmpty { path: path.to_owned() });
     }
+    durable::remove_leftovers(path)?;
     Ok(lock)
+}
+
+/// Whether something is in a folder that a run must not begin over. Without `run.json` no run has begun: its settings
+/// and folders without files are left of a start, if there is a lock too.
+fn occupied(path: &Path) -> Result<bool, Error> {
+    let entries = fs::read_dir(path).map_err(|e| Error::io("list", path)(e).of_folder(path))?;
+    let names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
+    let was_locked = names.iter().any(|name| name == lock::LOCK);
+    let is_left = |name: &std::ffi::OsString| {
+        let has_no_file = |folder: &Path| {
+            fs::read_dir(folder).is_ok_and(|entries| {
+                entries.filter_map(Result::ok).all(|entry| durable::is_leftover(&entry.file_name()))
+            })
+        };
+        name == lock::LOCK
+            || was_locked && (name == CONFIG || durable::is_leftover(name))
+            || was_locked
+                && [CHECKPOINTS, EXPORT].iter().any(|folder| name == folder)
+                && has_no_file(&path.join(name))
+    };
+    Ok(!names.iter().all(is_left))
 }
 
 /// Removes what a failed start wrote into a folder that was empty.

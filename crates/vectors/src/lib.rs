@@ -9,6 +9,7 @@
 pub mod anomaly;
 pub mod auroc;
 pub mod choice;
+mod clusters;
 mod covariance;
 mod eigen;
 mod error;

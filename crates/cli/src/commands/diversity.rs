@@ -24,7 +24,7 @@ use crate::output;
 use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
-/// Measure feature collapse: how unlike a layer's channels are, their rank, the dead, a sheet of maps
+/// Measure feature collapse: how unlike a layer's channels are, and how many are dead
 #[derive(Args)]
 #[command(after_help = "\
 distance        mean cosine distance of two channels' maps, from 0 (all are the same map) over 0.5

@@ -96,6 +96,9 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     if !args.resume {
         output::refuse_existing(&args.out, args.overwrite, "--out")?;
     }
+    for written in [args.out.clone(), args.out.with_extension("csv")] {
+        output::refuse_input(&written, &args.data, "--out")?;
+    }
     let interrupt = Interrupt::listen()?;
     let embedder = Embedder::open(&args.weights, &args.embedder)?;
     let (set, labels) = embedder.pictures("embed", &args.data)?;

@@ -74,6 +74,7 @@ pub(crate) struct Stats {
 pub(super) fn run(args: &Stats) -> Result<()> {
     if let Some(recipe) = &args.recipe {
         output::refuse_existing(recipe, args.overwrite, "--recipe")?;
+        output::refuse_input(recipe, &args.data, "--recipe")?;
     }
     let columns =
         Columns { image: args.image_column.as_deref(), pages: args.pages, ..Columns::default() };

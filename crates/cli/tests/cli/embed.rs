@@ -130,6 +130,32 @@ fn shards_are_the_whole_set_and_a_run_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn what_is_read_is_not_written_over() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.csv");
+    let text = format!("path,label\n{},disc\n", trained.picture().display());
+    fs::write(&list, &text).unwrap();
+    for out in ["list.csv", "list.npy"] {
+        let out = folder.path().join(out);
+        fcmae!(
+            "embed",
+            "--data",
+            list,
+            "--weights",
+            trained.pretrained(),
+            "--out",
+            out,
+            "--overwrite"
+        )
+        .refused(2, &["list.csv", "one of the pictures", "--out"]);
+    }
+    fcmae!("stats", "--data", list, "--recipe", list, "--overwrite")
+        .refused(2, &["list.csv", "one of the pictures", "--recipe"]);
+    assert_eq!(fs::read_to_string(&list).unwrap(), text);
+}
+
+#[test]
 fn a_picture_that_cannot_be_used_costs_no_other() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();

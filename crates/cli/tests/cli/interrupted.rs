@@ -120,11 +120,10 @@ fn a_run_that_is_asked_to_stop_is_saved_and_says_how_to_go_on() {
         let run = folder.path().join("run");
         let child = long_run("pretrain", &run, &trained.pictures(), &trained, &[]);
         signal(&child, name);
-        if name != "-INT" && name != "-TERM" {
-            // These come in twos: of a terminal's shell and of the kernel, or with what follows soon.
-            signal(&child, name);
-            signal(&child, "-TERM");
-        }
+        // These come in twos: of a terminal's shell and of the kernel, of `timeout` to a process and to its group, or
+        // with what follows soon.
+        signal(&child, name);
+        signal(&child, "-TERM");
         let asked = Instant::now();
         let output = child.wait_with_output().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(10), "{name}: {:?}", asked.elapsed());
@@ -197,11 +196,11 @@ fn a_second_request_ends_a_run_at_once() {
     let (pictures, run) = (folder.path().join("pictures"), folder.path().join("run"));
     draw(&pictures, &CLASSES, 600);
     // Only a batch's end looks at the first request: a save would too.
-    let settings = ["optim.batch=1800", "save.every_epochs=1000"];
+    let settings = ["optim.batch=1800", "save.every_epochs=1000", "model.widths=[32,48,64,96]"];
     let mut child = long_run("pretrain", &run, &pictures, &trained, &settings);
     let began = Instant::now();
     signal(&child, "-INT");
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(800));
     assert!(child.try_wait().unwrap().is_none(), "the update took {:?}", began.elapsed());
     signal(&child, "-INT");
     let asked = Instant::now();

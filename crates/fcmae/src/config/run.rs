@@ -410,7 +410,7 @@ impl Default for FinetuneConfig {
 
 /// Whether pixels of 0 to 1 can have this mean.
 pub(crate) fn is_mean_of_pixels(mean: f32) -> bool {
-    mean.is_finite() && mean <= 1.0
+    (0.0..=1.0).contains(&mean)
 }
 
 /// Whether they can have this deviation: less than a fortieth of a level of 256 is none.
@@ -529,7 +529,7 @@ impl DataConfig {
                 "data.mean",
                 self.mean.iter().all(|&mean| is_mean_of_pixels(mean)),
                 format!("{:?}", self.mean),
-                &format!("numbers up to 1, {unit}"),
+                &format!("numbers of 0 to 1, {unit}"),
             )?;
             range(
                 "data.std",

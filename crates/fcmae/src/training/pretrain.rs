@@ -78,7 +78,7 @@ pub fn pretrain_on<'r>(
 ) -> Result<PretrainOutcome> {
     let resume = resume.into();
     resume::has_its_checkpoints::<PretrainConfig>(out, Kind::Pretraining, resume)?;
-    let Beginning { weights, origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;
+    let Beginning { weights, mut origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;
     // The network that is recorded is that of the weights.
     let config = &if taken_up { config.clone() } else { settle(config, weights.as_ref())? };
     config.model.check_on(backend, Some(&config.decoder))?;
@@ -93,6 +93,11 @@ pub fn pretrain_on<'r>(
     let transform = config.data.train_transform();
     let mut batches = session::batches(backend, set, transform, &config.data, &options)?;
 
+    let taught = Teacher::encoder_of(config, weights.as_ref())?;
+    if let (Some(origin), Some(encoder)) = (&mut origin, &taught) {
+        origin.teacher = Some(encoder.to_named()?.hash());
+    }
+    let hash = origin.as_ref().and_then(|origin| origin.teacher.clone());
     let mut description = Description::new(&config.model, &config.data);
     description.decoder = Some((config.decoder.clone(), config.mask.clone()));
     let spec = RunSpec {
@@ -108,7 +113,7 @@ pub fn pretrain_on<'r>(
     let mut session = Session::open(out, resume, spec, observer)?;
 
     note.iter().try_for_each(|note| session.note(note))?;
-    let teacher = Teacher::of(config, weights.as_ref(), &session, backend)?;
+    let teacher = Teacher::of(config, taught, hash, &session, backend)?;
     let (network, notes) = initialized(config, weights.as_ref())?;
     drop(weights);
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
@@ -247,10 +252,26 @@ struct Teacher {
 }
 
 impl Teacher {
-    /// Of the weights that the run begins from, which are kept in its folder; later of those that were kept.
-    fn of(
+    /// Of the weights that the run begins from, if they teach it.
+    fn encoder_of(
         config: &PretrainConfig,
         weights: Option<&Weights>,
+    ) -> Result<Option<Network<Encoder>>> {
+        let Some(weights) = weights.filter(|_| config.teacher.weight > 0.0) else {
+            return Ok(None);
+        };
+        weights.check_encoder()?;
+        let mut encoder = Network::new(|names| Encoder::new(names, &config.model));
+        weights.fill_encoder(encoder.weights_mut())?;
+        Ok(Some(encoder))
+    }
+
+    /// With the encoder of the weights that the run begins from, which is kept in its folder; later with that one, of
+    /// this `hash`.
+    fn of(
+        config: &PretrainConfig,
+        encoder: Option<Network<Encoder>>,
+        hash: Option<String>,
         session: &Session<'_>,
         backend: &Backend,
     ) -> Result<Option<Self>> {
@@ -258,11 +279,8 @@ impl Teacher {
             return Ok(None);
         }
         let kept = session.path().join(files::EXPORT).join(ExportName::Teacher.as_str());
-        let encoder = match weights {
-            Some(weights) => {
-                weights.check_encoder()?;
-                let mut encoder = Network::new(|names| Encoder::new(names, &config.model));
-                weights.fill_encoder(encoder.weights_mut())?;
+        let encoder = match encoder {
+            Some(encoder) => {
                 if !kept.exists() {
                     let description = Description::new(&config.model, &config.data);
                     let about = "Encoder that teaches a pre-training, as it began.";
@@ -271,7 +289,17 @@ impl Teacher {
                 }
                 encoder
             }
-            None if kept.exists() => Weights::open(&kept)?.encoder()?,
+            None if kept.exists() => {
+                let weights = Weights::open(&kept)?;
+                if hash.is_some_and(|hash| hash != weights.tensors.hash()) {
+                    return Err(Error::Unusable(format!(
+                        "{} holds other weights than those that taught this run so far: put the right ones back, or \
+                         give the weights that the run began with, --from",
+                        printable(&kept)
+                    )));
+                }
+                weights.encoder()?
+            }
             None => {
                 return Err(Error::Unusable(format!(
                     "{} is not there, which teaches this run: put it back, or give the weights that the run began \

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use fcmae_data::source::printable;
-use fcmae_data::{PictureSet, Split};
-use fcmae_store::run::schema::{End, Ended, Facts, Kind, Origin};
+use fcmae_data::{Part, PictureSet, Split};
+use fcmae_store::run::schema::{Data, End, Ended, Facts, Kind, Origin};
 use fcmae_store::run::{Differing, files};
 use fcmae_store::{CheckpointStore, ExportName, Record, Run};
+use fcmae_words::{grouped, plural};
 use serde_json::json;
 
 use super::records;
@@ -278,7 +279,31 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
 /// A record that is missing or damaged though the run has a checkpoint: other pictures would be trained on.
 pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
     match Split::read(&out.join(files::SPLIT)) {
-        Ok(split) => Ok(Some(split)),
+        Ok(split) => {
+            let counted = fcmae_store::run::data(out).filter(|data| data.held_out_roots.is_empty());
+            let parts = |data: Data| {
+                [
+                    (Part::Training, data.pictures),
+                    (Part::HeldOut, data.held_out),
+                    (Part::NotUsed, data.unused),
+                ]
+            };
+            let other = counted
+                .map(parts)
+                .into_iter()
+                .flatten()
+                .find(|&(part, pictures)| split.count(part) as u64 != pictures);
+            match other {
+                None => Ok(Some(split)),
+                Some((part, pictures)) => Err(Error::Unusable(format!(
+                    "{} has {} of the part {:?}, and the run began with {}: it was changed or cut; put the right one back",
+                    printable(&out.join(files::SPLIT)),
+                    plural(split.count(part), "picture"),
+                    part.name(),
+                    grouped(pictures as usize)
+                ))),
+            }
+        }
         // The first version wrote none.
         Err(_) if of_earlier_version(out)? => Ok(None),
         Err(_) if run_checkpoints(out).steps()?.is_empty() => Ok(None),

@@ -142,10 +142,11 @@ impl Beginning {
     }
 
     fn new(start: Start<'_>, weights: Option<Weights>) -> Self {
-        let origin = start
-            .path()
-            .zip(weights.as_ref())
-            .map(|(path, weights)| Origin { path: place(path), hash: weights.tensors.hash() });
+        let origin = start.path().zip(weights.as_ref()).map(|(path, weights)| Origin {
+            path: place(path),
+            hash: weights.tensors.hash(),
+            teacher: None,
+        });
         Self { weights, origin, note: None, taken_up: false }
     }
 }

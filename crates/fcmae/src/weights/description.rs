@@ -6,7 +6,10 @@ use fcmae_data::{
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::adapt;
-use crate::config::{BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig};
+use crate::config::{
+    BlockKind, DataConfig, DecoderConfig, MaskConfig, ModelConfig, is_mean_of_pixels,
+    is_std_of_pixels,
+};
 
 /// All that is needed to use weights, beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +139,15 @@ impl Description {
             return Err(format!(
                 "its description has the mean {:?} and the deviation {:?}, and pictures of {channels} \
                  channels: give one number of each for each channel",
+                self.mean, self.std
+            ));
+        }
+        let sound = self.mean.iter().all(|&mean| is_mean_of_pixels(mean))
+            && self.std.iter().all(|&std| is_std_of_pixels(std));
+        if self.depth == Depth::Eight && !sound {
+            return Err(format!(
+                "its description has the mean {:?} and the deviation {:?}, which pixels of 0 to 1 cannot have: divide \
+                 what is of 0 to 255 by 255",
                 self.mean, self.std
             ));
         }

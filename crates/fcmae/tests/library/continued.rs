@@ -183,6 +183,11 @@ fn a_taught_run_resumes_bit_for_bit() {
     let again = at("again");
     std::fs::rename(&moved, &first).unwrap();
     run(&config, &data, start(), &again, 5).unwrap();
+    let (teacher, kept) = (again.join("export/teacher/model.safetensors"), at("kept.safetensors"));
+    std::fs::rename(&teacher, &kept).unwrap();
+    std::fs::copy(straight.join("export/last/model.safetensors"), &teacher).unwrap();
+    let error = run(&config, &data, (Start::Recorded, true), &again, NEVER).unwrap_err();
+    assert!(error.to_string().contains("other weights than those that taught"), "{error}");
     std::fs::remove_dir_all(again.join("export/teacher")).unwrap();
     let error = run(&config, &data, (Start::Recorded, true), &again, NEVER).unwrap_err();
     assert!(error.to_string().contains("teaches this run"), "{error}");

@@ -628,4 +628,14 @@ fn copies_are_told_and_kept_on_one_side() {
     std::fs::write(out.join("split.csv"), &other).unwrap();
     notes_of(&config, &data, &out, true).unwrap();
     assert_eq!(std::fs::read_to_string(out.join("split.csv")).unwrap(), other);
+
+    // Cut at the end of a line, or with parts changed, it would be another set.
+    let cut: String = other.lines().take(20).map(|line| format!("{line}\n")).collect();
+    for (wrong, says) in
+        [(cut, "it was changed or cut"), (other.replace("held_out", "training"), "\"training\"")]
+    {
+        std::fs::write(out.join("split.csv"), &wrong).unwrap();
+        let error = notes_of(&config, &data, &out, true).unwrap_err().to_string();
+        assert!(error.contains("split.csv") && error.contains(says), "{error}");
+    }
 }

@@ -92,6 +92,23 @@ fn what_was_edited_beside_the_description_is_told() {
 }
 
 #[test]
+fn a_mean_that_pixels_cannot_have_is_refused_in_a_description() {
+    let folder = tempfile::tempdir().unwrap();
+    export(folder.path(), &classifier(&small(), 3), &described(&small(), classes(3)));
+    let path = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (part, values) in
+        [("mean", [123, 116, 103]), ("std", [58, 57, 57]), ("std", [0, 0, 0]), ("mean", [-1, 0, 0])]
+    {
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config["fcmae"][part] = serde_json::json!(values);
+        std::fs::write(&path, config.to_string()).unwrap();
+        let error = Weights::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("its description") && error.contains("255"), "{part}: {error}");
+    }
+}
+
+#[test]
 fn exports_have_timms_shapes() {
     for (size, dims) in [(Size::Atto, 4), (Size::Nano, 4), (Size::Tiny, 2)] {
         let model = ModelConfig::published(size);

@@ -50,6 +50,13 @@ pub fn take(folder: &Path) -> Result<Result<Lock, String>, Error> {
     Ok(Ok(lock))
 }
 
+/// Whether the lock in a folder was taken by another process than this one. Where that cannot be told it was not.
+pub(super) fn is_of_another(folder: &Path) -> bool {
+    let mut process = String::new();
+    let read = File::open(folder.join(LOCK)).map(|lock| lock.take(20).read_to_string(&mut process));
+    read.is_ok() && process.parse::<u32>().is_ok_and(|number| number != std::process::id())
+}
+
 /// An error where another process holds the lock.
 pub(super) fn refuse_if_held(folder: &Path) -> Result<(), Error> {
     let Ok((mut file, _)) = fcmae_files::open(&folder.join(LOCK)) else { return Ok(()) };

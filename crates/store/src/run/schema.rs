@@ -258,6 +258,9 @@ pub struct Origin {
     pub path: String,
     /// A hash over names and values.
     pub hash: String,
+    /// The same of the encoder that teaches the run, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
 }
 
 /// What is known of the features inside a pre-training's blocks: `features.json`.

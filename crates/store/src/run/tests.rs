@@ -286,3 +286,66 @@ fn a_run_that_is_moved_while_it_goes_on_is_told_before_a_save() {
     assert_eq!(run.settle().unwrap(), Vec::<String>::new());
     assert_eq!(steps_in(&path.join(METRICS)), [2]);
 }
+
+/// Another run has got the name of this one's folder, which was moved.
+#[cfg(unix)]
+#[test]
+fn a_run_keeps_out_of_another_one_that_has_its_folders_name() {
+    let folder = test_folder();
+    let (path, elsewhere) = (folder.path().join("run"), folder.path().join("elsewhere"));
+    let mut run = Run::create(&path, &record()).unwrap();
+    let end = End { step: 1, how: schema::Ended::Stopped, reason: "asked".to_owned() };
+    run.end(&end).unwrap();
+    fs::rename(&path, &elsewhere).unwrap();
+    drop(Run::create(&path, &record()).unwrap());
+    // What another process writes into its lock.
+    fs::write(path.join(lock::LOCK), "1").unwrap();
+    let look = run.look();
+    assert!(look.notes[0].contains("no longer there"), "{look:?}");
+    assert!(matches!(run.settle(), Err(Error::Gone { .. })));
+    assert!(matches!(run.end(&end), Err(Error::Gone { .. })));
+    assert!(!path.join(END).exists());
+    assert_eq!(fs::read_to_string(path.join(METRICS)).unwrap_or_default(), "");
+}
+
+/// A kill between the first file of a run and its last leaves a folder that the same command takes.
+#[test]
+fn what_is_left_of_a_start_is_no_run() {
+    let left = |files: &[&str], folders: &[&str]| {
+        let folder = test_folder();
+        let path = folder.path().join("run");
+        fs::create_dir(&path).unwrap();
+        for name in folders {
+            fs::create_dir(path.join(name)).unwrap();
+        }
+        for name in files {
+            fs::write(path.join(name), "left").unwrap();
+        }
+        (Run::create(&path, &record()).map(drop), folder)
+    };
+    let probe = ".fcmae-tmp-7-0-probe";
+    for (files, folders) in [
+        (&[".lock"][..], &[][..]),
+        (&[".lock"], &[probe]),
+        (&[".lock", CONFIG], &[CHECKPOINTS, EXPORT, probe]),
+        (&[".lock", ".fcmae-tmp-7-1-config.toml"], &[CHECKPOINTS]),
+    ] {
+        let (created, folder) = left(files, folders);
+        created.unwrap();
+        assert!(!folder.path().join("run").join(probe).exists(), "{files:?}");
+    }
+    // What somebody else may have put there stays, and is in the way.
+    for (files, folders) in [
+        (&[CONFIG][..], &[][..]),
+        (&[".lock", "notes.txt"], &[]),
+        (&[".lock", "run.json"], &[]),
+        (&[], &[CHECKPOINTS]),
+        (&[".lock", "checkpoints/kept"], &[CHECKPOINTS]),
+    ] {
+        let (created, folder) = left(files, folders);
+        assert!(matches!(created, Err(Error::NotEmpty { .. })), "{files:?}");
+        for name in files {
+            assert_eq!(fs::read(folder.path().join("run").join(name)).unwrap(), b"left");
+        }
+    }
+}

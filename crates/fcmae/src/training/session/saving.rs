@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
+use fcmae_store::run::Look;
 use fcmae_store::run::schema::{End, Ended};
-use fcmae_store::run::{Look, files};
 use fcmae_store::{Checkpoint, CheckpointStore};
 use serde_json::json;
 
@@ -12,7 +12,6 @@ use super::{COMPUTED_BY, Evaluations, PRODUCTS, Session};
 use crate::error::{Error, Result};
 use crate::training::events::{Event, Flow};
 use crate::training::provenance::{self, Provenance};
-use crate::training::records;
 use crate::training::step::Learner;
 
 /// Over a network a look takes longer than some steps.
@@ -118,7 +117,7 @@ impl Session<'_> {
         // An end is not held up by what is said of it.
         let _ = self.run.look();
         let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
-        let _ = records::write(self.path(), files::END, &end);
+        let _ = self.run.end(&end);
     }
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
