@@ -14,6 +14,7 @@ pub mod picture;
 pub mod predict;
 pub mod reconstruct;
 pub mod survey;
+pub mod thumbnail;
 
 use std::sync::Arc;
 
