@@ -6,6 +6,9 @@ mod curves;
 mod data;
 mod document;
 mod experiment;
+mod facts;
+mod gallery;
+mod map;
 mod pictures;
 mod summary;
 mod trials;
@@ -16,6 +19,7 @@ use fcmae_store::durable;
 use fcmae_store::run::files::REPORT;
 
 pub use compare::compare;
+pub use gallery::{Card, Gallery, Strip};
 pub use trials::Trials;
 
 use crate::error::ReportError;
