@@ -259,12 +259,13 @@ impl Files {
             "\nTry next:\n  \
                {fcmae} predict {picture} --weights {finetuned}\n  \
                {fcmae} evaluate --data {} --weights {finetuned}\n  \
-               {fcmae} duplicates --data {} --weights {pretraining} --sheet copies.html\n  \
+               {fcmae} duplicates --data {} --against {} --weights {pretraining} --sheet copies.html\n  \
                {fcmae} diversity --data {} --weights {pretraining} --out diversity\n  \
                {fcmae} pretrain --data YOUR_PICTURES --out YOUR_RUN --config pretrain-small\n\n\
              The emoji are Twemoji, © Twitter and contributors, CC BY 4.0.\n",
             printable(&self.test),
-            printable(&self.pictures),
+            printable(&self.train),
+            printable(&self.test),
             printable(&self.test),
         ));
         Ok(text)

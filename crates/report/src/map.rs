@@ -14,6 +14,12 @@ pub const COLOURED: usize = 12;
 /// The width of a small picture on the map, as a share of the map's.
 pub(crate) const THUMBNAIL: f64 = 0.034;
 
+/// The golden section, whose multiples are spread evenly.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
+/// From so many places on, they are drawn small.
+pub(crate) const MANY: usize = 3000;
+
 /// Pictures of a label lie together where half of them are within this part of the radius that holds half of all.
 const TOGETHER: f64 = 0.5;
 
@@ -163,9 +169,12 @@ impl Map {
         let cell = |[x, y]: [f64; 2]| [x.floor() as i64, y.floor() as i64];
         let mut taken: HashMap<[i64; 2], [f64; 2]> = HashMap::new();
         let mut shown = vec![];
-        for place in
-            (0..self.spots.len()).filter(|&p| self.spots[p].place.iter().all(|v| v.is_finite()))
-        {
+        // One after the other from all over: names are often in the order of labels.
+        let spread = |place: &usize| (*place as f64 * GOLDEN).fract();
+        let finite = |place: &usize| self.spots[*place].place.iter().all(|value| value.is_finite());
+        let mut order: Vec<usize> = (0..self.spots.len()).filter(finite).collect();
+        order.sort_by(|a, b| spread(a).total_cmp(&spread(b)).then(a.cmp(b)));
+        for place in order {
             let here = at(place);
             let [column, row] = cell(here);
             let free = (-1..=1).flat_map(|down| (-1..=1).map(move |right| [right, down])).all(

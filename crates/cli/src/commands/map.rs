@@ -12,6 +12,7 @@ use fcmae_vectors::{Embeddings, Vectors};
 use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped, page};
 
+use crate::failure::Usage;
 use crate::options::DeviceArg;
 use crate::output;
 use crate::thumbnails::Thumbnails;
@@ -21,6 +22,8 @@ use crate::vectors::{Read, VectorsArgs, collapsed, title};
 const SIDE: u32 = 96;
 /// Places of the page that show their picture.
 const MOST_PICTURES: usize = 1500;
+/// Pictures whose map takes long.
+const LONG: usize = 10_000;
 /// As t-SNE has it mostly.
 const PERPLEXITY: f64 = 30.0;
 /// Places on the map.
@@ -51,8 +54,9 @@ pub(crate) struct MapOf {
     method: Method,
 
     /// About how many pictures count as near to each, for t-SNE: 5 shows small groups, 100 large ones
-    #[arg(long, value_name = "N", default_value_t = PERPLEXITY, value_parser = perplexity)]
-    perplexity: f64,
+    /// [default: 30]
+    #[arg(long, value_name = "N", value_parser = perplexity)]
+    perplexity: Option<f64>,
 
     /// The map to write: .html, a page to open in a browser, or .svg
     #[arg(long, value_name = "FILE")]
@@ -90,7 +94,7 @@ impl MapOf {
             data: vec![data.to_owned()],
             vectors: VectorsArgs::new(weights, device),
             method: Method::Tsne,
-            perplexity: PERPLEXITY,
+            perplexity: None,
             out: out.to_owned(),
             csv: None,
             pictures: vec![],
@@ -108,6 +112,9 @@ pub(crate) fn made(args: &MapOf) -> Result<String> {
     output::refuse_result(&args.out, &["html", "htm", "svg"], args.overwrite, &args.data, "--out")?;
     if let Some(csv) = &args.csv {
         output::refuse_result(csv, &["csv"], args.overwrite, &args.data, "--csv")?;
+    }
+    if args.perplexity.is_some() && args.method == Method::Pca {
+        return Err(Usage("--perplexity is for --method tsne".to_owned()).into());
     }
     let source = args.vectors.open("map")?;
     let data = source.read_with_pictures(&args.data)?.with_direction();
@@ -143,7 +150,7 @@ struct Placed {
 impl Placed {
     fn of(args: &MapOf, data: &Embeddings) -> Result<Self> {
         match args.method {
-            Method::Tsne => Self::tsne(&data.vectors, args.perplexity),
+            Method::Tsne => Self::tsne(&data.vectors, args.perplexity.unwrap_or(PERPLEXITY)),
             Method::Pca => Self::pca(&data.vectors),
         }
     }
@@ -156,6 +163,10 @@ impl Placed {
             );
         }
         let settings = TsneSettings { perplexity, most: MOST_PLACES, ..TsneSettings::default() };
+        if vectors.len() > LONG {
+            let count = counted(vectors.len().min(MOST_PLACES), "picture");
+            output::note(&format!("t-SNE of {count} takes a minute or more"));
+        }
         let map = tsne(vectors, &settings)?;
         if map.perplexity < perplexity {
             output::note(&format!(

@@ -1,5 +1,6 @@
 //! `fcmae neighbours`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -140,7 +141,7 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
 /// What was found.
 struct Found<'a> {
     data: &'a Embeddings,
-    queries: Embeddings,
+    queries: Cow<'a, Embeddings>,
     neighbours: Neighbours,
     /// Neighbours of each at most.
     count: usize,
@@ -149,7 +150,11 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn of(args: &NeighboursOf, data: &'a Embeddings, others: Option<&Embeddings>) -> Result<Self> {
+    fn of(
+        args: &NeighboursOf,
+        data: &'a Embeddings,
+        others: Option<&'a Embeddings>,
+    ) -> Result<Self> {
         let wanted = args.count.get();
         // A picture is not among its own neighbours.
         let most = data.names.len() - usize::from(others.is_none());
@@ -163,12 +168,16 @@ impl<'a> Found<'a> {
         }
         let one_more = (count + 1).min(data.names.len());
         let (queries, neighbours) = match others {
-            Some(queries) => (queries.clone(), nearest(&data.vectors, &queries.vectors, one_more)?),
-            None if args.of.is_empty() => (data.clone(), nearest_others(&data.vectors, count)?),
+            Some(queries) => {
+                (Cow::Borrowed(queries), nearest(&data.vectors, &queries.vectors, one_more)?)
+            }
+            None if args.of.is_empty() => {
+                (Cow::Borrowed(data), nearest_others(&data.vectors, count)?)
+            }
             None => {
                 let queries = select(data, &named(&data.names, &args.of)?);
                 let neighbours = nearest(&data.vectors, &queries.vectors, one_more)?;
-                (queries, neighbours)
+                (Cow::Owned(queries), neighbours)
             }
         };
         let mut found = Self { data, queries, neighbours, count, agreement: None };

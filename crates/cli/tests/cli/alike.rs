@@ -377,6 +377,18 @@ fn maps_of_odd_sets_are_drawn_or_refused() {
     two("pca", "two.html").done();
     two("pca", "two.html").refused(2, &["two.html", "exists", "--overwrite"]);
     two("pca", "two.png").refused(2, &["two.png", "--out", ".html or .htm or .svg"]);
+    fcmae!(
+        "map",
+        "--data",
+        at("many.csv"),
+        "--method",
+        "pca",
+        "--perplexity",
+        "9",
+        "--out",
+        at("x.svg")
+    )
+    .refused(2, &["--perplexity", "tsne"]);
     two("umap", "three.html").refused(2, &["umap"]);
     vectors(&at("one.csv"), &TURNS[..1]);
     fcmae!("map", "--data", at("one.csv"), "--method", "pca", "--out", at("one.html"))

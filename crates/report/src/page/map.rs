@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::document::{section, wide_document};
 use super::facts::{header, reading};
 use super::gallery::{picture, shared_folder, shortened};
-use crate::map::{Map, Spot, UNLABELLED};
+use crate::map::{MANY, Map, Spot, UNLABELLED};
 
 impl Map {
     /// The page, a whole HTML document with all pictures in it. What a place is, and its picture where it has one, is
@@ -42,7 +42,7 @@ impl Map {
             @if self.spots.iter().any(|spot| spot.on_map && spot.picture.is_some()) {
                 label.switch { input.pictures-too type="checkbox" checked; " Pictures on the map" }
             }
-            div.map role="group" aria-label=(label) style={ "aspect-ratio:" (format!("{:.3}", frame.aspect())) } {
+            div.map.many[self.spots.len() > MANY] role="group" aria-label=(label) style={ "aspect-ratio:" (format!("{:.3}", frame.aspect())) } {
                 @for spot in &self.spots {
                     (drawn_spot(spot, frame.share(spot.place), &shared))
                 }

@@ -1,7 +1,7 @@
 //! A map of pictures as an SVG document.
 
 use super::drawing::{Escaped, LEGEND_GAP, LEGEND_ROW, Svg};
-use crate::map::{COLOURED, Map, Spot, THUMBNAIL, UNLABELLED};
+use crate::map::{COLOURED, MANY, Map, Spot, THUMBNAIL, UNLABELLED};
 use crate::thumbnail::Thumbnail;
 
 /// Of the labels, in the order of their sizes; told apart on white.
@@ -15,7 +15,8 @@ const OTHERS: &str = "#8a9299";
 const LEFT: f64 = 16.0;
 const TOP: f64 = 46.0;
 const WIDTH: f64 = 1100.0;
-const DOT: f64 = 3.5;
+/// Of few pictures and of many.
+const DOTS: [f64; 2] = [3.5, 2.0];
 
 impl Map {
     /// The map as an SVG document on white, with the pictures that lie on it in it.
@@ -29,6 +30,7 @@ impl Map {
         let tall = TOP + height.max(LEGEND_ROW * rows as f64) + LEFT;
         let colour = |group: Option<usize>| group.map_or(OTHERS, |group| COLOURS[group]);
 
+        let dot = DOTS[usize::from(self.spots.len() > MANY)];
         let mut svg = Svg::new();
         svg.line(format_args!(
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole:.0} {tall:.0}" width="{whole:.0}" height="{tall:.0}" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">"##
@@ -49,7 +51,7 @@ impl Map {
             let spot = &self.spots[place];
             let (x, y) = at(spot.place);
             svg.line(format_args!(
-                r#"<circle cx="{x:.1}" cy="{y:.1}" r="{DOT}" fill="{}" fill-opacity="0.75"><title>{}</title></circle>"#,
+                r#"<circle cx="{x:.1}" cy="{y:.1}" r="{dot}" fill="{}" fill-opacity="0.75"><title>{}</title></circle>"#,
                 colour(spot.group),
                 Escaped(&told(spot))
             ));
