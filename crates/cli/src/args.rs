@@ -7,11 +7,14 @@ use crate::commands::choose::Choose;
 use crate::commands::completions::{Completions, Man};
 use crate::commands::diversity::Diversity;
 use crate::commands::doctor::Doctor;
+use crate::commands::duplicates::Duplicates;
 use crate::commands::embed::Embed;
 use crate::commands::evaluate::Evaluate;
 use crate::commands::export::Export;
 use crate::commands::finetune::Finetune;
 use crate::commands::inspect::Inspect;
+use crate::commands::map::MapOf;
+use crate::commands::neighbours::NeighboursOf;
 use crate::commands::predict::Predict;
 use crate::commands::pretrain::Pretrain;
 use crate::commands::probe::Probe;
@@ -48,6 +51,9 @@ pub(crate) enum Command {
     Embed(Embed),
     Probe(Probe),
     Choose(Choose),
+    Neighbours(NeighboursOf),
+    Duplicates(Duplicates),
+    Map(MapOf),
     Diversity(Diversity),
     Inspect(Inspect),
     Stats(Stats),

@@ -5,11 +5,14 @@ pub(crate) mod choose;
 pub(crate) mod completions;
 pub(crate) mod diversity;
 pub(crate) mod doctor;
+pub(crate) mod duplicates;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod finetune;
 pub(crate) mod inspect;
+pub(crate) mod map;
+pub(crate) mod neighbours;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
 pub(crate) mod probe;
@@ -51,6 +54,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Embed(args) => embed::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Choose(args) => choose::run(&args),
+        Command::Neighbours(args) => neighbours::run(&args),
+        Command::Duplicates(args) => duplicates::run(&args),
+        Command::Map(args) => map::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Stats(args) => stats::run(&args),

@@ -22,6 +22,8 @@ use fcmae_report::plots::Chart;
 use fcmae_report::{Report as Page, Trials};
 use fcmae_words::terminal::duration;
 
+use crate::commands::map::{self, MapOf};
+use crate::commands::neighbours::{self, NeighboursOf};
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
@@ -151,6 +153,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
             scratch: classify(&files, None, seed, args)?,
         });
     }
+    alike(&files, &args.device)?;
     let findings = Findings::new(comparisons, args.quick);
 
     let charts = [comparison::pretraining_chart(&pretraining), findings.finetuning_chart()];
@@ -175,6 +178,8 @@ struct Files {
     pretraining_chart: PathBuf,
     finetuning_chart: PathBuf,
     scores: PathBuf,
+    neighbours: PathBuf,
+    map: PathBuf,
     report: PathBuf,
     results: PathBuf,
 }
@@ -190,6 +195,8 @@ impl Files {
             pretraining_chart: out.join("pretraining.svg"),
             finetuning_chart: out.join("finetuning.svg"),
             scores: out.join("scores.svg"),
+            neighbours: out.join("neighbours.html"),
+            map: out.join("map.html"),
             report: out.join("report.html"),
             results: out.join("results.json"),
             pictures,
@@ -238,6 +245,8 @@ impl Files {
             ("pre-training curve", &self.pretraining_chart),
             ("fine-tuning curves", &self.finetuning_chart),
             ("scores", &self.scores),
+            ("neighbours", &self.neighbours),
+            ("map", &self.map),
             ("report", &self.report),
             ("results", &self.results),
             ("runs", &self.runs),
@@ -250,9 +259,12 @@ impl Files {
             "\nTry next:\n  \
                {fcmae} predict {picture} --weights {finetuned}\n  \
                {fcmae} evaluate --data {} --weights {finetuned}\n  \
+               {fcmae} duplicates --data {} --against {} --weights {pretraining} --sheet copies.html\n  \
                {fcmae} diversity --data {} --weights {pretraining} --out diversity\n  \
                {fcmae} pretrain --data YOUR_PICTURES --out YOUR_RUN --config pretrain-small\n\n\
              The emoji are Twemoji, © Twitter and contributors, CC BY 4.0.\n",
+            printable(&self.test),
+            printable(&self.train),
             printable(&self.test),
             printable(&self.test),
         ));
@@ -307,6 +319,17 @@ fn reconstruct(files: &Files, backend: &Backend) -> Result<()> {
         backend,
     )?;
     output::write_png(&files.reconstruction, &sheet(&shown)?)
+}
+
+/// Shows which held-out emoji the pre-trained network finds alike.
+fn alike(files: &Files, device: &DeviceArg) -> Result<()> {
+    let (test, weights) = (&files.test, &files.pretraining);
+    let sheet = NeighboursOf::sheet(test, weights, device, &files.neighbours);
+    let map = MapOf::page(test, weights, device, &files.map);
+    for told in [neighbours::made(&sheet)?, map::made(&map)?] {
+        output::note(told.trim_end());
+    }
+    Ok(())
 }
 
 /// Trains a classifier with few labels, then tests it on the held-out emoji.

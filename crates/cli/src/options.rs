@@ -12,7 +12,7 @@ use fcmae_data::Pages;
 use crate::output;
 
 /// What networks are computed on, for every command that computes with one.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct DeviceArg {
     /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, the processor for now,
     /// as without it where no recipe says otherwise
@@ -121,7 +121,7 @@ pub(crate) struct PicturesArg {
 }
 
 /// What pictures are taken, where that is not as the weights were trained.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct TakenArg {
     /// Pages of TIFF files: the `first`, or `all`, each as a picture of its own, as data.pages
     /// [default: as the weights were trained]

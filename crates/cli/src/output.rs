@@ -123,6 +123,25 @@ pub(crate) fn refuse_input(file: &Path, inputs: &[PathBuf], option: &str) -> Res
     Ok(())
 }
 
+/// Refuses a file that cannot be written as the result that `option` names: one with another ending, one that exists,
+/// one of those that are read.
+pub(crate) fn refuse_result(
+    file: &Path,
+    endings: &[&str],
+    overwrite: bool,
+    inputs: &[PathBuf],
+    option: &str,
+) -> Result<()> {
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if !endings.iter().any(|known| known.eq_ignore_ascii_case(ending)) {
+        let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+        let text = format!("{option} takes the name of a {} file", endings.join(" or "));
+        return Err(Usage(format!("{}: {text}", printable(file))).into());
+    }
+    refuse_existing(file, overwrite, option)?;
+    refuse_input(file, inputs, option)
+}
+
 /// Refuses a path that is not there. `what` is what it was to be.
 pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     match path.exists() {
@@ -178,6 +197,12 @@ pub(crate) fn new_folder(folder: &Path) -> Result<()> {
 pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> Result<()> {
     durable::write_file(file, bytes.len() as u64, |out| out.write_all(bytes))?;
     Ok(())
+}
+
+/// As [`write_file`], with the folders above it.
+pub(crate) fn write_result(file: &Path, bytes: &[u8]) -> Result<()> {
+    create_parent(file)?;
+    write_file(file, bytes)
 }
 
 /// Writes a picture that this program drew as a PNG file, whole or not at all.

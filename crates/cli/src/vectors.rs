@@ -5,15 +5,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use fcmae::engine::backend::Backend;
 use fcmae::inference::Inference;
 use fcmae::inference::embed::{Backbone, Features};
+use fcmae::weights::Description;
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Input, Labels, Opening, PictureSet};
-use fcmae_vectors::Vectors;
 use fcmae_vectors::file::{Embeddings, Origin, same_origin};
+use fcmae_vectors::neighbours::mean_cosine;
+use fcmae_vectors::{VectorError, Vectors};
 use fcmae_words::counted;
 
 use crate::failure::{Usage, joined};
@@ -21,6 +23,9 @@ use crate::options::{DeviceArg, TakenArg};
 use crate::output;
 use crate::picture_sets::{self, Columns};
 use crate::progress::Batches;
+
+/// A mean cosine from which on pictures hardly differ.
+const COLLAPSED: f64 = 0.99;
 
 /// What computes vectors, and which.
 #[derive(Args)]
@@ -97,6 +102,14 @@ pub(crate) struct VectorsArgs {
 }
 
 impl VectorsArgs {
+    /// Of weights as they are.
+    pub(crate) fn new(weights: &Path, device: &DeviceArg) -> Self {
+        let (features, label_column, image_column) = (None, None, None);
+        let (taken, device) = (TakenArg::default(), device.clone());
+        let embedder = EmbedderArgs { features, label_column, image_column, taken, device };
+        Self { weights: Some(weights.to_owned()), embedder }
+    }
+
     /// What reads the commands' pictures.
     ///
     /// # Errors
@@ -122,25 +135,35 @@ impl Source<'_> {
         self.embedder.is_some()
     }
 
+    pub(crate) fn command(&self) -> &'static str {
+        self.command
+    }
+
+    /// What the network takes, where vectors are computed.
+    pub(crate) fn description(&self) -> Option<&Description> {
+        self.embedder.as_ref().map(|embedder| embedder.backbone.description())
+    }
+
     /// The vectors of pictures, or in files: those that can be used, in their order.
     ///
     /// # Errors
     /// Pictures or files that cannot be used.
     pub(crate) fn read(&self, paths: &[PathBuf]) -> Result<Embeddings> {
-        let Some(embedder) = &self.embedder else {
-            return Embeddings::open_all(paths).map_err(|error| {
-                let picture = paths.iter().find(|path| path.is_dir());
-                match picture {
-                    Some(path) => Usage(format!(
-                        "{} is a folder: give --weights too, to compute the vectors of its pictures, or the files \
-                         that `fcmae embed` wrote",
-                        printable(path)
-                    ))
-                    .into(),
-                    None => error.into(),
-                }
-            });
-        };
+        Ok(self.read_with_pictures(paths)?.rows)
+    }
+
+    /// As [`read`](Self::read), with the pictures where vectors are computed.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn read_with_pictures(&self, paths: &[PathBuf]) -> Result<Read> {
+        match &self.embedder {
+            Some(embedder) => self.computed(embedder, paths),
+            None => Ok(Read { rows: from_files(paths)?, set: None }),
+        }
+    }
+
+    fn computed(&self, embedder: &Embedder<'_>, paths: &[PathBuf]) -> Result<Read> {
         let (set, found) = embedder.pictures(self.command, paths)?;
         let width = embedder.width();
         let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
@@ -162,7 +185,8 @@ impl Source<'_> {
             return Err(Usage(format!("none of {} can be used", counted(failed, "picture"))).into());
         }
         let origin = Some(embedder.origin(&set));
-        Ok(Embeddings { names, labels, vectors: Vectors::new(values, width)?, origin })
+        let vectors = Vectors::new(values, width)?;
+        Ok(Read { rows: Embeddings { names, labels, vectors, origin }, set: Some(set) })
     }
 
     /// As [`read`](Self::read), of what is compared with `other`.
@@ -170,7 +194,20 @@ impl Source<'_> {
     /// # Errors
     /// The same; vectors of other weights, features or picture sizes.
     pub(crate) fn read_beside(&self, other: &Embeddings, paths: &[PathBuf]) -> Result<Embeddings> {
-        let found = self.read(paths)?;
+        Ok(self.read_with_pictures_beside(other, paths)?.rows)
+    }
+
+    /// As [`read_beside`](Self::read_beside), with the pictures where vectors are computed.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn read_with_pictures_beside(
+        &self,
+        other: &Embeddings,
+        paths: &[PathBuf],
+    ) -> Result<Read> {
+        let read = self.read_with_pictures(paths)?;
+        let found = &read.rows;
         let comparable = match (&other.origin, &found.origin) {
             (Some(one), Some(another)) => same_origin(one, another).map_err(|why| why.to_string()),
             _ if other.vectors.width() == found.vectors.width() => Ok(()),
@@ -181,8 +218,46 @@ impl Source<'_> {
             )),
         };
         comparable.map_err(|why| Usage(format!("{}: {why}", output::arguments(paths))))?;
-        Ok(found)
+        Ok(read)
     }
+}
+
+/// Vectors, and the pictures that they were computed of.
+pub(crate) struct Read {
+    pub(crate) rows: Embeddings,
+    /// None of vectors from files.
+    pub(crate) set: Option<Arc<PictureSet>>,
+}
+
+impl Read {
+    /// Without the rows that are zero throughout: see [`with_direction`].
+    pub(crate) fn with_direction(self) -> Self {
+        Self { rows: with_direction(self.rows), ..self }
+    }
+
+    /// Refuses that nothing is left.
+    ///
+    /// # Errors
+    /// No row.
+    pub(crate) fn check(&self, paths: &[PathBuf]) -> Result<()> {
+        if self.rows.names.is_empty() {
+            bail!("{}: no picture has a vector to compare", output::arguments(paths));
+        }
+        Ok(())
+    }
+}
+
+/// What `fcmae embed` wrote.
+fn from_files(paths: &[PathBuf]) -> Result<Embeddings> {
+    Embeddings::open_all(paths).map_err(|error| match paths.iter().find(|path| path.is_dir()) {
+        Some(path) => Usage(format!(
+            "{} is a folder: give --weights too, to compute the vectors of its pictures, or the files that \
+             `fcmae embed` wrote",
+            printable(path)
+        ))
+        .into(),
+        None => error.into(),
+    })
 }
 
 /// A network that gives vectors.
@@ -336,4 +411,31 @@ pub(crate) fn select(found: &Embeddings, places: &[usize]) -> Embeddings {
         vectors: found.vectors.select(places),
         origin: found.origin.clone(),
     }
+}
+
+/// What a page of these files is called.
+pub(crate) fn title(paths: &[PathBuf]) -> String {
+    const MOST: usize = 3;
+    let name = |path: &PathBuf| {
+        let real = path.file_name().map(ToOwned::to_owned).or_else(|| {
+            path.canonicalize().ok().and_then(|real| real.file_name().map(ToOwned::to_owned))
+        });
+        real.map_or_else(|| printable(path), |name| printable(Path::new(&name)))
+    };
+    let mut names: Vec<String> = paths.iter().take(MOST).map(name).collect();
+    if paths.len() > MOST {
+        names.push(format!("{} more", paths.len() - MOST));
+    }
+    names.join(", ")
+}
+
+/// Where pictures hardly differ, what is said of it.
+pub(crate) fn collapsed(vectors: &Vectors) -> Result<Option<String>, VectorError> {
+    let mean = mean_cosine(vectors)?;
+    Ok((vectors.len() > 2 && mean > COLLAPSED).then(|| {
+        format!(
+            "the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that who is near to \
+             whom says little: the network has collapsed or was not trained, or all pictures are alike"
+        )
+    }))
 }

@@ -15,6 +15,7 @@ pub mod picture;
 pub mod predict;
 pub mod reconstruct;
 pub mod survey;
+pub mod thumbnail;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@
 //! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
 //! draws charts, for the page and for everybody; [`paired`] says whether one classifier is better than
 //! another; [`experiment`] holds many such comparisons, as a table, a page and a figure; [`error`]: what can go wrong.
+//! Beside runs: a [`Gallery`] of rows of small pictures, and a [`Map`] on which those that are alike lie together.
 #![forbid(unsafe_code)]
 
 mod data;
@@ -21,6 +22,8 @@ mod evaluation;
 pub mod experiment;
 mod files;
 mod findings;
+mod head;
+mod map;
 mod metrics;
 mod page;
 pub mod paired;
@@ -29,10 +32,14 @@ pub mod plots;
 mod run_fixture;
 mod run_folder;
 mod settings;
+mod thumbnail;
 
 pub use error::ReportError;
 pub use evaluation::interval;
 pub use experiment::Experiment;
-pub use page::{Trials, compare};
+pub use head::{Fact, Head};
+pub use map::{COLOURED, Map, Spot};
+pub use page::{Card, Gallery, Strip, Trials, compare};
 pub use paired::Paired;
 pub use run_folder::Report;
+pub use thumbnail::Thumbnail;

@@ -6,7 +6,10 @@ mod curves;
 mod data;
 mod document;
 mod experiment;
+mod facts;
 mod features;
+mod gallery;
+mod map;
 mod pictures;
 mod summary;
 mod trials;
@@ -17,6 +20,7 @@ use fcmae_store::durable;
 use fcmae_store::run::files::REPORT;
 
 pub use compare::compare;
+pub use gallery::{Card, Gallery, Strip};
 pub use trials::Trials;
 
 use crate::error::ReportError;

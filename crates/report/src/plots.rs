@@ -1,9 +1,10 @@
 //! Charts as SVG: lines (training curves, feature distance against depth), dots (scores by variant) and
-//! pairs (two scores of each seed and their differences).
+//! pairs (two scores of each seed and their differences); and maps of pictures.
 
 mod dots;
 mod drawing;
 mod estimation;
+mod map;
 mod series;
 mod ticks;
 

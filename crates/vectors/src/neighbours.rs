@@ -90,6 +90,30 @@ pub struct Pair {
     pub cosine: f32,
 }
 
+/// The mean cosine of all pairs of rows; of fewer than two rows 1. Where it is near 1, rows hardly differ, and who is
+/// near to whom says little.
+///
+/// # Errors
+/// A row of zeros.
+pub fn mean_cosine(vectors: &Vectors) -> Result<f64, VectorError> {
+    let rows = vectors.len() as f64;
+    if vectors.len() < 2 {
+        return Ok(1.0);
+    }
+    let mut sum = vec![0.0_f64; vectors.width()];
+    for (row, values) in vectors.rows().enumerate() {
+        let square: f64 = values.iter().map(|&value| f64::from(value).powi(2)).sum();
+        if square == 0.0 {
+            return Err(VectorError::Zero { row });
+        }
+        let scale = 1.0 / square.sqrt();
+        sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value) * scale);
+    }
+    // |Σ u|² = N + Σ over pairs, each twice.
+    let square: f64 = sum.iter().map(|value| value * value).sum();
+    Ok((square - rows) / (rows * (rows - 1.0)))
+}
+
 /// Pairs that are alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pairs {
@@ -313,6 +337,21 @@ mod tests {
         let mut places: Vec<_> = between.iter().map(|pair| (pair.left, pair.right)).collect();
         places.sort_unstable();
         assert_eq!(places, [(0, 3), (1, 8)]);
+    }
+
+    #[test]
+    fn the_mean_cosine_is_that_of_all_pairs() {
+        let (vectors, _) = clouds("mean", 40, 6, 3, 0.8);
+        let mut sum = 0.0;
+        for left in 0..40 {
+            for right in left + 1..40 {
+                sum += cosine(vectors.row(left), vectors.row(right));
+            }
+        }
+        assert!((mean_cosine(&vectors).unwrap() - sum / 780.0).abs() < 1e-9);
+        assert_eq!(mean_cosine(&vectors.select(&[3])).unwrap(), 1.0);
+        let zero = Vectors::new(vec![1.0, 0.0, 0.0, 0.0], 2).unwrap();
+        assert!(matches!(mean_cosine(&zero), Err(VectorError::Zero { row: 1 })));
     }
 
     #[test]

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 use fcmae_data::source::printable;
+use fcmae_report::{Card, Gallery, Head, Strip};
 use fcmae_vectors::choice::{Chosen, farthest_first};
 use fcmae_vectors::{Embeddings, Vectors};
 use fcmae_words::counted;
 
-use crate::failure::Usage;
 use crate::output;
-use crate::vectors::{Source, VectorsArgs, select, with_direction};
+use crate::thumbnails::{SIDE, SheetArgs, Thumbnails};
+use crate::vectors::{Source, VectorsArgs, select, title, with_direction};
+
+/// Most pictures of the sheet.
+const MOST_SHOWN: usize = 1000;
 
 /// Choose the pictures to label next: those least like all that are labelled
 #[derive(Args)]
@@ -21,7 +25,7 @@ use crate::vectors::{Source, VectorsArgs, select, with_direction};
 The picture that is farthest from all that are labelled or chosen is chosen, again and again, so
 that few labels cover all kinds of pictures. The list has the columns path, rank and distance, the
 cosine distance to the nearest of those. Without --out it is printed. Of identical pictures only one
-is chosen.
+is chosen. --sheet shows them.
 
 Examples:
   fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv
@@ -49,30 +53,28 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Replace the file if it exists
-    #[arg(long, requires = "out")]
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Replace files that exist
+    #[arg(long)]
     overwrite: bool,
 }
 
 pub(super) fn run(args: &Choose) -> Result<()> {
+    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.labelled).cloned().collect();
     if let Some(out) = &args.out {
-        if !has_csv_ending(out) {
-            let text = "the list is a .csv file; choose another --out";
-            return Err(Usage(format!("{}: {text}", printable(out))).into());
-        }
-        output::refuse_existing(out, args.overwrite, "--out")?;
-        output::refuse_input(out, &args.data, "--out")?;
-        output::refuse_input(out, &args.labelled, "--out")?;
+        output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
     }
+    args.sheet.check(args.overwrite, &inputs)?;
     for path in &args.labelled {
         output::refuse_missing(path, "file or folder")?;
     }
     let source = args.vectors.open("choose")?;
-    let data = with_direction(source.read(&args.data)?);
-    if data.names.is_empty() {
-        bail!("{}: no picture has a vector to compare", output::arguments(&args.data));
-    }
-    let (all, labelled) = with_labelled(&source, &data, &args.labelled)?;
+    let read = source.read_with_pictures(&args.data)?.with_direction();
+    read.check(&args.data)?;
+    let data = &read.rows;
+    let (all, labelled) = with_labelled(&source, data, &args.labelled)?;
     let mut chosen = farthest_first(&all, &labelled, args.budget.get())?;
     let is_new = |row: usize| row < data.names.len() && labelled.binary_search(&row).is_err();
     chosen.retain(|chosen| is_new(chosen.row));
@@ -84,10 +86,61 @@ pub(super) fn run(args: &Choose) -> Result<()> {
         ));
     }
     let list = list(&data.names, &chosen)?;
-    let Some(out) = &args.out else { return output::print(&list) };
-    output::create_parent(out)?;
-    output::write_file(out, list.as_bytes())?;
-    output::print(&format!("{}  {}\n", printable(out), told(&chosen)))
+    if let Some(sheet) = &args.sheet.sheet {
+        let thumbnails = Thumbnails::open(&source, &[&read], &args.sheet.pictures)?;
+        let page = page(args, data, &chosen, &thumbnails).to_html();
+        output::write_result(sheet, page.as_bytes())?;
+    }
+    if let Some(out) = &args.out {
+        output::write_result(out, list.as_bytes())?;
+    } else if args.sheet.sheet.is_none() {
+        return output::print(&list);
+    }
+    let files: Vec<String> =
+        args.out.iter().chain(&args.sheet.sheet).map(|path| printable(path)).collect();
+    output::print(&format!("{}  {}\n", files.join("  "), told(&chosen)))
+}
+
+/// The chosen pictures in their order.
+fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbnails) -> Gallery {
+    let shown = &chosen[..chosen.len().min(MOST_SHOWN)];
+    let drawn = thumbnails.draw(shown.iter().map(|chosen| data.names[chosen.row].as_str()), SIDE);
+    let mut notes: Vec<String> = drawn.note.iter().cloned().collect();
+    if shown.len() < chosen.len() {
+        notes.push(format!("The first {} of {}.", shown.len(), counted(chosen.len(), "picture")));
+    }
+    let card = |(rank, chosen): (usize, &Chosen)| Card {
+        picture: drawn.of(&data.names[chosen.row]),
+        name: data.names[chosen.row].clone(),
+        label: data.labels[chosen.row].clone(),
+        about: match chosen.distance {
+            Some(distance) => format!("{rank} · {distance:.3}"),
+            None => rank.to_string(),
+        },
+        differs: false,
+    };
+    Gallery {
+        head: Head {
+            kind: "Pictures to label next".to_owned(),
+            title: title(&args.data),
+            lead: format!("{}.", told(chosen)),
+            reading: vec![
+                "The number behind a picture's rank is its cosine distance to the nearest of those that are labelled or \
+                 were chosen before it. It falls from picture to picture: where it is small, the pictures have copies or \
+                 near ones among the others, and more labels add little. The first ones are often odd: leave out what is \
+                 no picture of the kind."
+                    .to_owned(),
+            ],
+            notes,
+            ..Head::default()
+        },
+        heading: "In their order",
+        rows: vec![Strip {
+            title: counted(shown.len(), "picture"),
+            cards: (1..).zip(shown).map(card).collect(),
+            ..Strip::default()
+        }],
+    }
 }
 
 /// How many were chosen, and how far the last one is from the others.

@@ -22,6 +22,8 @@ fn the_quick_demo_makes_all_its_files_and_says_what_its_numbers_are_worth() {
         "pretraining.svg",
         "finetuning.svg",
         "scores.svg",
+        "neighbours.html",
+        "map.html",
         "report.html",
         "results.json",
         "runs",

@@ -5,6 +5,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::head::Head;
+
 /// Light and dark, paper, and from a phone's width up.
 const STYLE: &str = include_str!("style.css");
 
@@ -30,6 +32,16 @@ pub(super) fn section(
 
 /// A whole document: its head, its header, and sections with links to them.
 pub(super) fn document(title: &str, header: &Markup, sections: Vec<Section>) -> String {
+    laid_out(title, None, header, &sections)
+}
+
+/// The same, as wide as the window: for pages of many pictures.
+pub(super) fn wide_document(head: &Head, header: &Markup, sections: Vec<Section>) -> String {
+    let title = format!("{} · {} · fcmae", head.kind, head.title);
+    laid_out(&title, Some("wide"), header, &sections)
+}
+
+fn laid_out(title: &str, class: Option<&str>, header: &Markup, sections: &[Section]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,16 +54,16 @@ pub(super) fn document(title: &str, header: &Markup, sections: Vec<Section>) -> 
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
+                main class=[class] {
                     (header)
                     nav aria-label="Contents" {
                         ul {
-                            @for section in &sections {
+                            @for section in sections {
                                 li { a href={ "#" (section.anchor) } { (section.title) } }
                             }
                         }
                     }
-                    @for section in &sections {
+                    @for section in sections {
                         section aria-labelledby=(section.anchor) {
                             h2 id=(section.anchor) { (section.title) }
                             (section.body)

@@ -4,8 +4,10 @@ use fcmae_words::counted;
 use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
+use super::facts::drawn;
 use crate::evaluation::{interval, standard_error};
 use crate::findings::{self, Weight};
+use crate::head::Fact;
 use crate::run_folder::{Kind, Report};
 
 /// Name, kind, sentence and tiles.
@@ -22,15 +24,7 @@ pub(super) fn header(report: &Report) -> Markup {
             }
             h1 { (report.name) }
             p.lead { (sentence(report)) }
-            dl.tiles {
-                @for tile in tiles(report) {
-                    div {
-                        dt { (tile.label) }
-                        dd.figure { (tile.figure) }
-                        dd.about { (tile.about) }
-                    }
-                }
-            }
+            (drawn(&tiles(report)))
         }
     }
 }
@@ -90,16 +84,9 @@ fn ends_of_loss(report: &Report) -> (Option<f64>, Option<f64>) {
     (report.metrics.loss.start(), report.metrics.loss.end())
 }
 
-/// A number that says most.
-pub(super) struct Tile {
-    pub(super) label: &'static str,
-    pub(super) figure: String,
-    pub(super) about: String,
-}
-
 /// The numbers that say most, as far as the run has them.
-pub(super) fn tiles(report: &Report) -> Vec<Tile> {
-    let tile = |label, figure, about| Tile { label, figure, about };
+pub(super) fn tiles(report: &Report) -> Vec<Fact> {
+    let tile = |label, figure, about| Fact { label, figure, about };
     let metrics = &report.metrics;
     let mut tiles = Vec::new();
     if let Some((top1, pictures)) = report.final_top1() {

@@ -4,10 +4,10 @@ use serde_json::json;
 use crate::compare;
 use crate::plots::{Chart, EstimationPlot, SeedScores, Series};
 use crate::run_fixture::{RunFixture, data, evaluated, evaluation, update};
-use crate::{Report, ReportError, Trials};
+use crate::{Card, Fact, Gallery, Head, Map, Report, ReportError, Spot, Strip, Thumbnail, Trials};
 
 /// Elements that HTML does not close.
-const VOID: [&str; 4] = ["meta", "img", "br", "!DOCTYPE"];
+const VOID: [&str; 5] = ["meta", "img", "br", "input", "!DOCTYPE"];
 
 /// Asserts that every element is closed in order; returns the elements with their attributes.
 fn elements(page: &str) -> Vec<String> {
@@ -39,9 +39,9 @@ fn assert_self_contained(page: &str) {
         for attribute in ["src", "href"] {
             let of_it = element.split(&format!(" {attribute}=\"")).nth(1);
             assert!(
-                of_it
-                    .is_none_or(|value| value.starts_with("data:image/png;base64,")
-                        || value.starts_with('#')),
+                of_it.is_none_or(|value| value.starts_with("data:image/png;base64,")
+                    || value.starts_with("data:image/jpeg;base64,")
+                    || value.starts_with('#')),
                 "{element:.200}"
             );
         }
@@ -356,4 +356,106 @@ fn what_is_no_run_is_refused_with_its_name() {
     run.write("run.json", &json!({ "kind": "finetune" }));
     let error = Report::read(run.path()).unwrap_err();
     assert!(error.to_string().contains("config.toml is damaged"), "{error}");
+}
+
+fn small() -> Thumbnail {
+    Thumbnail::jpeg(b"\xff\xd8\xff", [96, 128])
+}
+
+fn head() -> Head {
+    let fact = Fact { label: "A share", figure: "5 %".to_owned(), about: HOSTILE.to_owned() };
+    Head {
+        kind: "Neighbours".to_owned(),
+        title: HOSTILE.to_owned(),
+        lead: QUOTED.to_owned(),
+        facts: vec![fact],
+        reading: vec!["It is read so.".to_owned(), HOSTILE.to_owned()],
+        notes: vec![QUOTED.to_owned()],
+    }
+}
+
+#[test]
+fn a_gallery_shows_pictures_and_blanks_with_what_is_said_of_them() {
+    let card = |name: &str, picture, differs| Card {
+        picture,
+        name: name.to_owned(),
+        label: Some(HOSTILE.to_owned()),
+        about: "0.5".to_owned(),
+        differs,
+    };
+    let row = Strip {
+        first: Some(card("/all/one/a.jpg", Some(small()), false)),
+        cards: vec![
+            card("/all/one/b.jpg", None, true),
+            card("/all/two/c.jpg", Some(small()), false),
+        ],
+        left_out: 1200,
+        ..Strip::default()
+    };
+    let gallery = Gallery { head: head(), heading: "Rows", rows: vec![row] };
+    let page = gallery.to_html();
+    assert_self_contained(&page);
+    assert!(!page.contains(HOSTILE) && !page.contains(QUOTED));
+    assert!(page.contains("All names begin with <span class=\"path\">/all/</span>"));
+    assert!(page.contains("title=\"/all/one/b.jpg\">one/b.jpg</span>"));
+    assert_eq!(page.matches("<figure class=\"differs\">").count(), 1);
+    assert!(page.contains("width=\"128\" height=\"96\" alt=\"&lt;script"), "{page:.6000}");
+    assert!(page.contains(", one/b.jpg, no picture\">no picture</div>"));
+    assert!(page.contains("and 1,200 more") && page.contains("aria-label=\"one/a.jpg\""));
+
+    let empty = Gallery { head: head(), heading: "Rows", rows: vec![] }.to_html();
+    assert_self_contained(&empty);
+    assert!(empty.contains("There is nothing to show."));
+}
+
+#[test]
+fn of_very_many_rows_a_page_shows_the_first() {
+    let card = Card { picture: Some(small()), name: "a.jpg".to_owned(), ..Card::default() };
+    let row = |cards| Strip { cards: vec![card.clone(); cards], ..Strip::default() };
+    let shown = |rows: Vec<Strip>| {
+        let page = Gallery { head: head(), heading: "Rows", rows }.to_html();
+        assert_self_contained(&page);
+        (page.matches("<img ").count(), page.contains("The first"), page)
+    };
+    let (pictures, cut, _) = shown(vec![row(2); 500]);
+    assert_eq!((pictures, cut), (1000, false));
+    let (pictures, _, page) = shown(vec![row(2); 501]);
+    assert!(pictures == 1000 && page.contains("The first 500 of 501 rows"));
+    let (pictures, _, page) = shown(vec![row(999); 6]);
+    assert!(pictures == 4995 && page.contains("The first 5 of 6 rows"));
+}
+
+#[test]
+fn a_map_has_its_pictures_where_they_belong() {
+    let spot = |x: f64, y: f64, label: Option<&str>| {
+        Spot::new([x, y], format!("/all/{QUOTED}"), label.map(str::to_owned))
+    };
+    let mut map = Map::new(
+        head(),
+        vec![
+            spot(0.0, 0.0, Some(HOSTILE)),
+            spot(10.0, 5.0, Some(HOSTILE)),
+            spot(10.01, 5.0, Some("dog")),
+            spot(5.0, 2.5, None),
+        ],
+    );
+    // The second and the third lie on each other.
+    assert_eq!(map.on_map().collect::<Vec<_>>(), [0, 2, 3]);
+    map.lay(0, Some(small()));
+    map.lay(1, Some(small()));
+    let page = map.to_html();
+    assert_self_contained(&page);
+    assert!(!page.contains(HOSTILE) && !page.contains(QUOTED));
+    assert_eq!(page.matches("<div class=\"spot ").count(), 4);
+    assert!(page.contains("<div class=\"spot g0 shown up\" style=\"left:3.18%;"), "{page:.9000}");
+    assert!(page.contains("<div class=\"spot g\" style=\"left:49.95%;top:50.00%"));
+    assert!(page.contains("<div class=\"spot g1 left\" style"));
+    let drawing = map.to_svg();
+    elements(&drawing);
+    assert!(!drawing.contains(HOSTILE) && !drawing.contains(QUOTED));
+    assert_eq!(
+        (drawing.matches("<image ").count(), drawing.matches("<circle ").count()),
+        (1, 3 + 3)
+    );
+    assert_self_contained(&Map::new(head(), vec![]).to_html());
 }

@@ -1,0 +1,425 @@
+//! `fcmae neighbours`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use fcmae_data::source::printable;
+use fcmae_report::{Card, Fact, Gallery, Head, Strip};
+use fcmae_vectors::Embeddings;
+use fcmae_vectors::neighbours::{Neighbours, nearest, nearest_others};
+use fcmae_words::terminal::percent;
+use fcmae_words::{counted, page};
+
+use crate::failure::Usage;
+use crate::options::DeviceArg;
+use crate::output;
+use crate::thumbnails::{Drawn, SIDE, SheetArgs, Thumbnails};
+use crate::vectors::{Read, VectorsArgs, collapsed, select, title};
+
+/// Neighbours of each picture.
+const COUNT: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
+/// Rows of the sheet.
+const ROWS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
+
+/// Find the pictures that are most alike to each picture, or to some
+#[derive(Args)]
+#[command(after_help = "\
+The list has the columns path, rank, neighbour, similarity, label and neighbour_label; similarity is
+the cosine of the two pictures' features, 1 for copies. Where pictures have labels, the share of
+neighbours with the same label is told, and what it would be by chance: that is how far the features
+tell the labels apart. Neighbours with another label are marked on the sheet: look there for wrong
+labels. Without --out and --sheet the list is printed.
+
+Examples:
+  fcmae neighbours --data pictures --weights runs/pretrain --sheet alike.html
+  fcmae neighbours --data pictures --weights runs/pretrain --of cat/17.jpg --count 30
+  fcmae neighbours --data pictures.parquet --queries new.parquet --out alike.csv")]
+pub(crate) struct NeighboursOf {
+    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Without
+    /// --weights, files that `fcmae embed` wrote
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+
+    #[command(flatten)]
+    vectors: VectorsArgs,
+
+    /// Only those of these pictures of --data: their names, or the last parts of these
+    #[arg(long, value_name = "PICTURE", num_args = 1.., conflicts_with = "queries")]
+    of: Vec<String>,
+
+    /// Those of other pictures, as --data: which of --data are most alike to each
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
+    queries: Vec<PathBuf>,
+
+    /// Neighbours of each picture
+    #[arg(long, value_name = "N", default_value_t = COUNT)]
+    count: NonZeroUsize,
+
+    /// The list to write, a .csv file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    sheet: SheetArgs,
+
+    /// Pictures on the sheet with their neighbours, evenly spaced, 500 at most
+    #[arg(long, value_name = "N", default_value_t = ROWS, requires = "sheet")]
+    rows: NonZeroUsize,
+
+    /// Replace files that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl NeighboursOf {
+    /// The sheet of these pictures, by these weights.
+    pub(crate) fn sheet(data: &Path, weights: &Path, device: &DeviceArg, sheet: &Path) -> Self {
+        Self {
+            data: vec![data.to_owned()],
+            vectors: VectorsArgs::new(weights, device),
+            of: vec![],
+            queries: vec![],
+            count: COUNT,
+            out: None,
+            sheet: SheetArgs { sheet: Some(sheet.to_owned()), pictures: vec![] },
+            rows: ROWS,
+            overwrite: false,
+        }
+    }
+}
+
+pub(super) fn run(args: &NeighboursOf) -> Result<()> {
+    output::print(&made(args)?)
+}
+
+/// Writes what is asked for; what is to be printed.
+pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
+    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.queries).cloned().collect();
+    if let Some(out) = &args.out {
+        output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
+    }
+    args.sheet.check(args.overwrite, &inputs)?;
+    let source = args.vectors.open("neighbours")?;
+    let data = source.read_with_pictures(&args.data)?.with_direction();
+    data.check(&args.data)?;
+    let queries = match args.queries.as_slice() {
+        [] => None,
+        paths => {
+            let read = source.read_with_pictures_beside(&data.rows, paths)?.with_direction();
+            read.check(paths)?;
+            Some(read)
+        }
+    };
+    let shown: Vec<&Read> = std::iter::once(&data).chain(&queries).collect();
+    let thumbnails = match &args.sheet.sheet {
+        None => None,
+        Some(_) => Some(Thumbnails::open(&source, &shown, &args.sheet.pictures)?),
+    };
+    let found = Found::of(args, &data.rows, queries.as_ref().map(|queries| &queries.rows))?;
+    let notes: Vec<String> = collapsed(&data.rows.vectors)?.into_iter().collect();
+    notes.iter().for_each(|note| output::note(note));
+    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
+        let page = found.page(args, notes, &thumbnails).to_html();
+        output::write_result(sheet, page.as_bytes())?;
+    }
+    let told = found.told();
+    if let Some(out) = &args.out {
+        output::write_result(out, &found.list()?)?;
+    } else if args.sheet.sheet.is_none() {
+        output::note(&told);
+        return Ok(String::from_utf8(found.list()?)?);
+    }
+    let files: Vec<String> =
+        args.out.iter().chain(&args.sheet.sheet).map(|path| printable(path)).collect();
+    Ok(format!("{}  {told}\n", files.join("  ")))
+}
+
+/// What was found.
+struct Found<'a> {
+    data: &'a Embeddings,
+    queries: Cow<'a, Embeddings>,
+    neighbours: Neighbours,
+    /// Neighbours of each at most.
+    count: usize,
+    /// Of pictures with labels; `None` where there are none.
+    agreement: Option<Agreement>,
+}
+
+impl<'a> Found<'a> {
+    fn of(
+        args: &NeighboursOf,
+        data: &'a Embeddings,
+        others: Option<&'a Embeddings>,
+    ) -> Result<Self> {
+        let wanted = args.count.get();
+        // A picture is not among its own neighbours.
+        let most = data.names.len() - usize::from(others.is_none());
+        if most == 0 {
+            bail!("{}: one picture alone has no neighbours", output::arguments(&args.data));
+        }
+        let count = wanted.min(most);
+        if count < wanted {
+            let others = if others.is_none() { "other picture" } else { "picture" };
+            output::note(&format!("there are {} alone to be neighbours", counted(most, others)));
+        }
+        let one_more = (count + 1).min(data.names.len());
+        let (queries, neighbours) = match others {
+            Some(queries) => {
+                (Cow::Borrowed(queries), nearest(&data.vectors, &queries.vectors, one_more)?)
+            }
+            None if args.of.is_empty() => {
+                (Cow::Borrowed(data), nearest_others(&data.vectors, count)?)
+            }
+            None => {
+                let queries = select(data, &named(&data.names, &args.of)?);
+                let neighbours = nearest(&data.vectors, &queries.vectors, one_more)?;
+                (Cow::Owned(queries), neighbours)
+            }
+        };
+        let mut found = Self { data, queries, neighbours, count, agreement: None };
+        found.agreement = Agreement::of(&found);
+        Ok(found)
+    }
+
+    /// The neighbours of a query, the nearest first: their rows and cosines.
+    fn of_query(&self, query: usize) -> impl Iterator<Item = (usize, f32)> {
+        let found = self.neighbours.places(query).iter().zip(self.neighbours.cosines(query));
+        let name = &self.queries.names[query];
+        found
+            .map(|(&place, &cosine)| (place as usize, cosine))
+            .filter(move |(place, _)| self.data.names[*place] != *name)
+            .take(self.count)
+    }
+
+    /// As CSV.
+    fn list(&self) -> Result<Vec<u8>> {
+        let mut out = csv::Writer::from_writer(vec![]);
+        out.write_record(["path", "rank", "neighbour", "similarity", "label", "neighbour_label"])?;
+        for (query, name) in self.queries.names.iter().enumerate() {
+            let label = self.queries.labels[query].as_deref().unwrap_or_default();
+            for (rank, (place, cosine)) in (1_usize..).zip(self.of_query(query)) {
+                let (rank, cosine) = (rank.to_string(), format!("{cosine:.6}"));
+                let other = self.data.labels[place].as_deref().unwrap_or_default();
+                out.write_record([name, &rank, &self.data.names[place], &cosine, label, other])?;
+            }
+        }
+        Ok(out.into_inner()?)
+    }
+
+    /// In a line.
+    fn told(&self) -> String {
+        let pictures = counted(self.queries.names.len(), "picture");
+        let neighbours = counted(self.count, "neighbour");
+        let told = self.agreement.as_ref().map_or(String::new(), |agreement| {
+            let [nearest, all, chance] = agreement.shares().map(|share| percent(share, 1));
+            format!(
+                "; {nearest} of the nearest and {all} of all have the same label, {chance} would by chance"
+            )
+        });
+        format!("{pictures} with {neighbours} each{told}")
+    }
+
+    fn page(
+        &self,
+        args: &NeighboursOf,
+        mut notes: Vec<String>,
+        thumbnails: &Thumbnails,
+    ) -> Gallery {
+        let queries = spread(self.queries.names.len(), args.rows.get());
+        let names = queries.iter().flat_map(|&query| {
+            let others = self.of_query(query).map(|(place, _)| self.data.names[place].as_str());
+            others.chain([self.queries.names[query].as_str()])
+        });
+        let drawn = thumbnails.draw(names, SIDE);
+        notes.extend(drawn.note.clone());
+        if queries.len() < self.queries.names.len() {
+            notes.push(format!(
+                "{} of {}, evenly spaced; --rows shows more, and --of those that you name.",
+                queries.len(),
+                counted(self.queries.names.len(), "picture")
+            ));
+        }
+        Gallery {
+            head: Head {
+                kind: "Neighbours".to_owned(),
+                title: title(&args.data),
+                lead: self.lead(),
+                facts: self.agreement.as_ref().map_or(vec![], Agreement::facts),
+                reading: self.reading(),
+                notes,
+            },
+            heading: "Each picture and those most alike",
+            rows: queries.iter().map(|&query| self.row(query, &drawn)).collect(),
+        }
+    }
+
+    fn lead(&self) -> String {
+        let pictures = counted(self.data.names.len(), "picture");
+        match &self.agreement {
+            None => format!("Which of {pictures} are most alike, by the features of a network."),
+            Some(agreement) => {
+                let [nearest, _, chance] = agreement.shares().map(page::percent);
+                format!(
+                    "Of {}, {nearest} have the label of the picture that is most alike to them; by chance {chance} would.",
+                    counted(agreement.queries, "picture")
+                )
+            }
+        }
+    }
+
+    fn reading(&self) -> Vec<String> {
+        let mut reading = vec![
+            "The first picture of each row, on blue, is the one that was looked for; the others are those most alike, \
+             the most alike first. The number is the cosine of their features: 1 is a copy, and what counts as alike \
+             depends on the network, so compare numbers of one page only."
+                .to_owned(),
+        ];
+        if self.agreement.is_some() {
+            reading.push(
+                "A dashed orange frame marks a neighbour with another label. One such row is a hard picture or a wrong \
+                 label; many of the same two labels are kinds that the features do not tell apart."
+                    .to_owned(),
+            );
+        }
+        reading.push(
+            "If rows are alike in what matters to you, the features are of use for search and for few labels. If they \
+             are alike only in colour, background or crop, pre-train longer, on more pictures, or try \
+             --features stage3."
+                .to_owned(),
+        );
+        reading
+    }
+
+    fn row(&self, query: usize, drawn: &Drawn) -> Strip {
+        let label = self.queries.labels[query].clone();
+        let card = |(place, cosine): (usize, f32)| {
+            let (name, other) = (&self.data.names[place], &self.data.labels[place]);
+            Card {
+                picture: drawn.of(name),
+                name: name.clone(),
+                label: other.clone(),
+                about: format!("{cosine:.3}"),
+                differs: label.as_ref().zip(other.as_ref()).is_some_and(|(a, b)| a != b),
+            }
+        };
+        let name = &self.queries.names[query];
+        let first = Card {
+            picture: drawn.of(name),
+            name: name.clone(),
+            label: label.clone(),
+            ..Card::default()
+        };
+        Strip {
+            first: Some(first),
+            cards: self.of_query(query).map(card).collect(),
+            ..Strip::default()
+        }
+    }
+}
+
+/// How often neighbours have the same label.
+struct Agreement {
+    /// Pictures with a label of which a neighbour has one.
+    queries: usize,
+    nearest: usize,
+    pairs: usize,
+    same: usize,
+    chance: f64,
+}
+
+impl Agreement {
+    fn of(found: &Found<'_>) -> Option<Self> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for label in found.data.labels.iter().flatten() {
+            *counts.entry(label).or_default() += 1;
+        }
+        let all = counts.values().sum::<usize>() as f64;
+        let (mut queries, mut nearest, mut pairs, mut same, mut chance) = (0, 0, 0, 0, 0.0);
+        for (query, label) in found.queries.labels.iter().enumerate() {
+            let Some(label) = label else { continue };
+            let mut first = None;
+            for (place, _) in found.of_query(query) {
+                let Some(other) = &found.data.labels[place] else { continue };
+                first.get_or_insert(label == other);
+                pairs += 1;
+                same += usize::from(label == other);
+            }
+            let Some(first) = first else { continue };
+            queries += 1;
+            nearest += usize::from(first);
+            chance += counts.get(label.as_str()).copied().unwrap_or(0) as f64 / all;
+        }
+        let chance = chance / queries.max(1) as f64;
+        (queries > 0).then_some(Self { queries, nearest, pairs, same, chance })
+    }
+
+    /// Of the nearest, of all, and by chance.
+    fn shares(&self) -> [f64; 3] {
+        let share = |count: usize, of: usize| count as f64 / of as f64;
+        [share(self.nearest, self.queries), share(self.same, self.pairs), self.chance]
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let [nearest, all, chance] = self.shares().map(page::percent);
+        let fact = |label, figure, about: String| Fact { label, figure, about };
+        vec![
+            fact("Nearest with the same label", nearest, {
+                format!("of {} with a label", counted(self.queries, "picture"))
+            }),
+            fact("All with the same label", all, {
+                format!("of {}", counted(self.pairs, "neighbour"))
+            }),
+            fact("By chance", chance, "if features said nothing of labels".to_owned()),
+        ]
+    }
+}
+
+/// The rows of the pictures that these name, by whole names or their last parts.
+fn named(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
+    let places: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let row = |wanted: &String| {
+        if let Some(&place) = places.get(wanted.as_str()) {
+            return Ok(place);
+        }
+        let last = wanted.trim_start_matches("./");
+        let mut found = (0..names.len()).filter(|&place| Path::new(&names[place]).ends_with(last));
+        match (found.next(), found.next()) {
+            (Some(place), None) => Ok(place),
+            (Some(one), Some(other)) => Err(Usage(format!(
+                "--of {wanted}: several pictures are called so, such as {} and {}; give more of the name",
+                names[one], names[other]
+            ))
+            .into()),
+            (None, _) => Err(Usage(format!(
+                "--of {wanted}: no picture of --data is called so; their names are such as {}, and other pictures are \
+                 given with --queries",
+                names[0]
+            ))
+            .into()),
+        }
+    };
+    wanted.iter().map(row).collect()
+}
+
+/// At most `most` of the numbers below `count`, evenly spaced.
+fn spread(count: usize, most: usize) -> Vec<usize> {
+    let taken = count.min(most);
+    (0..taken).map(|place| (2 * place + 1) * count / (2 * taken)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_pictures_are_spread_over_all() {
+        assert_eq!(spread(3, 24), [0, 1, 2]);
+        assert_eq!(spread(100, 4), [12, 37, 62, 87]);
+        assert_eq!(spread(0, 4), [0; 0]);
+    }
+}

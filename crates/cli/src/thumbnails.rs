@@ -1,0 +1,227 @@
+//! Small pictures of rows of vectors, for pages.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use fcmae::inference::{picture, thumbnail};
+use fcmae_data::{Input, PictureSet};
+use fcmae_report::Thumbnail;
+use fcmae_words::counted;
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, RgbImage};
+use rayon::prelude::*;
+
+use crate::failure::{Usage, joined};
+use crate::output;
+use crate::picture_sets::{self, Columns};
+use crate::vectors::{Read, Source, name};
+
+/// Width or height of pictures on sheets, the longer one, in pixels.
+pub(crate) const SIDE: u32 = 128;
+
+/// Of JPEG files: few bytes, and hardly a trace.
+const QUALITY: u8 = 85;
+
+/// A page of a command's pictures.
+#[derive(Args)]
+pub(crate) struct SheetArgs {
+    /// Show it with the pictures, as a page to open in a browser: an .html file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sheet: Option<PathBuf>,
+
+    /// Where the pictures lie that the page shows, where --data are files of vectors: folders, .tar, .csv, .tsv,
+    /// .txt or .parquet files. Without it, pictures are shown whose names are files
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., requires = "sheet")]
+    pub(crate) pictures: Vec<PathBuf>,
+}
+
+impl SheetArgs {
+    /// Refuses a file that the page cannot be written to.
+    ///
+    /// # Errors
+    /// Such a file.
+    pub(crate) fn check(&self, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
+        let Some(sheet) = &self.sheet else { return Ok(()) };
+        output::refuse_result(sheet, &["html", "htm"], overwrite, inputs, "--sheet")
+    }
+}
+
+/// Where small pictures are drawn from.
+pub(crate) struct Thumbnails {
+    how: thumbnail::Thumbnails,
+    sets: Vec<Arc<PictureSet>>,
+    by_name: HashMap<String, Place>,
+    /// Of pictures that are given beside vectors, by the last part of their names.
+    by_file: HashMap<OsString, Vec<Place>>,
+    /// Folders that all names begin with.
+    shared: usize,
+    /// Whether what is no picture of a set may be a file.
+    files: bool,
+}
+
+/// A picture of a set: the set's place and its own.
+type Place = (usize, usize);
+
+impl Thumbnails {
+    /// Of pictures that vectors were computed of, or else of `pictures` that lie somewhere.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used; both.
+    pub(crate) fn open(source: &Source<'_>, read: &[&Read], pictures: &[PathBuf]) -> Result<Self> {
+        let mut sets: Vec<Arc<PictureSet>> =
+            read.iter().filter_map(|read| read.set.clone()).collect();
+        if source.computes() && !pictures.is_empty() {
+            let text =
+                "--pictures is for files of vectors: with --weights, --data are the pictures";
+            return Err(Usage(text.to_owned()).into());
+        }
+        let how = source
+            .description()
+            .map_or_else(thumbnail::Thumbnails::of_any, thumbnail::Thumbnails::new);
+        let mut by_file: HashMap<OsString, Vec<Place>> = HashMap::new();
+        if !pictures.is_empty() {
+            let open = |how: fcmae_data::Opening<'_>| PictureSet::open_all(pictures, how);
+            let set = picture_sets::opened(source.command(), Columns::default(), open)?;
+            for index in 0..set.len() {
+                let file = set.path(index).file_name().map(ToOwned::to_owned).unwrap_or_default();
+                by_file.entry(file).or_default().push((sets.len(), index));
+            }
+            sets.push(Arc::new(set));
+        }
+        let mut by_name = HashMap::new();
+        for (place, set) in sets.iter().enumerate() {
+            for index in 0..set.len() {
+                by_name.entry(name(set, index)).or_insert((place, index));
+            }
+        }
+        let files = !source.computes() && pictures.is_empty();
+        let names = read.iter().flat_map(|read| &read.rows.names).map(String::as_str);
+        Ok(Self { how, sets, by_name, by_file, shared: shared_folders(names), files })
+    }
+
+    /// Small pictures of these names, each once, at most `side` pixels wide and high. One that cannot be read is left
+    /// out, with a note.
+    pub(crate) fn draw<'a>(&self, names: impl IntoIterator<Item = &'a str>, side: u32) -> Drawn {
+        let names: Vec<&str> = names.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let found: Vec<(&str, Input)> =
+            names.iter().filter_map(|&name| Some((name, self.input(name)?))).collect();
+        let drawn: Vec<(&str, Result<Thumbnail>)> = found
+            .par_iter()
+            .map(|(name, input)| {
+                let drawn = self.how.draw(input, side).map_err(anyhow::Error::from);
+                (*name, drawn.and_then(|picture| encoded(&picture)))
+            })
+            .collect();
+        let mut pictures = HashMap::new();
+        let (mut failed, mut first) = (0, None);
+        for (name, drawn) in drawn {
+            match drawn {
+                Ok(picture) => {
+                    pictures.insert(name.to_owned(), picture);
+                }
+                Err(error) => {
+                    failed += 1;
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(first) = first {
+            let count = counted(failed, "picture");
+            output::note(&format!(
+                "{count} of the page cannot be shown, such as {}",
+                joined(&first)
+            ));
+        }
+        let give = "give the folder or files that they lie in with --pictures";
+        let note = match names.len() - found.len() {
+            0 => None,
+            missing if missing == names.len() => {
+                Some(format!("The pictures are not at hand to be shown: {give}."))
+            }
+            missing => {
+                let of = counted(names.len(), "picture");
+                Some(format!("{missing} of {of} are not at hand to be shown: {give}."))
+            }
+        };
+        note.iter().for_each(|note| output::note(note));
+        Drawn { pictures, note }
+    }
+
+    fn input(&self, name: &str) -> Option<Input> {
+        let of = |&(set, index): &Place| Input::Sample { set: Arc::clone(&self.sets[set]), index };
+        if let Some(place) = self.by_name.get(name) {
+            return Some(of(place));
+        }
+        let path = Path::new(name);
+        if self.files {
+            return path.is_file().then(|| Input::File(path.to_owned()));
+        }
+        self.moved(path).as_ref().map(of)
+    }
+
+    /// A picture that lies elsewhere than its name says: the one whose last folders are those of the name, all of them
+    /// that are not shared by all names. None where two are as good.
+    fn moved(&self, name: &Path) -> Option<Place> {
+        let candidates = self.by_file.get(name.file_name()?)?;
+        let alike = |&(set, index): &Place| {
+            let path = self.sets[set].path(index);
+            path.components().rev().zip(name.components().rev()).take_while(|(a, b)| a == b).count()
+        };
+        let most = candidates.iter().map(alike).max()?;
+        if most + self.shared < name.components().count() {
+            return None;
+        }
+        let mut best = candidates.iter().filter(|place| alike(place) == most);
+        let found = best.next()?;
+        best.next().is_none().then_some(*found)
+    }
+}
+
+/// Small pictures by the names of what they are of.
+pub(crate) struct Drawn {
+    pictures: HashMap<String, Thumbnail>,
+    /// What the page says of those that are not at hand.
+    pub(crate) note: Option<String>,
+}
+
+impl Drawn {
+    pub(crate) fn of(&self, name: &str) -> Option<Thumbnail> {
+        self.pictures.get(name).cloned()
+    }
+}
+
+/// How many folders all names begin with.
+fn shared_folders<'a>(mut names: impl Iterator<Item = &'a str>) -> usize {
+    let Some(first) = names.next().map(Path::new) else { return 0 };
+    let mut shared = first.components().count().saturating_sub(1);
+    for name in names {
+        let alike = first.components().zip(Path::new(name).components()).take(shared);
+        shared = alike.take_while(|(a, b)| a == b).count();
+        // The last part is no folder.
+        shared = shared.min(Path::new(name).components().count().saturating_sub(1));
+    }
+    shared
+}
+
+/// As JPEG or PNG, whichever is smaller: drawings are the one, photographs the other.
+fn encoded(drawn: &RgbImage) -> Result<Thumbnail> {
+    let (width, height) = drawn.dimensions();
+    let png = picture::png(drawn)?;
+    let mut jpeg = vec![];
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode(
+        drawn,
+        width,
+        height,
+        ExtendedColorType::Rgb8,
+    )?;
+    let size = [height, width];
+    Ok(if png.len() <= jpeg.len() {
+        Thumbnail::png(&png, size)
+    } else {
+        Thumbnail::jpeg(&jpeg, size)
+    })
+}

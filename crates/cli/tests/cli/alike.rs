@@ -1,0 +1,441 @@
+//! `fcmae neighbours`, `duplicates` and `map`, and the sheets of pictures: what is alike, from every source.
+
+use std::fs;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
+use crate::command::fcmae;
+use crate::trained::{CLASSES, Trained, draw};
+
+fn embed(data: &Path, weights: &Path, out: &Path) {
+    fcmae!("embed", "--data", data, "--weights", weights, "--out", out).done();
+}
+
+/// CSV of vectors: the rows of a name, a label and values.
+fn vectors(file: &Path, rows: &[(&str, &str, [f32; 2])]) {
+    let row = |(name, label, [x, y]): &(&str, &str, [f32; 2])| format!("{name},{label},{x},{y}\n");
+    let rows: String = rows.iter().map(row).collect();
+    fs::write(file, format!("path,label,v0,v1\n{rows}")).unwrap();
+}
+
+/// Rows of a CSV file without quotes, after its header.
+fn rows(list: &str) -> Vec<Vec<&str>> {
+    list.lines().skip(1).map(|line| line.split(',').collect()).collect()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap()
+}
+
+/// How many pictures a page has in it.
+fn pictures(page: &str) -> usize {
+    page.matches(" src=\"data:image/").count()
+}
+
+const TURNS: [(&str, &str, [f32; 2]); 5] = [
+    ("a/0.png", "x", [1.0, 0.0]),
+    ("a/1.png", "x", [2.0, 0.2]),
+    ("b/0.png", "y", [1.0, 0.3]),
+    ("b/1.png", "y", [0.0, 1.0]),
+    ("c/2.png", "", [-0.1, 1.0]),
+];
+
+#[test]
+fn neighbours_are_the_most_alike_with_their_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    vectors(&at("all.csv"), &TURNS);
+    let ran = fcmae!("neighbours", "--data", at("all.csv"), "--count", "2").done();
+    let found = rows(&ran.stdout);
+    assert!(ran.stdout.starts_with("path,rank,neighbour,similarity,label,neighbour_label\n"));
+    assert_eq!(found.len(), 10);
+    assert_eq!(found[0], ["a/0.png", "1", "a/1.png", "0.995037", "x", "x"]);
+    assert_eq!(found[1], ["a/0.png", "2", "b/0.png", "0.957826", "x", "y"]);
+    assert_eq!(found[6][..3], ["b/1.png", "1", "c/2.png"]);
+    assert_eq!(found[9][..3], ["c/2.png", "2", "b/0.png"]);
+    // Of four with a label, all but b/0 have it in common with the nearest that has one; of the seven neighbours with
+    // one, three have the same. There are two of either label.
+    let says = "5 pictures with 2 neighbours each; 75.0% of the nearest and 42.9% of all have the same label, \
+                50.0% would by chance";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
+
+    let one = fcmae!("neighbours", "--data", at("all.csv"), "--of", "a/1.png", "b/1.png").done();
+    let found = rows(&one.stdout);
+    assert!(one.stderr.contains("there are 4 other pictures alone"), "{}", one.stderr);
+    assert_eq!(found.len(), 8);
+    assert!(found.iter().all(|row| row[0] != row[2]), "{}", one.stdout);
+    let last = fcmae!("neighbours", "--data", at("all.csv"), "--of", "2.png", "--count", "1");
+    assert!(last.done().stdout.contains("\nc/2.png,1,b/1.png,"));
+    let of = |name: &str| fcmae!("neighbours", "--data", at("all.csv"), "--of", name);
+    of("0.png").refused(2, &["--of 0.png", "a/0.png and b/0.png", "more of the name"]);
+    of("d.png").refused(2, &["--of d.png", "such as a/0.png", "--queries"]);
+
+    // A picture that is in both is no neighbour of itself.
+    vectors(&at("new.csv"), &[("a/0.png", "", [1.0, 0.0]), ("new.png", "x", [0.0, 5.0])]);
+    let ran = fcmae!(
+        "neighbours",
+        "--data",
+        at("all.csv"),
+        "--queries",
+        at("new.csv"),
+        "--count",
+        "1",
+        "--out",
+        at("lists/found.csv")
+    );
+    assert!(ran.done().stdout.contains("2 pictures with 1 neighbour each"));
+    let list = read(&at("lists/found.csv"));
+    let found = rows(&list);
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0][2], found[1][2]), ("a/1.png", "b/1.png"));
+
+    vectors(&at("one.csv"), &TURNS[..1]);
+    fcmae!("neighbours", "--data", at("one.csv")).refused(1, &["one.csv", "no neighbours"]);
+    let flat: Vec<_> = TURNS.iter().map(|row| (row.0, "", [1.0, 1.0])).collect();
+    vectors(&at("flat.csv"), &flat);
+    let ran = fcmae!("neighbours", "--data", at("flat.csv")).done();
+    assert!(ran.stderr.contains("nearly the same (their mean cosine is 1.0000)"), "{}", ran.stderr);
+}
+
+#[test]
+fn neighbours_and_their_sheet_are_alike_from_every_source() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (all, weights) = (trained.pictures(), trained.finetuned());
+    let ran = fcmae!(
+        "neighbours",
+        "--data",
+        all,
+        "--weights",
+        weights,
+        "--count",
+        "4",
+        "--rows",
+        "5",
+        "--out",
+        at("whole.csv"),
+        "--sheet",
+        at("pages/whole.html")
+    )
+    .done();
+    assert!(ran.stdout.contains("36 pictures with 4 neighbours each; "), "{}", ran.stdout);
+    let (list, page) = (read(&at("whole.csv")), read(&at("pages/whole.html")));
+    assert_eq!(pictures(&page), 5 * 5);
+    assert!(page.contains("5 of 36 pictures, evenly spaced"), "{page:.3000}");
+    assert!(page.contains("alt=\"disc, disc/") && page.contains("All names begin with"));
+
+    embed(&all, &weights, &at("all.parquet"));
+    let by = |data: &Path| {
+        let sheet = at("again.html");
+        let out = at("again.csv");
+        let files = ["--count", "4", "--rows", "5", "--overwrite"];
+        let [a, b, c, d, e] = files;
+        fcmae!("neighbours", "--data", data, a, b, c, d, e, "--out", out, "--sheet", sheet).done()
+    };
+    by(&at("all.parquet"));
+    assert_eq!(read(&at("again.csv")), list);
+    // The pictures are read by their names.
+    assert_eq!(pictures(&read(&at("again.html"))), 25);
+
+    let mut archive = tar::Builder::new(fs::File::create(at("all.tar")).unwrap());
+    archive.append_dir_all(".", &all).unwrap();
+    archive.finish().unwrap();
+    let ran =
+        fcmae!("neighbours", "--data", at("all.tar"), "--weights", weights, "--count", "4").done();
+    let [from, to] = [at("all.tar"), all.clone()].map(|path| path.display().to_string());
+    assert_eq!(ran.stdout.replace(&from, &to), list);
+    let mut named = "path,label\n".to_owned();
+    for class in CLASSES {
+        for number in 0..12 {
+            let file = all.join(format!("{class}/{number:02}.png"));
+            named += &format!("\"{}\",\"{class}\"\n", file.display());
+        }
+    }
+    fs::write(at("list.csv"), named).unwrap();
+    let ran =
+        fcmae!("neighbours", "--data", at("list.csv"), "--weights", weights, "--count", "4").done();
+    assert_eq!(ran.stdout, list);
+    let noise =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/fixtures/parquet/none.parquet");
+    fcmae!("neighbours", "--data", noise, "--weights", weights, "--sheet", at("p.html")).done();
+    assert!(pictures(&read(&at("p.html"))) > 1);
+}
+
+#[test]
+fn pictures_that_lie_elsewhere_are_found_by_their_folders() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    draw(&at("first"), &CLASSES, 2);
+    embed(&at("first"), &trained.finetuned(), &at("all.npy"));
+    let sheet = |more: &[&Path]| {
+        let (data, page) = (at("all.npy"), at("page.html"));
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"neighbours", &"--data", &data, &"--sheet", &page, &"--overwrite"];
+        if !more.is_empty() {
+            arguments.push(&"--pictures");
+            arguments.extend(more.iter().map(|path| path as &dyn AsRef<std::ffi::OsStr>));
+        }
+        let ran = crate::command::Ran::of(crate::command::command(&arguments)).done();
+        (ran.stderr, read(&page))
+    };
+    assert_eq!(pictures(&sheet(&[]).1), 36);
+    fs::rename(at("first"), at("second")).unwrap();
+    let (says, page) = sheet(&[]);
+    assert!(says.contains("The pictures are not at hand") && says.contains("--pictures"), "{says}");
+    assert_eq!((pictures(&page), page.matches("no picture</div>").count()), (0, 36));
+    assert!(page.contains("The pictures are not at hand to be shown"));
+    assert_eq!(pictures(&sheet(&[&at("second")]).1), 36);
+    // A folder of one class alone has no picture of another, whatever it is called.
+    let (says, page) = sheet(&[&at("second/disc")]);
+    assert!(says.contains("4 of 6 pictures are not at hand"), "{says}");
+    assert_eq!(pictures(&page), 12);
+    // Broken and odd ones: a blank, and a picture of its own tones.
+    fs::write(at("second/disc/00.png"), "no picture").unwrap();
+    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(9, 300, |x, y| {
+        image::Luma([(1000 * x + y) as u16])
+    });
+    deep.save(at("second/disc/01.png")).unwrap();
+    let (says, page) = sheet(&[&at("second")]);
+    assert!(says.contains("1 picture of the page cannot be shown, such as"), "{says}");
+    assert_eq!((pictures(&page), page.matches("no picture</div>").count()), (30, 6));
+    assert!(page.contains("width=\"4\" height=\"128\""));
+    let weights = trained.finetuned();
+    let page = at("other.html");
+    fcmae!(
+        "neighbours",
+        "--data",
+        at("second"),
+        "--weights",
+        weights,
+        "--sheet",
+        page,
+        "--pictures",
+        at("second")
+    )
+    .refused(2, &["--pictures is for files of vectors"]);
+}
+
+#[test]
+fn copies_are_groups_and_those_of_two_labels_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let copies = [
+        ("a.png", "x", [1.0, 0.0]),
+        ("b.png", "x", [0.0, 1.0]),
+        ("a again.png", "x", [3.0, 0.0]),
+        ("c.png", "y", [-1.0, 0.1]),
+        ("c again.png", "z", [-1.0, 0.0]),
+        ("c less.png", "", [-1.0, 0.2]),
+        ("d.png", "y", [-1.0, -1.0]),
+        ("black.png", "", [0.0, 0.0]),
+    ];
+    vectors(&at("all.csv"), &copies);
+    let ran = fcmae!("duplicates", "--data", at("all.csv")).done();
+    let expected = "group,path,label,similarity\n1,c.png,y,0.995229\n1,c again.png,z,0.995037\n\
+                    1,c less.png,,0.995229\n2,a.png,x,1.000000\n2,a again.png,x,1.000000\n";
+    assert_eq!(ran.stdout, expected);
+    let says = "5 of 7 pictures look like copies, in 2 groups; 1 group with different labels";
+    assert!(ran.stderr.contains(says) && ran.stderr.contains("black.png"), "{}", ran.stderr);
+    let strict = fcmae!("duplicates", "--data", at("all.csv"), "--threshold", "0.9999").done();
+    assert_eq!(rows(&strict.stdout).len(), 2);
+    let (out, sheet) = (at("new/out.csv"), at("new/out.html"));
+    let ran = fcmae!("duplicates", "--data", at("all.csv"), "--out", out, "--sheet", sheet).done();
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    assert_eq!(read(&out), expected);
+    let page = read(&sheet);
+    let [contradiction, other] =
+        ["Different labels: “y” and “z”", ">2 pictures<"].map(|text| page.find(text).unwrap());
+    assert!(contradiction < other);
+
+    vectors(&at("none.csv"), &[("a", "", [1.0, 0.0]), ("b", "", [0.0, 1.0])]);
+    let ran = fcmae!("duplicates", "--data", at("none.csv")).done();
+    assert_eq!(ran.stdout, "group,path,label,similarity\n");
+    assert!(ran.stderr.contains("no copies among 2 pictures"), "{}", ran.stderr);
+
+    vectors(&at("test.csv"), &[("e", "y", [0.5, 0.0]), ("f", "", [0.5, -0.5])]);
+    let against = |more: &str| {
+        let (out, sheet) = (at("leaks.csv"), at("leaks.html"));
+        let (data, test) = (at("all.csv"), at("test.csv"));
+        fcmae!(
+            "duplicates",
+            "--data",
+            data,
+            "--against",
+            test,
+            "--out",
+            out,
+            "--sheet",
+            sheet,
+            more
+        )
+    };
+    let ran = against("--overwrite").done();
+    assert_eq!(
+        read(&at("leaks.csv")),
+        "path,against,similarity,label,against_label\na.png,e,1.000000,x,y\na again.png,e,1.000000,x,y\n"
+    );
+    let says = "1 of 2 pictures of --against look like copies of 2 of --data; 2 pairs with different labels";
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    assert_eq!(read(&at("leaks.html")).matches("<figure class=\"differs\">").count(), 2);
+
+    // Where all are alike, every pair would be one.
+    let flat: Vec<String> =
+        (0..2000).map(|row| format!("{row}.png,,1,1e-{}", row % 9 + 3)).collect();
+    fs::write(at("flat.csv"), format!("path,label,v0,v1\n{}\n", flat.join("\n"))).unwrap();
+    let refused = ["flat.csv", "mean cosine is 1.0000", "collapsed", "--threshold"];
+    fcmae!("duplicates", "--data", at("flat.csv")).refused(1, &refused);
+}
+
+#[test]
+fn saved_anew_a_picture_is_its_copy() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    draw(&at("train"), &CLASSES[..2], 3);
+    fs::create_dir_all(at("test")).unwrap();
+    let picture = image::open(at("train/disc/01.png")).unwrap().to_rgb8();
+    picture.save(at("test/again.bmp")).unwrap();
+    RgbImage::from_pixel(32, 32, Rgb([200, 0, 0])).save(at("test/red.png")).unwrap();
+    let ran = fcmae!(
+        "duplicates",
+        "--data",
+        at("train"),
+        "--against",
+        at("test"),
+        "--weights",
+        trained.finetuned(),
+        "--threshold",
+        "0.999999",
+        "--sheet",
+        at("page.html")
+    )
+    .done();
+    assert!(ran.stdout.contains("1 of 2 pictures of --against look like copies of 1 of --data"));
+    assert_eq!(pictures(&read(&at("page.html"))), 2);
+}
+
+#[test]
+fn a_map_is_the_same_each_time_and_has_labels_and_pictures() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (all, weights) = (trained.pictures(), trained.finetuned());
+    let map = |out: &Path, csv: &Path| {
+        fcmae!("map", "--data", all, "--weights", weights, "--out", out, "--csv", csv).done()
+    };
+    let ran = map(&at("maps/a.html"), &at("maps/a.csv"));
+    assert!(ran.stdout.contains("36 pictures by t-SNE"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("--perplexity 30 is too much for 36 pictures: 11.7 is used"));
+    map(&at("b.html"), &at("b.csv"));
+    assert_eq!(read(&at("maps/a.csv")), read(&at("b.csv")));
+    let page = read(&at("b.html"));
+    assert_eq!(read(&at("maps/a.html")), page);
+    assert_eq!((page.matches("<div class=\"spot ").count(), pictures(&page)), (36, 36));
+    for class in CLASSES {
+        assert!(page.contains(&format!("</i>{class}<span class=\"soft\"> 12</span>")), "{class}");
+    }
+    let list = read(&at("b.csv"));
+    assert!(list.starts_with("path,x,y,label\n") && list.lines().count() == 37, "{list}");
+
+    embed(&all, &weights, &at("all.parquet"));
+    let ran = fcmae!("map", "--data", at("all.parquet"), "--method", "pca", "--out", at("c.svg"));
+    let says = ran.done().stdout;
+    assert!(says.contains("36 pictures by PCA, ") && says.contains("of the variance"), "{says}");
+    let drawing = read(&at("c.svg"));
+    assert!(
+        drawing.starts_with("<svg") && drawing.contains("<image ") && drawing.contains(">disc 12<")
+    );
+}
+
+#[test]
+fn maps_of_odd_sets_are_drawn_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // More labels than colours, one of them twice, and some without.
+    let line = |row: usize| {
+        let label = if row < 3 { String::new() } else { format!("class {}", row.min(18)) };
+        format!("{row}.png,{label},{},{}", (row as f32).cos(), (row as f32).sin())
+    };
+    let lines: Vec<String> = (0..20).map(line).collect();
+    fs::write(at("many.csv"), format!("path,label,v0,v1\n{}\n", lines.join("\n"))).unwrap();
+    let ran = fcmae!("map", "--data", at("many.csv"), "--perplexity", "5", "--out", at("m.html"));
+    ran.done();
+    let page = read(&at("m.html"));
+    assert!(page.contains("The 12 labels with most pictures have a colour, the other 4 are grey."));
+    assert!(page.contains("</i>class 18<span class=\"soft\"> 2</span>"));
+    assert!(page.contains("</i>others<span class=\"soft\"> 7</span>"), "{page:.9000}");
+    assert_eq!(pictures(&page), 0);
+
+    vectors(&at("two.csv"), &TURNS[..2]);
+    let two = |method: &str, out: &str| {
+        fcmae!("map", "--data", at("two.csv"), "--method", method, "--out", at(out))
+    };
+    two("tsne", "two.html").refused(1, &["needs 4 pictures", "there are 2", "--method pca"]);
+    two("pca", "two.html").done();
+    two("pca", "two.html").refused(2, &["two.html", "exists", "--overwrite"]);
+    two("pca", "two.png").refused(2, &["two.png", "--out", ".html or .htm or .svg"]);
+    fcmae!(
+        "map",
+        "--data",
+        at("many.csv"),
+        "--method",
+        "pca",
+        "--perplexity",
+        "9",
+        "--out",
+        at("x.svg")
+    )
+    .refused(2, &["--perplexity", "tsne"]);
+    two("umap", "three.html").refused(2, &["umap"]);
+    vectors(&at("one.csv"), &TURNS[..1]);
+    fcmae!("map", "--data", at("one.csv"), "--method", "pca", "--out", at("one.html"))
+        .refused(1, &["two pictures"]);
+    vectors(&at("zero.csv"), &[("a", "", [0.0, 0.0])]);
+    fcmae!("map", "--data", at("zero.csv"), "--out", at("one.html"))
+        .refused(1, &["zero.csv", "no picture has a vector"]);
+    fcmae!("map", "--data", at("many.csv"), "--perplexity", "0.5", "--out", at("one.html"))
+        .refused(2, &["0.5", "1 or more"]);
+    vectors(&at("nan.csv"), &[("a", "x", [1.0, f32::NAN]), ("b", "y", [0.0, 1.0])]);
+    for command in ["map", "neighbours", "duplicates"] {
+        let (data, out) = (at("nan.csv"), at("nan out.csv"));
+        let out = if command == "map" { at("nan.svg") } else { out };
+        fcmae!(command, "--data", data, "--out", out).refused(1, &["nan.csv", "no number"]);
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn chosen_pictures_are_shown_and_results_are_not_written_over() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (all, weights) = (trained.pictures(), trained.finetuned());
+    let sheet = at("new/chosen.html");
+    let choose =
+        || fcmae!("choose", "--data", all, "--weights", weights, "--budget", "3", "--sheet", sheet);
+    assert!(choose().done().stdout.contains("chosen.html  3 pictures to label"));
+    let page = read(&sheet);
+    assert_eq!(pictures(&page), 3);
+    let places = ["<span class=\"soft unbroken\">1</span>", ">2 · 0.", ">3 · 0."];
+    let places = places.map(|text| page.find(text).unwrap_or_else(|| panic!("{text}")));
+    assert!(places.is_sorted());
+    choose().refused(2, &["chosen.html", "exists", "--overwrite"]);
+    let weights = trained.pretrained();
+    embed(&all, &weights, &at("all.parquet"));
+    for [command, other] in [["neighbours", "--queries"], ["duplicates", "--against"]] {
+        let data = at("all.parquet");
+        fcmae!(command, "--data", all, "--weights", trained.finetuned(), other, at("missing"))
+            .refused(2, &["missing"]);
+        embed(&all.join("disc"), &trained.finetuned(), &at(&format!("{command}.parquet")));
+        fcmae!(command, "--data", data, other, at(&format!("{command}.parquet")))
+            .refused(2, &[command, "other weights"]);
+        fcmae!(command, "--data", data, "--sheet", at("a.png")).refused(2, &["--sheet", ".html"]);
+        fcmae!(command, "--data", data, "--out", data).refused(2, &["all.parquet", ".csv"]);
+        fcmae!(command, "--data", all).refused(2, &["is a folder", "--weights"]);
+        fcmae!(command, "--data", data, "--pictures", all).refused(2, &["--sheet"]);
+    }
+    fcmae!("duplicates", "--data", at("all.parquet"), "--threshold", "1.5").refused(2, &["0 to 1"]);
+}
