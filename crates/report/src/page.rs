@@ -9,6 +9,7 @@ mod experiment;
 mod pictures;
 mod summary;
 mod trials;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ impl Report {
     pub fn to_html(&self) -> String {
         let sections = [
             section("look", "What to look at", Some(summary::findings(self))),
+            section("watched", "Watched pictures", watch::of_one(self)),
             section("curves", "Curves", curves::of_one(self)),
             section("reconstructions", "Reconstructions", pictures::reconstructions(self)),
             section("classes", "Class by class", classes::results(self)),

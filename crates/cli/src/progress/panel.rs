@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fcmae::engine::machine;
-use fcmae::training::{EvaluationReport, StepReport};
+use fcmae::training::{EvaluationReport, StepReport, WatchReport};
 use fcmae_words::terminal::{duration, percent};
 
 /// Above this share a run would be noticeably faster with its pictures at hand.
@@ -23,6 +23,8 @@ pub(super) struct Panel {
     pub(super) data_wait: f64,
     rate: f64,
     evaluations: Option<Evaluations>,
+    /// What watched pictures told last.
+    watch: Option<String>,
     /// What the process takes, in bytes, and when that was asked.
     memory: Option<(u64, Instant)>,
 }
@@ -51,6 +53,24 @@ impl Panel {
             Some(before) if before.best >= top1 => Evaluations { last: top1, ..before },
             _ => now,
         });
+    }
+
+    pub(super) fn watched(&mut self, report: &WatchReport) {
+        let WatchReport { step, scores, start, untrained, .. } = *report;
+        let start = start.or_else(|| (step == 0).then_some(scores));
+        let share = |now: f64, before: Option<f64>| match before {
+            Some(before) => format!("{} → {}", percent(before, 1), percent(now, 1)),
+            None => percent(now, 1),
+        };
+        let probe = |probe| share(probe, start.and_then(|start| start.probe));
+        let probe = scores.probe.map_or(String::new(), |now| format!("   probe {}", probe(now)));
+        let since = match (start, untrained) {
+            (None, _) => "",
+            (_, true) => "   (untrained → now)",
+            (_, false) => "   (start → now)",
+        };
+        let neighbours = share(scores.neighbours, start.map(|start| start.neighbours));
+        self.watch = Some(format!("watched: neighbours {neighbours}{probe}{since}"));
     }
 
     /// Whether loading holds the training up.
@@ -89,6 +109,9 @@ impl Panel {
                 100.0 * last,
                 100.0 * best
             ));
+        }
+        if let Some(watch) = &self.watch {
+            text.push_str(&format!("\n  {watch}"));
         }
         self.shown.clone_from(&text);
         text
@@ -139,6 +162,8 @@ impl Curve {
 
 #[cfg(test)]
 mod tests {
+    use fcmae::training::WatchScores;
+
     use super::*;
 
     fn step(number: u64, loss: f32) -> StepReport {
@@ -189,10 +214,21 @@ mod tests {
         };
         panel.evaluated(&evaluation(5, 0.5));
         panel.evaluated(&evaluation(10, 0.4));
+        let start = WatchScores { neighbours: 1.0, probe: Some(1.0) };
+        panel.watched(&WatchReport {
+            step: 1,
+            epoch: 5,
+            tested: 9,
+            scores: WatchScores { neighbours: 0.5, probe: Some(0.25) },
+            start: Some(start),
+            untrained: true,
+        });
         (1..2000).for_each(|number| panel.step(&step(number, 1.0)));
         let text = panel.text(&step(2000, 1.0), 20, Duration::from_secs(7300));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("   memory "), "{text}");
+        let watched = "watched: neighbours 100.0% → 50.0%   probe 100.0% → 25.0%";
+        assert!(text.contains(watched), "{text}");
         assert!(text.contains("top-1 40.0%   best 50.0% after epoch 5"), "{text}");
     }
 }

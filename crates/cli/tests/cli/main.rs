@@ -34,3 +34,4 @@ mod streams;
 mod threads;
 mod trained;
 mod usage;
+mod watching;
