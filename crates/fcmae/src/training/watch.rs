@@ -76,10 +76,9 @@ impl Opened {
             _ => Ok(watch),
         });
         match opened {
-            Ok(mut watch) => {
-                watch.record.untrained = untrained;
+            Ok(watch) => {
                 let record = Some(watch.record.clone());
-                Ok(Self { watch: Some(watch), record, note: None })
+                Ok(Self { watch: Some(Watch { untrained, ..watch }), record, note: None })
             }
             Err(error @ Error::Data(DataError::Stopped)) => Err(error),
             Err(error) if given.is_empty() => {
@@ -124,6 +123,8 @@ pub(super) struct Watch {
     /// What the user should know of them.
     notes: Vec<String>,
     every: u64,
+    /// Whether the run began with an untrained network, not with weights.
+    untrained: bool,
     /// What was logged before.
     logged: Vec<schema::Watch>,
     /// The network that the run began with, until it is measured.
@@ -189,10 +190,10 @@ impl Watch {
             tested: tested.len() as u64,
             classes: classes as u64,
             names: format!("{}+{}", fitted.names_fingerprint(), tested.names_fingerprint()),
-            untrained: false,
         };
         let parts = [fitted, tested].map(Arc::new);
-        Ok(Self { parts, record, notes, every: 0, logged, begun: None, told: [false; 2] })
+        let (begun, told) = (None, [false; 2]);
+        Ok(Self { parts, record, notes, every: 1, untrained: true, logged, begun, told })
     }
 
     /// In the rhythm of this run.
@@ -240,7 +241,7 @@ impl Watch {
         learner: &Learner<Autoencoder>,
     ) -> Result<()> {
         let (plan, step) = (session.plan(), learner.updates());
-        if step == 0 {
+        if step == 0 || self.begun.is_some() {
             std::mem::take(&mut self.notes)
                 .iter()
                 .try_for_each(|note| session.note(&format!("watched pictures: {note}")))?;
@@ -323,7 +324,7 @@ impl Watch {
             tested: found.tested,
             scores: found.scores,
             start: self.start().filter(|_| step > 0),
-            untrained: self.record.untrained,
+            untrained: self.untrained,
         })
     }
 

@@ -371,7 +371,7 @@ fn watched_run(looks: &[(u64, f64, f64)]) -> RunFixture {
     run.metrics(looks.chain(updates));
     let mut pictures = data(&[]);
     pictures["watched"] = json!({
-        "roots": ["/labelled"], "fitted": 400, "tested": 400, "classes": 5, "names": "", "untrained": true,
+        "roots": ["/labelled"], "fitted": 400, "tested": 400, "classes": 5, "names": "",
     });
     run.write("data.json", &pictures);
     run
@@ -383,11 +383,11 @@ fn a_watched_run_is_shown_beside_its_start() {
     let page = watched_run(&looks).read().to_html();
     assert_self_contained(&page);
     for part in [
-        "Watched pictures right, %",
-        "nearest neighbours, untrained network",
-        "After epoch 10 the features tell the classes of 400 labelled pictures: 41.0\u{202f}% (36.3 to 45.9\u{202f}%) \
-         are right by the vote of nearest neighbours, 45.2\u{202f}% (40.4 to 50.1\u{202f}%) by a linear probe; with \
-         the untrained network it was 22.0\u{202f}% and 25.0\u{202f}%.",
+        "Right by nearest neighbours, %",
+        "Right by linear probe, %",
+        "After epoch 10, the vote of nearest neighbours names the right class of 41.0\u{202f}% (36.3 to 45.9\u{202f}%) \
+         of 400 labelled pictures, a linear probe of 45.2\u{202f}% (40.4 to 50.1\u{202f}%); with the untrained network \
+         it was 22.0\u{202f}% and 25.0\u{202f}%.",
         "the training is getting somewhere",
         "25.0\u{202f}% → 45.2\u{202f}%",
         "/labelled",
@@ -400,7 +400,7 @@ fn a_watched_run_is_shown_beside_its_start() {
     let page = watched_run(&[(0, 0.22, 0.45), (10, 0.22, 0.2)]).read().to_html();
     assert!(page.contains("is worse than with the untrained network"), "{page}");
     let page = watched_run(&[(0, 0.22, 0.45)]).read().to_html();
-    assert!(page.contains("Before the first step, the untrained network tells"), "{page}");
+    assert!(page.contains("With the untrained network, before the first step"), "{page}");
     assert!(!RunFixture::pretrained().read().to_html().contains("atched"));
 }
 

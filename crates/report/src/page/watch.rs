@@ -7,35 +7,46 @@ use maud::{Markup, html};
 use super::curves::{grid, over_epochs, scaled};
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::Curve;
-use crate::plots::Series;
+use crate::plots::{Chart, Series};
 use crate::run_folder::Report;
+
+/// What a chart is of: its name, its curve, and its value in a look.
+type Line<'a> = (&'a str, &'a Curve, fn(&Watch) -> Option<f64>);
 
 /// What the last look told, beside the start, and all looks as a chart; `None` of a run that was not watched.
 pub(super) fn of_one(report: &Report) -> Option<Markup> {
     let metrics = &report.metrics;
     let (start, last) = (metrics.watch_start, metrics.watch_last);
     let now = last.or(start)?;
-    let mut chart = over_epochs("Watched pictures right, %");
-    let lines: [(&str, &Curve, fn(&Watch) -> Option<f64>); 2] = [
+    let lines: [Line<'_>; 2] = [
         ("nearest neighbours", &metrics.neighbours, |watch| Some(watch.neighbours)),
         ("linear probe", &metrics.probe, |watch| watch.probe),
     ];
-    for (colour, (name, curve, value)) in lines.into_iter().enumerate() {
-        if !curve.holds_any() {
-            continue;
-        }
-        let points = scaled(curve, 100.0);
-        let band = points.iter().map(|&(epoch, share)| {
-            let [low, high] = of_tested(share / 100.0, now.tested);
+    let band = |curve: &Curve| {
+        let share = |(epoch, share): (f64, f64)| {
+            let [low, high] = of_tested(share, now.tested);
             (epoch, 100.0 * low, 100.0 * high)
+        };
+        curve.means().into_iter().map(share).collect::<Vec<_>>()
+    };
+    // One scale for both, with all that is in them.
+    let range = lines.iter().flat_map(|(_, curve, _)| band(curve));
+    let range = range.fold([100.0_f64, 0.0], |[least, most], (_, low, high)| {
+        [least.min((low / 10.0).floor() * 10.0), most.max((high / 10.0).ceil() * 10.0)]
+    });
+    let charts =
+        lines.iter().filter(|(_, curve, _)| curve.holds_any()).map(|(name, curve, value)| {
+            let line = Series::new("now", scaled(curve, 100.0)).band(band(curve));
+            let chart = over_epochs(&format!("Right by {name}, %")).y_range(range).series(line);
+            match start.as_ref().and_then(value) {
+                Some(share) => {
+                    let level = [0.0, now.epoch].map(|epoch| (epoch, 100.0 * share)).to_vec();
+                    chart.series(Series::new(begun(report), level).dashed().colour(1))
+                }
+                None => chart,
+            }
         });
-        chart = chart.series(Series::new(name, points.clone()).band(band.collect()).colour(colour));
-        if let Some(share) = start.as_ref().and_then(value) {
-            let level = [0.0, now.epoch].map(|epoch| (epoch, 100.0 * share)).to_vec();
-            let name = format!("{name}, {}", begun(report));
-            chart = chart.series(Series::new(name, level).dashed().colour(colour));
-        }
-    }
+    let charts: Vec<Chart> = charts.collect();
     Some(html! {
         p { (sentence(report, &now)) }
         @if let (Some(start), Some(last)) = (start, last) { p { (verdict(report, &start, &last)) } }
@@ -44,17 +55,13 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
              from, the others tested; the training uses neither them nor their labels. A band is the 95 % interval: \
              what so few pictures leave open."
         }
-        (grid(&[chart]))
+        (grid(&charts))
     })
 }
 
 /// What a run began with.
 fn begun(report: &Report) -> &'static str {
-    let watched = report.data.as_ref().and_then(|data| data.watched.as_ref());
-    match watched.is_some_and(|watched| watched.untrained) {
-        true => "untrained network",
-        false => "weights of the start",
-    }
+    if report.begins_untrained { "untrained network" } else { "weights of the start" }
 }
 
 /// A share from the start to the end of a run, as far as both are known.
@@ -73,16 +80,16 @@ fn sentence(report: &Report, now: &Watch) -> String {
     let with_interval =
         |share| format!("{} ({})", percent(share), span(of_tested(share, now.tested)));
     let when = match now.step {
-        0 => format!("Before the first step, the {} tells", begun(report)),
-        _ => format!("After epoch {} the features tell", number(now.epoch)),
+        0 => format!("With the {}, before the first step", begun(report)),
+        _ => format!("After epoch {}", number(now.epoch)),
     };
     let mut text = format!(
-        "{when} the classes of {} labelled pictures: {} are right by the vote of nearest neighbours",
-        number(now.tested as f64),
-        with_interval(now.neighbours)
+        "{when}, the vote of nearest neighbours names the right class of {} of {} labelled pictures",
+        with_interval(now.neighbours),
+        number(now.tested as f64)
     );
     if let Some(probe) = now.probe {
-        text += &format!(", {} by a linear probe", with_interval(probe));
+        text += &format!(", a linear probe of {}", with_interval(probe));
     }
     if let Some(start) = report.metrics.watch_start.filter(|_| now.step > 0) {
         text += &format!("; with the {} it was {}", begun(report), percent(start.neighbours));

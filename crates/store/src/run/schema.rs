@@ -179,8 +179,6 @@ pub struct Watched {
     pub classes: u64,
     /// Fingerprint of both parts, by names and labels.
     pub names: String,
-    /// Whether the run began with an untrained network, not with weights.
-    pub untrained: bool,
 }
 
 /// The pictures of one class.
