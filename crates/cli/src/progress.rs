@@ -86,6 +86,9 @@ impl Progress {
             }
             Event::Watched(report) => {
                 self.panel.watched(report);
+                if let Some(bar) = &self.bar {
+                    bar.set_message(self.panel.again());
+                }
                 self.say(&describe_watch(report));
             }
             // Checkpoints come often and are what everyone expects; the run's log has them.

@@ -57,17 +57,18 @@ impl Panel {
 
     pub(super) fn watched(&mut self, report: &WatchReport) {
         let WatchReport { step, scores, start, untrained, .. } = *report;
-        let start = start.or_else(|| (step == 0).then_some(scores));
         let share = |now: f64, before: Option<f64>| match before {
             Some(before) => format!("{} → {}", percent(before, 1), percent(now, 1)),
             None => percent(now, 1),
         };
         let probe = |probe| share(probe, start.and_then(|start| start.probe));
         let probe = scores.probe.map_or(String::new(), |now| format!("   probe {}", probe(now)));
-        let since = match (start, untrained) {
-            (None, _) => "",
-            (_, true) => "   (untrained → now)",
-            (_, false) => "   (start → now)",
+        let since = match (start, step, untrained) {
+            (Some(_), _, true) => "   (untrained → now)",
+            (Some(_), _, false) => "   (start → now)",
+            (None, 0, true) => "   (untrained)",
+            (None, 0, false) => "   (at the start)",
+            (None, ..) => "",
         };
         let neighbours = share(scores.neighbours, start.map(|start| start.neighbours));
         self.watch = Some(format!("watched: neighbours {neighbours}{probe}{since}"));
@@ -78,10 +79,17 @@ impl Panel {
         self.data_wait >= WAITS
     }
 
-    /// The lines that were shown last, and one more.
+    /// The lines that were shown last, with what watched pictures told since.
+    pub(super) fn again(&self) -> String {
+        match &self.watch {
+            Some(watch) => with(&self.shown, watch),
+            None => self.shown.clone(),
+        }
+    }
+
+    /// The same, and one line more.
     pub(super) fn with(&self, line: &str) -> String {
-        let separator = if self.shown.is_empty() { "" } else { "\n" };
-        format!("{}{separator}  {line}", self.shown)
+        with(&self.again(), line)
     }
 
     /// Lines of at most 80 columns.
@@ -110,12 +118,15 @@ impl Panel {
                 100.0 * best
             ));
         }
-        if let Some(watch) = &self.watch {
-            text.push_str(&format!("\n  {watch}"));
-        }
-        self.shown.clone_from(&text);
-        text
+        self.shown = text;
+        self.again()
     }
+}
+
+/// Lines, and one more.
+fn with(lines: &str, line: &str) -> String {
+    let separator = if lines.is_empty() { "" } else { "\n" };
+    format!("{lines}{separator}  {line}")
 }
 
 /// A curve of block letters over all steps so far, each the mean of as many.
@@ -199,6 +210,22 @@ mod tests {
             curve.add(value);
         }
         assert_eq!(curve.text(), "▁█");
+    }
+
+    #[test]
+    fn what_watched_pictures_told_takes_the_place_of_what_they_told_before() {
+        let mut panel = Panel::default();
+        let scores = WatchScores { neighbours: 0.25, probe: None };
+        let look =
+            WatchReport { step: 0, epoch: 0, tested: 9, scores, start: None, untrained: true };
+        panel.watched(&look);
+        assert_eq!(panel.again(), "  watched: neighbours 25.0%   (untrained)");
+        panel.text(&step(1, 1.0), 20, Duration::from_secs(73));
+        let now = WatchScores { neighbours: 0.5, probe: None };
+        panel.watched(&WatchReport { step: 9, scores: now, start: Some(scores), ..look });
+        let (lines, again) = (panel.with("looking"), panel.again());
+        assert!(again.ends_with("\n  watched: neighbours 25.0% → 50.0%   (untrained → now)"));
+        assert_eq!((again.matches("watched").count(), lines), (1, format!("{again}\n  looking")));
     }
 
     #[test]
