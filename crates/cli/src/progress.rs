@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use fcmae::training::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+use fcmae::training::{
+    BatchReport, EvaluationReport, Event, Flow, Started, StepReport, WatchReport, Work,
+};
 use fcmae_data::source::printable;
 use fcmae_words::counted;
 use fcmae_words::terminal::{duration, percent, plain};
@@ -81,6 +83,13 @@ impl Progress {
             Event::Evaluated(report) => {
                 self.panel.evaluated(report);
                 self.say(&describe_evaluation(report));
+            }
+            Event::Watched(report) => {
+                self.panel.watched(report);
+                if let Some(bar) = &self.bar {
+                    bar.set_message(self.panel.again());
+                }
+                self.say(&describe_watch(report));
             }
             // Checkpoints come often and are what everyone expects; the run's log has them.
             Event::Saved { .. } => {}
@@ -331,6 +340,7 @@ fn describe_batch(report: &BatchReport) -> String {
     match work {
         Work::Update => format!("{done} of the {all} batches of this update are in"),
         Work::Evaluation => format!("evaluating the pictures kept aside: batch {done} of {all}"),
+        Work::Watch => format!("looking at the watched pictures: {done} of {all}"),
     }
 }
 
@@ -341,9 +351,63 @@ fn describe_evaluation(report: &EvaluationReport) -> String {
     format!("epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%{top5}, loss {loss:.4}")
 }
 
+/// What watched pictures told, and what they told at the start.
+fn describe_watch(report: &WatchReport) -> String {
+    let WatchReport { epoch, scores, start, untrained, .. } = report;
+    let start = start.as_ref();
+    let share = |now: f64, before: Option<f64>| {
+        let before = before.map_or(String::new(), |before| {
+            format!(" ({} {})", begun(*untrained), percent(before, 1))
+        });
+        percent(now, 1) + &before
+    };
+    let neighbours = share(scores.neighbours, start.map(|start| start.neighbours));
+    let probe = scores.probe.map_or(String::new(), |probe| {
+        format!(", linear probe {}", share(probe, start.and_then(|start| start.probe)))
+    });
+    let when = match (report.step, untrained) {
+        (0, true) => "before training".to_owned(),
+        (0, false) => "the weights of the start".to_owned(),
+        _ => format!("epoch {epoch}"),
+    };
+    format!("{when}: watched pictures right: neighbours {neighbours}{probe}")
+}
+
+/// What a run began with.
+fn begun(untrained: bool) -> &'static str {
+    if untrained { "untrained" } else { "at the start" }
+}
+
 #[cfg(test)]
 mod tests {
+    use fcmae::training::WatchScores;
+
     use super::*;
+
+    #[test]
+    fn watched_pictures_are_told_beside_the_start() {
+        let start = WatchScores { neighbours: 0.22, probe: Some(0.251) };
+        let scores = WatchScores { neighbours: 0.41, probe: Some(0.5) };
+        let report = WatchReport {
+            step: 9,
+            epoch: 3,
+            tested: 80,
+            scores,
+            start: Some(start),
+            untrained: true,
+        };
+        assert_eq!(
+            describe_watch(&report),
+            "epoch 3: watched pictures right: neighbours 41.0% (untrained 22.0%), linear \
+             probe 50.0% (untrained 25.1%)"
+        );
+        let scores = WatchScores { probe: None, ..start };
+        let first = WatchReport { step: 0, epoch: 0, scores, start: None, ..report };
+        assert_eq!(
+            describe_watch(&first),
+            "before training: watched pictures right: neighbours 22.0%"
+        );
+    }
 
     #[test]
     fn top_5_is_told_where_it_says_anything() {

@@ -141,6 +141,9 @@ pub enum Error {
     /// A graphics card that cannot compute, or no longer.
     #[error(transparent)]
     Cuda(#[from] fcmae_cuda::CudaError),
+    /// Vectors of pictures that nothing can be told from.
+    #[error(transparent)]
+    Vectors(#[from] fcmae_vectors::VectorError),
     /// A configuration that cannot be run.
     #[error(transparent)]
     Config(#[from] ConfigError),

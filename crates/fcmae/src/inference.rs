@@ -29,6 +29,7 @@ use image::RgbImage;
 use crate::engine::backend::Backend;
 use crate::engine::feed::Feed;
 use crate::engine::module::Network;
+use crate::engine::tape::Pass;
 use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::inference::embed::{Backbone, Features};
@@ -275,6 +276,24 @@ impl Inference<Backbone> {
             let maps = network.maps(images)?;
             let [count, ..] = images.dims::<4>();
             Ok((0..count).map(|image| maps.each_ref().map(|map| single(map, image))).collect())
+        })
+    }
+}
+
+impl Inference<Autoencoder> {
+    /// One vector for each picture, nothing of it hidden: what [`Features::Pooled`] is of the encoder.
+    ///
+    /// # Errors
+    /// A description whose settings of transform or normalization are not valid.
+    pub fn vectors(
+        &self,
+        inputs: impl Into<Inputs>,
+    ) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
+        self.numbers(inputs, |network, images| {
+            let pooled = |module: &Autoencoder, pass: &mut Pass<'_>| {
+                embed::pooled(&module.encoder, pass, images.clone())
+            };
+            Ok(rows(&network.infer(pooled)?))
         })
     }
 }

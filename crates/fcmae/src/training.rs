@@ -16,14 +16,17 @@ mod session;
 mod split;
 mod start;
 mod step;
+mod watch;
 
-pub use events::{BatchReport, EvaluationReport, Event, Flow, Started, StepReport, Work};
+pub use events::{
+    BatchReport, EvaluationReport, Event, Flow, Started, StepReport, WatchReport, WatchScores, Work,
+};
 pub use finetune::{FinetuneOutcome, finetune, finetune_on, settled};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain, pretrain_on, settled_pretraining};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub use records::keep_evaluation;
 pub use resume::{Resume, may_change};
-pub use split::LabelledData;
+pub use split::{LabelledData, PretrainData};
 pub use start::{Start, StartWeights};
 pub use step::Learner;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use fcmae_files::if_there;
-use fcmae_store::run::schema::{Line, Scores, Update};
+use fcmae_store::run::schema::{Line, Scores, Update, Watch};
 
 use crate::error::ReportError;
 
@@ -43,6 +43,12 @@ pub(crate) struct Metrics {
     pub(crate) latest: Option<Scored>,
     /// The evaluation with the lowest loss on held-out pictures, and how many came after it.
     pub(crate) lowest: Option<(Scored, u64)>,
+    /// What features told of watched pictures, as shares of those that were tested.
+    pub(crate) neighbours: Curve,
+    pub(crate) probe: Curve,
+    /// The same of the network that the run began with, and of the last one.
+    pub(crate) watch_start: Option<Watch>,
+    pub(crate) watch_last: Option<Watch>,
     /// Lines that could not be read.
     pub(crate) unreadable: u64,
 }
@@ -93,6 +99,7 @@ impl Metrics {
             line if line.place().1 < 0.0 => self.unreadable += 1,
             Line::Scores(scores) => self.add_evaluation(scores),
             Line::Update(update) => self.add_update(update),
+            Line::Watch(watch) => self.add_watch(watch),
         }
     }
 
@@ -135,6 +142,20 @@ impl Metrics {
             (_, None) => {}
         }
         self.latest = Some(scored);
+    }
+
+    fn add_watch(&mut self, watch: &Watch) {
+        if watch.step == 0 {
+            self.watch_start = Some(*watch);
+        } else if self.watch_last.is_none_or(|last| last.step < watch.step) {
+            self.watch_last = Some(*watch);
+        }
+        // The start is measured late where a run is watched from a later step on.
+        if watch.step == 0 && self.neighbours.holds_any() {
+            return;
+        }
+        self.neighbours.add(watch.epoch, Some(watch.neighbours));
+        self.probe.add(watch.epoch, watch.probe);
     }
 
     /// Seconds spent on updates of `images` pictures each, evaluations and saving not counted.

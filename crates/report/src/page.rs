@@ -13,6 +13,7 @@ mod map;
 mod pictures;
 mod summary;
 mod trials;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ impl Report {
     pub fn to_html(&self) -> String {
         let sections = [
             section("look", "What to look at", Some(summary::findings(self))),
+            section("watched", "Watched pictures", watch::of_one(self)),
             section("curves", "Curves", curves::of_one(self)),
             section("reconstructions", "Reconstructions", pictures::reconstructions(self)),
             section("features", "Features", features::of_one(self)),

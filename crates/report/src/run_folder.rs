@@ -33,6 +33,8 @@ pub struct Report {
     pub(crate) model: String,
     /// Of the pictures.
     pub(crate) fingerprint: String,
+    /// Whether it began with random weights.
+    pub(crate) begins_untrained: bool,
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) data: Option<Data>,
@@ -113,6 +115,7 @@ impl Report {
             model: facts.size(),
             version: facts.version,
             fingerprint: facts.data,
+            begins_untrained: facts.start.is_none(),
             settings,
             metrics,
             data,

@@ -1,5 +1,8 @@
 //! Errors.
 
+/// What is said to be beyond its range where logistic regression would have too many weights.
+pub(crate) const MANY_CLASSES: &str = "the number of classes";
+
 /// What vectors, labels or numbers cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -88,6 +91,11 @@ pub enum VectorError {
 }
 
 impl VectorError {
+    /// Whether a probe has too many classes, so that logistic regression is left out where the rest goes on.
+    pub fn is_of_many_classes(&self) -> bool {
+        matches!(self, Self::Setting { what: MANY_CLASSES, .. })
+    }
+
     pub(crate) fn setting(
         what: &'static str,
         value: impl std::fmt::Display,

@@ -3,7 +3,7 @@
 use fcmae_kernels::linear::{Prepared, backward_weight, forward_prepared};
 use rayon::prelude::*;
 
-use crate::error::VectorError;
+use crate::error::{MANY_CLASSES, VectorError};
 use crate::validate::{accuracy, first_best};
 use crate::vectors::Vectors;
 
@@ -228,7 +228,7 @@ impl<'a> Problem<'a> {
         if classes.len() * (vectors.width() + 1) > MOST_PARAMETERS {
             let most = MOST_PARAMETERS / (vectors.width() + 1);
             let fix = format!("for rows of {} at most {most} can be told", vectors.width());
-            return Err(VectorError::setting("the number of classes", classes.len(), fix));
+            return Err(VectorError::setting(MANY_CLASSES, classes.len(), fix));
         }
         let place = |label| classes.partition_point(|class| class < label) as u32;
         let labels = labels.iter().map(place).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fcmae::config::PretrainConfig;
-use fcmae::training::StartWeights;
+use fcmae::training::{PretrainData, StartWeights};
 use fcmae_data::source::printable;
 use fcmae_store::run::schema::Kind;
 use fcmae_words::counted;
@@ -24,6 +24,7 @@ Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
   fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
   fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
+  fcmae pretrain --data photos --out runs/pre --watch labelled
   fcmae pretrain --data photos --out runs/pre --resume
   fcmae pretrain --data microscopy --from hf:facebook/convnextv2-tiny-1k-224 --out runs/further --set teacher.weight=1"
 )]
@@ -35,6 +36,12 @@ pub(crate) struct Pretrain {
     /// hf:OWNER/NAME, or the word `scratch`, as without it; with --resume what it was
     #[arg(long, value_name = "RUN|FILE|scratch")]
     from: Option<PathBuf>,
+
+    /// Labelled pictures, such as a folder with a sub-folder for each class, that tell on the way whether the features
+    /// get better: how well nearest neighbours and a linear probe name the classes, beside the untrained network. The
+    /// training uses no label, and is the same without; they may be among --data. With --resume those of before
+    #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
+    watch: Vec<PathBuf>,
 
     #[command(flatten)]
     settings: SettingsArgs,
@@ -61,7 +68,8 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     };
     training::agree_with(Kind::Pretraining, &asked, weights.as_ref(), &args.run, &args.settings)?;
     let config = fcmae::training::settled_pretraining(&config, start)?;
-    let (data, out) = args.run.folders();
+    let (training, out) = args.run.folders();
+    let data = PretrainData { training, watched: &args.watch };
     if args.run.dry_run {
         let mut listing = Listing::new("pretrain");
         let sheet = fcmae::training::preview_pretraining(&config, data, &mut |event| {
@@ -69,7 +77,7 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         })?;
         drop(listing);
         return training::try_out(&config, out, &sheet, |trial, observer| {
-            fcmae::training::pretrain(&config, data, start, trial, false, observer).map(drop)
+            fcmae::training::pretrain(&config, training, start, trial, false, observer).map(drop)
         });
     }
     let changing = training::changing(&args.settings);

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_vectors::choice::COPY;
-use fcmae_vectors::logistic::{self, Logistic, LogisticSettings};
-use fcmae_vectors::neighbours::nearest;
+use fcmae_vectors::Embeddings;
+use fcmae_vectors::probe::{Labelled, Linear, Neighbours, Probe as Probing};
 use fcmae_vectors::validate::{Split, accuracy, stratified};
-use fcmae_vectors::vote::{self, Weight};
-use fcmae_vectors::{Embeddings, VectorError, Vectors};
+use fcmae_vectors::vote::Weight;
 use fcmae_words::terminal::{percent, plain};
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
@@ -20,16 +18,8 @@ use crate::output;
 use crate::text_table::{Align, Table};
 use crate::vectors::{VectorsArgs, select, with_direction};
 
-/// The part of each class that is the test, where none is given, and of what is left the part that settings are chosen
-/// on.
+/// The part of each class that is the test, where none is given.
 const SHARE: f64 = 0.2;
-/// Numbers of neighbours to choose from.
-const KS: [usize; 6] = [1, 5, 10, 20, 50, 100];
-/// What neighbours may weigh.
-const WEIGHTS: [Weight; 3] =
-    [Weight::Softmax { temperature: 0.07 }, Weight::Softmax { temperature: 0.2 }, Weight::Equal];
-/// Inverse strengths of the penalty to choose from, ascending.
-const CS: [f64; 6] = [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0];
 
 /// Tell how well frozen features separate the classes, before any training
 #[derive(Args)]
@@ -73,10 +63,10 @@ pub(super) fn run(args: &Probe) -> Result<()> {
     };
     let data = labelled(data, &args.data)?;
     let classes = classes(&data, test.as_ref());
-    let data = Part::of(data, &classes);
+    let data = Part::of(data, &classes)?;
     data.check()?;
     let (fitting, test) = match test {
-        Some(test) => (data, Part::of(test, &classes)),
+        Some(test) => (data, Part::of(test, &classes)?),
         None => data.halves(args.seed)?,
     };
     note_same(&fitting, &test);
@@ -117,27 +107,29 @@ fn classes(data: &Embeddings, test: Option<&Embeddings>) -> Vec<String> {
 /// Pictures with the places of their classes.
 struct Part {
     names: Vec<String>,
-    vectors: Vectors,
-    labels: Vec<usize>,
+    rows: Labelled,
 }
 
 impl Part {
-    fn of(found: Embeddings, classes: &[String]) -> Self {
+    fn of(found: Embeddings, classes: &[String]) -> Result<Self> {
         let place = |label: &String| classes.partition_point(|class| class < label);
         let labels = found.labels.iter().flatten().map(place).collect();
-        Self { names: found.names, vectors: found.vectors, labels }
+        Ok(Self { names: found.names, rows: Labelled::new(found.vectors, labels)? })
+    }
+
+    fn labels(&self) -> &[usize] {
+        self.rows.labels()
     }
 
     fn select(&self, rows: &[usize]) -> Self {
         Self {
             names: rows.iter().map(|&row| self.names[row].clone()).collect(),
-            vectors: self.vectors.select(rows),
-            labels: rows.iter().map(|&row| self.labels[row]).collect(),
+            rows: self.rows.select(rows),
         }
     }
 
     fn classes(&self) -> HashSet<usize> {
-        self.labels.iter().copied().collect()
+        self.labels().iter().copied().collect()
     }
 
     /// Refuses one class alone.
@@ -150,7 +142,7 @@ impl Part {
 
     /// What is fitted, and the test.
     fn halves(&self, seed: u64) -> Result<(Self, Self)> {
-        let Split { fitting, validation } = stratified(&self.labels, SHARE, seed)?;
+        let Split { fitting, validation } = stratified(self.labels(), SHARE, seed)?;
         if validation.is_empty() {
             bail!("each class has one picture alone, which leaves none to test on: give --test");
         }
@@ -184,7 +176,7 @@ fn note_unseen(fitting: &Part, test: &Part, classes: &[String]) {
     let unseen = |&label: &usize| !known.contains(&label);
     let names: BTreeSet<usize> = test.classes().into_iter().filter(unseen).collect();
     let Some(&first) = names.first() else { return };
-    let pictures = test.labels.iter().filter(|label| unseen(label)).count();
+    let pictures = test.labels().iter().filter(|label| unseen(label)).count();
     output::note(&format!(
         "{} of the test {} not in --data, such as {}: {} that can only be wrong",
         counted(names.len(), "class"),
@@ -238,43 +230,29 @@ struct Scores {
 
 impl Scores {
     fn of(validation: Option<f64>, predicted: &[usize], test: &Part) -> Result<Self> {
-        let top1 = accuracy(predicted, &test.labels)?;
+        let top1 = accuracy(predicted, test.labels())?;
         let right = (top1 * predicted.len() as f64).round() as u64;
         let interval = fcmae_report::interval(right, predicted.len() as u64);
         Ok(Self { validation, top1, interval })
     }
 }
 
-/// What is fitted, and its parts that settings are chosen with.
-struct Fitting<'a> {
-    all: &'a Part,
-    fitting: Part,
-    validation: Part,
-}
-
 impl Report {
     fn of(fitting: &Part, test: &Part, classes: &[String], seed: u64) -> Result<Self> {
         // Another seed than the test's, which would choose likewise.
-        let Split { fitting: rows, validation } =
-            stratified(&fitting.labels, SHARE, seed.wrapping_add(1))?;
-        if validation.is_empty() {
+        let probe = Probing::new(&fitting.rows, seed.wrapping_add(1))?;
+        if !probe.chooses() {
             output::note("each class has one picture alone: no settings can be chosen");
         }
-        let parts = Fitting {
-            all: fitting,
-            fitting: fitting.select(&rows),
-            validation: fitting.select(&validation),
-        };
-        let (neighbours, copies) = neighbours(&parts, test)?;
-        let mut methods = vec![neighbours];
-        match logistic(&parts, test) {
-            Ok(logistic) => methods.push(logistic),
-            Err(error) => match error.downcast_ref() {
-                Some(VectorError::Setting { what: "the number of classes", .. }) => {
-                    output::note(&format!("logistic regression is left out: {error}"));
-                }
-                _ => return Err(error),
-            },
+        let neighbours = probe.neighbours(test.rows.vectors())?;
+        let copies = neighbours.copies;
+        let mut methods = vec![Method::neighbours(&neighbours, test)?];
+        match probe.logistic(test.rows.vectors()) {
+            Ok(linear) => methods.push(Method::logistic(&linear, test)?),
+            Err(error) if error.is_of_many_classes() => {
+                output::note(&format!("logistic regression is left out: {error}"));
+            }
+            Err(error) => return Err(error.into()),
         }
         if copies > 0 {
             output::note(&format!(
@@ -285,8 +263,8 @@ impl Report {
         let (largest, largest_share) = largest(fitting, test)?;
         Ok(Self {
             classes: classes.len(),
-            fitted: fitting.labels.len(),
-            tested: test.labels.len(),
+            fitted: fitting.labels().len(),
+            tested: test.labels().len(),
             copies,
             seed,
             largest_class: classes[largest].clone(),
@@ -319,6 +297,26 @@ impl Report {
 }
 
 impl Method {
+    fn neighbours(found: &Neighbours, test: &Part) -> Result<Self> {
+        let temperature = match found.weight {
+            Weight::Equal => None,
+            Weight::Softmax { temperature } => Some(temperature),
+        };
+        let scores = Scores::of(found.validation, &found.predicted, test)?;
+        Ok(Self::Neighbours { k: found.k, temperature, scores })
+    }
+
+    fn logistic(found: &Linear, test: &Part) -> Result<Self> {
+        if !found.converged {
+            output::note(&format!(
+                "logistic regression ended after {} before it had converged: its accuracy may be a little off",
+                counted(found.iterations, "step")
+            ));
+        }
+        let scores = Scores::of(found.validation, &found.predicted, test)?;
+        Ok(Self::Logistic { c: found.c, converged: found.converged, scores })
+    }
+
     fn cells(&self) -> (&'static str, String, &Scores) {
         match self {
             Self::Neighbours { k, temperature, scores } => {
@@ -336,64 +334,18 @@ impl Method {
 
 /// The class that most pictures are of that are fitted, of equal ones the first, and its share of the test.
 fn largest(fitting: &Part, test: &Part) -> Result<(usize, f64)> {
-    let mut counts = vec![0_usize; fitting.labels.iter().max().map_or(0, |most| most + 1)];
-    fitting.labels.iter().for_each(|&label| counts[label] += 1);
+    let mut counts = vec![0_usize; fitting.labels().iter().max().map_or(0, |most| most + 1)];
+    fitting.labels().iter().for_each(|&label| counts[label] += 1);
     let most = (0..counts.len()).reduce(|a, b| if counts[b] > counts[a] { b } else { a });
     let most = most.unwrap_or(0);
-    Ok((most, accuracy(&vec![most; test.labels.len()], &test.labels)?))
-}
-
-/// The vote of nearest neighbours, and how many pictures of the test are copies of some that are fitted.
-fn neighbours(parts: &Fitting<'_>, test: &Part) -> Result<(Method, usize)> {
-    let Fitting { all, fitting, validation } = parts;
-    let (k, weight, accuracy) = if validation.labels.is_empty() {
-        (1, WEIGHTS[0], None)
-    } else {
-        let rows = fitting.labels.len();
-        let ks: Vec<usize> = KS.into_iter().filter(|&k| k <= rows).collect();
-        let most = ks.iter().copied().max().unwrap_or(1);
-        let found = nearest(&fitting.vectors, &validation.vectors, most)?;
-        let best = vote::choose(&found, &fitting.labels, &validation.labels, &ks, &WEIGHTS)?;
-        (best.k, best.weight, Some(best.accuracy))
-    };
-    let found = nearest(&all.vectors, &test.vectors, k)?;
-    let copies = (0..found.len()).filter(|&query| found.cosines(query)[0] >= 1.0 - COPY).count();
-    let voted = vote::vote(&found, &all.labels, k, weight)?;
-    let predicted: Vec<usize> = voted.iter().map(|voted| voted.class).collect();
-    let temperature = match weight {
-        Weight::Equal => None,
-        Weight::Softmax { temperature } => Some(temperature),
-    };
-    let scores = Scores::of(accuracy, &predicted, test)?;
-    Ok((Method::Neighbours { k, temperature, scores }, copies))
-}
-
-fn logistic(parts: &Fitting<'_>, test: &Part) -> Result<Method> {
-    let Fitting { all, fitting, validation } = parts;
-    let settings = LogisticSettings::default();
-    let (c, accuracy) = if validation.labels.is_empty() {
-        (1.0, None)
-    } else {
-        let fitting = (&fitting.vectors, fitting.labels.as_slice());
-        let validation = (&validation.vectors, validation.labels.as_slice());
-        let (best, accuracy, _) = logistic::choose(fitting, validation, &CS, &settings)?;
-        (CS[best], Some(accuracy))
-    };
-    let fits = Logistic::fit(&all.vectors, &all.labels, &[c], &settings)?;
-    let fit = &fits[0];
-    if !fit.converged {
-        output::note(&format!(
-            "logistic regression ended after {} before it had converged: its accuracy may be a little off",
-            counted(fit.iterations, "step")
-        ));
-    }
-    let scores = Scores::of(accuracy, &fit.logistic.predict(&test.vectors)?, test)?;
-    Ok(Method::Logistic { c, converged: fit.converged, scores })
+    Ok((most, accuracy(&vec![most; test.labels().len()], test.labels())?))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use fcmae_vectors::Vectors;
+
     use super::*;
 
     /// Rows that point along the axis of their class, and a little along the next one.
@@ -405,8 +357,7 @@ mod tests {
         }
         Part {
             names: (0..labels.len()).map(|row| row.to_string()).collect(),
-            vectors: Vectors::new(values, width).unwrap(),
-            labels: labels.to_vec(),
+            rows: Labelled::new(Vectors::new(values, width).unwrap(), labels.to_vec()).unwrap(),
         }
     }
 

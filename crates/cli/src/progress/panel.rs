@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fcmae::engine::machine;
-use fcmae::training::{EvaluationReport, StepReport};
+use fcmae::training::{EvaluationReport, StepReport, WatchReport};
 use fcmae_words::terminal::{duration, percent};
 
 /// Above this share a run would be noticeably faster with its pictures at hand.
@@ -23,6 +23,8 @@ pub(super) struct Panel {
     pub(super) data_wait: f64,
     rate: f64,
     evaluations: Option<Evaluations>,
+    /// What watched pictures told last.
+    watch: Option<String>,
     /// What the process takes, in bytes, and when that was asked.
     memory: Option<(u64, Instant)>,
 }
@@ -53,15 +55,41 @@ impl Panel {
         });
     }
 
+    pub(super) fn watched(&mut self, report: &WatchReport) {
+        let WatchReport { step, scores, start, untrained, .. } = *report;
+        let share = |now: f64, before: Option<f64>| match before {
+            Some(before) => format!("{} → {}", percent(before, 1), percent(now, 1)),
+            None => percent(now, 1),
+        };
+        let probe = |probe| share(probe, start.and_then(|start| start.probe));
+        let probe = scores.probe.map_or(String::new(), |now| format!("   probe {}", probe(now)));
+        let since = match (start, step, untrained) {
+            (Some(_), _, true) => "   (untrained → now)",
+            (Some(_), _, false) => "   (start → now)",
+            (None, 0, true) => "   (untrained)",
+            (None, 0, false) => "   (at the start)",
+            (None, ..) => "",
+        };
+        let neighbours = share(scores.neighbours, start.map(|start| start.neighbours));
+        self.watch = Some(format!("watched: neighbours {neighbours}{probe}{since}"));
+    }
+
     /// Whether loading holds the training up.
     pub(super) fn waits(&self) -> bool {
         self.data_wait >= WAITS
     }
 
-    /// The lines that were shown last, and one more.
+    /// The lines that were shown last, with what watched pictures told since.
+    pub(super) fn again(&self) -> String {
+        match &self.watch {
+            Some(watch) => with(&self.shown, watch),
+            None => self.shown.clone(),
+        }
+    }
+
+    /// The same, and one line more.
     pub(super) fn with(&self, line: &str) -> String {
-        let separator = if self.shown.is_empty() { "" } else { "\n" };
-        format!("{}{separator}  {line}", self.shown)
+        with(&self.again(), line)
     }
 
     /// Lines of at most 80 columns.
@@ -90,9 +118,15 @@ impl Panel {
                 100.0 * best
             ));
         }
-        self.shown.clone_from(&text);
-        text
+        self.shown = text;
+        self.again()
     }
+}
+
+/// Lines, and one more.
+fn with(lines: &str, line: &str) -> String {
+    let separator = if lines.is_empty() { "" } else { "\n" };
+    format!("{lines}{separator}  {line}")
 }
 
 /// A curve of block letters over all steps so far, each the mean of as many.
@@ -139,6 +173,8 @@ impl Curve {
 
 #[cfg(test)]
 mod tests {
+    use fcmae::training::WatchScores;
+
     use super::*;
 
     fn step(number: u64, loss: f32) -> StepReport {
@@ -177,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn what_watched_pictures_told_takes_the_place_of_what_they_told_before() {
+        let mut panel = Panel::default();
+        let scores = WatchScores { neighbours: 0.25, probe: None };
+        let look =
+            WatchReport { step: 0, epoch: 0, tested: 9, scores, start: None, untrained: true };
+        panel.watched(&look);
+        assert_eq!(panel.again(), "  watched: neighbours 25.0%   (untrained)");
+        panel.text(&step(1, 1.0), 20, Duration::from_secs(73));
+        let now = WatchScores { neighbours: 0.5, probe: None };
+        panel.watched(&WatchReport { step: 9, scores: now, start: Some(scores), ..look });
+        let (lines, again) = (panel.with("looking"), panel.again());
+        assert!(again.ends_with("\n  watched: neighbours 25.0% → 50.0%   (untrained → now)"));
+        assert_eq!((again.matches("watched").count(), lines), (1, format!("{again}\n  looking")));
+    }
+
+    #[test]
     fn the_lines_fit_a_narrow_terminal() {
         let mut panel = Panel::default();
         let evaluation = |epoch, top1| EvaluationReport {
@@ -189,10 +241,21 @@ mod tests {
         };
         panel.evaluated(&evaluation(5, 0.5));
         panel.evaluated(&evaluation(10, 0.4));
+        let start = WatchScores { neighbours: 1.0, probe: Some(1.0) };
+        panel.watched(&WatchReport {
+            step: 1,
+            epoch: 5,
+            tested: 9,
+            scores: WatchScores { neighbours: 0.5, probe: Some(0.25) },
+            start: Some(start),
+            untrained: true,
+        });
         (1..2000).for_each(|number| panel.step(&step(number, 1.0)));
         let text = panel.text(&step(2000, 1.0), 20, Duration::from_secs(7300));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("   memory "), "{text}");
+        let watched = "watched: neighbours 100.0% → 50.0%   probe 100.0% → 25.0%";
+        assert!(text.contains(watched), "{text}");
         assert!(text.contains("top-1 40.0%   best 50.0% after epoch 5"), "{text}");
     }
 }

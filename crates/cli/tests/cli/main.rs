@@ -35,3 +35,4 @@ mod streams;
 mod threads;
 mod trained;
 mod usage;
+mod watching;

@@ -115,6 +115,30 @@ impl Default for FiguresConfig {
     }
 }
 
+/// A look, on the way, at labelled pictures (`--watch`): how well the encoder's frozen features separate their classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Epochs between looks; 0 for 20 looks over the run, and fewer where more than one picture would be watched for 20
+    /// that are trained on.
+    pub every_epochs: u64,
+    /// Pictures that are looked at, at most, 4 or more: of each class as large a share as of the others, the same ones
+    /// in all runs. Half of them are learned from, the others tested.
+    pub pictures: usize,
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self { every_epochs: 0, pictures: 2000 }
+    }
+}
+
+impl WatchConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        range("watch.pictures", self.pictures >= 4, self.pictures, "at least 4")
+    }
+}
+
 /// A pre-training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +170,8 @@ pub struct PretrainConfig {
     pub save: SaveConfig,
     /// Reconstructions.
     pub figures: FiguresConfig,
+    /// Looks at labelled pictures (`--watch`).
+    pub watch: WatchConfig,
 }
 
 impl Default for PretrainConfig {
@@ -177,6 +203,7 @@ impl Default for PretrainConfig {
             },
             save: SaveConfig::default(),
             figures: FiguresConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }
@@ -617,6 +644,7 @@ impl Settings for PretrainConfig {
         self.mask.ratio.check(rows * cols)?;
         self.start.check()?;
         self.teacher.check()?;
+        self.watch.check()?;
         Ok(self)
     }
 

@@ -82,13 +82,18 @@ impl Backbone {
     /// One vector an image: `[N, H, W, channels]` to `[N, C]`. The mean over the last stage's sites,
     /// and the head's norm of it where there is one, as timm gives it before the classes.
     pub fn forward(&self, pass: &mut Pass<'_>, images: Tensor) -> Tensor {
-        let features = self.encoder.forward_grid(pass, images, None);
-        let pooled = ops::pool(pass, features);
+        let pooled = pooled(&self.encoder, pass, images);
         match &self.norm {
             Some(norm) => norm.forward(pass, pooled),
             None => pooled,
         }
     }
+}
+
+/// The mean over the last stage's sites: `[N, H, W, channels]` to `[N, C]`.
+pub(super) fn pooled(encoder: &Encoder, pass: &mut Pass<'_>, images: Tensor) -> Tensor {
+    let features = encoder.forward_grid(pass, images, None);
+    ops::pool(pass, features)
 }
 
 impl Network<Backbone> {

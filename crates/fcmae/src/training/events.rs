@@ -28,6 +28,8 @@ pub enum Event<'a> {
     Step(&'a StepReport),
     /// The pictures kept aside were evaluated.
     Evaluated(&'a EvaluationReport),
+    /// Labelled pictures were looked at that a pre-training is watched with.
+    Watched(&'a WatchReport),
     /// A checkpoint is durable.
     Saved {
         /// Updates made.
@@ -73,9 +75,11 @@ pub enum Work {
     Update,
     /// An evaluation on the pictures kept aside.
     Evaluation,
+    /// A look at watched pictures, each of which counts as a batch.
+    Watch,
 }
 
-/// How far an update or an evaluation is.
+/// How far an update, an evaluation or a look is.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchReport {
     /// Which of them.
@@ -122,4 +126,30 @@ pub struct EvaluationReport {
     pub top5: Option<f64>,
     /// Mean cross entropy.
     pub loss: f64,
+}
+
+/// How well a pre-training's frozen features separate the classes of watched pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchReport {
+    /// Updates made before it; 0 for the network that the run began with.
+    pub step: u64,
+    /// Epochs done before it.
+    pub epoch: u64,
+    /// Pictures that were tested.
+    pub tested: usize,
+    /// What was measured.
+    pub scores: WatchScores,
+    /// The same of the network that the run began with, where this is a later one and that is known.
+    pub start: Option<WatchScores>,
+    /// Whether that was untrained, not weights.
+    pub untrained: bool,
+}
+
+/// Shares of tested pictures whose class was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WatchScores {
+    /// By the vote of weighted nearest neighbours.
+    pub neighbours: f64,
+    /// By logistic regression; `None` of too many classes for it.
+    pub probe: Option<f64>,
 }

@@ -1,6 +1,6 @@
 //! Pre-training: hide patches, predict them (ConvNeXt V2, section 3.1).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,9 +15,10 @@ use super::plan::Plan;
 use super::records;
 use super::resume::{self, Resume};
 use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
-use super::split::Pictures;
+use super::split::{Pictures, PretrainData};
 use super::start::{self, Beginning, Start};
 use super::step::Learner;
+use super::watch::{Opened, Watch};
 use crate::config::{PretrainConfig, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::module::Network;
@@ -44,7 +45,8 @@ pub struct PretrainOutcome {
 }
 
 /// Pre-trains a masked autoencoder on the pictures in `data` (folders, archives, lists: see
-/// [`PictureSet::open`]), labels ignored, into the run folder `out`.
+/// [`PictureSet::open`]), labels ignored, into the run folder `out`. With [`PretrainData::watched`] pictures the run
+/// tells how its features separate their classes.
 ///
 /// From given weights, with a decoder or without, the network is theirs whatever `config.model` says, but for what
 /// `config.start` changes; with `config.teacher` they teach it besides.
@@ -52,9 +54,9 @@ pub struct PretrainOutcome {
 /// # Errors
 /// Pictures, settings, weights or folders that cannot be used, before anything is written; later a full
 /// disk, too many bad pictures, or a loss that is not a number: what was done before is saved, if it can be.
-pub fn pretrain<'r>(
+pub fn pretrain<'a, 'r>(
     config: &PretrainConfig,
-    data: &[PathBuf],
+    data: impl Into<PretrainData<'a>>,
     start: Start<'_>,
     out: &Path,
     resume: impl Into<Resume<'r>>,
@@ -67,16 +69,16 @@ pub fn pretrain<'r>(
 ///
 /// # Errors
 /// As [`pretrain`].
-pub fn pretrain_on<'r>(
+pub fn pretrain_on<'a, 'r>(
     backend: &Backend,
     config: &PretrainConfig,
-    data: &[PathBuf],
+    data: impl Into<PretrainData<'a>>,
     start: Start<'_>,
     out: &Path,
     resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
-    let resume = resume.into();
+    let (data, resume) = (data.into(), resume.into());
     resume::has_its_checkpoints::<PretrainConfig>(out, Kind::Pretraining, resume)?;
     let Beginning { weights, mut origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;
     // The network that is recorded is that of the weights.
@@ -86,9 +88,14 @@ pub fn pretrain_on<'r>(
     config.model.patch_grid(height, width)?;
     resume::same_settings(out, config, resume)?;
     let kept = memory::check(config, backend)?;
-    let pictures = Pictures::unlabelled(data, &config.data, observer)?;
+    let mut pictures = Pictures::unlabelled(data.training, &config.data, observer)?;
+    let (knows_start, untrained) = (weights.is_some() || origin.is_none(), origin.is_none());
+    let Opened { watch, record, note: unwatched } =
+        Opened::of(data.watched, config, out, (resume.goes_on(), untrained), observer)?;
+    pictures.watched = record;
     let set = &pictures.training;
     let plan = Plan::new(set.len(), &config.optim)?;
+    let mut watch = watch.map(|watch| watch.paced(config, &plan, set.len()));
     let options = config.data.train_options(config.optim.batch, config.seed).keeping(kept);
     let transform = config.data.train_transform();
     let mut batches = session::batches(backend, set, transform, &config.data, &options)?;
@@ -112,11 +119,14 @@ pub fn pretrain_on<'r>(
     };
     let mut session = Session::open(out, resume, spec, observer)?;
 
-    note.iter().try_for_each(|note| session.note(note))?;
+    note.iter().chain(&unwatched).try_for_each(|note| session.note(note))?;
     let teacher = Teacher::of(config, taught, hash, &session, backend)?;
     let (network, notes) = initialized(config, weights.as_ref())?;
     drop(weights);
     let mut learner = Learner::new(network, &config.optim).on(backend)?;
+    if let Some(watch) = watch.as_mut().filter(|_| knows_start) {
+        watch.begin(&learner)?;
+    }
     let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
     session.start(&learner, resumed, &pictures)?;
     if !resumed {
@@ -129,7 +139,8 @@ pub fn pretrain_on<'r>(
         )?;
     }
 
-    let trained = train(&mut session, &mut learner, &mut batches, config, teacher.as_ref());
+    let besides = (teacher.as_ref(), watch.as_mut());
+    let trained = train(&mut session, &mut learner, &mut batches, config, besides);
     session.ended(trained, &learner, Evaluations::default())?;
     let finished = learner.updates() == plan.steps();
     match finished {
@@ -139,14 +150,18 @@ pub fn pretrain_on<'r>(
     Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
 }
 
-/// Makes the updates that are left, and exports what they came to.
+/// Makes the updates that are left, and exports what they came to. `besides`: what teaches the network, and what is
+/// watched.
 fn train(
     session: &mut Session<'_>,
     learner: &mut Learner<Autoencoder>,
     batches: &mut Batches,
     config: &PretrainConfig,
-    teacher: Option<&Teacher>,
+    (teacher, mut watch): (Option<&Teacher>, Option<&mut Watch>),
 ) -> Result<()> {
+    if let Some(watch) = &mut watch {
+        watch.catch_up(session, learner)?;
+    }
     let plan = session.plan();
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
@@ -185,18 +200,19 @@ fn train(
         let every = config.figures.every_epochs;
         let draws = every > 0 && plan.is_due(step, every);
         let saves = plan.is_due(step, config.save.every_epochs) || session.saves_by_time();
-        let waits = draws || saves;
+        let watch = watch.as_mut().filter(|watch| watch.is_due(&plan, step));
+        let waits = draws || saves || watch.is_some();
         if !session.update(learner, batches, |_| 1.0, images, since, waits)? {
             break;
         }
-        if saves || draws && session.has_much_unsaved() {
+        if saves || (draws || watch.is_some()) && session.has_much_unsaved() {
             session.save(learner, Evaluations::default())?;
         }
         if draws {
-            // Nobody wants to lose a run for a picture of it.
-            if let Err(error) = draw(learner, config, session, batches.folder(), step) {
-                session.note(&format!("a figure is left out: {error}"))?;
-            }
+            draw(session, learner, config, batches.folder())?;
+        }
+        if let Some(watch) = watch {
+            watch.measure(session, learner)?;
         }
     }
     session.settle(learner, batches, 0)?;
@@ -360,15 +376,29 @@ fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<Pretrain
 /// Pictures that features are measured on, at most.
 const FEATURE_PICTURES: usize = 32;
 
-/// Records what the network makes of a few pictures of the set, always the same ones with the same masks, and what
-/// the features inside its blocks are like.
+/// Records what can be looked at.
 fn draw(
+    session: &mut Session<'_>,
     learner: &Learner<Autoencoder>,
     config: &PretrainConfig,
-    session: &mut Session<'_>,
     set: &Arc<PictureSet>,
-    step: u64,
 ) -> Result<()> {
+    // Nobody wants to lose a run for a picture of it.
+    match draw_now(session, learner, config, set) {
+        Err(error) => session.note(&format!("a figure is left out: {error}")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Records what the network makes of a few pictures of the set, always the same ones with the same masks, and what
+/// the features inside its blocks are like.
+fn draw_now(
+    session: &Session<'_>,
+    learner: &Learner<Autoencoder>,
+    config: &PretrainConfig,
+    set: &Arc<PictureSet>,
+) -> Result<()> {
+    let step = learner.updates();
     let description = session.description();
     let reconstructor =
         Reconstructor::new(learner.averaged()?, config.mask.clone(), description.clone())?;

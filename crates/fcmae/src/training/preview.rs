@@ -7,7 +7,8 @@ use fcmae_data::{Batch, Labels, Loader, LoaderOptions, PictureSet, Transform};
 use image::RgbImage;
 
 use super::events::{Event, Flow};
-use super::split;
+use super::split::{self, PretrainData};
+use super::watch::{self, Watch};
 use crate::config::{DataConfig, FinetuneConfig, PretrainConfig};
 use crate::error::{Error, Result};
 use crate::inference::picture::{self, Sheet};
@@ -25,12 +26,15 @@ const COLUMNS: usize = 6;
 /// Pictures or settings that cannot be used.
 pub fn preview_pretraining(
     config: &PretrainConfig,
-    data: &[PathBuf],
+    data: PretrainData<'_>,
     observer: &mut dyn FnMut(Event<'_>) -> Flow,
 ) -> Result<RgbImage> {
     let [height, width] = config.data.image_size;
     let grid = config.model.patch_grid(height, width)?;
-    let set = split::listed(data, &config.data, Labels::Ignored, observer)?;
+    let set = split::listed(data.training, &config.data, Labels::Ignored, observer)?;
+    if !data.watched.is_empty() {
+        Watch::of(data.watched, config, Vec::new(), observer).map_err(watch::of_option)?;
+    }
     let batch = first(set, config.data.train_transform(), &config.data, config.seed)?;
     let patch = config.model.patch();
     let mask = Mask::random(

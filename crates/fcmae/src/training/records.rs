@@ -49,6 +49,7 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
         passed_over: all.passed_over as u64,
         empty_classes: all.empty_classes.clone(),
         remarks: remarks.to_vec(),
+        watched: pictures.watched.clone(),
     }
 }
 
@@ -211,15 +212,24 @@ pub(super) fn unlogged(run: &Path, step: u64) -> Option<([u64; 2], u64)> {
 fn updates(run: &Path) -> impl Iterator<Item = schema::Update> {
     logged(run).filter_map(|line| match line {
         Line::Update(update) => Some(update),
-        Line::Scores(_) => None,
+        Line::Scores(_) | Line::Watch(_) => None,
     })
+}
+
+/// What was logged of watched pictures.
+pub(super) fn watched(run: &Path) -> Vec<schema::Watch> {
+    let watches = |line| match line {
+        Line::Watch(watch) => Some(watch),
+        Line::Update(_) | Line::Scores(_) => None,
+    };
+    logged(run).filter_map(watches).collect()
 }
 
 /// The evaluation that was made last, no later than after `step` updates.
 pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport> {
     let scores = |line| match line {
         Line::Scores(scores) => Some(scores),
-        Line::Update(_) => None,
+        Line::Update(_) | Line::Watch(_) => None,
     };
     let last = logged(run).filter_map(scores).filter(|scores| scores.step <= step).last()?;
     // The file may be of other pictures: `evaluate --report` writes it too.

@@ -44,7 +44,7 @@ impl From<bool> for Resume<'_> {
 /// Settings that may differ between the parts of a resumed run: they change no number of it, or, as another
 /// version and another device do, its last bits. The pictures' names are compared with the pictures, and the start by
 /// the one who knows the weights.
-const MAY_DIFFER: [&str; 10] = [
+const MAY_DIFFER: [&str; 11] = [
     "run.version",
     "run.names",
     "run.start",
@@ -55,6 +55,7 @@ const MAY_DIFFER: [&str; 10] = [
     "config.data.cache_mib",
     "config.save",
     "config.figures",
+    "config.watch",
 ];
 
 /// Settings of the course from here on, which whoever resumes a run may change: what an error advises, and what a

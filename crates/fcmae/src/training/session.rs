@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
 use fcmae_data::{Batch, Loader, LoaderOptions, Mixing, PictureSet, Skipped, Transform};
-use fcmae_store::run::schema::{Facts, Kind, Line, Origin, Scores, Update};
+use fcmae_store::run::schema::{self, Facts, Kind, Line, Origin, Scores, Update};
 use fcmae_store::run::{Differing, files};
 use fcmae_store::{
     CheckpointStore, ExportName, HostTensor, NamedTensors, Record, Run, safetensors,
@@ -19,7 +19,7 @@ use fcmae_words::plural;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, Work};
+use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, WatchReport, Work};
 use super::plan::Plan;
 use super::provenance::{self, Products, Provenance};
 use super::records;
@@ -518,6 +518,20 @@ impl<'a> Session<'a> {
         let place = (report.step, report.epoch);
         records::evaluation(self.run.path(), place, found, set, &self.description)?;
         Ok(report)
+    }
+
+    /// Logs what watched pictures told, and tells the observer.
+    pub(super) fn watched(&mut self, report: &WatchReport) -> Result<()> {
+        let WatchReport { step, epoch, tested, scores, .. } = *report;
+        self.metric(Line::Watch(schema::Watch {
+            epoch: epoch as f64,
+            neighbours: scores.neighbours,
+            probe: scores.probe,
+            step,
+            tested: tested as u64,
+        }))?;
+        self.tell(Event::Watched(report));
+        Ok(())
     }
 
     /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it

@@ -9,6 +9,7 @@ use fcmae_data::{
     Copies, DataError, Grouping, Groups, Labels, Limits, Opening, Pages, Part, PictureSet, Split,
 };
 use fcmae_store::run::files;
+use fcmae_store::run::schema::Watched;
 use fcmae_words::terminal::percent;
 use fcmae_words::{grouped, plural};
 
@@ -26,23 +27,42 @@ pub struct LabelledData<'a> {
     pub held_out: &'a [PathBuf],
 }
 
-impl<'a> From<&'a [PathBuf]> for LabelledData<'a> {
-    fn from(training: &'a [PathBuf]) -> Self {
-        Self { training, held_out: &[] }
-    }
+/// Where the pictures of a pre-training are (see [`PictureSet::open`]).
+#[derive(Clone, Copy, Debug)]
+pub struct PretrainData<'a> {
+    /// Trained on, labels ignored.
+    pub training: &'a [PathBuf],
+    /// Labelled pictures that tell on the way whether features get better; none for no such look. They may be among
+    /// those that are trained on, and change nothing of the training. A run that goes on looks at those that it
+    /// recorded where none are given.
+    pub watched: &'a [PathBuf],
 }
 
-impl<'a> From<&'a Vec<PathBuf>> for LabelledData<'a> {
-    fn from(training: &'a Vec<PathBuf>) -> Self {
-        Self::from(&training[..])
-    }
+/// Pictures to train on alone, in whatever holds their places.
+macro_rules! training_alone {
+    ($data:ident, $other:ident) => {
+        impl<'a> From<&'a [PathBuf]> for $data<'a> {
+            fn from(training: &'a [PathBuf]) -> Self {
+                Self { training, $other: &[] }
+            }
+        }
+
+        impl<'a> From<&'a Vec<PathBuf>> for $data<'a> {
+            fn from(training: &'a Vec<PathBuf>) -> Self {
+                Self::from(&training[..])
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [PathBuf; N]> for $data<'a> {
+            fn from(training: &'a [PathBuf; N]) -> Self {
+                Self::from(&training[..])
+            }
+        }
+    };
 }
 
-impl<'a, const N: usize> From<&'a [PathBuf; N]> for LabelledData<'a> {
-    fn from(training: &'a [PathBuf; N]) -> Self {
-        Self::from(&training[..])
-    }
-}
+training_alone!(LabelledData, held_out);
+training_alone!(PretrainData, watched);
 
 /// The pictures in `data`, of which not too many are missing. The observer learns how far listing is, and may end
 /// it.
@@ -74,6 +94,8 @@ pub(super) struct Pictures {
     pub(super) held_out: Option<Arc<PictureSet>>,
     /// Whether those are pictures of their own, none of `all`.
     pub(super) separate: bool,
+    /// Others that tell whether features get better.
+    pub(super) watched: Option<Watched>,
     /// Whether a run has recorded another parting, of other pictures.
     strays: bool,
     /// What the user should know of how they were kept aside.
@@ -94,6 +116,7 @@ impl Pictures {
             all,
             held_out: None,
             separate: false,
+            watched: None,
             strays: false,
             notes: Vec::new(),
         })
@@ -126,6 +149,7 @@ impl Pictures {
                 training,
                 held_out,
                 separate,
+                watched: None,
                 strays: false,
                 notes: Vec::new(),
             });
@@ -152,7 +176,8 @@ impl Pictures {
         }
         let others = others.as_ref().unwrap_or(&all);
         let training = Arc::new(others.take_labels(config.labels(), config.seed)?);
-        Ok(Self { all, training, held_out, separate, strays: recorded.is_some(), notes })
+        let (watched, strays) = (None, recorded.is_some());
+        Ok(Self { all, training, held_out, separate, watched, strays, notes })
     }
 
     /// Refuses a record of the parts, in the run `out`, that is not of these pictures though they are the run's.
@@ -235,17 +260,28 @@ fn parted(
     if share <= 0.0 {
         return Ok((None, None));
     }
-    let (others, held_out) = match grouping {
-        None => all.split_with(share, config.seed, &copies)?,
-        Some(grouping) => {
-            let groups = all.grouped(&grouping, &copies)?;
-            notes.push(told_groups(all, &groups, &config.data));
-            all.split_grouped(share, config.seed, &groups)?
-        }
-    };
+    let (others, held_out, groups) = sides(all, share, config.seed, grouping.as_ref(), &copies)?;
+    notes.extend(groups.map(|groups| told_groups(all, &groups, &config.data)));
     notes.extend(together(all, &copies));
     notes.extend(caveat(all.len(), held_out.len(), config));
     Ok((Some(others), Some(held_out)))
+}
+
+/// What is left of a set, and about `share` of each class, with copies and groups on one side; the groups.
+pub(super) fn sides(
+    all: &PictureSet,
+    share: f64,
+    seed: u64,
+    grouping: Option<&Grouping>,
+    copies: &Copies,
+) -> Result<(PictureSet, PictureSet, Option<Groups>), DataError> {
+    let Some(grouping) = grouping else {
+        let (rest, taken) = all.split_with(share, seed, copies)?;
+        return Ok((rest, taken, None));
+    };
+    let groups = all.grouped(grouping, copies)?;
+    let (rest, taken) = all.split_grouped(share, seed, &groups)?;
+    Ok((rest, taken, Some(groups)))
 }
 
 /// Says of copies with several labels, one of which is wrong.
@@ -380,7 +416,7 @@ fn refuse_shared_groups(
 }
 
 /// Says which classes have no picture kept aside.
-fn unseen(all: &PictureSet, held_out: Option<&PictureSet>) -> Option<String> {
+pub(super) fn unseen(all: &PictureSet, held_out: Option<&PictureSet>) -> Option<String> {
     let counts = all.class_counts().into_iter().zip(held_out?.class_counts());
     let unseen: Vec<&str> = counts
         .zip(&all.classes)

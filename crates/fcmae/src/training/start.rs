@@ -94,7 +94,7 @@ pub(super) struct Beginning {
 }
 
 /// Where weights are, from any folder.
-fn place(path: &Path) -> String {
+pub(super) fn place(path: &Path) -> String {
     let here = !path.to_string_lossy().starts_with("hf:");
     let whole = here.then(|| std::path::absolute(path).ok()).flatten();
     whole.as_deref().unwrap_or(path).to_string_lossy().into_owned()

@@ -33,5 +33,6 @@ mod sizes;
 mod taken_up;
 mod timm_dense;
 mod trained;
+mod watch;
 mod weights;
 mod workspaces;

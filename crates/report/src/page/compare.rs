@@ -10,6 +10,7 @@ use super::curves::{grid, over_epochs, scaled};
 use super::document::{document, scrolling, section};
 use super::pictures::{after, image};
 use super::summary;
+use super::watch::from_to;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
 use crate::plots::{Chart, Series};
@@ -113,7 +114,7 @@ fn best(runs: &[Named<'_>]) -> Option<String> {
 type Row = (&'static str, fn(&Report) -> Option<String>);
 
 fn results(runs: &[Named<'_>]) -> Markup {
-    let rows: [Row; 11] = [
+    let rows: [Row; 13] = [
         ("Kind", |report| {
             Some(
                 if report.kind == Kind::Pretraining { "pre-training" } else { "fine-tuning" }
@@ -131,6 +132,14 @@ fn results(runs: &[Named<'_>]) -> Markup {
         ("Best top-1", |report| {
             let best = report.metrics.best?;
             Some(format!("{} (epoch {})", percent(best.top1), number(best.epoch)))
+        }),
+        ("Watched right by neighbours", |report| {
+            let start = report.metrics.watch_start.map(|start| start.neighbours);
+            report.metrics.watch_last.map(|last| from_to(start, last.neighbours))
+        }),
+        ("Watched right by a linear probe", |report| {
+            let start = report.metrics.watch_start.and_then(|start| start.probe);
+            Some(from_to(start, report.metrics.watch_last?.probe?))
         }),
         ("Training loss, at the end", |report| report.metrics.loss.end().map(number)),
         ("Held-out loss, last", |report| report.metrics.latest?.loss.map(number)),
@@ -199,6 +208,8 @@ fn curves(runs: &[Named<'_>]) -> Option<Markup> {
         chart("Training loss", |metrics| &metrics.loss, 1.0),
         chart("Loss on held-out pictures", |metrics| &metrics.held_out_loss, 1.0),
         chart("Held-out pictures right (top-1), %", |metrics| &metrics.top1, 100.0),
+        chart("Watched pictures right (neighbours), %", |metrics| &metrics.neighbours, 100.0),
+        chart("Watched pictures right (linear probe), %", |metrics| &metrics.probe, 100.0),
         chart("Learning rate", |metrics| &metrics.lr, 1.0),
         chart("Norm of the gradient", |metrics| &metrics.grad_norm, 1.0).logarithmic(),
         chart("Pictures a second", |metrics| &metrics.images_per_second, 1.0),

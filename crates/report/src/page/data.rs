@@ -57,6 +57,13 @@ fn facts(data: &Data) -> Markup {
                 dt { "Not used" }
                 dd { (whole(data.unused)) ", as only a share of the labels was wanted" }
             }
+            @if let Some(watched) = &data.watched {
+                dt { "Watched" }
+                dd {
+                    (counted(watched.fitted + watched.tested, "picture"))
+                    @for root in &watched.roots { div.path { (root) } }
+                }
+            }
             @if data.passed_over > 0 {
                 dt { "Other files" }
                 dd { (whole(data.passed_over)) ", which are no pictures" }

@@ -5,6 +5,7 @@ use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
 use super::facts::drawn;
+use super::watch::from_to;
 use crate::evaluation::{interval, standard_error};
 use crate::findings::{self, Weight};
 use crate::head::Fact;
@@ -111,6 +112,17 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         );
         let about = if metrics.evaluations < 2 { "the only evaluation".to_owned() } else { about };
         tiles.push(tile("Best top-1", percent(best.top1), about));
+    }
+    if let Some(last) = metrics.watch_last {
+        let start = metrics.watch_start;
+        let figure = match last.probe {
+            Some(probe) => from_to(start.and_then(|start| start.probe), probe),
+            None => from_to(start.map(|start| start.neighbours), last.neighbours),
+        };
+        let how = if last.probe.is_some() { "a linear probe" } else { "nearest neighbours" };
+        let about =
+            format!("by {how} on frozen features, from the start to epoch {}", number(last.epoch));
+        tiles.push(tile("Watched pictures right", figure, about));
     }
     if let (Some(first), Some(last)) = ends_of_loss(report) {
         let about = if report.kind == Kind::Pretraining

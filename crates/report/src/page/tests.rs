@@ -459,3 +459,67 @@ fn a_map_has_its_pictures_where_they_belong() {
     );
     assert_self_contained(&Map::new(head(), vec![]).to_html());
 }
+
+/// A line of watched pictures after an epoch.
+fn watched(epoch: u64, neighbours: f64, probe: f64) -> serde_json::Value {
+    json!({ "epoch": epoch, "neighbours": neighbours, "probe": probe, "step": 10 * epoch, "tested": 400 })
+}
+
+/// A pre-training of ten epochs that was watched from its start on.
+fn watched_run(looks: &[(u64, f64, f64)]) -> RunFixture {
+    let run = RunFixture::pretrained();
+    let updates = (1..=100).map(|step| update(step, 1.0 - 0.005 * (step - 1) as f64));
+    let looks = looks.iter().map(|&(epoch, neighbours, probe)| watched(epoch, neighbours, probe));
+    run.metrics(looks.chain(updates));
+    let mut pictures = data(&[]);
+    pictures["watched"] = json!({
+        "roots": ["/labelled"], "fitted": 400, "tested": 400, "classes": 5, "names": "",
+    });
+    run.write("data.json", &pictures);
+    run
+}
+
+#[test]
+fn a_watched_run_is_shown_beside_its_start() {
+    let looks = [(0, 0.22, 0.25), (5, 0.35, 0.4), (10, 0.41, 0.452)];
+    let page = watched_run(&looks).read().to_html();
+    assert_self_contained(&page);
+    for part in [
+        "Right by nearest neighbours, %",
+        "Right by linear probe, %",
+        "After epoch 10, the vote of nearest neighbours names the right class of 41.0\u{202f}% (36.3 to 45.9\u{202f}%) \
+         of 400 labelled pictures, a linear probe of 45.2\u{202f}% (40.4 to 50.1\u{202f}%); with the untrained network \
+         it was 22.0\u{202f}% and 25.0\u{202f}%.",
+        "the training is getting somewhere",
+        "25.0\u{202f}% → 45.2\u{202f}%",
+        "/labelled",
+        "800 pictures",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let page = watched_run(&[(0, 0.22, 0.45), (10, 0.22, 0.46)]).read().to_html();
+    assert!(page.contains("too close to that of the untrained network"), "{page}");
+    let page = watched_run(&[(0, 0.22, 0.45), (10, 0.22, 0.2)]).read().to_html();
+    assert!(page.contains("is worse than with the untrained network"), "{page}");
+    let page = watched_run(&[(0, 0.22, 0.45)]).read().to_html();
+    assert!(page.contains("With the untrained network, before the first step"), "{page}");
+    assert!(!RunFixture::pretrained().read().to_html().contains("atched"));
+}
+
+/// The start is logged last where a run was watched from a later step on; its curve goes forward all the same.
+#[test]
+fn runs_are_compared_by_what_watched_pictures_told() {
+    let late = watched_run(&[(5, 0.35, 0.4), (0, 0.22, 0.25), (10, 0.41, 0.452)]).read();
+    let epochs: Vec<f64> = late.metrics.neighbours.means().iter().map(|point| point.0).collect();
+    assert_eq!(epochs, [5.0, 10.0]);
+    let page = compare(&[late, RunFixture::pretrained().read()]);
+    assert_self_contained(&page);
+    for part in [
+        "Watched right by neighbours",
+        "22.0\u{202f}% → 41.0\u{202f}%",
+        "25.0\u{202f}% → 45.2\u{202f}%",
+        "Watched pictures right (linear probe), %",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+}

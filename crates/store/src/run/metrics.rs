@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::files::METRICS;
 use super::lines::Lines;
-use super::schema::{EVALUATIONS, UPDATES, held_out_tag};
+use super::schema::{EVALUATIONS, UPDATES, WATCHES, measured_tag};
 use super::table::Table;
 use super::tensorboard::Events;
 use crate::Error;
 
 /// What a run measures. `metrics.jsonl` is what a resumed run and the commands go by. From each of its
-/// lines follow a row of `metrics.csv` or `evaluations.csv` and points of TensorBoard's curves.
+/// lines follow a row of `metrics.csv`, `evaluations.csv` or `watch.csv` and points of TensorBoard's curves.
 #[derive(Debug)]
 pub struct Metrics {
     lines: Lines,
@@ -26,7 +26,7 @@ pub struct Metrics {
 /// ends for it.
 #[derive(Debug)]
 struct Views {
-    tables: [Option<Table>; 2],
+    tables: [Option<Table>; 3],
     events: Option<Events>,
 }
 
@@ -38,8 +38,9 @@ impl Metrics {
         resumed_at: Option<u64>,
     ) -> Result<Self, Error> {
         let lines = Lines::open(run.join(METRICS))?;
-        let mut views = Views { tables: [None, None], events: Some(Events::new(run, resumed_at)) };
-        for (table, columns) in views.tables.iter_mut().zip([UPDATES, EVALUATIONS]) {
+        let events = Some(Events::new(run, resumed_at));
+        let mut views = Views { tables: [None, None, None], events };
+        for (table, columns) in views.tables.iter_mut().zip([UPDATES, EVALUATIONS, WATCHES]) {
             *table = less_full_disk(Table::open(run, columns, lines.path()), &log)?;
         }
         Ok(Self { lines, log, views: Mutex::new(views) })
@@ -134,9 +135,9 @@ fn less_full_disk<T>(result: Result<T, Error>, log: &Lines) -> Result<Option<T>,
     }
 }
 
-/// Whether a line is of held-out pictures.
+/// Whether a line is of held-out or watched pictures.
 pub(super) fn is_evaluation(fields: &Map<String, Value>) -> bool {
-    fields.keys().any(|key| held_out_tag(key).is_some())
+    fields.keys().any(|key| measured_tag(key).is_some())
 }
 
 /// A line's step and its points, if it has any.
@@ -148,7 +149,7 @@ fn scalars(fields: &Map<String, Value>) -> Option<(u64, Vec<(String, f32)>)> {
         if key == "step" || (key == "epoch" && evaluation) {
             return None;
         }
-        let tag = held_out_tag(key).map_or_else(|| format!("train/{key}"), str::to_owned);
+        let tag = measured_tag(key).map_or_else(|| format!("train/{key}"), str::to_owned);
         Some((tag, value.as_f64()? as f32))
     });
     let points: Vec<_> = points.collect();

@@ -43,6 +43,22 @@ pub struct Scores {
     pub top5: Option<f64>,
 }
 
+/// How well frozen features separated the classes of watched pictures: a line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Epochs done before; 0 for the network that the run began with.
+    #[serde(serialize_with = "whole")]
+    pub epoch: f64,
+    /// Share of the tested pictures whose class the vote of weighted nearest neighbours was.
+    pub neighbours: f64,
+    /// The same of logistic regression; none of too many classes.
+    pub probe: Option<f64>,
+    /// Updates made before.
+    pub step: u64,
+    /// Pictures that were tested.
+    pub tested: u64,
+}
+
 /// A line of `metrics.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -51,15 +67,17 @@ pub enum Line {
     Scores(Scores),
     /// Of an update.
     Update(Update),
+    /// Of watched pictures.
+    Watch(Watch),
 }
 
 impl Line {
     /// Updates and epochs by then.
     pub fn place(&self) -> (u64, f64) {
         match *self {
-            Self::Scores(Scores { step, epoch, .. }) | Self::Update(Update { step, epoch, .. }) => {
-                (step, epoch)
-            }
+            Self::Scores(Scores { step, epoch, .. })
+            | Self::Update(Update { step, epoch, .. })
+            | Self::Watch(Watch { step, epoch, .. }) => (step, epoch),
         }
     }
 }
@@ -73,6 +91,8 @@ pub(super) struct Columns {
     pub(super) names: &'static [&'static str],
     /// A line with any of these is a row of the table.
     pub(super) own: &'static [&'static str],
+    /// Whether the table is there without a row too.
+    pub(super) always: bool,
 }
 
 /// One row for an [`Update`].
@@ -80,6 +100,7 @@ pub(super) const UPDATES: Columns = Columns {
     file: "metrics.csv",
     names: &["step", "epoch", "loss", "lr", "images_per_second", "grad_norm", "data_wait"],
     own: &["loss", "lr", "images_per_second", "grad_norm"],
+    always: true,
 };
 
 /// One row for [`Scores`].
@@ -87,15 +108,30 @@ pub(super) const EVALUATIONS: Columns = Columns {
     file: "evaluations.csv",
     names: &["step", "epoch", "top1", "top5", "held_out_loss"],
     own: &["top1", "top5", "held_out_loss"],
+    always: true,
 };
 
-/// TensorBoard's tag of what is measured on held-out pictures. All else is `train/` and its name.
-const HELD_OUT: [(&str, &str); 3] =
-    [("top1", "held_out/top1"), ("top5", "held_out/top5"), ("held_out_loss", "held_out/loss")];
+/// One row for a [`Watch`].
+pub(super) const WATCHES: Columns = Columns {
+    file: "watch.csv",
+    names: &["step", "epoch", "neighbours", "probe", "tested"],
+    own: &["neighbours", "probe", "tested"],
+    always: false,
+};
 
-/// The tag of what is measured on held-out pictures.
-pub(super) fn held_out_tag(name: &str) -> Option<&'static str> {
-    HELD_OUT.iter().find(|(known, _)| *known == name).map(|(_, tag)| *tag)
+/// TensorBoard's tags of what is measured on held-out and on watched pictures. All else is `train/` and its name.
+const MEASURED: [(&str, &str); 6] = [
+    ("top1", "held_out/top1"),
+    ("top5", "held_out/top5"),
+    ("held_out_loss", "held_out/loss"),
+    ("neighbours", "watch/neighbours"),
+    ("probe", "watch/probe"),
+    ("tested", "watch/tested"),
+];
+
+/// The tag of what is measured on held-out or on watched pictures.
+pub(super) fn measured_tag(name: &str) -> Option<&'static str> {
+    MEASURED.iter().find(|(known, _)| *known == name).map(|(_, tag)| *tag)
 }
 
 /// The pictures of a run: `data.json`.
@@ -124,6 +160,25 @@ pub struct Data {
     /// What was noticed when some were looked at before the run began.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// Labelled pictures that a pre-training is watched with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watched>,
+}
+
+/// Labelled pictures that a pre-training is watched with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Watched {
+    /// Where they are, from any folder.
+    pub roots: Vec<String>,
+    /// Pictures that are learned from.
+    pub fitted: u64,
+    /// Others that are tested.
+    pub tested: u64,
+    /// Their classes.
+    pub classes: u64,
+    /// Fingerprint of both parts, by names and labels.
+    pub names: String,
 }
 
 /// The pictures of one class.
@@ -400,13 +455,15 @@ mod tests {
         r#""loss":0.10000000149011612,"lr":1e-9,"step":3}"#
     );
     const SCORES: &str = r#"{"epoch":1,"held_out_loss":2.5,"step":3,"top1":0.5,"top5":1.0}"#;
+    const WATCH: &str = r#"{"epoch":1,"neighbours":0.5,"probe":0.75,"step":3,"tested":8}"#;
 
     #[test]
     fn lines_are_told_apart_and_written_as_they_were() {
         let line = |text| serde_json::from_str::<Line>(text).unwrap();
         assert!(matches!(line(UPDATE), Line::Update(update) if update.grad_norm.is_none()));
         assert!(matches!(line(SCORES), Line::Scores(scores) if scores.epoch == 1.0));
-        for text in [UPDATE, SCORES] {
+        assert!(matches!(line(WATCH), Line::Watch(watch) if watch.probe == Some(0.75)));
+        for text in [UPDATE, SCORES, WATCH] {
             assert_eq!(serde_json::to_string(&line(text)).unwrap(), text);
             assert_eq!(line(text).place(), (3, 1.0));
         }
@@ -424,19 +481,22 @@ mod tests {
         }
     }
 
-    /// A column for each value, and a tag of its own for each that is measured on held-out pictures.
+    /// A column for each value, and a tag of its own for each that is measured on held-out or watched pictures.
     #[test]
     fn tables_have_the_values_of_lines() {
-        for (line, Columns { names, own, .. }) in [(UPDATE, UPDATES), (SCORES, EVALUATIONS)] {
+        let lines = [(UPDATE, UPDATES), (SCORES, EVALUATIONS), (WATCH, WATCHES)];
+        for (line, Columns { names, own, .. }) in lines {
             let line: Value = serde_json::from_str(line).unwrap();
             let values: BTreeSet<_> =
                 line.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(values, names.iter().copied().collect());
             assert!(own.iter().all(|name| names.contains(name)));
         }
-        let tagged = |name: &&&str| held_out_tag(name).is_some();
+        let tagged = |name: &&&str| measured_tag(name).is_some();
         assert_eq!(UPDATES.names.iter().filter(tagged).count(), 0);
-        assert!(EVALUATIONS.names.iter().filter(tagged).eq(EVALUATIONS.own));
+        for measured in [EVALUATIONS, WATCHES] {
+            assert!(measured.names.iter().filter(tagged).eq(measured.own));
+        }
     }
 
     fn first_update() -> Update {

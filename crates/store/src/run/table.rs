@@ -1,11 +1,12 @@
-//! `metrics.csv` and `evaluations.csv`: what `metrics.jsonl` says, for spreadsheets and data frames.
+//! `metrics.csv`, `evaluations.csv` and `watch.csv`: what `metrics.jsonl` says, for spreadsheets and data frames.
 //!
 //! `metrics.jsonl` alone is the truth. While a run lives, a row is added with each of its lines; whenever
 //! a run is opened or cut back, the tables are written anew from it. So nothing of them needs mending, and
 //! runs from before there were tables get whole ones.
 
+use std::fs;
 use std::io::BufRead;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -38,7 +39,10 @@ impl Columns {
 #[derive(Debug)]
 pub(super) struct Table {
     columns: Columns,
-    rows: Lines,
+    path: PathBuf,
+    metrics: PathBuf,
+    /// `None` while the table is not there, as it has no row.
+    rows: Option<Lines>,
 }
 
 impl Table {
@@ -47,36 +51,51 @@ impl Table {
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`].
     pub(super) fn open(run: &Path, columns: Columns, metrics: &Path) -> Result<Self, Error> {
-        let (mut lines, length) = open(metrics)?;
-        let mut line = Vec::new();
         let path = run.join(columns.file);
-        durable::write_file(&path, length, |out| {
-            writeln!(out, "{}", columns.header())?;
-            loop {
-                line.clear();
-                if lines.read_until(b'\n', &mut line)? == 0 {
-                    return Ok(());
-                }
-                let fields = serde_json::from_slice(&line).ok();
-                if let Some(row) = fields.and_then(|fields| columns.row(&fields)) {
-                    writeln!(out, "{row}")?;
-                }
-            }
-        })?;
-        Ok(Self { columns, rows: Lines::open(path)? })
+        let rows = written(&path, columns, metrics)?;
+        Ok(Self { columns, path, metrics: metrics.to_owned(), rows })
     }
 
-    /// Adds a line's row, if it has one here.
+    /// Adds the row of a line that is in `metrics.jsonl`, if it has one here.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`]; the row is then missing until the run is opened again.
     pub(super) fn add(&mut self, line: &Map<String, Value>) -> Result<(), Error> {
         let Some(row) = self.columns.row(line) else { return Ok(()) };
-        self.rows.text(&row).inspect_err(|_| {
+        let Some(rows) = &mut self.rows else {
+            self.rows = written(&self.path, self.columns, &self.metrics)?;
+            return Ok(());
+        };
+        rows.text(&row).inspect_err(|_| {
             // Takes away the part of a row that may have been written.
-            if let Ok(mended) = Lines::open(self.rows.path().to_owned()) {
-                self.rows = mended;
+            if let Ok(mended) = Lines::open(self.path.clone()) {
+                *rows = mended;
             }
         })
     }
+}
+
+/// Writes the table of all metrics so far, to be added to; none where it would have no row and needs none.
+fn written(path: &Path, columns: Columns, metrics: &Path) -> Result<Option<Lines>, Error> {
+    let (mut lines, length) = open(metrics)?;
+    let (mut line, mut rows) = (Vec::new(), 0);
+    durable::write_file(path, length, |out| {
+        writeln!(out, "{}", columns.header())?;
+        loop {
+            line.clear();
+            if lines.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            let fields = serde_json::from_slice(&line).ok();
+            if let Some(row) = fields.and_then(|fields| columns.row(&fields)) {
+                writeln!(out, "{row}")?;
+                rows += 1;
+            }
+        }
+    })?;
+    if rows > 0 || columns.always {
+        return Lines::open(path.to_owned()).map(Some);
+    }
+    fs::remove_file(path).map_err(Error::io("remove", path))?;
+    Ok(None)
 }

@@ -408,3 +408,32 @@ fn a_picture_that_is_no_png_file_is_refused() {
     let steps: Vec<_> = shown(&path).iter().map(|point| point.step).collect();
     assert_eq!(steps, [0, 2]);
 }
+
+/// `watch.csv` is there where there is something in it, in whatever life of a run that begins or ends.
+#[test]
+fn watched_pictures_have_a_table_where_there_are_any() {
+    let (_folder, path) = in_new_folder();
+    let table = path.join("watch.csv");
+    let look = |step: u64, neighbours: f64| json!({"step": step, "epoch": step, "neighbours": neighbours, "probe": null, "tested": 9});
+    let run = Run::create(&path, &record()).unwrap();
+    run.metrics().json(&json!({"step": 1, "epoch": 1, "loss": 1.0, "lr": 0.5})).unwrap();
+    assert!(!table.exists());
+    drop(run);
+    let run = Run::resume(&path, &record(), &[]).unwrap();
+    assert!(!table.exists());
+    run.metrics().json(&look(2, 0.25)).unwrap();
+    run.metrics().json(&look(3, 0.5)).unwrap();
+    let rows = "step,epoch,neighbours,probe,tested\n2,2,0.25,,9\n3,3,0.5,,9\n";
+    assert_eq!(text(&table), rows);
+    let points = scalars(&path);
+    let tags: Vec<&str> = points[points.len() - 4..].iter().map(|of| of.tag.as_str()).collect();
+    let [neighbours, tested] = ["watch/neighbours", "watch/tested"];
+    assert_eq!(tags, [neighbours, tested, neighbours, tested]);
+    drop(run);
+    let mut run = Run::resume(&path, &record(), &[]).unwrap();
+    assert_eq!(text(&table), rows);
+    run.truncate_metrics_after(2).unwrap();
+    assert_eq!(text(&table).lines().count(), 2);
+    run.truncate_metrics_after(1).unwrap();
+    assert!(!table.exists());
+}
