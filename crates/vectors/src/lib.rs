@@ -18,6 +18,7 @@ pub mod file;
 mod fill;
 pub mod logistic;
 pub mod neighbours;
+pub mod normal;
 pub mod project;
 mod random;
 pub mod rank;
