@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::anomalies::Anomalies;
 use crate::commands::bench::Bench;
 use crate::commands::choose::Choose;
 use crate::commands::completions::{Completions, Man};
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Embed(Embed),
     Probe(Probe),
     Choose(Choose),
+    Anomalies(Anomalies),
     Diversity(Diversity),
     Inspect(Inspect),
     Stats(Stats),

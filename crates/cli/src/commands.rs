@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod anomalies;
 pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod completions;
@@ -51,6 +52,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Embed(args) => embed::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Choose(args) => choose::run(&args),
+        Command::Anomalies(args) => anomalies::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Stats(args) => stats::run(&args),

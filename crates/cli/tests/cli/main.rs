@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
+mod anomalies;
 mod bad_input;
 mod bench;
 mod command;

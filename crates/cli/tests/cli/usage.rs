@@ -18,6 +18,7 @@ fn help_is_done_and_nonsense_is_wrong_usage() {
         "reconstruct",
         "probe",
         "choose",
+        "anomalies",
         "diversity",
         "inspect",
         "bench",
