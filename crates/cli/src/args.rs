@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::anomalies::Anomalies;
 use crate::commands::bench::Bench;
 use crate::commands::choose::Choose;
 use crate::commands::completions::{Completions, Man};
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Neighbours(NeighboursOf),
     Duplicates(Duplicates),
     Map(MapOf),
+    Anomalies(Anomalies),
     Diversity(Diversity),
     Inspect(Inspect),
     Stats(Stats),

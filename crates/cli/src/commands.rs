@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod anomalies;
 pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod completions;
@@ -57,6 +58,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Neighbours(args) => neighbours::run(&args),
         Command::Duplicates(args) => duplicates::run(&args),
         Command::Map(args) => map::run(&args),
+        Command::Anomalies(args) => anomalies::run(&args),
         Command::Diversity(args) => diversity::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Stats(args) => stats::run(&args),

@@ -295,10 +295,7 @@ impl<'a> Embedder<'a> {
             image: self.args.image_column.as_deref(),
             pages: description.pages,
         };
-        let set = picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
-        picture_sets::note_skipped(&set.skipped);
-        picture_sets::look(&set, description.format(), &description.limits())?;
-        Ok((Arc::new(set), labelled(paths, columns)))
+        pictures(command, paths, columns, description)
     }
 
     /// Values of a vector.
@@ -353,6 +350,23 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) label: Option<String>,
     pub(crate) vector: Vec<f32>,
+}
+
+/// All pictures, as weights of this description take them, and the labels of those that have any, by what they are
+/// called.
+///
+/// # Errors
+/// Pictures that cannot be used.
+pub(crate) fn pictures(
+    command: &'static str,
+    paths: &[PathBuf],
+    columns: Columns<'_>,
+    description: &Description,
+) -> Result<(Arc<PictureSet>, Labelled)> {
+    let set = picture_sets::opened(command, columns, |how| PictureSet::open_all(paths, how))?;
+    picture_sets::note_skipped(&set.skipped);
+    picture_sets::look(&set, description.format(), &description.limits())?;
+    Ok((Arc::new(set), labelled(paths, columns)))
 }
 
 /// Labels by what their pictures are called.

@@ -264,6 +264,25 @@ impl Inference<Backbone> {
         self.numbers(inputs, |network, images| Ok(rows(&network.embed(images)?)))
     }
 
+    /// The features of one stage, 0 to 3, of each picture, `[1, H/s, W/s, C]`: see [`Network::patches`].
+    ///
+    /// # Errors
+    /// A description whose settings of transform or normalization are not valid.
+    ///
+    /// # Panics
+    /// While the iterator is read, if there is no such stage.
+    pub fn patches(
+        &self,
+        inputs: impl Into<Inputs>,
+        stage: usize,
+    ) -> Result<impl Iterator<Item = Result<Tensor>>> {
+        self.numbers(inputs, move |network, images| {
+            let patches = network.patches(images, stage)?;
+            let [count, ..] = images.dims::<4>();
+            Ok((0..count).map(|image| single(&patches, image)).collect())
+        })
+    }
+
     /// The four stages' features of each picture, each `[1, H/s, W/s, C]`: see [`Network::maps`].
     ///
     /// # Errors
@@ -310,9 +329,15 @@ impl Numbers for Vec<f32> {
     }
 }
 
+impl Numbers for Tensor {
+    fn are_numbers(&self) -> bool {
+        self.values().iter().all(|value| value.is_finite())
+    }
+}
+
 impl Numbers for [Tensor; 4] {
     fn are_numbers(&self) -> bool {
-        self.iter().all(|map| map.values().iter().all(|value| value.is_finite()))
+        self.iter().all(Tensor::are_numbers)
     }
 }
 

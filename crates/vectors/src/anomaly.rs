@@ -108,9 +108,16 @@ impl PatchMemory {
         let nearest = best(&self.patches, patches, Measure::Euclidean, 1, false)?;
         let squares = squared_distances(&self.patches, patches, &nearest, 1);
         let patches: Vec<f32> = squares.into_iter().map(|square| square.sqrt() as f32).collect();
+        Ok(PatchScores::of_patches(patches, per_picture))
+    }
+}
+
+impl PatchScores {
+    /// From those of the patches, of pictures of so many.
+    pub(crate) fn of_patches(patches: Vec<f32>, per_picture: usize) -> Self {
         let largest = |scores: &[f32]| scores.iter().copied().fold(0.0, f32::max);
         let pictures = patches.chunks_exact(per_picture).map(largest).collect();
-        Ok(PatchScores { patches, pictures })
+        Self { patches, pictures }
     }
 }
 

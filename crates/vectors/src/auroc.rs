@@ -1,6 +1,7 @@
 //! How well scores tell two kinds apart.
 
 use crate::error::VectorError;
+use crate::validate::{Z, wilson};
 
 /// The area under the ROC curve: the probability that a positive one has a higher score than a negative one, ties
 /// counted half (Mann and Whitney).
@@ -22,6 +23,47 @@ pub fn auroc(scores: &[f32], positive: &[bool]) -> Result<f64, VectorError> {
         above += found;
     }
     Ok(pairs / (positives as f64 * negatives as f64))
+}
+
+/// The [`auroc`] with its 95 % interval over other pictures of both kinds (DeLong, DeLong and Clarke-Pearson, 1988),
+/// taken on the scale of log odds, so that it stays within 0 to 1.
+///
+/// Where the kinds are told apart without a fault, or always the wrong way round, no variance can be seen. The interval
+/// is then Wilson's for as many right ones as there are of the rarer kind.
+///
+/// # Errors
+/// As [`auroc`].
+pub fn auroc_interval(scores: &[f32], positive: &[bool]) -> Result<(f64, [f64; 2]), VectorError> {
+    let area = auroc(scores, positive)?;
+    let of = |kind: bool| {
+        let found = scores.iter().zip(positive).filter(|(_, positive)| **positive == kind);
+        let mut found: Vec<f32> = found.map(|(&score, _)| score).collect();
+        found.sort_unstable_by(f32::total_cmp);
+        found
+    };
+    let (positives, negatives) = (of(true), of(false));
+    // Of each score, the part of the other kind's scores that are lower, equal ones half.
+    let variance = |scores: &[f32], others: &[f32], mean: f64| {
+        let part = |&score: &f32| {
+            let lower = others.partition_point(|&other| other < score);
+            let up_to = others.partition_point(|&other| other <= score);
+            (lower + up_to) as f64 / (2.0 * others.len() as f64)
+        };
+        let squares: f64 = scores.iter().map(|score| (part(score) - mean).powi(2)).sum();
+        let count = scores.len() as f64;
+        squares / (count - 1.0).max(1.0) / count
+    };
+    let variance =
+        variance(&positives, &negatives, area) + variance(&negatives, &positives, 1.0 - area);
+    if area <= 0.0 || area >= 1.0 {
+        let rarer = positives.len().min(negatives.len());
+        let (low, high) = wilson(if area > 0.5 { rarer } else { 0 }, rarer)?;
+        return Ok((area, [low, high]));
+    }
+    let odds = (area / (1.0 - area)).ln();
+    let half = Z * variance.sqrt() / (area * (1.0 - area));
+    let area_at = |odds: f64| 1.0 / (1.0 + (-odds).exp());
+    Ok((area, [area_at(odds - half), area_at(odds + half)]))
 }
 
 /// Average precision: Σ (recall − recall before) · precision, over the thresholds from the highest score on.
@@ -92,7 +134,7 @@ mod tests {
 
     /// 80 scores, rounded so that many are equal; every third is of a positive one, which lies 0.3 higher.
     fn scores() -> (Vec<f32>, Vec<bool>) {
-        let positive: Vec<bool> = (0..80).map(|place| place % 3 == 0).collect();
+        let positive: Vec<bool> = (0..80_usize).map(|place| place.is_multiple_of(3)).collect();
         let score = |(r, &positive): (f64, &bool)| {
             ((r + if positive { 0.3 } else { 0.0 }) * 8.0).floor() as f32 / 8.0
         };
@@ -111,6 +153,54 @@ mod tests {
         {
             assert!((quantile(&scores, share).unwrap() - expected).abs() < 1e-9, "{share}");
         }
+    }
+
+    /// pROC's `ci.auc(…, method = "delong")` works on the area itself; its variance, from the definition with all
+    /// pairs, is the same as here.
+    #[test]
+    fn intervals_are_those_of_all_pairs() {
+        let (scores, positive) = scores();
+        let (area, [low, high]) = auroc_interval(&scores, &positive).unwrap();
+        assert_eq!(area, auroc(&scores, &positive).unwrap());
+        let won = |a: f32, b: f32| {
+            if a > b {
+                1.0
+            } else if a == b {
+                0.5
+            } else {
+                0.0
+            }
+        };
+        let of = |kind| (0..80).filter(move |&place| positive_at(place) == kind);
+        fn positive_at(place: usize) -> bool {
+            place.is_multiple_of(3)
+        }
+        let spread = |values: Vec<f64>| {
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0) / count
+        };
+        let by_positive = of(true)
+            .map(|p| of(false).map(|n| won(scores[p], scores[n])).sum::<f64>() / 53.0)
+            .collect();
+        let by_negative = of(false)
+            .map(|n| of(true).map(|p| won(scores[p], scores[n])).sum::<f64>() / 27.0)
+            .collect();
+        let deviation = (spread(by_positive) + spread(by_negative)).sqrt();
+        let odds = |area: f64| (area / (1.0 - area)).ln();
+        let half = 1.959_963_984_540_054 * deviation / (area * (1.0 - area));
+        assert!((odds(low) - (odds(area) - half)).abs() < 1e-9, "{low}");
+        assert!((odds(high) - (odds(area) + half)).abs() < 1e-9, "{high}");
+        assert!(0.5 < low && low < area && area < high && high < 0.82, "{low} {high}");
+        // Wilson's for 2 of 2, and for none of 2.
+        let kinds = [false, false, false, true, true];
+        let (area, [low, high]) = auroc_interval(&[0.0, 0.1, 0.2, 1.0, 2.0], &kinds).unwrap();
+        assert!(area == 1.0 && (low - 0.342_372).abs() < 1e-5 && high == 1.0, "{low}");
+        let (area, [low, high]) = auroc_interval(&[3.0, 3.1, 3.2, 1.0, 2.0], &kinds).unwrap();
+        assert!(area == 0.0 && low == 0.0 && (high - 0.657_628).abs() < 1e-5, "{high}");
+        let one = auroc_interval(&[0.0, 1.0, 0.5], &[false, true, true]).unwrap();
+        assert_eq!(one.0, 1.0);
+        assert!(auroc_interval(&[1.0; 3], &[true; 3]).is_err());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod file;
 mod fill;
 pub mod logistic;
 pub mod neighbours;
+pub mod normal;
 pub mod probe;
 pub mod project;
 mod random;

@@ -11,6 +11,7 @@ pub(crate) fn mixed(state: u64) -> u64 {
 }
 
 /// A sequence of random numbers.
+#[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -60,6 +60,9 @@ pub fn accuracy(predicted: &[usize], labels: &[usize]) -> Result<f64, VectorErro
     Ok(right as f64 / labels.len() as f64)
 }
 
+/// The normal distribution's 97.5 % quantile.
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
+
 /// Wilson's 95 % interval of a share, from `right` of `of`.
 ///
 /// # Errors
@@ -68,8 +71,6 @@ pub fn wilson(right: usize, of: usize) -> Result<(f64, f64), VectorError> {
     if of == 0 || right > of {
         return Err(VectorError::setting("the number of right ones", right, format!("of {of}")));
     }
-    // The normal distribution's 97.5 % quantile.
-    const Z: f64 = 1.959_963_984_540_054;
     let (right, of) = (right as f64, of as f64);
     let share = right / of;
     let middle = (share + Z * Z / (2.0 * of)) / (1.0 + Z * Z / of);

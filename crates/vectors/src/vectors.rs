@@ -67,6 +67,14 @@ impl Vectors {
         Self { values, width: self.width }
     }
 
+    /// Each column multiplied by its scale.
+    pub(crate) fn scaled(mut self, scales: &[f32]) -> Self {
+        for row in self.values.chunks_exact_mut(self.width) {
+            row.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
+        }
+        self
+    }
+
     /// Every row divided by its length, so that products of rows are cosines.
     ///
     /// # Errors

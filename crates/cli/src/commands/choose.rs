@@ -26,7 +26,7 @@ const MOST_SHOWN: usize = 1000;
                the most central one of each that has no label, the largest clusters first. To
                teach a classifier it did as well as a random choice or better (docs/results.md)
 --by spread    chooses the picture that is farthest from all that are labelled or chosen, again and
-               again. It finds what is rare and odd first; for a classifier it did worse
+               again (greedy k-centre): what is rare and odd comes first
 
 The list has the columns path, rank and distance, the cosine distance to the nearest of those
 before it. Without --out it is printed. Of identical pictures only one is chosen. --sheet shows
@@ -111,7 +111,7 @@ pub(super) fn run(args: &Choose) -> Result<()> {
             args.budget
         ));
     }
-    let list = list(&data.names, &chosen)?;
+    let list = list(args.out.as_deref(), &data.names, &chosen)?;
     if let Some(sheet) = &args.sheet.sheet {
         let thumbnails = Thumbnails::open(&source, &[&read], &args.sheet.pictures)?;
         let page = page(args, data, &chosen, &thumbnails).to_html();
@@ -150,13 +150,7 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
             kind: "Pictures to label next".to_owned(),
             title: title(&args.data),
             lead: format!("{}.", told(chosen)),
-            reading: vec![
-                "The number behind a picture's rank is its cosine distance to the nearest of those that are labelled or \
-                 were chosen before it. It falls from picture to picture: where it is small, the pictures have copies or \
-                 near ones among the others, and more labels add little. The first ones are often odd: leave out what is \
-                 no picture of the kind."
-                    .to_owned(),
-            ],
+            reading: vec![reading(args.by).to_owned()],
             notes,
             ..Head::default()
         },
@@ -169,12 +163,29 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
     }
 }
 
-/// How many were chosen, and how far the last one is from the others.
+/// How the sheet is read.
+fn reading(by: Way) -> &'static str {
+    match by {
+        Way::Clusters => {
+            "Each picture stands for a cluster of pictures like it, the largest cluster first. The number behind its rank \
+             is its cosine distance to the nearest of those that are labelled or were chosen before it: where it is \
+             small, that picture and its neighbour are much alike."
+        }
+        Way::Spread => {
+            "The number behind a picture's rank is its cosine distance to the nearest of those that are labelled or were \
+             chosen before it. It falls from picture to picture: where it is small, the pictures have copies or near \
+             ones among the others, and more labels add little. The first ones are often odd: leave out what is no \
+             picture of the kind."
+        }
+    }
+}
+
+/// How many were chosen, and how far each is from the others at least.
 fn told(chosen: &[Chosen]) -> String {
     let pictures = format!("{} to label", counted(chosen.len(), "picture"));
-    match chosen.last().and_then(|last| last.distance) {
-        Some(distance) => {
-            format!("{pictures}; the last one's cosine distance to all before it is {distance:.4}")
+    match chosen.iter().filter_map(|chosen| chosen.distance).reduce(f32::min) {
+        Some(least) => {
+            format!("{pictures}; no two of them are nearer than cosine distance {least:.4}")
         }
         None => pictures,
     }
@@ -291,17 +302,27 @@ fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result
 
 /// The place of a picture that a list names, as it is or relative to the list.
 fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize> {
-    let beside = list.parent().unwrap_or(Path::new("")).join(name);
-    places.get(name).or_else(|| places.get(beside.to_string_lossy().as_ref())).copied()
+    let folder = list.parent().unwrap_or(Path::new(""));
+    let here = || Path::new(name).strip_prefix(std::env::current_dir().ok()?).ok();
+    [Some(Path::new(name)), Some(folder.join(name).as_path()), here()]
+        .into_iter()
+        .flatten()
+        .find_map(|path| places.get(path.to_string_lossy().as_ref()).copied())
 }
 
-/// As CSV.
-fn list(names: &[String], chosen: &[Chosen]) -> Result<String> {
+/// As CSV. Paths in a list are relative to it, so that those of one in another folder are written out as a whole.
+fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> Result<String> {
+    let elsewhere = out.and_then(Path::parent).is_some_and(|folder| !folder.as_os_str().is_empty());
+    let written = |name: &String| match std::path::absolute(name) {
+        // What lies in an archive, or is known by its vector alone, has no path.
+        Ok(path) if elsewhere && path.is_file() => path.to_string_lossy().into_owned(),
+        _ => name.clone(),
+    };
     let mut out = csv::Writer::from_writer(vec![]);
     out.write_record(["path", "rank", "distance"])?;
     for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
         let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));
-        out.write_record([names[row].as_str(), &rank.to_string(), &distance])?;
+        out.write_record([&written(&names[row]), &rank.to_string(), &distance])?;
     }
     Ok(String::from_utf8(out.into_inner()?)?)
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alike;
+mod anomalies;
 mod bad_input;
 mod bench;
 mod command;

@@ -169,16 +169,27 @@ fn pictures_are_chosen_alike_from_every_source() {
     let (pictures, weights) = (trained.pictures(), trained.finetuned());
     let (all, first) = (at("all.parquet"), at("lists/first.csv"));
     embed(&pictures, &weights, &all);
-    let ran =
-        fcmae!("choose", "--data", pictures, "--weights", weights, "--budget", "5", "--out", first)
-            .done();
+    let ran = fcmae!(
+        "choose",
+        "--data",
+        pictures,
+        "--weights",
+        weights,
+        "--budget",
+        "5",
+        "--out",
+        first,
+        "--by",
+        "spread"
+    )
+    .done();
     assert!(
-        ran.stdout.contains("first.csv  5 pictures to label; the last one's"),
+        ran.stdout.contains("first.csv  5 pictures to label; no two of them"),
         "{}",
         ran.stdout
     );
     let list = fs::read_to_string(&first).unwrap();
-    let ran = fcmae!("choose", "--data", all, "--budget", "5").done();
+    let ran = fcmae!("choose", "--data", all, "--budget", "5", "--by", "spread").done();
     assert_eq!(ran.stdout, list);
     let names = chosen(&list);
     assert_eq!(names.len(), 5);
@@ -191,8 +202,10 @@ fn pictures_are_chosen_alike_from_every_source() {
     assert!(list.lines().nth(1).unwrap().ends_with(",1,"), "{list}");
 
     // Going on from a list is as if more had been asked for.
-    let ten = fcmae!("choose", "--data", all, "--budget", "10").done();
-    let next = fcmae!("choose", "--data", all, "--labelled", first, "--budget", "5").done();
+    let ten = fcmae!("choose", "--data", all, "--budget", "10", "--by", "spread").done();
+    let next =
+        fcmae!("choose", "--data", all, "--labelled", first, "--budget", "5", "--by", "spread")
+            .done();
     assert_eq!(chosen(&next.stdout), chosen(&ten.stdout)[5..]);
     let again = fcmae!(
         "choose",
@@ -203,28 +216,59 @@ fn pictures_are_chosen_alike_from_every_source() {
         "--labelled",
         first,
         "--budget",
-        "5"
+        "5",
+        "--by",
+        "spread"
     );
     assert_eq!(again.done().stdout, next.stdout);
+}
 
+#[test]
+fn what_is_labelled_may_be_a_list_pictures_or_vectors() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (pictures, weights, all) = (trained.pictures(), trained.finetuned(), at("all.parquet"));
+    embed(&pictures, &weights, &all);
     // A list of other pictures is computed.
     draw(&at("new"), &CLASSES[..1], 12);
     let rows: String = (0..12).map(|number| format!("new/disc/{number:02}.png\n")).collect();
     fs::write(at("new.csv"), format!("path\n{rows}")).unwrap();
-    let listed =
-        fcmae!("choose", "--data", pictures, "--weights", weights, "--labelled", at("new.csv"))
-            .done();
+    let listed = fcmae!(
+        "choose",
+        "--data",
+        pictures,
+        "--weights",
+        weights,
+        "--labelled",
+        at("new.csv"),
+        "--by",
+        "spread"
+    )
+    .done();
 
     // What is labelled may be pictures or vectors of them, here all of one class: the first chosen is of another.
     let disc = pictures.join("disc");
     embed(&disc, &weights, &at("disc.npy"));
-    let labelled = |data: &Path| fcmae!("choose", "--data", all, "--labelled", data).done();
+    let labelled =
+        |data: &Path| fcmae!("choose", "--data", all, "--labelled", data, "--by", "spread").done();
     let beside = labelled(&at("disc.npy"));
     let names = chosen(&beside.stdout);
     assert!(!names[0].contains("disc"), "{names:?}");
     assert!(names.iter().all(|name| !name.contains("disc/")), "{names:?}");
     assert!(beside.stderr.contains("of 100 asked for: all others are labelled, or copies"));
-    let ran = fcmae!("choose", "--data", pictures, "--weights", weights, "--labelled", disc).done();
+    let ran = fcmae!(
+        "choose",
+        "--data",
+        pictures,
+        "--weights",
+        weights,
+        "--labelled",
+        disc,
+        "--by",
+        "spread"
+    )
+    .done();
     assert_eq!(ran.stdout, beside.stdout);
     assert_eq!(listed.stdout, beside.stdout);
 }
@@ -242,7 +286,7 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
     ];
     vectors(&at("all.csv"), &rows);
     let out = at("out.csv");
-    let choose = || fcmae!("choose", "--data", at("all.csv"), "--out", out);
+    let choose = || fcmae!("choose", "--data", at("all.csv"), "--out", out, "--by", "spread");
     let ran = choose().done();
     assert!(ran.stderr.contains("3 pictures chosen, of 100 asked for"), "{}", ran.stderr);
     let list = fs::read_to_string(&out).unwrap();
@@ -251,7 +295,7 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
     fs::write(&out, "mine").unwrap();
     choose().refused(2, &["exists"]);
     assert_eq!(fs::read_to_string(&out).unwrap(), "mine");
-    fcmae!("choose", "--data", at("all.csv"), "--out", out, "--overwrite").done();
+    fcmae!("choose", "--data", at("all.csv"), "--out", out, "--overwrite", "--by", "spread").done();
     assert_eq!(fs::read_to_string(&out).unwrap(), list);
     fcmae!("choose", "--data", at("all.csv"), "--out", at("all.csv"), "--overwrite")
         .refused(2, &["all.csv", "one of the pictures"]);
@@ -267,7 +311,9 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
     vectors(&at("some.csv"), &some);
     fs::write(at("list.csv"), "label,path\nx,a\n,d\n").unwrap();
     for labelled in [at("some.csv"), at("list.csv")] {
-        let ran = fcmae!("choose", "--data", at("all.csv"), "--labelled", labelled).done();
+        let ran =
+            fcmae!("choose", "--data", at("all.csv"), "--labelled", labelled, "--by", "spread")
+                .done();
         assert_eq!(ran.stdout, "path,rank,distance\nd,1,2.000000\n\"b, c\",2,1.000000\n");
         assert!(ran.stderr.contains("1 picture of --labelled without a label"), "{}", ran.stderr);
     }
@@ -275,4 +321,43 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
     let ran = fcmae!("choose", "--data", at("all.csv"), "--labelled", out).done();
     assert_eq!(ran.stdout, "path,rank,distance\n");
     assert!(ran.stderr.contains("0 pictures chosen, of 100 asked for"), "{}", ran.stderr);
+}
+
+#[test]
+fn clusters_are_stood_for_and_a_list_is_read_from_where_it_lies() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let data = trained.pictures();
+    let choose = |more: &[&str]| {
+        let mut call = crate::command::command(&[&"choose", &"--data", &"pictures", &"--weights"]);
+        call.arg(trained.finetuned()).args(["--budget", "6"]).args(more);
+        call.current_dir(data.parent().unwrap());
+        Ran::of(call).done().stdout
+    };
+    let found = choose(&[]);
+    let names = chosen(&found);
+    assert_eq!(names.len(), 6);
+    for class in CLASSES {
+        assert!(names.iter().any(|name| name.contains(class)), "{class}: {names:?}");
+    }
+    assert_eq!(choose(&["--seed", "0"]), found);
+    assert_ne!(choose(&["--by", "spread"]), found);
+
+    // In another folder, the list is one of pictures all the same, and says what is labelled.
+    let list = folder.path().join("lists/next.csv");
+    choose(&["--out", list.to_str().unwrap()]);
+    let listed = chosen(&fs::read_to_string(&list).unwrap());
+    assert!(listed.iter().all(|name| Path::new(name).is_absolute()), "{listed:?}");
+    fcmae!(
+        "embed",
+        "--data",
+        list,
+        "--weights",
+        trained.finetuned(),
+        "--out",
+        folder.path().join("v.csv")
+    )
+    .done();
+    let next = chosen(&choose(&["--labelled", list.to_str().unwrap()]));
+    assert!(next.len() == 6 && next.iter().all(|name| !names.contains(name)), "{next:?}");
 }

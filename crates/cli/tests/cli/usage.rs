@@ -21,6 +21,7 @@ fn help_is_done_and_nonsense_is_wrong_usage() {
         "neighbours",
         "duplicates",
         "map",
+        "anomalies",
         "diversity",
         "inspect",
         "bench",

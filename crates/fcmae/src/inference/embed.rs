@@ -122,6 +122,18 @@ impl Network<Backbone> {
         self.infer_all(|backbone, pass| backbone.encoder.maps(pass, images.clone()))
     }
 
+    /// The features of one stage, 0 to 3, of images `[N, H, W, channels]`: `[N, H/s, W/s, C]`, as [`maps`](Self::maps)
+    /// has it.
+    ///
+    /// # Errors
+    /// What a card says, where one computes.
+    ///
+    /// # Panics
+    /// As [`Encoder::grid`]; if there is no such stage.
+    pub fn patches(&self, images: &Tensor, stage: usize) -> Result<Tensor, CudaError> {
+        self.infer(|backbone, pass| backbone.encoder.maps(pass, images.clone())[stage].clone())
+    }
+
     /// One vector an image, `[N, H, W, channels]` to `[N, C]`: see [`Features`].
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Pictures for people to look at: normalized values back to pixels, masks painted in,
 //! and sheets of tiles with titles.
 
+pub mod heat;
 mod letters;
 
 use std::path::Path;
@@ -14,8 +15,8 @@ use crate::error::{Error, Result};
 
 /// What stands for a masked patch.
 const HIDDEN: Rgb<u8> = Rgb([128; 3]);
-/// Off-white, so that pictures with a white ground keep their edges.
-const PAPER: Rgb<u8> = Rgb([232; 3]);
+/// The ground of sheets: off-white, so that pictures with a white ground keep their edges.
+pub const PAPER: Rgb<u8> = Rgb([232; 3]);
 const INK: Rgb<u8> = Rgb([34; 3]);
 /// Between tiles and around the sheet, in pixels of the sheet.
 const GAP: u32 = 8;

@@ -253,6 +253,32 @@ fn embeddings_and_maps_are_those_of_each_picture_alone() {
     assert_eq!(seen, files.len());
 }
 
+#[test]
+fn patches_are_the_maps_of_their_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = files(folder.path());
+    let file = folder.path().join("model.safetensors");
+    safetensors::save(&file, &network().to_named().unwrap(), &Default::default()).unwrap();
+    let weights = Weights::open(&file).unwrap();
+    let backbone = Inference::<Backbone>::open(&weights, &Backend::Cpu).unwrap();
+    let broken = folder.path().join("broken.png");
+    std::fs::write(&broken, "no picture").unwrap();
+    files.insert(1, broken);
+    for stage in 0..4 {
+        let maps = backbone.maps(files.clone()).unwrap();
+        let patches = backbone.patches(files.clone(), stage).unwrap();
+        let mut good = 0;
+        for (place, (maps, patches)) in maps.zip(patches).enumerate() {
+            assert_eq!((maps.is_err(), patches.is_err()), (place == 1, place == 1));
+            let (Ok(maps), Ok(patches)) = (maps, patches) else { continue };
+            assert_eq!(shape(&patches), shape(&maps[stage]));
+            assert_eq!(bits(patches.values()), bits(maps[stage].values()));
+            good += 1;
+        }
+        assert_eq!(good, files.len() - 1);
+    }
+}
+
 fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.shape().to_vec()
 }
