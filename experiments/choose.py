@@ -4,14 +4,16 @@
 
 For each set, SETS/NAME/{train,test}.tar as experiments/sets.py makes them, `fcmae embed` computes vectors with
 WEIGHTS, which were pre-trained on the set's training pictures without labels. Each seed draws four fifths of the
-training pictures, so that the greedy choice is another one, and as many labels as the budget: by `fcmae choose`, and at
-random. `fcmae probe` then fits both its classifiers to these labels and tests them on the test pictures.
+training pictures, so that each choice is another one, and of them as many labels as the budget: by `fcmae choose` in
+both its ways, and at random. `fcmae probe` then fits both its classifiers to these labels and tests them on the test
+pictures.
 
-OUT gets a row for each set, budget and seed: the share of test pictures named right, by both classifiers, for both
-choices, and how many of the classes each choice holds. Nothing was tuned.
+OUT gets a row for each set, budget, seed and way: the share of test pictures named right, by both classifiers, and how
+many of the classes the choice holds.
 """
 
 import csv
+import io
 import json
 import random
 import statistics
@@ -22,6 +24,7 @@ from pathlib import Path
 
 BUDGETS = [25, 50, 100, 200, 400]
 SEEDS = range(10)
+WAYS = ["clusters", "spread", "random"]
 FIELDS = ["set", "classes", "budget", "seed", "way", "labelled_classes", "neighbours", "logistic"]
 
 Row = list[str]
@@ -64,14 +67,16 @@ def of_set(folder: Path, name: str, weights: Path) -> list[dict]:
         draw = random.Random(seed)
         pool = draw.sample(rows, len(rows) * 4 // 5)
         by_path = {row[path]: row for row in pool}
-        file, chosen = folder / "pool.csv", folder / "chosen.csv"
-        write(file, [header, *pool])
-        fcmae("choose", "--data", file, "--budget", max(BUDGETS), "--out", chosen, "--overwrite")
-        chosen_header, *chosen_rows = read(chosen)
-        order = [by_path[row[chosen_header.index("path")]] for row in chosen_rows]
+        pool_file = folder / "pool.csv"
+        write(pool_file, [header, *pool])
         at_random = draw.sample(pool, max(BUDGETS))
         for budget in BUDGETS:
-            for way, labelled in [("chosen", order[:budget]), ("random", at_random[:budget])]:
+            for way in WAYS:
+                labelled = at_random[:budget]
+                if way != "random":
+                    listed = fcmae("choose", "--data", pool_file, "--budget", budget, "--by", way, "--seed", seed)
+                    _, *chosen = csv.reader(io.StringIO(listed))
+                    labelled = [by_path[row[0]] for row in chosen]
                 neighbours, logistic = probed(folder, header, labelled, test)
                 held = len({row[label] for row in labelled})
                 values = [name, classes, budget, seed, way, held, neighbours, logistic]
@@ -81,20 +86,23 @@ def of_set(folder: Path, name: str, weights: Path) -> list[dict]:
 
 
 def told(rows: list[dict]) -> None:
-    """The mean difference, paired by seed, with its standard error."""
+    """The means, and how far each way is from the random choice, paired by seed, with its standard error."""
+    print("| set | labels | way | classes | neighbours | to random | logistic | to random |")
+    print("|---|---:|---|---:|---:|---:|---:|---:|")
     for name in dict.fromkeys(row["set"] for row in rows):
         for budget in BUDGETS:
-            of = [row for row in rows if (row["set"], row["budget"]) == (name, budget)]
-            by_way = {way: [row for row in of if row["way"] == way] for way in ("chosen", "random")}
-            parts = []
-            for what in ("labelled_classes", "neighbours", "logistic"):
-                factor = 1 if what == "labelled_classes" else 100
-                chosen, drawn = ([factor * row[what] for row in by_way[way]] for way in ("chosen", "random"))
-                differences = [one - other for one, other in zip(chosen, drawn)]
-                error = statistics.stdev(differences) / len(differences) ** 0.5
-                means = f"{statistics.mean(chosen):.1f} against {statistics.mean(drawn):.1f}"
-                parts.append(f"{what} {means} ({statistics.mean(differences):+.1f} ± {error:.1f})")
-            print(f"{name}, {budget} labels: " + ", ".join(parts))
+            of = {way: [row for row in rows if (row["set"], row["budget"], row["way"]) == (name, budget, way)]
+                  for way in WAYS}
+            for way in WAYS:
+                held = statistics.mean(row["labelled_classes"] for row in of[way])
+                cells = [name, str(budget), way, f"{held:.1f}"]
+                for what in ("neighbours", "logistic"):
+                    scores, at_random = ([100 * row[what] for row in of[way]] for way in (way, "random"))
+                    cells.append(f"{statistics.mean(scores):.1f} %")
+                    differences = [one - other for one, other in zip(scores, at_random)]
+                    error = statistics.stdev(differences) / len(differences) ** 0.5
+                    cells.append("" if way == "random" else f"{statistics.mean(differences):+.1f} ± {error:.1f}")
+                print("| " + " | ".join(cells) + " |")
 
 
 def main() -> None:
