@@ -12,12 +12,14 @@ use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake, tell
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
 use fcmae_data::{Part, PictureSet, Split};
+use fcmae_store::Record;
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
 use fcmae_words::terminal::{percent, plain};
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
+use crate::failure::Usage;
 use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
@@ -87,6 +89,13 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
     if let Some(other) = &args.held_out_of {
         output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
+    }
+    if args.report && Record::read(weights).is_err() {
+        return Err(Usage(format!(
+            "--report writes into a run, and {} is none: give the run's folder as --weights",
+            printable(weights)
+        ))
+        .into());
     }
     let backend = args.device.told()?;
     let evaluator = Evaluator::of(&args.weights.open(&args.taken)?, &backend)?;

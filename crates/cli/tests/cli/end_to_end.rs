@@ -180,6 +180,30 @@ fn reconstruct_draws_three_columns() {
 }
 
 #[test]
+fn a_run_that_has_lost_its_best_weights_says_so() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let (run, pictures) = (folder.path().join("run"), trained.pictures());
+    let copied =
+        std::process::Command::new("cp").arg("-r").args([&trained.finetuned(), &run]).status();
+    assert!(copied.unwrap().success());
+    let longer = |epochs: &str| {
+        let set = format!("optim.epochs={epochs}");
+        fcmae!("finetune", "--data", pictures, "--out", run, "--resume", "--set", set).done().stderr
+    };
+    assert!(!longer("3").contains("is not there"));
+    fs::remove_dir_all(run.join("export/best")).unwrap();
+    let said = longer("4");
+    assert!(
+        said.contains("export/best is not there: the weights with the best accuracy"),
+        "{said}"
+    );
+
+    fcmae!("evaluate", "--data", pictures, "--weights", run.join("export/last"), "--report")
+        .refused(2, &["--report", "export/last is none", "the run's folder"]);
+}
+
+#[test]
 fn diversity_measures_every_block_of_every_net() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();
