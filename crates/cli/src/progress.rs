@@ -351,7 +351,7 @@ fn describe_evaluation(report: &EvaluationReport) -> String {
     format!("epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%{top5}, loss {loss:.4}")
 }
 
-/// What watched pictures told, and what they told at the start.
+/// The accuracy on the watched pictures, now and at the start.
 fn describe_watch(report: &WatchReport) -> String {
     let WatchReport { epoch, scores, start, untrained, .. } = report;
     let start = start.as_ref();

@@ -140,11 +140,11 @@ impl Thumbnails {
         let note = match names.len() - found.len() {
             0 => None,
             missing if missing == names.len() => {
-                Some(format!("The pictures are not at hand to be shown: {give}."))
+                Some(format!("The pictures cannot be found: {give}."))
             }
             missing => {
                 let of = counted(names.len(), "picture");
-                Some(format!("{missing} of {of} are not at hand to be shown: {give}."))
+                Some(format!("{missing} of {of} cannot be found: {give}."))
             }
         };
         note.iter().for_each(|note| output::note(note));
@@ -184,7 +184,7 @@ impl Thumbnails {
 /// Small pictures by the names of what they are of.
 pub(crate) struct Drawn {
     pictures: HashMap<String, Thumbnail>,
-    /// What the page says of those that are not at hand.
+    /// What the page says of those that cannot be found.
     pub(crate) note: Option<String>,
 }
 

@@ -241,7 +241,6 @@ fn collapsed(report: &Report) -> Option<Finding> {
     let found: Vec<&BlockFeatures> = blocks.iter().filter(|block| block.has_collapsed()).collect();
     let least =
         found.iter().copied().reduce(|a, b| if b.after_grn < a.after_grn { b } else { a })?;
-    let idle = 100.0 * (least.dead + least.saturated) as f64 / least.channels.max(1) as f64;
     warning(
         "Features have collapsed",
         format!(
@@ -254,7 +253,7 @@ fn collapsed(report: &Report) -> Option<Finding> {
             counted(blocks.len(), "block"),
             least.name,
             number((least.after_grn * 1000.0).round() / 1000.0),
-            number(idle.round()),
+            number((100.0 * least.idle_share()).round()),
         ),
     )
 }

@@ -83,7 +83,7 @@ pub struct Run {
     told: Arc<Told>,
     place: Place,
     /// Held, not read. `None` where the file system has no locks.
-    _lock: Option<lock::Lock>,
+    lock: Option<lock::Lock>,
 }
 
 impl Run {
@@ -174,7 +174,7 @@ impl Run {
             path: path.to_owned(),
             told: Arc::new(told),
             place: Place::default(),
-            _lock: lock.map_err(|reason| notes.push(reason)).ok(),
+            lock: lock.map_err(|reason| notes.push(reason)).ok(),
             notes,
         })
     }
@@ -255,7 +255,8 @@ impl Run {
 
     /// Whether the folder is this run's: another run's may have got its name.
     fn is_there(&self) -> bool {
-        self.path.join(CONFIG).exists() && !lock::is_of_another(&self.path)
+        let lost = self.lock.as_ref().is_some_and(|lock| lock.is_lost(&self.path));
+        self.path.join(CONFIG).exists() && !lost
     }
 
     /// Says how it ended, where its folder is still there.

@@ -31,9 +31,14 @@ pub fn auroc(scores: &[f32], positive: &[bool]) -> Result<f64, VectorError> {
 /// Where the kinds are told apart without a fault, or always the wrong way round, no variance can be seen. The interval
 /// is then Wilson's for as many right ones as there are of the rarer kind.
 ///
+/// `None` in place of the interval where there is one score of a kind alone: it says nothing of how others vary.
+///
 /// # Errors
 /// As [`auroc`].
-pub fn auroc_interval(scores: &[f32], positive: &[bool]) -> Result<(f64, [f64; 2]), VectorError> {
+pub fn auroc_interval(
+    scores: &[f32],
+    positive: &[bool],
+) -> Result<(f64, Option<[f64; 2]>), VectorError> {
     let area = auroc(scores, positive)?;
     let of = |kind: bool| {
         let found = scores.iter().zip(positive).filter(|(_, positive)| **positive == kind);
@@ -42,6 +47,14 @@ pub fn auroc_interval(scores: &[f32], positive: &[bool]) -> Result<(f64, [f64; 2
         found
     };
     let (positives, negatives) = (of(true), of(false));
+    let rarer = positives.len().min(negatives.len());
+    if rarer < 2 {
+        return Ok((area, None));
+    }
+    if area <= 0.0 || area >= 1.0 {
+        let (low, high) = wilson(if area > 0.5 { rarer } else { 0 }, rarer)?;
+        return Ok((area, Some([low, high])));
+    }
     // Of each score, the part of the other kind's scores that are lower, equal ones half.
     let variance = |scores: &[f32], others: &[f32], mean: f64| {
         let part = |&score: &f32| {
@@ -51,19 +64,13 @@ pub fn auroc_interval(scores: &[f32], positive: &[bool]) -> Result<(f64, [f64; 2
         };
         let squares: f64 = scores.iter().map(|score| (part(score) - mean).powi(2)).sum();
         let count = scores.len() as f64;
-        squares / (count - 1.0).max(1.0) / count
+        squares / (count - 1.0) / count
     };
-    let variance =
-        variance(&positives, &negatives, area) + variance(&negatives, &positives, 1.0 - area);
-    if area <= 0.0 || area >= 1.0 {
-        let rarer = positives.len().min(negatives.len());
-        let (low, high) = wilson(if area > 0.5 { rarer } else { 0 }, rarer)?;
-        return Ok((area, [low, high]));
-    }
+    let all = variance(&positives, &negatives, area) + variance(&negatives, &positives, 1.0 - area);
     let odds = (area / (1.0 - area)).ln();
-    let half = Z * variance.sqrt() / (area * (1.0 - area));
+    let half = Z * all.sqrt() / (area * (1.0 - area));
     let area_at = |odds: f64| 1.0 / (1.0 + (-odds).exp());
-    Ok((area, [area_at(odds - half), area_at(odds + half)]))
+    Ok((area, Some([area_at(odds - half), area_at(odds + half)])))
 }
 
 /// Average precision: Σ (recall − recall before) · precision, over the thresholds from the highest score on.
@@ -160,7 +167,9 @@ mod tests {
     #[test]
     fn intervals_are_those_of_all_pairs() {
         let (scores, positive) = scores();
-        let (area, [low, high]) = auroc_interval(&scores, &positive).unwrap();
+        let (area, Some([low, high])) = auroc_interval(&scores, &positive).unwrap() else {
+            panic!()
+        };
         assert_eq!(area, auroc(&scores, &positive).unwrap());
         let won = |a: f32, b: f32| {
             if a > b {
@@ -194,12 +203,18 @@ mod tests {
         assert!(0.5 < low && low < area && area < high && high < 0.82, "{low} {high}");
         // Wilson's for 2 of 2, and for none of 2.
         let kinds = [false, false, false, true, true];
-        let (area, [low, high]) = auroc_interval(&[0.0, 0.1, 0.2, 1.0, 2.0], &kinds).unwrap();
+        let (area, Some([low, high])) = auroc_interval(&[0.0, 0.1, 0.2, 1.0, 2.0], &kinds).unwrap()
+        else {
+            panic!()
+        };
         assert!(area == 1.0 && (low - 0.342_372).abs() < 1e-5 && high == 1.0, "{low}");
-        let (area, [low, high]) = auroc_interval(&[3.0, 3.1, 3.2, 1.0, 2.0], &kinds).unwrap();
+        let (area, Some([low, high])) = auroc_interval(&[3.0, 3.1, 3.2, 1.0, 2.0], &kinds).unwrap()
+        else {
+            panic!()
+        };
         assert!(area == 0.0 && low == 0.0 && (high - 0.657_628).abs() < 1e-5, "{high}");
         let one = auroc_interval(&[0.0, 1.0, 0.5], &[false, true, true]).unwrap();
-        assert_eq!(one.0, 1.0);
+        assert_eq!(one, (1.0, None), "one of a kind allows no interval");
         assert!(auroc_interval(&[1.0; 3], &[true; 3]).is_err());
     }
 

@@ -96,6 +96,11 @@ pub fn representatives(
             take(&unit, &mut nearest, row);
         }
     }
+    // A cluster may be empty, or its most central row a copy of one that is labelled.
+    let found = farthest(&unit, &mut nearest, budget - chosen.len(), 2.0 * COPY);
+    chosen.extend(
+        found.into_iter().map(|(row, square)| Chosen { row, distance: Some(square / 2.0) }),
+    );
     Ok(chosen)
 }
 

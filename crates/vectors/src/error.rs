@@ -1,8 +1,5 @@
 //! Errors.
 
-/// What is said to be beyond its range where logistic regression would have too many weights.
-pub(crate) const MANY_CLASSES: &str = "the number of classes";
-
 /// What vectors, labels or numbers cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -85,17 +82,24 @@ pub enum VectorError {
         /// The first such score.
         value: f64,
     },
+    /// More classes than logistic regression is fitted to.
+    #[error(
+        "{found} classes are too many for logistic regression on {width} values: it takes at most {most}"
+    )]
+    ManyClasses {
+        /// Classes given.
+        found: usize,
+        /// Values of a row.
+        width: usize,
+        /// The most that are possible.
+        most: usize,
+    },
     /// From the kernels.
     #[error(transparent)]
     Kernel(#[from] fcmae_kernels::KernelError),
 }
 
 impl VectorError {
-    /// Whether a probe has too many classes, so that logistic regression is left out where the rest goes on.
-    pub fn is_of_many_classes(&self) -> bool {
-        matches!(self, Self::Setting { what: MANY_CLASSES, .. })
-    }
-
     pub(crate) fn setting(
         what: &'static str,
         value: impl std::fmt::Display,

@@ -3,7 +3,7 @@
 use fcmae_kernels::linear::{Prepared, backward_weight, forward_prepared};
 use rayon::prelude::*;
 
-use crate::error::{MANY_CLASSES, VectorError};
+use crate::error::VectorError;
 use crate::validate::{accuracy, first_best};
 use crate::vectors::Vectors;
 
@@ -227,8 +227,8 @@ impl<'a> Problem<'a> {
         }
         if classes.len() * (vectors.width() + 1) > MOST_PARAMETERS {
             let most = MOST_PARAMETERS / (vectors.width() + 1);
-            let fix = format!("for rows of {} at most {most} can be told", vectors.width());
-            return Err(VectorError::setting(MANY_CLASSES, classes.len(), fix));
+            let (found, width) = (classes.len(), vectors.width());
+            return Err(VectorError::ManyClasses { found, width, most });
         }
         let place = |label| classes.partition_point(|class| class < label) as u32;
         let labels = labels.iter().map(place).collect();
@@ -441,7 +441,7 @@ mod tests {
         }
         let many: Vec<usize> = (0..20_000).collect();
         let wide = Vectors::new(vec![0.5; 20_000 * 500], 500).unwrap();
-        assert!(matches!(fit(&wide, &many, 1.0), Err(VectorError::Setting { .. })));
+        assert!(matches!(fit(&wide, &many, 1.0), Err(VectorError::ManyClasses { .. })));
         let fit = fit(&vectors, &labels, 1.0).unwrap().remove(0);
         assert!(fit.logistic.predict(&Vectors::new(vec![], 9).unwrap()).is_err());
         // A channel that is the same throughout tells nothing and spoils nothing; a class may have one row.

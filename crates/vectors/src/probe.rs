@@ -142,7 +142,7 @@ impl<'a> Probe<'a> {
     ///
     /// # Errors
     /// As [`Logistic::fit`]: one class alone, and more classes than fit into memory, of which
-    /// [`VectorError::is_of_many_classes`] tells.
+    /// [`VectorError::ManyClasses`] tells.
     pub fn logistic(&self, test: &Vectors) -> Result<Linear, VectorError> {
         let Self { all, fitting, validation } = self;
         let settings = LogisticSettings::default();

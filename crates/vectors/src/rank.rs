@@ -51,17 +51,7 @@ pub struct Channels {
     pub saturated: Vec<usize>,
 }
 
-/// Looks for channels that are dead or saturated.
-///
-/// # Errors
-/// Fewer than two rows.
-pub fn channels(vectors: &Vectors) -> Result<Channels, VectorError> {
-    let mut sums = ChannelSums::new(vectors.width());
-    sums.add(vectors.values());
-    sums.channels()
-}
-
-/// What [`channels`] asks of rows that come bit by bit. Memory: 24 bytes a channel.
+/// Looks for channels that are dead or saturated, in rows that come bit by bit. Memory: 24 bytes a channel.
 #[derive(Clone, Debug)]
 pub struct ChannelSums {
     rows: u64,
@@ -130,6 +120,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::fill::{clouds, fill};
+
+    fn channels(vectors: &Vectors) -> Result<Channels, VectorError> {
+        let mut sums = ChannelSums::new(vectors.width());
+        vectors.rows().for_each(|row| sums.add(row));
+        sums.channels()
+    }
 
     #[test]
     fn ranks_are_those_of_numpy() {

@@ -31,7 +31,7 @@ use kinds::Kinds;
 
 /// Normal pictures that are scored too, at most.
 const COMPARED: usize = 1000;
-/// With fewer of them, what the smallest share is gets told.
+/// Below this many normal pictures, the smallest possible share is noted.
 const FEW: usize = 100;
 /// Patches that are scored at a time, about.
 const TOGETHER: usize = 2048;
@@ -57,7 +57,7 @@ pub(crate) struct Anomalies {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     normal: Vec<PathBuf>,
 
-    /// Pictures to look at, likewise. Where they have labels of both kinds, the AUROC is told
+    /// Pictures to look at, likewise. Where they have labels of both kinds, the AUROC is reported
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
@@ -239,7 +239,14 @@ fn only_class(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -
 
 /// Notes the pictures that are among the normal ones too.
 fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbone>) {
-    let (same, _) = data.copies_of(normal, &backbone.description().limits());
+    let (same, passed_over) = data.copies_of(normal, &backbone.description().limits());
+    if passed_over > 0 {
+        output::note(&format!(
+            "{} of --data have the size of normal ones, and were not compared with them, which would take long: some \
+             may be copies",
+            counted(passed_over, "picture")
+        ));
+    }
     let Some(&first) = same.first() else { return };
     output::note(&format!(
         "{} of --data {} among the normal ones too, byte for byte, such as {}: their scores say nothing, and make the \
@@ -487,7 +494,7 @@ fn summary(
             found.iter().filter(|row| row.share.is_some_and(|found| found <= share)).count()
         };
         lines.push(format!(
-            "{}: {} as odd as at most 1% of normal pictures, {} as at most 5%",
+            "{}: {} with a normal_share of at most 1%, {} of at most 5%",
             counted(found.len(), "picture"),
             grouped(within(0.01)),
             grouped(within(0.05))
@@ -499,6 +506,10 @@ fn summary(
         known.map(|(score, label)| (score, !normal.contains(label))).unzip();
     let positives = anomalous.iter().filter(|anomalous| **anomalous).count();
     let negatives = scores.len() - positives;
+    if scores.is_empty() && labels.iter().any(Option::is_some) {
+        lines.push("no AUROC: no labelled picture of --data has a score".to_owned());
+        return Ok(lines);
+    }
     if positives == 0 || negatives == 0 {
         if labels.iter().any(Option::is_some) {
             let kind = if positives == 0 { "normal" } else { "anomalous" };
@@ -506,9 +517,13 @@ fn summary(
         }
         return Ok(lines);
     }
-    let (area, [low, high]) = auroc_interval(&scores, &anomalous)?;
+    let (area, interval) = auroc_interval(&scores, &anomalous)?;
+    let interval = match interval {
+        Some([low, high]) => format!("95% interval {low:.3} to {high:.3}"),
+        None => "one picture of a kind allows no interval".to_owned(),
+    };
     lines.push(format!(
-        "AUROC {area:.3} (95% interval {low:.3} to {high:.3}), {} and {} normal",
+        "AUROC {area:.3} ({interval}), {} and {} normal",
         counted(positives, "anomalous picture"),
         grouped(negatives)
     ));

@@ -53,7 +53,7 @@ pub(crate) struct Choose {
     #[arg(long, value_enum, default_value = "clusters", value_name = "WAY")]
     by: Way,
 
-    /// With which clusters are begun: another number, another choice
+    /// Seed of the first clusters: another number may give another choice
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
 
@@ -84,7 +84,8 @@ enum Way {
 }
 
 pub(super) fn run(args: &Choose) -> Result<()> {
-    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.labelled).cloned().collect();
+    let inputs: Vec<PathBuf> =
+        args.data.iter().chain(&args.labelled).chain(&args.sheet.pictures).cloned().collect();
     if let Some(out) = &args.out {
         output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
     }
@@ -98,12 +99,10 @@ pub(super) fn run(args: &Choose) -> Result<()> {
     let data = &read.rows;
     let (all, labelled) = with_labelled(&source, data, &args.labelled)?;
     let budget = args.budget.get();
-    let mut chosen = match args.by {
+    let chosen = match args.by {
         Way::Clusters => representatives(&all, &labelled, budget, args.seed)?,
         Way::Spread => farthest_first(&all, &labelled, budget)?,
     };
-    let is_new = |row: usize| row < data.names.len() && labelled.binary_search(&row).is_err();
-    chosen.retain(|chosen| is_new(chosen.row));
     if chosen.len() < args.budget.get() {
         output::note(&format!(
             "{} chosen, of {} asked for: all others are labelled, or copies of pictures that are labelled or chosen",

@@ -30,8 +30,8 @@ use crate::text_table::{Align, Table};
 distance        mean cosine distance of two channels' maps, from 0 (all are the same map) over 0.5
                 (nothing in common) to 1; below 0.25 a block's channels have collapsed
 effective rank  how many directions the 4C features of up to 1,024 sites use, after GRN
-dead            channels that are 0 wherever one looks
-saturated       channels that are the same wherever one looks
+dead            channels that are 0 everywhere
+saturated       channels that have one value everywhere
 
 The .png shows the maps of one block's channels for one picture, after GRN, as figure 3 of the
 paper does: collapsed channels look alike, dead ones are black, saturated ones of one grey.
@@ -82,6 +82,8 @@ pub(super) fn run(args: &Diversity) -> Result<()> {
     let files = args.out.as_deref().map(files).transpose()?.unwrap_or_default();
     for file in &files {
         output::refuse_existing(file, args.overwrite, "--out")?;
+        let inputs: Vec<PathBuf> = args.picture.iter().chain([&args.data]).cloned().collect();
+        output::refuse_input(file, &inputs, "--out")?;
     }
     let draws = files.iter().any(|file| has_extension(file, "png"));
     if !draws && (args.block.is_some() || args.picture.is_some()) {
@@ -290,10 +292,7 @@ fn to_svg(networks: &[Network]) -> String {
                 .series(line(format!("{label}, after GELU"), gelu).dashed());
         }
         rank = rank.series(line(label.clone(), points(|block| block.effective_rank)));
-        let share = |block: &BlockFeatures| {
-            100.0 * (block.dead + block.saturated) as f64 / block.channels.max(1) as f64
-        };
-        idle = idle.series(line(label.clone(), points(share)));
+        idle = idle.series(line(label.clone(), points(|block| 100.0 * block.idle_share())));
     }
     Chart::stacked(&[distance, rank, idle])
 }

@@ -74,7 +74,8 @@ fn cosine(text: &str) -> Result<f32, String> {
 }
 
 pub(super) fn run(args: &Duplicates) -> Result<()> {
-    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.against).cloned().collect();
+    let inputs: Vec<PathBuf> =
+        args.data.iter().chain(&args.against).chain(&args.sheet.pictures).cloned().collect();
     if let Some(out) = &args.out {
         output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
     }

@@ -109,9 +109,10 @@ pub(super) fn run(args: &MapOf) -> Result<()> {
 
 /// Writes what is asked for; what is to be printed.
 pub(crate) fn made(args: &MapOf) -> Result<String> {
-    output::refuse_result(&args.out, &["html", "htm", "svg"], args.overwrite, &args.data, "--out")?;
+    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.pictures).cloned().collect();
+    output::refuse_result(&args.out, &["html", "htm", "svg"], args.overwrite, &inputs, "--out")?;
     if let Some(csv) = &args.csv {
-        output::refuse_result(csv, &["csv"], args.overwrite, &args.data, "--csv")?;
+        output::refuse_result(csv, &["csv"], args.overwrite, &inputs, "--csv")?;
     }
     if args.perplexity.is_some() && args.method == Method::Pca {
         return Err(Usage("--perplexity is for --method tsne".to_owned()).into());
@@ -241,7 +242,8 @@ impl Placed {
         let stride = self.rows.len().div_ceil(MOST_PLACES).max(1);
         if stride > 1 {
             notes.push(format!(
-                "Every {stride}th of {} is drawn.",
+                "{} of {} are drawn, evenly spaced.",
+                grouped(self.rows.len().div_ceil(stride)),
                 counted(self.rows.len(), "picture")
             ));
         }

@@ -30,7 +30,7 @@ const ROWS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
 #[command(after_help = "\
 The list has the columns path, rank, neighbour, similarity, label and neighbour_label; similarity is
 the cosine of the two pictures' features, 1 for copies. Where pictures have labels, the share of
-neighbours with the same label is told, and what it would be by chance: that is how far the features
+neighbours with the same label is printed beside what chance would give: that is how far the features
 tell the labels apart. Neighbours with another label are marked on the sheet: look there for wrong
 labels. Without --out and --sheet the list is printed.
 
@@ -98,7 +98,8 @@ pub(super) fn run(args: &NeighboursOf) -> Result<()> {
 
 /// Writes what is asked for; what is to be printed.
 pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
-    let inputs: Vec<PathBuf> = args.data.iter().chain(&args.queries).cloned().collect();
+    let inputs: Vec<PathBuf> =
+        args.data.iter().chain(&args.queries).chain(&args.sheet.pictures).cloned().collect();
     if let Some(out) = &args.out {
         output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
     }
@@ -164,7 +165,7 @@ impl<'a> Found<'a> {
         let count = wanted.min(most);
         if count < wanted {
             let others = if others.is_none() { "other picture" } else { "picture" };
-            output::note(&format!("there are {} alone to be neighbours", counted(most, others)));
+            output::note(&format!("only {} can be neighbours", counted(most, others)));
         }
         let one_more = (count + 1).min(data.names.len());
         let (queries, neighbours) = match others {
@@ -286,7 +287,7 @@ impl<'a> Found<'a> {
             );
         }
         reading.push(
-            "If rows are alike in what matters to you, the features are of use for search and for few labels. If they \
+            "If rows are alike in what matters to you, the features are useful for search and with few labels. If they \
              are alike only in colour, background or crop, pre-train longer, on more pictures, or try \
              --features stage3."
                 .to_owned(),
@@ -323,7 +324,7 @@ impl<'a> Found<'a> {
 
 /// How often neighbours have the same label.
 struct Agreement {
-    /// Pictures with a label of which a neighbour has one.
+    /// Labelled pictures with a labelled neighbour.
     queries: usize,
     nearest: usize,
     pairs: usize,

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_vectors::Embeddings;
 use fcmae_vectors::probe::{Labelled, Linear, Neighbours, Probe as Probing};
 use fcmae_vectors::validate::{Split, accuracy, stratified};
 use fcmae_vectors::vote::Weight;
+use fcmae_vectors::{Embeddings, VectorError};
 use fcmae_words::terminal::{percent, plain};
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
@@ -249,7 +249,7 @@ impl Report {
         let mut methods = vec![Method::neighbours(&neighbours, test)?];
         match probe.logistic(test.rows.vectors()) {
             Ok(linear) => methods.push(Method::logistic(&linear, test)?),
-            Err(error) if error.is_of_many_classes() => {
+            Err(error @ VectorError::ManyClasses { .. }) => {
                 output::note(&format!("logistic regression is left out: {error}"));
             }
             Err(error) => return Err(error.into()),

@@ -23,7 +23,7 @@ pub(super) struct Panel {
     pub(super) data_wait: f64,
     rate: f64,
     evaluations: Option<Evaluations>,
-    /// What watched pictures told last.
+    /// The last accuracy on the watched pictures.
     watch: Option<String>,
     /// What the process takes, in bytes, and when that was asked.
     memory: Option<(u64, Instant)>,
@@ -79,7 +79,7 @@ impl Panel {
         self.data_wait >= WAITS
     }
 
-    /// The lines that were shown last, with what watched pictures told since.
+    /// The lines that were shown last, with the accuracy on watched pictures since.
     pub(super) fn again(&self) -> String {
         match &self.watch {
             Some(watch) => with(&self.shown, watch),

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use fcmae_data::source::printable;
 use fcmae_data::{Amount, Inputs, Opening, PictureSet, Samples as _, Skipped};
 pub use fcmae_store::run::schema::BlockFeatures;
-use fcmae_vectors::Vectors;
 use fcmae_vectors::rank::{ChannelSums, effective_rank};
+use fcmae_vectors::{VectorError, Vectors};
 use rayon::prelude::*;
 
 use crate::engine::backend::Backend;
@@ -131,7 +131,7 @@ pub(crate) fn of_encoder<M>(
             let name = format!("stages.{stage}.blocks.{block}");
             gathered.features(name, place as f64 / last, images)
         })
-        .collect();
+        .collect::<std::result::Result<_, VectorError>>()?;
     Ok(Some(Diversity { blocks, images, skipped }))
 }
 
@@ -172,23 +172,38 @@ impl Gathered {
         all.into_iter().position(|(gelu, grn)| !(gelu + grn).is_finite())
     }
 
-    fn features(self, name: String, depth: f64, images: usize) -> BlockFeatures {
+    fn features(
+        self,
+        name: String,
+        depth: f64,
+        images: usize,
+    ) -> std::result::Result<BlockFeatures, VectorError> {
         let [after_gelu, after_grn] = self.distances.map(|sum| sum / images as f64);
         let channels = self.sums.as_ref().map_or(0, ChannelSums::width);
-        let found = self.sums.and_then(|sums| sums.channels().ok());
-        let sites = Vectors::new(self.sites, channels);
-        // There is none where all sites are the same, or there is but one.
-        let effective_rank = sites.and_then(|sites| effective_rank(&sites, true)).unwrap_or(0.0);
-        BlockFeatures {
+        let sums = self.sums.unwrap_or_else(|| ChannelSums::new(channels));
+        let found = or_none(sums.channels())?;
+        let rank = or_none(effective_rank(&Vectors::new(self.sites, channels)?, true))?;
+        Ok(BlockFeatures {
             name,
             depth,
             channels,
             after_gelu,
             after_grn,
-            effective_rank,
+            effective_rank: rank.unwrap_or(0.0),
             dead: found.as_ref().map_or(0, |found| found.dead.len()),
             saturated: found.as_ref().map_or(0, |found| found.saturated.len()),
-        }
+        })
+    }
+}
+
+/// Of one site, or of sites that are all the same, there is nothing to measure.
+fn or_none<T>(
+    found: std::result::Result<T, VectorError>,
+) -> std::result::Result<Option<T>, VectorError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(VectorError::Few { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

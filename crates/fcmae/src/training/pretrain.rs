@@ -376,37 +376,49 @@ fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<Pretrain
 /// Pictures that features are measured on, at most.
 const FEATURE_PICTURES: usize = 32;
 
-/// Records what can be looked at.
+/// Records what the network makes of a few pictures of the set, always the same ones with the same masks, and what the
+/// features inside its blocks are like.
 fn draw(
     session: &mut Session<'_>,
     learner: &Learner<Autoencoder>,
     config: &PretrainConfig,
     set: &Arc<PictureSet>,
 ) -> Result<()> {
-    // Nobody wants to lose a run for a picture of it.
-    match draw_now(session, learner, config, set) {
-        Err(error) => session.note(&format!("a figure is left out: {error}")),
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Records what the network makes of a few pictures of the set, always the same ones with the same masks, and what
-/// the features inside its blocks are like.
-fn draw_now(
-    session: &Session<'_>,
-    learner: &Learner<Autoencoder>,
-    config: &PretrainConfig,
-    set: &Arc<PictureSet>,
-) -> Result<()> {
-    let step = learner.updates();
     let description = session.description();
     let reconstructor =
         Reconstructor::new(learner.averaged()?, config.mask.clone(), description.clone())?;
+    // Nobody wants to lose a run for a picture of it.
+    if let Err(error) =
+        draw_reconstructions(session, &reconstructor, config, set, learner.updates())
+    {
+        session.note(&format!("a figure is left out: {error}"))?;
+    }
+    if let Err(error) = measure_features(session, &reconstructor, set, learner.updates()) {
+        session.note(&format!("the features were not measured: {error}"))?;
+    }
+    Ok(())
+}
+
+fn draw_reconstructions(
+    session: &Session<'_>,
+    reconstructor: &Reconstructor,
+    config: &PretrainConfig,
+    set: &Arc<PictureSet>,
+    step: u64,
+) -> Result<()> {
     // One that cannot be read is listed where it is trained on.
     let rows = spread(config.figures.pictures, set.len())
         .filter_map(|index| reconstructor.sample(set, index, config.seed).ok());
     let sheet = reconstruct::sheet(&rows.collect::<Vec<_>>())?;
-    session.figure(&format!("reconstruction-step-{step:08}"), "reconstructions", step, &sheet)?;
+    session.figure(&format!("reconstruction-step-{step:08}"), "reconstructions", step, &sheet)
+}
+
+fn measure_features(
+    session: &Session<'_>,
+    reconstructor: &Reconstructor,
+    set: &Arc<PictureSet>,
+    step: u64,
+) -> Result<()> {
     let pictures: Vec<Input> = spread(FEATURE_PICTURES, set.len())
         .map(|index| Input::Sample { set: Arc::clone(set), index })
         .collect();

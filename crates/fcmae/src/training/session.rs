@@ -520,7 +520,7 @@ impl<'a> Session<'a> {
         Ok(report)
     }
 
-    /// Logs what watched pictures told, and tells the observer.
+    /// Logs the accuracy on the watched pictures, and tells the observer.
     pub(super) fn watched(&mut self, report: &WatchReport) -> Result<()> {
         let WatchReport { step, epoch, tested, scores, .. } = *report;
         self.metric(Line::Watch(schema::Watch {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use fcmae_data::{Amount, DataError, Labels, PictureSet, Skipped};
 use fcmae_store::run::schema::{self, Watched};
-use fcmae_vectors::Vectors;
 use fcmae_vectors::probe::{Labelled, Probe};
 use fcmae_vectors::validate::accuracy;
+use fcmae_vectors::{VectorError, Vectors};
 use fcmae_words::counted;
 use fcmae_words::terminal::measured;
 
@@ -234,7 +234,7 @@ impl Watch {
     /// Measures what a run begins with, and what a run that goes on has left out.
     ///
     /// # Errors
-    /// Pictures of which nothing can be told, where the run has not begun; a log that cannot be written.
+    /// Pictures that cannot be evaluated, where the run has not begun; a log that cannot be written.
     pub(super) fn catch_up(
         &mut self,
         session: &mut Session<'_>,
@@ -374,7 +374,7 @@ impl Watch {
         let neighbours = right(&probe.neighbours(tested.vectors())?.predicted)?;
         let probe = match probe.logistic(tested.vectors()) {
             Ok(linear) => Some(right(&linear.predicted)?),
-            Err(error) if error.is_of_many_classes() => {
+            Err(error @ VectorError::ManyClasses { .. }) => {
                 if !std::mem::replace(told_classes, true) {
                     notes.push(format!(
                         "watched pictures: logistic regression is left out: {error}"

@@ -24,13 +24,11 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
         }
         chart
     };
-    let idle = |block: &BlockFeatures| {
-        100.0 * (block.dead + block.saturated) as f64 / block.channels.max(1) as f64
-    };
     let charts = [
         chart("Feature distance after GRN", |block| block.after_grn).y_range([0.0, 0.6]),
         chart("Effective rank", |block| block.effective_rank),
-        chart("Dead or saturated channels, %", idle).y_range([0.0, 100.0]),
+        chart("Dead or saturated channels, %", |block| 100.0 * block.idle_share())
+            .y_range([0.0, 100.0]),
     ];
     let collapsed = last.blocks.iter().filter(|block| block.has_collapsed()).count();
     Some(html! {

@@ -12,13 +12,26 @@ pub(super) const LOCK: &str = ".lock";
 
 /// A lock that is held for as long as this value lives.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    file: File,
+    /// Whether this process's number stands in the file.
+    is_named: bool,
+}
+
+impl Lock {
+    /// Whether the lock in a folder is another process's by now. Where that cannot be told, it is not.
+    pub(super) fn is_lost(&self, folder: &Path) -> bool {
+        let opened = fcmae_files::open(&folder.join(LOCK)).ok();
+        let holder = opened.and_then(|(mut file, _)| holder(&mut file));
+        self.is_named && holder.is_some_and(|number| number != std::process::id())
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing alone frees the lock only once every copy of the descriptor is closed, and a child
         // process that another thread has just forked holds one until its program is loaded.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -44,17 +57,11 @@ pub fn take(folder: &Path) -> Result<Result<Lock, String>, Error> {
             )));
         }
     }
-    let mut lock = Lock(file);
-    // The number is for messages alone; a full disk must not keep a run from being resumed.
-    let _ = lock.0.set_len(0).and_then(|()| write!(lock.0, "{}", std::process::id()));
+    let mut lock = Lock { file, is_named: false };
+    // A full disk must not keep a run from being resumed: without the number it is only known less well.
+    let named = lock.file.set_len(0).and_then(|()| write!(lock.file, "{}", std::process::id()));
+    lock.is_named = named.is_ok();
     Ok(Ok(lock))
-}
-
-/// Whether the lock in a folder was taken by another process than this one. Where that cannot be told it was not.
-pub(super) fn is_of_another(folder: &Path) -> bool {
-    let mut process = String::new();
-    let read = File::open(folder.join(LOCK)).map(|lock| lock.take(20).read_to_string(&mut process));
-    read.is_ok() && process.parse::<u32>().is_ok_and(|number| number != std::process::id())
 }
 
 /// An error where another process holds the lock.
@@ -63,17 +70,20 @@ pub(super) fn refuse_if_held(folder: &Path) -> Result<(), Error> {
     if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return Err(in_use(folder, &mut file));
     }
-    drop(Lock(file));
+    drop(Lock { file, is_named: false });
     Ok(())
 }
 
 fn in_use(folder: &Path, lock: &mut File) -> Error {
-    let mut process = String::new();
-    let _ = lock.take(20).read_to_string(&mut process);
-    if process.is_empty() {
-        process.push('?');
-    }
+    let process = holder(lock).map_or("?".to_owned(), |number| number.to_string());
     Error::InUse { path: folder.to_owned(), process }
+}
+
+/// The number of the process that wrote into a lock.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut process = String::new();
+    lock.take(20).read_to_string(&mut process).ok()?;
+    process.parse().ok()
 }
 
 #[cfg(test)]
@@ -88,7 +98,7 @@ mod tests {
     fn a_dropped_lock_is_free_though_a_copy_of_its_descriptor_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let lock = take(folder.path()).unwrap().unwrap();
-        let copy = lock.0.try_clone().unwrap();
+        let copy = lock.file.try_clone().unwrap();
         assert!(matches!(take(folder.path()), Err(Error::InUse { .. })));
         drop(lock);
         drop(take(folder.path()).unwrap().unwrap());

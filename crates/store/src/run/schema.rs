@@ -353,9 +353,9 @@ pub struct BlockFeatures {
     pub after_grn: f64,
     /// The effective rank after GRN, of some sites less their mean; 0 where all are the same.
     pub effective_rank: f64,
-    /// Channels that are 0 wherever one looks, but for a ten-thousandth of what is usual.
+    /// Channels that are 0 everywhere, but for a ten-thousandth of what is usual.
     pub dead: usize,
-    /// Channels that are the same wherever one looks, but for a hundredth.
+    /// Channels that have one value everywhere, but for a hundredth of it.
     pub saturated: usize,
 }
 
@@ -363,9 +363,14 @@ impl BlockFeatures {
     /// Below this distance channels have collapsed: the mean cosine of two is above 0.5.
     pub const COLLAPSED: f64 = 0.25;
 
+    /// The share of channels that are dead or saturated, 0 to 1.
+    pub fn idle_share(&self) -> f64 {
+        (self.dead + self.saturated) as f64 / self.channels.max(1) as f64
+    }
+
     /// Whether the channels have collapsed onto each other, or most of them tell nothing.
     pub fn has_collapsed(&self) -> bool {
-        self.after_grn < Self::COLLAPSED || 2 * (self.dead + self.saturated) > self.channels
+        self.after_grn < Self::COLLAPSED || self.idle_share() > 0.5
     }
 }
 

@@ -308,6 +308,20 @@ fn a_run_keeps_out_of_another_one_that_has_its_folders_name() {
     assert_eq!(fs::read_to_string(path.join(METRICS)).unwrap_or_default(), "");
 }
 
+/// Where nothing can be locked, a number that an earlier process left says nothing.
+#[test]
+fn a_stale_lock_does_not_end_a_run_that_has_none() {
+    let folder = test_folder();
+    let path = folder.path().join("run");
+    let (_, _) = with(Plan::Each(&[Operation::Lock], PermissionDenied), || {
+        drop(Run::create(&path, &record()).unwrap());
+        fs::write(path.join(lock::LOCK), "1").unwrap();
+        let mut run = Run::resume(&path, &record(), &[]).unwrap();
+        assert_eq!(run.look(), Look::default());
+        assert_eq!(run.settle().unwrap(), Vec::<String>::new());
+    });
+}
+
 /// A kill between the first file of a run and its last leaves a folder that the same command takes.
 #[test]
 fn what_is_left_of_a_start_is_no_run() {

@@ -104,7 +104,7 @@ impl Kinds {
             _ if theirs.is_empty() => None,
             _ => {
                 notes.push(format!(
-                    "no AUROC: which labels of --data are normal, --normal-label NAME must say; it has {}",
+                    "no AUROC: say with --normal-label NAME which labels of --data are normal; it has {}",
                     told(&theirs)
                 ));
                 None
@@ -201,7 +201,7 @@ mod tests {
             let kinds = of(&[], normal, None, &["good", "bad", "bad"]).unwrap();
             assert_eq!((kinds.normal, kinds.taken), (None, vec![0, 1]));
             let last = kinds.notes.last().unwrap();
-            assert!(last.contains("must say; it has bad (2), good (1)"), "{last}");
+            assert!(last.contains("are normal; it has bad (2), good (1)"), "{last}");
         }
         let kinds = of(&[], &["a", "b"], None, &["", ""]).unwrap();
         assert_eq!(kinds.notes.len(), 1);
