@@ -112,12 +112,17 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
 pub(crate) fn refuse_input(file: &Path, inputs: &[PathBuf], option: &str) -> Result<()> {
     let Ok(out) = file.canonicalize() else { return Ok(()) };
     let reads = |input: &PathBuf| {
-        input
-            .canonicalize()
-            .is_ok_and(|input| out == input || (input.is_dir() && out.starts_with(&input)))
+        // Names and labels lie beside an .npy file.
+        let beside = ["csv", "json"].map(|ending| input.with_extension(ending));
+        let beside =
+            beside.iter().filter(|_| input.extension().is_some_and(|ending| ending == "npy"));
+        std::iter::once(input)
+            .chain(beside)
+            .filter_map(|input| input.canonicalize().ok())
+            .any(|input| out == input || (input.is_dir() && out.starts_with(&input)))
     };
     if inputs.iter().any(reads) {
-        let text = format!("{} is one of the pictures; choose another {option}", printable(file));
+        let text = format!("{} is read by this command; choose another {option}", printable(file));
         return Err(Usage(text).into());
     }
     Ok(())

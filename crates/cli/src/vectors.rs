@@ -16,7 +16,7 @@ use fcmae_data::{DataError, Input, Labels, Opening, PictureSet};
 use fcmae_vectors::file::{Embeddings, Origin, same_origin};
 use fcmae_vectors::neighbours::mean_cosine;
 use fcmae_vectors::{VectorError, Vectors};
-use fcmae_words::counted;
+use fcmae_words::{counted, grouped};
 
 use crate::failure::{Usage, joined};
 use crate::options::{DeviceArg, TakenArg};
@@ -184,6 +184,10 @@ impl Source<'_> {
         if names.is_empty() {
             return Err(Usage(format!("none of {} can be used", counted(failed, "picture"))).into());
         }
+        if failed > 0 {
+            let of = counted(set.len(), "picture");
+            output::note(&format!("{} of {of} could not be used", grouped(failed)));
+        }
         let origin = Some(embedder.origin(&set));
         let vectors = Vectors::new(values, width)?;
         Ok(Read { rows: Embeddings { names, labels, vectors, origin }, set: Some(set) })
@@ -256,7 +260,11 @@ fn from_files(paths: &[PathBuf]) -> Result<Embeddings> {
             printable(path)
         ))
         .into(),
-        None => error.into(),
+        None => match paths.iter().find(|path| !path.exists()) {
+            Some(path) => Usage(format!("{}: no such file or folder; check the path", printable(path))).into(),
+            None => anyhow::Error::new(error)
+                .context("no vectors can be read; if these are pictures, give --weights too"),
+        },
     })
 }
 
@@ -410,7 +418,7 @@ pub(crate) fn with_direction(found: Embeddings) -> Embeddings {
         (0..found.vectors.len()).partition(|&row| zero(found.vectors.row(row)));
     let Some(&first) = without.first() else { return found };
     output::note(&format!(
-        "{} left out because their vectors are all zeros, such as {}",
+        "{} with a vector of zeros left out, such as {}",
         counted(without.len(), "picture"),
         found.names[first]
     ));

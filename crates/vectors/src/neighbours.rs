@@ -1,5 +1,7 @@
 //! Nearest neighbours, pairs that are nearly equal, and groups of them; exact, by cosine.
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use crate::error::VectorError;
@@ -216,6 +218,31 @@ fn most_alike(pairs: &mut Vec<Pair>, limit: usize) {
     pairs.truncate(limit);
 }
 
+/// Rows that differ, and which of them each row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distinct {
+    /// The first row of each value, ascending.
+    pub first: Vec<usize>,
+    /// The place in `first` of each row's value, `[N]`.
+    pub of: Vec<usize>,
+}
+
+/// Tells rows apart that are not equal to the bit. Memory: a copy of the vectors for a moment.
+pub fn distinct(vectors: &Vectors) -> Distinct {
+    let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
+    let mut distinct = Distinct { first: vec![], of: Vec::with_capacity(vectors.len()) };
+    for (row, values) in vectors.rows().enumerate() {
+        // Zeros of either sign are equal.
+        let bits = values.iter().map(|value| (value + 0.0).to_bits()).collect();
+        let place = *known.entry(bits).or_insert(distinct.first.len());
+        if place == distinct.first.len() {
+            distinct.first.push(row);
+        }
+        distinct.of.push(place);
+    }
+    distinct
+}
+
 /// The groups that `pairs` join `rows` rows to: each of two rows or more, ascending, the group of the first row first.
 /// Two rows are in one group if a chain of pairs leads from one to the other, however little they themselves are
 /// alike.
@@ -260,6 +287,13 @@ mod tests {
             a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
         };
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
+
+    #[test]
+    fn equal_rows_are_one_value() {
+        let rows = [[1.0, 2.0], [0.0, 3.0], [1.0, 2.0], [-0.0, 3.0], [1.0, 2.5]].concat();
+        let found = distinct(&Vectors::new(rows, 2).unwrap());
+        assert_eq!(found, Distinct { first: vec![0, 1, 4], of: vec![0, 1, 0, 1, 2] });
     }
 
     #[test]

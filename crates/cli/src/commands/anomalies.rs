@@ -154,12 +154,12 @@ pub(super) fn run(args: &Anomalies) -> Result<()> {
     let kinds = Kinds::of(&args.normal_label, &normal.labels, whole.as_deref(), &data.labels)?;
     kinds.notes.iter().for_each(|note| output::note(note));
     let normal = normal.some(&kinds.taken);
-    note_same(&data.set, &normal, &backbone);
+    let same = note_same(&data.set, &normal, &backbone);
 
     let learned = scorer.learn(args, &normal)?;
     let compared = scorer.compare(&learned, &normal)?;
     let found = scorer.find(&learned, &compared, &data)?;
-    let summary = summary(&found, &compared, &kinds, &data.labels)?;
+    let summary = summary(&found, [compared.len(), same], &kinds, &data.labels)?;
     let Some(out) = &args.out else {
         summary.iter().for_each(|line| output::note(line));
         return output::print(&table(&found)?);
@@ -237,8 +237,8 @@ fn only_class(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -
     }
 }
 
-/// Notes the pictures that are among the normal ones too.
-fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbone>) {
+/// Notes the pictures that are among the normal ones too; how many they are.
+fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbone>) -> usize {
     let (same, passed_over) = data.copies_of(normal, &backbone.description().limits());
     if passed_over > 0 {
         output::note(&format!(
@@ -247,7 +247,7 @@ fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbo
             counted(passed_over, "picture")
         ));
     }
-    let Some(&first) = same.first() else { return };
+    let Some(&first) = same.first() else { return 0 };
     output::note(&format!(
         "{} of --data {} among the normal ones too, byte for byte, such as {}: their scores say nothing, and make the \
          others' look worse; leave them out",
@@ -255,6 +255,7 @@ fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbo
         if same.len() == 1 { "is" } else { "are" },
         printable(&data.path(first))
     ));
+    same.len()
 }
 
 /// A picture's patches, row-major, and the rows and columns of their grid; none where it cannot be used.
@@ -484,26 +485,31 @@ impl Scorer<'_> {
 /// How many pictures look odd, and how well that tells the kinds apart where they are known.
 fn summary(
     found: &[Row],
-    compared: &[f32],
+    [compared, same]: [usize; 2],
     kinds: &Kinds,
     labels: &[Option<String>],
 ) -> Result<Vec<String>> {
     let mut lines = vec![];
-    if !compared.is_empty() {
-        let within = |share: f64| {
-            found.iter().filter(|row| row.share.is_some_and(|found| found <= share)).count()
-        };
-        lines.push(format!(
-            "{}: {} with a normal_share of at most 1%, {} of at most 5%",
-            counted(found.len(), "picture"),
-            grouped(within(0.01)),
-            grouped(within(0.05))
-        ));
+    let within = |percent: usize| {
+        let share = percent as f64 / 100.0;
+        let count =
+            found.iter().filter(|row| row.share.is_some_and(|found| found <= share)).count();
+        format!("{} with a normal_share of at most {percent}%", grouped(count))
+    };
+    // With fewer normal pictures no share is so small.
+    let reachable = [1, 5].into_iter().filter(|percent| percent * (compared + 1) >= 100);
+    let within: Vec<String> = reachable.map(within).collect();
+    if !within.is_empty() {
+        lines.push(format!("{}: {}", counted(found.len(), "picture"), within.join(", ")));
     }
     let Some(normal) = &kinds.normal else { return Ok(lines) };
     let known = found.iter().filter_map(|row| Some((row.score, row.label.as_ref()?)));
     let (scores, anomalous): (Vec<f32>, Vec<bool>) =
         known.map(|(score, label)| (score, !normal.contains(label))).unzip();
+    if same > 0 {
+        lines.push("no AUROC: pictures of --data are among the normal ones".to_owned());
+        return Ok(lines);
+    }
     let positives = anomalous.iter().filter(|anomalous| **anomalous).count();
     let negatives = scores.len() - positives;
     if scores.is_empty() && labels.iter().any(Option::is_some) {

@@ -34,7 +34,9 @@ dead            channels that are 0 everywhere
 saturated       channels that have one value everywhere
 
 The .png shows the maps of one block's channels for one picture, after GRN, as figure 3 of the
-paper does: collapsed channels look alike, dead ones are black, saturated ones of one grey.
+paper does: collapsed channels look alike, saturated ones are of one grey. A black map is of a
+channel that is silent in this picture; a dead one is silent in all. The effective rank is lower
+with few pictures: compare weights by the same --images, 100 or more.
 
 Without --out the numbers of every block are printed as CSV, with it the means of each stage.
 

@@ -8,7 +8,9 @@ use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_report::{Card, Fact, Gallery, Head, Strip};
 use fcmae_vectors::Embeddings;
-use fcmae_vectors::neighbours::{Pair, groups, mean_cosine, pairs_above, pairs_between};
+use fcmae_vectors::neighbours::{
+    Distinct, Pair, Pairs, distinct, groups, mean_cosine, pairs_above, pairs_between,
+};
 use fcmae_words::{counted, grouped, list};
 
 use crate::output;
@@ -17,6 +19,8 @@ use crate::vectors::{Read, VectorsArgs, title};
 
 /// Most pairs that are kept: the most alike.
 const MOST_PAIRS: usize = 2_000_000;
+/// A mean cosine from which on features are nearly the same, whatever they are of.
+const COLLAPSED: f64 = 0.95;
 /// Most rows of the sheet, and most pictures of a row.
 const MOST_ROWS: usize = 200;
 const MOST_CARDS: usize = 20;
@@ -119,16 +123,24 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
 
 /// Refuses features by which every picture would be a copy of every other.
 fn refuse_collapsed(found: &Embeddings, threshold: f32, paths: &[PathBuf]) -> Result<()> {
-    let mean = mean_cosine(&found.vectors)?;
-    if found.names.len() > 2 && mean >= f64::from(threshold) {
+    // Pictures that are there many times say nothing of the network.
+    let others = found.vectors.select(&distinct(&found.vectors).first);
+    let mean = mean_cosine(&others)?;
+    if others.len() < 3 || mean < f64::from(threshold) {
+        return Ok(());
+    }
+    let paths = output::arguments(paths);
+    if mean < COLLAPSED {
         bail!(
-            "{}: the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that all would \
-             be copies of each other: the network has collapsed or was not trained; use other weights, other \
-             --features, or where the pictures are that much alike a --threshold above {mean:.4}",
-            output::arguments(paths)
+            "{paths}: pictures of this set have a mean cosine of {mean:.4}, so that with --threshold {threshold} nearly \
+             all would be copies of each other: give a higher one, such as 0.99"
         );
     }
-    Ok(())
+    bail!(
+        "{paths}: the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that all would be \
+         copies of each other: the network has collapsed or was not trained; use other weights or other --features, \
+         or if the pictures are that much alike, a --threshold nearer to 1"
+    )
 }
 
 enum Found<'a> {
@@ -159,13 +171,22 @@ impl Found<'_> {
     }
 }
 
-fn note_truncated(truncated: bool) {
-    if truncated {
-        output::note(&format!(
-            "there are more than {} pairs of copies: only the most alike are used; give a higher --threshold",
-            grouped(MOST_PAIRS)
-        ));
-    }
+/// Of more pairs than are kept: what is to be said of it, also to the terminal.
+fn truncated(found: &Pairs) -> Option<String> {
+    let least = found.pairs.last().filter(|_| found.truncated)?.cosine;
+    let text = format!(
+        "More than {} pairs are alike: only those with a cosine of {least:.4} or more are used, and copies may be \
+         missing. Give a higher --threshold.",
+        grouped(MOST_PAIRS)
+    );
+    output::note(&text);
+    Some(text)
+}
+
+/// Each row that is equal to an earlier one, with the first of them.
+fn repeated(found: &Distinct) -> impl Iterator<Item = (usize, usize)> {
+    let first = found.of.iter().map(|&place| found.first[place]);
+    first.enumerate().filter(|(row, first)| row != first)
 }
 
 /// Pictures that are copies of each other.
@@ -173,6 +194,8 @@ struct Groups<'a> {
     data: &'a Embeddings,
     /// Those with several labels first, then the most alike.
     groups: Vec<Group>,
+    /// What is missing, if anything is.
+    note: Option<String>,
 }
 
 struct Group {
@@ -184,16 +207,31 @@ struct Group {
 
 impl<'a> Groups<'a> {
     fn of(data: &'a Embeddings, threshold: f32) -> Result<Self> {
-        let found = pairs_above(&data.vectors, threshold, MOST_PAIRS)?;
-        note_truncated(found.truncated);
+        // A picture that is there thousands of times would have millions of pairs with itself.
+        let values = distinct(&data.vectors);
+        let others = data.vectors.select(&values.first);
+        let found = pairs_above(&others, threshold, MOST_PAIRS)?;
+        let note = truncated(&found);
+        let row = |place: u32| values.first[place as usize] as u32;
+        let alike = found.pairs.iter().map(|pair| Pair {
+            left: row(pair.left),
+            right: row(pair.right),
+            cosine: pair.cosine,
+        });
+        let equal = repeated(&values).map(|(later, first)| Pair {
+            left: first as u32,
+            right: later as u32,
+            cosine: 1.0,
+        });
+        let pairs: Vec<Pair> = alike.chain(equal).collect();
         let mut nearest: HashMap<usize, f32> = HashMap::new();
-        for Pair { left, right, cosine } in &found.pairs {
+        for Pair { left, right, cosine } in &pairs {
             for row in [*left as usize, *right as usize] {
                 let most = nearest.entry(row).or_insert(*cosine);
                 *most = most.max(*cosine);
             }
         }
-        let mut groups: Vec<Group> = groups(data.names.len(), &found.pairs)?
+        let mut groups: Vec<Group> = groups(data.names.len(), &pairs)?
             .into_iter()
             .map(|rows| Group {
                 labels: several(rows.iter().map(|&row| data.labels[row].as_ref())),
@@ -204,7 +242,7 @@ impl<'a> Groups<'a> {
         groups.sort_by(|a, b| {
             a.labels.is_empty().cmp(&b.labels.is_empty()).then(most(b).total_cmp(&most(a)))
         });
-        Ok(Self { data, groups })
+        Ok(Self { data, groups, note })
     }
 
     /// Pictures in groups.
@@ -286,11 +324,11 @@ impl<'a> Groups<'a> {
                     fact(
                         "Groups with different labels",
                         self.contradictions(),
-                        "one of them is wrong",
+                        "if they are copies, a label of each is wrong",
                     ),
                 ],
                 reading: reading(args, false),
-                notes: notes(&drawn, groups.len(), self.groups.len(), "group"),
+                notes: notes(&drawn, &self.note, [groups.len(), self.groups.len()], "group"),
             },
             heading: "Groups",
             rows: groups.iter().map(row).collect(),
@@ -304,13 +342,45 @@ struct Leaks<'a> {
     against: &'a Embeddings,
     /// `left` is of the other set, `right` of --data.
     pairs: Vec<Pair>,
+    /// What is missing, if anything is.
+    note: Option<String>,
 }
 
 impl<'a> Leaks<'a> {
     fn of(data: &'a Embeddings, against: &'a Embeddings, threshold: f32) -> Result<Self> {
-        let found = pairs_between(&against.vectors, &data.vectors, threshold, MOST_PAIRS)?;
-        note_truncated(found.truncated);
-        Ok(Self { data, against, pairs: found.pairs })
+        let [left, right] = [against, data].map(|set| distinct(&set.vectors));
+        let [queries, database] = [(against, &left), (data, &right)]
+            .map(|(set, values)| set.vectors.select(&values.first));
+        let found = pairs_between(&queries, &database, threshold, MOST_PAIRS)?;
+        let note = truncated(&found);
+        let mut pairs: Vec<Pair> = found
+            .pairs
+            .iter()
+            .map(|pair| Pair {
+                left: left.first[pair.left as usize] as u32,
+                right: right.first[pair.right as usize] as u32,
+                cosine: pair.cosine,
+            })
+            .collect();
+        // What is equal to a row of a pair makes a pair with the other one.
+        let mut ends: [HashMap<u32, Vec<u32>>; 2] = Default::default();
+        for (ends, values) in ends.iter_mut().zip([&left, &right]) {
+            for (later, first) in repeated(values) {
+                ends.entry(first as u32).or_default().push(later as u32);
+            }
+        }
+        let more: Vec<Pair> = pairs
+            .iter()
+            .flat_map(|&pair| {
+                let lefts = ends[0].get(&pair.left).into_iter().flatten();
+                let rights = ends[1].get(&pair.right).into_iter().flatten();
+                let lefts = lefts.map(move |&left| Pair { left, ..pair });
+                lefts.chain(rights.map(move |&right| Pair { right, ..pair }))
+            })
+            .collect();
+        pairs.extend(more);
+        pairs.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
+        Ok(Self { data, against, pairs, note })
     }
 
     fn labels(&self, pair: &Pair) -> [Option<&String>; 2] {
@@ -413,11 +483,11 @@ impl<'a> Leaks<'a> {
                     fact(
                         "Pairs with different labels",
                         differing,
-                        "one of them is wrong".to_owned(),
+                        "if they are copies, a label of each is wrong".to_owned(),
                     ),
                 ],
                 reading: reading(args, true),
-                notes: notes(&drawn, shown.len(), all.len(), "picture"),
+                notes: notes(&drawn, &self.note, [shown.len(), all.len()], "picture"),
             },
             heading: "Pictures of the second set, and their copies in the first",
             rows: shown.iter().map(row).collect(),
@@ -454,8 +524,13 @@ fn sentence(text: &str) -> String {
     format!("{}{}.", first.unwrap_or_default(), characters.as_str())
 }
 
-fn notes(drawn: &Drawn, shown: usize, all: usize, what: &str) -> Vec<String> {
-    let mut notes: Vec<String> = drawn.note.iter().cloned().collect();
+fn notes(
+    drawn: &Drawn,
+    truncated: &Option<String>,
+    [shown, all]: [usize; 2],
+    what: &str,
+) -> Vec<String> {
+    let mut notes: Vec<String> = truncated.iter().chain(&drawn.note).cloned().collect();
     if shown < all {
         notes.push(format!("The first {} of {}; --out has all.", shown, counted(all, what)));
     }
@@ -466,8 +541,9 @@ fn reading(args: &Duplicates, two: bool) -> Vec<String> {
     let threshold = args.threshold;
     let mut reading = vec![format!(
         "Pictures are taken for copies whose features have a cosine of {threshold} or more. The number below a picture \
-         is that to the most alike one; 1 is the same picture. The most alike come first: go down to where they are no \
-         copies any more, and give the number there as --threshold. If the last rows are copies, a lower one finds more."
+         is that to the most alike one; 1 is the same picture. Rows with different labels come first, then the most alike: \
+         find where they stop being copies, and give the number there as --threshold. If the last rows are copies, a \
+         lower one finds more."
     )];
     reading.push(if two {
         "A picture of a test that was trained on makes the test look better than it is: take it out of one of the \

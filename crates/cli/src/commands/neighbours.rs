@@ -12,7 +12,7 @@ use fcmae_report::{Card, Fact, Gallery, Head, Strip};
 use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{Neighbours, nearest, nearest_others};
 use fcmae_words::terminal::percent;
-use fcmae_words::{counted, page};
+use fcmae_words::{counted, grouped, page};
 
 use crate::failure::Usage;
 use crate::options::DeviceArg;
@@ -21,6 +21,8 @@ use crate::thumbnails::{Drawn, SIDE, SheetArgs, Thumbnails};
 use crate::vectors::{Read, VectorsArgs, collapsed, select, title};
 
 /// Neighbours of each picture.
+/// Neighbours of all pictures together: 4 GiB of them, and as much again while the list is written.
+const MOST_NEIGHBOURS: usize = 250_000_000;
 const COUNT: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
 /// Rows of the sheet.
 const ROWS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
@@ -163,6 +165,16 @@ impl<'a> Found<'a> {
             bail!("{}: one picture alone has no neighbours", output::arguments(&args.data));
         }
         let count = wanted.min(most);
+        let asked = others.map_or(data.names.len(), |others| others.names.len());
+        if asked.saturating_mul(count) > MOST_NEIGHBOURS {
+            return Err(Usage(format!(
+                "--count {wanted} of {} is more than memory is planned for: give {} at most, or --of and --queries \
+                 for fewer pictures",
+                counted(asked, "picture"),
+                grouped(MOST_NEIGHBOURS / asked)
+            ))
+            .into());
+        }
         if count < wanted {
             let others = if others.is_none() { "other picture" } else { "picture" };
             output::note(&format!("only {} can be neighbours", counted(most, others)));
@@ -371,7 +383,7 @@ impl Agreement {
             fact("Nearest with the same label", nearest, {
                 format!("of {} with a label", counted(self.queries, "picture"))
             }),
-            fact("All with the same label", all, {
+            fact("Neighbours with the same label", all, {
                 format!("of {}", counted(self.pairs, "neighbour"))
             }),
             fact("By chance", chance, "if features said nothing of labels".to_owned()),

@@ -62,7 +62,7 @@ fn neighbours_are_the_most_alike_with_their_labels() {
 
     let one = fcmae!("neighbours", "--data", at("all.csv"), "--of", "a/1.png", "b/1.png").done();
     let found = rows(&one.stdout);
-    assert!(one.stderr.contains("there are 4 other pictures alone"), "{}", one.stderr);
+    assert!(one.stderr.contains("only 4 other pictures can be neighbours"), "{}", one.stderr);
     assert_eq!(found.len(), 8);
     assert!(found.iter().all(|row| row[0] != row[2]), "{}", one.stdout);
     let last = fcmae!("neighbours", "--data", at("all.csv"), "--of", "2.png", "--count", "1");
@@ -184,13 +184,13 @@ fn pictures_that_lie_elsewhere_are_found_by_their_folders() {
     assert_eq!(pictures(&sheet(&[]).1), 36);
     fs::rename(at("first"), at("second")).unwrap();
     let (says, page) = sheet(&[]);
-    assert!(says.contains("The pictures are not at hand") && says.contains("--pictures"), "{says}");
+    assert!(says.contains("The pictures cannot be found") && says.contains("--pictures"), "{says}");
     assert_eq!((pictures(&page), page.matches("no picture</div>").count()), (0, 36));
-    assert!(page.contains("The pictures are not at hand to be shown"));
+    assert!(page.contains("The pictures cannot be found:"));
     assert_eq!(pictures(&sheet(&[&at("second")]).1), 36);
     // A folder of one class alone has no picture of another, whatever it is called.
     let (says, page) = sheet(&[&at("second/disc")]);
-    assert!(says.contains("4 of 6 pictures are not at hand"), "{says}");
+    assert!(says.contains("4 of 6 pictures cannot be found"), "{says}");
     assert_eq!(pictures(&page), 12);
     // Broken and odd ones: a blank, and a picture of its own tones.
     fs::write(at("second/disc/00.png"), "no picture").unwrap();
@@ -280,8 +280,57 @@ fn copies_are_groups_and_those_of_two_labels_come_first() {
     let says = "1 of 2 pictures of --against look like copies of 2 of --data; 2 pairs with different labels";
     assert!(ran.stdout.contains(says), "{}", ran.stdout);
     assert_eq!(read(&at("leaks.html")).matches("<figure class=\"differs\">").count(), 2);
+}
 
-    // Where all are alike, every pair would be one.
+#[test]
+fn a_picture_that_is_there_thousands_of_times_hides_no_other_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mut often: Vec<String> = (0..2500).map(|row| format!("blank {row}.png,,1,0,0")).collect();
+    often.extend((0..40).map(|row| {
+        let angle = f64::from(row / 2) * 0.1 + f64::from(row % 2) * 1e-3;
+        format!("{row}.png,,{},{},1", angle.cos(), angle.sin())
+    }));
+    fs::write(at("often.csv"), format!("path,label,v0,v1,v2\n{}\n", often.join("\n"))).unwrap();
+    let ran = fcmae!(
+        "duplicates",
+        "--data",
+        at("often.csv"),
+        "--threshold",
+        "0.9999",
+        "--out",
+        at("often-found.csv")
+    )
+    .done();
+    assert!(
+        ran.stdout.contains("2,540 of 2,540 pictures look like copies, in 21 groups"),
+        "{}",
+        ran.stdout
+    );
+    let ran = fcmae!(
+        "duplicates",
+        "--data",
+        at("often.csv"),
+        "--against",
+        at("often.csv"),
+        "--threshold",
+        "0.9999",
+        "--out",
+        at("against.csv")
+    )
+    .done();
+    assert!(
+        ran.stdout
+            .contains("2,540 of 2,540 pictures of --against look like copies of 2,540 of --data"),
+        "{}",
+        ran.stdout
+    );
+    let blank: String = (0..4).map(|row| format!("{row}.png,,1,2\n")).collect();
+    fs::write(at("blank.csv"), format!("path,label,v0,v1\n{blank}")).unwrap();
+    let ran = fcmae!("duplicates", "--data", at("blank.csv")).done();
+    assert!(ran.stderr.contains("4 of 4 pictures look like copies, in 1 group"), "{}", ran.stderr);
+
+    // Where all are alike and yet differ, every pair would be one.
     let flat: Vec<String> =
         (0..2000).map(|row| format!("{row}.png,,1,1e-{}", row % 9 + 3)).collect();
     fs::write(at("flat.csv"), format!("path,label,v0,v1\n{}\n", flat.join("\n"))).unwrap();

@@ -94,7 +94,7 @@ fn defects_come_first_and_sources_make_no_difference() {
             "normal  30 pictures of 64 patches each, stage 3; 1,920 of 1,920 patches kept",
             "with 30 normal pictures no normal_share is below 0.032",
             "AUROC 1.000 (95% interval 0.566 to 1.000), 5 anomalous pictures and 10 normal",
-            "15 pictures: 0 as odd as at most 1% of normal pictures, 5 as at most 5%",
+            "15 pictures: 5 with a normal_share of at most 5%",
         ],
     );
 
@@ -243,7 +243,7 @@ fn labels_say_which_pictures_are_normal() {
         &ran,
         &[
             "--normal has 2 labels, bad (4), ok (20): all are taken for normal",
-            "no AUROC: which labels of --data are normal, --normal-label NAME must say",
+            "no AUROC: say with --normal-label NAME which labels of --data are normal",
         ],
     );
     assert!(!ran.stderr.contains("AUROC 1"), "{}", ran.stderr);
@@ -255,7 +255,7 @@ fn labels_say_which_pictures_are_normal() {
     }
     // A folder that is called good says nothing of one that is called ok.
     let ran = run(&at("good"), &at("new"), &[]).done();
-    says(&ran, &["no AUROC: which labels of --data are normal"]);
+    says(&ran, &["no AUROC: say with --normal-label NAME"]);
     // One kind alone.
     let ran = run(&at("good"), &at("new"), &["ok", "bad"]).done();
     says(&ran, &["no AUROC: all labelled pictures of --data are normal"]);

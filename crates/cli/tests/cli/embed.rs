@@ -148,10 +148,10 @@ fn what_is_read_is_not_written_over() {
             out,
             "--overwrite"
         )
-        .refused(2, &["list.csv", "one of the pictures", "--out"]);
+        .refused(2, &["list.csv", "is read by this command", "--out"]);
     }
     fcmae!("stats", "--data", list, "--recipe", list, "--overwrite")
-        .refused(2, &["list.csv", "one of the pictures", "--recipe"]);
+        .refused(2, &["list.csv", "is read by this command", "--recipe"]);
     assert_eq!(fs::read_to_string(&list).unwrap(), text);
 }
 

@@ -456,7 +456,7 @@ fn a_reconstruction_does_not_replace_its_picture() {
             picture,
             "--overwrite"
         )
-        .refused(2, &["a.png is one of the pictures"]);
+        .refused(2, &["a.png is read by this command"]);
     }
     assert_eq!(std::fs::read(&picture).unwrap(), before);
     let out = folder.path().join("grid.png");

@@ -275,7 +275,7 @@ impl Watch {
         let looks = 1 + plan.epochs.div_ceil(self.every);
         session.note(&format!(
             "watching {} of {}, {fitted} to learn from and {tested} to test on: {} of {} each, before the first step, \
-             after every {} and at the end; the training uses neither them nor their labels",
+             after every {} and at the end; training never uses their labels",
             counted(fitted + tested, "picture"),
             counted(classes, "class"),
             counted(looks, "look"),

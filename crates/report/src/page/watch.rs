@@ -52,7 +52,7 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
         @if let (Some(start), Some(last)) = (start, last) { p { (verdict(report, &start, &last)) } }
         p.soft.small {
             "The features of the encoder as it was at each point, frozen. Half of the labelled pictures are learned \
-             from, the others tested; the training uses neither them nor their labels. A band is the 95 % interval: \
+             from, the others tested; training never uses their labels. A band is the 95 % interval: \
              what so few pictures leave open."
         }
         (grid(&charts))
