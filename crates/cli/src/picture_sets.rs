@@ -1,7 +1,10 @@
 //! Sets of pictures, opened and looked at as every command does it that is given some.
 
 use anyhow::Result;
-use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
+use clap::Args;
+use fcmae_data::{
+    DataError, Input, Labels, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped,
+};
 
 use crate::output;
 use crate::progress::Listing;
@@ -12,6 +15,38 @@ pub(crate) struct Columns<'a> {
     pub(crate) label: Option<&'a str>,
     pub(crate) image: Option<&'a str>,
     pub(crate) pages: Pages,
+}
+
+impl<'a> Columns<'a> {
+    /// How a set is opened whose labels are asked for.
+    pub(crate) fn labelled(self) -> Opening<'a> {
+        Opening {
+            labels: Labels::Required,
+            label_column: self.label,
+            image_column: self.image,
+            pages: self.pages,
+            ..Opening::default()
+        }
+    }
+}
+
+/// Where lists and .parquet files hold what is asked for.
+#[derive(Args, Default)]
+pub(crate) struct ColumnsArgs {
+    /// The column of labels in lists and .parquet files, where its name does not tell
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label_column: Option<String>,
+
+    /// The column of pictures in .parquet files, or of paths in lists, likewise
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image_column: Option<String>,
+}
+
+impl ColumnsArgs {
+    /// With what the weights say of pages.
+    pub(crate) fn columns(&self, pages: Pages) -> Columns<'_> {
+        Columns { label: self.label_column.as_deref(), image: self.image_column.as_deref(), pages }
+    }
 }
 
 /// Opens a set for a `command`, which shows how far listing is, and notes what was read in another way than it stands

@@ -40,13 +40,22 @@ pub(crate) struct SheetArgs {
 }
 
 impl SheetArgs {
-    /// Refuses a file that the page cannot be written to.
+    /// Refuses a file that the page, or the list of --out, cannot be written to. `inputs`: what the command reads.
     ///
     /// # Errors
     /// Such a file.
-    pub(crate) fn check(&self, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        out: Option<&Path>,
+        overwrite: bool,
+        inputs: [&[PathBuf]; 2],
+    ) -> Result<()> {
+        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
+        if let Some(out) = out {
+            output::refuse_result(out, &["csv"], overwrite, &inputs, "--out")?;
+        }
         let Some(sheet) = &self.sheet else { return Ok(()) };
-        output::refuse_result(sheet, &["html", "htm"], overwrite, inputs, "--sheet")
+        output::refuse_result(sheet, &["html", "htm"], overwrite, &inputs, "--sheet")
     }
 }
 

@@ -12,7 +12,7 @@ use fcmae::inference::Inference;
 use fcmae::inference::embed::{Backbone, Features};
 use fcmae::weights::Description;
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Input, Labels, Opening, PictureSet};
+use fcmae_data::{DataError, Input, PictureSet};
 use fcmae_vectors::file::{Embeddings, Origin, same_origin};
 use fcmae_vectors::neighbours::mean_cosine;
 use fcmae_vectors::{VectorError, Vectors};
@@ -21,7 +21,7 @@ use fcmae_words::{counted, grouped};
 use crate::failure::{Usage, joined};
 use crate::options::{DeviceArg, TakenArg};
 use crate::output;
-use crate::picture_sets::{self, Columns};
+use crate::picture_sets::{self, Columns, ColumnsArgs};
 use crate::progress::Batches;
 
 /// A mean cosine from which on pictures hardly differ.
@@ -35,13 +35,8 @@ pub(crate) struct EmbedderArgs {
     #[arg(long, value_name = "NAME")]
     features: Option<Features>,
 
-    /// The column of labels in lists and .parquet files, where its name does not tell
-    #[arg(long, value_name = "NAME")]
-    label_column: Option<String>,
-
-    /// The column of pictures in .parquet files, or of paths in lists, likewise
-    #[arg(long, value_name = "NAME")]
-    image_column: Option<String>,
+    #[command(flatten)]
+    columns: ColumnsArgs,
 
     #[command(flatten)]
     taken: TakenArg,
@@ -59,8 +54,8 @@ impl EmbedderArgs {
     fn refuse_without_weights(&self) -> Result<()> {
         let given = [
             ("--features", self.features.is_some()),
-            ("--label-column", self.label_column.is_some()),
-            ("--image-column", self.image_column.is_some()),
+            ("--label-column", self.columns.label_column.is_some()),
+            ("--image-column", self.columns.image_column.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -80,8 +75,8 @@ impl EmbedderArgs {
         };
         [
             format!(" --features {}", self.features()),
-            column("--label-column", &self.label_column),
-            column("--image-column", &self.image_column),
+            column("--label-column", &self.columns.label_column),
+            column("--image-column", &self.columns.image_column),
             self.taken.again(),
             self.device.again(),
         ]
@@ -104,9 +99,9 @@ pub(crate) struct VectorsArgs {
 impl VectorsArgs {
     /// Of weights as they are.
     pub(crate) fn new(weights: &Path, device: &DeviceArg) -> Self {
-        let (features, label_column, image_column) = (None, None, None);
         let (taken, device) = (TakenArg::default(), device.clone());
-        let embedder = EmbedderArgs { features, label_column, image_column, taken, device };
+        let embedder =
+            EmbedderArgs { features: None, columns: ColumnsArgs::default(), taken, device };
         Self { weights: Some(weights.to_owned()), embedder }
     }
 
@@ -298,11 +293,7 @@ impl<'a> Embedder<'a> {
         paths: &[PathBuf],
     ) -> Result<(Arc<PictureSet>, Labelled)> {
         let description = self.backbone.description();
-        let columns = Columns {
-            label: self.args.label_column.as_deref(),
-            image: self.args.image_column.as_deref(),
-            pages: description.pages,
-        };
+        let columns = self.args.columns.columns(description.pages);
         pictures(command, paths, columns, description)
     }
 
@@ -387,15 +378,8 @@ pub(crate) fn name(set: &PictureSet, index: usize) -> String {
 
 /// The labels of the pictures that have one. Pictures without are pictures too, so that what holds up a training on
 /// labels is only noted.
-fn labelled(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -> Labelled {
-    let how = Opening {
-        labels: Labels::Required,
-        label_column: label,
-        image_column: image,
-        pages,
-        ..Opening::default()
-    };
-    match PictureSet::open_all(paths, how) {
+fn labelled(paths: &[PathBuf], columns: Columns<'_>) -> Labelled {
+    match PictureSet::open_all(paths, columns.labelled()) {
         Ok(set) => {
             let label = |index: usize| {
                 let label = set.classes.get(set.samples[index].label?)?;

@@ -9,7 +9,7 @@ use clap::Args;
 use fcmae::inference::Inference;
 use fcmae::inference::embed::Backbone;
 use fcmae_data::source::printable;
-use fcmae_data::{DataError, Input, Labels, Opening, PictureSet};
+use fcmae_data::{DataError, Input, PictureSet};
 use fcmae_vectors::Vectors;
 use fcmae_vectors::anomaly::{PatchScores, Sampling, averaged};
 use fcmae_vectors::auroc::auroc_interval;
@@ -19,7 +19,7 @@ use fcmae_words::{counted, grouped};
 use crate::failure::{Usage, joined};
 use crate::options::{DeviceArg, TakenArg};
 use crate::output;
-use crate::picture_sets::{self, Columns};
+use crate::picture_sets::{self, Columns, ColumnsArgs};
 use crate::progress::Batches;
 use crate::vectors::{name, pictures};
 
@@ -99,13 +99,8 @@ pub(crate) struct Anomalies {
     #[arg(long, value_name = "N|all", requires = "out")]
     maps: Option<Maps>,
 
-    /// The column of labels in lists and .parquet files, where its name does not tell
-    #[arg(long, value_name = "NAME")]
-    label_column: Option<String>,
-
-    /// The column of pictures in .parquet files, or of paths in lists, likewise
-    #[arg(long, value_name = "NAME")]
-    image_column: Option<String>,
+    #[command(flatten)]
+    columns: ColumnsArgs,
 
     #[command(flatten)]
     taken: TakenArg,
@@ -188,11 +183,7 @@ struct Labelled {
 impl Labelled {
     fn open(args: &Anomalies, paths: &[PathBuf], backbone: &Inference<Backbone>) -> Result<Self> {
         let description = backbone.description();
-        let columns = Columns {
-            label: args.label_column.as_deref(),
-            image: args.image_column.as_deref(),
-            pages: description.pages,
-        };
+        let columns = args.columns.columns(description.pages);
         let (set, found) = pictures("anomalies", paths, columns, description)?;
         let labels = match found.is_empty() {
             true => vec![only_class(paths, columns); set.len()],
@@ -223,15 +214,8 @@ impl Labelled {
 }
 
 /// The class of all pictures, where there is one alone.
-fn only_class(paths: &[PathBuf], Columns { label, image, pages }: Columns<'_>) -> Option<String> {
-    let how = Opening {
-        labels: Labels::Required,
-        label_column: label,
-        image_column: image,
-        pages,
-        ..Opening::default()
-    };
-    match PictureSet::open_all(paths, how) {
+fn only_class(paths: &[PathBuf], columns: Columns<'_>) -> Option<String> {
+    match PictureSet::open_all(paths, columns.labelled()) {
         Err(DataError::TooFewClasses { mut classes, outside: 0, .. }) => classes.pop(),
         _ => None,
     }

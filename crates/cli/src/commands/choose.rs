@@ -84,12 +84,8 @@ enum Way {
 }
 
 pub(super) fn run(args: &Choose) -> Result<()> {
-    let inputs: Vec<PathBuf> =
-        args.data.iter().chain(&args.labelled).chain(&args.sheet.pictures).cloned().collect();
-    if let Some(out) = &args.out {
-        output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
-    }
-    args.sheet.check(args.overwrite, &inputs)?;
+    let inputs = [args.data.as_slice(), &args.labelled];
+    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
     for path in &args.labelled {
         output::refuse_missing(path, "file or folder")?;
     }

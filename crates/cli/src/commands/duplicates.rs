@@ -78,12 +78,8 @@ fn cosine(text: &str) -> Result<f32, String> {
 }
 
 pub(super) fn run(args: &Duplicates) -> Result<()> {
-    let inputs: Vec<PathBuf> =
-        args.data.iter().chain(&args.against).chain(&args.sheet.pictures).cloned().collect();
-    if let Some(out) = &args.out {
-        output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
-    }
-    args.sheet.check(args.overwrite, &inputs)?;
+    let inputs = [args.data.as_slice(), &args.against];
+    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
     let source = args.vectors.open("duplicates")?;
     let data = source.read_with_pictures(&args.data)?.with_direction();
     data.check(&args.data)?;

@@ -23,7 +23,7 @@ use crate::failure::Usage;
 use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
-use crate::picture_sets::{self, Columns};
+use crate::picture_sets::{self, ColumnsArgs};
 use crate::progress::Batches;
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
@@ -60,13 +60,8 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "N", default_value = "64")]
     batch: NonZeroUsize,
 
-    /// The column of labels in lists and .parquet files, where its name does not tell
-    #[arg(long, value_name = "NAME")]
-    label_column: Option<String>,
-
-    /// The column of pictures in .parquet files, or of paths in lists, likewise
-    #[arg(long, value_name = "NAME")]
-    image_column: Option<String>,
+    #[command(flatten)]
+    columns: ColumnsArgs,
 
     /// Most pictures, as a share, that may be missing or broken: of more, what is found is no result
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
@@ -100,11 +95,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let backend = args.device.told()?;
     let evaluator = Evaluator::of(&args.weights.open(&args.taken)?, &backend)?;
     let description = evaluator.description();
-    let columns = Columns {
-        label: args.label_column.as_deref(),
-        image: args.image_column.as_deref(),
-        pages: description.pages,
-    };
+    let columns = args.columns.columns(description.pages);
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
     let trained = trained_on(weights, &set);

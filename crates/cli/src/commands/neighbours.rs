@@ -100,12 +100,8 @@ pub(super) fn run(args: &NeighboursOf) -> Result<()> {
 
 /// Writes what is asked for; what is to be printed.
 pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
-    let inputs: Vec<PathBuf> =
-        args.data.iter().chain(&args.queries).chain(&args.sheet.pictures).cloned().collect();
-    if let Some(out) = &args.out {
-        output::refuse_result(out, &["csv"], args.overwrite, &inputs, "--out")?;
-    }
-    args.sheet.check(args.overwrite, &inputs)?;
+    let inputs = [args.data.as_slice(), &args.queries];
+    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
     let source = args.vectors.open("neighbours")?;
     let data = source.read_with_pictures(&args.data)?.with_direction();
     data.check(&args.data)?;
