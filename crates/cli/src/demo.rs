@@ -16,6 +16,7 @@ use fcmae::engine::backend::Backend;
 use fcmae::inference::evaluate::Evaluator;
 use fcmae::inference::reconstruct::sheet;
 use fcmae::training::{Event, Start, keep_evaluation};
+use fcmae_data::sampler::evenly;
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
 use fcmae_report::plots::Chart;
@@ -309,9 +310,8 @@ fn pretrain(files: &Files, args: &Demo) -> Result<Curve> {
 /// Draws some held-out emoji, evenly spaced over the groups.
 fn reconstruct(files: &Files, backend: &Backend) -> Result<()> {
     let test = PictureSet::open(&files.test, Labels::Ignored)?;
-    let count = RECONSTRUCTED.min(test.len());
     let shown: Vec<_> =
-        (0..count).map(|n| test.path((2 * n + 1) * test.len() / (2 * count)).into()).collect();
+        evenly(RECONSTRUCTED, test.len()).map(|index| test.path(index).into()).collect();
     let shown = fcmae::inference::reconstruct::reconstruct(
         &files.pretraining,
         &shown,

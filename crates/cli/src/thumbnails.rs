@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fcmae::inference::{picture, thumbnail};
+use fcmae_data::source::printable;
 use fcmae_data::{Input, PictureSet};
 use fcmae_report::Thumbnail;
 use fcmae_words::counted;
@@ -56,6 +57,37 @@ impl SheetArgs {
         }
         let Some(sheet) = &self.sheet else { return Ok(()) };
         output::refuse_result(sheet, &["html", "htm"], overwrite, &inputs, "--sheet")
+    }
+
+    /// What draws the page's pictures, where a page is asked for.
+    ///
+    /// # Errors
+    /// As [`Thumbnails::open`].
+    pub(crate) fn thumbnails(
+        &self,
+        source: &Source<'_>,
+        read: &[&Read],
+    ) -> Result<Option<Thumbnails>> {
+        self.sheet.as_ref().map(|_| Thumbnails::open(source, read, &self.pictures)).transpose()
+    }
+
+    /// Writes the list of --out, if it is given. In a line, where list and page are, and `summary`; `None` where neither
+    /// was asked for, so that the list is to be printed.
+    ///
+    /// # Errors
+    /// A list that cannot be made or written.
+    pub(crate) fn write_list(
+        &self,
+        out: Option<&Path>,
+        list: impl FnOnce() -> Result<Vec<u8>>,
+        summary: &str,
+    ) -> Result<Option<String>> {
+        if let Some(out) = out {
+            output::write_result(out, &list()?)?;
+        }
+        let files: Vec<String> =
+            out.into_iter().chain(self.sheet.as_deref()).map(printable).collect();
+        Ok((!files.is_empty()).then(|| format!("{}  {summary}\n", files.join("  "))))
     }
 }
 

@@ -219,6 +219,19 @@ impl Source<'_> {
         comparable.map_err(|why| Usage(format!("{}: {why}", output::arguments(paths))))?;
         Ok(read)
     }
+
+    /// The other set of a command that compares `data` with one, where it is given; rows of zeros left out.
+    ///
+    /// # Errors
+    /// As [`read_beside`](Self::read_beside); no row that is left.
+    pub(crate) fn read_other(&self, data: &Embeddings, paths: &[PathBuf]) -> Result<Option<Read>> {
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let read = self.read_with_pictures_beside(data, paths)?.with_direction();
+        read.check(paths)?;
+        Ok(Some(read))
+    }
 }
 
 /// Vectors, and the pictures that they were computed of.

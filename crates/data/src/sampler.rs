@@ -141,10 +141,23 @@ fn by_class(labels: &[Option<usize>]) -> Result<Vec<Vec<u32>>, DataError> {
     Ok(classes.into_values().collect())
 }
 
+/// At most `most` of the numbers below `count`, evenly spaced, ascending.
+pub fn evenly(most: usize, count: usize) -> impl Iterator<Item = usize> {
+    let taken = most.min(count);
+    (0..taken).map(move |place| (2 * place + 1) * count / (2 * taken))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn numbers_are_spread_over_all() {
+        assert_eq!(evenly(24, 3).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly(4, 100).collect::<Vec<_>>(), [12, 37, 62, 87]);
+        assert_eq!(evenly(4, 0).collect::<Vec<_>>(), [0; 0]);
+    }
 
     #[test]
     fn an_epoch_of_training_holds_no_sample_twice() {

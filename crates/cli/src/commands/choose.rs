@@ -107,19 +107,14 @@ pub(super) fn run(args: &Choose) -> Result<()> {
         ));
     }
     let list = list(args.out.as_deref(), &data.names, &chosen)?;
-    if let Some(sheet) = &args.sheet.sheet {
-        let thumbnails = Thumbnails::open(&source, &[&read], &args.sheet.pictures)?;
+    let thumbnails = args.sheet.thumbnails(&source, &[&read])?;
+    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
         let page = page(args, data, &chosen, &thumbnails).to_html();
         output::write_result(sheet, page.as_bytes())?;
     }
-    if let Some(out) = &args.out {
-        output::write_result(out, list.as_bytes())?;
-    } else if args.sheet.sheet.is_none() {
-        return output::print(&list);
-    }
-    let files: Vec<String> =
-        args.out.iter().chain(&args.sheet.sheet).map(|path| printable(path)).collect();
-    output::print(&format!("{}  {}\n", files.join("  "), told(&chosen)))
+    let bytes = || Ok(list.as_bytes().to_vec());
+    let written = args.sheet.write_list(args.out.as_deref(), bytes, &told(&chosen))?;
+    output::print(&written.unwrap_or(list))
 }
 
 /// The chosen pictures in their order.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_data::source::printable;
 use fcmae_report::{Card, Fact, Gallery, Head, Strip};
 use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{
@@ -84,20 +83,12 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
     let data = source.read_with_pictures(&args.data)?.with_direction();
     data.check(&args.data)?;
     refuse_collapsed(&data.rows, args.threshold, &args.data)?;
-    let against = match args.against.as_slice() {
-        [] => None,
-        paths => {
-            let read = source.read_with_pictures_beside(&data.rows, paths)?.with_direction();
-            read.check(paths)?;
-            refuse_collapsed(&read.rows, args.threshold, paths)?;
-            Some(read)
-        }
-    };
+    let against = source.read_other(&data.rows, &args.against)?;
+    if let Some(read) = &against {
+        refuse_collapsed(&read.rows, args.threshold, &args.against)?;
+    }
     let shown: Vec<&Read> = std::iter::once(&data).chain(&against).collect();
-    let thumbnails = match &args.sheet.sheet {
-        None => None,
-        Some(_) => Some(Thumbnails::open(&source, &shown, &args.sheet.pictures)?),
-    };
+    let thumbnails = args.sheet.thumbnails(&source, &shown)?;
     let found = match &against {
         None => Found::Groups(Groups::of(&data.rows, args.threshold)?),
         Some(against) => Found::Leaks(Leaks::of(&data.rows, &against.rows, args.threshold)?),
@@ -106,15 +97,13 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
         let page = found.page(args, &thumbnails).to_html();
         output::write_result(sheet, page.as_bytes())?;
     }
-    if let Some(out) = &args.out {
-        output::write_result(out, &found.list()?)?;
-    } else if args.sheet.sheet.is_none() {
-        output::note(&found.told());
-        return output::print(&String::from_utf8(found.list()?)?);
+    match args.sheet.write_list(args.out.as_deref(), || found.list(), &found.told())? {
+        Some(written) => output::print(&written),
+        None => {
+            output::note(&found.told());
+            output::print(&String::from_utf8(found.list()?)?)
+        }
     }
-    let files: Vec<String> =
-        args.out.iter().chain(&args.sheet.sheet).map(|path| printable(path)).collect();
-    output::print(&format!("{}  {}\n", files.join("  "), found.told()))
 }
 
 /// Refuses features by which every picture would be a copy of every other.

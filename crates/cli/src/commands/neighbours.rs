@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_data::source::printable;
+use fcmae_data::sampler::evenly;
 use fcmae_report::{Card, Fact, Gallery, Head, Strip};
 use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{Neighbours, nearest, nearest_others};
@@ -105,19 +105,9 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
     let source = args.vectors.open("neighbours")?;
     let data = source.read_with_pictures(&args.data)?.with_direction();
     data.check(&args.data)?;
-    let queries = match args.queries.as_slice() {
-        [] => None,
-        paths => {
-            let read = source.read_with_pictures_beside(&data.rows, paths)?.with_direction();
-            read.check(paths)?;
-            Some(read)
-        }
-    };
+    let queries = source.read_other(&data.rows, &args.queries)?;
     let shown: Vec<&Read> = std::iter::once(&data).chain(&queries).collect();
-    let thumbnails = match &args.sheet.sheet {
-        None => None,
-        Some(_) => Some(Thumbnails::open(&source, &shown, &args.sheet.pictures)?),
-    };
+    let thumbnails = args.sheet.thumbnails(&source, &shown)?;
     let found = Found::of(args, &data.rows, queries.as_ref().map(|queries| &queries.rows))?;
     let notes: Vec<String> = collapsed(&data.rows.vectors)?.into_iter().collect();
     notes.iter().for_each(|note| output::note(note));
@@ -126,15 +116,13 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
         output::write_result(sheet, page.as_bytes())?;
     }
     let told = found.told();
-    if let Some(out) = &args.out {
-        output::write_result(out, &found.list()?)?;
-    } else if args.sheet.sheet.is_none() {
-        output::note(&told);
-        return Ok(String::from_utf8(found.list()?)?);
+    match args.sheet.write_list(args.out.as_deref(), || found.list(), &told)? {
+        Some(written) => Ok(written),
+        None => {
+            output::note(&told);
+            Ok(String::from_utf8(found.list()?)?)
+        }
     }
-    let files: Vec<String> =
-        args.out.iter().chain(&args.sheet.sheet).map(|path| printable(path)).collect();
-    Ok(format!("{}  {told}\n", files.join("  ")))
 }
 
 /// What was found.
@@ -238,7 +226,7 @@ impl<'a> Found<'a> {
         mut notes: Vec<String>,
         thumbnails: &Thumbnails,
     ) -> Gallery {
-        let queries = spread(self.queries.names.len(), args.rows.get());
+        let queries: Vec<usize> = evenly(args.rows.get(), self.queries.names.len()).collect();
         let names = queries.iter().flat_map(|&query| {
             let others = self.of_query(query).map(|(place, _)| self.data.names[place].as_str());
             others.chain([self.queries.names[query].as_str()])
@@ -413,22 +401,4 @@ fn named(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
         }
     };
     wanted.iter().map(row).collect()
-}
-
-/// At most `most` of the numbers below `count`, evenly spaced.
-fn spread(count: usize, most: usize) -> Vec<usize> {
-    let taken = count.min(most);
-    (0..taken).map(|place| (2 * place + 1) * count / (2 * taken)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shown_pictures_are_spread_over_all() {
-        assert_eq!(spread(3, 24), [0, 1, 2]);
-        assert_eq!(spread(100, 4), [12, 37, 62, 87]);
-        assert_eq!(spread(0, 4), [0; 0]);
-    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use fcmae_data::sampler::evenly;
 use fcmae_data::source::printable;
 use fcmae_data::{Input, Mixing, PictureSet};
 use fcmae_store::ExportName;
@@ -407,7 +408,7 @@ fn draw_reconstructions(
     step: u64,
 ) -> Result<()> {
     // One that cannot be read is listed where it is trained on.
-    let rows = spread(config.figures.pictures, set.len())
+    let rows = evenly(config.figures.pictures, set.len())
         .filter_map(|index| reconstructor.sample(set, index, config.seed).ok());
     let sheet = reconstruct::sheet(&rows.collect::<Vec<_>>())?;
     session.figure(&format!("reconstruction-step-{step:08}"), "reconstructions", step, &sheet)
@@ -419,7 +420,7 @@ fn measure_features(
     set: &Arc<PictureSet>,
     step: u64,
 ) -> Result<()> {
-    let pictures: Vec<Input> = spread(FEATURE_PICTURES, set.len())
+    let pictures: Vec<Input> = evenly(FEATURE_PICTURES, set.len())
         .map(|index| Input::Sample { set: Arc::clone(set), index })
         .collect();
     let network = reconstructor.autoencoder();
@@ -428,10 +429,4 @@ fn measure_features(
     };
     let last = StepFeatures { step, images: found.images, blocks: found.blocks };
     records::features(session.path(), last)
-}
-
-/// Places of at most `count` among so many, evenly.
-fn spread(count: usize, among: usize) -> impl Iterator<Item = usize> {
-    let count = count.min(among);
-    (0..count).map(move |n| (2 * n + 1) * among / (2 * count))
 }

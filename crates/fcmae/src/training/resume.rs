@@ -280,31 +280,7 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
 /// A record that is missing or damaged though the run has a checkpoint: other pictures would be trained on.
 pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
     match Split::read(&out.join(files::SPLIT)) {
-        Ok(split) => {
-            let counted = fcmae_store::run::data(out).filter(|data| data.held_out_roots.is_empty());
-            let parts = |data: Data| {
-                [
-                    (Part::Training, data.pictures),
-                    (Part::HeldOut, data.held_out),
-                    (Part::NotUsed, data.unused),
-                ]
-            };
-            let other = counted
-                .map(parts)
-                .into_iter()
-                .flatten()
-                .find(|&(part, pictures)| split.count(part) as u64 != pictures);
-            match other {
-                None => Ok(Some(split)),
-                Some((part, pictures)) => Err(Error::Unusable(format!(
-                    "{} has {} of the part {:?}, and the run began with {}: it was changed or cut; put the right one back",
-                    printable(&out.join(files::SPLIT)),
-                    plural(split.count(part), "picture"),
-                    part.name(),
-                    grouped(pictures as usize)
-                ))),
-            }
-        }
+        Ok(split) => check_parts(out, &split).map(|()| Some(split)),
         // The first version wrote none.
         Err(_) if of_earlier_version(out)? => Ok(None),
         Err(_) if run_checkpoints(out).steps()?.is_empty() => Ok(None),
@@ -312,6 +288,27 @@ pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
             "{error}: it says which pictures are kept aside; put it back, or begin a new run"
         ))),
     }
+}
+
+/// Refuses a record of the parts that has other numbers of pictures than the run in `out` began with.
+fn check_parts(out: &Path, split: &Split) -> Result<()> {
+    // Pictures that are held out of other places are in no part of the set.
+    let known = fcmae_store::run::data(out).filter(|data| data.held_out_roots.is_empty());
+    let Some(Data { pictures, held_out, unused, .. }) = known else { return Ok(()) };
+    for (part, began_with) in
+        [(Part::Training, pictures), (Part::HeldOut, held_out), (Part::NotUsed, unused)]
+    {
+        if split.count(part) as u64 != began_with {
+            return Err(Error::Unusable(format!(
+                "{} has {} of the part {:?}, and the run began with {}: it was changed or cut; put the right one back",
+                printable(&out.join(files::SPLIT)),
+                plural(split.count(part), "picture"),
+                part.name(),
+                grouped(began_with as usize)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a run was begun by a version that recorded neither its start nor its pictures' names.
