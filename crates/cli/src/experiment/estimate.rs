@@ -9,10 +9,14 @@ use fcmae::training::Start;
 use fcmae_words::grouped;
 use fcmae_words::terminal::duration;
 
-use super::places::Places;
+use super::outcome::Kind;
+use super::places::{OUTCOME, Places};
 use super::plan::{Job, Plan, Work};
 use crate::text_table::{Align, Table};
 use crate::trial::Trial;
+
+/// How much longer a step takes with a teacher, roughly: it looks at the whole picture.
+const TEACHER: f64 = 2.0;
 
 /// What steps of a kind of run take. Runs whose settings differ in what costs no time are of one kind.
 #[derive(Default)]
@@ -96,18 +100,25 @@ impl Speeds {
     /// Steps and seconds of a job.
     fn of(&mut self, jobs: &[Job], job: &Job, places: &Places) -> Result<(u64, f64)> {
         let data = places.pictures(&job.trained_on);
+        let mut slower = 1.0;
         let (class, epochs, trial): (String, u64, Box<dyn FnOnce() -> Result<Trial>>) =
             match &job.work {
                 Work::Diversity { .. } => return Ok((0, 0.0)),
-                Work::Pretrain { config, .. } => {
-                    let alike = alike_pretraining(&places.pretraining(config));
+                Work::Pretrain { config, from } => {
+                    let mut alike = alike_pretraining(&places.pretraining(config));
                     let class = format!("pretrain {data:?}\n{}", alike.to_toml());
+                    // Weights decide over the network, and a teacher cannot be without them.
+                    let base = from.as_ref().map(|key| places.run(Kind::Pretrain, key));
+                    let base = base.filter(|run| run.join(OUTCOME).exists());
+                    if base.is_none() && std::mem::take(&mut alike.teacher.weight) > 0.0 {
+                        slower = TEACHER;
+                    }
                     let trial = move || {
                         Trial::of(|run, observer| {
                             fcmae::training::pretrain(
                                 &alike,
                                 &data,
-                                Start::Scratch,
+                                base.as_deref().map_or(Start::Scratch, Start::Weights),
                                 run,
                                 false,
                                 observer,
@@ -152,7 +163,7 @@ impl Speeds {
                 let trial = trial()?;
                 let started = trial.started.as_ref();
                 let speed = Speed {
-                    step_seconds: trial.step_seconds().unwrap_or_default(),
+                    step_seconds: slower * trial.step_seconds().unwrap_or_default(),
                     steps_per_epoch: started.map_or(0, |started| started.steps_per_epoch),
                 };
                 self.known.insert(class, speed);
