@@ -4,6 +4,7 @@ import json
 import os
 import statistics
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
 BEGIN = "<!-- measured: begin (written by benches/compare, edit around it) -->"
@@ -91,7 +92,7 @@ def section(results: dict, images: Path) -> str:
     parts = [about(results)]
     contests = [row for row in rows.values() if row.get("trial") and row["group"] != "load"]
     if contests:
-        parts.append(speed(contests))
+        parts.append(speed(contests, images))
     if "matrix" in rows:
         parts.append(matrix(rows["matrix"]))
     steps = [row for row in contests if row["work"] == "pretrain"]
@@ -152,7 +153,7 @@ def digits(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def speed(contests: list) -> str:
+def speed(contests: list, images: Path) -> str:
     lines = []
     for row in contests:
         found = row["summary"]
@@ -167,8 +168,10 @@ def speed(contests: list) -> str:
                 f"{100 * found['share']:.0f} %",
             ]
         )
+    bars(contests, images / "speed.svg")
     columns = ["work", "fastest opponent", "its images/s:", "fcmae images/s:", "ratio:", "of rounds:"]
     text = "### Speed\n\n" + table([*columns, "of matrix:"], lines)
+    text += "\n![images per second beside the fastest opponent](images/speed.svg)\n"
     text += "\n" + paragraph(
         "Ratio: fcmae's images a second over the opponent's, from medians over all rounds; of rounds: the "
         "median of each round's own ratio. Of matrix: the arithmetic that the work needs, over what fcmae's "
@@ -178,6 +181,26 @@ def speed(contests: list) -> str:
     for row in contests:
         text += item(f"{WORK[row['work']]}, {row['size']}, batch {row['batch']}: {trial(row)}.")
     return text
+
+
+def bars(contests: list, file: Path) -> None:
+    """Each work's images a second over those of its fastest opponent."""
+    with canvas(file, (7.6, 0.62 * len(contests) + 0.9)) as axes:
+        names = []
+        for place, row in enumerate(contests):
+            found = row["summary"]
+            opponent = found["opponent"].split(",")[0]
+            axes.barh(place - 0.19, 1.0, 0.36, color="0.8")
+            axes.barh(place + 0.19, found["ratio"], 0.36, color="tab:blue")
+            mine, other = digits(found["images_per_second"]), digits(found["opponent_images_per_second"])
+            axes.text(1.04, place - 0.19, f"{opponent}  {other} images/s", va="center", fontsize=8, color="0.35")
+            axes.text(found["ratio"] + 0.04, place + 0.19, f"fcmae  {mine} images/s", va="center", fontsize=8)
+            names.append(f"{WORK[row['work']]}\n{row['size']}, batch {row['batch']}, {row['image']}²")
+        axes.set_yticks(range(len(contests)), names, fontsize=8)
+        axes.set(xlabel="images per second, fastest opponent = 1", xlim=(0, 1.35 * max(axes.get_xlim())))
+        axes.invert_yaxis()
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
 
 
 def trial(row: dict) -> str:
@@ -227,7 +250,9 @@ def growth(name: str, row: dict, images: Path) -> str:
     return text + f"\n![{what}](images/{file.name})\n"
 
 
-def plot(row: dict, what: str, file: Path) -> None:
+@contextmanager
+def canvas(file: Path, size: tuple):
+    """Axes to draw on, written to the file at the end."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -235,18 +260,23 @@ def plot(row: dict, what: str, file: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "fcmae"
     import matplotlib.pyplot as plt
 
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    axes.spines[["top", "right"]].set_visible(False)
+    yield axes
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
+
+
+def plot(row: dict, what: str, file: Path) -> None:
     xs = [point["x"] for point in row["points"]]
     ys = [1000.0 * statistics.median(point["seconds"]) for point in row["points"]]
     found = row["summary"]
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     line = [1000.0 * (found["intercept"] + found["slope"] * x) for x in (0.0, max(xs))]
-    axes.plot([0.0, max(xs)], line, color="0.6", label="straight line")
-    axes.plot(xs, ys, "o", color="tab:blue", label="median step")
-    axes.set(xlabel=what, ylabel="ms", xlim=(0, None), ylim=(0, None))
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(file, metadata={"Date": None})
-    plt.close(figure)
+    with canvas(file, (6.4, 4.0)) as axes:
+        axes.plot([0.0, max(xs)], line, color="0.6", label="straight line")
+        axes.plot(xs, ys, "o", color="tab:blue", label="median step")
+        axes.set(xlabel=what, ylabel="ms", xlim=(0, None), ylim=(0, None))
+        axes.legend(frameon=False)
 
 
 def loading(row: dict) -> str:
