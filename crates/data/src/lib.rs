@@ -1,17 +1,41 @@
-//! Image files to training batches, without a tensor framework.
+//! From image files to training batches, without a tensor framework.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use fcmae_data::{
+//!     EvalTransform, Input, Inputs, Loader, LoaderOptions, Normalization, Picture, Transform,
+//! };
+//!
+//! // A grey square of 8×8 pixels. Files, bytes and whole sets go in the same way.
+//! let picture = Arc::new(Picture::new(8, 8, 1, vec![128; 64])?);
+//! let inputs: Inputs = [Input::Picture { name: "grey".into(), picture }].into_iter().collect();
+//! let loader = Loader::new(
+//!     Arc::new(inputs),
+//!     Transform::Eval(EvalTransform::new(8, 8)),
+//!     Normalization::imagenet(1)?,
+//!     &LoaderOptions::eval(4),
+//! )?;
+//! for batch in loader {
+//!     let batch = batch?;
+//!     // [N, height, width, channels]
+//!     assert_eq!((batch.len(), batch.images.len()), (1, 8 * 8));
+//! }
+//! # Ok::<(), fcmae_data::DataError>(())
+//! ```
 //!
 //! Modules in the order in which data flows:
 //! - [`source`]: folders, tar archives, Parquet files and lists become one sorted list of samples, and
 //!   parts of it;
 //! - [`random`]: every random choice as a function of (seed, purpose, epoch, sample);
-//! - [`sampler`]: which samples stand in which batch;
+//! - [`sampler`]: which samples make up which batch;
 //! - [`decode`]: one file becomes one [`Picture`];
 //! - [`input`]: pictures by path, as bytes, decoded, or of a set, under one type;
 //! - [`augment`]: one picture becomes one input of the network;
 //! - [`loader`]: worker threads do all of it ahead, and deliver batches in order;
-//! - [`statistics`]: what the values of a set are, for its normalization;
-//! - [`drawn`]: what tells pictures that this program draws;
-//! - [`mix`]: pictures of a batch are mixed in pairs, and labels with them;
+//! - [`statistics`]: mean and deviation of a set's values, for its normalization;
+//! - [`drawn`]: how to recognize pictures that this program draws;
+//! - [`mix`]: mixes pictures of a batch in pairs, with their labels;
 //! - [`error`]: what can go wrong, with its remedy.
 
 #![forbid(unsafe_code)]

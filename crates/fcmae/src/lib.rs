@@ -1,9 +1,8 @@
 //! **fcmae**: masked-autoencoder pre-training for ConvNeXt V2 (arXiv 2301.00808).
 //!
-//! A network learns from unlabelled pictures: most patches are hidden, a sparse encoder sees only
-//! the rest, a small decoder predicts what is hidden; then the same weights are fine-tuned on few
-//! labels. Masked and dense are the same network on the same weights; only the list of sites
-//! differs.
+//! A network learns from unlabelled pictures. Most patches are hidden, a sparse encoder sees only
+//! the rest, and a small decoder predicts what is hidden. The same weights are then fine-tuned with few
+//! labels. Masked and dense are one network with the same weights; only the list of sites differs.
 //!
 //! # Classes of a picture
 //! ```no_run
@@ -20,7 +19,7 @@
 //! # Ok::<(), fcmae::Error>(())
 //! ```
 //!
-//! # One vector a picture
+//! # One vector per picture
 //! ```no_run
 //! use std::path::Path;
 //!
@@ -43,7 +42,7 @@
 //! ```
 //!
 //! # Pre-training
-//! The observer is told of every step and decides whether to go on. A run that it stops is saved, and
+//! The observer sees every step and decides whether to go on. A run that it stops is saved, and
 //! resumes from there bit for bit.
 //! ```no_run
 //! use std::path::Path;
@@ -80,12 +79,12 @@
 //! - [`engine`]: tensors, memory, operations, gradients;
 //! - [`config`]: what a network and a run are made of;
 //! - [`network`]: masks, ConvNeXt V2 and V1, FCMAE;
-//! - [`weights`]: what is read, by whatever names it has; what is written for other programs;
+//! - [`weights`]: reads weights under any of the known names, and writes them for other programs;
 //! - [`inference`]: pictures through a trained network: evaluation, prediction, embeddings, reconstruction;
 //! - [`training`]: AdamW, the training step and the training loops;
-//! - [`measure`]: how fast a machine is, and whether its card computes right.
+//! - [`measure`]: how fast a machine is, and whether its GPU computes correctly.
 //!
-//! [`error`] is what can go wrong in all of them.
+//! [`error`] holds what can go wrong in all of them.
 //!
 //! The feature `hub` lets weights be named `hf:OWNER/NAME`, as on the Hugging Face Hub.
 

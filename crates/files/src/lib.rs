@@ -1,13 +1,25 @@
-//! Files that anybody may have written: weights, pictures, lists, recipes, the folder of another run.
+//! Reading files from anybody: weights, pictures, lists, recipes, another run's folder.
 //!
-//! What is opened is a file: a folder, a device or a pipe is refused, where reading might fail late, never end, or
-//! wait for somebody to write. What is read whole is no longer than its reader expects, however long the file is, or
-//! becomes meanwhile.
+//! Only files are opened. A folder, a device or a pipe is refused, since reading one might fail late, never end, or
+//! wait for a writer. A file that is read whole is never longer than its reader allows, even if it grows meanwhile.
 //!
-//! - [`open`]: to read piece by piece;
-//! - [`within`]: the same, up to a limit;
-//! - [`bytes`], [`text`]: the whole, up to a limit;
-//! - [`if_there`]: for a file that may be missing.
+//! ```
+//! use fcmae_files::{Limit, Unusable, if_there, text};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("recipe.toml");
+//! let limit = Limit { bytes: 8, mend: "split it" };
+//! assert_eq!(if_there(text(&path, limit))?, None);
+//! std::fs::write(&path, "seed = 1")?;
+//! assert_eq!(text(&path, limit)?, "seed = 1");
+//! std::fs::write(&path, "seed = 10")?;
+//! assert!(matches!(text(&path, limit), Err(Unusable::TooLong { length: 9, .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`open`] reads piece by piece, [`within`] the same up to a limit;
+//! - [`bytes`] and [`text`] read the whole up to a limit;
+//! - [`if_there`] is for a file that may be missing.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, Metadata};

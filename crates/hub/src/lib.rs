@@ -1,8 +1,19 @@
 //! Weights by their names on the Hugging Face Hub: `hf:timm/convnextv2_atto.fcmae_ft_in1k`.
 //!
-//! Files go through the Hub's own cache, which Python's programs use too: what one has fetched the other need
-//! not. Where it is, which server is asked and with what token, the variables of huggingface_hub say:
-//! `HF_HUB_CACHE` and `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
+//! Files go through the Hub's own cache, which Python programs share: what one has downloaded, the other need not. The
+//! variables of huggingface_hub decide where it lies, and which server is asked with which token: `HF_HUB_CACHE` and
+//! `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
+//!
+//! ```
+//! use fcmae_hub::Hub;
+//!
+//! let cache = tempfile::tempdir()?;
+//! let hub = Hub::at("https://huggingface.co", cache.path())?;
+//! // A name is checked before anything is downloaded.
+//! let error = hub.fetch("hf:no-owner").unwrap_err();
+//! assert!(error.to_string().contains("hf:"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod checksum;

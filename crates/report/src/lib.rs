@@ -1,5 +1,4 @@
-//! How a training run went, as one HTML file that needs nothing else: no network, no script, no file
-//! beside it.
+//! Results as single HTML files that need nothing else: no network, no script, no file beside them.
 //!
 //! ```text
 //! RUN/ ── config.toml, run.json ──────────┐
@@ -8,11 +7,23 @@
 //!         evaluation.json, skipped.jsonl ─┤            ├─▶ compare ─▶ one page of several runs
 //!         figures/*.png ──────────────────┘            └─▶ Trials ──▶ one page of two ways to train
 //! ```
-//! Modules: `run_folder` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `embedded` and
-//! `files` for what is in it; `findings` says in words what to look at; `page` writes HTML; [`plots`]
-//! draws charts, for the page and for everybody; [`paired`] says whether one classifier is better than
-//! another; [`experiment`] holds many such comparisons, as a table, a page and a figure; [`error`]: what can go wrong.
-//! Beside runs: a [`Gallery`] of rows of small pictures, and a [`Map`] on which those that are alike lie together.
+//! [`paired`] decides whether a difference is more than chance:
+//!
+//! ```
+//! use fcmae_report::paired::compare;
+//!
+//! // For each of two seeds, which of four test pictures were named right.
+//! let pretrained = [vec![true, true, true, false], vec![true, true, true, true]];
+//! let scratch = [vec![true, false, true, false], vec![true, false, true, true]];
+//! let found = compare(&pretrained, &scratch).expect("the same seeds and pictures");
+//! assert_eq!(found.mean, 0.25);
+//! assert!(!found.is_clear(), "four pictures prove nothing");
+//! ```
+//!
+//! `run_folder` reads a run, with `settings`, `metrics`, `data`, `evaluation`, `embedded` and `files` for its parts.
+//! `findings` says in words what needs attention. `page` writes HTML. [`plots`] draws charts. [`experiment`] holds many
+//! comparisons, as a table, a page and a figure. A [`Gallery`] shows rows of small pictures, and a [`Map`] places similar
+//! ones together. [`error`] is what can go wrong.
 #![forbid(unsafe_code)]
 
 mod data;

@@ -1,12 +1,24 @@
 //! Which files of a crate import each other in a ring, and which import against the order of its wings.
 //!
-//! A file imports another if it names something that the other defines, whether directly or through
-//! re-exports: in a `use`, in a path, inside a macro's arguments or an attribute. To declare a module, to
-//! re-export a name and to call a method are no imports, and code for tests does not count. What two files
-//! of a ring do cannot be understood, tested or moved one without the other.
+//! A file imports another if it names something that the other defines, directly or through
+//! re-exports: in a `use`, in a path, inside a macro's arguments or an attribute. Declaring a module,
+//! re-exporting a name and calling a method are not imports, and test code does not count. Two files
+//! of a ring cannot be understood, tested or moved without each other.
+//!
+//! ```
+//! let folder = tempfile::tempdir()?;
+//! let root = folder.path().join("lib.rs");
+//! std::fs::write(&root, "mod a; mod b;")?;
+//! std::fs::write(folder.path().join("a.rs"), "use crate::b::B; pub struct A(B);")?;
+//! std::fs::write(folder.path().join("b.rs"), "use crate::a::A; pub struct B(Box<A>);")?;
+//! let rings = fcmae_rings::rings(&root)?;
+//! assert_eq!(rings.len(), 1);
+//! assert_eq!(rings[0].files.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! - `modules`: a crate's files as modules, and the names in their scopes;
-//! - `resolve`: a path to the file that defines what it names;
+//! - `resolve`: from a path to the file that defines what it names;
 //! - `imports`: the paths of a file.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Named tensors on disk: what a training run reads and writes, without the framework.
+//! What a training run reads and writes: named tensors, checkpoints, its folder. No tensor framework.
 //!
 //! ```text
 //! NamedTensors ── safetensors ──┐
@@ -6,15 +6,26 @@
 //!                               │               ├─ run ── weights ── file
 //!                 config.json ──┴─ export ──────┘
 //! ```
-//! Everything that replaces something goes through [`durable`]: written under a temporary name,
-//! synced, renamed. A process killed, or a disk that fills up, leaves the old or the new, never a
-//! mix of both; where the storage renames nothing, the next writer makes that so.
+//! ```
+//! use fcmae_store::{HostTensor, NamedTensors, safetensors};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("weights.safetensors");
+//! let mut tensors = NamedTensors::new();
+//! tensors.insert("head.bias", HostTensor::new([2], vec![0.5, -0.5])?);
+//! safetensors::save(&path, &tensors, &Default::default())?;
+//! assert_eq!(safetensors::load(&path)?.tensors.hash(), tensors.hash());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! Everything that replaces something goes through [`durable`]: it is written under a temporary name,
+//! synced, and renamed. A killed process or a full disk leaves the old or the new, never a
+//! mix of both. On storage that cannot rename, the next writer restores that.
 //!
 //! Modules, from values to folders:
 //! - [`tensor`]: float32 tensors with names, and how a set differs from what a model expects;
-//! - [`safetensors`]: one file of named tensors, every malformed file refused;
+//! - [`safetensors`]: one file of named tensors; malformed files are refused;
 //! - [`pth`]: what PyTorch's `torch.save` writes, read without running anything, and written;
-//! - [`mod@file`]: a file in either format, or an index of several, told apart by what is in it;
+//! - [`mod@file`]: a file in either format, or an index of several, recognized by its content;
 //! - [`durable`]: files and folders replaced as a whole;
 //! - [`checkpoint`]: folders that count only when their MANIFEST verifies;
 //! - [`export_folder`]: a folder of weights for other programs;

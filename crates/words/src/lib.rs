@@ -1,7 +1,17 @@
-//! Numbers, amounts and times as they stand in texts, so that the same is always said in the same way.
+//! Numbers, amounts and times as texts show them, so that everything is written in one way.
 //!
-//! What all texts have in common is here. [`page`] is for what is laid out (HTML, figures), with spaces
-//! before units that do not break; [`terminal`] for plain text of few columns.
+//! What all texts share is here. [`page`] adds spaces before units that do not break, for HTML and figures.
+//! [`terminal`] is for plain text in few columns.
+//!
+//! ```
+//! use fcmae_words::{counted, grouped, list, signed};
+//!
+//! assert_eq!(grouped(1_234_567), "1,234,567");
+//! assert_eq!(counted(1, "patch"), "1 patch");
+//! assert_eq!(counted(2_761, "patch"), "2,761 patches");
+//! assert_eq!(signed(-0.31), "−0.3");
+//! assert_eq!(list(&["cat", "dog"]), "“cat” and “dog”");
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod page;
