@@ -25,6 +25,7 @@ mod killed;
 mod links;
 mod numbers;
 mod probing;
+mod results;
 mod sets;
 #[cfg(unix)]
 mod settings;
