@@ -32,8 +32,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C (a run is sav
 
 A first look, without any data of your own:  fcmae demo";
 
-/// Masked-autoencoder pre-training for ConvNeXt V2: learn from unlabelled pictures, fine-tune on
-/// few labels, predict
+/// Masked-autoencoder pre-training for ConvNeXt V2: learn from unlabelled pictures, fine-tune with few labels,
+/// predict
 #[derive(Parser)]
 #[command(name = "fcmae", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Arguments {

@@ -97,30 +97,30 @@ const SCRATCH: &[&str] = &["optim.base_lr=1e-2"];
 /// What `--quick` changes: too few epochs.
 const QUICK: &[&str] = &["optim.epochs=1", "optim.warmup_epochs=0.5"];
 
-/// See it all at work: pre-train, fine-tune and predict on bundled emoji, in minutes
+/// Pre-train, fine-tune and predict on bundled emoji, in minutes
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   fcmae demo --out /tmp/fcmae-demo
   fcmae demo --first-seed 100 --out /tmp/fcmae-demo-100")]
 pub(crate) struct Demo {
-    /// Folder for pictures, runs and results; it must not exist yet, or be empty
+    /// Folder for pictures, runs and results. It must not exist yet, or be empty
     #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
     out: PathBuf,
 
-    /// Random seeds for which pre-trained and from scratch are compared
+    /// Number of seeds to compare with and without pre-training
     #[arg(long, value_name = "N", default_value_t = 8,
         value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
 
-    /// The first of these seeds, and the seed of the pre-training: another one is another demo
+    /// The first of these seeds, and the seed of the pre-training. Another one is another demo
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     first_seed: u32,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Only see that everything runs: far too few epochs for numbers that mean anything
+    /// Only check that everything runs. The numbers mean nothing after so few epochs
     #[arg(long)]
     quick: bool,
 }

@@ -44,20 +44,20 @@ use plan::{Job, Outcomes, Plan};
 /// Train variants with several seeds from one file, and compare them on pictures kept apart
 #[derive(Args)]
 #[command(after_help = "\
-The file says what is compared: experiments/README.md describes it. Runs go to OUT/runs, results to
-OUT/results/NAME: results.jsonl, table.csv, figure.svg, report.html. The same command goes on where it was
-stopped or killed, and does again only what has changed in the file.
+experiments/README.md describes the file. Runs go to OUT/runs. Results go to OUT/results/NAME: results.jsonl, \
+table.csv, figure.svg, report.html. After a stop, the same command goes on where it was. Only what has changed in the file \
+is done again.
 
 Examples:
   fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments --dry-run
   fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments
   fcmae experiment experiments/queue.toml --data sets --out runs/experiments")]
 pub(crate) struct Experiment {
-    /// An experiment, or a queue of them
+    /// An experiment, or a queue of experiments
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
 
-    /// Folder that the pictures named in the file lie in; without it, the file's own
+    /// Folder of the pictures that the file names [default: the folder of the file]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
 
@@ -65,14 +65,14 @@ pub(crate) struct Experiment {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 
-    /// Folder for the results, in place of OUT/results; what it holds already is not done again
+    /// Folder for the results [default: OUT/results]. Results that are there already are not made again
     #[arg(long, value_name = "FOLDER")]
     results: Option<PathBuf>,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Only try a few steps of each kind of run, and say what all would take on this machine
+    /// Only try a few steps of each kind of run, and estimate the time of all
     #[arg(long)]
     dry_run: bool,
 }

@@ -14,13 +14,13 @@ use crate::output;
 /// What networks are computed on, for every command that computes with one.
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArg {
-    /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, the processor for now,
-    /// as without it where no recipe says otherwise
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor for now [default:
+    /// auto, or as the recipe says]
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
-    /// The number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it
-    /// where no recipe says otherwise. The processor computes in f32
+    /// Number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 if the GPU supports it. The processor
+    /// always uses f32 [default: auto, or as the recipe says]
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
 }
@@ -87,8 +87,8 @@ impl DeviceArg {
 
 #[derive(Args)]
 pub(crate) struct WeightsArg {
-    /// A fine-tuning run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last),
-    /// an export folder, a checkpoint, a weights file or hf:OWNER/NAME
+    /// A fine-tuning run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. Of a run: its best
+    /// weights, else its last, else its newest checkpoint; RUN/export/last for the last
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }
@@ -106,8 +106,8 @@ pub(crate) fn weights_at(path: &Path) -> fcmae::Result<Weights> {
 /// Weights of any kind, for commands that do nothing else but look at them or write them.
 #[derive(Args)]
 pub(crate) struct AnyWeightsArg {
-    /// A run (its best weights, else its last, else its newest checkpoint; RUN/export/last for the last), an export
-    /// folder, a checkpoint, a weights file or hf:OWNER/NAME
+    /// A run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. Of a run: its best weights, else its
+    /// last, else its newest checkpoint; RUN/export/last for the last
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }
@@ -115,7 +115,7 @@ pub(crate) struct AnyWeightsArg {
 /// Pictures that are named one by one.
 #[derive(Args)]
 pub(crate) struct PicturesArg {
-    /// Picture files; a folder stands for all pictures in it and below it
+    /// Picture files, or folders of them
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
 }
@@ -123,12 +123,12 @@ pub(crate) struct PicturesArg {
 /// What pictures are taken, where that is not as the weights were trained.
 #[derive(Args, Default)]
 pub(crate) struct TakenArg {
-    /// Pages of TIFF files: the `first`, or `all`, each as a picture of its own, as data.pages
-    /// [default: as the weights were trained]
+    /// Pages of a TIFF file to read: the `first`, or `all`, each as a picture of its own (data.pages) [default: as
+    /// the weights were trained]
     #[arg(long, value_name = "first|all")]
     pages: Option<Pages>,
 
-    /// Most pixels of a picture, as data.max_pixels [default: as the weights were trained]
+    /// Largest number of pixels in a picture (data.max_pixels) [default: as the weights were trained]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
 }

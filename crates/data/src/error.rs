@@ -211,11 +211,9 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it (looked for files ending in {extensions}, passed over {}, skipped \
-         {skipped}{others}); {mend}",
+        "{}: no picture in it{}; {mend} (files ending in {extensions})",
         printable(.path),
-        plural(.passed_over, "other file"),
-        others = if .others.is_empty() { String::new() } else { format!("; {}", .others) }
+        instead(*.passed_over, *.skipped, .others)
     )]
     NoPictures {
         /// The folder.
@@ -233,12 +231,11 @@ pub enum DataError {
     },
     /// Labels are needed and there are not two classes.
     #[error(
-        "{}: found {} with pictures, and labels need at least two; put the pictures of each class \
-         into a sub-folder of its own, or name their labels in a list ({} outside \
-         of any class{hint})",
+        "{}: found {} with pictures{}, but a classifier needs at least two; put the pictures of each class \
+         into its own sub-folder, or name their labels in a list{hint}",
         printable(.path),
         if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
-        plural(.outside, "picture")
+        if *.outside > 0 { format!(" and {} without a class", plural(.outside, "picture")) } else { String::new() }
     )]
     TooFewClasses {
         /// The folder.
@@ -251,7 +248,7 @@ pub enum DataError {
         hint: String,
     },
     /// Folders or files that are parts of a data set, where classes or one part are to be.
-    #[error("{}: it holds {what}, which are splits and no classes; {mend}", printable(.path))]
+    #[error("{}: it holds {what}, which are splits, not classes; {mend}", printable(.path))]
     Splits {
         /// The folder or archive.
         path: PathBuf,
@@ -395,6 +392,21 @@ pub enum DataError {
     /// A worker thread could not be started, or ended by a fault of this crate.
     #[error("a loading thread failed: {0}")]
     Worker(String),
+}
+
+/// What a folder without pictures holds instead.
+fn instead(passed_over: usize, skipped: usize, others: &str) -> String {
+    let mut parts = Vec::new();
+    if passed_over > 0 {
+        parts.push(plural(passed_over, "other file"));
+    }
+    if skipped > 0 {
+        parts.push(format!("{} that cannot be read", plural(skipped, "item")));
+    }
+    if !others.is_empty() {
+        parts.push(others.to_owned());
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
 /// What to do about pictures that cannot be used.

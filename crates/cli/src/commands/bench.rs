@@ -39,21 +39,21 @@ const SHORT: f64 = 0.1;
 /// Measure how fast this machine pre-trains, fine-tunes, predicts and loads pictures
 #[derive(Args)]
 #[command(after_help = "\
-Without options: every size and kind of work, within two minutes. Weights and pixels are random.
-Each row of the table is measured in a process of its own.
+Without options, it measures every size and kind of work within two minutes. Weights and pixels are random. Each row runs \
+in its own process.
 
 Examples:
   fcmae bench
   fcmae bench --size atto,tiny --work pretrain --batch 16 --json speed.json
   fcmae bench --work load --data photos")]
 pub(crate) struct Bench {
-    /// Networks, one or several, separated by commas; all where none is named
+    /// Network sizes, separated by commas [default: all]
     #[arg(long, value_name = "SIZE", value_delimiter = ',', hide_possible_values = true,
         value_parser = PossibleValuesParser::new(Size::ALL.map(Size::name))
             .try_map(|name| name.parse::<Size>()))]
     size: Vec<Size>,
 
-    /// Kinds of work, one or several, separated by commas; all where none is named
+    /// Kinds of work, separated by commas [default: all]
     #[arg(long, value_name = "WORK", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(Work::ALL.map(Work::name))
             .try_map(|name| name.parse::<Work>()))]
@@ -64,23 +64,23 @@ pub(crate) struct Bench {
         value_parser = clap::value_parser!(u32).range(1..=4096))]
     image: u32,
 
-    /// Images a step; without it, as many as make a step of about a second
+    /// Images per step [default: as many as take about a second]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
 
-    /// Share of the patches hidden in pre-training
+    /// Share of patches hidden in pre-training
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
     mask_ratio: f64,
 
-    /// Steps that are timed in each row, whatever they take; without it, as many as there is time for
+    /// Timed steps per row [default: as many as there is time for]
     #[arg(long, value_name = "N")]
     steps: Option<NonZeroUsize>,
 
-    /// Steps before those that are timed
+    /// Steps before the timed ones
     #[arg(long, value_name = "N")]
     warmup: Option<usize>,
 
-    /// Time for all rows together, in seconds; what does not fit is left out, and told
+    /// Seconds for all rows together. Rows that do not fit are left out and listed
     #[arg(long, value_name = "SECONDS", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
@@ -88,15 +88,15 @@ pub(crate) struct Bench {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Threads that compute; without it, one for each core
+    /// Threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// Folder of pictures to load; without it, some are drawn
+    /// Folder of pictures to load [default: drawn ones]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
 
-    /// Write the numbers to a JSON file as well; `-` prints them in place of the table
+    /// Also write the numbers to a JSON file; `-` prints them instead of the table
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
 

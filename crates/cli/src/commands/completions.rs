@@ -10,7 +10,7 @@ use crate::output;
 
 const NAME: &str = "fcmae";
 
-/// Print what makes a shell complete commands and options
+/// Print shell completions
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ pub(crate) struct Completions {
     shell: clap_complete::Shell,
 }
 
-/// Write manual pages, one for each command
+/// Write manual pages, one per command
 #[derive(Args)]
 #[command(after_help = "\
 Example:

@@ -32,22 +32,22 @@ const LITTLE_DISK: u64 = 5 << 30;
 const LITTLE_MEMORY: u64 = 2 << 30;
 const MASK_RATIO: f64 = 0.6;
 
-/// Look at this machine: processor, memory, disk, and how long training would take on it
+/// Check this machine: processor, memory, disk, GPUs, and how long training would take
 #[derive(Args)]
 #[command(after_help = "\
-Times are computed from a short measurement of the smallest network here, so they are rough; with
---dry-run `fcmae pretrain` and `fcmae finetune` try the run itself.
+Times are rough: they follow from a short measurement of the smallest network. `fcmae pretrain --dry-run` and \
+`fcmae finetune --dry-run` measure the run itself.
 
 Examples:
   fcmae doctor
   fcmae doctor --pictures 50000 --epochs 200 --image 128
   fcmae doctor --check --device cuda")]
 pub(crate) struct Doctor {
-    /// Pictures for which training is estimated
+    /// Number of pictures for the estimate
     #[arg(long, value_name = "N", default_value = "10000")]
     pictures: NonZeroUsize,
 
-    /// Epochs for which training is estimated
+    /// Number of epochs for the estimate
     #[arg(long, value_name = "N", default_value = "100")]
     epochs: NonZeroUsize,
 
@@ -56,15 +56,15 @@ pub(crate) struct Doctor {
         value_parser = clap::value_parser!(u32).range(64..=4096))]
     image: u32,
 
-    /// Instead compare a device (without --device, the first GPU) with the processor: every operation, and steps
-    /// of pre-training
+    /// Compare a device (by default the first GPU) with the processor instead: every operation, and steps of
+    /// pre-training
     #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
     check: bool,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Write the comparison to a JSON file as well; `-` prints it in place of the table
+    /// Also write the comparison to a JSON file; `-` prints it instead of the table
     #[arg(long, value_name = "FILE|-", requires = "check")]
     json: Option<PathBuf>,
 

@@ -43,7 +43,7 @@ Examples:
   fcmae evaluate --data photos --held-out-of runs/fine --weights runs/other
   fcmae evaluate --data photos/test --weights runs/fine --json > scores.json")]
 pub(crate) struct Evaluate {
-    /// Folders with a sub-folder of pictures for each class; or .tar, .csv, .tsv or .parquet files
+    /// Folders with one sub-folder of pictures per class; or .tar, .csv, .tsv or .parquet files
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
@@ -56,14 +56,14 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Pictures that are computed at a time
+    /// Pictures to compute at a time
     #[arg(long, value_name = "N", default_value = "64")]
     batch: NonZeroUsize,
 
     #[command(flatten)]
     columns: ColumnsArgs,
 
-    /// Most pictures, as a share, that may be missing or broken: of more, what is found is no result
+    /// Largest share of pictures that may be missing or broken. Beyond it there is no result
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     max_bad_fraction: f64,
 
@@ -71,11 +71,11 @@ pub(crate) struct Evaluate {
     #[arg(long)]
     json: bool,
 
-    /// Take only the pictures that this fine-tuning run kept aside, by its split.csv
+    /// Use only the pictures that this fine-tuning run held out (its split.csv)
     #[arg(long, value_name = "RUN")]
     held_out_of: Option<PathBuf>,
 
-    /// Write it into the run that --weights names, and renew its report.html
+    /// Add the result to the run that --weights names, and renew its report.html
     #[arg(long)]
     report: bool,
 }

@@ -16,8 +16,8 @@ use crate::output;
 /// Write weights for other programs: timm, transformers, the authors' code, ONNX
 #[derive(Args)]
 #[command(after_help = "\
-Weights go in by the names of timm, the authors, transformers or mmpretrain, from .safetensors or .pth
-files, and come out by those asked for. The decoder stays behind: no other program knows it.
+Reads weights with the names of timm, the authors, transformers or mmpretrain, from .safetensors or .pth files. The \
+decoder is left out, since no other program can use it.
 
 Examples:
   fcmae export runs/fine --format timm --out fine-timm
@@ -28,7 +28,7 @@ pub(crate) struct Export {
     #[command(flatten)]
     weights: AnyWeightsArg,
 
-    /// Whom the weights are for
+    /// Program to write for
     #[arg(long, value_enum)]
     format: ExportTo,
 
@@ -36,11 +36,11 @@ pub(crate) struct Export {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 
-    /// What an ONNX network computes; logits where nothing is said
+    /// Output of an ONNX network [default: logits]
     #[arg(long, value_enum)]
     output: Option<Onnx>,
 
-    /// Let an ONNX network take pictures of any height and width
+    /// Let an ONNX network accept pictures of any height and width
     #[arg(long)]
     dynamic_size: bool,
 
@@ -67,9 +67,9 @@ enum ExportTo {
 enum Onnx {
     /// A score for each class
     Logits,
-    /// One vector for each picture
+    /// One vector per picture
     Embeddings,
-    /// The maps of the four stages, for a network on top
+    /// The maps of the four stages, for detection or segmentation
     Features,
 }
 

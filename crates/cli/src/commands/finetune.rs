@@ -21,8 +21,8 @@ use crate::progress::Listing;
 #[command(
     override_usage = "fcmae finetune --data <FOLDER|FILE> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
     after_help = "\
-The pictures of each class lie in a sub-folder of their own, named after the class; or a tar archive
-(WebDataset), or a CSV list with the columns path and label, says which class each is of.
+Put the pictures of each class into a sub-folder named after the class. A tar archive (WebDataset), a Parquet file, or a \
+CSV list with the columns path and label will do as well.
 
 Examples:
   fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
@@ -33,17 +33,16 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Where the weights start: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`; with --resume
-    /// what it was
+    /// Weights to start from: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`. With
+    /// --resume, the run remembers them
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present_any = ["print_config", "resume"])]
     from: Option<PathBuf>,
 
-    /// Watch the accuracy on these pictures, which are not trained on, rather than on a share of --data; folders and
-    /// files as --data takes them
+    /// Measure the accuracy on these pictures, instead of on a share of --data. They are not trained on
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     held_out: Vec<PathBuf>,
 
-    /// Use the labels of so many pictures only: a share of each class, such as 10%, or a number
+    /// Use only some of the labels: a share of each class, such as 10%, or a number of pictures
     #[arg(long, value_name = "SHARE|N", conflicts_with = "resume")]
     labels: Option<LabelAmount>,
 

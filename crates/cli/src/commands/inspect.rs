@@ -12,7 +12,7 @@ use crate::options::AnyWeightsArg;
 use crate::output;
 use crate::text_table::{Align, Table};
 
-/// Say what a weights file, a checkpoint or a run is made of
+/// Show what a weights file, a checkpoint or a run is made of
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
     #[command(flatten)]
     weights: AnyWeightsArg,
 
-    /// List every tensor, not only the sums of each part
+    /// List every tensor, instead of the sums of each part
     #[arg(long, conflicts_with = "json")]
     all: bool,
 

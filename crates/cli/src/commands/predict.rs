@@ -18,7 +18,7 @@ use crate::picture_arguments;
 use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
-/// Name what is on pictures
+/// Predict the classes of pictures
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -37,11 +37,11 @@ pub(crate) struct Predict {
     #[command(flatten)]
     device: DeviceArg,
 
-    /// Classes to name for each picture, most probable first
+    /// Classes to print per picture, most probable first
     #[arg(long, value_name = "N", default_value = "5")]
     top: NonZeroUsize,
 
-    /// Form of the answer
+    /// Format of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -49,11 +49,11 @@ pub(crate) struct Predict {
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For reading
+    /// Text to read
     Table,
-    /// One array, an object for each picture
+    /// An array with one object per picture
     Json,
-    /// A header, then a line for each picture and class
+    /// A header, then one line per picture and class
     Csv,
 }
 

@@ -26,20 +26,20 @@ Examples:
   fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
   fcmae pretrain --data photos --out runs/pre --watch labelled
   fcmae pretrain --data photos --out runs/pre --resume
-  fcmae pretrain --data microscopy --from hf:facebook/convnextv2-tiny-1k-224 --out runs/further --set teacher.weight=1"
+  fcmae pretrain --data microscopy --from hf:facebook/convnextv2-tiny-1k-224 --out runs/further"
 )]
 pub(crate) struct Pretrain {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Begin from these weights and train them further: a pre-training run, a weights file with a decoder or without,
-    /// hf:OWNER/NAME, or the word `scratch`, as without it; with --resume what it was
+    /// Start from these weights and train them further: a pre-training run, a weights file with or without a decoder,
+    /// or hf:OWNER/NAME. `scratch` starts anew, as without this option
     #[arg(long, value_name = "RUN|FILE|scratch")]
     from: Option<PathBuf>,
 
-    /// Labelled pictures, such as a folder with a sub-folder for each class, that tell on the way whether the features
-    /// get better: how well nearest neighbours and a linear probe name the classes, beside the untrained network. The
-    /// training uses no label, and is the same without; they may be among --data. With --resume those of before
+    /// Labelled pictures (such as a folder with one sub-folder per class) that show during the run whether the
+    /// features improve: the accuracy of nearest neighbours and of a linear probe, beside those of the untrained
+    /// network. Training uses no label and is the same without. They may be among --data
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     watch: Vec<PathBuf>,
 

@@ -16,7 +16,7 @@ use crate::picture_arguments;
 /// Rows of one sheet; many more make no picture that anyone can look at.
 const MOST_PICTURES: usize = 100;
 
-/// Draw what a pre-trained net makes of hidden patches: original, masked, reconstruction
+/// Draw what a pre-trained network makes of hidden patches: original, masked, reconstruction
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -25,14 +25,14 @@ pub(crate) struct Reconstruct {
     #[command(flatten)]
     pictures: PicturesArg,
 
-    /// A pre-training run, or one of its checkpoints: the decoder is needed too
+    /// A pre-training run, or one of its checkpoints (the decoder is needed)
     #[arg(long, value_name = "RUN")]
     weights: PathBuf,
 
     #[command(flatten)]
     device: DeviceArg,
 
-    /// The picture to write, a PNG
+    /// PNG file to write
     #[arg(long, value_name = "FILE.png")]
     out: PathBuf,
 
@@ -40,7 +40,7 @@ pub(crate) struct Reconstruct {
     #[arg(long)]
     overwrite: bool,
 
-    /// Chooses which patches are hidden
+    /// Seed that chooses which patches are hidden
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

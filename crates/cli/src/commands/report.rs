@@ -10,20 +10,20 @@ use fcmae_report::Report as Page;
 use crate::failure::Usage;
 use crate::output;
 
-/// Show how a run went as one HTML page, or several runs beside each other
+/// Write how a run went as one HTML page, or several runs side by side
 #[derive(Args)]
 #[command(after_help = "\
-A run keeps a report.html of its own; this writes it anew, or a page that compares runs.
+Every run keeps a report.html. This command writes it anew, or a page that compares runs.
 
 Examples:
   fcmae report runs/fine
   fcmae report runs/fine runs/scratch --out compared.html")]
 pub(crate) struct Report {
-    /// One or several runs
+    /// One or more runs
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 
-    /// The page; RUN/report.html where one run is named
+    /// Page to write [default, for one run: RUN/report.html]
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
 

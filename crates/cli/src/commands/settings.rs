@@ -7,7 +7,7 @@ use fcmae_words::wrapped;
 
 use crate::output;
 
-/// List all settings of recipes and of --set, or explain some
+/// List the settings of recipes and --set, or explain one
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -15,11 +15,11 @@ Examples:
   fcmae settings mask
   fcmae pretrain --print-config > recipe.toml")]
 pub(crate) struct Settings {
-    /// A setting such as `optim.epochs`, or a table of them such as `optim`; all where none is named
+    /// A setting such as `optim.epochs`, or a group such as `optim` [default: all]
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
 
-    /// As a page of the documentation
+    /// Print the page of the documentation
     #[arg(long, conflicts_with = "keys")]
     markdown: bool,
 }

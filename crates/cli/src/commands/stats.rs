@@ -14,11 +14,11 @@ use crate::output;
 use crate::picture_sets::{self, Columns};
 use crate::text_table::{Align, Table};
 
-/// Look at pictures: sizes, kinds of files, their values, and the settings for them
+/// Examine pictures: sizes, file types, values, and the settings they need
 #[derive(Args)]
 #[command(after_help = "\
-Settings are printed as a recipe, which `fcmae pretrain --config` takes. Photographs do best with the
-defaults; pictures of other channels, of more than 8 bits, or of another kind need values of their own.
+The settings are printed as a recipe for `fcmae pretrain --config`. Photographs do best with the defaults. Pictures \
+with other channels, more than 8 bits, or of another kind need their own values.
 
 Examples:
   fcmae stats --data photos
@@ -28,37 +28,37 @@ pub(crate) struct Stats {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
-    /// Channels that the network is to see
+    /// Channels that the network will see
     #[arg(long, value_name = "N", default_value_t = 3,
         value_parser = clap::value_parser!(u32).range(1..=64))]
     channels: u32,
 
-    /// Keep all bits of the pictures, as for satellites and microscopes
+    /// Keep every bit, as satellite and microscope pictures need
     #[arg(long)]
     deep: bool,
 
-    /// Most pixels of a picture, as data.max_pixels
+    /// Largest number of pixels in a picture (data.max_pixels)
     #[arg(long, value_name = "N", default_value_t = Limits::default().pixels,
         value_parser = clap::value_parser!(u64).range(1..), hide_default_value = true)]
     max_pixels: u64,
 
-    /// Which pages of TIFF files, as data.pages: the `first`, or `all`, each as a picture of its own
+    /// Pages of a TIFF file to read: the `first`, or `all`, each as a picture of its own (data.pages)
     #[arg(long, value_name = "first|all", default_value = "first", hide_default_value = true)]
     pages: Pages,
 
-    /// What NaN and declared nodata become, as data.fill: "mean" or a number [default: refuse]
+    /// Value for NaN and declared nodata: "mean" or a number (data.fill) [default: refuse]
     #[arg(long, value_name = "VALUE", value_parser = fill)]
     fill: Option<Fill>,
 
-    /// Look at so many pictures only, evenly spaced
+    /// Examine only this many pictures, evenly spaced
     #[arg(long, value_name = "N")]
     sample: Option<NonZeroUsize>,
 
-    /// The column of pictures in .parquet files, or of paths in lists, where its name does not tell
+    /// Column of pictures in .parquet files, or of paths in lists, if its name is unusual
     #[arg(long, value_name = "NAME")]
     image_column: Option<String>,
 
-    /// Write the settings to a file, a recipe for --config
+    /// Write the settings to a file, as a recipe for --config
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
 

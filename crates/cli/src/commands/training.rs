@@ -61,21 +61,21 @@ pub(super) fn again_from(from: Option<&Path>) -> String {
 /// What every training run is given.
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet
-    /// files. Several are one set
+    /// Folders of pictures, with any folders inside them; or .tar, .csv, .tsv, .txt or .parquet files. Several form
+    /// one set
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
     pub(crate) data: Vec<PathBuf>,
 
-    /// Folder for the run: settings, metrics, checkpoints; it must not exist yet, or be empty
+    /// Folder for the run: settings, metrics, checkpoints. It must not exist yet, or be empty
     #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Only try it: say how long the run would take here, what memory, and draw its first pictures
+    /// Only try a few steps: show how long the run would take, how much memory, and its first pictures
     #[arg(long, conflicts_with_all = ["resume", "print_config"])]
     pub(crate) dry_run: bool,
 
-    /// Go on with the run in --out from its newest checkpoint, with the settings recorded there; --set changes those of
-    /// the course from there on, such as optim.base_lr and optim.epochs
+    /// Resume the run in --out from its newest checkpoint, with its recorded settings. --set may change those of the
+    /// remaining steps, such as optim.base_lr and optim.epochs
     #[arg(long)]
     pub(crate) resume: bool,
 }
@@ -92,23 +92,23 @@ impl RunArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingsArgs {
-    /// Recipe: a TOML file, or a built-in one by its name, such as pretrain-small
+    /// Recipe: a TOML file, or the name of a built-in one, such as pretrain-small
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Sets one value over the recipe's, as in `optim.epochs=50`; may be repeated
+    /// Set one value, over the recipe, as in `optim.epochs=50`. Can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory holds.
-    /// `auto` keeps the pictures of an update, by adding batches up
+    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory allows. `auto` keeps the
+    /// size of an update, by accumulating batches
     #[arg(long, value_name = "N|auto")]
     pub(crate) batch: Option<Batch>,
 
     #[command(flatten)]
     pub(crate) device: DeviceArg,
 
-    /// Print all settings as they would be used, as TOML, and do nothing else
+    /// Print all settings as they would be used, as TOML, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
 }

@@ -28,7 +28,7 @@ fn folders_without_usable_pictures() {
         (&missing, 2, &["missing", "no such folder"][..]),
         (&file, 2, &["03.png", "not a folder"]),
         (&empty, 1, &["empty", "no picture"]),
-        (&texts, 1, &["texts", "no picture", "passed over 1"]),
+        (&texts, 1, &["texts", "no picture", "1 other file"]),
     ] {
         for command in ["pretrain", "finetune"] {
             let mut all = vec![command, "--data", text(data), "--out", text(&out)];

@@ -243,6 +243,7 @@ fn a_variant_goes_on_from_a_base() {
     };
     let first = foreseen();
     let (said, lines) = made("out");
+    let mut aside = Vec::new();
     for run in fs::read_dir(bench.at("out/runs")).unwrap() {
         let run = run.unwrap().path();
         let name = run.file_name().unwrap().to_string_lossy().into_owned();
@@ -251,12 +252,14 @@ fn a_variant_goes_on_from_a_base() {
             name.ends_with(line["key"].as_str().unwrap()) && !["plain", "taught"].contains(&variant)
         });
         if !of_base {
-            fs::rename(&run, bench.at(&format!("aside-{name}"))).unwrap();
+            aside.push((bench.at(&format!("aside-{name}")), run.clone()));
+            fs::rename(&run, &aside.last().unwrap().0).unwrap();
         }
     }
     fs::rename(bench.at("out/results"), bench.at("results")).unwrap();
     let second = foreseen();
     fs::rename(bench.at("results"), bench.at("out/results")).unwrap();
+    aside.into_iter().for_each(|(from, to)| fs::rename(from, to).unwrap());
     for foreseen in [first, second] {
         let line = foreseen.lines().find(|line| line.starts_with("pre-train taught")).unwrap();
         assert!(!line.ends_with('-'), "{foreseen}");

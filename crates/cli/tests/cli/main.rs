@@ -30,6 +30,7 @@ mod sets;
 #[cfg(unix)]
 mod settings;
 mod skipped;
+mod snapshots;
 #[cfg(target_os = "linux")]
 mod steady;
 mod streams;

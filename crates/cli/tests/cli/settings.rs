@@ -13,7 +13,7 @@ fn a_setting_is_explained_with_its_defaults_and_words() {
         text.contains("optim.epochs = 200 (pretrain), 100 (finetune)\n    Passes over"),
         "{text}"
     );
-    assert!(text.contains("\n      sparse: They are not there"), "{text}");
+    assert!(text.contains("\n      sparse: It skips them"), "{text}");
     assert_eq!(text.matches(" = ").count(), 2, "{text}");
 }
 

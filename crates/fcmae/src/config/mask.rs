@@ -14,12 +14,12 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaskConfig {
-    /// Share of patches hidden; two shares, such as `[0.5, 0.75]`, for one between them that is drawn anew for each
+    /// Share of patches that are hidden. Two shares, such as `[0.5, 0.75]`, draw a new one between them for each
     /// update.
     pub ratio: MaskRatio,
-    /// Whether the target is each patch minus its mean over its standard deviation.
+    /// Whether each target patch is normalized: minus its mean, over its standard deviation.
     pub norm_pix_loss: bool,
-    /// What the encoder makes of hidden patches.
+    /// How the encoder treats hidden patches.
     #[serde(default)]
     pub encoder: MaskedEncoder,
 }
@@ -71,6 +71,12 @@ impl MaskRatio {
     /// As [`visible_count`]; a first share above the second.
     pub(crate) fn check(self, patches: usize) -> Result<(), ConfigError> {
         let bounds = self.bounds();
+        range(
+            "mask.ratio",
+            bounds.iter().all(|ratio| (0.0..=1.0).contains(ratio)),
+            self,
+            "a share between 0 and 1: 0.6 hides 60 % of the patches",
+        )?;
         bounds.iter().try_for_each(|&ratio| visible_count(patches, ratio).map(drop))?;
         range(
             "mask.ratio",
@@ -174,15 +180,15 @@ pub fn visible_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
     Ok(visible)
 }
 
-/// What the encoder makes of hidden patches in pre-training (ConvNeXt V2, section 3.1).
+/// How the encoder treats hidden patches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MaskedEncoder {
-    /// They are not there: it computes the visible patches alone (the published choice).
+    /// It skips them and computes only the visible patches (the published choice).
     #[default]
     Sparse,
-    /// Their pixels are the mean pixel, which is zero after normalization, and it computes the whole
-    /// image: the paper's ablation without sparse convolution.
+    /// It sees the mean pixel there (zero after normalization) and computes the whole image: the paper's ablation
+    /// without sparse convolution.
     Dense,
 }
 
@@ -213,6 +219,8 @@ mod tests {
             ("half", "two"),
             ("[0.5, 1.0]", "mask ratio of 1"),
             ("1", "mask ratio of 1"),
+            ("60", "between 0 and 1"),
+            ("nan", "between 0 and 1"),
         ] {
             let error = ratio(wrong).unwrap_err();
             assert!(error.contains(word), "{wrong}: {error}");

@@ -62,10 +62,10 @@ pub enum GrnNormalization {
     Mean,
     /// `(G − mean(G)) / (std(G) + eps)`, the population standard deviation over channels.
     Standardize,
-    /// `1 / (sum(G) + eps)`, the same for all channels: no channel competes with another.
+    /// `1 / (sum(G) + eps)`, the same for all channels: channels do not compete.
     Inverse,
-    /// `G / (sum(G) + eps)`: how the paper writes the published choice, from which it differs by a factor
-    /// and by epsilon alone. It stays for the runs that were made with it.
+    /// `G / (sum(G) + eps)`, as the paper writes the published choice. It differs from `mean` only by a factor and by
+    /// epsilon, and is kept for old runs.
     Sum,
 }
 
@@ -73,9 +73,9 @@ pub enum GrnNormalization {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrnConfig {
-    /// How a channel's response is gathered.
+    /// How GRN gathers the response of a channel.
     pub aggregation: GrnAggregation,
-    /// How responses are related to each other.
+    /// How GRN relates the responses to each other.
     pub normalization: GrnNormalization,
     /// Whether the input is added to the output (`+ x`).
     pub skip: bool,
@@ -116,9 +116,9 @@ impl Default for GrnConfig {
 pub struct ModelConfig {
     /// A published size: `atto`, `femto`, `pico`, `nano`, `tiny`, `base`, `large` or `huge`; or `custom`.
     pub size: String,
-    /// Blocks in each of the four stages; zeros stand for the size's own.
+    /// Blocks in each of the four stages; zeros take those of the size.
     pub depths: [usize; 4],
-    /// Channels of each of the four stages; zeros stand for the size's own.
+    /// Channels in each of the four stages; zeros take those of the size.
     pub widths: [usize; 4],
     /// The residual block.
     pub block: BlockKind,

@@ -19,59 +19,54 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Height and width in pixels that the network sees, each 16384 at most, and 67108864 pixels (8192 ×
-    /// 8192) together. In fine-tuning `[0, 0]` stands for the size that the weights were trained at, or
-    /// 224 × 224 from scratch.
+    /// Height and width of the network's input in pixels: at most 16384 each, and 67108864 pixels (8192 × 8192) in
+    /// all. In fine-tuning, `[0, 0]` takes the size of the weights, or 224 × 224 from scratch.
     pub image_size: [usize; 2],
     /// Random resized crop: smallest and largest share of the picture's area.
     pub crop_scale: [f64; 2],
     /// Probability of a horizontal flip.
     pub flip: f64,
-    /// How fine the values of pictures are: `eight` bits with 1 or 3 channels, or `deep`, float32 with
-    /// any number of channels.
+    /// Depth of the pictures: `eight` bits with 1 or 3 channels, or `deep`, float32 with any number of channels.
     #[schemars(with = "String")]
     pub depth: Depth,
-    /// Mean of each channel, values 0 to 1.
+    /// Mean of each channel, for values from 0 to 1.
     pub mean: Vec<f32>,
-    /// Standard deviation of each channel, values 0 to 1.
+    /// Standard deviation of each channel, for values from 0 to 1.
     pub std: Vec<f32>,
-    /// Threads that decode and augment ahead of the training; 0 does it in the training thread.
+    /// Threads that decode and augment ahead; 0 uses the training thread.
     pub workers: usize,
-    /// Whether large JPEG files are decoded at a half, a quarter or an eighth of their size in
-    /// training, where no crop needs more pixels.
+    /// Whether training decodes large JPEG files at half, a quarter or an eighth of their size if no crop needs more
+    /// pixels.
     pub reduced_decode: bool,
-    /// Memory for decoded pictures, so that small sets are decoded once, in MiB.
+    /// Memory for decoded pictures in MiB, so that small sets are decoded only once.
     pub cache_mib: usize,
-    /// The run stops when more than this share of the pictures cannot be read, or of the listed files
-    /// is not there.
+    /// Largest share of pictures that may be unreadable or missing. Beyond it the run stops.
     pub max_bad_fraction: f64,
-    /// Fine-tuning: pictures that belong together, such as those of a patient, a site or a film, are kept aside together
-    /// or not at all. A regular expression that finds a group's name in each picture's path, such as `film[0-9]+`; of one
-    /// with parentheses, what they hold is the name. Empty where each picture stands for itself. With `--held-out`, no
+    /// Fine-tuning: groups of pictures that are held out together or not at all, such as those of a patient, a site
+    /// or a film. A regular expression that finds a group's name in each picture's path, such as `film[0-9]+`. If it
+    /// has parentheses, the name is what they match. Empty if each picture is independent. With `--held-out`, no
     /// group may be on both sides.
     pub group: String,
-    /// The same by a column of lists and Parquet files, such as `patient`; empty for none. A picture whose cell is empty
-    /// stands for itself.
+    /// The same from a column of lists and Parquet files, such as `patient`; empty for none. A picture with an empty
+    /// cell is independent.
     pub group_column: String,
-    /// Which pages of TIFF files are pictures: the `first`, or `all`, each a picture of its own, as slices and times of
-    /// microscopes are. The third of `film.tif` is then called `film.tif#3`. Reduced copies and masks are no pages.
-    /// The pages of a file are kept aside together or not at all.
+    /// Pages of TIFF files that count as pictures: the `first`, or `all`, each as a picture of its own, for the
+    /// slices and times of microscopes. The third page of `film.tif` is called `film.tif#3`. Reduced copies and masks
+    /// do not count. The pages of a file are held out together or not at all.
     #[schemars(with = "String")]
     pub pages: Pages,
-    /// Pictures of more pixels are left out. Their memory is limited with it: 512 MiB for 100 million
-    /// pixels, four bytes a value for deep ones.
+    /// Largest number of pixels. Larger pictures are left out. It also limits their memory: 512 MiB for 100 million
+    /// pixels, four bytes per value for deep ones.
     pub max_pixels: u64,
-    /// What becomes of values that are NaN or infinite, and of those that a TIFF file declares to mean
-    /// that there is no data: `refuse` leaves pictures of NaN out, and makes declared values 0; `mean`
-    /// makes them the mean of the channel's other values in the picture; or a number, which of 8-bit
-    /// pictures is 0 to 1.
+    /// Value for NaN, infinity, and what a TIFF file declares as no data. `refuse` leaves out pictures with NaN and
+    /// makes declared values 0. `mean` takes the mean of the channel's other values in the picture. A number is taken
+    /// as it is; for 8-bit pictures it is from 0 to 1.
     #[schemars(with = "String")]
     pub fill: Fill,
-    /// The column of labels in lists and Parquet files; empty for the one that is named like one, such as
-    /// `label` or `class`.
+    /// Column of labels in lists and Parquet files; empty for the one with a usual name, such as `label` or `class`.
     pub label_column: String,
-    /// The column of pictures in Parquet files, or of their paths in lists; empty for the one that is named
-    /// like one, such as `image` or `path`.
+    /// Column of pictures in Parquet files, or of their paths in lists; empty for the one with a usual name, such as
+    /// `image` or `path`.
     pub image_column: String,
 }
 
@@ -105,7 +100,7 @@ impl Default for DataConfig {
 pub struct FiguresConfig {
     /// Epochs between reconstructions; 0 for none.
     pub every_epochs: u64,
-    /// Pictures shown, evenly spaced over the set; always the same ones with the same masks.
+    /// Pictures to show, evenly spaced over the set; always the same ones with the same masks.
     pub pictures: usize,
 }
 
@@ -119,11 +114,11 @@ impl Default for FiguresConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WatchConfig {
-    /// Epochs between looks; 0 for 20 looks over the run, and fewer where more than one picture would be watched for 20
-    /// that are trained on.
+    /// Epochs between measurements. 0 makes 20 over the run, or fewer if there would be more than one watched picture
+    /// for 20 trained ones.
     pub every_epochs: u64,
-    /// Pictures that are looked at, at most, 4 or more: of each class as large a share as of the others, the same ones
-    /// in all runs. Half of them are learned from, the others tested.
+    /// Largest number of watched pictures, at least 4: the same share of each class, and the same pictures in every
+    /// run. Half are learned from, half are tested.
     pub pictures: usize,
 }
 
@@ -143,14 +138,15 @@ impl WatchConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainConfig {
-    /// All randomness of the run follows from it.
+    /// Seed of all randomness in the run.
     pub seed: u64,
-    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, chosen
-    /// anew whenever the run is taken up: the processor, until GPUs have been proved. Devices differ by rounding.
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
+    /// code has run on real cards. It may change when a run is resumed. Devices differ by rounding.
     pub device: String,
-    /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    /// Number type of features: `bf16`, `f32`, or `auto` for the best of the device. The processor only supports
+    /// `f32`.
     pub precision: Precision,
-    /// Whether the run is refused where it would take more memory than is free, by an estimate.
+    /// Whether to refuse a run that would take more memory than is free, by an estimate.
     pub check_memory: bool,
     /// The encoder.
     pub model: ModelConfig,
@@ -158,7 +154,7 @@ pub struct PretrainConfig {
     pub decoder: DecoderConfig,
     /// Masking and target.
     pub mask: MaskConfig,
-    /// How a run begins from weights (`--from`).
+    /// Starting from weights (`--from`).
     pub start: StartConfig,
     /// The starting weights as a frozen teacher.
     pub teacher: TeacherConfig,
@@ -170,7 +166,7 @@ pub struct PretrainConfig {
     pub save: SaveConfig,
     /// Reconstructions.
     pub figures: FiguresConfig,
-    /// Looks at labelled pictures (`--watch`).
+    /// Measurements on labelled pictures during pre-training (`--watch`).
     pub watch: WatchConfig,
 }
 
@@ -212,8 +208,8 @@ impl Default for PretrainConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartConfig {
-    /// Channels of the pictures where the weights (`--from`) were trained on another number: the stem is
-    /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
+    /// Channels of the pictures, if the weights (`--from`) were trained with another number. The stem is adapted. 0
+    /// keeps those of the weights. From scratch, use `model.channels`.
     pub channels: usize,
 }
 
@@ -228,9 +224,9 @@ impl StartConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherConfig {
-    /// How much the distance from the teacher's features counts beside the loss of the pixels: the mean over visible
-    /// patches of 1 − cos between the last stage's features, through a linear projection, and those that the frozen
-    /// weights of `--from` have of the whole picture. 0 for none. A step takes up to twice as long with it.
+    /// Weight of the distance from the teacher's features, added to the pixel loss: the mean over visible patches of
+    /// 1 − cos between the last stage's features, through a linear projection, and the features that the frozen
+    /// weights of `--from` have of the whole picture. 0 for none. A step takes up to twice as long.
     pub weight: f64,
 }
 
@@ -245,22 +241,23 @@ impl TeacherConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// All randomness of the run follows from it.
+    /// Seed of all randomness in the run.
     pub seed: u64,
-    /// Where it is computed: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, chosen
-    /// anew whenever the run is taken up: the processor, until GPUs have been proved. Devices differ by rounding.
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
+    /// code has run on real cards. It may change when a run is resumed. Devices differ by rounding.
     pub device: String,
-    /// The number type of features: `bf16`, `f32`, or `auto` for the device's best. The processor has `f32` alone.
+    /// Number type of features: `bf16`, `f32`, or `auto` for the best of the device. The processor only supports
+    /// `f32`.
     pub precision: Precision,
-    /// Whether the run is refused where it would take more memory than is free, by an estimate.
+    /// Whether to refuse a run that would take more memory than is free, by an estimate.
     pub check_memory: bool,
-    /// The network; where it starts from pre-trained weights, it is the one they were trained with.
+    /// The network. With pre-trained weights, it is theirs.
     pub model: ModelConfig,
     /// Pictures.
     pub data: DataConfig,
     /// Optimizer and schedule.
     pub optim: OptimConfig,
-    /// What only fine-tuning has.
+    /// Fine-tuning only.
     pub finetune: FinetuneOptions,
     /// Checkpoints.
     pub save: SaveConfig,
@@ -270,17 +267,16 @@ pub struct FinetuneConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneOptions {
-    /// Share of the pictures kept aside to watch the accuracy; 0 for none. Not used where pictures of their own are
-    /// held out (`--held-out`).
+    /// Share of the pictures held out to measure the accuracy; 0 for none. Not used with `--held-out`.
     pub held_out: f64,
-    /// How many of the pictures that are not held out are used: up to 1 a share of each class, such as 0.1; above, a
+    /// Labels to use of the pictures that are not held out: up to 1 a share of each class, such as 0.1; above 1 a
     /// number of pictures over all classes, such as 500.
     pub labels: f64,
-    /// Whether every class is seen equally often, however many pictures it has. Not with `finetune.class_weights`, by
-    /// which rare classes would count twice.
+    /// Whether every class is seen equally often. Cannot be combined with `finetune.class_weights`, since rare
+    /// classes would count twice.
     pub balanced: bool,
-    /// How much a class counts in the loss: `none` (all pictures alike), `balanced` (all classes
-    /// alike), or `sqrt` between them.
+    /// Weight of a class in the loss: `none` (all pictures alike), `balanced` (all classes alike), or `sqrt` between
+    /// them.
     pub class_weights: ClassWeights,
     /// Label smoothing.
     pub label_smoothing: f64,
@@ -288,36 +284,33 @@ pub struct FinetuneOptions {
     pub drop_path: f64,
     /// Factor on the learning rate from each layer to the one before it; 1 for none.
     pub layer_decay: f64,
-    /// Decay of the moving average of the weights, which is then evaluated and exported; 0 for
-    /// none.
+    /// Decay of the moving average of the weights, which is evaluated and exported; 0 for none.
     pub ema: f64,
-    /// Whether the average follows the weights closely at first, so that it is of use in short runs too: of it stays
-    /// (1 + n) / (10 + n) after n updates, until that is more than `finetune.ema`.
+    /// Whether the average follows the weights closely at first, for short runs: after n updates it keeps (1 + n) /
+    /// (10 + n) of itself, until that exceeds `finetune.ema`.
     pub ema_warmup: bool,
     /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; empty for none.
     pub rand_augment: String,
-    /// Probability that a box of a picture becomes noise (random erasing); 0 for none.
+    /// Probability of filling a box of the picture with noise (random erasing); 0 for none.
     pub erasing: f64,
     /// α of mixup, which blends pictures and labels of a batch in pairs; 0 for none.
     pub mixup: f64,
-    /// α of cutmix, which puts a box of one picture into the other; 0 for none. With both, each
-    /// batch gets one or the other.
+    /// α of cutmix, which pastes a box of one picture into another; 0 for none. With both, each batch gets one or the
+    /// other.
     pub cutmix: f64,
     /// Standard deviation of the new head's weights.
     pub head_std: f64,
-    /// Whether the encoder keeps the GRN, or the lack of it, that the weights were trained with: `keep`,
-    /// `drop` or `add`.
+    /// GRN of the encoder, compared with the weights: `keep`, `drop` or `add`.
     pub grn: GrnChange,
-    /// Channels of the pictures where the weights were trained on another number: the stem is
-    /// adapted. 0 for those of the weights; from scratch it is `model.channels` that counts.
+    /// Channels of the pictures, if the weights were trained with another number. The stem is adapted. 0 keeps those
+    /// of the weights. From scratch, use `model.channels`.
     pub channels: usize,
-    /// Parts of the encoder that stay as they are, from the pixels on: 1 the stem and the first
-    /// stage, 2 the second stage too, up to 4, the whole encoder, of which only the head then learns
-    /// (linear probing); 0 for none.
+    /// Frozen parts of the encoder, from the pixels on: 1 for the stem and the first stage, 2 for the second stage
+    /// too, up to 4 for the whole encoder, so that only the head learns (linear probing); 0 for none.
     pub freeze: usize,
-    /// Epochs between evaluations on the pictures kept aside.
+    /// Epochs between evaluations on the held-out pictures.
     pub evaluate_every: u64,
-    /// Evaluations in a row without a better top-1 after which the training ends; 0 for none.
+    /// Evaluations in a row without a better top-1 accuracy after which training ends; 0 for never.
     pub patience: u64,
 }
 
@@ -326,13 +319,12 @@ pub struct FinetuneOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GrnChange {
-    /// The network is that of the weights (the published choice).
+    /// Same as in the weights (the published choice).
     #[default]
     Keep,
-    /// Weights with GRN are fine-tuned without it: V1 blocks with a layer scale of 1.
+    /// Fine-tune weights with GRN without it: V1 blocks with a layer scale of 1.
     Drop,
-    /// Weights without GRN are fine-tuned with it: V2 blocks that start as the function that was
-    /// pre-trained.
+    /// Fine-tune weights without GRN with it: V2 blocks that start as the pre-trained function.
     Add,
 }
 
@@ -352,7 +344,8 @@ impl GrnChange {
     }
 }
 
-/// How much a class counts in the loss.
+/// Weight of a class in the loss: `none` (all pictures alike), `balanced` (all classes alike), or `sqrt` between
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {

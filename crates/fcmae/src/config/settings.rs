@@ -116,8 +116,26 @@ fn assign_all<T: Settings>(
 fn check<T: Settings>(settings: &Table, origin: &str) -> Result<T, ConfigError> {
     settings.clone().try_into().map_err(|error: toml::de::Error| ConfigError::Recipe {
         origin: origin.to_owned(),
-        reason: error.to_string().trim_end().to_owned(),
+        reason: in_words(error.to_string().trim_end()),
     })
+}
+
+/// What the parser says, with the names of Rust's types in words.
+fn in_words(reason: &str) -> String {
+    let types = [
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected f32", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected text"),
+        ("invalid type: ", "found "),
+        ("invalid value: ", "found "),
+        ("\nin `", ", in `"),
+    ];
+    types.iter().fold(reason.to_owned(), |text, (name, word)| text.replace(name, word))
 }
 
 /// A TOML value where the text is one, else the text itself: `--set model.size=tiny` needs no

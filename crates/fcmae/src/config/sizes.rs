@@ -39,12 +39,12 @@ macro_rules! sizes {
                 match self { $(Self::$size => $name,)+ }
             }
 
-            /// Blocks in each of the four stages.
+            /// Blocks in each of the four stages; zeros take those of the size.
             pub fn depths(self) -> [usize; 4] {
                 match self { $(Self::$size => $depths,)+ }
             }
 
-            /// Channels of each of the four stages.
+            /// Channels in each of the four stages; zeros take those of the size.
             pub fn widths(self) -> [usize; 4] {
                 let first = match self { $(Self::$size => $width,)+ };
                 [first, 2 * first, 4 * first, 8 * first]

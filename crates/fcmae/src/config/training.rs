@@ -17,10 +17,9 @@ pub struct OptimConfig {
     pub warmup_epochs: f64,
     /// Images in one forward and backward pass, 1000000000 at most.
     pub batch: usize,
-    /// Passes whose gradients are averaged for one update, 1000000000 at most.
+    /// Passes whose gradients are averaged into one update, 1000000000 at most.
     pub accumulation: usize,
-    /// Learning rate for 256 images an update; the actual one is `base_lr · batch · accumulation /
-    /// 256`.
+    /// Learning rate at 256 images per update. The actual rate is `base_lr · batch · accumulation / 256`.
     pub base_lr: f64,
     /// Learning rate at the end of the cosine.
     pub min_lr: f64,
@@ -34,8 +33,7 @@ pub struct OptimConfig {
     pub eps: f64,
     /// Largest global norm of the gradient; 0 for no clipping.
     pub clip_norm: f64,
-    /// What to do about a loss or gradient that is not a number: `stop`, or `skip` the update, five
-    /// times in a row at most.
+    /// What to do if a loss or gradient is not finite: `stop`, or `skip` the update, at most five times in a row.
     pub on_nan: OnNan,
 }
 
@@ -43,7 +41,7 @@ pub struct OptimConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
-    /// End the run; the last checkpoint stands.
+    /// End the run. The last checkpoint stays.
     #[default]
     Stop,
     /// Go on without the update.
@@ -63,9 +61,9 @@ impl OptimConfig {
 pub struct SaveConfig {
     /// Epochs between checkpoints.
     pub every_epochs: u64,
-    /// Minutes between checkpoints where epochs take longer; 0 for none between.
+    /// Minutes between checkpoints during long epochs; 0 for none.
     pub every_minutes: f64,
-    /// Checkpoints that stay.
+    /// Checkpoints to keep.
     pub keep: usize,
 }
 

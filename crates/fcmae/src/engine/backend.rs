@@ -28,7 +28,7 @@ pub enum Backend {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// bfloat16 on a GPU that has it (compute capability 8.0), else float32.
+    /// bfloat16 on a GPU that supports it (compute capability 8.0), else float32.
     #[default]
     Auto,
     /// bfloat16.

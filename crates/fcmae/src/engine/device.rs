@@ -148,8 +148,7 @@ impl FromStr for Device {
             _ => name.strip_prefix("cuda:").and_then(number).map(Self::Cuda),
         };
         device.ok_or_else(|| {
-            let known = "the devices are `cpu`, `cuda` (the first GPU), `cuda:1` and so on; where one \
-                         is chosen, `auto` stands for the best";
+            let known = "use `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`";
             refused(name, known.to_owned())
         })
     }

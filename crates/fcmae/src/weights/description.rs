@@ -23,7 +23,8 @@ pub struct Description {
     /// Whether the classes are called 0, 1 and so on for want of names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
-    /// Height and width in pixels that the network was trained at.
+    /// Height and width of the network's input in pixels: at most 16384 each, and 67108864 pixels (8192 × 8192) in
+    /// all. In fine-tuning, `[0, 0]` takes the size of the weights, or 224 × 224 from scratch.
     pub image_size: [usize; 2],
     /// How a picture is brought to that size in evaluation; `None` for the published way.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,152 @@
+//! Every command's help and the commonest errors, word for word: a change of what users read shows in the files of
+//! `snapshots/`. `UPDATE_EXPECT=1` writes them anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use expect_test::expect_file;
+
+use crate::command::{BINARY, Ran, fcmae};
+use crate::trained::{Trained, draw};
+
+fn snapshot(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots").join(name)
+}
+
+/// The names in the list of commands.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.split_once("\nCommands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let names = list.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| !line.starts_with(' ')).filter_map(|l| l.split(' ').next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn help_is_as_it_was_read() {
+    let help = fcmae!("--help").done().stdout;
+    expect_file![snapshot("fcmae.txt")].assert_eq(&help);
+    let commands = commands(&help);
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        let help = fcmae!(command, "--help").done().stdout;
+        expect_file![snapshot(&format!("{command}.txt"))].assert_eq(&help);
+    }
+}
+
+/// A folder with all that errors need, in which commands are run so that paths are short.
+struct Errors {
+    folder: PathBuf,
+    /// What was called and said so far.
+    page: String,
+}
+
+impl Errors {
+    /// Runs a command that fails, and notes what it says. Words are separated by spaces.
+    fn of(&mut self, about: &str, words: &str) {
+        let mut command = Command::new(BINARY);
+        command.args(words.split(' ')).current_dir(&self.folder).stdin(Stdio::null());
+        let Ran { code, stderr, .. } = Ran::of(command);
+        assert!(matches!(code, Some(1 | 2)), "{words}: {code:?}\n{stderr}");
+        let code = code.unwrap();
+        write!(self.page, "# {about}\n$ fcmae {words}\n{}[{code}]\n\n", stderr).unwrap();
+    }
+}
+
+#[test]
+fn common_errors_are_as_they_were_read() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    draw(&at("pictures"), &["disc", "square"], 4);
+    draw(&at("split/train"), &["disc", "square"], 2);
+    draw(&at("split/val"), &["disc", "square"], 2);
+    draw(&at("others"), &["triangle"], 2);
+    fs::create_dir(at("empty")).unwrap();
+    fs::create_dir_all(at("broken")).unwrap();
+    for name in ["a.jpg", "b.jpg"] {
+        fs::write(at("broken").join(name), "no picture").unwrap();
+    }
+    fs::write(at("notes.txt"), "weights?\n").unwrap();
+    fs::write(at("typo.toml"), "[optim]\nepochs = \"ten\"\n").unwrap();
+    fs::write(at("list.csv"), "file,species\npictures/disc/00.png,owl\n").unwrap();
+    for (run, name) in [(trained.pretrained(), "pretrained"), (trained.finetuned(), "finetuned")] {
+        // Where the runs of other tests lie is nobody's business here.
+        fs::create_dir(at(name)).unwrap();
+        fs::copy(run.join("run.json"), at(name).join("run.json")).unwrap();
+        copy(&run.join("export"), &at(name).join("export"));
+    }
+    let mut errors = Errors { folder: folder.path().to_owned(), page: String::new() };
+
+    errors.of("A command that does not exist", "pretrian");
+    errors.of("No pictures given", "pretrain --out run");
+    errors.of("A folder that does not exist", "pretrain --data pictrues --out run");
+    errors.of("A folder without pictures", "pretrain --data empty --out run");
+    errors
+        .of("Files that are no pictures", "pretrain --data broken --out none --set optim.batch=1");
+    errors.of(
+        "A folder that holds something",
+        "pretrain --data pictures --out others --set optim.batch=2",
+    );
+    errors.of("A recipe that does not exist", "pretrain --data pictures --out run --config small");
+    errors.of("A recipe with a mistake", "pretrain --data pictures --out run --config typo.toml");
+    errors.of(
+        "A setting that does not exist",
+        "pretrain --data pictures --out run --set optim.epoch=3",
+    );
+    errors.of("A value out of range", "pretrain --data pictures --out run --set mask.ratio=60");
+    errors
+        .of("Too few patches", "pretrain --data pictures --out run --set data.image_size=[32,32]");
+    errors.of(
+        "A side that is no multiple",
+        "pretrain --data pictures --out run --set data.image_size=[100,100]",
+    );
+    errors.of(
+        "Fewer pictures than a batch",
+        "pretrain --data pictures --out run --config pretrain-small",
+    );
+    errors.of("Nothing to resume", "pretrain --data pictures --out run --resume");
+    errors.of("No start", "finetune --data pictures --out run");
+    errors.of("No classes", "finetune --data broken --from scratch --out run");
+    errors.of("One class", "finetune --data others --from scratch --out run");
+    errors.of("Two splits", "finetune --data split --from scratch --out run");
+    errors.of(
+        "A list without the column",
+        "finetune --data list.csv --from scratch --out run --set data.label_column=kind",
+    );
+    errors.of("Weights that are none", "finetune --data pictures --from notes.txt --out run");
+    errors.of("Weights that do not exist", "predict pictures/disc/00.png --weights run");
+    errors.of("Weights without classes", "predict pictures/disc/00.png --weights pretrained");
+    errors.of("A picture that does not exist", "predict disc.png --weights finetuned");
+    errors.of("Other classes", "evaluate --data others --weights finetuned");
+    errors.of(
+        "Weights without a decoder",
+        "reconstruct pictures/disc/00.png --weights finetuned --out grid.png",
+    );
+    errors
+        .of("A name without an ending", "embed --data pictures --weights finetuned --out vectors");
+    errors.of("No labels", "probe --data broken --weights finetuned");
+    errors.of("Nothing to compute with", "neighbours --data pictures --sheet alike.html");
+    errors
+        .of("A format that does not exist", "export finetuned --format tensorflow --out exported");
+    errors.of(
+        "A device that does not exist",
+        "predict pictures/disc/00.png --weights finetuned --device gpu",
+    );
+    errors.of("A setting to explain", "settings optim.lr");
+    expect_file![snapshot("errors.txt")].assert_eq(&errors.page);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
