@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use fcmae_data::{
-    DataError, Input, Labels, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped,
-};
+use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
 
 use crate::output;
 use crate::progress::Listing;
@@ -15,19 +13,6 @@ pub(crate) struct Columns<'a> {
     pub(crate) label: Option<&'a str>,
     pub(crate) image: Option<&'a str>,
     pub(crate) pages: Pages,
-}
-
-impl<'a> Columns<'a> {
-    /// How a set is opened whose labels are asked for.
-    pub(crate) fn labelled(self) -> Opening<'a> {
-        Opening {
-            labels: Labels::Required,
-            label_column: self.label,
-            image_column: self.image,
-            pages: self.pages,
-            ..Opening::default()
-        }
-    }
 }
 
 /// Where lists and .parquet files hold what is asked for.

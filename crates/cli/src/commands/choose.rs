@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use fcmae_data::source::printable;
+use fcmae_data::source::{path_of, printable, written};
 use fcmae_report::{Card, Gallery, Head, Strip};
 use fcmae_vectors::choice::{Chosen, farthest_first, representatives};
 use fcmae_vectors::{Embeddings, Vectors};
 use fcmae_words::counted;
 
+use crate::list::List;
 use crate::output;
-use crate::thumbnails::{SIDE, SheetArgs, Thumbnails};
-use crate::vectors::{Source, VectorsArgs, select, title, with_direction};
+use crate::sheet::{SheetArgs, title};
+use crate::thumbnails::{SIDE, Thumbnails};
+use crate::vectors::{Source, VectorsArgs, labelled, select};
 
 /// Most pictures of the sheet.
 const MOST_SHOWN: usize = 1000;
@@ -62,16 +64,8 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     labelled: Vec<PathBuf>,
 
-    /// The list to write, a .csv file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-
     #[command(flatten)]
     sheet: SheetArgs,
-
-    /// Replace files that exist
-    #[arg(long)]
-    overwrite: bool,
 }
 
 /// How pictures are chosen.
@@ -84,14 +78,14 @@ enum Way {
 }
 
 pub(super) fn run(args: &Choose) -> Result<()> {
-    let inputs = [args.data.as_slice(), &args.labelled];
-    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
+    args.sheet.check([&args.data, &args.labelled])?;
     for path in &args.labelled {
         output::refuse_missing(path, "file or folder")?;
     }
     let source = args.vectors.open("choose")?;
-    let read = source.read_with_pictures(&args.data)?.with_direction();
+    let read = source.read(&args.data)?.with_direction();
     read.check(&args.data)?;
+    let thumbnails = args.sheet.thumbnails(&source, &[&read])?;
     let data = &read.rows;
     let (all, labelled) = with_labelled(&source, data, &args.labelled)?;
     let budget = args.budget.get();
@@ -106,15 +100,11 @@ pub(super) fn run(args: &Choose) -> Result<()> {
             args.budget
         ));
     }
-    let list = list(args.out.as_deref(), &data.names, &chosen)?;
-    let thumbnails = args.sheet.thumbnails(&source, &[&read])?;
-    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
-        let page = page(args, data, &chosen, &thumbnails).to_html();
-        output::write_result(sheet, page.as_bytes())?;
-    }
-    let bytes = || Ok(list.as_bytes().to_vec());
-    let written = args.sheet.write_list(args.out.as_deref(), bytes, &told(&chosen))?;
-    output::print(&written.unwrap_or(list))
+    args.sheet
+        .write_page(thumbnails.as_ref(), |thumbnails| page(args, data, &chosen, thumbnails))?;
+    let list = || list(args.sheet.out(), &data.names, &chosen);
+    let written = args.sheet.write_list(list, &told(&chosen))?;
+    output::print(&written.unwrap_or_else(list))
 }
 
 /// The chosen pictures in their order.
@@ -208,7 +198,7 @@ fn with_labelled(
     }
     let mut values = data.vectors.values().to_vec();
     if !others.is_empty() {
-        let others = marked(with_direction(source.read_beside(data, &others)?));
+        let others = marked(source.read_beside(data, &others)?.with_direction().rows);
         labelled.extend(data.names.len()..data.names.len() + others.names.len());
         values.extend_from_slice(others.vectors.values());
     }
@@ -219,8 +209,7 @@ fn with_labelled(
 
 /// Of pictures of which some have labels, only those.
 fn marked(found: Embeddings) -> Embeddings {
-    let rows: Vec<usize> =
-        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+    let rows = labelled(&found);
     if rows.is_empty() || rows.len() == found.names.len() {
         return found;
     }
@@ -235,6 +224,9 @@ fn note_unlabelled(count: usize) {
 
 /// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has
 /// vectors, or no such column.
+///
+/// It is not read as a list of pictures: what it names need not be files, as it may lie in an archive or be known by its
+/// vector alone. Nor as a file of vectors, which has no other columns than path and label.
 fn named(path: &Path) -> Result<Option<Vec<String>>> {
     if !has_csv_ending(path) || !path.is_file() {
         return Ok(None);
@@ -297,22 +289,21 @@ fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize
     [Some(Path::new(name)), Some(folder.join(name).as_path()), here()]
         .into_iter()
         .flatten()
-        .find_map(|path| places.get(path.to_string_lossy().as_ref()).copied())
+        .find_map(|path| places.get(written(path).as_str()).copied())
 }
 
 /// As CSV. Paths in a list are relative to it, so that those of one in another folder are written out as a whole.
-fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> Result<String> {
+fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> String {
     let elsewhere = out.and_then(Path::parent).is_some_and(|folder| !folder.as_os_str().is_empty());
-    let written = |name: &String| match std::path::absolute(name) {
+    let path = |name: &String| match std::path::absolute(path_of(name)) {
         // What lies in an archive, or is known by its vector alone, has no path.
-        Ok(path) if elsewhere && path.is_file() => path.to_string_lossy().into_owned(),
+        Ok(path) if elsewhere && path.is_file() => written(&path),
         _ => name.clone(),
     };
-    let mut out = csv::Writer::from_writer(vec![]);
-    out.write_record(["path", "rank", "distance"])?;
+    let mut list = List::new(["path", "rank", "distance"]);
     for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
         let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));
-        out.write_record([&written(&names[row]), &rank.to_string(), &distance])?;
+        list.row([&path(&names[row]), &rank.to_string(), &distance]);
     }
-    Ok(String::from_utf8(out.into_inner()?)?)
+    list.text()
 }

@@ -101,17 +101,17 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     }
     let interrupt = Interrupt::listen()?;
     let embedder = Embedder::open(&args.weights, &args.embedder)?;
-    let (set, labels) = embedder.pictures("embed", &args.data)?;
+    let pictures = embedder.pictures("embed", &args.data)?;
+    let set = &pictures.set;
     let range = args.shard.range(set.len());
     if range.is_empty() {
         let Shard { number, of } = args.shard;
-        let pictures = counted(set.len(), "picture");
-        return Err(Usage(format!(
-            "--shard {number}/{of}: no picture of {pictures} is left for it"
-        ))
-        .into());
+        let all = counted(set.len(), "picture");
+        return Err(
+            Usage(format!("--shard {number}/{of}: no picture of {all} is left for it")).into()
+        );
     }
-    let mut origin = embedder.origin(&set);
+    let mut origin = embedder.origin(set);
     if args.shard.of > 1 {
         origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
     }
@@ -119,7 +119,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         output::note(&format!("{} is complete already", printable(&args.out)));
         return Ok(());
     };
-    let done = done(&writer, &set, &range).ok_or_else(|| {
+    let done = done(&writer, set, &range).ok_or_else(|| {
         let journal = format!("{}.partial", printable(&args.out));
         Usage(format!(
             "{journal} holds rows of pictures under other names: give --data as before, or begin anew with --overwrite"
@@ -132,7 +132,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let mut block = Rows::default();
     let mut failed = done - writer.rows() as usize;
     let left = range.start + done..range.end;
-    for (index, row) in embedder.rows(&set, &labels, left)? {
+    for (index, row) in embedder.rows(&pictures, left)? {
         match row {
             Some(row) => block.add(row),
             None => failed += 1,

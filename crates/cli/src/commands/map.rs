@@ -13,10 +13,12 @@ use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped, page};
 
 use crate::failure::Usage;
+use crate::list::List;
 use crate::options::DeviceArg;
 use crate::output;
+use crate::sheet::title;
 use crate::thumbnails::Thumbnails;
-use crate::vectors::{Read, VectorsArgs, collapsed, title};
+use crate::vectors::{Read, VectorsArgs, collapsed};
 
 /// Width or height of the small pictures, the longer one, in pixels.
 const SIDE: u32 = 96;
@@ -67,7 +69,7 @@ pub(crate) struct MapOf {
     csv: Option<PathBuf>,
 
     /// Where the pictures lie, where --data are files of vectors: folders, .tar, .csv, .tsv, .txt or .parquet files.
-    /// Without it, pictures are shown whose names are files
+    /// Without it, they are looked for where their names say
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     pictures: Vec<PathBuf>,
 
@@ -118,7 +120,7 @@ pub(crate) fn made(args: &MapOf) -> Result<String> {
         return Err(Usage("--perplexity is for --method tsne".to_owned()).into());
     }
     let source = args.vectors.open("map")?;
-    let data = source.read_with_pictures(&args.data)?.with_direction();
+    let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
     let thumbnails = Thumbnails::open(&source, &[&data], &args.pictures)?;
     let placed = Placed::of(args, &data.rows)?;
@@ -126,7 +128,7 @@ pub(crate) fn made(args: &MapOf) -> Result<String> {
     notes.extend(placed.left_out(&data.rows));
     notes.iter().for_each(|note| output::note(note));
     if let Some(csv) = &args.csv {
-        output::write_result(csv, &placed.list(&data.rows)?)?;
+        output::write_result(csv, placed.list(&data.rows).as_bytes())?;
     }
     let is_page = args.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("svg"));
     let map = placed.map(args, &data, notes);
@@ -172,7 +174,10 @@ impl Placed {
         if map.perplexity < perplexity {
             output::note(&format!(
                 "--perplexity {perplexity} is too much for {}: {:.1} is used",
-                counted(map.rows.len(), "picture"),
+                counted(
+                    map.distinct,
+                    if map.distinct < map.rows.len() { "different picture" } else { "picture" }
+                ),
                 map.perplexity
             ));
         }
@@ -223,19 +228,13 @@ impl Placed {
         })
     }
 
-    fn list(&self, data: &Embeddings) -> Result<Vec<u8>> {
-        let mut out = csv::Writer::from_writer(vec![]);
-        out.write_record(["path", "x", "y", "label"])?;
+    fn list(&self, data: &Embeddings) -> String {
+        let mut list = List::new(["path", "x", "y", "label"]);
         for (&row, [x, y]) in self.rows.iter().zip(&self.places) {
             let label = data.labels[row].as_deref().unwrap_or_default();
-            out.write_record([
-                data.names[row].as_str(),
-                &format!("{x:.5}"),
-                &format!("{y:.5}"),
-                label,
-            ])?;
+            list.row([&data.names[row], &format!("{x:.5}"), &format!("{y:.5}"), label]);
         }
-        Ok(out.into_inner()?)
+        list.text()
     }
 
     fn map(&self, args: &MapOf, data: &Read, mut notes: Vec<String>) -> Map {

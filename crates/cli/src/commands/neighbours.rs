@@ -15,17 +15,19 @@ use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped, page};
 
 use crate::failure::Usage;
+use crate::list::List;
 use crate::options::DeviceArg;
 use crate::output;
-use crate::thumbnails::{Drawn, SIDE, SheetArgs, Thumbnails};
-use crate::vectors::{Read, VectorsArgs, collapsed, select, title};
+use crate::sheet::{SheetArgs, title_of_both};
+use crate::thumbnails::{Drawn, SIDE, Thumbnails};
+use crate::vectors::{Read, VectorsArgs, collapsed, select};
 
-/// Neighbours of each picture.
 /// Neighbours of all pictures together: 4 GiB of them, and as much again while the list is written.
 const MOST_NEIGHBOURS: usize = 250_000_000;
+/// Neighbours of each picture.
 const COUNT: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
 /// Rows of the sheet.
-const ROWS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
+const ROWS: u16 = 24;
 
 /// Find the pictures that are most alike to each picture, or to some
 #[derive(Args)]
@@ -61,20 +63,13 @@ pub(crate) struct NeighboursOf {
     #[arg(long, value_name = "N", default_value_t = COUNT)]
     count: NonZeroUsize,
 
-    /// The list to write, a .csv file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    /// Pictures on the sheet with their neighbours, evenly spaced, 500 at most
+    #[arg(long, value_name = "N", default_value_t = ROWS, requires = "sheet",
+        value_parser = clap::value_parser!(u16).range(1..=500))]
+    rows: u16,
 
     #[command(flatten)]
     sheet: SheetArgs,
-
-    /// Pictures on the sheet with their neighbours, evenly spaced, 500 at most
-    #[arg(long, value_name = "N", default_value_t = ROWS, requires = "sheet")]
-    rows: NonZeroUsize,
-
-    /// Replace files that exist
-    #[arg(long)]
-    overwrite: bool,
 }
 
 impl NeighboursOf {
@@ -86,10 +81,8 @@ impl NeighboursOf {
             of: vec![],
             queries: vec![],
             count: COUNT,
-            out: None,
-            sheet: SheetArgs { sheet: Some(sheet.to_owned()), pictures: vec![] },
             rows: ROWS,
-            overwrite: false,
+            sheet: SheetArgs::new(sheet),
         }
     }
 }
@@ -100,10 +93,9 @@ pub(super) fn run(args: &NeighboursOf) -> Result<()> {
 
 /// Writes what is asked for; what is to be printed.
 pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
-    let inputs = [args.data.as_slice(), &args.queries];
-    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
+    args.sheet.check([&args.data, &args.queries])?;
     let source = args.vectors.open("neighbours")?;
-    let data = source.read_with_pictures(&args.data)?.with_direction();
+    let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
     let queries = source.read_other(&data.rows, &args.queries)?;
     let shown: Vec<&Read> = std::iter::once(&data).chain(&queries).collect();
@@ -111,18 +103,15 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
     let found = Found::of(args, &data.rows, queries.as_ref().map(|queries| &queries.rows))?;
     let notes: Vec<String> = collapsed(&data.rows.vectors)?.into_iter().collect();
     notes.iter().for_each(|note| output::note(note));
-    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
-        let page = found.page(args, notes, &thumbnails).to_html();
-        output::write_result(sheet, page.as_bytes())?;
-    }
+    args.sheet.write_page(thumbnails.as_ref(), |thumbnails| found.page(args, notes, thumbnails))?;
     let told = found.told();
-    match args.sheet.write_list(args.out.as_deref(), || found.list(), &told)? {
-        Some(written) => Ok(written),
+    Ok(match args.sheet.write_list(|| found.list(), &told)? {
+        Some(written) => written,
         None => {
             output::note(&told);
-            Ok(String::from_utf8(found.list()?)?)
+            found.list()
         }
-    }
+    })
 }
 
 /// What was found.
@@ -193,18 +182,18 @@ impl<'a> Found<'a> {
     }
 
     /// As CSV.
-    fn list(&self) -> Result<Vec<u8>> {
-        let mut out = csv::Writer::from_writer(vec![]);
-        out.write_record(["path", "rank", "neighbour", "similarity", "label", "neighbour_label"])?;
+    fn list(&self) -> String {
+        let columns = ["path", "rank", "neighbour", "similarity", "label", "neighbour_label"];
+        let mut list = List::new(columns);
         for (query, name) in self.queries.names.iter().enumerate() {
             let label = self.queries.labels[query].as_deref().unwrap_or_default();
             for (rank, (place, cosine)) in (1_usize..).zip(self.of_query(query)) {
                 let (rank, cosine) = (rank.to_string(), format!("{cosine:.6}"));
                 let other = self.data.labels[place].as_deref().unwrap_or_default();
-                out.write_record([name, &rank, &self.data.names[place], &cosine, label, other])?;
+                list.row([name, &rank, &self.data.names[place], &cosine, label, other]);
             }
         }
-        Ok(out.into_inner()?)
+        list.text()
     }
 
     /// In a line.
@@ -226,7 +215,8 @@ impl<'a> Found<'a> {
         mut notes: Vec<String>,
         thumbnails: &Thumbnails,
     ) -> Gallery {
-        let queries: Vec<usize> = evenly(args.rows.get(), self.queries.names.len()).collect();
+        let queries: Vec<usize> =
+            evenly(usize::from(args.rows), self.queries.names.len()).collect();
         let names = queries.iter().flat_map(|&query| {
             let others = self.of_query(query).map(|(place, _)| self.data.names[place].as_str());
             others.chain([self.queries.names[query].as_str()])
@@ -243,7 +233,7 @@ impl<'a> Found<'a> {
         Gallery {
             head: Head {
                 kind: "Neighbours".to_owned(),
-                title: title(&args.data),
+                title: title_of_both(&args.data, &args.queries),
                 lead: self.lead(),
                 facts: self.agreement.as_ref().map_or(vec![], Agreement::facts),
                 reading: self.reading(),

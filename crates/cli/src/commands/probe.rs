@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_vectors::probe::{Labelled, Linear, Neighbours, Probe as Probing};
+use fcmae_vectors::probe::{Labelled, Linear, NeighbourVote, Probe as Probing};
 use fcmae_vectors::validate::{Split, accuracy, stratified};
 use fcmae_vectors::vote::Weight;
 use fcmae_vectors::{Embeddings, VectorError};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::numbers::with_interval;
 use crate::output;
 use crate::text_table::{Align, Table};
-use crate::vectors::{VectorsArgs, select, with_direction};
+use crate::vectors::{Read, VectorsArgs, labelled, select};
 
 /// The part of each class that is the test, where none is given.
 const SHARE: f64 = 0.2;
@@ -59,9 +59,9 @@ pub(super) fn run(args: &Probe) -> Result<()> {
     let data = source.read(&args.data)?;
     let test = match args.test.as_slice() {
         [] => None,
-        paths => Some(labelled(source.read_beside(&data, paths)?, paths)?),
+        paths => Some(with_labels(source.read_beside(&data.rows, paths)?, paths)?),
     };
-    let data = labelled(data, &args.data)?;
+    let data = with_labels(data, &args.data)?;
     let classes = classes(&data, test.as_ref());
     let data = Part::of(data, &classes)?;
     data.check()?;
@@ -79,10 +79,9 @@ pub(super) fn run(args: &Probe) -> Result<()> {
 }
 
 /// The pictures that have a label; how many have none is noted.
-fn labelled(found: Embeddings, paths: &[PathBuf]) -> Result<Embeddings> {
-    let found = with_direction(found);
-    let rows: Vec<usize> =
-        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+fn with_labels(found: Read, paths: &[PathBuf]) -> Result<Embeddings> {
+    let found = found.with_direction().rows;
+    let rows = labelled(&found);
     let without = found.names.len() - rows.len();
     if rows.is_empty() {
         bail!(
@@ -297,7 +296,7 @@ impl Report {
 }
 
 impl Method {
-    fn neighbours(found: &Neighbours, test: &Part) -> Result<Self> {
+    fn neighbours(found: &NeighbourVote, test: &Part) -> Result<Self> {
         let temperature = match found.weight {
             Weight::Equal => None,
             Weight::Softmax { temperature } => Some(temperature),

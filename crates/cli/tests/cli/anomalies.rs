@@ -6,6 +6,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 
 use crate::command::{Ran, command};
+use crate::sources::archive;
 use crate::trained::{Trained, contents};
 
 const SIDE: u32 = 32;
@@ -68,12 +69,6 @@ fn says(ran: &Ran, texts: &[&str]) {
     }
 }
 
-fn tar(file: &Path, folder: &Path) {
-    let mut archive = tar::Builder::new(fs::File::create(file).unwrap());
-    archive.append_dir_all(".", folder).unwrap();
-    archive.finish().unwrap();
-}
-
 #[test]
 fn defects_come_first_and_sources_make_no_difference() {
     let trained = Trained::get();
@@ -99,8 +94,8 @@ fn defects_come_first_and_sources_make_no_difference() {
     );
 
     // Archives, and a list.
-    tar(&at("good.tar"), &at("good"));
-    tar(&at("new.tar"), &at("new"));
+    archive(&at("good"), &at("good.tar"));
+    archive(&at("new"), &at("new.tar"));
     let tails = |table: &str| -> Vec<_> {
         let tail = |row: (String, String, f32, Option<f64>)| {
             let name = row.0.rsplit('/').next().unwrap().to_owned();
@@ -234,7 +229,7 @@ fn labels_say_which_pictures_are_normal() {
     // One class of an archive.
     draw(&at("train/ok"), 0..20, false);
     draw(&at("train/bad"), 20..24, true);
-    tar(&at("train.tar"), &at("train"));
+    archive(&at("train"), &at("train.tar"));
     let ran = run(&at("train.tar"), &at("new"), &["ok"]).done();
     says(&ran, &["normal  20 of 24 pictures of --normal, by --normal-label", "AUROC 1.000"]);
     // Both classes: not told apart, and none is guessed.

@@ -29,6 +29,7 @@ mod sets;
 #[cfg(unix)]
 mod settings;
 mod skipped;
+mod sources;
 #[cfg(target_os = "linux")]
 mod steady;
 mod streams;

@@ -5,11 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::{Ran, fcmae};
+use crate::sources::{archive, embed, vectors};
 use crate::trained::{CLASSES, Trained, draw};
-
-fn embed(data: &Path, weights: &Path, out: &Path) {
-    fcmae!("embed", "--data", data, "--weights", weights, "--out", out).done();
-}
 
 fn json(ran: &Ran) -> serde_json::Value {
     serde_json::from_str(&ran.stdout).unwrap()
@@ -20,13 +17,6 @@ fn chosen(list: &str) -> Vec<String> {
     let lines = list.strip_prefix("path,rank,distance\n").unwrap().lines();
     let path = |line: &str| line.rsplitn(3, ',').last().unwrap().trim_matches('"').to_owned();
     lines.map(path).collect()
-}
-
-/// CSV of vectors: the rows of a name, a label and values.
-fn vectors(file: &Path, rows: &[(&str, &str, [f32; 2])]) {
-    let row = |(name, label, [x, y]): &(&str, &str, [f32; 2])| format!("{name},{label},{x},{y}\n");
-    let rows: String = rows.iter().map(row).collect();
-    fs::write(file, format!("path,label,v0,v1\n{rows}")).unwrap();
 }
 
 #[test]
@@ -58,9 +48,7 @@ fn a_probe_tells_the_same_of_every_source() {
         let ran = fcmae!("probe", "--data", file, "--json").done();
         assert_eq!(ran.stdout, whole.stdout, "{form}");
     }
-    let mut archive = tar::Builder::new(fs::File::create(at("all.tar")).unwrap());
-    archive.append_dir_all(".", &pictures).unwrap();
-    archive.finish().unwrap();
+    archive(&pictures, &at("all.tar"));
     let ran = fcmae!("probe", "--data", at("all.tar"), "--weights", weights, "--json").done();
     assert_eq!(ran.stdout, whole.stdout);
     let mut list = "path,label\n".to_owned();

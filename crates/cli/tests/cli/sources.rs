@@ -1,0 +1,25 @@
+//! Pictures and vectors in the forms that commands take.
+
+use std::fs;
+use std::path::Path;
+
+use crate::command::fcmae;
+
+/// Puts all of a folder into an archive.
+pub(crate) fn archive(folder: &Path, file: &Path) {
+    let mut archive = tar::Builder::new(fs::File::create(file).unwrap());
+    archive.append_dir_all(".", folder).unwrap();
+    archive.finish().unwrap();
+}
+
+/// The vectors of pictures, as `fcmae embed` writes them.
+pub(crate) fn embed(data: &Path, weights: &Path, out: &Path) {
+    fcmae!("embed", "--data", data, "--weights", weights, "--out", out).done();
+}
+
+/// CSV of vectors: the rows of a name, a label and values.
+pub(crate) fn vectors(file: &Path, rows: &[(&str, &str, [f32; 2])]) {
+    let row = |(name, label, [x, y]): &(&str, &str, [f32; 2])| format!("{name},{label},{x},{y}\n");
+    let rows: String = rows.iter().map(row).collect();
+    fs::write(file, format!("path,label,v0,v1\n{rows}")).unwrap();
+}
