@@ -14,13 +14,13 @@ use crate::output;
 /// What networks are computed on, for every command that computes with one.
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArg {
-    /// What computes: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, the processor for now,
-    /// as without it where no recipe says otherwise
+    /// The device to compute on: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, the processor for now
+    /// [default: as the recipe says, else auto]
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
-    /// The number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 where the GPU has it, as without it
-    /// where no recipe says otherwise. The processor computes in f32
+    /// The number type of features on a GPU: `bf16`, `f32`, or `auto`, which is bf16 where the GPU has it. The processor
+    /// computes in f32 [default: as the recipe says, else auto]
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
 }
@@ -120,15 +120,15 @@ pub(crate) struct PicturesArg {
     pub(crate) images: Vec<PathBuf>,
 }
 
-/// What pictures are taken, where that is not as the weights were trained.
+/// Which pictures are used, where that differs from how the weights were trained.
 #[derive(Args, Default)]
 pub(crate) struct TakenArg {
-    /// Pages of TIFF files: the `first`, or `all`, each as a picture of its own, as data.pages
+    /// Pages of TIFF files to use, as data.pages: the `first`, or `all`, each as its own picture
     /// [default: as the weights were trained]
     #[arg(long, value_name = "first|all")]
     pages: Option<Pages>,
 
-    /// Most pixels of a picture, as data.max_pixels [default: as the weights were trained]
+    /// The most pixels that a picture may have, as data.max_pixels [default: as the weights were trained]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
 }

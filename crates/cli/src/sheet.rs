@@ -18,12 +18,12 @@ pub(crate) struct SheetArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Show it with the pictures, as a page to open in a browser: an .html file
+    /// Also show the result with its pictures, as a page to open in a browser: an .html file
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
 
-    /// Where the pictures lie that the page shows, where --data are files of vectors: folders, .tar, .csv, .tsv,
-    /// .txt or .parquet files. Without it, they are looked for where their names say
+    /// Where the pictures for the page are, if --data are files of vectors: folders, .tar, .csv, .tsv, .txt or
+    /// .parquet files. Without it, their names are taken for their paths
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., requires = "sheet")]
     pictures: Vec<PathBuf>,
 

@@ -9,8 +9,9 @@ use anyhow::Result;
 use fcmae::inference::picture;
 use fcmae::inference::thumbnail::Thumbnailer;
 use fcmae_data::source::{path_of, printable};
-use fcmae_data::{Input, PictureSet};
-use fcmae_report::Thumbnail;
+use fcmae_data::{Input, Opening, PictureSet};
+use fcmae_report::{Card, Thumbnail};
+use fcmae_vectors::Embeddings;
 use fcmae_words::counted;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, RgbImage};
@@ -61,7 +62,7 @@ impl Thumbnails {
         let how = source.description().map_or_else(Thumbnailer::of_any, Thumbnailer::new);
         let mut by_file: HashMap<OsString, Vec<Place>> = HashMap::new();
         if !pictures.is_empty() {
-            let open = |how: fcmae_data::Opening<'_>| PictureSet::open_all(pictures, how);
+            let open = |how: Opening<'_>| PictureSet::open_all(pictures, how);
             let set = picture_sets::opened(source.command(), Columns::default(), open)?;
             for index in 0..set.len() {
                 let file = set.path(index).file_name().map(ToOwned::to_owned).unwrap_or_default();
@@ -75,7 +76,7 @@ impl Thumbnails {
         if files {
             let archives = Archives::of(names());
             gone = archives.gone;
-            sets.extend(opened(source.command(), &archives.found).map(Arc::new));
+            sets.extend(archives.found.iter().filter_map(|file| opened(source.command(), file)));
         }
         let mut by_name = HashMap::new();
         for (place, set) in sets.iter().enumerate() {
@@ -167,7 +168,6 @@ impl Thumbnails {
 }
 
 /// The files that pictures lie in by their names: what stands where names have folders.
-#[derive(Default)]
 struct Archives {
     found: Vec<PathBuf>,
     /// The first that is not there.
@@ -199,14 +199,16 @@ impl Archives {
     }
 }
 
-/// The pictures in these files, where they can be read; else it is noted why not.
-fn opened(command: &'static str, files: &[PathBuf]) -> Option<PictureSet> {
-    if files.is_empty() {
-        return None;
+/// The pictures in a file, where it can be read; else it is noted why not.
+fn opened(command: &'static str, file: &Path) -> Option<Arc<PictureSet>> {
+    let open = |how: Opening<'_>| PictureSet::open(file, how);
+    match picture_sets::opened(command, Columns::default(), open) {
+        Ok(set) => Some(Arc::new(set)),
+        Err(error) => {
+            output::note(&format!("no pictures: {}", joined(&error)));
+            None
+        }
     }
-    let open = |how: fcmae_data::Opening<'_>| PictureSet::open_all(files, how);
-    let opened = picture_sets::opened(command, Columns::default(), open);
-    opened.map_err(|error| output::note(&format!("no pictures: {}", joined(&error)))).ok()
 }
 
 /// Small pictures by the names of what they are of.
@@ -219,6 +221,12 @@ pub(crate) struct Drawn {
 impl Drawn {
     pub(crate) fn of(&self, name: &str) -> Option<Thumbnail> {
         self.pictures.get(name).cloned()
+    }
+
+    /// A row's picture with what is said of it.
+    pub(crate) fn card(&self, of: &Embeddings, row: usize, about: String) -> Card {
+        let (name, label) = (of.names[row].clone(), of.labels[row].clone());
+        Card { picture: self.of(&name), name, label, about, differs: false }
     }
 }
 

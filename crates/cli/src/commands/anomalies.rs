@@ -32,13 +32,14 @@ use scorer::{Kept, Scorer};
 /// Find what does not look like your normal pictures: defects, without an example of any
 #[derive(Args)]
 #[command(after_help = "\
-Each picture is cut into patches, and each patch compared with patches of the normal pictures. A
-picture's score is the distance of its strangest patch to the nearest normal one (as PatchCore).
+Each picture is cut into patches, and each patch is compared with patches of the normal pictures. A
+picture's score is the distance of its strangest patch to the nearest normal one (as in PatchCore).
 
-normal_share is the share of normal pictures that can be expected to score as high or higher: with
-0.01 one good picture in a hundred looks as odd. For it the normal pictures are scored too, each
-against others alone, in five folds; it is never below 1 / (1 + normal pictures). It holds for
-pictures that were taken as the normal ones were. Series of nearly equal pictures make it too small.
+normal_share is the share of normal pictures that can be expected to score as high or higher: at
+0.01, one good picture in a hundred looks as odd. To estimate it, the normal pictures are scored
+too, each against others only, in five folds; it is never below 1 / (1 + normal pictures). It holds
+for pictures that were taken in the same way as the normal ones. Series of nearly equal pictures
+make it too small.
 
 Examples:
   fcmae anomalies --normal good --data new --weights runs/pre > scores.csv
@@ -50,7 +51,7 @@ pub(crate) struct Anomalies {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     normal: Vec<PathBuf>,
 
-    /// Pictures to look at, likewise. Where they have labels of both kinds, the AUROC is reported
+    /// Pictures to inspect, given in the same ways. If they have labels of both kinds, the AUROC is reported
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
@@ -58,37 +59,37 @@ pub(crate) struct Anomalies {
     #[arg(long, value_name = "RUN|FILE")]
     weights: PathBuf,
 
-    /// The labels of normal pictures. Of --normal, where it has labels, pictures of these alone are taken; of --data
-    /// they are the normal ones, and all others anomalous. Without it all of --normal is taken, and the one label that
-    /// both have, if it is one, is that of normal pictures
+    /// The labels of normal pictures. If --normal has labels, only its pictures with these are used; in --data, all
+    /// other labels are anomalous. Without it, all of --normal is used, and if both sets have exactly one label in
+    /// common, that one is normal
     #[arg(long, value_name = "NAME", num_args = 1..)]
     normal_label: Vec<String>,
 
-    /// The stage of the network whose features are compared. A lower one sees finer, a higher one more at a time: try
-    /// 4 where a defect changes a large part of the picture
+    /// The stage of the network whose features are compared. Lower stages see finer detail, higher ones larger parts:
+    /// try 4 if defects change a large part of the picture
     #[arg(long, value_name = "1|2|3|4", default_value_t = 3,
         value_parser = clap::value_parser!(u8).range(1..=4))]
     stage: u8,
 
-    /// Patches of normal pictures to compare with: a sample of so many at most, however many the pictures. Fewer take
-    /// less memory and time, and may miss finer differences
+    /// How many patches of normal pictures to compare with, at most, however many pictures there are. Fewer take less
+    /// memory and time, but may miss fine differences
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     patches: usize,
 
-    /// Which patches these are: `random`, or `greedy`, those farthest from each other, which takes long where they are
-    /// many and may be better where they are few
+    /// How these patches are chosen: `random`, or `greedy`, those farthest from each other, which is slow for many
+    /// patches and may be better for few
     #[arg(long, value_name = "random|greedy", default_value = "random", value_parser = sampling)]
     sampling: Sampling,
 
-    /// Chooses the patches
+    /// Seed of that choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// A new folder for scores.csv, sheet.png and heat maps. Without it the scores are printed
+    /// A new folder for scores.csv, sheet.png and heat maps. Without it, the scores are printed
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 
-    /// Heat maps of so many pictures, the most anomalous, or of `all` [default: 50]
+    /// How many pictures get a heat map, the most anomalous first, or `all` [default: 50]
     #[arg(long, value_name = "N|all", requires = "out")]
     maps: Option<Maps>,
 
@@ -163,9 +164,9 @@ pub(super) fn run(args: &Anomalies) -> Result<()> {
     let drawing = Drawing::new(backbone.preparation(), &data.set, scale);
     maps::draw(&scorer, &learned, &drawing, &found, out, count)?;
     let lines: String = summary.iter().map(|line| format!("{line}\n")).collect();
-    let told = |what: &str| format!("{}\n", printable(&out.join(what)));
-    let drawn = if count > 0 { told("maps") } else { String::new() };
-    output::print(&format!("{lines}{}{}{drawn}", told("scores.csv"), told("sheet.png")))
+    let line = |what: &str| format!("{}\n", printable(&out.join(what)));
+    let drawn = if count > 0 { line("maps") } else { String::new() };
+    output::print(&format!("{lines}{}{}{drawn}", line("scores.csv"), line("sheet.png")))
 }
 
 /// Pictures as the network takes them, each of the only class where there is one alone.
@@ -206,8 +207,8 @@ fn note_same(data: &PictureSet, normal: &PictureSet, backbone: &Inference<Backbo
     let (same, passed_over) = data.copies_of(normal, &backbone.description().limits());
     if passed_over > 0 {
         output::note(&format!(
-            "{} of --data have the size of normal ones, and were not compared with them, which would take long: some \
-             may be copies",
+            "{} of --data have the same size as normal ones and were not compared with them, as that would take long: \
+             some may be copies",
             counted(passed_over, "picture")
         ));
     }

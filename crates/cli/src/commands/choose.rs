@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fcmae_data::source::{path_of, printable, written};
-use fcmae_report::{Card, Gallery, Head, Strip};
+use fcmae_report::{Gallery, Head, Strip};
 use fcmae_vectors::choice::{Chosen, farthest_first, representatives};
 use fcmae_vectors::{Embeddings, Vectors};
-use fcmae_words::counted;
+use fcmae_words::{counted, legible};
 
 use crate::list::List;
 use crate::output;
@@ -21,18 +21,19 @@ use crate::vectors::{Source, VectorsArgs, labelled, select};
 /// Most pictures of the sheet.
 const MOST_SHOWN: usize = 1000;
 
-/// Choose the pictures to label next: those that stand for many that have no label
+/// Choose the pictures to label next: those that stand for many without a label
 #[derive(Args)]
 #[command(after_help = "\
---by clusters  puts the pictures into as many clusters as are labelled and asked for, and chooses
-               the most central one of each that has no label, the largest clusters first. To
-               teach a classifier it did as well as a random choice or better (docs/results.md)
---by spread    chooses the picture that is farthest from all that are labelled or chosen, again and
-               again (greedy k-centre): what is rare and odd comes first
+--by clusters  sorts the pictures into as many clusters as are labelled and asked for together, and
+               chooses the most central picture of each cluster without a label, the largest
+               clusters first. For training a classifier, it did as well as a random choice or
+               better (docs/results.md)
+--by spread    chooses, again and again, the picture farthest from all that are labelled or chosen
+               (greedy k-centre): rare and odd pictures come first
 
-The list has the columns path, rank and distance, the cosine distance to the nearest of those
-before it. Without --out it is printed. Of identical pictures only one is chosen. --sheet shows
-them.
+The list has the columns path, rank and distance, which is the cosine distance to the nearest of the
+labelled pictures and those chosen before. Without --out, it is printed. Of identical pictures, only
+one is chosen. --sheet shows them.
 
 Examples:
   fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv
@@ -51,7 +52,7 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "N", default_value = "100")]
     budget: NonZeroUsize,
 
-    /// What is chosen: pictures that stand for many, or those that are least like all others
+    /// What to choose: pictures that stand for many, or those least like all others
     #[arg(long, value_enum, default_value = "clusters", value_name = "WAY")]
     by: Way,
 
@@ -59,8 +60,8 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
 
-    /// What is labelled already: pictures or files of vectors, as --data; or .csv files with a column path that name
-    /// some of --data, such as lists that this command wrote. Where some have labels, only those count
+    /// What is labelled already: pictures or files of vectors, given as --data is; or .csv files whose column path names
+    /// pictures of --data, such as lists that this command wrote. If some have labels, only those count
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     labelled: Vec<PathBuf>,
 
@@ -73,7 +74,7 @@ pub(crate) struct Choose {
 enum Way {
     /// The most central one of each cluster without a label.
     Clusters,
-    /// The one that is farthest from all before it (greedy k-centre).
+    /// The one farthest from all before it (greedy k-centre).
     Spread,
 }
 
@@ -103,7 +104,7 @@ pub(super) fn run(args: &Choose) -> Result<()> {
     args.sheet
         .write_page(thumbnails.as_ref(), |thumbnails| page(args, data, &chosen, thumbnails))?;
     let list = || list(args.sheet.out(), &data.names, &chosen);
-    let written = args.sheet.write_list(list, &told(&chosen))?;
+    let written = args.sheet.write_list(list, &summary(&chosen))?;
     output::print(&written.unwrap_or_else(list))
 }
 
@@ -115,21 +116,18 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
     if shown.len() < chosen.len() {
         notes.push(format!("The first {} of {}.", shown.len(), counted(chosen.len(), "picture")));
     }
-    let card = |(rank, chosen): (usize, &Chosen)| Card {
-        picture: drawn.of(&data.names[chosen.row]),
-        name: data.names[chosen.row].clone(),
-        label: data.labels[chosen.row].clone(),
-        about: match chosen.distance {
+    let card = |(rank, chosen): (usize, &Chosen)| {
+        let about = match chosen.distance {
             Some(distance) => format!("{rank} · {distance:.3}"),
             None => rank.to_string(),
-        },
-        differs: false,
+        };
+        drawn.card(data, chosen.row, about)
     };
     Gallery {
         head: Head {
             kind: "Pictures to label next".to_owned(),
             title: title(&args.data),
-            lead: format!("{}.", told(chosen)),
+            lead: format!("{}.", summary(chosen)),
             reading: vec![reading(args.by).to_owned()],
             notes,
             ..Head::default()
@@ -147,21 +145,21 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
 fn reading(by: Way) -> &'static str {
     match by {
         Way::Clusters => {
-            "Each picture stands for a cluster of pictures like it, the largest cluster first. The number behind its rank \
-             is its cosine distance to the nearest of those that are labelled or were chosen before it: where it is \
-             small, that picture and its neighbour are much alike."
+            "Each picture stands for a cluster of pictures like it, the largest cluster first. The number after its rank \
+             is the cosine distance to the nearest picture that is labelled or was chosen before it. Where it is small, \
+             the two are much alike."
         }
         Way::Spread => {
-            "The number behind a picture's rank is its cosine distance to the nearest of those that are labelled or were \
-             chosen before it. It falls from picture to picture: where it is small, the pictures have copies or near \
-             ones among the others, and more labels add little. The first ones are often odd: leave out what is no \
-             picture of the kind."
+            "The number after a picture's rank is the cosine distance to the nearest picture that is labelled or was \
+             chosen before it. It falls from picture to picture. Where it is small, the pictures have copies or near \
+             copies among the others, and more labels add little. The first ones are often odd: leave out those that do \
+             not belong."
         }
     }
 }
 
-/// How many were chosen, and how far each is from the others at least.
-fn told(chosen: &[Chosen]) -> String {
+/// How many were chosen, and how far apart they are at least.
+fn summary(chosen: &[Chosen]) -> String {
     let pictures = format!("{} to label", counted(chosen.len(), "picture"));
     match chosen.iter().filter_map(|chosen| chosen.distance).reduce(f32::min) {
         Some(least) => {
@@ -244,7 +242,7 @@ fn named(path: &Path) -> Result<Option<Vec<String>>> {
     for record in reader.byte_records() {
         let record = record.map_err(wrong)?;
         let text = |column: usize| record.get(column).unwrap_or_default();
-        let name = String::from_utf8_lossy(text(column)).into_owned();
+        let name = legible(text(column));
         let without = label.is_some_and(|label| text(label).trim_ascii().is_empty());
         if without { unlabelled.push(name) } else { names.push(name) }
     }
@@ -272,8 +270,8 @@ fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result
         Some(first) => {
             let example = places.keys().min().copied().unwrap_or_default();
             bail!(
-                "{}: {} of {} are not among --data, such as {first}; write them as `fcmae choose` and `fcmae embed` \
-                 do, such as {example}",
+                "{}: {} of {} are not among --data, such as {first}; write names as `fcmae choose` and `fcmae embed` do, \
+                 for example {example}",
                 printable(list),
                 missing.len(),
                 counted(names.len(), "picture")

@@ -24,19 +24,19 @@ use leaks::Leaks;
 /// A mean cosine from which on features are nearly the same, whatever they are of.
 const COLLAPSED: f64 = 0.95;
 
-/// Find pictures that are there twice, or in two sets such as training and test
+/// Find pictures that occur twice, or in two sets such as training and test
 #[derive(Args)]
 #[command(after_help = "\
-Pictures whose features have a cosine of --threshold or more are taken for copies, and chains of
-copies for a group. With weights that were pre-trained on pictures of the kind, 0.99 finds nearly
-all files that were saved anew as JPEG, about 8 of 10 of another size, half of those made brighter
-or turned a little, and few mirrored or cropped ones; most of these from 0.95 on, among many that
-only look alike. Pictures of a series that hardly differ are found too: look at --sheet before you
-delete anything.
+Pictures whose features have a cosine of --threshold or more count as copies, and chains of copies
+as a group. With weights that were pre-trained on such pictures, 0.99 finds nearly all files that
+were saved again as JPEG, about 8 of 10 that were resized, half of those made brighter or turned a
+little, and few mirrored or cropped ones. 0.95 finds most of these too, among many that only look
+alike. Series of pictures that hardly differ are found as well: look at --sheet before you delete
+anything.
 
-The list has the columns group, path, label and similarity, that to the most alike of the group;
-with --against, path, against, similarity, label and against_label, a line a pair. Without --out
-and --sheet it is printed.
+The list has the columns group, path, label and similarity, which is the highest within the group.
+With --against it has path, against, similarity, label and against_label, and a line for each pair.
+Without --out and --sheet, it is printed.
 
 Examples:
   fcmae duplicates --data pictures --weights runs/pretrain --sheet copies.html
@@ -48,14 +48,14 @@ pub(crate) struct Duplicates {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
-    /// Other pictures, as --data, such as those of a test: which of --data are among them
+    /// Other pictures, given in the same ways as --data, such as a test set: which of --data are among them
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     against: Vec<PathBuf>,
 
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// The least cosine of the features of two copies
+    /// The lowest cosine between the features of two copies
     #[arg(long, value_name = "COSINE", default_value_t = 0.99, value_parser = cosine)]
     threshold: f32,
 
@@ -87,11 +87,11 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
     args.sheet.write_page(thumbnails.as_ref(), |thumbnails| {
         found.page(title_of_both(&args.data, &args.against), thumbnails)
     })?;
-    let told = found.told();
-    match args.sheet.write_list(|| found.list(), &told)? {
+    let summary = found.summary();
+    match args.sheet.write_list(|| found.list(), &summary)? {
         Some(written) => output::print(&written),
         None => {
-            output::note(&told);
+            output::note(&summary);
             output::print(&found.list())
         }
     }
@@ -114,8 +114,8 @@ fn refuse_collapsed(found: &Embeddings, threshold: f32, paths: &[PathBuf]) -> Re
     }
     bail!(
         "{paths}: the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that all would be \
-         copies of each other: the network has collapsed or was not trained; use other weights or other --features, \
-         or if the pictures are that much alike, a --threshold nearer to 1"
+         copies of each other: the network has collapsed or was not trained. Use other weights or other --features; \
+         if the pictures really are that similar, use a --threshold nearer to 1"
     )
 }
 
@@ -125,10 +125,10 @@ enum Found<'a> {
 }
 
 impl Found<'_> {
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         match self {
-            Self::Groups(groups) => groups.told(),
-            Self::Leaks(leaks) => leaks.told(["--data", "--against"]),
+            Self::Groups(groups) => groups.summary(),
+            Self::Leaks(leaks) => leaks.summary(["--data", "--against"]),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the commands that compare vectors are told of how these are made.
+//! How the commands that compare vectors get them, as options.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use crate::options::{DeviceArg, TakenArg};
 use crate::output;
 use crate::picture_sets::ColumnsArgs;
 
-/// What computes vectors, and which.
+/// How vectors are computed, and which.
 #[derive(Args)]
 pub(crate) struct EmbedderArgs {
-    /// What of the network stands for a picture: `pooled`, the last stage's mean, or `stage1` to `stage4`, the mean of
-    /// that stage [default: pooled]
+    /// The features that represent a picture: `pooled`, the mean over the last stage, or `stage1` to `stage4`, the mean
+    /// over that stage [default: pooled]
     #[arg(long, value_name = "NAME")]
     features: Option<Features>,
 
@@ -34,7 +34,7 @@ impl EmbedderArgs {
         self.features.unwrap_or(Features::Pooled)
     }
 
-    /// Refuses what is given for vectors that are computed already.
+    /// Refuses options that only matter where vectors are computed.
     pub(super) fn refuse_without_weights(&self) -> Result<()> {
         let given = [
             ("--features", self.features.is_some()),
@@ -44,8 +44,8 @@ impl EmbedderArgs {
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((option, _)) => Err(Usage(format!(
-                "{option} is for pictures: give --weights to compute their vectors; files of vectors say themselves \
-                 what they hold"
+                "{option} is for pictures: give --weights to compute their vectors; files of vectors record how they \
+                 were made"
             ))
             .into()),
         }
@@ -71,8 +71,8 @@ impl EmbedderArgs {
 /// The weights of commands that also read vectors.
 #[derive(Args)]
 pub(crate) struct VectorsArgs {
-    /// Computes the vectors with these weights: a run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME.
-    /// Without it pictures are given as files that `fcmae embed` wrote
+    /// Compute the vectors with these weights: a run, an export folder, a checkpoint, a weights file or hf:OWNER/NAME.
+    /// Without it, --data are files that `fcmae embed` wrote
     #[arg(long, value_name = "RUN|FILE")]
     pub(super) weights: Option<PathBuf>,
 

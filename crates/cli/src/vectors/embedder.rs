@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use fcmae::engine::backend::Backend;
 use fcmae::inference::Inference;
 use fcmae::inference::embed::Backbone;
 use fcmae::weights::Description;
@@ -32,7 +31,7 @@ impl<'a> Embedder<'a> {
     /// # Errors
     /// Weights or a device that cannot be used.
     pub(crate) fn open(weights: &Path, args: &'a EmbedderArgs) -> Result<Self> {
-        let backend: Backend = args.device.told()?;
+        let backend = args.device.told()?;
         let weights = args.taken.of(weights)?;
         let hash = weights.tensors.hash();
         Ok(Self { backbone: Inference::open(&weights, &backend)?, hash, args })

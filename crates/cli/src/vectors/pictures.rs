@@ -7,7 +7,7 @@ use anyhow::Result;
 use fcmae::weights::Description;
 use fcmae_data::source::{printable, written};
 use fcmae_data::{DataError, PictureSet};
-use fcmae_words::counted;
+use fcmae_words::grouped;
 
 use crate::output;
 use crate::picture_sets::{self, Columns};
@@ -71,11 +71,12 @@ fn note_names(set: &PictureSet) {
     let mut others =
         (0..set.len()).map(|index| set.path(index)).filter(|path| path.to_str().is_none());
     let Some(first) = others.next() else { return };
-    let count = 1 + others.count();
     output::note(&format!(
-        "{} {} not UTF-8: bytes that are none are written as \\xff, as in {}",
-        counted(count, "name"),
-        if count == 1 { "is" } else { "are" },
+        "{} not UTF-8, and written with bytes escaped as \\xff, such as {}",
+        match others.count() {
+            0 => "1 name is".to_owned(),
+            others => format!("{} names are", grouped(1 + others)),
+        },
         printable(&first)
     ));
 }

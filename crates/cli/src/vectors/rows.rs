@@ -44,8 +44,8 @@ pub(crate) fn collapsed(vectors: &Vectors) -> Result<Option<String>, VectorError
     let mean = mean_cosine(vectors)?;
     Ok((vectors.len() > 2 && mean > COLLAPSED).then(|| {
         format!(
-            "the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that who is near to \
-             whom says little: the network has collapsed or was not trained, or all pictures are alike"
+            "the features of all pictures are nearly the same (their mean cosine is {mean:.4}), so that it means \
+             little which ones are close: the network has collapsed or was not trained, or all pictures are alike"
         )
     }))
 }

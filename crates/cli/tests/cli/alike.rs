@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 
 use crate::command::fcmae;
-use crate::sources::{archive, embed, vectors};
+use crate::sources::{archive, embed, vectors, write_list};
 use crate::trained::{CLASSES, Trained, draw};
 
 /// Rows of a CSV file without quotes, after its header.
@@ -59,7 +59,7 @@ fn neighbours_are_the_most_alike_with_their_labels() {
     assert!(last.done().stdout.contains("\nc/2.png,1,b/1.png,"));
     let of = |name: &str| fcmae!("neighbours", "--data", at("all.csv"), "--of", name);
     of("0.png").refused(2, &["--of 0.png", "a/0.png and b/0.png", "more of the name"]);
-    of("d.png").refused(2, &["--of d.png", "such as a/0.png", "--queries"]);
+    of("d.png").refused(2, &["--of d.png", "like a/0.png", "--queries"]);
 
     // A picture that is in both is no neighbour of itself.
     vectors(&at("new.csv"), &[("a/0.png", "", [1.0, 0.0]), ("new.png", "x", [0.0, 5.0])]);
@@ -153,14 +153,7 @@ fn neighbours_and_their_sheet_are_alike_from_every_source() {
         fcmae!("neighbours", "--data", at("all.tar"), "--weights", weights, "--count", "4").done();
     let [from, to] = [at("all.tar"), all.clone()].map(|path| path.display().to_string());
     assert_eq!(ran.stdout.replace(&from, &to), list);
-    let mut named = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..12 {
-            let file = all.join(format!("{class}/{number:02}.png"));
-            named += &format!("\"{}\",\"{class}\"\n", file.display());
-        }
-    }
-    fs::write(at("list.csv"), named).unwrap();
+    write_list(&all, 12, &at("list.csv"));
     let ran =
         fcmae!("neighbours", "--data", at("list.csv"), "--weights", weights, "--count", "4").done();
     assert_eq!(ran.stdout, list);
@@ -284,7 +277,7 @@ fn copies_are_groups_and_those_of_two_labels_come_first() {
         read(&at("leaks.csv")),
         "path,against,similarity,label,against_label\na.png,e,1.000000,x,y\na again.png,e,1.000000,x,y\n"
     );
-    let says = "1 of 2 pictures of --against look like copies of 2 of --data; 2 pairs with different labels";
+    let says = "1 of 2 pictures of --against looks like copies of 2 of --data; 2 pairs with different labels";
     assert!(ran.stdout.contains(says), "{}", ran.stdout);
     assert_eq!(read(&at("leaks.html")).matches("<figure class=\"differs\">").count(), 2);
 }
@@ -354,7 +347,7 @@ fn names_that_are_no_utf_8_are_written_so_that_they_come_back() {
     for form in ["parquet", "npy", "csv"] {
         let out = at(form).with_extension(form);
         let ran = fcmae!("embed", "--data", at("all"), "--weights", weights, "--out", out).done();
-        let says = "3 names are not UTF-8: bytes that are none are written as \\xff, as in ";
+        let says = "3 names are not UTF-8, and written with bytes escaped as \\xff, such as ";
         assert!(ran.stderr.contains(says), "{}", ran.stderr);
         let found = fcmae_vectors::Embeddings::open(&out).unwrap();
         all_named(&found.names.join("\n"), form);
@@ -480,7 +473,7 @@ fn saved_anew_a_picture_is_its_copy() {
         at("page.html")
     )
     .done();
-    assert!(ran.stdout.contains("1 of 2 pictures of --against look like copies of 1 of --data"));
+    assert!(ran.stdout.contains("1 of 2 pictures of --against looks like copies of 1 of --data"));
     assert_eq!(pictures(&read(&at("page.html"))), 2);
 }
 

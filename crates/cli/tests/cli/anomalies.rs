@@ -255,7 +255,7 @@ fn labels_say_which_pictures_are_normal() {
     let ran = run(&at("good"), &at("new"), &["ok", "bad"]).done();
     says(&ran, &["no AUROC: all labelled pictures of --data are normal"]);
     let ran = run(&at("good"), &at("new/bad"), &["bad"]);
-    ran.refused(2, &["--normal-label bad: no picture is called so", "neither"]);
+    ran.refused(2, &["--normal-label bad: no picture has this label", "neither"]);
     let ran = run(&at("train.tar"), &at("new"), &["god"]);
     ran.refused(2, &["--normal-label god", "the labels are bad, ok"]);
 
@@ -279,7 +279,12 @@ fn few_normal_pictures_work_and_what_cannot_be_compared_is_refused() {
     let run = |normal: &Path, more: &[&str]| anomalies(normal, &at("new"), &weights, more);
     draw(&at("one"), 0..1, false);
     let ran = run(&at("one"), &["--out", at("one-out").to_str().unwrap()]).done();
-    says(&ran, &["one normal picture cannot be compared with another: there is no normal_share"]);
+    says(
+        &ran,
+        &[
+            "there is only one normal picture, which cannot be compared with another: no normal_share",
+        ],
+    );
     let table = fs::read_to_string(at("one-out/scores.csv")).unwrap();
     assert!(rows(&table).iter().all(|row| row.3.is_none()), "{table}");
     draw(&at("two"), 0..2, false);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::{Ran, fcmae};
-use crate::sources::{archive, embed, vectors};
+use crate::sources::{archive, embed, vectors, write_list};
 use crate::trained::{CLASSES, Trained, draw};
 
 fn json(ran: &Ran) -> serde_json::Value {
@@ -51,14 +51,7 @@ fn a_probe_tells_the_same_of_every_source() {
     archive(&pictures, &at("all.tar"));
     let ran = fcmae!("probe", "--data", at("all.tar"), "--weights", weights, "--json").done();
     assert_eq!(ran.stdout, whole.stdout);
-    let mut list = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..12 {
-            let file = pictures.join(format!("{class}/{number:02}.png"));
-            list += &format!("\"{}\",\"{class}\"\n", file.display());
-        }
-    }
-    fs::write(at("list.csv"), list).unwrap();
+    write_list(&pictures, 12, &at("list.csv"));
     let ran = fcmae!("probe", "--data", at("list.csv"), "--weights", weights, "--json").done();
     assert_eq!(ran.stdout, whole.stdout);
     let other = fcmae!("probe", "--data", at("npy.npy"), "--seed", "1", "--json").done();
@@ -294,7 +287,7 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
         .refused(2, &["none.csv", "no such file or folder"]);
     fs::write(at("other.csv"), "path\na\nzebra\n").unwrap();
     fcmae!("choose", "--data", at("all.csv"), "--labelled", at("other.csv"))
-        .refused(1, &["other.csv", "1 of 2 pictures", "zebra", "such as a"]);
+        .refused(1, &["other.csv", "1 of 2 pictures", "zebra", "for example a"]);
     // Where some have labels, the others may be chosen: in lists and in files of vectors.
     let some = [("a", "x", [1.0, 0.0]), ("d", "", [-1.0, 0.0])];
     vectors(&at("some.csv"), &some);

@@ -4,12 +4,25 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::fcmae;
+use crate::trained::CLASSES;
 
 /// Puts all of a folder into an archive.
 pub(crate) fn archive(folder: &Path, file: &Path) {
     let mut archive = tar::Builder::new(fs::File::create(file).unwrap());
     archive.append_dir_all(".", folder).unwrap();
     archive.finish().unwrap();
+}
+
+/// Lists the first `count` pictures of each class that [`draw`](crate::trained::draw) drew into a folder.
+pub(crate) fn write_list(folder: &Path, count: u32, file: &Path) {
+    let mut rows = "path,label\n".to_owned();
+    for class in CLASSES {
+        for number in 0..count {
+            let picture = folder.join(format!("{class}/{number:02}.png"));
+            rows += &format!("\"{}\",\"{class}\"\n", picture.display());
+        }
+    }
+    fs::write(file, rows).unwrap();
 }
 
 /// The vectors of pictures, as `fcmae embed` writes them.

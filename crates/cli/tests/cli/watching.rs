@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Ran, command, fcmae};
-use crate::sources::archive;
+use crate::sources::{archive, write_list};
 use crate::trained::{CLASSES, Trained, draw};
 
 struct Fixture {
@@ -43,13 +43,7 @@ fn a_watched_run_tells_whether_it_gets_anywhere() {
     let fixture = Fixture::new(&trained);
     let (data, labelled) = (trained.pictures(), fixture.at("labelled"));
     archive(&labelled, &fixture.at("all.tar"));
-    let mut list = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..6 {
-            list += &format!("\"labelled/{class}/{number:02}.png\",\"{class}\"\n");
-        }
-    }
-    fs::write(fixture.at("list.csv"), list).unwrap();
+    write_list(Path::new("labelled"), 6, &fixture.at("list.csv"));
     let every = ["--config".as_ref(), fixture.recipe.as_os_str(), "--set".as_ref()];
     let every = [&every[..], &["watch.every_epochs=1".as_ref()]].concat();
     let mut looks = Vec::new();

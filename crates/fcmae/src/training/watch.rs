@@ -76,7 +76,9 @@ impl Opened {
             _ => Ok(watch),
         });
         match opened {
-            Ok(watch) => {
+            Ok(mut watch) => {
+                // Until they are looked at again.
+                watch.record.left_out = recorded.and_then(|recorded| recorded.left_out);
                 let record = Some(watch.record.clone());
                 Ok(Self { watch: Some(Watch { untrained, ..watch }), record, unwatched: None })
             }

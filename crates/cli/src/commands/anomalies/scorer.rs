@@ -115,7 +115,7 @@ impl Scorer<'_> {
         let usable = &learned.usable;
         if usable.len() < 2 {
             output::note(
-                "one normal picture cannot be compared with another: there is no normal_share",
+                "there is only one normal picture, which cannot be compared with another: no normal_share",
             );
             return Ok(vec![]);
         }

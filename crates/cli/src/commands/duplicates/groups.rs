@@ -9,13 +9,12 @@ use fcmae_vectors::neighbours::{Pair, distinct, groups, pairs_above};
 use fcmae_words::{counted, grouped, list};
 
 use super::pairs::{MOST_PAIRS, repeated, truncated};
-use super::shown::{MOST_CARDS, MOST_ROWS, card, notes, sentence, threshold};
+use super::shown::{MOST_CARDS, MOST_ROWS, about, notes, sentence, threshold};
 use crate::list::List;
 use crate::thumbnails::{SIDE, Thumbnails};
 
 const ADVICE: &str = "Copies count twice in training, and where one is held out and the other trained on, the result \
-    looks better than it is: keep one of each group. Of copies with different labels, which come first, one label is \
-    wrong.";
+    looks better than it is: keep one of each group. Where copies have different labels, at least one label is wrong.";
 
 /// Pictures that are copies of each other.
 pub(super) struct Groups<'a> {
@@ -83,20 +82,21 @@ impl<'a> Groups<'a> {
         self.groups.iter().filter(|group| !group.labels.is_empty()).count()
     }
 
-    pub(super) fn told(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let of = counted(self.data.names.len(), "picture");
         if self.groups.is_empty() {
             return format!("no copies among {of}");
         }
-        let mut told = format!(
+        let mut summary = format!(
             "{} of {of} look like copies, in {}",
             grouped(self.pictures()),
             counted(self.groups.len(), "group")
         );
         if self.contradictions() > 0 {
-            told += &format!("; {} with different labels", counted(self.contradictions(), "group"));
+            summary +=
+                &format!("; {} with different labels", counted(self.contradictions(), "group"));
         }
-        told
+        summary
     }
 
     pub(super) fn list(&self) -> String {
@@ -120,7 +120,7 @@ impl<'a> Groups<'a> {
             .map(|&(row, _)| self.data.names[row].as_str());
         let drawn = thumbnails.draw(names, SIDE);
         let row = |group: &Group| {
-            let card = |&(row, cosine): &(usize, f32)| card(self.data, row, Some(cosine), &drawn);
+            let card = |&(row, cosine): &(usize, f32)| drawn.card(self.data, row, about(cosine));
             Strip {
                 title: match group.labels.as_slice() {
                     [] => counted(group.members.len(), "picture"),
@@ -142,18 +142,18 @@ impl<'a> Groups<'a> {
             head: Head {
                 kind: "Copies".to_owned(),
                 title,
-                lead: sentence(&self.told()),
+                lead: sentence(&self.summary()),
                 facts: vec![
                     fact("Groups of copies", self.groups.len(), "the most alike come first"),
                     fact(
                         "Pictures that could go",
                         could_go,
-                        "where one of each group stays, if all are copies",
+                        "if all are copies, and one of each group stays",
                     ),
                     fact(
                         "Groups with different labels",
                         self.contradictions(),
-                        "if they are copies, a label of each is wrong",
+                        "if they are copies, one label of each group is wrong",
                     ),
                 ],
                 reading: vec![threshold(self.threshold), ADVICE.to_owned()],

@@ -9,12 +9,12 @@ use fcmae_vectors::neighbours::{Pair, distinct, pairs_between};
 use fcmae_words::{counted, grouped};
 
 use super::pairs::{MOST_PAIRS, repeated, truncated};
-use super::shown::{MOST_CARDS, MOST_ROWS, card, notes, sentence, threshold};
+use super::shown::{MOST_CARDS, MOST_ROWS, about, notes, sentence, threshold};
 use crate::list::List;
 use crate::thumbnails::{SIDE, Thumbnails};
 
-const ADVICE: &str = "A picture of a test that was trained on makes the test look better than it is: take it out of one \
-    of the two. A dashed orange frame marks a copy with another label.";
+const ADVICE: &str = "A test picture that was trained on makes the result look better than it is: remove it from one of the \
+    two sets. A dashed orange frame marks a copy with another label.";
 
 /// Pictures that are in another set too.
 pub(super) struct Leaks<'a> {
@@ -86,24 +86,25 @@ impl<'a> Leaks<'a> {
     }
 
     /// In a line; `sets` are what the two sets are called.
-    pub(super) fn told(&self, sets: [&str; 2]) -> String {
+    pub(super) fn summary(&self, sets: [&str; 2]) -> String {
         let [known, found, differing] = self.counts();
         let of = [self.data, self.against].map(|set| counted(set.names.len(), "picture"));
         if self.pairs.is_empty() {
             return format!("no copies of {} of {} among {} of {}", of[0], sets[0], of[1], sets[1]);
         }
-        let mut told = format!(
-            "{} of {} of {} look like copies of {} of {}",
+        let mut summary = format!(
+            "{} of {} of {} {} like copies of {} of {}",
             grouped(found),
             of[1],
             sets[1],
+            if found == 1 { "looks" } else { "look" },
             grouped(known),
             sets[0]
         );
         if differing > 0 {
-            told += &format!("; {} with different labels", counted(differing, "pair"));
+            summary += &format!("; {} with different labels", counted(differing, "pair"));
         }
-        told
+        summary
     }
 
     pub(super) fn list(&self) -> String {
@@ -137,10 +138,10 @@ impl<'a> Leaks<'a> {
         let row = |(left, pairs): &(u32, Vec<&Pair>)| {
             let other = |pair: &&Pair| Card {
                 differs: self.differs(pair),
-                ..card(self.data, pair.right as usize, Some(pair.cosine), &drawn)
+                ..drawn.card(self.data, pair.right as usize, about(pair.cosine))
             };
             Strip {
-                first: Some(card(self.against, *left as usize, None, &drawn)),
+                first: Some(drawn.card(self.against, *left as usize, String::new())),
                 cards: pairs.iter().take(MOST_CARDS).map(other).collect(),
                 left_out: pairs.len().saturating_sub(MOST_CARDS),
                 ..Strip::default()
@@ -153,7 +154,7 @@ impl<'a> Leaks<'a> {
             head: Head {
                 kind: "Copies in two sets".to_owned(),
                 title,
-                lead: sentence(&self.told(["the first set", "the second set"])),
+                lead: sentence(&self.summary(["the first set", "the second set"])),
                 facts: vec![
                     fact(
                         "Of the second set",
@@ -168,7 +169,7 @@ impl<'a> Leaks<'a> {
                     fact(
                         "Pairs with different labels",
                         differing,
-                        "if they are copies, a label of each is wrong".to_owned(),
+                        "if they are copies, one label of each pair is wrong".to_owned(),
                     ),
                 ],
                 reading: vec![threshold(self.threshold), ADVICE.to_owned()],

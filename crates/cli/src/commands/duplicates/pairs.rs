@@ -8,7 +8,7 @@ use crate::output;
 /// Most pairs that are kept: the most alike.
 pub(super) const MOST_PAIRS: usize = 2_000_000;
 
-/// Of more pairs than are kept: what is to be said of it, also to the terminal.
+/// A note where there are more pairs than are kept, which is printed too.
 pub(super) fn truncated(found: &Pairs) -> Option<String> {
     let least = found.pairs.last().filter(|_| found.truncated)?.cosine;
     let text = format!(

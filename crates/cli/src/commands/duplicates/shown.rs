@@ -1,7 +1,5 @@
 //! What the pages of copies have in common.
 
-use fcmae_report::Card;
-use fcmae_vectors::Embeddings;
 use fcmae_words::counted;
 
 use crate::thumbnails::Drawn;
@@ -13,23 +11,16 @@ pub(super) const MOST_CARDS: usize = 20;
 /// How to find where pictures stop being copies.
 pub(super) fn threshold(threshold: f32) -> String {
     format!(
-        "Pictures are taken for copies whose features have a cosine of {threshold} or more. The number below a picture \
-         is that to the most alike one; 1 is the same picture. Rows with different labels come first, then the most alike: \
-         find where they stop being copies, and give the number there as --threshold. If the last rows are copies, a \
-         lower one finds more."
+        "Pictures whose features have a cosine of {threshold} or more count as copies. The number below a picture is its \
+         cosine with the one most like it; 1 is the same picture. Rows with different labels come first, then the most \
+         alike. Find where rows stop being copies, and give the number there as --threshold. If the last rows are \
+         copies, a lower number finds more."
     )
 }
 
-/// A picture with its cosine.
-pub(super) fn card(of: &Embeddings, row: usize, cosine: Option<f32>, drawn: &Drawn) -> Card {
-    let name = &of.names[row];
-    Card {
-        picture: drawn.of(name),
-        name: name.clone(),
-        label: of.labels[row].clone(),
-        about: cosine.map_or(String::new(), |cosine| format!("{cosine:.4}")),
-        differs: false,
-    }
+/// What is said below a picture.
+pub(super) fn about(cosine: f32) -> String {
+    format!("{cosine:.4}")
 }
 
 /// With a capital and a full stop.
