@@ -16,6 +16,7 @@ import csv
 import io
 import json
 import random
+import shlex
 import statistics
 import subprocess
 import sys
@@ -32,7 +33,10 @@ Row = list[str]
 
 def fcmae(*arguments: object) -> str:
     command = [sys.argv[1], *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if ran.returncode != 0:
+        sys.exit(f"{shlex.join(command)}\nfailed with exit code {ran.returncode}:\n{ran.stderr.strip()}")
+    return ran.stdout
 
 
 def read(file: Path) -> list[Row]:

@@ -28,7 +28,7 @@ use crate::commands::neighbours::{self, NeighboursOf};
 use crate::options::DeviceArg;
 use crate::output;
 use crate::progress::Progress;
-use comparison::{Comparison, Curve, Findings, Labelled};
+use comparison::{Comparison, Curve, FewLabels, Findings};
 
 /// Share of the emoji of each group on which nothing is ever trained.
 const HELD_OUT: f64 = 0.2;
@@ -333,7 +333,7 @@ fn alike(files: &Files, device: &DeviceArg) -> Result<()> {
 }
 
 /// Trains a classifier with few labels, then tests it on the held-out emoji.
-fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Result<Labelled> {
+fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Result<FewLabels> {
     let own = if weights.is_some() { &[] } else { SCRATCH };
     let quick = if args.quick { QUICK } else { &[] };
     let seed_setting = format!("seed={seed}");
@@ -361,7 +361,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
     keep_evaluation(&run, &evaluation, &test, evaluator.description())?;
     let right = evaluation.right(&test);
-    Ok(Labelled { curve, pictures, evaluation, right })
+    Ok(FewLabels { curve, pictures, evaluation, right })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! - [`trial`]: what a run would take;
 //! - [`progress`]: what a run tells while it runs, on stderr; [`interrupt`]: how it is asked to stop;
 //! - [`vectors`]: pictures as vectors, for the commands that compare them;
-//! - [`thumbnails`]: small pictures for the pages of these commands;
+//! - [`sheet`], [`list`]: the pages and lists that these commands write; [`thumbnails`]: small pictures for the pages;
 //! - [`reporter`]: the report that a run keeps of itself;
 //! - [`picture_arguments`], [`text_table`], [`numbers`], [`output`]: picture arguments in, results out;
 //! - [`failure`]: errors to one line and an exit code.
@@ -23,6 +23,7 @@ mod demo;
 mod experiment;
 mod failure;
 mod interrupt;
+mod list;
 mod numbers;
 mod options;
 mod output;
@@ -31,6 +32,7 @@ mod picture_sets;
 mod progress;
 mod recipes;
 mod reporter;
+mod sheet;
 mod text_table;
 mod thumbnails;
 mod trial;

@@ -120,7 +120,7 @@ pub(crate) struct PicturesArg {
     pub(crate) images: Vec<PathBuf>,
 }
 
-/// What pictures are taken, where that is not as the weights were trained.
+/// Which pictures are used, where that differs from how the weights were trained.
 #[derive(Args, Default)]
 pub(crate) struct TakenArg {
     /// Pages of a TIFF file to read: the `first`, or `all`, each as a picture of its own (data.pages) [default: as

@@ -2,14 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use fcmae_data::{
-    DataError, Input, Labels, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped,
-};
+use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
 
 use crate::output;
 use crate::progress::Listing;
 
-/// What a command is told of how its set is to be opened.
+/// How a command opens its set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) label: Option<&'a str>,
@@ -17,27 +15,14 @@ pub(crate) struct Columns<'a> {
     pub(crate) pages: Pages,
 }
 
-impl<'a> Columns<'a> {
-    /// How a set is opened whose labels are asked for.
-    pub(crate) fn labelled(self) -> Opening<'a> {
-        Opening {
-            labels: Labels::Required,
-            label_column: self.label,
-            image_column: self.image,
-            pages: self.pages,
-            ..Opening::default()
-        }
-    }
-}
-
-/// Where lists and .parquet files hold what is asked for.
+/// The columns of lists and .parquet files to use.
 #[derive(Args, Default)]
 pub(crate) struct ColumnsArgs {
-    /// The column of labels in lists and .parquet files, where its name does not tell
+    /// The column with the labels in lists and .parquet files [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub(crate) label_column: Option<String>,
 
-    /// The column of pictures in .parquet files, or of paths in lists, likewise
+    /// The column with the pictures in .parquet files, or with the paths in lists [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub(crate) image_column: Option<String>,
 }
@@ -123,7 +108,7 @@ pub(crate) fn look_at_each(
     limits: &Limits,
 ) -> Result<(), DataError> {
     let remarks = fcmae::inference::survey::survey_inputs(inputs, format, limits)?;
-    // Pages that are not used were told when the files were listed.
+    // Pages that are not used were noted when the files were listed.
     let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all takes each"));
     new.for_each(|remark| output::note(&advised(remark)));
     Ok(())

@@ -1,16 +1,17 @@
 //! Small pictures of rows of vectors, for pages.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap::Args;
-use fcmae::inference::{picture, thumbnail};
-use fcmae_data::source::printable;
-use fcmae_data::{Input, PictureSet};
-use fcmae_report::Thumbnail;
+use fcmae::inference::picture;
+use fcmae::inference::thumbnail::Thumbnailer;
+use fcmae_data::source::{path_of, printable};
+use fcmae_data::{Input, Opening, PictureSet};
+use fcmae_report::{Card, Thumbnail};
+use fcmae_vectors::Embeddings;
 use fcmae_words::counted;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, RgbImage};
@@ -27,73 +28,9 @@ pub(crate) const SIDE: u32 = 128;
 /// Of JPEG files: few bytes, and hardly a trace.
 const QUALITY: u8 = 85;
 
-/// A page of a command's pictures.
-#[derive(Args)]
-pub(crate) struct SheetArgs {
-    /// Show it with the pictures, as a page to open in a browser: an .html file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sheet: Option<PathBuf>,
-
-    /// Where the pictures lie that the page shows, where --data are files of vectors: folders, .tar, .csv, .tsv,
-    /// .txt or .parquet files. Without it, pictures are shown whose names are files
-    #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., requires = "sheet")]
-    pub(crate) pictures: Vec<PathBuf>,
-}
-
-impl SheetArgs {
-    /// Refuses a file that the page, or the list of --out, cannot be written to. `inputs`: what the command reads.
-    ///
-    /// # Errors
-    /// Such a file.
-    pub(crate) fn check(
-        &self,
-        out: Option<&Path>,
-        overwrite: bool,
-        inputs: [&[PathBuf]; 2],
-    ) -> Result<()> {
-        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
-        if let Some(out) = out {
-            output::refuse_result(out, &["csv"], overwrite, &inputs, "--out")?;
-        }
-        let Some(sheet) = &self.sheet else { return Ok(()) };
-        output::refuse_result(sheet, &["html", "htm"], overwrite, &inputs, "--sheet")
-    }
-
-    /// What draws the page's pictures, where a page is asked for.
-    ///
-    /// # Errors
-    /// As [`Thumbnails::open`].
-    pub(crate) fn thumbnails(
-        &self,
-        source: &Source<'_>,
-        read: &[&Read],
-    ) -> Result<Option<Thumbnails>> {
-        self.sheet.as_ref().map(|_| Thumbnails::open(source, read, &self.pictures)).transpose()
-    }
-
-    /// Writes the list of --out, if it is given. In a line, where list and page are, and `summary`; `None` where neither
-    /// was asked for, so that the list is to be printed.
-    ///
-    /// # Errors
-    /// A list that cannot be made or written.
-    pub(crate) fn write_list(
-        &self,
-        out: Option<&Path>,
-        list: impl FnOnce() -> Result<Vec<u8>>,
-        summary: &str,
-    ) -> Result<Option<String>> {
-        if let Some(out) = out {
-            output::write_result(out, &list()?)?;
-        }
-        let files: Vec<String> =
-            out.into_iter().chain(self.sheet.as_deref()).map(printable).collect();
-        Ok((!files.is_empty()).then(|| format!("{}  {summary}\n", files.join("  "))))
-    }
-}
-
 /// Where small pictures are drawn from.
 pub(crate) struct Thumbnails {
-    how: thumbnail::Thumbnails,
+    how: Thumbnailer,
     sets: Vec<Arc<PictureSet>>,
     by_name: HashMap<String, Place>,
     /// Of pictures that are given beside vectors, by the last part of their names.
@@ -102,13 +39,15 @@ pub(crate) struct Thumbnails {
     shared: usize,
     /// Whether what is no picture of a set may be a file.
     files: bool,
+    /// An archive that names begin with, and that is not there.
+    gone: Option<PathBuf>,
 }
 
 /// A picture of a set: the set's place and its own.
 type Place = (usize, usize);
 
 impl Thumbnails {
-    /// Of pictures that vectors were computed of, or else of `pictures` that lie somewhere.
+    /// Of pictures that vectors were computed of, or else of `pictures` that lie somewhere, or where their names say.
     ///
     /// # Errors
     /// Pictures that cannot be used; both.
@@ -120,12 +59,10 @@ impl Thumbnails {
                 "--pictures is for files of vectors: with --weights, --data are the pictures";
             return Err(Usage(text.to_owned()).into());
         }
-        let how = source
-            .description()
-            .map_or_else(thumbnail::Thumbnails::of_any, thumbnail::Thumbnails::new);
+        let how = source.description().map_or_else(Thumbnailer::of_any, Thumbnailer::new);
         let mut by_file: HashMap<OsString, Vec<Place>> = HashMap::new();
         if !pictures.is_empty() {
-            let open = |how: fcmae_data::Opening<'_>| PictureSet::open_all(pictures, how);
+            let open = |how: Opening<'_>| PictureSet::open_all(pictures, how);
             let set = picture_sets::opened(source.command(), Columns::default(), open)?;
             for index in 0..set.len() {
                 let file = set.path(index).file_name().map(ToOwned::to_owned).unwrap_or_default();
@@ -133,15 +70,21 @@ impl Thumbnails {
             }
             sets.push(Arc::new(set));
         }
+        let names = || read.iter().flat_map(|read| &read.rows.names).map(String::as_str);
+        let files = !source.computes() && pictures.is_empty();
+        let mut gone = None;
+        if files {
+            let archives = Archives::of(names());
+            gone = archives.gone;
+            sets.extend(archives.found.iter().filter_map(|file| opened(source.command(), file)));
+        }
         let mut by_name = HashMap::new();
         for (place, set) in sets.iter().enumerate() {
             for index in 0..set.len() {
                 by_name.entry(name(set, index)).or_insert((place, index));
             }
         }
-        let files = !source.computes() && pictures.is_empty();
-        let names = read.iter().flat_map(|read| &read.rows.names).map(String::as_str);
-        Ok(Self { how, sets, by_name, by_file, shared: shared_folders(names), files })
+        Ok(Self { how, sets, by_name, by_file, shared: shared_folders(names()), files, gone })
     }
 
     /// Small pictures of these names, each once, at most `side` pixels wide and high. One that cannot be read is left
@@ -177,15 +120,17 @@ impl Thumbnails {
                 joined(&first)
             ));
         }
-        let give = "give the folder or files that they lie in with --pictures";
+        let gone = |gone: &PathBuf| format!(" ({} is not there)", printable(gone));
+        let gone = self.gone.as_ref().map_or(String::new(), gone);
+        let give = format!("{gone}: give the folder or files that they lie in with --pictures");
         let note = match names.len() - found.len() {
             0 => None,
             missing if missing == names.len() => {
-                Some(format!("The pictures cannot be found: {give}."))
+                Some(format!("The pictures cannot be found{give}."))
             }
             missing => {
                 let of = counted(names.len(), "picture");
-                Some(format!("{missing} of {of} cannot be found: {give}."))
+                Some(format!("{missing} of {of} cannot be found{give}."))
             }
         };
         note.iter().for_each(|note| output::note(note));
@@ -197,11 +142,11 @@ impl Thumbnails {
         if let Some(place) = self.by_name.get(name) {
             return Some(of(place));
         }
-        let path = Path::new(name);
+        let path = path_of(name);
         if self.files {
-            return path.is_file().then(|| Input::File(path.to_owned()));
+            return path.is_file().then_some(Input::File(path));
         }
-        self.moved(path).as_ref().map(of)
+        self.moved(&path).as_ref().map(of)
     }
 
     /// A picture that lies elsewhere than its name says: the one whose last folders are those of the name, all of them
@@ -222,6 +167,50 @@ impl Thumbnails {
     }
 }
 
+/// The files that pictures lie in by their names: what stands where names have folders.
+struct Archives {
+    found: Vec<PathBuf>,
+    /// The first that is not there.
+    gone: Option<PathBuf>,
+}
+
+impl Archives {
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let (mut folders, mut files) = (HashSet::new(), BTreeSet::new());
+        let mut gone = None;
+        for folder in names.filter_map(|name| Path::new(name).parent()) {
+            if !folders.insert(folder) {
+                continue;
+            }
+            let folder = path_of(&folder.to_string_lossy());
+            match folder.ancestors().find(|part| part.exists()) {
+                Some(file) if file.is_file() => _ = files.insert(file.to_owned()),
+                _ => {
+                    let named = |part: &&Path| {
+                        let ending = part.extension().unwrap_or_default();
+                        ["tar", "parquet"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+                    };
+                    let archive = folder.ancestors().find(named).filter(|part| !part.exists());
+                    gone = gone.or_else(|| archive.map(Path::to_owned));
+                }
+            }
+        }
+        Self { found: files.into_iter().collect(), gone }
+    }
+}
+
+/// The pictures in a file, where it can be read; else it is noted why not.
+fn opened(command: &'static str, file: &Path) -> Option<Arc<PictureSet>> {
+    let open = |how: Opening<'_>| PictureSet::open(file, how);
+    match picture_sets::opened(command, Columns::default(), open) {
+        Ok(set) => Some(Arc::new(set)),
+        Err(error) => {
+            output::note(&format!("no pictures: {}", joined(&error)));
+            None
+        }
+    }
+}
+
 /// Small pictures by the names of what they are of.
 pub(crate) struct Drawn {
     pictures: HashMap<String, Thumbnail>,
@@ -232,6 +221,12 @@ pub(crate) struct Drawn {
 impl Drawn {
     pub(crate) fn of(&self, name: &str) -> Option<Thumbnail> {
         self.pictures.get(name).cloned()
+    }
+
+    /// A row's picture with what is said of it.
+    pub(crate) fn card(&self, of: &Embeddings, row: usize, about: String) -> Card {
+        let (name, label) = (of.names[row].clone(), of.labels[row].clone());
+        Card { picture: self.of(&name), name, label, about, differs: false }
     }
 }
 

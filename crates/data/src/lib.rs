@@ -70,7 +70,7 @@ pub use mix::{Mix, Mixing};
 pub use picture::{Depth, Picture, PixelFormat};
 pub use remark::{Axes, Remark};
 pub use source::{
-    Alike, Amount, Copies, Grouping, Groups, Labels, Opening, Pages, Part, PictureSet, Sample,
-    Skipped, Split,
+    Alike, Amount, Copies, FoundLabels, Grouping, Groups, Labels, Opening, Pages, Part, PictureSet,
+    Sample, Skipped, Split,
 };
 pub use statistics::Statistics;

@@ -31,10 +31,11 @@ mod split;
 mod split_column;
 mod splits;
 
-pub use crate::words::printable;
+pub use crate::words::{path_of, printable, written};
 pub use copies::Copies;
 pub use grouping::Grouping;
 pub use kind::EXTENSIONS;
+pub use open::FoundLabels;
 pub use opening::{Labels, Opening, Pages};
 pub(crate) use pages::{pages_of, read_page};
 pub use recorded::{Part, Split};

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use fcmae_words::legible;
+
 /// A path as text on one line: control characters, and bytes that are no UTF-8, are escaped, so
 /// that a hostile file name cannot forge a line of a log.
 pub fn printable(path: &Path) -> String {
@@ -23,19 +25,22 @@ pub fn printable(path: &Path) -> String {
     text
 }
 
-/// The name of a picture in a file as text: bytes that are no UTF-8 are escaped, since the name only has
-/// to be told apart from others.
-pub(crate) fn legible(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(name) => name.to_owned(),
-        Err(_) => {
-            let chunks = name.utf8_chunks().flat_map(|chunk| {
-                let escaped = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
-                std::iter::once(chunk.valid().to_owned()).chain(escaped)
-            });
-            chunks.collect()
-        }
+/// A path as tables hold it, where it only has to be told apart from others and to be found again by [`path_of`]: bytes
+/// that are no UTF-8 are escaped, as `\\xff`.
+pub fn written(path: &Path) -> String {
+    legible(path.as_os_str().as_encoded_bytes())
+}
+
+/// The path that was [`written`] so; where that is not to be told, the text itself.
+pub fn path_of(text: &str) -> PathBuf {
+    #[cfg(unix)]
+    if let Some(bytes) = fcmae_words::escaped(text) {
+        use std::os::unix::ffi::OsStringExt as _;
+        let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
+        // A file may be called as an escaped one is written.
+        return if Path::new(text).exists() { text.into() } else { path };
     }
+    text.into()
 }
 
 /// Several paths as one, for a message.

@@ -58,6 +58,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
         warm_up_too_long,
         waiting,
         skipped,
+        unwatched,
         remarks,
         nothing_held_out,
         few_held_out,
@@ -314,6 +315,19 @@ fn skipped(report: &Report) -> Option<Finding> {
             "{} of {} were left out. The list below says why; such pictures teach nothing.",
             counted(skipped, "picture"),
             number(all as f64),
+        ),
+    )
+}
+
+fn unwatched(report: &Report) -> Option<Finding> {
+    let left_out = report.watch_left_out()?;
+    warning(
+        "The watched pictures could no longer be used",
+        format!(
+            "After epoch {} the run went on without them: {}. The training does not depend on them. To watch it again, put \
+             them back and resume it, with `--watch` if they lie elsewhere now.",
+            number(left_out.epoch as f64),
+            left_out.why.trim_end_matches('.')
         ),
     )
 }

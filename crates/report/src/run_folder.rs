@@ -7,7 +7,9 @@ use fcmae_store::run::files::{
     CHANGES, CONFIG, DATA, END, ENVIRONMENT, EVALUATION, FEATURES, METRICS, RUN, SKIPPED,
 };
 pub(crate) use fcmae_store::run::schema::Kind;
-use fcmae_store::run::schema::{self, Change, Data, End, Ended, Evaluation, Facts, Features};
+use fcmae_store::run::schema::{
+    self, Change, Data, End, Ended, Evaluation, Facts, Features, LeftOut,
+};
 
 use crate::embedded::{Album, Picture, Reconstruction, noted};
 use crate::error::ReportError;
@@ -159,6 +161,11 @@ impl Report {
         let images = self.images_per_update();
         let seconds = self.metrics.seconds(images);
         (seconds > 0.0).then(|| images * self.metrics.updates as f64 / seconds)
+    }
+
+    /// The watched pictures of a run that went on without them.
+    pub(crate) fn watch_left_out(&self) -> Option<&LeftOut> {
+        self.data.as_ref()?.watched.as_ref()?.left_out.as_ref()
     }
 
     /// Pictures that could not be read.

@@ -11,10 +11,10 @@ mod embeddings;
 mod error;
 mod format;
 mod journal;
-mod legible;
 mod npy;
 mod origin;
 mod parquet;
+mod shortened;
 mod table;
 mod writer;
 

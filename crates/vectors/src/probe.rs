@@ -70,7 +70,7 @@ pub struct Probe<'a> {
 
 /// What nearest neighbours say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Neighbours {
+pub struct NeighbourVote {
     /// How many vote.
     pub k: usize,
     /// What their voices weigh.
@@ -118,7 +118,7 @@ impl<'a> Probe<'a> {
     ///
     /// # Errors
     /// Rows of another width, or of zeros, which have no direction.
-    pub fn neighbours(&self, test: &Vectors) -> Result<Neighbours, VectorError> {
+    pub fn neighbours(&self, test: &Vectors) -> Result<NeighbourVote, VectorError> {
         let Self { all, fitting, validation } = self;
         let (k, weight, accuracy) = if self.chooses() {
             let rows = fitting.labels.len();
@@ -135,7 +135,7 @@ impl<'a> Probe<'a> {
             (0..found.len()).filter(|&query| found.cosines(query)[0] >= 1.0 - COPY).count();
         let voted = vote::vote(&found, &all.labels, k, weight)?;
         let predicted = voted.iter().map(|voted| voted.class).collect();
-        Ok(Neighbours { k, weight, validation: accuracy, predicted, copies })
+        Ok(NeighbourVote { k, weight, validation: accuracy, predicted, copies })
     }
 
     /// Logistic regression on the rows, for each row of `test`.

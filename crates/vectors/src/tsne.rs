@@ -1,12 +1,14 @@
 //! t-SNE: a map of rows on which those that are alike lie together (van der Maaten and Hinton, 2008), with far points
 //! taken together (Barnes and Hut).
 //!
-//! It begins with the first two principal components, so that nothing is random: the same rows give the same map.
+//! It begins with the first two principal components, so that nothing is random: the same rows give the same map. Equal
+//! rows are one point: as points of their own they would push each other apart.
 
 use rayon::prelude::*;
 
 use crate::covariance::places_evenly;
 use crate::error::VectorError;
+use crate::neighbours::distinct;
 use crate::project::Pca;
 use crate::tiles::{Measure, best, squared_distances};
 use crate::vectors::Vectors;
@@ -18,7 +20,8 @@ use tree::Tree;
 /// How a map is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TsneSettings {
-    /// About how many rows count as near to each, 30 by default; at most (N − 1) / 3, to which it is lowered.
+    /// About how many rows count as near to each, 30 by default; of N different rows at most (N − 1) / 3, to which it
+    /// is lowered.
     pub perplexity: f64,
     /// Steps, 1,000 by default. During the first quarter, at most 250, rows that are near attract each other twelve
     /// times as much.
@@ -38,8 +41,10 @@ impl Default for TsneSettings {
 pub struct Map {
     /// The rows that are on it, ascending, `[M]`: all, if there were no more than the settings allow.
     pub rows: Vec<usize>,
-    /// Where they lie, `[M]`, around (0, 0).
+    /// Where they lie, `[M]`, around (0, 0); equal rows at the same place.
     pub places: Vec<[f64; 2]>,
+    /// How many different rows there are among them.
+    pub distinct: usize,
     /// The perplexity used.
     pub perplexity: f64,
     /// The Kullback-Leibler divergence between what is near among the rows and on the map: the lower, the better.
@@ -48,6 +53,9 @@ pub struct Map {
 
 /// Components that the rows are brought to first.
 const COMPONENTS: usize = 50;
+
+/// Rows that a map is made of at least; fewer different ones lie in a plane as they are.
+const FEWEST: usize = 4;
 
 /// How much more what is near attracts at first.
 const EXAGGERATION: f64 = 12.0;
@@ -67,23 +75,44 @@ pub fn tsne(vectors: &Vectors, settings: &TsneSettings) -> Result<Map, VectorErr
         return Err(VectorError::setting("the number of steps", 0, "give 1 or more, such as 1000"));
     }
     let count = vectors.len().min(settings.most);
-    if count < 4 {
-        return Err(VectorError::Few { what: "rows on the map", found: count, needed: 4 });
+    if count < FEWEST {
+        return Err(VectorError::Few { what: "rows on the map", found: count, needed: FEWEST });
     }
     let rows = places_evenly(vectors.len(), settings.most);
     let chosen = rows.as_ref().map(|rows| vectors.select(rows));
     let vectors = chosen.as_ref().unwrap_or(vectors);
-    let pca = Pca::fit(vectors, COMPONENTS.min(count - 1).min(vectors.width()))?;
-    let projected = pca.project(vectors)?;
-    let perplexity = settings.perplexity.min((count - 1) as f64 / 3.0);
-    let affinities = Affinities::new(&projected, perplexity)?;
-    let (places, divergence) = descend(&affinities, beginning(&projected), settings.iterations);
+    let points = distinct(vectors);
+    let different = points.first.len();
+    let once = (different < count).then(|| vectors.select(&points.first));
+    let vectors = once.as_ref().unwrap_or(vectors);
+    let (places, perplexity, divergence) = if different < FEWEST {
+        (plane(vectors)?, 1.0, 0.0)
+    } else {
+        let pca = Pca::fit(vectors, COMPONENTS.min(different - 1).min(vectors.width()))?;
+        let projected = pca.project(vectors)?;
+        let perplexity = settings.perplexity.min((different - 1) as f64 / 3.0);
+        let affinities = Affinities::new(&projected, perplexity)?;
+        let (places, divergence) = descend(&affinities, beginning(&projected), settings.iterations);
+        (places, perplexity, divergence)
+    };
+    let places = points.of.iter().map(|&point| places[point]).collect();
     let rows = rows.unwrap_or_else(|| (0..count).collect());
-    Ok(Map { rows, places, perplexity, divergence })
+    Ok(Map { rows, places, distinct: different, perplexity, divergence })
 }
 
-/// The first two components, the first with a standard deviation of 10⁻⁴, as scikit-learn begins. Rows that are the
-/// same there would never part, so each is moved by a millionth of that, in a spiral.
+/// Up to three points, which lie in a plane, as they are.
+fn plane(vectors: &Vectors) -> Result<Vec<[f64; 2]>, VectorError> {
+    let components = 2.min(vectors.len() - 1).min(vectors.width());
+    if components == 0 {
+        return Ok(vec![[0.0; 2]; vectors.len()]);
+    }
+    let projected = Pca::fit(vectors, components)?.project(vectors)?;
+    let value = |row: &[f32], axis: usize| row.get(axis).map_or(0.0, |&value| f64::from(value));
+    Ok(projected.rows().map(|row| [0, 1].map(|axis| value(row, axis))).collect())
+}
+
+/// The first two components, the first with a standard deviation of 10⁻⁴, as scikit-learn begins. Rows that differ in
+/// other components alone would never part, so each is moved by a millionth of that, in a spiral.
 fn beginning(projected: &Vectors) -> Vec<[f64; 2]> {
     let square: f64 = projected.rows().map(|row| f64::from(row[0]).powi(2)).sum();
     let deviation = (square / projected.len() as f64).sqrt();
@@ -319,8 +348,9 @@ mod tests {
         let few = |rows: &[usize]| tsne(&vectors.select(rows), &TsneSettings::default());
         assert!(matches!(few(&[0, 1, 2]), Err(VectorError::Few { .. })));
         // Rows that are all the same, and some that are.
-        for rows in [[5; 12], [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]] {
+        for (rows, different) in [([5; 12], 1), ([1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4], 4)] {
             let map = few(&rows).unwrap();
+            assert_eq!((map.rows.len(), map.distinct), (12, different));
             assert!(map.places.iter().flatten().all(|value| value.is_finite()));
             assert!(map.divergence.is_finite());
         }
@@ -328,5 +358,26 @@ mod tests {
             assert!(tsne(&vectors, &TsneSettings { perplexity, ..Default::default() }).is_err());
         }
         assert!(tsne(&vectors, &TsneSettings { iterations: 0, ..Default::default() }).is_err());
+    }
+
+    #[test]
+    fn copies_lie_at_one_place_and_leave_the_map_as_it_is_without_them() {
+        let (vectors, _) = clouds("fit", 60, 6, 4, 0.5);
+        let settings = TsneSettings { perplexity: 8.0, iterations: 300, ..Default::default() };
+        let alone = tsne(&vectors, &settings).unwrap();
+        // Each row once, then the first ten once more and the fourth thirty times.
+        let copies: Vec<usize> = (0..60).chain(0..10).chain([3; 30]).collect();
+        let map = tsne(&vectors.select(&copies), &settings).unwrap();
+        let places: Vec<[f64; 2]> = copies.iter().map(|&row| alone.places[row]).collect();
+        assert_eq!((map.places, map.distinct), (places, 60));
+        assert_eq!(map.perplexity, alone.perplexity);
+        // Three points in a plane keep their distances.
+        let far = Vectors::new([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0], [3.0, 0.0]].concat(), 2);
+        let places = tsne(&far.unwrap(), &settings).unwrap().places;
+        let distance =
+            |a: usize, b: usize| (places[a][0] - places[b][0]).hypot(places[a][1] - places[b][1]);
+        for (a, b, expected) in [(0, 1, 3.0), (0, 2, 4.0), (1, 2, 5.0), (1, 3, 0.0)] {
+            assert!((distance(a, b) - expected).abs() < 1e-5, "{a} {b} {places:?}");
+        }
     }
 }

@@ -73,6 +73,55 @@ pub fn list(names: &[&str]) -> String {
     }
 }
 
+/// Bytes as text: those that are no UTF-8 are escaped, as `\\xff`.
+pub fn legible(bytes: &[u8]) -> String {
+    let chunks = bytes.utf8_chunks().flat_map(|chunk| {
+        let escaped = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+        std::iter::once(chunk.valid().to_owned()).chain(escaped)
+    });
+    chunks.collect()
+}
+
+/// The bytes that [`legible`] made a text of, if it escaped any.
+pub fn escaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    let mut found = false;
+    while let Some(at) = rest.find("\\x") {
+        let byte = rest.get(at + 2..at + 4).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        // No byte below is escaped, and none in capitals.
+        match byte.filter(|byte| *byte >= 0x80 && rest[at..].starts_with(&format!("\\x{byte:02x}")))
+        {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[at + 4..];
+                found = true;
+            }
+            None => {
+                bytes.extend_from_slice(b"\\x");
+                rest = &rest[at + 2..];
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    found.then_some(bytes)
+}
+
+/// A name of at most `most` characters: of a longer one the beginning and the end, where names differ most, with `mark`
+/// between them.
+pub fn cut_in_the_middle(name: &str, most: usize, mark: &str) -> String {
+    let count = name.chars().count();
+    if count <= most {
+        return name.to_owned();
+    }
+    let kept = most.saturating_sub(mark.chars().count());
+    let end = kept.div_ceil(2);
+    let beginning = name.chars().take(kept - end);
+    let marked = beginning.chain(mark.chars().take(most));
+    marked.chain(name.chars().skip(count - end)).collect()
+}
+
 /// The words of a text in lines of at most `width` characters, but for a word that is longer.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -120,5 +169,30 @@ mod tests {
         assert_eq!(list(&["a", "b"]), "“a” and “b”");
         assert_eq!(list(&["a"; 7]), "“a”, “a”, “a”, “a”, “a”, “a” and “a”");
         assert!(list(&["a"; 20]).ends_with("“a” and 14 others"));
+    }
+
+    #[test]
+    fn long_names_keep_their_beginning_and_their_end() {
+        let cut = |most| cut_in_the_middle("abcdefgh.png", most, "…");
+        assert_eq!(cut(12), "abcdefgh.png");
+        assert_eq!(cut(11), "abcde…h.png");
+        assert_eq!(cut(8), "abc….png");
+        assert_eq!(cut(2), "…g");
+        assert_eq!((cut(1), cut(0)), ("…".to_owned(), String::new()));
+        assert_eq!(cut_in_the_middle("äöüäöüäöü", 6, ".."), "äö..öü");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_escaped_and_come_back() {
+        for bytes in [&b"a\xff\xfe.png"[..], b"\xe9t\xe9", "é€".as_bytes(), b"\\x7f\xc3"] {
+            let text = legible(bytes);
+            let back = escaped(&text).unwrap_or(text.into_bytes());
+            assert_eq!(back, bytes);
+        }
+        assert_eq!(legible(b"a\xff"), "a\\xff");
+        for text in ["", "plain", "a\\x", "a\\x1", "a\\x41", "a\\xFF", "a\\xé"] {
+            assert_eq!((escaped(text), legible(text.as_bytes()).as_str()), (None, text));
+        }
+        assert_eq!(escaped("\\x41\\xff"), Some(b"\\x41\xff".to_vec()));
     }
 }

@@ -6,31 +6,34 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use fcmae_data::source::printable;
-use fcmae_report::{Card, Gallery, Head, Strip};
+use fcmae_data::source::{path_of, printable, written};
+use fcmae_report::{Gallery, Head, Strip};
 use fcmae_vectors::choice::{Chosen, farthest_first, representatives};
 use fcmae_vectors::{Embeddings, Vectors};
-use fcmae_words::counted;
+use fcmae_words::{counted, legible};
 
+use crate::list::List;
 use crate::output;
-use crate::thumbnails::{SIDE, SheetArgs, Thumbnails};
-use crate::vectors::{Source, VectorsArgs, select, title, with_direction};
+use crate::sheet::{SheetArgs, title};
+use crate::thumbnails::{SIDE, Thumbnails};
+use crate::vectors::{Source, VectorsArgs, labelled, select};
 
 /// Most pictures of the sheet.
 const MOST_SHOWN: usize = 1000;
 
-/// Choose the pictures to label next: those that stand for many that have no label
+/// Choose the pictures to label next: those that stand for many without a label
 #[derive(Args)]
 #[command(after_help = "\
---by clusters  puts the pictures into as many clusters as are labelled and asked for, and chooses
-               the most central one of each that has no label, the largest clusters first. To
-               teach a classifier it did as well as a random choice or better (docs/results.md)
---by spread    chooses the picture that is farthest from all that are labelled or chosen, again and
-               again (greedy k-centre): what is rare and odd comes first
+--by clusters  sorts the pictures into as many clusters as are labelled and asked for together, and
+               chooses the most central picture of each cluster without a label, the largest
+               clusters first. For training a classifier, it did as well as a random choice or
+               better (docs/results.md)
+--by spread    chooses, again and again, the picture farthest from all that are labelled or chosen
+               (greedy k-centre): rare and odd pictures come first
 
-The list has the columns path, rank and distance, the cosine distance to the nearest of those
-before it. Without --out it is printed. Of identical pictures only one is chosen. --sheet shows
-them.
+The list has the columns path, rank and distance, which is the cosine distance to the nearest of the
+labelled pictures and those chosen before. Without --out, it is printed. Of identical pictures, only
+one is chosen. --sheet shows them.
 
 Examples:
   fcmae choose --data pictures --weights runs/pretrain --budget 100 --out first.csv
@@ -49,7 +52,7 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "N", default_value = "100")]
     budget: NonZeroUsize,
 
-    /// What is chosen: pictures that stand for many, or those that are least like all others
+    /// What to choose: pictures that stand for many, or those least like all others
     #[arg(long, value_enum, default_value = "clusters", value_name = "WAY")]
     by: Way,
 
@@ -57,21 +60,13 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
 
-    /// What is labelled already: pictures or files of vectors, as --data; or .csv files with a column path that name
-    /// some of --data, such as lists that this command wrote. Where some have labels, only those count
+    /// What is labelled already: pictures or files of vectors, given as --data is; or .csv files whose column path names
+    /// pictures of --data, such as lists that this command wrote. If some have labels, only those count
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     labelled: Vec<PathBuf>,
 
-    /// The list to write, a .csv file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-
     #[command(flatten)]
     sheet: SheetArgs,
-
-    /// Replace files that exist
-    #[arg(long)]
-    overwrite: bool,
 }
 
 /// How pictures are chosen.
@@ -79,19 +74,19 @@ pub(crate) struct Choose {
 enum Way {
     /// The most central one of each cluster without a label.
     Clusters,
-    /// The one that is farthest from all before it (greedy k-centre).
+    /// The one farthest from all before it (greedy k-centre).
     Spread,
 }
 
 pub(super) fn run(args: &Choose) -> Result<()> {
-    let inputs = [args.data.as_slice(), &args.labelled];
-    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
+    args.sheet.check([&args.data, &args.labelled])?;
     for path in &args.labelled {
         output::refuse_missing(path, "file or folder")?;
     }
     let source = args.vectors.open("choose")?;
-    let read = source.read_with_pictures(&args.data)?.with_direction();
+    let read = source.read(&args.data)?.with_direction();
     read.check(&args.data)?;
+    let thumbnails = args.sheet.thumbnails(&source, &[&read])?;
     let data = &read.rows;
     let (all, labelled) = with_labelled(&source, data, &args.labelled)?;
     let budget = args.budget.get();
@@ -106,15 +101,11 @@ pub(super) fn run(args: &Choose) -> Result<()> {
             args.budget
         ));
     }
-    let list = list(args.out.as_deref(), &data.names, &chosen)?;
-    let thumbnails = args.sheet.thumbnails(&source, &[&read])?;
-    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
-        let page = page(args, data, &chosen, &thumbnails).to_html();
-        output::write_result(sheet, page.as_bytes())?;
-    }
-    let bytes = || Ok(list.as_bytes().to_vec());
-    let written = args.sheet.write_list(args.out.as_deref(), bytes, &told(&chosen))?;
-    output::print(&written.unwrap_or(list))
+    args.sheet
+        .write_page(thumbnails.as_ref(), |thumbnails| page(args, data, &chosen, thumbnails))?;
+    let list = || list(args.sheet.out(), &data.names, &chosen);
+    let written = args.sheet.write_list(list, &summary(&chosen))?;
+    output::print(&written.unwrap_or_else(list))
 }
 
 /// The chosen pictures in their order.
@@ -125,21 +116,18 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
     if shown.len() < chosen.len() {
         notes.push(format!("The first {} of {}.", shown.len(), counted(chosen.len(), "picture")));
     }
-    let card = |(rank, chosen): (usize, &Chosen)| Card {
-        picture: drawn.of(&data.names[chosen.row]),
-        name: data.names[chosen.row].clone(),
-        label: data.labels[chosen.row].clone(),
-        about: match chosen.distance {
+    let card = |(rank, chosen): (usize, &Chosen)| {
+        let about = match chosen.distance {
             Some(distance) => format!("{rank} · {distance:.3}"),
             None => rank.to_string(),
-        },
-        differs: false,
+        };
+        drawn.card(data, chosen.row, about)
     };
     Gallery {
         head: Head {
             kind: "Pictures to label next".to_owned(),
             title: title(&args.data),
-            lead: format!("{}.", told(chosen)),
+            lead: format!("{}.", summary(chosen)),
             reading: vec![reading(args.by).to_owned()],
             notes,
             ..Head::default()
@@ -157,21 +145,21 @@ fn page(args: &Choose, data: &Embeddings, chosen: &[Chosen], thumbnails: &Thumbn
 fn reading(by: Way) -> &'static str {
     match by {
         Way::Clusters => {
-            "Each picture stands for a cluster of pictures like it, the largest cluster first. The number behind its rank \
-             is its cosine distance to the nearest of those that are labelled or were chosen before it: where it is \
-             small, that picture and its neighbour are much alike."
+            "Each picture stands for a cluster of pictures like it, the largest cluster first. The number after its rank \
+             is the cosine distance to the nearest picture that is labelled or was chosen before it. Where it is small, \
+             the two are much alike."
         }
         Way::Spread => {
-            "The number behind a picture's rank is its cosine distance to the nearest of those that are labelled or were \
-             chosen before it. It falls from picture to picture: where it is small, the pictures have copies or near \
-             ones among the others, and more labels add little. The first ones are often odd: leave out what is no \
-             picture of the kind."
+            "The number after a picture's rank is the cosine distance to the nearest picture that is labelled or was \
+             chosen before it. It falls from picture to picture. Where it is small, the pictures have copies or near \
+             copies among the others, and more labels add little. The first ones are often odd: leave out those that do \
+             not belong."
         }
     }
 }
 
-/// How many were chosen, and how far each is from the others at least.
-fn told(chosen: &[Chosen]) -> String {
+/// How many were chosen, and how far apart they are at least.
+fn summary(chosen: &[Chosen]) -> String {
     let pictures = format!("{} to label", counted(chosen.len(), "picture"));
     match chosen.iter().filter_map(|chosen| chosen.distance).reduce(f32::min) {
         Some(least) => {
@@ -208,7 +196,7 @@ fn with_labelled(
     }
     let mut values = data.vectors.values().to_vec();
     if !others.is_empty() {
-        let others = marked(with_direction(source.read_beside(data, &others)?));
+        let others = marked(source.read_beside(data, &others)?.with_direction().rows);
         labelled.extend(data.names.len()..data.names.len() + others.names.len());
         values.extend_from_slice(others.vectors.values());
     }
@@ -219,8 +207,7 @@ fn with_labelled(
 
 /// Of pictures of which some have labels, only those.
 fn marked(found: Embeddings) -> Embeddings {
-    let rows: Vec<usize> =
-        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+    let rows = labelled(&found);
     if rows.is_empty() || rows.len() == found.names.len() {
         return found;
     }
@@ -235,6 +222,9 @@ fn note_unlabelled(count: usize) {
 
 /// The column `path` of a list, of the rows with a label where it has some; `None` of what is no list of paths: it has
 /// vectors, or no such column.
+///
+/// It is not read as a list of pictures: what it names need not be files, as it may lie in an archive or be known by its
+/// vector alone. Nor as a file of vectors, which has no other columns than path and label.
 fn named(path: &Path) -> Result<Option<Vec<String>>> {
     if !has_csv_ending(path) || !path.is_file() {
         return Ok(None);
@@ -252,7 +242,7 @@ fn named(path: &Path) -> Result<Option<Vec<String>>> {
     for record in reader.byte_records() {
         let record = record.map_err(wrong)?;
         let text = |column: usize| record.get(column).unwrap_or_default();
-        let name = String::from_utf8_lossy(text(column)).into_owned();
+        let name = legible(text(column));
         let without = label.is_some_and(|label| text(label).trim_ascii().is_empty());
         if without { unlabelled.push(name) } else { names.push(name) }
     }
@@ -280,8 +270,8 @@ fn found(list: &Path, names: &[String], places: &HashMap<&str, usize>) -> Result
         Some(first) => {
             let example = places.keys().min().copied().unwrap_or_default();
             bail!(
-                "{}: {} of {} are not among --data, such as {first}; write them as `fcmae choose` and `fcmae embed` \
-                 do, such as {example}",
+                "{}: {} of {} are not among --data, such as {first}; write names as `fcmae choose` and `fcmae embed` do, \
+                 for example {example}",
                 printable(list),
                 missing.len(),
                 counted(names.len(), "picture")
@@ -297,22 +287,21 @@ fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize
     [Some(Path::new(name)), Some(folder.join(name).as_path()), here()]
         .into_iter()
         .flatten()
-        .find_map(|path| places.get(path.to_string_lossy().as_ref()).copied())
+        .find_map(|path| places.get(written(path).as_str()).copied())
 }
 
 /// As CSV. Paths in a list are relative to it, so that those of one in another folder are written out as a whole.
-fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> Result<String> {
+fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> String {
     let elsewhere = out.and_then(Path::parent).is_some_and(|folder| !folder.as_os_str().is_empty());
-    let written = |name: &String| match std::path::absolute(name) {
+    let path = |name: &String| match std::path::absolute(path_of(name)) {
         // What lies in an archive, or is known by its vector alone, has no path.
-        Ok(path) if elsewhere && path.is_file() => path.to_string_lossy().into_owned(),
+        Ok(path) if elsewhere && path.is_file() => written(&path),
         _ => name.clone(),
     };
-    let mut out = csv::Writer::from_writer(vec![]);
-    out.write_record(["path", "rank", "distance"])?;
+    let mut list = List::new(["path", "rank", "distance"]);
     for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
         let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));
-        out.write_record([&written(&names[row]), &rank.to_string(), &distance])?;
+        list.row([&path(&names[row]), &rank.to_string(), &distance]);
     }
-    Ok(String::from_utf8(out.into_inner()?)?)
+    list.text()
 }

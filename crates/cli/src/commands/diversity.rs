@@ -27,18 +27,18 @@ use crate::text_table::{Align, Table};
 /// Measure feature collapse: how unlike a layer's channels are, and how many are dead
 #[derive(Args)]
 #[command(after_help = "\
-distance        mean cosine distance of two channels' maps, from 0 (all are the same map) over 0.5
-                (nothing in common) to 1; below 0.25 a block's channels have collapsed
+distance        mean cosine distance between two channels' maps, from 0 (all are the same) through
+                0.5 (nothing in common) to 1; below 0.25, a block's channels have collapsed
 effective rank  how many directions the 4C features of up to 1,024 sites use, after GRN
 dead            channels that are 0 everywhere
 saturated       channels that have one value everywhere
 
-The .png shows the maps of one block's channels for one picture, after GRN, as figure 3 of the
-paper does: collapsed channels look alike, saturated ones are of one grey. A black map is of a
-channel that is silent in this picture; a dead one is silent in all. The effective rank is lower
-with few pictures: compare weights by the same --images, 100 or more.
+The .png shows the maps of one block's channels for one picture, after GRN, like figure 3 of the
+paper: collapsed channels look alike, saturated ones are a uniform grey. A black map is a channel
+that is silent in this picture; a dead one is silent in all. The effective rank is lower with few
+pictures: compare weights with the same --images, 100 or more.
 
-Without --out the numbers of every block are printed as CSV, with it the means of each stage.
+Without --out, the numbers of every block are printed as CSV; with it, the means of each stage.
 
 Examples:
   fcmae diversity --data photos --weights runs/v1 runs/v2 --out diversity

@@ -24,7 +24,7 @@ const BLOCK: usize = 256;
 /// Turn every picture into a vector, for searches, maps and classifiers of any kind
 #[derive(Args)]
 #[command(after_help = "\
-The file's ending says its form. `.parquet` has the columns path, label and vector; pandas, polars,
+The file's extension decides its format. `.parquet` has the columns path, label and vector; pandas, polars,
 DuckDB and Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it.
 `.csv` has all in one table.
 
@@ -34,7 +34,7 @@ Examples:
   fcmae embed --data photos --weights runs/pre --shard 3/100 --out photos-003.parquet")]
 pub(crate) struct Embed {
     /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Labels are
-    /// written where there are any
+    /// written too, if there are any
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
@@ -49,11 +49,11 @@ pub(crate) struct Embed {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Take this part of the pictures, such as 3/100, each about as large: for many machines at a time
+    /// Embed only this part of the pictures, such as 3/100, so that several machines can share the work
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     shard: Shard,
 
-    /// Go on where a run that was ended left off
+    /// Continue where an interrupted run stopped
     #[arg(long)]
     resume: bool,
 
@@ -101,17 +101,17 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     }
     let interrupt = Interrupt::listen()?;
     let embedder = Embedder::open(&args.weights, &args.embedder)?;
-    let (set, labels) = embedder.pictures("embed", &args.data)?;
+    let pictures = embedder.pictures("embed", &args.data)?;
+    let set = &pictures.set;
     let range = args.shard.range(set.len());
     if range.is_empty() {
         let Shard { number, of } = args.shard;
-        let pictures = counted(set.len(), "picture");
-        return Err(Usage(format!(
-            "--shard {number}/{of}: no picture of {pictures} is left for it"
-        ))
-        .into());
+        let all = counted(set.len(), "picture");
+        return Err(
+            Usage(format!("--shard {number}/{of}: none of {all} falls into this part")).into()
+        );
     }
-    let mut origin = embedder.origin(&set);
+    let mut origin = embedder.origin(set);
     if args.shard.of > 1 {
         origin.pictures += &format!(", {} to {} of {}", range.start + 1, range.end, set.len());
     }
@@ -119,10 +119,10 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         output::note(&format!("{} is complete already", printable(&args.out)));
         return Ok(());
     };
-    let done = done(&writer, &set, &range).ok_or_else(|| {
+    let done = done(&writer, set, &range).ok_or_else(|| {
         let journal = format!("{}.partial", printable(&args.out));
         Usage(format!(
-            "{journal} holds rows of pictures under other names: give --data as before, or begin anew with --overwrite"
+            "{journal} holds rows of pictures under other names: give --data as before, or start again with --overwrite"
         ))
     })?;
     if done > 0 {
@@ -132,7 +132,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let mut block = Rows::default();
     let mut failed = done - writer.rows() as usize;
     let left = range.start + done..range.end;
-    for (index, row) in embedder.rows(&set, &labels, left)? {
+    for (index, row) in embedder.rows(&pictures, left)? {
         match row {
             Some(row) => block.add(row),
             None => failed += 1,
@@ -189,12 +189,12 @@ fn is_of(file: &Path, origin: &Origin) -> bool {
 fn named(error: FileError) -> anyhow::Error {
     let text = match &error {
         FileError::Unfinished { journal } => format!(
-            "{} holds rows of a run that did not finish: go on with --resume, or begin anew with --overwrite",
+            "{} holds rows of a run that did not finish: continue it with --resume, or start again with --overwrite",
             printable(journal)
         ),
         FileError::Exists { path } => {
             format!(
-                "{} is there already: choose another --out, or say --overwrite",
+                "{} exists: choose another --out, or replace it with --overwrite",
                 printable(path)
             )
         }
@@ -203,8 +203,8 @@ fn named(error: FileError) -> anyhow::Error {
     Usage(text).into()
 }
 
-/// How many of these pictures were looked at by a run that is resumed: all up to that of the last row, which is to be
-/// one of them.
+/// How many of these pictures a resumed run has already looked at: all up to the one of its last row, which must be one
+/// of them.
 fn done(writer: &Writer, set: &PictureSet, range: &Range<usize>) -> Option<usize> {
     let Some(last) = writer.last_name() else { return Some(0) };
     // Pictures without a row only make it a later one.

@@ -80,10 +80,7 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
     let weights = training::named(args.from.as_deref()).map(StartWeights::new);
     let start = training::start(args.from.as_deref(), weights.as_ref(), &args.run);
     let whole = |config: &FinetuneConfig| fcmae::training::settled(config, start);
-    let Some(config) = training::settings(Kind::Finetuning, &args.run, &args.settings, own, whole)?
-    else {
-        return Ok(());
-    };
+    let config = training::settings(Kind::Finetuning, &args.run, &args.settings, own, whole)?;
     let asked = Asked {
         model: &config.model,
         decoder: None,
@@ -91,10 +88,13 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
         image_size: config.data.image_size,
     };
     training::agree_with(Kind::Finetuning, &asked, weights.as_ref(), &args.run, &args.settings)?;
+    if args.settings.print_config {
+        return training::print(&whole(&config)?);
+    }
     let (training, out) = args.run.folders();
     let data = LabelledData { training, held_out: &args.held_out };
     if args.run.dry_run {
-        let config = fcmae::training::settled(&config, start)?;
+        let config = whole(&config)?;
         let mut listing = Listing::new("finetune");
         let sheet = fcmae::training::preview_finetuning(&config, training, &mut |event| {
             listing.observe(&event)

@@ -13,10 +13,12 @@ use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped, page};
 
 use crate::failure::Usage;
+use crate::list::List;
 use crate::options::DeviceArg;
 use crate::output;
+use crate::sheet::title;
 use crate::thumbnails::Thumbnails;
-use crate::vectors::{Read, VectorsArgs, collapsed, title};
+use crate::vectors::{Read, VectorsArgs, collapsed};
 
 /// Width or height of the small pictures, the longer one, in pixels.
 const SIDE: u32 = 96;
@@ -29,12 +31,13 @@ const PERPLEXITY: f64 = 30.0;
 /// Places on the map.
 const MOST_PLACES: usize = 20_000;
 
-/// Draw all pictures on a plane, where those that are alike lie together
+/// Draw all pictures on a plane, with those that are alike close together
 #[derive(Args)]
 #[command(after_help = "\
-The map begins with the two directions in which features differ most, and t-SNE moves pictures until
-those that are alike are neighbours: the same pictures give the same map. Of more than 20,000
-pictures, as many are taken, evenly spaced; --csv with --method pca has them all.
+The map starts from the two directions in which the features differ most. From there, t-SNE moves
+pictures until those that are alike are neighbours, always in the same way. Identical pictures share
+a place. Of more than 20,000 pictures, 20,000 are drawn, evenly spaced; --csv with --method pca lists
+all of them.
 
 Examples:
   fcmae map --data pictures --weights runs/pretrain --out map.html
@@ -49,11 +52,11 @@ pub(crate) struct MapOf {
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// How pictures get their places
+    /// How the pictures are placed
     #[arg(long, value_name = "tsne|pca", default_value = "tsne", hide_possible_values = true)]
     method: Method,
 
-    /// About how many pictures count as near to each, for t-SNE: 5 shows small groups, 100 large ones
+    /// For t-SNE, about how many pictures count as near to each: 5 shows small groups, 100 large ones
     /// [default: 30]
     #[arg(long, value_name = "N", value_parser = perplexity)]
     perplexity: Option<f64>,
@@ -62,12 +65,12 @@ pub(crate) struct MapOf {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Write the places as well, a .csv file
+    /// Also write the places, as a .csv file
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
-    /// Where the pictures lie, where --data are files of vectors: folders, .tar, .csv, .tsv, .txt or .parquet files.
-    /// Without it, pictures are shown whose names are files
+    /// Where the pictures are, if --data are files of vectors: folders, .tar, .csv, .tsv, .txt or .parquet files.
+    /// Without it, their names are taken for their paths
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     pictures: Vec<PathBuf>,
 
@@ -118,7 +121,7 @@ pub(crate) fn made(args: &MapOf) -> Result<String> {
         return Err(Usage("--perplexity is for --method tsne".to_owned()).into());
     }
     let source = args.vectors.open("map")?;
-    let data = source.read_with_pictures(&args.data)?.with_direction();
+    let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
     let thumbnails = Thumbnails::open(&source, &[&data], &args.pictures)?;
     let placed = Placed::of(args, &data.rows)?;
@@ -126,7 +129,7 @@ pub(crate) fn made(args: &MapOf) -> Result<String> {
     notes.extend(placed.left_out(&data.rows));
     notes.iter().for_each(|note| output::note(note));
     if let Some(csv) = &args.csv {
-        output::write_result(csv, &placed.list(&data.rows)?)?;
+        output::write_result(csv, placed.list(&data.rows).as_bytes())?;
     }
     let is_page = args.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("svg"));
     let map = placed.map(args, &data, notes);
@@ -172,7 +175,10 @@ impl Placed {
         if map.perplexity < perplexity {
             output::note(&format!(
                 "--perplexity {perplexity} is too much for {}: {:.1} is used",
-                counted(map.rows.len(), "picture"),
+                counted(
+                    map.distinct,
+                    if map.distinct < map.rows.len() { "different picture" } else { "picture" }
+                ),
                 map.perplexity
             ));
         }
@@ -185,7 +191,7 @@ impl Placed {
             Fact {
                 label: "Divergence",
                 figure: format!("{:.2}", map.divergence),
-                about: "what of the nearness is lost on the plane; compare it for one set only"
+                about: "how much of the nearness is lost on the plane; compare it only for the same pictures"
                     .to_owned(),
             },
         ];
@@ -206,7 +212,7 @@ impl Placed {
         let facts = vec![Fact {
             label: "Variance shown",
             figure: page::percent(shown),
-            about: "of the features, along two directions; the rest is not seen here".to_owned(),
+            about: "of the features, along two directions; the rest does not show here".to_owned(),
         }];
         let by = format!("PCA, {} of the variance", percent(shown, 1));
         Ok(Self { rows: (0..vectors.len()).collect(), places, by, facts })
@@ -223,19 +229,13 @@ impl Placed {
         })
     }
 
-    fn list(&self, data: &Embeddings) -> Result<Vec<u8>> {
-        let mut out = csv::Writer::from_writer(vec![]);
-        out.write_record(["path", "x", "y", "label"])?;
+    fn list(&self, data: &Embeddings) -> String {
+        let mut list = List::new(["path", "x", "y", "label"]);
         for (&row, [x, y]) in self.rows.iter().zip(&self.places) {
             let label = data.labels[row].as_deref().unwrap_or_default();
-            out.write_record([
-                data.names[row].as_str(),
-                &format!("{x:.5}"),
-                &format!("{y:.5}"),
-                label,
-            ])?;
+            list.row([&data.names[row], &format!("{x:.5}"), &format!("{y:.5}"), label]);
         }
-        Ok(out.into_inner()?)
+        list.text()
     }
 
     fn map(&self, args: &MapOf, data: &Read, mut notes: Vec<String>) -> Map {
@@ -266,7 +266,7 @@ impl Placed {
             ));
         }
         let lead = format!(
-            "{}{}, each where those most like it lie.",
+            "{}{}, each among those most like it.",
             counted(spots.len(), "picture"),
             if labels > 0 { format!(" with {}", counted(labels, "label")) } else { String::new() }
         );
@@ -282,17 +282,16 @@ impl Placed {
     }
 }
 
-const READ_TSNE: &str = "What lies together is alike; how far groups lie from each other, and how large they are, means \
-    nothing. Rest a pointer on a place to see its name and picture. Groups of one kind are what the network tells apart \
-    by itself; a few pictures far from all of their kind are odd ones, or belong elsewhere.";
+const READ_TSNE: &str = "Pictures that lie together are alike. How far apart groups lie, and how large they are, means \
+    nothing. Point at a place to see its name and picture. Groups of one kind are what the network tells apart by \
+    itself; a few pictures far from all others of their kind are odd, or belong elsewhere.";
 
-const READ_PCA: &str = "The axes are the two directions in which features differ most, and distances are true along \
-    them; what differs in other directions lies together here. Rest a pointer on a place to see its name and picture.";
+const READ_PCA: &str = "The axes are the two directions in which the features differ most. Distances along them are true; \
+    pictures that differ only in other directions lie together here. Point at a place to see its name and picture.";
 
-const READ_LABELS: &str = "Colours are labels, which had no part in making the map. Where each colour has a region of \
-    its own, few labels will do to train a classifier; where colours are mixed, the features do not tell these labels \
-    apart. A spot of one colour within another is a hard picture or a wrong label. A pointer on a label lets the others \
-    fade.";
+const READ_LABELS: &str = "Colours are labels, which had no part in making the map. Where each colour has its own region, \
+    few labels are enough to train a classifier; where colours are mixed, the features do not tell these labels apart. \
+    A spot of one colour within another is a hard picture or a wrong label. Point at a label to fade the others.";
 
 /// How many labels there are.
 fn labels(spots: &[Spot]) -> usize {
@@ -313,7 +312,7 @@ fn with_pictures(mut map: Map, thumbnails: &Thumbnails, is_page: bool) -> Map {
     map.head.notes.extend(drawn.note.clone());
     if is_page && shown.len() < map.len() && drawn.note.is_none() {
         map.head.notes.push(format!(
-            "{} of {} show their picture, the others their name.",
+            "{} of {} show their picture, the others only their name.",
             grouped(shown.len()),
             counted(map.len(), "place")
         ));

@@ -15,26 +15,28 @@ use fcmae_words::terminal::percent;
 use fcmae_words::{counted, grouped, page};
 
 use crate::failure::Usage;
+use crate::list::List;
 use crate::options::DeviceArg;
 use crate::output;
-use crate::thumbnails::{Drawn, SIDE, SheetArgs, Thumbnails};
-use crate::vectors::{Read, VectorsArgs, collapsed, select, title};
+use crate::sheet::{SheetArgs, title_of_both};
+use crate::thumbnails::{Drawn, SIDE, Thumbnails};
+use crate::vectors::{Read, VectorsArgs, collapsed, select};
 
-/// Neighbours of each picture.
 /// Neighbours of all pictures together: 4 GiB of them, and as much again while the list is written.
 const MOST_NEIGHBOURS: usize = 250_000_000;
+/// Neighbours of each picture.
 const COUNT: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not 0");
 /// Rows of the sheet.
-const ROWS: NonZeroUsize = NonZeroUsize::new(24).expect("24 is not 0");
+const ROWS: u16 = 24;
 
-/// Find the pictures that are most alike to each picture, or to some
+/// Find the pictures most like each picture, or like some of them
 #[derive(Args)]
 #[command(after_help = "\
 The list has the columns path, rank, neighbour, similarity, label and neighbour_label; similarity is
-the cosine of the two pictures' features, 1 for copies. Where pictures have labels, the share of
-neighbours with the same label is printed beside what chance would give: that is how far the features
-tell the labels apart. Neighbours with another label are marked on the sheet: look there for wrong
-labels. Without --out and --sheet the list is printed.
+the cosine of the two pictures' features, 1 for copies. If pictures have labels, the share of
+neighbours with the same label is printed, next to what chance would give: it says how well the
+features tell the labels apart. Neighbours with another label are marked on the sheet: look there
+for wrong labels. Without --out and --sheet, the list is printed.
 
 Examples:
   fcmae neighbours --data pictures --weights runs/pretrain --sheet alike.html
@@ -49,11 +51,11 @@ pub(crate) struct NeighboursOf {
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// Only those of these pictures of --data: their names, or the last parts of these
+    /// Only for these pictures of --data, given by their names or the last parts of them
     #[arg(long, value_name = "PICTURE", num_args = 1.., conflicts_with = "queries")]
     of: Vec<String>,
 
-    /// Those of other pictures, as --data: which of --data are most alike to each
+    /// For other pictures, given in the same ways as --data: which of --data are most like each
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     queries: Vec<PathBuf>,
 
@@ -61,20 +63,13 @@ pub(crate) struct NeighboursOf {
     #[arg(long, value_name = "N", default_value_t = COUNT)]
     count: NonZeroUsize,
 
-    /// The list to write, a .csv file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    /// Pictures to show on the sheet with their neighbours, evenly spaced, at most 500
+    #[arg(long, value_name = "N", default_value_t = ROWS, requires = "sheet",
+        value_parser = clap::value_parser!(u16).range(1..=500))]
+    rows: u16,
 
     #[command(flatten)]
     sheet: SheetArgs,
-
-    /// Pictures on the sheet with their neighbours, evenly spaced, 500 at most
-    #[arg(long, value_name = "N", default_value_t = ROWS, requires = "sheet")]
-    rows: NonZeroUsize,
-
-    /// Replace files that exist
-    #[arg(long)]
-    overwrite: bool,
 }
 
 impl NeighboursOf {
@@ -86,10 +81,8 @@ impl NeighboursOf {
             of: vec![],
             queries: vec![],
             count: COUNT,
-            out: None,
-            sheet: SheetArgs { sheet: Some(sheet.to_owned()), pictures: vec![] },
             rows: ROWS,
-            overwrite: false,
+            sheet: SheetArgs::new(sheet),
         }
     }
 }
@@ -100,10 +93,9 @@ pub(super) fn run(args: &NeighboursOf) -> Result<()> {
 
 /// Writes what is asked for; what is to be printed.
 pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
-    let inputs = [args.data.as_slice(), &args.queries];
-    args.sheet.check(args.out.as_deref(), args.overwrite, inputs)?;
+    args.sheet.check([&args.data, &args.queries])?;
     let source = args.vectors.open("neighbours")?;
-    let data = source.read_with_pictures(&args.data)?.with_direction();
+    let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
     let queries = source.read_other(&data.rows, &args.queries)?;
     let shown: Vec<&Read> = std::iter::once(&data).chain(&queries).collect();
@@ -111,18 +103,15 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
     let found = Found::of(args, &data.rows, queries.as_ref().map(|queries| &queries.rows))?;
     let notes: Vec<String> = collapsed(&data.rows.vectors)?.into_iter().collect();
     notes.iter().for_each(|note| output::note(note));
-    if let Some((sheet, thumbnails)) = args.sheet.sheet.as_ref().zip(thumbnails) {
-        let page = found.page(args, notes, &thumbnails).to_html();
-        output::write_result(sheet, page.as_bytes())?;
-    }
-    let told = found.told();
-    match args.sheet.write_list(args.out.as_deref(), || found.list(), &told)? {
-        Some(written) => Ok(written),
+    args.sheet.write_page(thumbnails.as_ref(), |thumbnails| found.page(args, notes, thumbnails))?;
+    let summary = found.summary();
+    Ok(match args.sheet.write_list(|| found.list(), &summary)? {
+        Some(written) => written,
         None => {
-            output::note(&told);
-            Ok(String::from_utf8(found.list()?)?)
+            output::note(&summary);
+            found.list()
         }
-    }
+    })
 }
 
 /// What was found.
@@ -152,8 +141,7 @@ impl<'a> Found<'a> {
         let asked = others.map_or(data.names.len(), |others| others.names.len());
         if asked.saturating_mul(count) > MOST_NEIGHBOURS {
             return Err(Usage(format!(
-                "--count {wanted} of {} is more than memory is planned for: give {} at most, or --of and --queries \
-                 for fewer pictures",
+                "--count {wanted} for {} needs too much memory: give {} at most, or fewer pictures with --of or --queries",
                 counted(asked, "picture"),
                 grouped(MOST_NEIGHBOURS / asked)
             ))
@@ -193,31 +181,31 @@ impl<'a> Found<'a> {
     }
 
     /// As CSV.
-    fn list(&self) -> Result<Vec<u8>> {
-        let mut out = csv::Writer::from_writer(vec![]);
-        out.write_record(["path", "rank", "neighbour", "similarity", "label", "neighbour_label"])?;
+    fn list(&self) -> String {
+        let columns = ["path", "rank", "neighbour", "similarity", "label", "neighbour_label"];
+        let mut list = List::new(columns);
         for (query, name) in self.queries.names.iter().enumerate() {
             let label = self.queries.labels[query].as_deref().unwrap_or_default();
             for (rank, (place, cosine)) in (1_usize..).zip(self.of_query(query)) {
                 let (rank, cosine) = (rank.to_string(), format!("{cosine:.6}"));
                 let other = self.data.labels[place].as_deref().unwrap_or_default();
-                out.write_record([name, &rank, &self.data.names[place], &cosine, label, other])?;
+                list.row([name, &rank, &self.data.names[place], &cosine, label, other]);
             }
         }
-        Ok(out.into_inner()?)
+        list.text()
     }
 
     /// In a line.
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let pictures = counted(self.queries.names.len(), "picture");
         let neighbours = counted(self.count, "neighbour");
-        let told = self.agreement.as_ref().map_or(String::new(), |agreement| {
+        let agreement = self.agreement.as_ref().map_or(String::new(), |agreement| {
             let [nearest, all, chance] = agreement.shares().map(|share| percent(share, 1));
             format!(
                 "; {nearest} of the nearest and {all} of all have the same label, {chance} would by chance"
             )
         });
-        format!("{pictures} with {neighbours} each{told}")
+        format!("{pictures} with {neighbours} each{agreement}")
     }
 
     fn page(
@@ -226,7 +214,8 @@ impl<'a> Found<'a> {
         mut notes: Vec<String>,
         thumbnails: &Thumbnails,
     ) -> Gallery {
-        let queries: Vec<usize> = evenly(args.rows.get(), self.queries.names.len()).collect();
+        let queries: Vec<usize> =
+            evenly(usize::from(args.rows), self.queries.names.len()).collect();
         let names = queries.iter().flat_map(|&query| {
             let others = self.of_query(query).map(|(place, _)| self.data.names[place].as_str());
             others.chain([self.queries.names[query].as_str()])
@@ -235,21 +224,26 @@ impl<'a> Found<'a> {
         notes.extend(drawn.note.clone());
         if queries.len() < self.queries.names.len() {
             notes.push(format!(
-                "{} of {}, evenly spaced; --rows shows more, and --of those that you name.",
+                "{} of {}, evenly spaced; --rows shows more{}.",
                 queries.len(),
-                counted(self.queries.names.len(), "picture")
+                counted(self.queries.names.len(), "picture"),
+                if args.queries.is_empty() { ", and --of the ones that you name" } else { "" }
             ));
         }
         Gallery {
             head: Head {
                 kind: "Neighbours".to_owned(),
-                title: title(&args.data),
+                title: title_of_both(&args.data, &args.queries),
                 lead: self.lead(),
                 facts: self.agreement.as_ref().map_or(vec![], Agreement::facts),
                 reading: self.reading(),
                 notes,
             },
-            heading: "Each picture and those most alike",
+            heading: if args.queries.is_empty() {
+                "Each picture and those most like it"
+            } else {
+                "Each picture of the second set and those of the first most like it"
+            },
             rows: queries.iter().map(|&query| self.row(query, &drawn)).collect(),
         }
     }
@@ -261,7 +255,7 @@ impl<'a> Found<'a> {
             Some(agreement) => {
                 let [nearest, _, chance] = agreement.shares().map(page::percent);
                 format!(
-                    "Of {}, {nearest} have the label of the picture that is most alike to them; by chance {chance} would.",
+                    "Of {}, {nearest} have the same label as the picture most like them; by chance {chance} would.",
                     counted(agreement.queries, "picture")
                 )
             }
@@ -270,21 +264,21 @@ impl<'a> Found<'a> {
 
     fn reading(&self) -> Vec<String> {
         let mut reading = vec![
-            "The first picture of each row, on blue, is the one that was looked for; the others are those most alike, \
-             the most alike first. The number is the cosine of their features: 1 is a copy, and what counts as alike \
-             depends on the network, so compare numbers of one page only."
+            "The first picture of each row, on blue, is compared with all others; those most like it follow, the nearest \
+             first. The number is the cosine of their features: 1 is a copy. What counts as alike depends on the \
+             network, so only compare numbers within one page."
                 .to_owned(),
         ];
         if self.agreement.is_some() {
             reading.push(
-                "A dashed orange frame marks a neighbour with another label. One such row is a hard picture or a wrong \
-                 label; many of the same two labels are kinds that the features do not tell apart."
+                "A dashed orange frame marks a neighbour with another label. A single row of them is a hard picture or a \
+                 wrong label; many rows with the same two labels are kinds that the features do not tell apart."
                     .to_owned(),
             );
         }
         reading.push(
-            "If rows are alike in what matters to you, the features are useful for search and with few labels. If they \
-             are alike only in colour, background or crop, pre-train longer, on more pictures, or try \
+            "If rows are alike in what matters to you, the features will serve for search and for training with few \
+             labels. If they are alike only in colour, background or crop, pre-train longer or on more pictures, or try \
              --features stage3."
                 .to_owned(),
         );
@@ -292,26 +286,16 @@ impl<'a> Found<'a> {
     }
 
     fn row(&self, query: usize, drawn: &Drawn) -> Strip {
-        let label = self.queries.labels[query].clone();
+        let label = self.queries.labels[query].as_ref();
         let card = |(place, cosine): (usize, f32)| {
-            let (name, other) = (&self.data.names[place], &self.data.labels[place]);
+            let other = self.data.labels[place].as_ref();
             Card {
-                picture: drawn.of(name),
-                name: name.clone(),
-                label: other.clone(),
-                about: format!("{cosine:.3}"),
-                differs: label.as_ref().zip(other.as_ref()).is_some_and(|(a, b)| a != b),
+                differs: label.zip(other).is_some_and(|(label, other)| label != other),
+                ..drawn.card(self.data, place, format!("{cosine:.3}"))
             }
         };
-        let name = &self.queries.names[query];
-        let first = Card {
-            picture: drawn.of(name),
-            name: name.clone(),
-            label: label.clone(),
-            ..Card::default()
-        };
         Strip {
-            first: Some(first),
+            first: Some(drawn.card(&self.queries, query, String::new())),
             cards: self.of_query(query).map(card).collect(),
             ..Strip::default()
         }
@@ -370,7 +354,7 @@ impl Agreement {
             fact("Neighbours with the same label", all, {
                 format!("of {}", counted(self.pairs, "neighbour"))
             }),
-            fact("By chance", chance, "if features said nothing of labels".to_owned()),
+            fact("By chance", chance, "if the features said nothing about labels".to_owned()),
         ]
     }
 }
@@ -388,13 +372,13 @@ fn named(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
         match (found.next(), found.next()) {
             (Some(place), None) => Ok(place),
             (Some(one), Some(other)) => Err(Usage(format!(
-                "--of {wanted}: several pictures are called so, such as {} and {}; give more of the name",
+                "--of {wanted}: several pictures have this name, such as {} and {}; give more of the name",
                 names[one], names[other]
             ))
             .into()),
             (None, _) => Err(Usage(format!(
-                "--of {wanted}: no picture of --data is called so; their names are such as {}, and other pictures are \
-                 given with --queries",
+                "--of {wanted}: no picture of --data has this name; names look like {}. Give other pictures with \
+                 --queries",
                 names[0]
             ))
             .into()),

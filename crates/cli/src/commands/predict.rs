@@ -12,6 +12,7 @@ use fcmae_words::counted;
 use serde::Serialize;
 
 use crate::failure::joined;
+use crate::list::List;
 use crate::options::{DeviceArg, PicturesArg, TakenArg, WeightsArg};
 use crate::output;
 use crate::picture_arguments;
@@ -158,14 +159,12 @@ fn table(image: &str, guesses: &[Guess]) -> String {
 }
 
 fn csv(image: &str, guesses: &[Guess]) -> String {
-    let mut rows = csv::Writer::from_writer(Vec::new());
+    let mut list = List::going_on();
     for (index, Guess { class, probability }) in guesses.iter().enumerate() {
         let (rank, probability) = ((index + 1).to_string(), probability.to_string());
-        let row = [image, rank.as_str(), class.as_str(), probability.as_str()];
-        rows.write_record(row).expect("a Vec takes every write");
+        list.row([image, &rank, class, &probability]);
     }
-    let rows = rows.into_inner().expect("a Vec takes every write");
-    String::from_utf8(rows).expect("made of strings")
+    list.text()
 }
 
 #[cfg(test)]

@@ -55,11 +55,7 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     // A run that goes on has its own.
     let theirs = weights.as_ref().filter(|_| !args.run.resume).map(of_weights).transpose()?;
     let own = Own { defaults: theirs.as_deref().unwrap_or_default(), ..Own::default() };
-    let Some(config) =
-        training::settings(Kind::Pretraining, &args.run, &args.settings, own, whole)?
-    else {
-        return Ok(());
-    };
+    let config = training::settings(Kind::Pretraining, &args.run, &args.settings, own, whole)?;
     let asked = Asked {
         model: &config.model,
         decoder: Some(&config.decoder),
@@ -67,7 +63,10 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
         image_size: config.data.image_size,
     };
     training::agree_with(Kind::Pretraining, &asked, weights.as_ref(), &args.run, &args.settings)?;
-    let config = fcmae::training::settled_pretraining(&config, start)?;
+    let config = whole(&config)?;
+    if args.settings.print_config {
+        return training::print(&config);
+    }
     let (training, out) = args.run.folders();
     let data = PretrainData { training, watched: &args.watch };
     if args.run.dry_run {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fcmae_vectors::probe::{Labelled, Linear, Neighbours, Probe as Probing};
+use fcmae_vectors::probe::{Labelled, Linear, NeighbourVote, Probe as Probing};
 use fcmae_vectors::validate::{Split, accuracy, stratified};
 use fcmae_vectors::vote::Weight;
 use fcmae_vectors::{Embeddings, VectorError};
@@ -16,17 +16,17 @@ use serde::Serialize;
 use crate::numbers::with_interval;
 use crate::output;
 use crate::text_table::{Align, Table};
-use crate::vectors::{VectorsArgs, select, with_direction};
+use crate::vectors::{Read, VectorsArgs, labelled, select};
 
 /// The part of each class that is the test, where none is given.
 const SHARE: f64 = 0.2;
 
-/// Tell how well frozen features separate the classes, before any training
+/// Measure how well frozen features separate the classes, before any training
 #[derive(Args)]
 #[command(after_help = "\
 Two classifiers are fitted to the vectors: a vote of the nearest neighbours, and logistic
-regression. Their settings are chosen on a part of --data, and what is printed is their accuracy
-on the test.
+regression. Their settings are chosen on a part of --data, and their accuracy on the test pictures
+is printed.
 
 Examples:
   fcmae probe --data labelled --weights runs/pretrain
@@ -38,14 +38,14 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
-    /// More of them, to test on. Without it a fifth of each class of --data is the test
+    /// Other labelled pictures, to test on. Without it, a fifth of each class of --data is kept for the test
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     test: Vec<PathBuf>,
 
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// Which pictures are the test, and which ones settings are chosen on
+    /// Seed of the split: which pictures are tested on, and which ones settings are chosen on
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
@@ -59,9 +59,9 @@ pub(super) fn run(args: &Probe) -> Result<()> {
     let data = source.read(&args.data)?;
     let test = match args.test.as_slice() {
         [] => None,
-        paths => Some(labelled(source.read_beside(&data, paths)?, paths)?),
+        paths => Some(with_labels(source.read_beside(&data.rows, paths)?, paths)?),
     };
-    let data = labelled(data, &args.data)?;
+    let data = with_labels(data, &args.data)?;
     let classes = classes(&data, test.as_ref());
     let data = Part::of(data, &classes)?;
     data.check()?;
@@ -79,10 +79,9 @@ pub(super) fn run(args: &Probe) -> Result<()> {
 }
 
 /// The pictures that have a label; how many have none is noted.
-fn labelled(found: Embeddings, paths: &[PathBuf]) -> Result<Embeddings> {
-    let found = with_direction(found);
-    let rows: Vec<usize> =
-        (0..found.names.len()).filter(|&row| found.labels[row].is_some()).collect();
+fn with_labels(found: Read, paths: &[PathBuf]) -> Result<Embeddings> {
+    let found = found.with_direction().rows;
+    let rows = labelled(&found);
     let without = found.names.len() - rows.len();
     if rows.is_empty() {
         bail!(
@@ -170,7 +169,7 @@ fn note_same(fitting: &Part, test: &Part) {
     }
 }
 
-/// Notes the classes of the test that nothing was learned of.
+/// Notes the classes of the test that are not learned.
 fn note_unseen(fitting: &Part, test: &Part, classes: &[String]) {
     let known = fitting.classes();
     let unseen = |&label: &usize| !known.contains(&label);
@@ -239,7 +238,7 @@ impl Scores {
 
 impl Report {
     fn of(fitting: &Part, test: &Part, classes: &[String], seed: u64) -> Result<Self> {
-        // Another seed than the test's, which would choose likewise.
+        // Not the seed of the test, which would make the same choice.
         let probe = Probing::new(&fitting.rows, seed.wrapping_add(1))?;
         if !probe.chooses() {
             output::note("each class has one picture alone: no settings can be chosen");
@@ -297,7 +296,7 @@ impl Report {
 }
 
 impl Method {
-    fn neighbours(found: &Neighbours, test: &Part) -> Result<Self> {
+    fn neighbours(found: &NeighbourVote, test: &Part) -> Result<Self> {
         let temperature = match found.weight {
             Weight::Equal => None,
             Weight::Softmax { temperature } => Some(temperature),
@@ -309,7 +308,7 @@ impl Method {
     fn logistic(found: &Linear, test: &Part) -> Result<Self> {
         if !found.converged {
             output::note(&format!(
-                "logistic regression ended after {} before it had converged: its accuracy may be a little off",
+                "logistic regression had not converged after {}: its accuracy may be a little off",
                 counted(found.iterations, "step")
             ));
         }
@@ -332,7 +331,7 @@ impl Method {
     }
 }
 
-/// The class that most pictures are of that are fitted, of equal ones the first, and its share of the test.
+/// The largest class of the fitted pictures, the first of equal ones, and its share of the test.
 fn largest(fitting: &Part, test: &Part) -> Result<(usize, f64)> {
     let mut counts = vec![0_usize; fitting.labels().iter().max().map_or(0, |most| most + 1)];
     fitting.labels().iter().for_each(|&label| counts[label] += 1);

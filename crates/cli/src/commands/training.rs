@@ -141,7 +141,7 @@ pub(super) struct Own<'a> {
     pub(super) over_all: &'a [String],
 }
 
-/// The settings of a run, or nothing where they were only to be printed, which is then done.
+/// The settings of a run.
 ///
 /// Without `--config`, a run that is resumed keeps the settings recorded in its folder. `own` are values from what the
 /// command is given besides: some in place of defaults, others over all. `whole` fills in what is not known before
@@ -152,7 +152,7 @@ pub(super) fn settings<T: Settings + Footprint>(
     given: &SettingsArgs,
     own: Own<'_>,
     whole: impl Fn(&T) -> fcmae::Result<T>,
-) -> Result<Option<T>> {
+) -> Result<T> {
     if let Some(out) = &run.out {
         output::refuse_tilde(out, "--out")?;
     }
@@ -185,13 +185,19 @@ pub(super) fn settings<T: Settings + Footprint>(
         let memory = whole(&settings)?.memory(&backend).map_err(fcmae::Error::from)?;
         fit(settings.optim_mut(), memory, &backend)?;
     }
-    if given.print_config {
-        output::print(&commented(&whole(&settings)?))?;
-        return Ok(None);
+    // Before pictures are looked at, which may take long. Settings may be printed for another machine.
+    if !given.print_config {
+        settings.device()?;
     }
-    // Before pictures are looked at, which may take long.
-    settings.device()?;
-    Ok(Some(settings))
+    Ok(settings)
+}
+
+/// Prints settings as a recipe: `--print-config`.
+///
+/// # Errors
+/// As [`output::print`].
+pub(super) fn print<T: Settings>(settings: &T) -> Result<()> {
+    output::print(&commented(settings))
 }
 
 /// Refuses a run that is taken up by the command for the other kind of run.

@@ -62,7 +62,7 @@ fn averaged<'a>(name: &str, curves: impl Iterator<Item = &'a Curve>) -> Series {
 }
 
 /// A classifier trained with few labels.
-pub(super) struct Labelled {
+pub(super) struct FewLabels {
     pub(super) curve: Curve,
     /// Labelled pictures it was trained on.
     pub(super) pictures: usize,
@@ -75,8 +75,8 @@ pub(super) struct Labelled {
 /// Both classifiers of one seed.
 pub(super) struct Comparison {
     pub(super) seed: u64,
-    pub(super) pretrained: Labelled,
-    pub(super) scratch: Labelled,
+    pub(super) pretrained: FewLabels,
+    pub(super) scratch: FewLabels,
 }
 
 impl Comparison {
@@ -131,7 +131,7 @@ impl Verdict {
 
 impl Findings {
     pub(super) fn new(comparisons: Vec<Comparison>, quick: bool) -> Self {
-        let side = |side: fn(&Comparison) -> &Labelled| -> Vec<Vec<bool>> {
+        let side = |side: fn(&Comparison) -> &FewLabels| -> Vec<Vec<bool>> {
             comparisons.iter().map(|comparison| side(comparison).right.clone()).collect()
         };
         let pretrained = side(|comparison| &comparison.pretrained);
@@ -176,7 +176,7 @@ impl Findings {
     }
 
     pub(super) fn finetuning_chart(&self) -> Chart {
-        let curves = |side: fn(&Comparison) -> &Labelled| {
+        let curves = |side: fn(&Comparison) -> &FewLabels| {
             self.comparisons.iter().map(move |comparison| &side(comparison).curve)
         };
         let pretrained = averaged(PRETRAINED, curves(|comparison| &comparison.pretrained));
@@ -413,8 +413,8 @@ mod tests {
     }
 
     /// A classifier that recognizes the first `right` of ten pictures of two classes.
-    fn labelled(right: usize) -> Labelled {
-        Labelled {
+    fn labelled(right: usize) -> FewLabels {
+        FewLabels {
             curve: Curve::default(),
             pictures: 4,
             evaluation: Evaluation {

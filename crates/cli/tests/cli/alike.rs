@@ -6,18 +6,8 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 
 use crate::command::fcmae;
+use crate::sources::{archive, embed, vectors, write_list};
 use crate::trained::{CLASSES, Trained, draw};
-
-fn embed(data: &Path, weights: &Path, out: &Path) {
-    fcmae!("embed", "--data", data, "--weights", weights, "--out", out).done();
-}
-
-/// CSV of vectors: the rows of a name, a label and values.
-fn vectors(file: &Path, rows: &[(&str, &str, [f32; 2])]) {
-    let row = |(name, label, [x, y]): &(&str, &str, [f32; 2])| format!("{name},{label},{x},{y}\n");
-    let rows: String = rows.iter().map(row).collect();
-    fs::write(file, format!("path,label,v0,v1\n{rows}")).unwrap();
-}
 
 /// Rows of a CSV file without quotes, after its header.
 fn rows(list: &str) -> Vec<Vec<&str>> {
@@ -69,7 +59,7 @@ fn neighbours_are_the_most_alike_with_their_labels() {
     assert!(last.done().stdout.contains("\nc/2.png,1,b/1.png,"));
     let of = |name: &str| fcmae!("neighbours", "--data", at("all.csv"), "--of", name);
     of("0.png").refused(2, &["--of 0.png", "a/0.png and b/0.png", "more of the name"]);
-    of("d.png").refused(2, &["--of d.png", "such as a/0.png", "--queries"]);
+    of("d.png").refused(2, &["--of d.png", "like a/0.png", "--queries"]);
 
     // A picture that is in both is no neighbour of itself.
     vectors(&at("new.csv"), &[("a/0.png", "", [1.0, 0.0]), ("new.png", "x", [0.0, 5.0])]);
@@ -88,6 +78,25 @@ fn neighbours_are_the_most_alike_with_their_labels() {
     let list = read(&at("lists/found.csv"));
     let found = rows(&list);
     assert_eq!(found.len(), 2);
+    let sheet = |more: &[&str]| {
+        let (data, queries, sheet) = (at("all.csv"), at("new.csv"), at("two.html"));
+        let mut command = crate::command::command(&[
+            &"neighbours",
+            &"--data",
+            &data,
+            &"--queries",
+            &queries,
+            &"--sheet",
+            &sheet,
+        ]);
+        command.args(more);
+        crate::command::Ran::of(command)
+    };
+    for rows in ["501", "0", "100000"] {
+        sheet(&["--rows", rows]).refused(2, &["--rows", rows, "1..=500"]);
+    }
+    sheet(&["--rows", "500"]).done();
+    assert!(read(&at("two.html")).contains("<h1>all.csv and new.csv</h1>"));
     assert_eq!((found[0][2], found[1][2]), ("a/1.png", "b/1.png"));
 
     vectors(&at("one.csv"), &TURNS[..1]);
@@ -139,21 +148,12 @@ fn neighbours_and_their_sheet_are_alike_from_every_source() {
     // The pictures are read by their names.
     assert_eq!(pictures(&read(&at("again.html"))), 25);
 
-    let mut archive = tar::Builder::new(fs::File::create(at("all.tar")).unwrap());
-    archive.append_dir_all(".", &all).unwrap();
-    archive.finish().unwrap();
+    archive(&all, &at("all.tar"));
     let ran =
         fcmae!("neighbours", "--data", at("all.tar"), "--weights", weights, "--count", "4").done();
     let [from, to] = [at("all.tar"), all.clone()].map(|path| path.display().to_string());
     assert_eq!(ran.stdout.replace(&from, &to), list);
-    let mut named = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..12 {
-            let file = all.join(format!("{class}/{number:02}.png"));
-            named += &format!("\"{}\",\"{class}\"\n", file.display());
-        }
-    }
-    fs::write(at("list.csv"), named).unwrap();
+    write_list(&all, 12, &at("list.csv"));
     let ran =
         fcmae!("neighbours", "--data", at("list.csv"), "--weights", weights, "--count", "4").done();
     assert_eq!(ran.stdout, list);
@@ -277,9 +277,120 @@ fn copies_are_groups_and_those_of_two_labels_come_first() {
         read(&at("leaks.csv")),
         "path,against,similarity,label,against_label\na.png,e,1.000000,x,y\na again.png,e,1.000000,x,y\n"
     );
-    let says = "1 of 2 pictures of --against look like copies of 2 of --data; 2 pairs with different labels";
+    let says = "1 of 2 pictures of --against looks like copies of 2 of --data; 2 pairs with different labels";
     assert!(ran.stdout.contains(says), "{}", ran.stdout);
     assert_eq!(read(&at("leaks.html")).matches("<figure class=\"differs\">").count(), 2);
+}
+
+/// Vectors of pictures in an archive: they are shown from there, and if it is gone the sheet says so.
+#[test]
+fn pictures_of_an_archive_are_shown_beside_their_vectors() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    archive(&trained.pictures(), &at("all.tar"));
+    embed(&at("all.tar"), &trained.finetuned(), &at("all.parquet"));
+    let sheet = || {
+        let (data, page) = (at("all.parquet"), at("page.html"));
+        let ran = fcmae!(
+            "duplicates",
+            "--data",
+            data,
+            "--sheet",
+            page,
+            "--overwrite",
+            "--threshold",
+            "0.9"
+        );
+        (ran.done().stderr, read(&page))
+    };
+    let (says, page) = sheet();
+    assert!(pictures(&page) > 5 && !page.contains("no picture</div>"), "{says}");
+    fs::rename(at("all.tar"), at("moved.tar")).unwrap();
+    let (says, page) = sheet();
+    assert!(
+        says.contains("The pictures cannot be found (") && says.contains("all.tar is not there)"),
+        "{says}"
+    );
+    assert!(pictures(&page) == 0 && page.contains("all.tar is not there)"));
+    // What stands in its place and is no archive is told, and ends nothing.
+    fs::write(at("all.tar"), "no archive").unwrap();
+    let (says, page) = sheet();
+    assert!(says.contains("no pictures: ") && says.contains("all.tar"), "{says}");
+    assert_eq!(pictures(&page), 0);
+}
+
+/// Names of any bytes are told apart in every list and page, and lists of them are read again.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_utf_8_are_written_so_that_they_come_back() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    draw(&at("all"), &CLASSES[..2], 3);
+    for (number, name) in
+        [&b"a\xff.png"[..], b"a\xfe.png", b"\xe9t\xe9.png"].into_iter().enumerate()
+    {
+        let from = at("all/disc").join(format!("{number:02}.png"));
+        fs::rename(from, at("all/disc").join(OsStr::from_bytes(name))).unwrap();
+    }
+    let weights = trained.finetuned();
+    let names = ["disc/a\\xfe.png", "disc/a\\xff.png", "disc/\\xe9t\\xe9.png"];
+    let all_named = |text: &str, what: &str| {
+        for name in names {
+            assert!(text.contains(name), "{name} in {what}: {text:.2000}");
+        }
+        assert!(!text.contains('\u{fffd}'), "{what}");
+    };
+    for form in ["parquet", "npy", "csv"] {
+        let out = at(form).with_extension(form);
+        let ran = fcmae!("embed", "--data", at("all"), "--weights", weights, "--out", out).done();
+        let says = "3 names are not UTF-8, and written with bytes escaped as \\xff, such as ";
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+        let found = fcmae_vectors::Embeddings::open(&out).unwrap();
+        all_named(&found.names.join("\n"), form);
+        // Their files are found again.
+        let page = at("page.html");
+        fcmae!("neighbours", "--data", out, "--sheet", page, "--rows", "6", "--overwrite").done();
+        let page = read(&page);
+        assert_eq!(
+            (pictures(&page), page.matches("no picture</div>").count()),
+            (6 * 6, 0),
+            "{form}"
+        );
+    }
+    let (data, page) = (at("all"), at("page.html"));
+    let ran = fcmae!("neighbours", "--data", data, "--weights", weights).done();
+    all_named(&ran.stdout, "neighbours");
+    assert_eq!(rows(&ran.stdout).len(), 6 * 5);
+    let same = at("same/disc");
+    fs::create_dir_all(&same).unwrap();
+    for name in [&b"a\xff.png"[..], b"a\xfe.png", b"\xe9t\xe9.png"] {
+        fs::copy(trained.picture(), same.join(OsStr::from_bytes(name))).unwrap();
+    }
+    fs::copy(trained.pictures().join("disc/00.png"), same.join("other.png")).unwrap();
+    let same = at("same");
+    let ran = fcmae!("duplicates", "--data", same, "--weights", weights, "--threshold", "1").done();
+    all_named(&ran.stdout, "duplicates");
+    fcmae!("map", "--data", data, "--weights", weights, "--out", page, "--overwrite").done();
+    all_named(&read(&page), "map");
+    let ran = fcmae!("anomalies", "--normal", data, "--data", data, "--weights", weights).done();
+    all_named(&ran.stdout, "anomalies");
+
+    // A choice goes on from its list, in the folder or elsewhere, and a list of pictures can be trained on.
+    for out in [at("all/chosen.csv"), at("lists/chosen.csv")] {
+        fcmae!("choose", "--data", data, "--weights", weights, "--budget", "6", "--out", out)
+            .done();
+        all_named(&read(&out), "choose");
+        let next = fcmae!("choose", "--data", data, "--weights", weights, "--labelled", out).done();
+        assert_eq!(next.stdout.lines().count(), 1, "{}", next.stdout);
+        fcmae!("stats", "--data", out).done();
+        let again = at("again.csv");
+        fcmae!("embed", "--data", out, "--weights", weights, "--out", again, "--overwrite").done();
+        assert_eq!(fcmae_vectors::Embeddings::open(&again).unwrap().names.len(), 6);
+    }
 }
 
 #[test]
@@ -362,7 +473,7 @@ fn saved_anew_a_picture_is_its_copy() {
         at("page.html")
     )
     .done();
-    assert!(ran.stdout.contains("1 of 2 pictures of --against look like copies of 1 of --data"));
+    assert!(ran.stdout.contains("1 of 2 pictures of --against looks like copies of 1 of --data"));
     assert_eq!(pictures(&read(&at("page.html"))), 2);
 }
 

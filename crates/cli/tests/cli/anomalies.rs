@@ -6,6 +6,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 
 use crate::command::{Ran, command};
+use crate::sources::archive;
 use crate::trained::{Trained, contents};
 
 const SIDE: u32 = 32;
@@ -68,12 +69,6 @@ fn says(ran: &Ran, texts: &[&str]) {
     }
 }
 
-fn tar(file: &Path, folder: &Path) {
-    let mut archive = tar::Builder::new(fs::File::create(file).unwrap());
-    archive.append_dir_all(".", folder).unwrap();
-    archive.finish().unwrap();
-}
-
 #[test]
 fn defects_come_first_and_sources_make_no_difference() {
     let trained = Trained::get();
@@ -99,8 +94,8 @@ fn defects_come_first_and_sources_make_no_difference() {
     );
 
     // Archives, and a list.
-    tar(&at("good.tar"), &at("good"));
-    tar(&at("new.tar"), &at("new"));
+    archive(&at("good"), &at("good.tar"));
+    archive(&at("new"), &at("new.tar"));
     let tails = |table: &str| -> Vec<_> {
         let tail = |row: (String, String, f32, Option<f64>)| {
             let name = row.0.rsplit('/').next().unwrap().to_owned();
@@ -234,7 +229,7 @@ fn labels_say_which_pictures_are_normal() {
     // One class of an archive.
     draw(&at("train/ok"), 0..20, false);
     draw(&at("train/bad"), 20..24, true);
-    tar(&at("train.tar"), &at("train"));
+    archive(&at("train"), &at("train.tar"));
     let ran = run(&at("train.tar"), &at("new"), &["ok"]).done();
     says(&ran, &["normal  20 of 24 pictures of --normal, by --normal-label", "AUROC 1.000"]);
     // Both classes: not told apart, and none is guessed.
@@ -260,7 +255,7 @@ fn labels_say_which_pictures_are_normal() {
     let ran = run(&at("good"), &at("new"), &["ok", "bad"]).done();
     says(&ran, &["no AUROC: all labelled pictures of --data are normal"]);
     let ran = run(&at("good"), &at("new/bad"), &["bad"]);
-    ran.refused(2, &["--normal-label bad: no picture is called so", "neither"]);
+    ran.refused(2, &["--normal-label bad: no picture has this label", "neither"]);
     let ran = run(&at("train.tar"), &at("new"), &["god"]);
     ran.refused(2, &["--normal-label god", "the labels are bad, ok"]);
 
@@ -284,7 +279,12 @@ fn few_normal_pictures_work_and_what_cannot_be_compared_is_refused() {
     let run = |normal: &Path, more: &[&str]| anomalies(normal, &at("new"), &weights, more);
     draw(&at("one"), 0..1, false);
     let ran = run(&at("one"), &["--out", at("one-out").to_str().unwrap()]).done();
-    says(&ran, &["one normal picture cannot be compared with another: there is no normal_share"]);
+    says(
+        &ran,
+        &[
+            "there is only one normal picture, which cannot be compared with another: no normal_share",
+        ],
+    );
     let table = fs::read_to_string(at("one-out/scores.csv")).unwrap();
     assert!(rows(&table).iter().all(|row| row.3.is_none()), "{table}");
     draw(&at("two"), 0..2, false);

@@ -7,6 +7,7 @@ use fcmae_vectors::Embeddings;
 use fcmae_vectors::file::{Options, Writer};
 
 use crate::command::{Ran, fcmae};
+use crate::sources::archive;
 use crate::trained::Trained;
 
 fn embed(trained: &Trained, data: &Path, out: &Path) -> Ran {
@@ -41,9 +42,7 @@ fn every_form_and_every_source_has_the_same_vectors() {
     }
 
     // A tar of the folder, and a list of its files, half of them with labels.
-    let mut archive = tar::Builder::new(fs::File::create(at("all.tar")).unwrap());
-    archive.append_dir_all(".", trained.pictures()).unwrap();
-    archive.finish().unwrap();
+    archive(&trained.pictures(), &at("all.tar"));
     embed(&trained, &at("all.tar"), &at("tar.npy")).done();
     assert_eq!(read(&at("tar.npy")).vectors, found.vectors);
     let rows = found.names.iter().map(|name| format!("\"{name}\"\n"));

@@ -31,6 +31,7 @@ mod sets;
 mod settings;
 mod skipped;
 mod snapshots;
+mod sources;
 #[cfg(target_os = "linux")]
 mod steady;
 mod streams;

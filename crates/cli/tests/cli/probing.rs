@@ -5,11 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::{Ran, fcmae};
+use crate::sources::{archive, embed, vectors, write_list};
 use crate::trained::{CLASSES, Trained, draw};
-
-fn embed(data: &Path, weights: &Path, out: &Path) {
-    fcmae!("embed", "--data", data, "--weights", weights, "--out", out).done();
-}
 
 fn json(ran: &Ran) -> serde_json::Value {
     serde_json::from_str(&ran.stdout).unwrap()
@@ -20,13 +17,6 @@ fn chosen(list: &str) -> Vec<String> {
     let lines = list.strip_prefix("path,rank,distance\n").unwrap().lines();
     let path = |line: &str| line.rsplitn(3, ',').last().unwrap().trim_matches('"').to_owned();
     lines.map(path).collect()
-}
-
-/// CSV of vectors: the rows of a name, a label and values.
-fn vectors(file: &Path, rows: &[(&str, &str, [f32; 2])]) {
-    let row = |(name, label, [x, y]): &(&str, &str, [f32; 2])| format!("{name},{label},{x},{y}\n");
-    let rows: String = rows.iter().map(row).collect();
-    fs::write(file, format!("path,label,v0,v1\n{rows}")).unwrap();
 }
 
 #[test]
@@ -58,19 +48,10 @@ fn a_probe_tells_the_same_of_every_source() {
         let ran = fcmae!("probe", "--data", file, "--json").done();
         assert_eq!(ran.stdout, whole.stdout, "{form}");
     }
-    let mut archive = tar::Builder::new(fs::File::create(at("all.tar")).unwrap());
-    archive.append_dir_all(".", &pictures).unwrap();
-    archive.finish().unwrap();
+    archive(&pictures, &at("all.tar"));
     let ran = fcmae!("probe", "--data", at("all.tar"), "--weights", weights, "--json").done();
     assert_eq!(ran.stdout, whole.stdout);
-    let mut list = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..12 {
-            let file = pictures.join(format!("{class}/{number:02}.png"));
-            list += &format!("\"{}\",\"{class}\"\n", file.display());
-        }
-    }
-    fs::write(at("list.csv"), list).unwrap();
+    write_list(&pictures, 12, &at("list.csv"));
     let ran = fcmae!("probe", "--data", at("list.csv"), "--weights", weights, "--json").done();
     assert_eq!(ran.stdout, whole.stdout);
     let other = fcmae!("probe", "--data", at("npy.npy"), "--seed", "1", "--json").done();
@@ -306,7 +287,7 @@ fn copies_are_never_chosen_twice_and_nothing_is_written_over() {
         .refused(2, &["none.csv", "no such file or folder"]);
     fs::write(at("other.csv"), "path\na\nzebra\n").unwrap();
     fcmae!("choose", "--data", at("all.csv"), "--labelled", at("other.csv"))
-        .refused(1, &["other.csv", "1 of 2 pictures", "zebra", "such as a"]);
+        .refused(1, &["other.csv", "1 of 2 pictures", "zebra", "for example a"]);
     // Where some have labels, the others may be chosen: in lists and in files of vectors.
     let some = [("a", "x", [1.0, 0.0]), ("d", "", [-1.0, 0.0])];
     vectors(&at("some.csv"), &some);

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::command::fcmae;
+use crate::trained::Trained;
 
 #[test]
 fn help_is_done_and_nonsense_is_wrong_usage() {
@@ -73,6 +74,24 @@ fn built_in_recipes_go_by_name() {
     }
     // A recipe of the other command names the setting that does not belong.
     fcmae!("finetune", "--print-config", "--set", "mask.ratio=0.5").refused(2, &["mask"]);
+}
+
+/// Settings that a run would be refused with are not printed.
+#[test]
+fn settings_that_contradict_the_weights_are_not_printed() {
+    let trained = Trained::get();
+    for (command, weights) in
+        [("pretrain", trained.pretrained()), ("finetune", trained.finetuned())]
+    {
+        let print = |set: &str| {
+            let recipe = trained.recipe(command);
+            fcmae!(command, "--from", weights, "--print-config", "--config", recipe, "--set", set)
+        };
+        let refused = print("model.depths=[1,1,2,1]");
+        assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+        refused.refused(2, &["`model.depths` cannot be `[1,1,2,1]`", "--from"]);
+        assert!(print("optim.epochs=9").done().stdout.contains("epochs = 9"));
+    }
 }
 
 /// What the README and the guide show of the library is what its documentation compiles.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Ran, command, fcmae};
+use crate::sources::{archive, write_list};
 use crate::trained::{CLASSES, Trained, draw};
 
 struct Fixture {
@@ -41,16 +42,8 @@ fn a_watched_run_tells_whether_it_gets_anywhere() {
     let trained = Trained::get();
     let fixture = Fixture::new(&trained);
     let (data, labelled) = (trained.pictures(), fixture.at("labelled"));
-    let mut archive = tar::Builder::new(fs::File::create(fixture.at("all.tar")).unwrap());
-    archive.append_dir_all(".", &labelled).unwrap();
-    archive.finish().unwrap();
-    let mut list = "path,label\n".to_owned();
-    for class in CLASSES {
-        for number in 0..6 {
-            list += &format!("\"labelled/{class}/{number:02}.png\",\"{class}\"\n");
-        }
-    }
-    fs::write(fixture.at("list.csv"), list).unwrap();
+    archive(&labelled, &fixture.at("all.tar"));
+    write_list(Path::new("labelled"), 6, &fixture.at("list.csv"));
     let every = ["--config".as_ref(), fixture.recipe.as_os_str(), "--set".as_ref()];
     let every = [&every[..], &["watch.every_epochs=1".as_ref()]].concat();
     let mut looks = Vec::new();
@@ -102,10 +95,17 @@ fn a_watched_run_that_goes_on_knows_its_pictures() {
     let ran = longer("4", &[]).done();
     assert!(ran.stderr.contains("goes on without its watched pictures"), "{}", ran.stderr);
     assert_eq!(fixture.looks("run").len(), 3);
+    let says =
+        |text: &str| fs::read_to_string(fixture.at("run/report.html")).unwrap().contains(text);
+    assert!(says("After epoch 3 the run went on without them: "));
+    assert!(
+        says("After epoch 3 they could not be used any more") && says("After epoch 3, the vote")
+    );
     longer("5", &[&"--watch", &labelled]).refused(1, &["--watch: ", "labelled"]);
     longer("5", &[&"--watch", &data]).refused(1, &["not those that the run was watched with"]);
     longer("5", &[&"--watch", &fixture.at("moved")]).done();
     assert_eq!(fixture.looks("run").len(), 4);
+    assert!(says("After epoch 5, the vote") && !says("went on without them"));
 }
 
 #[test]

@@ -210,6 +210,7 @@ impl Index {
                     }
                     sample.label = Some(label);
                 }
+                Some(Err(_)) if set.optional => {}
                 Some(Err(reason)) => {
                     set.skip(path.join(&sample.path), reason);
                     continue;
@@ -288,12 +289,13 @@ impl Index {
         }
         let paths = || self.samples.iter().map(|sample| sample.path.as_path());
         let depth = if self.written_labels { 0 } else { leading(paths(), set.expected) };
-        if !set.labelled {
+        if !set.labelled || set.optional {
             set.notes.extend(Folders::of(paths(), depth).mixed(root, true));
-        } else {
+        }
+        if set.labelled {
             if !self.written_labels {
                 let folders = Folders::of(paths(), depth);
-                set.hint = folders.check(root, set.expected, true)?;
+                set.checked(folders.check(root, set.expected, true))?;
                 let fewest = if set.expected.is_some() { 1 } else { 2 };
                 if folders.count() < fewest && !self.described.is_empty() {
                     self.written_labels = true;

@@ -80,11 +80,11 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     set.passed_over += masks.certain.len();
     set.notes.extend(masks.leave_out(root, &mut samples));
     let folders = Folders::of(samples.iter().map(|sample| sample.path.as_path()), 0);
-    if !set.labelled {
+    if !set.labelled || set.optional {
         set.notes.extend(folders.mixed(root, false));
     }
     if set.labelled {
-        set.hint = folders.check(root, set.expected, false)?;
+        set.checked(folders.check(root, set.expected, false))?;
         if set.expected.is_none() {
             set.notes.extend(folders.alike());
         }

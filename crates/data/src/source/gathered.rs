@@ -26,6 +26,10 @@ const TOLD_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Gathered<'a> {
     /// Whether labels are asked for.
     pub(super) labelled: bool,
+    /// Whether pictures without a label, and sets that have none, are taken all the same.
+    pub(super) optional: bool,
+    /// Why there are no labels, where they are optional.
+    flaw: Option<DataError>,
     /// The classes that there are to be, by their names, where a network has them.
     pub(super) expected: Option<&'a [String]>,
     /// The columns to take of tables, where they are chosen.
@@ -73,6 +77,8 @@ impl<'a> Gathered<'a> {
         let labelled = !matches!(labels, Labels::Ignored);
         Self {
             labelled,
+            optional: false,
+            flaw: None,
             expected: match labels {
                 Labels::Classes(names) => Some(names),
                 _ => None,
@@ -100,6 +106,47 @@ impl<'a> Gathered<'a> {
             told: None,
             stopped: false,
         }
+    }
+
+    /// As [`new`](Self::new), of a set whose labels are taken where there are any.
+    pub(super) fn optionally_labelled(opening: Opening<'a>) -> Self {
+        Self { optional: true, ..Self::new(Opening { labels: Labels::Required, ..opening }) }
+    }
+
+    /// Refuses labels for a reason; where they are optional, it is kept, and no picture will have one.
+    pub(super) fn refuse_labels(&mut self, error: DataError) -> Result<(), DataError> {
+        if !self.optional {
+            return Err(error);
+        }
+        self.flaw.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Keeps the hint that a check of class folders gave, or refuses the labels for what it found.
+    pub(super) fn checked(
+        &mut self,
+        folders: Result<Option<String>, DataError>,
+    ) -> Result<(), DataError> {
+        match folders {
+            Ok(hint) => self.hint = hint,
+            Err(error) => self.refuse_labels(error)?,
+        }
+        Ok(())
+    }
+
+    /// Decides the classes of a set whose labels are optional, as [`settle`](Self::settle); where it cannot, samples
+    /// lose their labels.
+    pub(super) fn settle_optional(&mut self, roots: &[PathBuf]) -> Result<Vec<String>, DataError> {
+        let notes = self.notes.len();
+        let settled = match self.flaw.take() {
+            Some(flaw) => Err(flaw),
+            None => self.settle(roots, Wanted::Any),
+        };
+        if settled.is_err() {
+            self.notes.truncate(notes);
+            self.samples.iter_mut().for_each(|sample| sample.label = None);
+        }
+        settled
     }
 
     /// Adds what samples' paths are relative to.
@@ -162,11 +209,11 @@ impl<'a> Gathered<'a> {
     }
 
     /// Refuses pictures and their masks as classes.
-    pub(super) fn check_masks(&self, root: &Path, masks: &Masks) -> Result<(), DataError> {
+    pub(super) fn check_masks(&mut self, root: &Path, masks: &Masks) -> Result<(), DataError> {
         let class = |name: &String| self.expected.is_some_and(|known| known.contains(name));
         match &masks.classes {
             Some([pictures, masks]) if self.labelled && !class(masks) => {
-                Err(DataError::Parameter {
+                self.refuse_labels(DataError::Parameter {
                     what: "classes",
                     value: format!(
                         "{pictures} and {masks} in {}, which hold pictures and masks (or depths) of the same names",
@@ -251,8 +298,12 @@ impl<'a> Gathered<'a> {
         self.names.settle(&mut self.samples, wanted, &about, &mut self.notes)
     }
 
-    /// Turns samples without a label into skips.
+    /// Turns samples without a label into skips, if they must have one.
     pub(super) fn drop_unlabelled(&mut self, samples: &mut Vec<Sample>, reason: &str) {
+        if self.optional {
+            self.outside += samples.iter().filter(|sample| sample.label.is_none()).count();
+            return;
+        }
         samples.retain(|sample| {
             if sample.label.is_none() {
                 let path = self.bases[sample.place.base()].path.join(&sample.path);

@@ -63,7 +63,7 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     if form == Form::Paths && set.labelled {
         let mend = "labels are needed, and a .txt list has none; write a .csv list with the \
                     columns path,label";
-        return Err(refused(mend.to_owned()));
+        set.refuse_labels(refused(mend.to_owned()))?;
     }
     if form == Form::Paths {
         set.check_columns(path)?;
@@ -118,6 +118,22 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     Ok(())
 }
 
+/// Refuses a table without a column of labels.
+fn with_labels((found, rest): (Columns, usize)) -> Result<(Columns, usize), String> {
+    if found.label.is_some() {
+        return Ok((found, rest));
+    }
+    let columns = if found.names.is_empty() {
+        String::new()
+    } else {
+        format!("; its columns are {}: name one by data.label_column", found.names.join(", "))
+    };
+    Err(format!(
+        "labels are needed, and it has no column of labels; name the columns in its first line, such as \
+         path,label{columns}"
+    ))
+}
+
 struct List<'s, 'a> {
     path: &'s Path,
     base: u32,
@@ -141,24 +157,21 @@ impl List<'_, '_> {
             label: self.set.label_column,
             group: self.set.group_column,
         };
-        let (found, rest) = Columns::find(text, between, asked, self.set.labelled, &is_file)?;
-        if self.set.labelled && found.label.is_none() {
-            let columns = if found.names.is_empty() {
-                String::new()
-            } else {
-                format!(
-                    "; its columns are {}: name one by data.label_column",
-                    found.names.join(", ")
-                )
-            };
-            return Err(format!(
-                "labels are needed, and it has no column of labels; name the columns in its first \
-                 line, such as path,label{columns}"
-            ));
-        }
+        let labelled = self.set.labelled;
+        let find = |labelled| Columns::find(text, between, asked, labelled, &is_file);
+        let (found, rest) = match find(labelled).and_then(|found| match labelled {
+            true => with_labels(found),
+            false => Ok(found),
+        }) {
+            Err(reason) if self.set.optional => {
+                let error = DataError::List { path: self.path.to_path_buf(), reason };
+                self.set.refuse_labels(error).map_err(|error| error.to_string())?;
+                find(false)?
+            }
+            found => found?,
+        };
         self.rows(&text[rest..], text[..rest].lines().count() as u64, &found)
     }
-
     /// Adds what the lines of a table name, before which so many lines are passed.
     fn rows(&mut self, text: &str, passed: u64, found: &Columns) -> Result<(), String> {
         // Lines of any number of cells are told here, each with its own reason.

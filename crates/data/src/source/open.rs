@@ -66,14 +66,46 @@ impl PictureSet {
     /// # Errors
     /// As [`open`](Self::open), of each; none given, or the same one twice.
     pub fn open_all<'a>(roots: &[PathBuf], how: impl Into<Opening<'a>>) -> Result<Self, DataError> {
-        gather(roots, how.into())
+        let how = how.into();
+        let (labels, pages) = (how.labels, how.pages);
+        let mut set = gathered(roots, Gathered::new(how), pages)?;
+        let classes = settled(roots, &mut set, labels)?;
+        Ok(sorted(roots, set, classes))
+    }
+
+    /// Reads what [`open_all`](Self::open_all) does with labels ignored, and the label of each picture that has one, by
+    /// the pictures' places; or why there are none. Pictures without a label are pictures too.
+    ///
+    /// # Errors
+    /// As [`open_all`](Self::open_all) with labels ignored.
+    pub fn open_with_labels(
+        roots: &[PathBuf],
+        how: Opening<'_>,
+    ) -> Result<(Self, FoundLabels), DataError> {
+        let pages = how.pages;
+        let mut set = gathered(roots, Gathered::optionally_labelled(how), pages)?;
+        let (classes, flaw) = match set.settle_optional(roots) {
+            Ok(classes) => (classes, None),
+            Err(error) => (vec![], Some(error)),
+        };
+        let mut set = sorted(roots, set, classes);
+        set.empty_classes.clear();
+        let classes = std::mem::take(&mut set.classes);
+        let mut label = |sample: &mut Sample| Some(classes[sample.label.take()?].clone());
+        let labels = set.samples.iter_mut().map(&mut label).collect();
+        Ok((set, flaw.map_or(Ok(labels), Err)))
     }
 }
 
-fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> {
+/// The label of each picture that has one; or why there are none.
+pub type FoundLabels = Result<Vec<Option<String>>, DataError>;
+
+fn gathered<'a>(
+    roots: &[PathBuf],
+    mut set: Gathered<'a>,
+    pages: Pages,
+) -> Result<Gathered<'a>, DataError> {
     check_distinct(roots)?;
-    let (labels, pages) = (how.labels, how.pages);
-    let mut set = Gathered::new(how);
     add_all(roots, &mut set)?;
     if pages == Pages::All {
         pages::spread(&mut set);
@@ -84,6 +116,15 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     if u32::try_from(set.samples.len()).is_err() {
         return Err(DataError::TooManyPictures { path: together(roots), count: set.samples.len() });
     }
+    Ok(set)
+}
+
+/// The classes of all that was gathered.
+fn settled(
+    roots: &[PathBuf],
+    set: &mut Gathered<'_>,
+    labels: Labels<'_>,
+) -> Result<Vec<String>, DataError> {
     let tables = std::mem::take(&mut set.tables);
     let classes = match labels {
         Labels::Ignored => Vec::new(),
@@ -123,6 +164,11 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
             .find_map(|(table, listed)| told_table(table, &listed, &set.samples, &classes));
         set.notes.extend(told);
     }
+    Ok(classes)
+}
+
+/// All that was gathered, as a set.
+fn sorted(roots: &[PathBuf], set: Gathered<'_>, classes: Vec<String>) -> PictureSet {
     let Gathered { bases, mut samples, mut skipped, names, mut top_folders, mut notes, .. } = set;
     let group_columns = set.group_columns.into_iter().collect();
     notes.extend(set.others.told());
@@ -135,7 +181,7 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
     });
     skipped.sort_by_cached_key(|skip| portable_bytes(&skip.path));
     top_folders.retain(|name| !names.contains(name));
-    Ok(PictureSet {
+    PictureSet {
         roots: roots.to_vec(),
         classes,
         listed: samples.len(),
@@ -149,7 +195,7 @@ fn gather(roots: &[PathBuf], how: Opening<'_>) -> Result<PictureSet, DataError> 
         group_columns,
         bases: bases.into(),
         touched: Arc::default(),
-    })
+    }
 }
 
 /// Adds all sources, each of which holds a picture at least.
@@ -242,12 +288,20 @@ fn leave_out_twice(
         .collect();
     let mut seen = HashMap::new();
     let (mut torn, mut example) = (0, None);
+    let file = |sample: &Sample| match sample.place {
+        Place::File { base, .. } => Some(plain(&real[base as usize].join(&sample.path))),
+        _ => None,
+    };
     samples.retain(|sample| {
-        let Place::File { base, .. } = sample.place else { return true };
-        let before = seen.insert(plain(&real[base as usize].join(&sample.path)), sample.label);
+        let (Some(file), Place::File { base, .. }) = (file(sample), sample.place) else {
+            return true;
+        };
+        let before = seen.get(&file).copied();
+        // Where labels are optional, one source may have those of another's pictures.
+        seen.insert(file, before.flatten().or(sample.label));
         let first = before.is_none();
         if !first {
-            if before != Some(sample.label) {
+            if before.flatten().is_some() && before != Some(sample.label) {
                 torn += 1;
                 let labels = [before.flatten(), sample.label];
                 example.get_or_insert_with(|| (sample.path.clone(), labels));
@@ -258,6 +312,9 @@ fn leave_out_twice(
         }
         first
     });
+    for sample in samples.iter_mut().filter(|sample| sample.label.is_none()) {
+        sample.label = file(sample).and_then(|file| seen.get(&file).copied().flatten());
+    }
     let (path, labels) = example?;
     let named = |label: Option<usize>| label.map_or("", |at| classes[at].as_str());
     Some(format!(

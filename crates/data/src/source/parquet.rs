@@ -116,7 +116,13 @@ impl<'a> Index<'a> {
         let footer = Footer::read(&mut file, meta.len())?;
         let asked =
             Asked { image: set.image_column, label: set.label_column, group: set.group_column };
-        let choice = Choice::new(&footer, set.labelled, asked)?;
+        let choice = match Choice::new(&footer, set.labelled, asked) {
+            Err(reason) if set.optional => {
+                unlabelled(path, reason, set)?;
+                Choice::new(&footer, false, asked)?
+            }
+            choice => choice?,
+        };
         self.by_name |= choice.labels.is_none();
         if set.group_column.is_none() {
             set.group_columns.extend(choice.may_be_groups(&footer).map(str::to_owned));
@@ -181,7 +187,7 @@ impl<'a> Index<'a> {
             && choice.labels.is_none()
             && there.iter().all(|sample| sample.label.is_none())
         {
-            return Err(choice.without_labels(&footer));
+            unlabelled(path, choice.without_labels(&footer), set)?;
         }
         if first == 0 {
             set.skip(path.to_path_buf(), "a file without rows");
@@ -204,7 +210,7 @@ impl<'a> Index<'a> {
         }
         if set.labelled && self.by_name {
             let paths = self.samples.iter().map(|sample| sample.path.as_path());
-            set.hint = Folders::of(paths, 0).check(root, set.expected, true)?;
+            set.checked(Folders::of(paths, 0).check(root, set.expected, true))?;
         }
         if set.labelled {
             let reason = "has no label, or a number that the file names no class for";
@@ -213,6 +219,15 @@ impl<'a> Index<'a> {
         set.samples.append(&mut self.samples);
         Ok(())
     }
+}
+
+/// Refuses a file whose pictures have no labels, or keeps the reason where labels are optional.
+fn unlabelled(path: &Path, reason: String, set: &mut Gathered<'_>) -> Result<(), String> {
+    if !set.optional {
+        return Err(reason);
+    }
+    let error = DataError::Parquet { path: path.to_path_buf(), reason };
+    set.refuse_labels(error).map_err(|error| error.to_string())
 }
 
 /// What a row without a name is called.
@@ -273,9 +288,11 @@ impl Reading<'_> {
         let broken =
             |value: &&Value| matches!(value, Value::Real(real) if real.fract().abs() > 0.0);
         if let Some(Value::Real(real)) = labels.iter().flat_map(|l| &l.values).find(broken) {
-            return Err(format!(
+            let reason = format!(
                 "its column of labels holds {real}, which is no class; write whole numbers or names"
-            ));
+            );
+            let path = set.bases[self.base as usize].path.clone();
+            unlabelled(&path, reason, set)?;
         }
         let classes: Vec<Option<usize>> = match &labels {
             Some(labels) => labels.values.iter().map(|value| self.class(value, set)).collect(),

@@ -109,6 +109,31 @@ fn rows_without_names_are_called_by_file_and_row() {
     assert_eq!(set.read(12, &Limits::default()).unwrap(), b"");
 }
 
+/// Labels that may be missing: a file without them, or with others than can be used, has its pictures all the same.
+#[test]
+fn files_whose_labels_cannot_be_used_have_their_pictures() {
+    let open = |path: &Path| {
+        let (set, labels) =
+            PictureSet::open_with_labels(&[path.into()], Opening::default()).unwrap();
+        let plain = PictureSet::open(path, Labels::Ignored).unwrap();
+        assert_eq!((&set.samples, set.fingerprint()), (&plain.samples, plain.fingerprint()));
+        assert!(set.skipped.is_empty(), "{:?}", set.skipped);
+        labels
+    };
+    for (name, reason) in [
+        ("two_labels", "several columns of labels"),
+        ("no_labels", "no column of them"),
+        ("float_label", "holds 0.5, which is no class"),
+    ] {
+        let error = open(&fixture("refused").join(format!("{name}.parquet"))).unwrap_err();
+        assert!(error.to_string().contains(reason), "{name}: {error}");
+    }
+    let path = fixture("none.parquet");
+    let known = PictureSet::open(&path, Labels::Required).unwrap();
+    let classes = known.samples.iter().map(|sample| Some(known.classes[sample.label?].clone()));
+    assert_eq!(open(&path).unwrap(), classes.collect::<Vec<_>>());
+}
+
 #[test]
 fn sound_files_that_are_not_read_are_refused_with_the_mend() {
     let refused = |name: &str, labels: Labels<'_>| {

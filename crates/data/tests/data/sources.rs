@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use fcmae_data::sampler::Order;
 use fcmae_data::{
-    DataError, Labels, Loader, LoaderOptions, Normalization, PictureSet, RandomErasing,
-    RandomResizedCrop, Transform,
+    DataError, Labels, Loader, LoaderOptions, Normalization, Opening, PictureSet, RandomErasing,
+    RandomResizedCrop, Sample, Transform,
 };
 
 use crate::archive::Tar;
@@ -107,6 +107,80 @@ fn every_form_gives_the_same_set_and_batches() {
             assert_eq!(held_out(&set), held_out(&folder), "{form}");
         }
     }
+}
+
+/// Labels by the pictures' paths.
+fn by_path(set: &PictureSet, labels: &[Option<String>]) -> Vec<(PathBuf, Option<String>)> {
+    assert_eq!(set.len(), labels.len());
+    (0..set.len()).map(|index| set.path(index)).zip(labels.iter().cloned()).collect()
+}
+
+#[test]
+fn labels_that_may_be_missing_are_found_with_one_look_and_the_set_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for (form, roots) in forms(dir.path()) {
+        let (set, labels) = PictureSet::open_with_labels(&roots, Opening::default()).unwrap();
+        let plain = PictureSet::open_all(&roots, Labels::Ignored).unwrap();
+        assert_eq!(set.fingerprint(), plain.fingerprint(), "{form}");
+        assert_eq!((&set.samples, &set.classes), (&plain.samples, &vec![]), "{form}");
+        let known = PictureSet::open_all(&roots, Labels::Required).unwrap();
+        let class = |sample: &Sample| Some(known.classes[sample.label?].clone());
+        let expected: Vec<_> = known.samples.iter().map(class).collect();
+        assert_eq!(by_path(&set, &labels.unwrap()), by_path(&known, &expected), "{form}");
+    }
+
+    // Some without a label: beside the class folders, in a list, with a label in an archive that is none.
+    write(&at("folder/beside.jpg"), &jpeg(9, 9));
+    let open = |roots: &[&str]| {
+        let roots: Vec<PathBuf> = roots.iter().map(|root| at(root)).collect();
+        PictureSet::open_with_labels(&roots, Opening::default()).unwrap()
+    };
+    let told = |labels: &[Option<String>]| labels.iter().flatten().count();
+    let (set, labels) = open(&["folder"]);
+    assert_eq!((set.len(), told(&labels.unwrap())), (43, 42));
+    write(&at("folder/some.csv"), b"path,label\nant/00.jpg,x\nant/07.jpg,y\nbeside.jpg,\n");
+    let (set, labels) = open(&["folder/some.csv"]);
+    let x = Some("x".to_owned());
+    assert_eq!((set.len(), &labels.unwrap()[..]), (3, &[x, Some("y".to_owned()), None][..]));
+    let tar =
+        ["a", "b", "c"].iter().zip(["x", "y", ""]).fold(Tar::default(), |tar, (name, label)| {
+            tar.file(&format!("{name}.jpg"), &jpeg(9, 9))
+                .file(&format!("{name}.cls"), label.as_bytes())
+        });
+    write(&at("labels.tar"), &tar.end().0);
+    let (set, labels) = open(&["labels.tar"]);
+    assert_eq!((set.len(), told(&labels.unwrap()), set.skipped.len()), (3, 2, 0));
+    // A list beside the folder that has its pictures, given after it: its labels are theirs.
+    for name in ["1.jpg", "2.jpg", "3.jpg"] {
+        write(&at("flat").join(name), &jpeg(9, 9));
+    }
+    write(&at("flat.csv"), b"path,label\nflat/2.jpg,x\nflat/3.jpg,y\n");
+    let (set, labels) = open(&["flat", "flat.csv"]);
+    assert_eq!(set.path(1), at("flat/2.jpg"));
+    assert_eq!(labels.unwrap()[..2], [None, Some("x".to_owned())]);
+    assert_eq!(set.len(), 3);
+
+    // Without labels, or of one class: pictures all the same, and the reason.
+    write(&at("flat/list.txt"), b"1.jpg\n2.jpg\n");
+    write(&at("flat/paths.csv"), b"path,note\n1.jpg,x\n2.jpg,y\n");
+    for (root, count, says) in [
+        ("flat/list.txt", 2, "labels are needed"),
+        ("flat/paths.csv", 2, "no column of labels"),
+        ("flat", 3, "class"),
+        ("folder/ant", 6, "class"),
+    ] {
+        let (set, labels) = open(&[root]);
+        let error = labels.unwrap_err().to_string();
+        assert!(error.contains(says), "{root}: {error}");
+        assert_eq!(set.len(), count, "{root}");
+        assert!(set.samples.iter().all(|sample| sample.label.is_none()));
+    }
+    let (_, labels) = open(&["bee.tar"]);
+    let Err(DataError::TooFewClasses { classes, outside, .. }) = labels else {
+        panic!("one class")
+    };
+    assert_eq!((classes, outside), (vec!["bee".to_owned()], 0));
 }
 
 /// Fault 12: bad pictures inside of an archive.

@@ -4,6 +4,7 @@
 use fcmae_data::Input;
 use image::{Rgb, RgbImage};
 
+use crate::config::ModelConfig;
 use crate::engine::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::inference::Inference;
@@ -112,8 +113,35 @@ pub fn block_maps(encoder: &Inference<Encoder>, picture: Input, block: usize) ->
     if values.iter().any(|value| !value.is_finite()) {
         return Err(Error::Unusable("the features are no numbers: check the weights".to_owned()));
     }
-    let [height, width] = description.image_size;
-    // Every stage halves both sides, so that a map has the picture's proportions.
-    let rows = ((sites * height) as f64 / width as f64).sqrt().round() as usize;
-    Ok(BlockMaps { picture: shown, grid: [rows, sites / rows.max(1)], values, channels })
+    let grid = grid(&description.model, description.image_size, block);
+    if grid[0] * grid[1] != sites {
+        let text = format!("the maps of block {block} have {sites} sites, which are no {grid:?}");
+        return Err(Error::Unusable(text));
+    }
+    Ok(BlockMaps { picture: shown, grid, values, channels })
+}
+
+/// Rows and columns of the sites of a block's stage: the stem takes windows of its stride, and each further stage halves
+/// both sides.
+fn grid(model: &ModelConfig, image_size: [usize; 2], block: usize) -> [usize; 2] {
+    let mut last = 0;
+    let stage = model.depths.iter().take_while(|&&depth| {
+        last += depth;
+        last <= block
+    });
+    let stride = model.stem_stride << stage.count();
+    image_size.map(|side| side / stride)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_of_a_stage_have_its_sides_of_the_picture() {
+        let model = ModelConfig { depths: [1, 2, 0, 1], stem_stride: 4, ..ModelConfig::default() };
+        for (block, expected) in [(0, [16, 40]), (1, [8, 20]), (2, [8, 20]), (3, [2, 5])] {
+            assert_eq!(grid(&model, [64, 160], block), expected, "{block}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::weights::Description;
 
 /// How pictures become small ones.
 #[derive(Clone, Debug)]
-pub struct Thumbnails {
+pub struct Thumbnailer {
     format: PixelFormat,
     limits: Limits,
     /// Of deep pictures: what their values are. Without it each picture's own.
@@ -22,7 +22,7 @@ pub struct Thumbnails {
     any: bool,
 }
 
-impl Thumbnails {
+impl Thumbnailer {
     /// Of pictures as the network that this is of takes them.
     pub fn new(description: &Description) -> Self {
         Self {
@@ -133,14 +133,14 @@ mod tests {
     fn a_picture_is_whole_in_its_own_colours_and_its_longest_side_is_the_one_asked_for() {
         let pixels = (0..40 * 10).flat_map(|i| if i % 40 < 20 { [200, 10, 30] } else { [0; 3] });
         let picture = given(Picture::new(40, 10, 3, pixels.collect()).unwrap());
-        let small = Thumbnails::of_any().draw(&picture, 20).unwrap();
+        let small = Thumbnailer::of_any().draw(&picture, 20).unwrap();
         assert_eq!(small.dimensions(), (20, 5));
         assert_eq!(small.get_pixel(2, 2).0, [200, 10, 30]);
         assert_eq!(small.get_pixel(17, 2).0, [0; 3]);
-        let whole = Thumbnails::of_any().draw(&picture, 64).unwrap();
+        let whole = Thumbnailer::of_any().draw(&picture, 64).unwrap();
         assert_eq!(whole.dimensions(), (40, 10));
         let line = given(Picture::new(4000, 1, 3, vec![7; 12000]).unwrap());
-        assert_eq!(Thumbnails::of_any().draw(&line, 100).unwrap().dimensions(), (100, 1));
+        assert_eq!(Thumbnailer::of_any().draw(&line, 100).unwrap().dimensions(), (100, 1));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         let values: Vec<f32> = (0..101).map(|i| i as f32 * 20.0 - 1000.0).collect();
         let picture = given(Picture::deep(101, 1, 1, values.clone()).unwrap());
         let format = PixelFormat { channels: 1, depth: Depth::Deep };
-        let known = Thumbnails {
+        let known = Thumbnailer {
             format,
             limits: Limits::default(),
             normalization: Some(Normalization { mean: vec![0.0], std: vec![1000.0] }),
@@ -158,7 +158,7 @@ mod tests {
         // 255 · (−1 · 0.2 + 0.5), 255 · 0.5, 255 · 0.7
         let at = |drawn: &RgbImage| [0, 50, 100].map(|x| drawn.get_pixel(x, 0).0[0]);
         assert_eq!(at(&known.draw(&picture, 128).unwrap()), [77, 128, 179]);
-        let own = Thumbnails { normalization: None, ..known };
+        let own = Thumbnailer { normalization: None, ..known };
         // The deviation of even steps from −1 to 1 is 0.583.
         assert_eq!(at(&own.draw(&picture, 128).unwrap()), [40, 128, 215]);
         let flat = given(Picture::deep(2, 1, 1, vec![3.0; 2]).unwrap());
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_named() {
         let broken = Input::Bytes { name: "b.png".into(), bytes: b"no picture".to_vec() };
-        let error = Thumbnails::of_any().draw(&broken, 8).unwrap_err().to_string();
+        let error = Thumbnailer::of_any().draw(&broken, 8).unwrap_err().to_string();
         assert!(error.contains("b.png"), "{error}");
     }
 }

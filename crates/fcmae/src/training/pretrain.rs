@@ -19,7 +19,7 @@ use super::session::{self, Batches, Evaluations, Observer, RunSpec, Session};
 use super::split::{Pictures, PretrainData};
 use super::start::{self, Beginning, Start};
 use super::step::Learner;
-use super::watch::{Opened, Watch};
+use super::watch::{self, Opened, Watch};
 use crate::config::{PretrainConfig, Settings};
 use crate::engine::backend::Backend;
 use crate::engine::module::Network;
@@ -91,7 +91,7 @@ pub fn pretrain_on<'a, 'r>(
     let kept = memory::check(config, backend)?;
     let mut pictures = Pictures::unlabelled(data.training, &config.data, observer)?;
     let (knows_start, untrained) = (weights.is_some() || origin.is_none(), origin.is_none());
-    let Opened { watch, record, note: unwatched } =
+    let Opened { watch, record, unwatched } =
         Opened::of(data.watched, config, out, (resume.goes_on(), untrained), observer)?;
     pictures.watched = record;
     let set = &pictures.training;
@@ -120,7 +120,7 @@ pub fn pretrain_on<'a, 'r>(
     };
     let mut session = Session::open(out, resume, spec, observer)?;
 
-    note.iter().chain(&unwatched).try_for_each(|note| session.note(note))?;
+    note.iter().try_for_each(|note| session.note(note))?;
     let teacher = Teacher::of(config, taught, hash, &session, backend)?;
     let (network, notes) = initialized(config, weights.as_ref())?;
     drop(weights);
@@ -129,6 +129,10 @@ pub fn pretrain_on<'a, 'r>(
         watch.begin(&learner)?;
     }
     let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
+    if let Some(why) = &unwatched {
+        let epoch = learner.updates() / plan.steps_per_epoch;
+        watch::go_on_without(&mut session, &mut pictures.watched, why, epoch)?;
+    }
     session.start(&learner, resumed, &pictures)?;
     if !resumed {
         notes.iter().try_for_each(|note| session.note(note))?;

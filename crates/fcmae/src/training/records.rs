@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Split};
 use fcmae_store::run::files;
-use fcmae_store::run::schema::{self, Class, Data, Environment, Features, Line, StepFeatures};
+use fcmae_store::run::schema::{
+    self, Class, Data, Environment, Features, Line, StepFeatures, Watched,
+};
 use fcmae_store::{Record, durable};
 use fcmae_words::plural;
 use serde::Serialize;
@@ -50,6 +52,14 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
         empty_classes: all.empty_classes.clone(),
         remarks: remarks.to_vec(),
         watched: pictures.watched.clone(),
+    }
+}
+
+/// Writes anew what `data.json` says of watched pictures.
+pub(super) fn rewrite_watched(run: &Path, watched: &Watched) -> Result<()> {
+    match fcmae_store::run::data(run) {
+        Some(data) => write(run, files::DATA, &Data { watched: Some(watched.clone()), ..data }),
+        None => Ok(()),
     }
 }
 

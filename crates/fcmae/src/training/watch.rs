@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fcmae_data::{Amount, DataError, Labels, PictureSet, Skipped};
-use fcmae_store::run::schema::{self, Watched};
+use fcmae_store::run::schema::{self, LeftOut, Watched};
 use fcmae_vectors::probe::{Labelled, Probe};
 use fcmae_vectors::validate::accuracy;
 use fcmae_vectors::{VectorError, Vectors};
@@ -44,7 +44,7 @@ pub(super) struct Opened {
     /// What the run records of it, also while it cannot be watched.
     pub(super) record: Option<Watched>,
     /// Why a run that was watched goes on without.
-    pub(super) note: Option<String>,
+    pub(super) unwatched: Option<String>,
 }
 
 impl Opened {
@@ -76,20 +76,38 @@ impl Opened {
             _ => Ok(watch),
         });
         match opened {
-            Ok(watch) => {
+            Ok(mut watch) => {
+                // Until they are looked at again.
+                watch.record.left_out = recorded.and_then(|recorded| recorded.left_out);
                 let record = Some(watch.record.clone());
-                Ok(Self { watch: Some(Watch { untrained, ..watch }), record, note: None })
+                Ok(Self { watch: Some(Watch { untrained, ..watch }), record, unwatched: None })
             }
             Err(error @ Error::Data(DataError::Stopped)) => Err(error),
             Err(error) if given.is_empty() => {
-                let note = Some(format!(
-                    "{error}; the run goes on without its watched pictures, until it is resumed with them"
-                ));
-                Ok(Self { watch: None, record: recorded, note })
+                let unwatched = Some(error.to_string());
+                Ok(Self { watch: None, record: recorded, unwatched })
             }
             Err(error) => Err(of_option(error)),
         }
     }
+}
+
+/// Notes why a run goes on without its watched pictures, and since when: after this epoch, or since before.
+///
+/// # Errors
+/// A log that cannot be written.
+pub(super) fn go_on_without(
+    session: &mut Session<'_>,
+    record: &mut Option<Watched>,
+    why: &str,
+    epoch: u64,
+) -> Result<()> {
+    if let Some(record) = record {
+        record.left_out.get_or_insert(LeftOut { epoch, why: why.to_owned() });
+    }
+    session.note(&format!(
+        "{why}; the run goes on without its watched pictures, until it is resumed with them"
+    ))
 }
 
 /// Says of an error that it is of watched pictures.
@@ -190,6 +208,7 @@ impl Watch {
             tested: tested.len() as u64,
             classes: classes as u64,
             names: format!("{}+{}", fitted.names_fingerprint(), tested.names_fingerprint()),
+            left_out: None,
         };
         let parts = [fitted, tested].map(Arc::new);
         let (begun, told) = (None, [false; 2]);
@@ -308,12 +327,21 @@ impl Watch {
         }
     }
 
-    fn leave_out(&self, session: &mut Session<'_>, step: u64, error: &Error) -> Result<()> {
+    /// Notes that pictures cannot be looked at after this step, and records it for the run's report.
+    fn leave_out(&mut self, session: &mut Session<'_>, step: u64, error: &Error) -> Result<()> {
+        if self.record.left_out.is_none() {
+            let epoch = step / session.plan().steps_per_epoch;
+            self.record.left_out = Some(LeftOut { epoch, why: error.to_string() });
+            records::rewrite_watched(session.path(), &self.record)?;
+        }
         session.note(&format!("the watched pictures are left out after step {step}: {error}"))
     }
 
     fn log(&mut self, session: &mut Session<'_>, step: u64, found: Found) -> Result<()> {
         found.notes.iter().try_for_each(|note| session.note(note))?;
+        if self.record.left_out.take().is_some() {
+            records::rewrite_watched(session.path(), &self.record)?;
+        }
         let WatchScores { neighbours, probe } = found.scores;
         let epoch = step / session.plan().steps_per_epoch;
         let tested = found.tested as u64;

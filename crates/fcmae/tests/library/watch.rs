@@ -315,6 +315,13 @@ fn pictures_that_cannot_be_read_end_no_run() {
     assert_eq!(told.watched.len(), 1);
     assert_eq!(told.notes_with("left out after step 4: none of 12 pictures can be read"), 1);
     assert_eq!(told.notes_with("left out after step 8"), 1, "{:?}", told.notes);
+    let left_out = || fcmae_store::run::data(&fixture.at("run")).unwrap().watched.unwrap().left_out;
+    let (epoch, why) = left_out().map(|left_out| (left_out.epoch, left_out.why)).unwrap();
+    assert!(epoch == 1 && why.starts_with("none of 12 pictures can be read"), "{epoch} {why}");
+    // They are back, and looked at.
+    fs::rename(fixture.at("gone"), &watched).unwrap();
+    let (_, told) = fixture.whole("run", &[], true);
+    assert_eq!((told.watched.len(), left_out()), (1, None));
 
     // None of them can be read: that is known before the first step.
     let bad = fixture.at("bad");

@@ -26,7 +26,7 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
         return (report.kind == Kind::Finetuning).then(|| {
             html! {
                 p.soft {
-                    "The run holds no evaluation by class. " code { "fcmae evaluate" }
+                    "The run holds no evaluation by class. " code.unbroken { "fcmae evaluate" }
                     " makes one for any labelled pictures."
                 }
             }

@@ -76,6 +76,34 @@ fn laid_out(title: &str, class: Option<&str>, header: &Markup, sections: &[Secti
     .into_string()
 }
 
+/// Most letters of code that stays on one line.
+const SHORT: usize = 40;
+
+/// What stands between backquotes, such as a setting's name, as code. Options and short code stay on one line.
+pub(super) fn with_code(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 0 { (with_options(part)) } @else {
+                code class=[(part.chars().count() <= SHORT).then_some("unbroken")] { (part) }
+            }
+        }
+    }
+}
+
+/// Text whose words that begin as options do, such as `--weights`, stay on one line each.
+fn with_options(text: &str) -> Markup {
+    let is_option = |word: &str| {
+        let name = word.trim_start_matches('(').strip_prefix("--");
+        name.is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_lowercase()))
+    };
+    html! {
+        @for word in text.split_inclusive(char::is_whitespace) {
+            @if is_option(word) { span.unbroken { (word.trim_end()) } @if word.ends_with(char::is_whitespace) { " " } }
+            @else { (word) }
+        }
+    }
+}
+
 /// A table that scrolls by itself where the page is narrower. `name`: what it is, for those who do not
 /// see it.
 pub(super) fn scrolling(name: &str, table: &Markup) -> Markup {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::document::with_code;
 use crate::head::{Fact, Head};
 
 /// The tiles.
@@ -12,7 +13,7 @@ pub(super) fn drawn(facts: &[Fact]) -> Markup {
                 div {
                     dt { (fact.label) }
                     dd.figure { (fact.figure) }
-                    dd.about { (fact.about) }
+                    dd.about { (with_code(&fact.about)) }
                 }
             }
         }
@@ -25,14 +26,19 @@ pub(super) fn header(head: &Head) -> Markup {
         header {
             p.kind { (head.kind) }
             h1 { (head.title) }
-            p.lead { (head.lead) }
+            p.lead { (with_code(&head.lead)) }
             @if !head.facts.is_empty() { (drawn(&head.facts)) }
         }
     }
 }
 
+/// What was left out and why.
+pub(super) fn notes(head: &Head) -> Markup {
+    html! { @for note in &head.notes { p.soft.small { (with_code(note)) } } }
+}
+
 /// How to read it.
 pub(super) fn reading(head: &Head) -> Option<Markup> {
     (!head.reading.is_empty())
-        .then(|| html! { div.reading { @for paragraph in &head.reading { p { (paragraph) } } } })
+        .then(|| html! { div.reading { @for paragraph in &head.reading { p { (with_code(paragraph)) } } } })
 }

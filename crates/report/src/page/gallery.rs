@@ -1,16 +1,20 @@
 //! Rows of small pictures with what is said of each: neighbours, copies, choices.
 
+use fcmae_words::cut_in_the_middle;
 use fcmae_words::page::number;
 use maud::{Markup, html};
 
 use super::document::{section, wide_document};
-use super::facts::{header, reading};
+use super::facts::{header, notes, reading};
 use crate::head::Head;
 use crate::thumbnail::Thumbnail;
 
 /// Most rows, and most pictures in all: a page is to be mailed, and opened on a telephone.
 const MOST_ROWS: usize = 500;
 const MOST_PICTURES: usize = 5_000;
+
+/// Letters of a name below a picture, which has room for three lines of them.
+const LONGEST_NAME: usize = 40;
 
 /// A page of rows of small pictures.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +81,7 @@ impl Gallery {
         };
         let rows: Vec<&Strip> = self.rows.iter().take(MOST_ROWS).take_while(fits).collect();
         html! {
-            @for note in &self.head.notes { p.soft.small { (note) } }
+            (notes(&self.head))
             @if rows.len() < self.rows.len() {
                 p.soft.small {
                     "The first " (number(rows.len() as f64)) " of " (number(self.rows.len() as f64))
@@ -126,7 +130,7 @@ fn card(card: &Card, shared: &str, class: &str) -> Markup {
                     " "
                 }
                 @if !card.about.is_empty() { span.soft.unbroken { (card.about) } }
-                span.path.soft title=(card.name) { (name) }
+                span.path.soft title=(card.name) { (cut_in_the_middle(name, LONGEST_NAME, "…")) }
             }
         }
     }

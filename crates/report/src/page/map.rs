@@ -4,7 +4,7 @@ use fcmae_words::page::number;
 use maud::{Markup, html};
 
 use super::document::{section, wide_document};
-use super::facts::{header, reading};
+use super::facts::{header, notes, reading};
 use super::gallery::{picture, shared_folder, shortened};
 use crate::map::{MANY, Map, Spot, UNLABELLED};
 
@@ -25,7 +25,7 @@ impl Map {
         let frame = self.frame();
         let label = format!("A map of {} pictures", number(self.spots.len() as f64));
         html! {
-            @for note in &self.head.notes { p.soft.small { (note) } }
+            (notes(&self.head))
             @if !self.groups.is_empty() {
                 ul.groups aria-label="Labels" {
                     @for (place, group) in self.groups.iter().enumerate() {

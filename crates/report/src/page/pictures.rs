@@ -14,7 +14,7 @@ pub(super) fn reconstructions(report: &Report) -> Option<Markup> {
         return (report.kind == Kind::Pretraining).then(|| {
             html! {
                 p.soft {
-                    "The run holds no reconstructions. " code { "fcmae reconstruct" }
+                    "The run holds no reconstructions. " code.unbroken { "fcmae reconstruct" }
                     " draws them for any pictures."
                 }
             }

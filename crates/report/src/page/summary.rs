@@ -4,6 +4,7 @@ use fcmae_words::counted;
 use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
 
+use super::document::with_code;
 use super::facts::drawn;
 use super::watch::from_to;
 use crate::evaluation::{interval, standard_error};
@@ -152,15 +153,6 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         if skipped > 0 { "they could not be read; listed below" } else { "all could be read" };
     tiles.push(tile("Pictures left out", number(skipped as f64), about.to_owned()));
     tiles
-}
-
-/// What stands between backquotes, such as a setting's name, as code.
-fn with_code(text: &str) -> Markup {
-    html! {
-        @for (place, part) in text.split('`').enumerate() {
-            @if place % 2 == 1 { code { (part) } } @else { (part) }
-        }
-    }
 }
 
 /// Warnings and notes.

@@ -403,9 +403,37 @@ fn a_gallery_shows_pictures_and_blanks_with_what_is_said_of_them() {
     assert!(page.contains(", one/b.jpg, no picture\">no picture</div>"));
     assert!(page.contains("and 1,200 more") && page.contains("aria-label=\"one/a.jpg\""));
 
+    let long = format!("/all/{}/the end.png", "folder".repeat(9));
+    let row = Strip {
+        cards: vec![card(&long, None, false), card("/all/b", None, false)],
+        ..Strip::default()
+    };
+    let page = Gallery { head: head(), heading: "Rows", rows: vec![row] }.to_html();
+    let shown = format!("title=\"{long}\">folderfolderfolderf…erfolder/the end.png</span>");
+    assert!(page.contains(&shown), "{page:.6000}");
+
     let empty = Gallery { head: head(), heading: "Rows", rows: vec![] }.to_html();
     assert_self_contained(&empty);
     assert!(empty.contains("There is nothing to show."));
+}
+
+#[test]
+fn options_and_short_commands_stay_on_one_line() {
+    let reading = vec!["Try --weights, `fcmae map` (--out too) -- or\nnot --1.".to_owned()];
+    let head = Head { reading, notes: vec!["Give --pictures.".to_owned()], ..Head::default() };
+    let page = Gallery { head, heading: "Rows", rows: vec![] }.to_html();
+    let whole = |text: &str| format!("<span class=\"unbroken\">{text}</span>");
+    let expected = format!(
+        "Try {} <code class=\"unbroken\">fcmae map</code> {} too) -- or\nnot --1.</p>",
+        whole("--weights,"),
+        whole("(--out")
+    );
+    assert!(page.contains(&expected), "{}", &page[page.find("id=\"reading").unwrap()..]);
+    assert!(page.contains(&format!("Give {}</p>", whole("--pictures."))));
+    let long = format!("`{}`", "code ".repeat(20));
+    let head = Head { reading: vec![long], ..Head::default() };
+    let page = Gallery { head, heading: "Rows", rows: vec![] }.to_html();
+    assert!(page.contains("<p><code>code code"), "a long command may break");
 }
 
 #[test]
@@ -504,6 +532,31 @@ fn a_watched_run_is_shown_beside_its_start() {
     let page = watched_run(&[(0, 0.22, 0.45)]).read().to_html();
     assert!(page.contains("With the untrained network, before the first step"), "{page}");
     assert!(!RunFixture::pretrained().read().to_html().contains("atched"));
+}
+
+/// Pictures that went away during the run are told, and all else stands.
+#[test]
+fn a_run_that_lost_its_watched_pictures_says_since_when() {
+    let run = watched_run(&[(0, 0.22, 0.25), (5, 0.35, 0.4)]);
+    let whole = run.read().to_html();
+    let mut pictures = data(&[]);
+    pictures["watched"] = json!({
+        "roots": ["/labelled"], "fitted": 400, "tested": 403, "classes": 5, "names": "",
+        "left_out": { "epoch": 6, "why": "none of 400 pictures can be read" },
+    });
+    run.write("data.json", &pictures);
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    for part in [
+        "The watched pictures could no longer be used",
+        "After epoch 6 the run went on without them: none of 400 pictures can be read. The",
+        "After epoch 6 they could not be used any more, and were left out.",
+        "Of 403 pictures to test on, 3 could not be read then.",
+        "After epoch 5, the vote of nearest neighbours",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!whole.contains("left out.") && !whole.contains("could no longer"), "{whole}");
 }
 
 /// The start is logged last where a run was watched from a later step on; its curve goes forward all the same.

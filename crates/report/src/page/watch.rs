@@ -1,6 +1,7 @@
 //! What labelled pictures told while a pre-training ran.
 
 use fcmae_store::run::schema::Watch;
+use fcmae_words::counted;
 use fcmae_words::page::{number, percent, span};
 use maud::{Markup, html};
 
@@ -49,6 +50,7 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
     let charts: Vec<Chart> = charts.collect();
     Some(html! {
         p { (sentence(report, &now)) }
+        @for text in fewer(report, &now).into_iter().chain(left_out(report)) { p { (text) } }
         @if let (Some(start), Some(last)) = (start, last) { p { (verdict(report, &start, &last)) } }
         p.soft.small {
             "The features of the encoder as it was at each point, frozen. Half of the labelled pictures are learned \
@@ -56,6 +58,24 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
              what so few pictures leave open."
         }
         (grid(&charts))
+    })
+}
+
+/// Since when a run went on without its watched pictures.
+fn left_out(report: &Report) -> Option<String> {
+    let since = number(report.watch_left_out()?.epoch as f64);
+    Some(format!("After epoch {since} they could not be used any more, and were left out."))
+}
+
+/// What is said of a look that could not read all the pictures that it was to test.
+fn fewer(report: &Report, now: &Watch) -> Option<String> {
+    let watched = report.data.as_ref()?.watched.as_ref()?;
+    (now.tested < watched.tested).then(|| {
+        format!(
+            "Of {} to test on, {} could not be read then.",
+            counted(watched.tested, "picture"),
+            number((watched.tested - now.tested) as f64)
+        )
     })
 }
 

@@ -179,6 +179,19 @@ pub struct Watched {
     pub classes: u64,
     /// Fingerprint of both parts, by names and labels.
     pub names: String,
+    /// Since when the run goes on without them, where they cannot be used any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+/// Watched pictures that cannot be used any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// Epochs done before.
+    pub epoch: u64,
+    /// What is wrong with them.
+    pub why: String,
 }
 
 /// The pictures of one class.

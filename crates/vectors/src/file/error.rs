@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::legible::shortened;
 use super::origin::OtherOrigin;
+use super::shortened::shortened;
 use crate::error::VectorError;
 
 /// Why embeddings cannot be read or written.

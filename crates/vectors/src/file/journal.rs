@@ -303,7 +303,8 @@ fn check(kept: &Origin, origin: &Origin, folder: &Path) -> Result<(), FileError>
     let other = |reason| FileError::OtherRun { journal: folder.to_owned(), reason };
     same_origin(kept, origin).map_err(|differs| other(differs.to_string()))?;
     if kept.pictures != origin.pictures {
-        let [kept, now] = [kept, origin].map(|origin| super::legible::shortened(&origin.pictures));
+        let [kept, now] =
+            [kept, origin].map(|origin| super::shortened::shortened(&origin.pictures));
         return Err(other(format!("it is of other pictures ({kept} and {now}); give the same")));
     }
     Ok(())

@@ -197,7 +197,7 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 }
 
 fn kind(descr: &str) -> Result<Kind, String> {
-    let shown = super::legible::shortened(descr);
+    let shown = super::shortened::shortened(descr);
     Err(match descr {
         "<f2" => return Ok(Kind::F16),
         "<f4" => return Ok(Kind::F32),

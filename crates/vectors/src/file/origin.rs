@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::legible::shortened;
+use super::shortened::shortened;
 
 /// What embeddings were made with, as their file says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

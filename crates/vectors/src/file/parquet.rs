@@ -7,9 +7,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use fcmae_parquet::{Column, Footer, Kind, Leaf, Lists, Physical, Table, Value};
+use fcmae_words::legible;
 
 use super::error::FileError;
-use super::legible::legible;
 
 /// The key under which the origin stands.
 pub(super) const NOTE: &str = "fcmae";

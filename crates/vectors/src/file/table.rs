@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, Terminator, WriterBuilder};
+use fcmae_words::legible;
 
 use super::error::FileError;
-use super::legible::{legible, shortened};
+use super::shortened::shortened;
 
 /// A table as it was read.
 pub(super) struct Table {

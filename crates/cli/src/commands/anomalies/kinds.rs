@@ -12,15 +12,15 @@ use crate::failure::Usage;
 pub(super) struct Kinds {
     /// The places of the pictures of --normal that are taken.
     pub(super) taken: Vec<usize>,
-    /// The labels of normal pictures among --data; none where nobody said.
+    /// The labels of normal pictures among --data; none if unknown.
     pub(super) normal: Option<BTreeSet<String>>,
-    /// What there is to tell of that.
+    /// Notes on that.
     pub(super) notes: Vec<String>,
 }
 
 impl Kinds {
-    /// From the labels `asked` for, those of --normal and --data, and the class that --normal is of as a whole, where
-    /// its name tells it.
+    /// From the labels `asked` for, those of --normal and --data, and the class of --normal as a whole, if its name
+    /// is one.
     ///
     /// # Errors
     /// Labels asked for that no picture has, or none of --normal.
@@ -45,7 +45,7 @@ impl Kinds {
                     true => "neither --normal nor --data has labels".to_owned(),
                     false => format!("the labels are {}", named(known)),
                 };
-                let text = format!("--normal-label {name}: no picture is called so; {known}");
+                let text = format!("--normal-label {name}: no picture has this label; {known}");
                 return Err(Usage(text).into());
             }
         }
@@ -56,7 +56,7 @@ impl Kinds {
             (0..normal.len()).filter(|&place| all || is_chosen(&normal[place])).collect();
         if taken.is_empty() {
             let text = format!(
-                "--normal-label {}: --normal has labels, and no picture of it is called so; its labels are {}",
+                "--normal-label {}: none of the pictures of --normal has this label; its labels are {}",
                 asked.join(" "),
                 named(ours.keys().copied())
             );
@@ -83,9 +83,9 @@ impl Kinds {
         let mut notes = vec![];
         if ours.len() > 1 {
             notes.push(format!(
-                "--normal has {}, {}: all are taken for normal; --normal-label NAME takes some alone",
+                "--normal has {}, {}: all are taken for normal; --normal-label NAME uses only some",
                 counted(ours.len(), "label"),
-                told(&ours)
+                with_counts(&ours)
             ));
         }
         let names: BTreeSet<&str> = match ours.is_empty() {
@@ -97,7 +97,7 @@ impl Kinds {
         let normal = match common.as_slice() {
             [name] => {
                 notes.push(format!(
-                    "normal label  {name}, which --normal and --data both have; --normal-label NAME says otherwise"
+                    "normal label  {name}, which --normal and --data both have; choose others with --normal-label NAME"
                 ));
                 Some(BTreeSet::from([(*name).to_owned()]))
             }
@@ -105,7 +105,7 @@ impl Kinds {
             _ => {
                 notes.push(format!(
                     "no AUROC: say with --normal-label NAME which labels of --data are normal; it has {}",
-                    told(&theirs)
+                    with_counts(&theirs)
                 ));
                 None
             }
@@ -123,10 +123,10 @@ fn counts(labels: &[Option<String>]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// The labels that are told by name.
+/// The most labels that are listed by name.
 const SHOWN: usize = 10;
 
-fn told(counts: &BTreeMap<&str, usize>) -> String {
+fn with_counts(counts: &BTreeMap<&str, usize>) -> String {
     let some = counts.iter().map(|(name, count)| format!("{name} ({})", grouped(count)));
     shortened(some.collect())
 }
@@ -179,7 +179,7 @@ mod tests {
                 &["god"][..],
                 &["good"][..],
                 &["bad"][..],
-                "god: no picture is called so; the labels are bad, good",
+                "god: no picture has this label; the labels are bad, good",
             ),
             (&["god"], &[""], &[""], "neither --normal nor --data has labels"),
             (&["bad"], &["good"], &["bad"], "its labels are good"),

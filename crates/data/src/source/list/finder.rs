@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use fcmae_words::grouped;
 
 use super::super::kind::has_picture_extension;
-use crate::words::printable;
+use crate::words::{path_of, printable};
 
 /// What stands before the path in a URL of a file here.
 const FILE: &str = "file://";
@@ -102,6 +102,12 @@ impl<'a> Finder<'a> {
                 return (path, meta);
             }
             first.get_or_insert((path, meta));
+        }
+        // As `fcmae embed` and `fcmae choose` write names that are no UTF-8.
+        let path = path_of(written.trim());
+        let meta = fs::metadata(self.folder.join(&path));
+        if path != Path::new(written.trim()) && meta.is_ok() {
+            return (path, meta);
         }
         for form in forms.iter().rev() {
             let Some(path) = self.nearly(&plain(form)) else { continue };

@@ -1,5 +1,6 @@
 //! Titles in an 8×8 bitmap face, enlarged by whole numbers.
 
+use fcmae_words::cut_in_the_middle;
 use image::{Rgb, RgbImage};
 
 /// Rows of a line of text at size 1.
@@ -12,14 +13,9 @@ pub(super) fn width(text: &str, size: u32) -> u32 {
     (text.chars().count() as u32).saturating_mul(WIDTH * size)
 }
 
-/// As much of `text` as fits `limit` columns at `size`, ending in two dots where it is cut.
+/// As much of `text` as fits `limit` columns at `size`, with two dots in the middle where it is cut.
 pub(super) fn fit(text: &str, size: u32, limit: u32) -> String {
-    if width(text, size) <= limit {
-        return text.to_owned();
-    }
-    let letters = (limit / (WIDTH * size.max(1))) as usize;
-    let kept = text.chars().take(letters.saturating_sub(2));
-    kept.chain("..".chars()).take(letters).collect()
+    cut_in_the_middle(text, (limit / (WIDTH * size.max(1))) as usize, "..")
 }
 
 /// Draws `text` with its top left corner at `(x, y)`; what has no glyph becomes `?`, and what lies

@@ -1,0 +1,172 @@
+//! Where a command's vectors come from: weights and pictures, or files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use fcmae::weights::Description;
+use fcmae_data::PictureSet;
+use fcmae_data::source::printable;
+use fcmae_vectors::Vectors;
+use fcmae_vectors::file::{Embeddings, same_origin};
+use fcmae_words::{counted, grouped};
+
+use super::args::VectorsArgs;
+use super::embedder::Embedder;
+use super::rows::with_direction;
+use crate::failure::Usage;
+use crate::output;
+use crate::progress::Batches;
+
+impl VectorsArgs {
+    /// What reads the commands' pictures.
+    ///
+    /// # Errors
+    /// Weights or a device that cannot be used.
+    pub(crate) fn open(&self, command: &'static str) -> Result<Source<'_>> {
+        let Some(weights) = &self.weights else {
+            self.embedder.refuse_without_weights()?;
+            return Ok(Source { command, embedder: None });
+        };
+        Ok(Source { command, embedder: Some(Embedder::open(weights, &self.embedder)?) })
+    }
+}
+
+/// Where a command's vectors come from.
+pub(crate) struct Source<'a> {
+    command: &'static str,
+    embedder: Option<Embedder<'a>>,
+}
+
+impl Source<'_> {
+    /// Whether it computes vectors of pictures, instead of reading files of them.
+    pub(crate) fn computes(&self) -> bool {
+        self.embedder.is_some()
+    }
+
+    pub(crate) fn command(&self) -> &'static str {
+        self.command
+    }
+
+    /// What the network takes, where vectors are computed.
+    pub(crate) fn description(&self) -> Option<&Description> {
+        self.embedder.as_ref().map(Embedder::description)
+    }
+
+    /// The vectors of pictures, or in files: those that can be used, in their order.
+    ///
+    /// # Errors
+    /// Pictures or files that cannot be used.
+    pub(crate) fn read(&self, paths: &[PathBuf]) -> Result<Read> {
+        match &self.embedder {
+            Some(embedder) => self.computed(embedder, paths),
+            None => Ok(Read { rows: from_files(paths)?, set: None }),
+        }
+    }
+
+    fn computed(&self, embedder: &Embedder<'_>, paths: &[PathBuf]) -> Result<Read> {
+        let pictures = embedder.pictures(self.command, paths)?;
+        let all = pictures.set.len();
+        let width = embedder.width();
+        let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut batches = Batches::new(self.command);
+        let mut failed = 0;
+        for (index, row) in embedder.rows(&pictures, 0..all)? {
+            match row {
+                Some(row) => {
+                    names.push(row.name);
+                    labels.push(row.label);
+                    values.extend(row.vector);
+                }
+                None => failed += 1,
+            }
+            batches.done(index as u64 + 1, all as u64);
+        }
+        batches.finish();
+        if names.is_empty() {
+            return Err(Usage(format!("none of {} can be used", counted(failed, "picture"))).into());
+        }
+        if failed > 0 {
+            let of = counted(all, "picture");
+            output::note(&format!("{} of {of} could not be used", grouped(failed)));
+        }
+        let origin = Some(embedder.origin(&pictures.set));
+        let vectors = Vectors::new(values, width)?;
+        Ok(Read { rows: Embeddings { names, labels, vectors, origin }, set: Some(pictures.set) })
+    }
+
+    /// As [`read`](Self::read), of what is compared with `other`.
+    ///
+    /// # Errors
+    /// The same; vectors of other weights, features or picture sizes.
+    pub(crate) fn read_beside(&self, other: &Embeddings, paths: &[PathBuf]) -> Result<Read> {
+        let read = self.read(paths)?;
+        let found = &read.rows;
+        let comparable = match (&other.origin, &found.origin) {
+            (Some(one), Some(another)) => same_origin(one, another).map_err(|why| why.to_string()),
+            _ if other.vectors.width() == found.vectors.width() => Ok(()),
+            _ => Err(format!(
+                "the vectors have {} and {} values; make both with the same network",
+                other.vectors.width(),
+                found.vectors.width()
+            )),
+        };
+        comparable.map_err(|why| Usage(format!("{}: {why}", output::arguments(paths))))?;
+        Ok(read)
+    }
+
+    /// The other set of a command that compares `data` with one, where it is given; rows of zeros left out.
+    ///
+    /// # Errors
+    /// As [`read_beside`](Self::read_beside); no row that is left.
+    pub(crate) fn read_other(&self, data: &Embeddings, paths: &[PathBuf]) -> Result<Option<Read>> {
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let read = self.read_beside(data, paths)?.with_direction();
+        read.check(paths)?;
+        Ok(Some(read))
+    }
+}
+
+/// Vectors, and the pictures that they were computed of.
+pub(crate) struct Read {
+    pub(crate) rows: Embeddings,
+    /// None of vectors from files.
+    pub(crate) set: Option<Arc<PictureSet>>,
+}
+
+impl Read {
+    /// Without the rows that are zero throughout: see [`with_direction`].
+    pub(crate) fn with_direction(self) -> Self {
+        Self { rows: with_direction(self.rows), ..self }
+    }
+
+    /// Refuses that nothing is left.
+    ///
+    /// # Errors
+    /// No row.
+    pub(crate) fn check(&self, paths: &[PathBuf]) -> Result<()> {
+        if self.rows.names.is_empty() {
+            bail!("{}: no picture has a vector to compare", output::arguments(paths));
+        }
+        Ok(())
+    }
+}
+
+/// What `fcmae embed` wrote.
+fn from_files(paths: &[PathBuf]) -> Result<Embeddings> {
+    Embeddings::open_all(paths).map_err(|error| match paths.iter().find(|path| path.is_dir()) {
+        Some(path) => Usage(format!(
+            "{} is a folder: give --weights too, to compute the vectors of its pictures, or the files that \
+             `fcmae embed` wrote",
+            printable(path)
+        ))
+        .into(),
+        None => match paths.iter().find(|path| !path.exists()) {
+            Some(path) => Usage(format!("{}: no such file or folder; check the path", printable(path))).into(),
+            None => anyhow::Error::new(error)
+                .context("no vectors can be read; if these are pictures, give --weights too"),
+        },
+    })
+}
