@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::command::{Ran, command, fcmae};
 use crate::trained::{CLASSES, Trained, contents};
@@ -501,7 +500,12 @@ fn a_runs_own_files_are_not_written_over() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let copied = Command::new("cp").arg("-r").arg(trained.finetuned()).arg(&run).status().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(trained.finetuned())
+        .arg(&run)
+        .status()
+        .unwrap();
     assert!(copied.success());
     let at = |name: &str| run.join(name);
     let before = contents(&run);
