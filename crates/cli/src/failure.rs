@@ -1,6 +1,5 @@
 //! Errors to one line on stderr and an exit code; never a backtrace.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
@@ -12,6 +11,7 @@ use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::run::schema::{Facts, Kind};
 use fcmae_store::{Error as StoreError, Record};
+use fcmae_words::panic_text;
 use fcmae_words::terminal::plain;
 
 const DONE: u8 = 0;
@@ -77,7 +77,7 @@ pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCod
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => error,
         Err(payload) => {
-            anyhow::anyhow!(fault(&last_panic().unwrap_or_else(|| panic_message(payload.as_ref()))))
+            anyhow::anyhow!(fault(&last_panic().unwrap_or_else(|| panic_text(payload.as_ref()))))
         }
     };
     // Where stderr is closed too, the exit code has to do.
@@ -87,7 +87,7 @@ pub(crate) fn exit_code(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCod
 
 /// What a panic is told as. Where the system gives no memory, nothing is wrong with the program.
 fn fault(panic: &str) -> String {
-    const NO_MEMORY: [&str; 3] = ["bytes of memory", "capacity overflow", "enough memory"];
+    const NO_MEMORY: [&str; 2] = ["bytes of memory", "capacity overflow"];
     if NO_MEMORY.iter().any(|text| panic.contains(text)) {
         return format!(
             "there is not enough memory for this ({panic}): end other programs, lift the limit of this one \
@@ -228,19 +228,12 @@ static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn remember_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
-    let text = panic_message(info.payload()) + &place.unwrap_or_default();
+    let text = panic_text(info.payload()) + &place.unwrap_or_default();
     *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
 }
 
 fn last_panic() -> Option<String> {
     LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-        .replace('\n', " ")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use fcmae_data::Skipped;
 use fcmae_data::source::printable;
 use fcmae_files::Unusable;
 use fcmae_store::durable;
+use fcmae_store::run::owner;
 use fcmae_words::terminal::plain;
 use image::RgbImage;
 
@@ -89,8 +90,34 @@ pub(crate) fn arguments(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(" ")
 }
 
-/// Refuses a file that exists, before any work is done for it. `option` is the one that named it.
+/// Refuses to write over what a run keeps: its record, metrics, checkpoints, exports. `option` names the file that is
+/// to be written.
+pub(crate) fn refuse_own(file: &Path, option: &str) -> Result<()> {
+    let own = with_those_beside(file).find_map(|file| Some((owner(&file)?, file)));
+    let Some((run, file)) = own else { return Ok(()) };
+    let (file, run) = (printable(&file), printable(&run));
+    Err(Usage(format!(
+        "{file} belongs to the run {run} and is not replaced; choose another {option}"
+    ))
+    .into())
+}
+
+/// A file, and those that are written and read with it: names and labels lie beside an .npy file.
+fn with_those_beside(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_npy = file.extension().is_some_and(|ending| ending == "npy");
+    let beside = ["csv", "json"].map(|ending| file.with_extension(ending));
+    std::iter::once(file.to_owned()).chain(beside.into_iter().filter(move |_| is_npy))
+}
+
+/// Refuses a file that exists, and may not be replaced or is a run's own, before any work is done for it. `option` is
+/// the one that named it.
 pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Result<()> {
+    refuse_own(file, option)?;
+    refuse_present(file, overwrite, option)
+}
+
+/// The same of a file that may be a run's own.
+pub(crate) fn refuse_present(file: &Path, overwrite: bool, option: &str) -> Result<()> {
     refuse_tilde(file, option)?;
     if file.is_dir() {
         return Err(Usage(format!("{} is a folder; give a file's name", printable(file))).into());
@@ -112,12 +139,7 @@ pub(crate) fn refuse_existing(file: &Path, overwrite: bool, option: &str) -> Res
 pub(crate) fn refuse_input(file: &Path, inputs: &[PathBuf], option: &str) -> Result<()> {
     let Ok(out) = file.canonicalize() else { return Ok(()) };
     let reads = |input: &PathBuf| {
-        // Names and labels lie beside an .npy file.
-        let beside = ["csv", "json"].map(|ending| input.with_extension(ending));
-        let beside =
-            beside.iter().filter(|_| input.extension().is_some_and(|ending| ending == "npy"));
-        std::iter::once(input)
-            .chain(beside)
+        with_those_beside(input)
             .filter_map(|input| input.canonicalize().ok())
             .any(|input| out == input || (input.is_dir() && out.starts_with(&input)))
     };

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
 
+use crate::failure::joined;
 use crate::output;
 use crate::progress::Listing;
 
@@ -76,10 +77,11 @@ pub(crate) fn note_skipped(skipped: &[Skipped]) {
 }
 
 /// A remark or a reason with the advice that can be followed where weights are used as they were trained: there is
-/// `--pages`, and no other depth.
+/// `--pages`, and no other depth or number of channels.
 pub(crate) fn advised(text: &str) -> String {
     let mut text = text
         .replace("data.pages=all takes", "--pages all takes")
+        .replace("set data.pages=all to take", "give --pages all to take")
         .replace("; set data.depth=deep, or scale them", "; scale them")
         .replace(
             "; set data.depth=deep",
@@ -90,6 +92,7 @@ pub(crate) fn advised(text: &str) -> String {
         ("; data.depth=deep with model.channels=", &[" takes all"]),
         (", or set data.depth=deep and model.channels=", &[" to take them as channels"]),
         ("; values that 8 bits cannot hold are kept by ", &["data.depth=deep"]),
+        (", or set model.channels to ", &[" to take them as channels, with data.depth=deep"]),
     ] {
         let Some(from) = text.find(start) else { continue };
         let rest = &text[from + start.len()..];
@@ -98,7 +101,29 @@ pub(crate) fn advised(text: &str) -> String {
             text.replace_range(from..from + start.len() + to, "");
         }
     }
+    // In a list of reasons there may be several.
+    for (start, end) in
+        [("; set model.channels to ", "to fine-tune)"), ("; set data.pages=all and ", "of its own")]
+    {
+        while let Some(from) = text.find(start) {
+            let Some(to) = text[from..].find(end) else { break };
+            let to = from + to + end.len();
+            let deep = ", with data.depth=deep";
+            let to = if text[to..].starts_with(deep) { to + deep.len() } else { to };
+            text.replace_range(
+                from..to,
+                "; give pictures with as many channels as the weights take",
+            );
+        }
+    }
     text
+}
+
+/// The error of a command that uses weights as they were trained, with the advice that can be followed there.
+pub(crate) fn advised_error(error: anyhow::Error) -> anyhow::Error {
+    let told = joined(&error);
+    let advised = advised(&told);
+    if advised == told { error } else { anyhow::anyhow!(advised) }
 }
 
 /// The same of pictures that were named one by one.
@@ -136,6 +161,19 @@ mod tests {
             (
                 "32 bits; set data.depth=deep",
                 "32 bits; convert it to 8 bits, or use weights that were trained with data.depth=deep",
+            ),
+            (
+                "has 4 channels, and 3 are asked for; set model.channels to 4 (with --from: start.channels to pre-train, \
+                 finetune.channels to fine-tune), with data.depth=deep, b.tif: 1 is; set model.channels to 1 (with \
+                 --from: start.channels to pre-train, finetune.channels to fine-tune)",
+                "has 4 channels, and 3 are asked for; give pictures with as many channels as the weights take, b.tif: 1 \
+                 is; give pictures with as many channels as the weights take",
+            ),
+            (
+                "5 pages, and 4 channels are asked for; set data.pages=all and model.channels=1 to take each for a \
+                 picture of its own, or set model.channels to 5 (with --from: start.channels to pre-train, \
+                 finetune.channels to fine-tune) to take them as channels, with data.depth=deep",
+                "5 pages, and 4 channels are asked for; give pictures with as many channels as the weights take",
             ),
             ("of one colour", "of one colour"),
         ] {

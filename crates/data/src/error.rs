@@ -6,7 +6,7 @@ use fcmae_files::Unusable;
 use fcmae_words::plural;
 
 use crate::channels::MAX_CHANNELS;
-use crate::remark::Axes;
+use crate::remark::{ADAPTED, Axes};
 use crate::words::printable;
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
@@ -75,7 +75,7 @@ pub enum DecodeError {
         told_axes(.axes),
         if matches!(.wanted, 1 | 3) { "" } else { " and model.channels=1" },
         .as_channels.map_or(String::new(), |channels| format!(
-            ", or set model.channels to {channels} to take them as channels, with data.depth=deep"
+            ", or set model.channels to {channels}{ADAPTED} to take them as channels, with data.depth=deep"
         ))
     )]
     Stack {
@@ -462,8 +462,8 @@ fn told_axes(axes: &Axes) -> String {
 /// What to do about so many channels.
 fn channels_mend(found: u32) -> String {
     match found {
-        1 | 3 => format!("set model.channels to {found}"),
-        2..=MAX_CHANNELS => format!("set model.channels to {found}, with data.depth=deep"),
+        1 | 3 => format!("set model.channels to {found}{ADAPTED}"),
+        2..=MAX_CHANNELS => format!("set model.channels to {found}{ADAPTED}, with data.depth=deep"),
         _ => format!("at most {MAX_CHANNELS} can be taken, so leave some out"),
     }
 }

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// What is said of `model.channels`: where a network begins from weights, its channels are theirs, and another setting
+/// adapts them.
+pub(crate) const ADAPTED: &str =
+    " (with --from: start.channels to pre-train, finetune.channels to fine-tune)";
+
 /// Something about a picture that its user may not expect: what was left out, filled, or read in
 /// another way than plain. Ordinary pictures have none.
 ///
@@ -198,7 +203,7 @@ impl Remark {
         if let Some(channels) = as_channels {
             write!(
                 f,
-                ", or set data.depth=deep and model.channels={channels} to take them as channels"
+                ", or set data.depth=deep and model.channels={channels}{ADAPTED} to take them as channels"
             )?;
         }
         Ok(())
@@ -211,7 +216,7 @@ impl fmt::Display for Remark {
             Self::Pages { .. } => self.pages(f),
             Self::Bands { used, of } => write!(
                 f,
-                "{used} of {of} channels are used; data.depth=deep with model.channels={of} takes all"
+                "{used} of {of} channels are used; data.depth=deep with model.channels={of}{ADAPTED} takes all"
             ),
             Self::NoData { count, of } => write!(
                 f,
@@ -349,7 +354,8 @@ mod tests {
             Remark::Pages { used: 1, of: 50, axes, as_channels: Some(50), as_pictures: false }
                 .to_string();
         let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
-                    data.depth=deep and model.channels=50 to take them as channels";
+                    data.depth=deep and model.channels=50 (with --from: start.channels to pre-train, finetune.channels \
+                    to fine-tune) to take them as channels";
         assert_eq!(frames, text);
         let range = Remark::Range { largest: 4095, of: 65_535, beyond: 0, values: 9 }.to_string();
         assert!(range.contains("use 6 % of their range (the largest is 4095"), "{range}");

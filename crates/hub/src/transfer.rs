@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use httpdate::parse_http_date;
 use indicatif::{ProgressBar, ProgressStyle};
 use ureq::http::header::{self, HeaderMap, HeaderName};
 use ureq::http::{Response, StatusCode};
@@ -158,9 +159,7 @@ impl Transfer {
                 text(response.headers(), header::LOCATION).filter(|_| status.is_redirection());
             let Some(next) = next else {
                 if !status.is_success() {
-                    let wait = text(response.headers(), header::RETRY_AFTER);
-                    let wait = wait.and_then(|wait| wait.trim().parse().ok());
-                    return Err(Trouble::Status(status.as_u16(), wait));
+                    return Err(Trouble::Status(status.as_u16(), wait(response.headers())));
                 }
                 let first = first.unwrap_or_else(|| response.headers().clone());
                 return Ok(Answer { response, first });
@@ -215,6 +214,19 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// For how many seconds the server asks to wait: it says so, or until when.
+fn wait(headers: &HeaderMap) -> Option<u64> {
+    let asked = text(headers, header::RETRY_AFTER)?.trim();
+    if let Ok(seconds) = asked.parse() {
+        return Some(seconds);
+    }
+    let time = |text: &str| parse_http_date(text.trim()).ok();
+    // By its own clock, where it tells the time.
+    let now = text(headers, header::DATE).and_then(time).unwrap_or_else(SystemTime::now);
+    let left = time(asked)?.duration_since(now).unwrap_or_default();
+    Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+}
+
 /// The first byte of a part, and the bytes of the whole.
 fn range(headers: &HeaderMap) -> Option<(u64, u64)> {
     let text = text(headers, header::CONTENT_RANGE)?.trim().strip_prefix("bytes ")?;
@@ -256,6 +268,28 @@ pub(crate) fn is_part(part: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_seconds_or_by_its_end() {
+        let asked = |after: &str, date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, after.parse().unwrap());
+            date.map(|date| headers.insert(header::DATE, date.parse().unwrap()));
+            wait(&headers)
+        };
+        let [before, after] = ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT"];
+        assert_eq!(asked(" 30 ", None), Some(30));
+        assert_eq!(asked(after, Some(before)), Some(30));
+        assert_eq!(asked(before, Some(after)), Some(0));
+        // By this machine's clock.
+        assert_eq!(asked(after, None), Some(0));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        let soon = asked(&soon, None).unwrap();
+        assert!((90..=100).contains(&soon), "{soon}");
+        for none in ["soon", "-1", "", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(asked(none, Some(before)), None, "{none}");
+        }
+    }
 
     #[test]
     fn redirects_lead_to_web_addresses_alone() {

@@ -83,11 +83,14 @@ fn answer(
         return;
     }
     let refuse = |left: usize| left.checked_sub(1);
-    for (way, code, seconds) in [("limited", 429, 1), ("away", 503, 1), ("full", 429, 3600)] {
+    let until = "Sun, 06 Nov 1994 08:49:38 GMT\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT";
+    for (way, code, wait) in
+        [("limited", 429, "1"), ("away", 503, "1"), ("dated", 429, until), ("full", 429, "3600")]
+    {
         if path.starts_with(&format!("/{way}/"))
             && refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refuse).is_ok()
         {
-            let status = status(&format!("{code} Later\r\nRetry-After: {seconds}"));
+            let status = status(&format!("{code} Later\r\nRetry-After: {wait}"));
             stream.write_all(status.as_bytes()).unwrap();
             return;
         }
@@ -295,7 +298,7 @@ fn a_small_file_that_comes_damaged_is_removed() {
 #[test]
 fn a_hub_that_asks_to_wait_is_asked_again() {
     let server = Server::start(&[("model.safetensors", b"weights")]);
-    for (owner, refusals) in [("limited", 3), ("away", 2)] {
+    for (owner, refusals) in [("limited", 3), ("away", 2), ("dated", 1)] {
         let cache = tempfile::tempdir().unwrap();
         let (tell, told) = mpsc::channel();
         let hub = Hub::at(&server.endpoint, cache.path()).unwrap();

@@ -9,6 +9,9 @@ use std::path::Path;
 
 use crate::{Error, durable};
 
+/// The file of the weights.
+pub(crate) const MODEL: &str = "model.safetensors";
+
 /// Which of a run's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportName {

@@ -2,7 +2,7 @@
 //! ```text
 //! RUN/  config.toml  run.json  log.txt  metrics.jsonl  skipped.jsonl  .lock
 //!       metrics.csv  evaluations.csv  watch.csv  events.out.tfevents.…
-//!       checkpoints/step-00001234/…  export/{last,best}/…
+//!       checkpoints/step-00001234/…  export/{last,best,set-aside-best-step-00001234}/…
 //! ```
 
 pub mod confusion;
@@ -10,6 +10,7 @@ pub mod files;
 mod lines;
 pub mod lock;
 mod metrics;
+mod own;
 mod record;
 pub mod schema;
 mod table;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 
 pub use lines::Lines;
 pub use metrics::Metrics;
+pub use own::owner;
 pub use record::{Differing, Record};
 
 use files::{
@@ -326,6 +328,23 @@ impl Run {
         let folder = self.path.join(EXPORT).join(name.as_str());
         export_folder::write(&folder, files)?;
         Ok(folder)
+    }
+
+    /// Where the best weights are kept of a course that was left for another one after `step` updates.
+    pub fn left_best(&self, step: u64) -> PathBuf {
+        self.path.join(EXPORT).join(format!("set-aside-best-step-{step:08}"))
+    }
+
+    /// Moves `export/best` there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_best_aside(&self, step: u64) -> Result<PathBuf, Error> {
+        let (best, aside) =
+            (self.path.join(EXPORT).join(ExportName::Best.as_str()), self.left_best(step));
+        // Without its weights it is no export.
+        durable::rename_folder(&best, &aside, export_folder::MODEL)?;
+        Ok(aside)
     }
 
     /// Keeps the batches of a step whose loss or gradient was no number, and removes older ones beyond

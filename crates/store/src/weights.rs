@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Damaged};
+use crate::export_folder::MODEL;
 use crate::run::files::{CHECKPOINTS, EXPORT, RUN};
 use crate::{CheckpointStore, Error, ExportName};
 
-const MODEL: &str = "model.safetensors";
 /// Of a checkpoint: the moving average of the weights, where there is one.
 const AVERAGE: &str = "ema.safetensors";
 /// In folders of Hugging Face before safetensors, and in exports for the authors' code.

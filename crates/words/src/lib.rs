@@ -17,6 +17,7 @@
 pub mod page;
 pub mod terminal;
 
+use std::any::Any;
 use std::fmt::Display;
 
 /// A whole number without a sign: `1234567` as `1,234,567`.
@@ -56,6 +57,13 @@ pub fn signed(difference: f64) -> String {
 /// Bytes as `31.4 GiB`.
 pub fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// What a panic says, on one line.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").replace('\n', " ")
 }
 
 /// Names in a sentence, the first few of many.

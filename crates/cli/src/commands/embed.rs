@@ -93,8 +93,9 @@ impl FromStr for Shard {
 }
 
 pub(super) fn run(args: &Embed) -> Result<()> {
-    if !args.resume {
-        output::refuse_existing(&args.out, args.overwrite, "--out")?;
+    match args.resume {
+        true => output::refuse_own(&args.out, "--out")?,
+        false => output::refuse_existing(&args.out, args.overwrite, "--out")?,
     }
     for written in [args.out.clone(), args.out.with_extension("csv")] {
         output::refuse_input(&written, &args.data, "--out")?;

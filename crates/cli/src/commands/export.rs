@@ -75,6 +75,7 @@ enum Onnx {
 
 pub(super) fn run(args: &Export) -> Result<()> {
     let format = format(args)?;
+    output::refuse_own(&args.out, "--out")?;
     refuse_existing(&args.out, args.overwrite)?;
     let weights = weights_at(&args.weights.weights)?;
     let of_pictures = export::preparation_note(&weights.description);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_report::Report as Page;
+use fcmae_store::run::files::REPORT;
 
 use crate::failure::Usage;
 use crate::output;
@@ -50,7 +51,10 @@ pub(super) fn run(args: &Report) -> Result<()> {
         (Some(out), [page], _) => (out, page.to_html()),
         (Some(out), ..) => (out, fcmae_report::compare(&pages)),
     };
-    output::refuse_existing(out, args.overwrite, "--out")?;
+    match out.file_name().is_some_and(|name| name == REPORT) {
+        true => output::refuse_present(out, args.overwrite, "--out")?,
+        false => output::refuse_existing(out, args.overwrite, "--out")?,
+    }
     output::create_parent(out)?;
     output::write_file(out, html.as_bytes())?;
     output::print(&format!("{}\n", printable(out)))

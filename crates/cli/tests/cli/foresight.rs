@@ -1,9 +1,10 @@
 //! What can be known of a run before it begins.
 
 use std::fs;
+use std::path::Path;
 
-use crate::command::fcmae;
-use crate::trained::{Trained, contents};
+use crate::command::{Ran, command, fcmae};
+use crate::trained::{CLASSES, Trained, contents};
 
 #[test]
 fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
@@ -257,37 +258,34 @@ fn statistics_are_a_recipe_for_pictures_of_any_depth() {
     let text = fs::read_to_string(&recipe).unwrap();
     let small = "optim.epochs=2";
     let out = folder.path().join("run");
-    let set = |value: &'static str| value;
-    fcmae!(
-        "pretrain",
-        "--data",
-        scenes,
-        "--out",
-        out,
-        "--config",
-        recipe,
-        "--set",
-        small,
-        "--set",
-        set("model.size=custom"),
-        "--set",
-        set("model.depths=[1,1,1,1]"),
-        "--set",
-        set("model.widths=[8,8,16,16]"),
-        "--set",
-        set("model.stem_stride=1"),
-        "--set",
-        set("decoder.width=16"),
-        "--set",
-        set("data.image_size=[32,32]"),
-        "--set",
-        set("optim.batch=8"),
-        "--set",
-        set("optim.warmup_epochs=1"),
-        "--set",
-        set("figures.every_epochs=1"),
-    )
-    .done();
+    let train = |out: &Path, more: &[&str]| {
+        let mut call = command(&[&"pretrain", &"--data", &scenes, &"--out", &out]);
+        call.arg("--config").arg(&recipe);
+        let set = [
+            small,
+            "model.size=custom",
+            "model.depths=[1,1,1,1]",
+            "model.widths=[8,8,16,16]",
+            "model.stem_stride=1",
+            "decoder.width=16",
+            "data.image_size=[32,32]",
+            "optim.batch=8",
+            "optim.warmup_epochs=1",
+            "figures.every_epochs=1",
+        ];
+        for set in set.iter().chain(more) {
+            call.args(["--set", set]);
+        }
+        Ran::of(call).done()
+    };
+    let ran = train(&out, &[]);
+    assert!(!ran.stderr.contains("do not fit"), "{}", ran.stderr);
+    // In the unit of the files' numbers, of which 65,535 is 1: told once, and in the report.
+    let other = folder.path().join("other");
+    let ran = train(&other, &["data.mean=[1500]", "data.std=[1000]"]);
+    let told = ran.stderr.matches("`data.std` do not fit the pictures").count();
+    assert_eq!(told, 1, "{}", ran.stderr);
+    assert!(fs::read_to_string(other.join("report.html")).unwrap().contains("do not fit"));
     let config = fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(config.contains("depth = \"deep\""), "{config}");
     assert!(fs::read_dir(out.join("figures")).unwrap().count() == 2, "drawn in grey");
@@ -493,4 +491,88 @@ fn names_of_classes_are_written_out_plainly() {
         assert!(!said.contains('\u{1b}'), "{said:?}");
         assert!(said.contains("di\\u{1b}[2J"), "{said}");
     }
+}
+
+/// What a run keeps is not replaced, whichever command is told to write there.
+#[cfg(unix)]
+#[test]
+fn a_runs_own_files_are_not_written_over() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(trained.finetuned())
+        .arg(&run)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let at = |name: &str| run.join(name);
+    let before = contents(&run);
+    let (kept, weights) = (["belongs to the run"], trained.pretrained());
+    let shown = trained.pictures().join("disc/00.png");
+    for name in ["run.json", "config.toml", "metrics.jsonl", "log.txt", "split.csv", "report.html"]
+    {
+        let out = at(name);
+        fcmae!("reconstruct", shown, "--weights", weights, "--out", out, "--overwrite")
+            .refused(2, &[name, "belongs to the run", "another --out"]);
+        // Nor without it, and the way is not told that is none.
+        let refused = fcmae!("reconstruct", shown, "--weights", weights, "--out", out);
+        assert!(!refused.stderr.contains("--overwrite"), "{}", refused.stderr);
+    }
+    for name in ["run.json", "evaluation.json", "export/best/model.safetensors", "export"] {
+        fcmae!("report", run, "--out", at(name), "--overwrite").refused(2, &kept);
+    }
+    for name in ["metrics.npy", "data.npy"] {
+        fcmae!("embed", "--data", trained.pictures(), "--weights", run, "--out", at(name))
+            .refused(2, &kept);
+    }
+    let last = at("export/last");
+    fcmae!("export", run, "--out", last, "--format", "timm", "--overwrite").refused(2, &kept);
+    let mut call = command(&[&"neighbours", &"--data", &trained.pictures(), &"--weights", &run]);
+    call.args(["--out", "evaluations.csv", "--overwrite"]).current_dir(&run);
+    Ran::of(call).refused(2, &["evaluations.csv belongs to the run"]);
+    assert!(contents(&run) == before, "a file was replaced");
+
+    // The page is for that, and what somebody puts there is theirs.
+    fcmae!("report", run, "--out", at("report.html"), "--overwrite").done();
+    let grid = at("grid.png");
+    fcmae!("reconstruct", shown, "--weights", weights, "--out", grid).done();
+    fcmae!("reconstruct", shown, "--weights", weights, "--out", grid, "--overwrite").done();
+    // A file of such a name in another folder is of no run.
+    let other = folder.path().join("metrics.jsonl");
+    fs::write(&other, "").unwrap();
+    fcmae!("report", run, "--out", other, "--overwrite").done();
+}
+
+/// The advice about pictures of other channels can be followed: settings where a network is trained, other pictures
+/// where its weights decide.
+#[test]
+fn other_channels_are_advised_as_they_can_be_had() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let five = folder.path().join("five");
+    let bands = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bands = bands.join("../data/tests/fixtures/deep/f32.tif");
+    for class in CLASSES {
+        fs::create_dir_all(five.join(class)).unwrap();
+        fs::copy(&bands, five.join(class).join("a.tif")).unwrap();
+    }
+    let (run, out) = (trained.finetuned(), folder.path().join("run"));
+    let vectors = folder.path().join("vectors.npy");
+    for ran in [
+        fcmae!("evaluate", "--data", five, "--weights", run),
+        fcmae!("embed", "--data", five, "--weights", run, "--out", vectors),
+        fcmae!("predict", five, "--weights", run),
+    ] {
+        assert_ne!(ran.code, Some(0), "{}", ran.stdout);
+        let taken = "give pictures with as many channels as the weights take";
+        assert!(ran.stderr.contains(taken), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("model.channels"), "{}", ran.stderr);
+    }
+    let recipe = trained.recipe("pretrain");
+    fcmae!("pretrain", "--data", five, "--out", out, "--config", recipe, "--batch", "1").refused(
+        1,
+        &["set model.channels to 4", "with --from: start.channels to pre-train, finetune.channels"],
+    );
 }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use fcmae_words::panic_text;
 use image::ImageError;
 
 use crate::error::DecodeError;
@@ -11,13 +12,8 @@ use crate::words::printable;
 /// Runs `work`, with a panic turned into an error.
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     // What a panic leaves half done is dropped with it: nothing outside is written to.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(DecodeError::Panicked(text.map_or("no message".to_owned(), one_line)))
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(DecodeError::Panicked(one_line(panic_text(panic.as_ref())))))
 }
 
 pub(super) fn reason(error: ImageError) -> DecodeError {

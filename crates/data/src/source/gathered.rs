@@ -228,8 +228,24 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// Refuses a source without columns where one of groups is asked for.
-    pub(super) fn check_columns(&self, root: &Path) -> Result<(), DataError> {
+    /// Refuses a source without columns where one of groups is asked for. One of labels or pictures may be meant for
+    /// other sources, and it is told that this one has none.
+    pub(super) fn check_columns(&mut self, root: &Path) -> Result<(), DataError> {
+        let labels = self.label_column.filter(|_| self.labelled);
+        for (setting, column, instead) in [
+            (
+                "data.label_column",
+                labels,
+                "labels are the names of its folders, or in its archives",
+            ),
+            ("data.image_column", self.image_column, "pictures are all its files"),
+        ] {
+            let Some(column) = column else { continue };
+            self.notes.push(format!(
+                "{} has no columns, so that {setting}={column:?} does not apply to it: its {instead}",
+                printable(root)
+            ));
+        }
         let Some(column) = self.group_column else { return Ok(()) };
         Err(DataError::Parameter {
             what: "data.group_column",

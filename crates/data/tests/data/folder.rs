@@ -635,3 +635,22 @@ fn archives_that_are_not_read_are_named() {
         }
     }
 }
+
+/// Columns that are asked for of folders, which have none.
+#[test]
+fn columns_of_folders_are_told() {
+    let dir = tree(&["a/1.png", "a/2.png", "b/1.png"]);
+    let opened = |labels, label_column, image_column| {
+        let how = Opening { labels, label_column, image_column, ..Opening::default() };
+        PictureSet::open(dir.path(), how).unwrap().notes
+    };
+    assert_eq!(opened(Labels::Required, None, None), Vec::<String>::new());
+    let notes = opened(Labels::Required, Some("kind"), None);
+    let told = |notes: &[String], says: &str| notes.len() == 1 && notes[0].contains(says);
+    assert!(told(&notes, "data.label_column=\"kind\" does not apply"), "{notes:?}");
+    assert!(told(&notes, "labels are the names of its folders"), "{notes:?}");
+    // Where labels do not count none are missed.
+    assert_eq!(opened(Labels::Ignored, Some("kind"), None), Vec::<String>::new());
+    let notes = opened(Labels::Ignored, None, Some("file"));
+    assert!(told(&notes, "data.image_column=\"file\" does not apply"), "{notes:?}");
+}

@@ -118,6 +118,14 @@ impl Backend {
         }
     }
 
+    /// Bytes of its memory of which more cannot be had, where that is known.
+    pub(crate) fn memory_at_most(&self) -> Option<u64> {
+        match self {
+            Self::Cpu => machine::memory_at_most(),
+            Self::Card(_) => self.free_memory(),
+        }
+    }
+
     /// The number type of features on a card.
     pub(crate) fn features(&self) -> Option<Element> {
         match self {

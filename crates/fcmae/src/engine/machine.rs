@@ -74,18 +74,32 @@ pub fn total_memory() -> Option<u64> {
 /// (`ulimit -v`) leave where that is less. Files that are only kept at hand count as free, as the system drops them
 /// for whoever needs memory.
 pub fn available_memory() -> Option<u64> {
+    available(ADDRESSES)
+}
+
+/// The same, but of the limit on addresses only the memory that this process has is taken. What threads have reserved,
+/// 64 MiB or more each, may be used for part of what is needed, and it depends on the limit itself. So what takes more
+/// than this cannot be done, and what takes less may be.
+pub(crate) fn memory_at_most() -> Option<u64> {
+    available("VmRSS")
+}
+
+/// All addresses that a process has taken, in Linux's table of its state.
+const ADDRESSES: &str = "VmSize";
+
+fn available(taken: &str) -> Option<u64> {
     let left = groups::rooms(Path::new("/")).into_iter().map(|room| room.free);
     let table = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
-    let addresses = address_space(&table("limits"), &table("status"));
+    let addresses = address_space(&table("limits"), &table("status"), taken);
     left.chain(addresses).chain(memory(System::available_memory)).min()
 }
 
 /// Bytes of address space that a process may still take, where it is limited: from Linux's tables of its limits and
-/// of its state.
-fn address_space(limits: &str, status: &str) -> Option<u64> {
+/// of its state, in which `taken` is the name of what it has.
+fn address_space(limits: &str, status: &str, taken: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(limit.saturating_sub(kibibytes(status, "VmSize")?))
+    Some(limit.saturating_sub(kibibytes(status, taken)?))
 }
 
 /// A number of bytes of the machine's memory, as it is now.
@@ -160,11 +174,13 @@ mod tests {
                 "Max open files  1024  524288  files\nMax address space  {soft}  unlimited  bytes\n"
             )
         };
-        let status = "VmPeak:\t  9000 kB\nVmSize:\t  1000 kB\n";
-        assert_eq!(address_space(&limits("4096000"), status), Some(3000 * 1024));
-        assert_eq!(address_space(&limits("1000"), status), Some(0));
-        assert_eq!(address_space(&limits("unlimited"), status), None);
-        assert_eq!(address_space("", ""), None);
+        let status = "VmPeak:\t  9000 kB\nVmSize:\t  1000 kB\nVmRSS:\t  400 kB\n";
+        let left = |soft: &str| address_space(&limits(soft), status, ADDRESSES);
+        assert_eq!(left("4096000"), Some(3000 * 1024));
+        assert_eq!(left("1000"), Some(0));
+        assert_eq!(left("unlimited"), None);
+        assert_eq!(address_space(&limits("4096000"), status, "VmRSS"), Some(3600 * 1024));
+        assert_eq!(address_space("", "", ADDRESSES), None);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Workspace {
             self.place = Place::Nowhere;
             let make = if self.poisoned { Memory::poisoning } else { Memory::new };
             // As where a vector finds no memory: whoever can know beforehand asks `memory`.
-            let memory = make(self.plan.values).expect("enough memory for the results of a pass");
+            let memory = make(self.plan.values).unwrap_or_else(|error| panic!("{error}"));
             self.place = Place::Host(memory);
         }
         self.mode = Mode::Planned(0);

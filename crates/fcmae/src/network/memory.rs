@@ -4,6 +4,7 @@
 use fcmae_cuda::work::Element;
 use fcmae_data::{Depth, RandomErasing};
 use fcmae_kernels::block;
+use fcmae_words::terminal::mib;
 
 use crate::config::{
     DataConfig, DecoderConfig, FinetuneConfig, MaskConfig, ModelConfig, OptimConfig,
@@ -337,18 +338,25 @@ impl Footprint for FinetuneConfig {
     }
 }
 
-/// Refuses settings that would take more memory than is free, unless they say not to. Returns the bytes of decoded
-/// pictures that may be kept, in any case: as many as the settings say, or what the run leaves.
+/// What follows for a run from the memory there is.
+pub(crate) struct Room {
+    /// Bytes of decoded pictures that may be kept: as many as the settings say, or what the run leaves.
+    pub(crate) kept: usize,
+    /// What is to be told where the memory may not be enough.
+    pub(crate) note: Option<String>,
+}
+
+/// Refuses settings that would take more memory than there can be, unless they say not to.
 ///
 /// # Errors
 /// [`Error::Memory`] with the batch that would fit and the accumulation that keeps the updates the
 /// same, where one does.
-pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<usize> {
+pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<Room> {
     let kept = config.data().train_options(1, 0).cache_bytes;
     let (memory, optim) = (config.memory(backend)?, config.optim());
     let needed = memory.with(optim.batch);
     if config.checks_memory()
-        && let Some(free) = backend.free_memory()
+        && let Some(free) = backend.memory_at_most()
         && needed > free
     {
         let update = optim.batch.saturating_mul(optim.accumulation);
@@ -359,10 +367,24 @@ pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<usize>
     }
     // Pictures are kept in the machine's memory, whatever computes.
     let taken = if matches!(backend, Backend::Cpu) { needed } else { 0 };
-    Ok(machine::available_memory().map_or(kept, |free| {
+    let kept = machine::available_memory().map_or(kept, |free| {
         let left = free.saturating_sub(taken) / 10 * 9;
         kept.min(usize::try_from(left).unwrap_or(usize::MAX))
-    }))
+    });
+    let scarce = backend.free_memory().filter(|&free| needed > free && config.checks_memory());
+    let note = scarce.map(|free| scarcity(needed, free));
+    Ok(Room { kept, note })
+}
+
+/// What is said of a run that has room by the memory that the process has, and not by the addresses that it has taken.
+fn scarcity(needed: u64, free: u64) -> String {
+    format!(
+        "the run takes about {}, and the limit on address space (`ulimit -v`) leaves {}, not counting what threads have \
+         reserved already: if it ends for want of memory, raise that limit, or use smaller batches or fewer threads \
+         (`RAYON_NUM_THREADS`)",
+        mib(needed),
+        mib(free)
+    )
 }
 
 #[cfg(test)]
@@ -424,12 +446,13 @@ mod tests {
         let mut config = PretrainConfig { check_memory: false, ..PretrainConfig::default() };
         config.model = config.model.resolve().unwrap();
         config.data.cache_mib = 1 << 40;
-        let kept = check(&config, &Backend::Cpu).unwrap();
+        let kept = check(&config, &Backend::Cpu).unwrap().kept;
         let most = machine::total_memory().unwrap_or(u64::MAX);
         assert!(kept as u64 <= most, "{kept} of {most}");
         // What takes more than there is may begin, and keeps none.
         config.optim.batch = 1 << 30;
-        assert_eq!(check(&config, &Backend::Cpu).unwrap(), 0);
+        let room = check(&config, &Backend::Cpu).unwrap();
+        assert_eq!((room.kept, room.note), (0, None));
         config.check_memory = true;
         assert!(matches!(check(&config, &Backend::Cpu), Err(Error::Memory { .. })));
     }

@@ -28,7 +28,7 @@ use crate::engine::ops;
 use crate::error::Result;
 use crate::inference::evaluate::EvaluationSet;
 use crate::network::loss;
-use crate::network::memory;
+use crate::network::memory::{self, Room};
 use crate::network::model::{Classifier, DropPath, Encoder, init};
 use crate::training::optim::LayerDecay;
 use crate::weights::{Description, Weights};
@@ -90,7 +90,7 @@ pub fn finetune_on<'a, 'r>(
     }
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
-    let kept = memory::check(&config, backend)?;
+    let Room { kept, note: scarce } = memory::check(&config, backend)?;
     let (data, mut recorded) = (data.into(), None);
     if resume.goes_on() {
         recorded = resume::recorded_split(out)?;
@@ -120,41 +120,43 @@ pub fn finetune_on<'a, 'r>(
         description: description.clone(),
     };
     let mut session = Session::open(out, resume, spec, observer)?;
-    note.iter().try_for_each(|note| session.note(note))?;
-    pictures.check_split(out)?;
-    let (network, notes) = initialized(&config, &training.classes, pretrained.as_ref())?;
-    drop(pretrained);
-    let mut learner = learner(network, &config).on(backend)?;
-    let restored = if resume.goes_on() { session.restore(&mut learner)? } else { None };
-    session.record_split(&pictures)?;
-    session.start(&learner, restored.is_some(), &pictures)?;
+    session.guarded(|session| {
+        note.iter().chain(&scarce).try_for_each(|note| session.note(note))?;
+        pictures.check_split(out)?;
+        let (network, notes) = initialized(&config, &training.classes, pretrained.as_ref())?;
+        drop(pretrained);
+        let mut learner = learner(network, &config).on(backend)?;
+        let restored = if resume.goes_on() { session.restore(&mut learner)? } else { None };
+        session.record_split(&pictures)?;
+        session.start(&learner, restored.is_some(), &pictures)?;
 
-    if restored.is_none() {
-        let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
-        let notes = notes.into_iter().chain(caveats.into_iter().flatten());
-        notes.into_iter().try_for_each(|text| session.note(&text))?;
-    }
-    lost_best(out, restored).iter().try_for_each(|note| session.note(note))?;
-    let about = about(&config, origin.is_some(), training.len());
-    let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
-    let mut held_out = HeldOut {
-        set: pictures.held_out.clone().map(evaluated).transpose()?,
-        so_far: restored.unwrap_or_default(),
-        patience: options.patience,
-        max_bad_fraction: config.data.max_bad_fraction,
-        about: &about,
-        last: restored.and_then(|_| records::last_evaluation(out, learner.updates())),
-    };
-    let trained = train(&mut session, &mut learner, &mut batches, &config, &mut held_out);
-    session.ended(trained, &learner, held_out.so_far)?;
-    let finished = held_out.is_finished(&learner, plan);
-    match held_out.early_end(&learner, plan) {
-        _ if !finished => session.record_end(Ended::Stopped, "it was asked to stop"),
-        None => session.record_end(Ended::Finished, "all epochs are done"),
-        Some(reason) => session.record_end(Ended::Finished, &reason),
-    }
-    let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
-    Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+        if restored.is_none() {
+            let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
+            let notes = notes.into_iter().chain(caveats.into_iter().flatten());
+            notes.into_iter().try_for_each(|text| session.note(&text))?;
+        }
+        lost_best(out, restored).iter().try_for_each(|note| session.note(note))?;
+        let about = about(&config, origin.is_some(), training.len());
+        let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
+        let mut held_out = HeldOut {
+            set: pictures.held_out.clone().map(evaluated).transpose()?,
+            so_far: restored.unwrap_or_default(),
+            patience: options.patience,
+            max_bad_fraction: config.data.max_bad_fraction,
+            about: &about,
+            last: restored.and_then(|_| records::last_evaluation(out, learner.updates())),
+        };
+        let trained = train(session, &mut learner, &mut batches, &config, &mut held_out);
+        session.ended(trained, &learner, held_out.so_far)?;
+        let finished = held_out.is_finished(&learner, plan);
+        match held_out.early_end(&learner, plan) {
+            _ if !finished => session.record_end(Ended::Stopped, "it was asked to stop"),
+            None => session.record_end(Ended::Finished, "all epochs are done"),
+            Some(reason) => session.record_end(Ended::Finished, &reason),
+        }
+        let HeldOut { last, so_far: Evaluations { best: best_top1, .. }, .. } = held_out;
+        Ok(FinetuneOutcome { step: learner.updates(), finished, last, best_top1 })
+    })
 }
 
 /// The classifier with what it takes to train it, before its first update.
@@ -395,10 +397,13 @@ impl HeldOut<'_> {
             session.note(&format!("the evaluation after step {}: {caveat}", report.step))?;
         }
         // Where that fails, the evaluation is still due.
+        let mut hash = None;
         if self.so_far.is_better(report.top1) {
-            session.export(ExportName::Best, &network.to_named()?, self.about)?;
+            let weights = network.to_named()?;
+            session.export(ExportName::Best, &weights, self.about)?;
+            hash = session::short_hash(&weights);
         }
-        self.so_far.take(report.top1);
+        self.so_far.take(report.top1, hash);
         self.last = Some(report);
         Ok(true)
     }

@@ -29,9 +29,13 @@ use crate::inference::diversity;
 use crate::inference::reconstruct::{self, Reconstructor};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::mask::Mask;
-use crate::network::memory;
+use crate::network::memory::{self, Room};
 use crate::network::model::{Encoder, init};
 use crate::weights::{Description, Weights, drop_projection};
+
+/// A note on what a teacher costs.
+const TAUGHT: &str = "the weights of --from teach this run: they compute each picture whole, and a step takes up to \
+                      twice as long as without (`teacher.weight`)";
 
 /// How a pre-training ended.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +92,7 @@ pub fn pretrain_on<'a, 'r>(
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
     resume::same_settings(out, config, resume)?;
-    let kept = memory::check(config, backend)?;
+    let Room { kept, note: scarce } = memory::check(config, backend)?;
     let mut pictures = Pictures::unlabelled(data.training, &config.data, observer)?;
     let (knows_start, untrained) = (weights.is_some() || origin.is_none(), origin.is_none());
     let Opened { watch, record, unwatched } =
@@ -119,40 +123,38 @@ pub fn pretrain_on<'a, 'r>(
         description,
     };
     let mut session = Session::open(out, resume, spec, observer)?;
+    session.guarded(|session| {
+        note.iter().chain(&scarce).try_for_each(|note| session.note(note))?;
+        let teacher = Teacher::of(config, taught, hash, session, backend)?;
+        let (network, notes) = initialized(config, weights.as_ref())?;
+        drop(weights);
+        let mut learner = Learner::new(network, &config.optim).on(backend)?;
+        if let Some(watch) = watch.as_mut().filter(|_| knows_start) {
+            watch.begin(&learner)?;
+        }
+        let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
+        if let Some(why) = &unwatched {
+            let epoch = learner.updates() / plan.steps_per_epoch;
+            watch::go_on_without(session, &mut pictures.watched, why, epoch)?;
+        }
+        session.start(&learner, resumed, &pictures)?;
+        if !resumed {
+            notes.iter().try_for_each(|note| session.note(note))?;
+        }
+        if teacher.is_some() && !resumed {
+            session.note(TAUGHT)?;
+        }
 
-    note.iter().try_for_each(|note| session.note(note))?;
-    let teacher = Teacher::of(config, taught, hash, &session, backend)?;
-    let (network, notes) = initialized(config, weights.as_ref())?;
-    drop(weights);
-    let mut learner = Learner::new(network, &config.optim).on(backend)?;
-    if let Some(watch) = watch.as_mut().filter(|_| knows_start) {
-        watch.begin(&learner)?;
-    }
-    let resumed = resume.goes_on() && session.restore(&mut learner)?.is_some();
-    if let Some(why) = &unwatched {
-        let epoch = learner.updates() / plan.steps_per_epoch;
-        watch::go_on_without(&mut session, &mut pictures.watched, why, epoch)?;
-    }
-    session.start(&learner, resumed, &pictures)?;
-    if !resumed {
-        notes.iter().try_for_each(|note| session.note(note))?;
-    }
-    if teacher.is_some() && !resumed {
-        session.note(
-            "the weights of --from teach this run: they compute each picture whole, and a step takes up to twice as \
-             long as without (`teacher.weight`)",
-        )?;
-    }
-
-    let besides = (teacher.as_ref(), watch.as_mut());
-    let trained = train(&mut session, &mut learner, &mut batches, config, besides);
-    session.ended(trained, &learner, Evaluations::default())?;
-    let finished = learner.updates() == plan.steps();
-    match finished {
-        true => session.record_end(Ended::Finished, "all epochs are done"),
-        false => session.record_end(Ended::Stopped, "it was asked to stop"),
-    }
-    Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
+        let besides = (teacher.as_ref(), watch.as_mut());
+        let trained = train(session, &mut learner, &mut batches, config, besides);
+        session.ended(trained, &learner, Evaluations::default())?;
+        let finished = learner.updates() == plan.steps();
+        match finished {
+            true => session.record_end(Ended::Finished, "all epochs are done"),
+            false => session.record_end(Ended::Stopped, "it was asked to stop"),
+        }
+        Ok(PretrainOutcome { step: learner.updates(), finished, loss: session.mean_loss() })
+    })
 }
 
 /// Makes the updates that are left, and exports what they came to. `besides`: what teaches the network, and what is

@@ -1,6 +1,8 @@
 //! What a run writes beside its metrics, for people and for the report: its pictures, the machine it
 //! ran on, the last evaluation with its worst mistakes.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -111,6 +113,14 @@ fn other_pictures(had: Option<usize>, run: &Path, set: &PictureSet) -> [String; 
     };
     let had = had.map_or("other pictures".to_owned(), |had| plural(had, "picture"));
     [format!("- {had}"), format!("+ {}{change}", plural(has, "picture"))]
+}
+
+/// A name for a new run that no other one has: when it began, and a number.
+pub(super) fn new_id() -> String {
+    let now = SystemTime::now();
+    // The keys are random; time and process are for a system that has nothing random.
+    let number = RandomState::new().hash_one((now, std::process::id()));
+    format!("{}-{number:016x}", humantime::format_rfc3339_seconds(now))
 }
 
 /// This machine, of which `device` computes: `environment.json`.

@@ -203,6 +203,9 @@ pub(super) fn take_up<T: Settings>(
     pictures: &PictureSet,
 ) -> Result<TakenUp> {
     let recorded = renewed::<T>(Record::read(out)?);
+    if let Some(id) = recorded.facts.get(Facts::ID) {
+        record.facts[Facts::ID] = id.clone();
+    }
     let mut may_differ = MAY_DIFFER.to_vec();
     let names = |record: &Record| record.facts["names"].as_str().map(str::to_owned);
     let restored = names(&recorded).is_some() && names(&recorded) == names(record);

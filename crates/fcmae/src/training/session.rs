@@ -2,6 +2,7 @@
 
 mod beginning;
 mod saving;
+mod taking_up;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use fcmae_store::{
 use fcmae_words::plural;
 use image::RgbImage;
 use serde_json::{Value, json};
+
+pub(super) use taking_up::short_hash;
 
 use super::events::{BatchReport, EvaluationReport, Event, Flow, StepReport, WatchReport, Work};
 use super::plan::Plan;
@@ -43,6 +46,8 @@ pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 /// What a checkpoint's state says of what computed it: see [`provenance`].
 const COMPUTED_BY: &str = "computed_by";
 const PRODUCTS: &str = "products";
+/// And of [the run](Facts::id) that it is of.
+const RUN: &str = "run";
 
 /// The batches of a run, on their way to what computes.
 pub(super) type Batches = Loader<PictureSet, Feed>;
@@ -106,6 +111,9 @@ struct Pending {
 pub(super) struct Evaluations {
     /// The best top-1; `None` before the first.
     pub(super) best: Option<f64>,
+    /// The beginning of a hash over the weights that have it, which are in `export/best`; `None` where an earlier
+    /// version did not say it.
+    pub(super) best_weights: Option<u64>,
     /// Evaluations after the best.
     pub(super) since_best: u64,
     /// Whether the one that follows the last update is still to be made.
@@ -117,6 +125,7 @@ impl Evaluations {
     fn of(state: &serde_json::Value) -> Self {
         Self {
             best: state.get("best_top1").and_then(serde_json::Value::as_f64),
+            best_weights: state.get("best_weights").and_then(serde_json::Value::as_u64),
             since_best: state["evaluations_since_best"].as_u64().unwrap_or(0),
             due: state["evaluation_due"].as_bool().unwrap_or(false),
         }
@@ -127,10 +136,10 @@ impl Evaluations {
         self.best.is_none_or(|best| top1 > best)
     }
 
-    /// Takes in the one that was due.
-    pub(super) fn take(&mut self, top1: f64) {
+    /// Takes in the one that was due. `weights`: of those that it is the best of so far.
+    pub(super) fn take(&mut self, top1: f64, weights: Option<u64>) {
         *self = if self.is_better(top1) {
-            Self { best: Some(top1), since_best: 0, due: false }
+            Self { best: Some(top1), best_weights: weights, since_best: 0, due: false }
         } else {
             Self { since_best: self.since_best + 1, due: false, ..*self }
         };
@@ -172,6 +181,7 @@ impl<'a> Session<'a> {
             data,
             names: Some(names),
             start,
+            id: (!resume.goes_on()).then(records::new_id),
             kind,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             weights: json!(description),
@@ -280,6 +290,7 @@ impl<'a> Session<'a> {
         for damaged in &latest.damaged {
             self.note(&format!("{damaged}; going on from the one before"))?;
         }
+        self.check_own(latest.step, &latest.checkpoint.state)?;
         let tensors = |name: &str| {
             latest.checkpoint.tensors.get(name).ok_or_else(|| {
                 Error::Unusable(format!("the checkpoint of step {} has no {name}", latest.step))
@@ -295,7 +306,7 @@ impl<'a> Session<'a> {
         })?;
         (self.done, self.saved) = (latest.step, Some(latest.step));
         self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
-        let evaluations = Evaluations::of(&latest.checkpoint.state);
+        let evaluations = self.less_left(latest.step, Evaluations::of(&latest.checkpoint.state))?;
         match evaluations.due {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,

@@ -50,7 +50,10 @@ fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String
         &folder.join("run"),
         false,
         &mut |event| {
-            if let Event::Note(note) = event {
+            // The deviation is told too.
+            if let Event::Note(note) = event
+                && !note.contains("do not fit")
+            {
                 notes.push(note.to_owned());
             }
             Flow::Continue
@@ -166,7 +169,9 @@ fn older_batches_are_removed_and_that_is_told() {
         &folder.path().join("run"),
         false,
         &mut |event| {
-            if let Event::Note(note) = event {
+            if let Event::Note(note) = event
+                && !note.contains("do not fit")
+            {
                 notes.push(note.to_owned());
                 // Of the same run before it was taken up from an earlier step.
                 for step in before.by_ref() {

@@ -12,6 +12,7 @@ mod summary;
 mod card;
 mod continued;
 mod core_alone;
+mod courses;
 mod diverged;
 mod diversity;
 mod fcmae_step;

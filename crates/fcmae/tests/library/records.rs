@@ -93,7 +93,8 @@ fn a_runs_files_keep_their_form() {
     assert!(environment.ends_with("\n}\n"));
 
     let facts = read(&run, "run.json");
-    assert_eq!(names_at(&facts, 2), ["data", "kind", "names", "settings", "version", "weights"]);
+    let names = ["data", "id", "kind", "names", "settings", "version", "weights"];
+    assert_eq!(names_at(&facts, 2), names);
     assert!(facts.contains("\n  \"kind\": \"finetune\",\n") && facts.ends_with("\n}"));
     let (_, facts) = facts.split_once("\"weights\"").unwrap();
     assert_eq!(names_at(facts, 4), ["classes", "decoder", "image_size", "mean", "model", "std"]);

@@ -76,7 +76,8 @@ pub(crate) fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
         for entry in entries {
             let path: PathBuf = entry.unwrap().path();
             let name = path.strip_prefix(run).unwrap().display().to_string();
-            files.insert(name, std::fs::read(path).unwrap());
+            let bytes = std::fs::read(&path).unwrap();
+            files.insert(name, less_id(&path, bytes));
         }
     }
     assert!(files.keys().any(|name| name.ends_with("optimizer.safetensors")), "{:?}", files.keys());
@@ -89,6 +90,25 @@ pub(crate) fn outcome(run: &Path, last_step: u64) -> BTreeMap<String, Vec<u8>> {
     });
     files.insert("metrics".to_owned(), logged.collect::<String>().into_bytes());
     files
+}
+
+/// A checkpoint's file without the name of the run that it is of, and what follows from that.
+fn less_id(file: &Path, bytes: Vec<u8>) -> Vec<u8> {
+    let text = || std::str::from_utf8(&bytes).unwrap();
+    match file.file_name().unwrap().to_str().unwrap() {
+        "state.json" => {
+            let mut state: Value = serde_json::from_str(text()).unwrap();
+            assert!(state.as_object_mut().unwrap().remove("run").unwrap().is_string());
+            state.to_string().into_bytes()
+        }
+        "MANIFEST" => {
+            let follows =
+                |line: &&str| line.ends_with(" state.json") || line.ends_with(" MANIFEST");
+            let kept = text().lines().filter(|line| !follows(line));
+            kept.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
+        }
+        _ => bytes,
+    }
 }
 
 pub(crate) fn assert_same(

@@ -738,3 +738,23 @@ fn an_unfinished_run_is_judged_by_its_average_as_a_finished_one_is() {
     let checkpoint = run.join("checkpoints/step-00000004");
     assert!(Weights::open(&checkpoint).unwrap().tensors == average.tensors);
 }
+
+/// As where the system gives no memory.
+#[test]
+fn a_panic_is_told_in_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, data, run) = sound(folder.path());
+    let train = || {
+        part(&config, &data, &run, Resume::No, |event| match event {
+            Event::Step(step) if step.step == 1 => panic!("no {}\nis left", "memory"),
+            _ => Flow::Continue,
+        })
+    };
+    assert!(std::panic::catch_unwind(train).is_err());
+    let log = fs::read_to_string(run.join("log.txt")).unwrap();
+    assert!(log.ends_with("ended after step 1: no memory is left\n"), "{log}");
+    let end = json(run.join("end.json"));
+    assert_eq!((&end["how"], &end["reason"]), (&"failed".into(), &"no memory is left".into()));
+    // Nothing is left locked, and it is taken up.
+    assert!(part(&config, &data, &run, true.into(), go_on).0.unwrap().finished);
+}

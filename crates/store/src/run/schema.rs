@@ -311,6 +311,10 @@ pub struct Facts {
     /// The weights that it began with; none where it began with random ones, and in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Origin>,
+    /// A name that no other run has, which its checkpoints bear too: when it was begun, and a random number. Runs of
+    /// earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What it is for.
     pub kind: Kind,
     /// Of fcmae.
@@ -426,6 +430,8 @@ pub enum Ended {
 impl Facts {
     /// The name of [`weights`](Self::weights).
     pub const WEIGHTS: &str = "weights";
+    /// The name of [`id`](Self::id).
+    pub const ID: &str = "id";
 
     /// Reads them. A text that is missing is `unknown`.
     ///
@@ -440,6 +446,7 @@ impl Facts {
             data,
             names: facts["names"].as_str().map(str::to_owned),
             start: Origin::deserialize(&facts["start"]).ok(),
+            id: facts[Self::ID].as_str().map(str::to_owned),
             kind,
             version,
             weights: facts[Self::WEIGHTS].clone(),

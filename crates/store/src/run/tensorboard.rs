@@ -25,7 +25,7 @@ use super::files::CONFIG;
 use crate::input::DESCRIPTION;
 use crate::{Error, durable};
 
-const PREFIX: &str = "events.out.tfevents.";
+pub(super) const PREFIX: &str = "events.out.tfevents.";
 
 /// What one life of a run shows in TensorBoard. The file is made with the first of it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use fcmae_words::{grouped, plural};
 
 use super::Session;
 use crate::error::{Error, Result};
-use crate::inference::survey::survey;
+use crate::inference::survey::{survey, survey_for_training};
 use crate::training::events::{Event, Started};
 use crate::training::records;
 use crate::training::split::Pictures;
@@ -102,14 +102,14 @@ impl Session<'_> {
 
     /// Writes what the run is made of and on; what is unusual about its pictures.
     fn describe(&self, resumed: bool, pictures: &Pictures) -> Result<Vec<String>> {
-        let (format, limits) = (self.description.format(), self.description.limits());
         // A run that is taken up again was surveyed when it began.
         let before = if resumed { fcmae_store::run::data(self.path()) } else { None };
         let remarks = match before {
             Some(data) => data.remarks,
             None => {
-                let mut remarks = survey(&pictures.training, format, &limits)?;
+                let mut remarks = survey_for_training(&pictures.training, &self.description)?;
                 if let Some(held_out) = pictures.apart() {
+                    let (format, limits) = (self.description.format(), self.description.limits());
                     remarks.extend(survey(held_out, format, &limits)?);
                 }
                 remarks

@@ -1,14 +1,16 @@
 //! When a run is saved, and how it ends.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use fcmae_data::source::printable;
 use fcmae_store::run::Look;
 use fcmae_store::run::schema::{End, Ended};
 use fcmae_store::{Checkpoint, CheckpointStore};
+use fcmae_words::panic_text;
 use serde_json::json;
 
-use super::{COMPUTED_BY, Evaluations, PRODUCTS, Session};
+use super::{COMPUTED_BY, Evaluations, PRODUCTS, RUN, Session};
 use crate::error::{Error, Result};
 use crate::training::events::{Event, Flow};
 use crate::training::provenance::{self, Provenance};
@@ -92,6 +94,18 @@ impl Session<'_> {
         Err(error)
     }
 
+    /// Does the work of an open run. Where that panics, as where the system gives no memory, the run says why.
+    pub(in crate::training) fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        panic::catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
+            // Weights may be half changed: nothing is saved.
+            self.record_end(Ended::Failed, &panic_text(panic.as_ref()));
+            panic::resume_unwind(panic)
+        })
+    }
+
     /// What to do where the updates after the newest checkpoint diverge at once: its weights may be spoilt already.
     fn way_back(&self) -> Option<String> {
         let newest = self.saved?;
@@ -147,10 +161,12 @@ impl Session<'_> {
             "next_epoch": epoch,
             "next_batch": batch,
             "best_top1": evaluations.best,
+            "best_weights": evaluations.best_weights,
             "evaluations_since_best": evaluations.since_best,
             "evaluation_due": evaluations.due,
             COMPUTED_BY: Provenance::of(learner.network().backend()),
             PRODUCTS: provenance::products(learner.network().backend()),
+            RUN: self.id(),
         });
         // What is logged up to here must be there when the checkpoint is.
         for note in self.run.settle()? {

@@ -1,0 +1,81 @@
+//! What is looked at before a checkpoint is taken up: whose it is, and what of the run is of a course that is left.
+
+use std::path::Path;
+
+use fcmae_data::source::printable;
+use fcmae_store::run::files;
+use fcmae_store::run::schema::Facts;
+use fcmae_store::{ExportName, NamedTensors};
+use serde_json::Value;
+
+use super::{Evaluations, RUN, Session};
+use crate::error::{Error, Result};
+use crate::weights::Weights;
+
+/// A setting that changes when a run ends, and none of its numbers.
+const PATIENCE: &str = "config.finetune.patience";
+
+impl Session<'_> {
+    /// The name that the run alone has. Those of earlier versions have none.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.record.facts[Facts::ID].as_str()
+    }
+
+    /// Refuses a checkpoint of this `state` that another run wrote.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub(super) fn check_own(&self, step: u64, state: &Value) -> Result<()> {
+        let Some((own, of)) = self.id().zip(state[RUN].as_str()).filter(|(own, of)| own != of)
+        else {
+            return Ok(());
+        };
+        let folder = printable(&self.checkpoints.path(step));
+        Err(Error::Unusable(format!(
+            "{folder} belongs to another run, {}, and this run is {own} (`id` in {}). Move it back to the run that it is \
+             from, and this run goes on from its own checkpoints; to train its weights further, begin a new run: fcmae \
+             {} --from {folder}",
+            printable(of.as_ref()),
+            files::RUN,
+            self.kind.command(),
+        )))
+    }
+
+    /// The evaluations up to a checkpoint of `step`, as far as they count from here on. Where other settings lead to
+    /// another course, and `export/best` is of the one that is left, it is set aside, and the new one has none yet.
+    pub(super) fn less_left(&mut self, step: u64, so_far: Evaluations) -> Result<Evaluations> {
+        let anew = Evaluations { due: so_far.due, ..Evaluations::default() };
+        // Killed before its next checkpoint, the new course begins here once more.
+        let so_far = if self.run.left_best(step).exists() { anew } else { so_far };
+        let best = self.path().join(files::EXPORT).join(ExportName::Best.as_str());
+        let leaves = self.changes.iter().any(|change| change.name != PATIENCE);
+        if !leaves || !best.exists() || !is_later(&best, so_far) {
+            return Ok(so_far);
+        }
+        let aside = self.run.set_best_aside(step)?;
+        self.note(&format!(
+            "{} has weights from after step {step} of the course that is abandoned here: they are now in {}, and the \
+             new course gets a best of its own",
+            printable(&best),
+            printable(&aside),
+        ))?;
+        Ok(anew)
+    }
+}
+
+/// Whether the weights in `best` are others than the best `so_far`.
+fn is_later(best: &Path, so_far: Evaluations) -> bool {
+    match (so_far.best, so_far.best_weights) {
+        (None, _) => true,
+        // An earlier version did not say it.
+        (Some(_), None) => false,
+        (Some(_), known) => {
+            Weights::open(best).map_or(true, |found| short_hash(&found.tensors) != known)
+        }
+    }
+}
+
+/// The beginning of a hash over names and values.
+pub(in crate::training) fn short_hash(weights: &NamedTensors) -> Option<u64> {
+    u64::from_str_radix(weights.hash().get(..16)?, 16).ok()
+}
