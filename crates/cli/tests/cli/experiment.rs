@@ -216,54 +216,55 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
     assert!(table(&bench.at("out")).contains("half,pre-trained,1,"));
 }
 
-/// Pre-trainings that begin from one on other pictures, also where that one's weights are not here.
-#[test]
-fn a_variant_goes_on_from_a_base() {
-    let bench = Bench::new();
-    draw(&bench.at("sets/others"), &CLASSES[..2], 5);
+/// The experiment with variants that go on from a base.
+fn continued() -> String {
     let (head, _) = EXPERIMENT.split_once("[search]").unwrap();
-    let continued = format!(
+    format!(
         "{}[[bases]]\nname = \"others\"\ndata = [\"others\"]\nrecipe = \"pre.toml\"\nset = [\"optim.epochs=1\"]\n\
          [[variants]]\nname = \"scratch\"\nstart = \"scratch\"\n\
          [[variants]]\nname = \"plain\"\nbase = \"others\"\n\
          [[variants]]\nname = \"taught\"\nbase = \"others\"\npretrain = [\"teacher.weight=1\"]\n\
          [[variants]]\nname = \"base\"\nbase = \"others\"\nstart = \"base\"\n",
         head.replace("[0, 1]", "[0]")
-    );
-    fs::write(bench.at("does-it-help.toml"), continued).unwrap();
+    )
+}
+
+/// The time of a step with a teacher is known before there is a base, and once its weights are there.
+#[test]
+fn the_time_of_what_goes_on_from_a_base_is_foreseen() {
+    let bench = Bench::new();
+    draw(&bench.at("sets/others"), &CLASSES[..2], 5);
+    fs::write(bench.at("does-it-help.toml"), continued()).unwrap();
+    let foreseen = || {
+        let mut trial = bench.experiment("does-it-help.toml", "out");
+        trial.arg("--dry-run");
+        let said = Ran::of(trial).done().stdout;
+        let line = said.lines().find(|line| line.starts_with("pre-train taught"));
+        assert!(line.is_some_and(|line| !line.ends_with('-')), "{said}");
+    };
+    foreseen();
+    Ran::of(bench.experiment("does-it-help.toml", "out")).done();
+    for line in results(&bench.at("out")) {
+        if ["plain", "taught"].map(Value::from).contains(&line["variant"]) {
+            let key = line["key"].as_str().unwrap();
+            let _ = fs::remove_dir_all(bench.at(&format!("out/runs/pretrain-{key}")));
+        }
+    }
+    fs::remove_dir_all(bench.at("out/results")).unwrap();
+    foreseen();
+}
+
+/// Pre-trainings that begin from one on other pictures, also where that one's weights are not here.
+#[test]
+fn a_variant_goes_on_from_a_base() {
+    let bench = Bench::new();
+    draw(&bench.at("sets/others"), &CLASSES[..2], 5);
+    fs::write(bench.at("does-it-help.toml"), continued()).unwrap();
     let made = |out: &str| {
         let said = Ran::of(bench.experiment("does-it-help.toml", out)).done().stderr;
         (said, results(&bench.at(out)))
     };
-    // Before there is a base, and once its weights are there and only what follows from it is left.
-    let foreseen = || {
-        let mut trial = bench.experiment("does-it-help.toml", "out");
-        trial.arg("--dry-run");
-        Ran::of(trial).done().stdout
-    };
-    let first = foreseen();
     let (said, lines) = made("out");
-    let mut aside = Vec::new();
-    for run in fs::read_dir(bench.at("out/runs")).unwrap() {
-        let run = run.unwrap().path();
-        let name = run.file_name().unwrap().to_string_lossy().into_owned();
-        let of_base = lines.iter().any(|line| {
-            let variant = line["variant"].as_str().unwrap_or_default();
-            name.ends_with(line["key"].as_str().unwrap()) && !["plain", "taught"].contains(&variant)
-        });
-        if !of_base {
-            aside.push((bench.at(&format!("aside-{name}")), run.clone()));
-            fs::rename(&run, &aside.last().unwrap().0).unwrap();
-        }
-    }
-    fs::rename(bench.at("out/results"), bench.at("results")).unwrap();
-    let second = foreseen();
-    fs::rename(bench.at("results"), bench.at("out/results")).unwrap();
-    aside.into_iter().for_each(|(from, to)| fs::rename(from, to).unwrap());
-    for foreseen in [first, second] {
-        let line = foreseen.lines().find(|line| line.starts_with("pre-train taught")).unwrap();
-        assert!(!line.ends_with('-'), "{foreseen}");
-    }
     for told in
         ["pre-train the base others", "pre-train plain", "pre-train taught", "fine-tune base"]
     {
