@@ -210,7 +210,19 @@ fn fifty_of_fifty_kills_are_survived() {
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
         let read = |run| fs::read(victim.at(run).join(&name).join(&file)).unwrap();
-        assert!(read("run") == read("straight"), "{file} of step {step} differs");
+        let of = |run| -> Vec<u8> {
+            match file.as_str() {
+                // Each is of a run of its own, and the manifest has a hash of that.
+                "state.json" => {
+                    let mut state: serde_json::Value = serde_json::from_slice(&read(run)).unwrap();
+                    assert!(state.as_object_mut().unwrap().remove("run").is_some());
+                    state.to_string().into_bytes()
+                }
+                "MANIFEST" => Vec::new(),
+                _ => read(run),
+            }
+        };
+        assert!(of("run") == of("straight"), "{file} of step {step} differs");
     }
     let of = |run| -> Vec<_> {
         losses(&victim.at(run)).into_iter().filter(|(at, _)| *at <= step).collect()
