@@ -103,6 +103,10 @@ mod tests {
             assert!(!about.contains('\n') && about.len() <= 90, "{name}: {about}");
             let example = command.get_after_help().unwrap().to_string();
             assert!(example.contains(&format!("\n  fcmae {name} ")), "{name}: {example}");
+            // A paragraph of longer lines would be broken again, each line by itself.
+            let lines: Vec<&str> = example.lines().collect();
+            let broken = lines.windows(2).find(|two| two[0].len() > 100 && !two[1].is_empty());
+            assert!(broken.is_none(), "{name}: {broken:?}");
         }
     }
 }

@@ -24,9 +24,8 @@ const BLOCK: usize = 256;
 /// Turn every picture into a vector, for searches, maps and classifiers of any kind
 #[derive(Args)]
 #[command(after_help = "\
-The file's extension decides its format. `.parquet` has the columns path, label and vector; pandas, polars,
-DuckDB and Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it.
-`.csv` has all in one table.
+The file's extension decides its format. `.parquet` has the columns path, label and vector; pandas, polars, DuckDB and \
+Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it. `.csv` has all in one table.
 
 Examples:
   fcmae embed --data photos --weights runs/pre --out photos.parquet

@@ -34,10 +34,9 @@ const MOST_PLACES: usize = 20_000;
 /// Draw all pictures on a plane, with those that are alike close together
 #[derive(Args)]
 #[command(after_help = "\
-The map starts from the two directions in which the features differ most. From there, t-SNE moves
-pictures until those that are alike are neighbours, always in the same way. Identical pictures share
-a place. Of more than 20,000 pictures, 20,000 are drawn, evenly spaced; --csv with --method pca lists
-all of them.
+The map starts from the two directions in which the features differ most. From there, t-SNE moves pictures until those \
+that are alike are neighbours, always in the same way. Identical pictures share a place. Of more than 20,000 pictures, \
+20,000 are drawn, evenly spaced; --csv with --method pca lists all of them.
 
 Examples:
   fcmae map --data pictures --weights runs/pretrain --out map.html

@@ -2,7 +2,7 @@
 //!
 //! Two forms are checked, in every page and recipe. A block between `<!-- results of NAME -->` and
 //! `<!-- end of results -->` is an experiment's table. `<!-- result NAME | BUDGET | VARIANT -->47.4 %` is one number of
-//! it; a recipe writes `result NAME | BUDGET | VARIANT: 47.4 %`. `UPDATE_RESULTS=1` writes the blocks anew.
+//! it; a recipe writes `# result NAME | BUDGET | VARIANT: 47.4 %`. `UPDATE_RESULTS=1` writes the blocks anew.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const BEGIN: &str = "<!-- results of ";
 const END: &str = "<!-- end of results -->";
-const NUMBER: &str = "result ";
+const NUMBERS: [&str; 2] = ["<!-- result ", "# result "];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -177,8 +177,9 @@ fn numbers_in_sentences_are_those_of_the_experiments() {
     let (mut wrong, mut count) = (Vec::new(), 0);
     for path in documents() {
         let page = fs::read_to_string(&path).unwrap();
-        for (place, _) in page.match_indices(NUMBER) {
-            let rest = &page[place + NUMBER.len()..];
+        let found = NUMBERS.iter().flat_map(|mark| page.match_indices(mark));
+        for (place, mark) in found {
+            let rest = &page[place + mark.len()..];
             let line = rest.split('\n').next().unwrap();
             let fields: Vec<&str> = line.splitn(3, " | ").collect();
             let [name, budget, last] = fields.as_slice() else { continue };

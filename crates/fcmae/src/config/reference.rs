@@ -157,7 +157,7 @@ mod tests {
         check::<PretrainConfig>(|all| {
             let of = |key: &str| all.iter().find(|setting| setting.key == key).unwrap();
             assert_eq!(of("mask.ratio").default.as_deref(), Some("0.6"));
-            assert!(of("mask.ratio").text.starts_with("Share of patches hidden"));
+            assert!(of("mask.ratio").text.starts_with("Share of patches"));
             let words: Vec<_> = of("mask.encoder").words.iter().map(|(word, _)| word).collect();
             assert_eq!(words, ["sparse", "dense"]);
             for size in Size::ALL {
