@@ -131,7 +131,7 @@ pub fn run(target: &Target, kept: &[Vec<u8>], executions: u64, seed: u64) -> Sum
         };
         let mut bytes = mutator::mutated(base, other, target.words, &mut random);
         if !random.one_in(4) {
-            bytes = (target.mend)(base, bytes);
+            bytes = (target.repair)(base, bytes);
         }
         // What was accepted leads to other files than what was not.
         let is_kept = match runner.execute(&bytes) {
@@ -259,7 +259,7 @@ impl<'a> Runner<'a> {
         if self.told.insert(kind.to_owned()) {
             let (name, path) = (self.target.name, self.keep("found", bytes));
             self.summary.findings.push(format!(
-                "{name}: {words}\n  the file: {}; once that is mended, keep a small one in \
+                "{name}: {words}\n  the file: {}; once that is repaired, keep a small one in \
                  fuzz/regressions/{name}",
                 path.display()
             ));

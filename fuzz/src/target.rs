@@ -17,7 +17,7 @@ pub struct Target {
     pub words: &'static [&'static [u8]],
     /// Makes the second right again as far as lengths and checksums go; the first is the file that it
     /// was made from.
-    pub mend: fn(&[u8], Vec<u8>) -> Vec<u8>,
+    pub repair: fn(&[u8], Vec<u8>) -> Vec<u8>,
     /// How many executions take about half a second.
     pub short: u64,
 }

@@ -37,8 +37,8 @@ fn fuzz(name: &str) {
 fn a_whole_file_is_read_as_before_once_it_is_mended() {
     for target in targets::ALL {
         for bytes in (target.corpus)() {
-            let mended = (target.mend)(&bytes, bytes.clone());
-            let outcomes = [&bytes, &mended].map(|bytes| (target.run)(bytes));
+            let repaired = (target.repair)(&bytes, bytes.clone());
+            let outcomes = [&bytes, &repaired].map(|bytes| (target.run)(bytes));
             assert_eq!(outcomes[0], outcomes[1], "{}", target.name);
         }
     }

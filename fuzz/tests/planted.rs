@@ -4,12 +4,12 @@
 use std::panic::catch_unwind;
 
 use fcmae_fuzz::driver::{self, Summary};
-use fcmae_fuzz::{Outcome, Target, mend};
+use fcmae_fuzz::{Outcome, Target, repair};
 
 fn findings(run: fn(&[u8]) -> Outcome) -> Summary {
     let corpus = || vec![b"an ordinary file".to_vec()];
     let target =
-        Target { name: "planted", run, corpus, words: &[b"!"], mend: mend::nothing, short: 0 };
+        Target { name: "planted", run, corpus, words: &[b"!"], repair: repair::nothing, short: 0 };
     driver::run(&target, &[], 2000, 0)
 }
 

@@ -49,11 +49,11 @@ pub(crate) fn inputs(
             Pages::All => inputs.extend(each),
             Pages::First => {
                 if each.len() > 1 {
-                    let mend = all_pages.map_or(String::new(), |option| {
+                    let remedy = all_pages.map_or(String::new(), |option| {
                         format!("; {option} takes each for a picture of its own")
                     });
                     let (path, of) = (printable(path), grouped(each.len()));
-                    output::note(&format!("{path}: 1 of {of} pages is used{mend}"));
+                    output::note(&format!("{path}: 1 of {of} pages is used{remedy}"));
                 }
                 inputs.push(Input::from(path));
             }

@@ -92,7 +92,7 @@ pub(crate) fn finetuning(pretrained: &PretrainConfig, recipe: Option<&Path>) -> 
 }
 
 /// Of a file of settings.
-const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "check that it is a file of settings" };
+const LIMIT: Limit = Limit { bytes: 1 << 20, remedy: "check that it is a file of settings" };
 
 /// A file's name, and its text.
 pub(crate) fn read(file: &Path) -> Result<(String, String)> {

@@ -27,12 +27,12 @@ pub enum DecodeError {
     #[error("not a picture: its first bytes are none of JPEG, PNG, WebP, GIF, BMP or TIFF")]
     UnknownFormat,
     /// Something else than a picture of these formats, by its first bytes.
-    #[error("it is {what}; {mend}")]
+    #[error("it is {what}; {remedy}")]
     Other {
         /// What it is.
         what: &'static str,
         /// What to do.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// The file ends before its picture does.
     #[error("cut short: the file ends before the picture does")]
@@ -60,7 +60,7 @@ pub enum DecodeError {
         "the file has {}, and {} asked for; {}",
         plural(.found, "channel"),
         asked_for(.wanted),
-        channels_mend(*.found)
+        channels_remedy(*.found)
     )]
     Channels {
         /// Channels of the file.
@@ -211,7 +211,7 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it{}; {mend} (files ending in {extensions})",
+        "{}: no picture in it{}; {remedy} (files ending in {extensions})",
         printable(.path),
         instead(*.passed_over, *.skipped, .others)
     )]
@@ -227,7 +227,7 @@ pub enum DataError {
         /// The other files by their kinds, and pictures of this program's own; may be empty.
         others: String,
         /// What to do.
-        mend: String,
+        remedy: String,
     },
     /// Labels are needed and there are not two classes.
     #[error(
@@ -248,14 +248,14 @@ pub enum DataError {
         hint: String,
     },
     /// Folders or files that are parts of a data set, where classes or one part are to be.
-    #[error("{}: it holds {what}, which are splits, not classes; {mend}", printable(.path))]
+    #[error("{}: it holds {what}, which are splits, not classes; {remedy}", printable(.path))]
     Splits {
         /// The folder or archive.
         path: PathBuf,
         /// The splits.
         what: String,
         /// What to give.
-        mend: String,
+        remedy: String,
     },
     /// Labels that could both be meant by one class.
     #[error(
@@ -342,14 +342,14 @@ pub enum DataError {
         count: usize,
     },
     /// A share or a count that cannot be taken.
-    #[error("{what} is {value}; {mend}")]
+    #[error("{what} is {value}; {remedy}")]
     Parameter {
         /// The setting's name.
         what: &'static str,
         /// The value given.
         value: String,
         /// What it may be.
-        mend: String,
+        remedy: String,
     },
     /// One batch needs more pictures than there are.
     #[error(
@@ -367,7 +367,7 @@ pub enum DataError {
         "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; {}",
         plural(.set, "picture"),
         beside(*.lost),
-        bad_mend(*.bad, *.set, .first)
+        bad_remedy(*.bad, *.set, .first)
     )]
     TooManyBad {
         /// Bad files so far.
@@ -410,7 +410,7 @@ fn instead(passed_over: usize, skipped: usize, others: &str) -> String {
 }
 
 /// What to do about pictures that cannot be used.
-fn bad_mend(bad: usize, set: usize, first: &str) -> &'static str {
+fn bad_remedy(bad: usize, set: usize, first: &str) -> &'static str {
     match (are_set(first), bad >= set) {
         (true, true) => "none can be used with these settings, so change what the reasons name",
         (true, false) => "change the settings that the reasons name, or remove the pictures",
@@ -460,7 +460,7 @@ fn told_axes(axes: &Axes) -> String {
 }
 
 /// What to do about so many channels.
-fn channels_mend(found: u32) -> String {
+fn channels_remedy(found: u32) -> String {
     match found {
         1 | 3 => format!("set model.channels to {found}{ADAPTED}"),
         2..=MAX_CHANNELS => format!("set model.channels to {found}{ADAPTED}, with data.depth=deep"),

@@ -216,7 +216,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
             return Err(DataError::Parameter {
                 what: "allowed share of bad files",
                 value: options.max_bad_fraction.to_string(),
-                mend: "use 0 to 1, such as 0.1".to_owned(),
+                remedy: "use 0 to 1, such as 0.1".to_owned(),
             });
         }
         let labels: Vec<_> = (0..folder.count()).map(|index| folder.label(index)).collect();

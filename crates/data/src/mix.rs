@@ -110,13 +110,13 @@ impl Mix {
     /// # Errors
     /// [`DataError::Parameter`] for settings out of range.
     pub fn check(&self) -> Result<(), DataError> {
-        let refused = |what, value: f64, mend: String| {
-            Err(DataError::Parameter { what, value: value.to_string(), mend })
+        let refused = |what, value: f64, remedy: String| {
+            Err(DataError::Parameter { what, value: value.to_string(), remedy })
         };
         for (what, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
             if !(0.0..=MAX_ALPHA).contains(&alpha) {
-                let mend = format!("use 0 (without) to {MAX_ALPHA}, such as 0.8");
-                return refused(what, alpha, mend);
+                let remedy = format!("use 0 (without) to {MAX_ALPHA}, such as 0.8");
+                return refused(what, alpha, remedy);
             }
         }
         for (what, probability) in [
@@ -209,7 +209,7 @@ impl Mixing {
     /// As [`mix_values`](Self::mix_values).
     pub fn check(&self, values: usize, shape: [usize; 4]) -> Result<(), DataError> {
         let refused =
-            |what, value: String, mend: String| Err(DataError::Parameter { what, value, mend });
+            |what, value: String, remedy: String| Err(DataError::Parameter { what, value, remedy });
         let [count, height, width, channels] = shape.map(|side| side as u128);
         let fits = [height, width, channels]
             .into_iter()
@@ -246,7 +246,7 @@ impl Mixing {
         smoothing: f64,
     ) -> Result<Vec<f32>, DataError> {
         let refused =
-            |what, value: String, mend: String| DataError::Parameter { what, value, mend };
+            |what, value: String, remedy: String| DataError::Parameter { what, value, remedy };
         let labels = &batch.labels;
         if labels.len() != batch.len() {
             return Err(refused(
@@ -256,8 +256,8 @@ impl Mixing {
             ));
         }
         if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
-            let mend = format!("there are {classes} classes; labels must be below that");
-            return Err(refused("label", label.to_string(), mend));
+            let remedy = format!("there are {classes} classes; labels must be below that");
+            return Err(refused("label", label.to_string(), remedy));
         }
         let lambda = self.lambda(batch.height, batch.width);
         let (own, other) = (lambda as f32, (1.0 - lambda) as f32);
@@ -267,8 +267,8 @@ impl Mixing {
         let mut targets = Vec::new();
         let length = labels.len().checked_mul(classes);
         if length.is_none_or(|length| targets.try_reserve_exact(length).is_err()) {
-            let mend = "there are too many for a batch's targets; use fewer".to_owned();
-            return Err(refused("number of classes", classes.to_string(), mend));
+            let remedy = "there are too many for a batch's targets; use fewer".to_owned();
+            return Err(refused("number of classes", classes.to_string(), remedy));
         }
         for (&label, &partner) in labels.iter().zip(labels.iter().rev()) {
             let target = |class| value(class, label) * own + value(class, partner) * other;

@@ -34,7 +34,7 @@ impl PixelFormat {
     /// # Errors
     /// [`DataError::Parameter`] for a number of channels that the depth does not allow.
     pub fn check(&self) -> Result<(), DataError> {
-        let mend = match (self.depth, self.channels) {
+        let remedy = match (self.depth, self.channels) {
             (Depth::Eight, 1 | 3) | (Depth::Deep, 1..=MAX_CHANNELS) => return Ok(()),
             (Depth::Eight, _) => {
                 "use 3 (RGB) or 1 (grey); others need deep pictures, of float32 values".to_owned()
@@ -42,7 +42,7 @@ impl PixelFormat {
             (Depth::Deep, _) => format!("use 1 to {MAX_CHANNELS}"),
         };
         let value = self.channels.to_string();
-        Err(DataError::Parameter { what: "number of channels", value, mend })
+        Err(DataError::Parameter { what: "number of channels", value, remedy })
     }
 }
 
@@ -204,6 +204,6 @@ fn check(width: u32, height: u32, format: PixelFormat, values: usize) -> Result<
     Err(DataError::Parameter {
         what: "picture",
         value: format!("{height}×{width} with {} channels and {values} values", format.channels),
-        mend: "sides must be at least 1, values height · width · channels".to_owned(),
+        remedy: "sides must be at least 1, values height · width · channels".to_owned(),
     })
 }

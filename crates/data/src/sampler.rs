@@ -48,13 +48,13 @@ impl Sampler {
             return Err(DataError::Parameter {
                 what: "batch size",
                 value: "0".to_owned(),
-                mend: "use at least 1".to_owned(),
+                remedy: "use at least 1".to_owned(),
             });
         }
         let set = u32::try_from(labels.len()).map_err(|_| DataError::Parameter {
             what: "number of samples",
             value: labels.len().to_string(),
-            mend: format!("use at most {}", u32::MAX),
+            remedy: format!("use at most {}", u32::MAX),
         })?;
         if order != Order::Sequential && batch > labels.len() {
             return Err(DataError::BatchLargerThanSet { batch, set: labels.len() });
@@ -134,7 +134,7 @@ fn by_class(labels: &[Option<usize>]) -> Result<Vec<Vec<u32>>, DataError> {
         let label = label.ok_or_else(|| DataError::Parameter {
             what: "order",
             value: "balanced, and the samples have no labels".to_owned(),
-            mend: "use the shuffled order, or data with labels".to_owned(),
+            remedy: "use the shuffled order, or data with labels".to_owned(),
         })?;
         classes.entry(label).or_default().push(index);
     }

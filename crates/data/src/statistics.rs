@@ -188,7 +188,7 @@ impl Statistics {
             return Err(DataError::Parameter {
                 what: "number of pictures to look at",
                 value: "0".to_owned(),
-                mend: "use at least 1, or leave it out to look at all".to_owned(),
+                remedy: "use at least 1, or leave it out to look at all".to_owned(),
             });
         }
         // No overflow: both are counts of pictures, of which there are 2³² at most.

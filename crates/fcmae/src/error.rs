@@ -187,7 +187,7 @@ pub enum Error {
     },
     /// A step that the machine has no memory for.
     #[error(
-        "a run of these settings takes about {} MiB of memory, and {} MiB are free: {mend}choose smaller \
+        "a run of these settings takes about {} MiB of memory, and {} MiB are free: {remedy}choose smaller \
          images (`data.image_size`) or a smaller network (`model.size`); if you know better, \
          `check_memory=false` lets it begin", needed >> 20, free >> 20
     )]
@@ -197,7 +197,7 @@ pub enum Error {
         /// Bytes that are free.
         free: u64,
         /// What would fit.
-        mend: Mend,
+        remedy: Mend,
     },
     /// Anything that reads or writes a file outside a run.
     #[error("{path}: {reason}")]

@@ -8,7 +8,7 @@
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("recipe.toml");
-//! let limit = Limit { bytes: 8, mend: "split it" };
+//! let limit = Limit { bytes: 8, remedy: "split it" };
 //! assert_eq!(if_there(text(&path, limit))?, None);
 //! std::fs::write(&path, "seed = 1")?;
 //! assert_eq!(text(&path, limit)?, "seed = 1");
@@ -37,7 +37,7 @@ pub enum Unusable {
     #[error("is not a file")]
     NotAFile,
     /// Longer than the limit.
-    #[error("has {length} bytes, at most {} are read; {}", .limit.bytes, .limit.mend)]
+    #[error("has {length} bytes, at most {} are read; {}", .limit.bytes, .limit.remedy)]
     TooLong {
         /// Its bytes.
         length: u64,
@@ -48,7 +48,7 @@ pub enum Unusable {
     #[error(
         "grew while it was read, and has more than the {} bytes that are read at most; {}",
         .limit.bytes,
-        .limit.mend
+        .limit.remedy
     )]
     Grew {
         /// What was exceeded.
@@ -90,7 +90,7 @@ pub struct Limit {
     /// In bytes.
     pub bytes: u64,
     /// What to do about a longer file, such as `split it into several`.
-    pub mend: &'static str,
+    pub remedy: &'static str,
 }
 
 /// Opens a file to be read piece by piece, and says how long it is and when it was written.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-const TEN: Limit = Limit { bytes: 10, mend: "split it" };
+const TEN: Limit = Limit { bytes: 10, remedy: "split it" };
 
 /// A file of these bytes, and the folder that holds it.
 fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {

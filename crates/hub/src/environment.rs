@@ -86,7 +86,7 @@ impl Environment {
 
 /// Of a token.
 const LIMIT: fcmae_files::Limit =
-    fcmae_files::Limit { bytes: 64 << 10, mend: "log in again (hf auth login)" };
+    fcmae_files::Limit { bytes: 64 << 10, remedy: "log in again (hf auth login)" };
 
 /// `~` and `~/…` begin at the user's home.
 fn expand(path: &Path, home: Option<&Path>) -> Result<PathBuf, Error> {

@@ -106,7 +106,7 @@ pub enum Error {
         wait: Option<u64>,
     },
     /// A file that is not what the Hub says it is.
-    #[error("{name}: {file} came damaged ({reason}); {mend}")]
+    #[error("{name}: {file} came damaged ({reason}); {remedy}")]
     Damaged {
         /// The name asked for.
         name: String,
@@ -115,7 +115,7 @@ pub enum Error {
         /// What its checksum is, and what it should be.
         reason: String,
         /// Whether it was removed.
-        mend: String,
+        remedy: String,
     },
     /// A list of files that is none, or names what is no file beside it.
     #[error("{name}: {reason}; look at {url}")]

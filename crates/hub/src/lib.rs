@@ -227,7 +227,9 @@ impl Asked<'_> {
             Problem::Busy(wait) => {
                 Error::Busy { name, server: hub.server.clone(), wait: Some(wait) }
             }
-            Problem::Damaged { file, reason, mend } => Error::Damaged { name, file, reason, mend },
+            Problem::Damaged { file, reason, remedy } => {
+                Error::Damaged { name, file, reason, remedy }
+            }
             Problem::Server(Trouble::Status(status, _)) => match status {
                 // It does not say whether a repository that needs a login is there.
                 401 | 404 => {
@@ -267,7 +269,7 @@ enum Problem {
     Damaged {
         file: String,
         reason: String,
-        mend: String,
+        remedy: String,
     },
 }
 
@@ -448,8 +450,8 @@ impl Source<'_> {
             _ => Ok(()),
         });
         let reason = format!("its {hash} is {found}, by the Hub {etag}");
-        let mend = removed.err().unwrap_or_else(|| "it was removed; try again".to_owned());
-        Err(Problem::Damaged { file: file.to_owned(), reason, mend })
+        let remedy = removed.err().unwrap_or_else(|| "it was removed; try again".to_owned());
+        Err(Problem::Damaged { file: file.to_owned(), reason, remedy })
     }
 
     /// Gives a blob the name of its file, by a link where the disk of the cache has links.

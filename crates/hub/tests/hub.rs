@@ -168,7 +168,7 @@ fn a_pickle_is_taken_where_there_is_no_safetensors_file_and_files_can_be_named()
 }
 
 #[test]
-fn what_is_not_there_is_told_with_the_mend() {
+fn what_is_not_there_is_told_with_the_remedy() {
     let server = Server::start(&[]);
     let cache = tempfile::tempdir().unwrap();
     let hub = Hub::at(&server.endpoint, cache.path()).unwrap();

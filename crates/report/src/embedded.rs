@@ -10,7 +10,7 @@ use fcmae_store::run::files::FIGURES;
 use crate::files::{self, LEFT_OUT};
 
 /// Of a picture.
-const LIMIT: Limit = Limit { bytes: 8 << 20, mend: LEFT_OUT };
+const LIMIT: Limit = Limit { bytes: 8 << 20, remedy: LEFT_OUT };
 
 /// Most bytes of pictures in one page: it is to be mailed, and opened on a telephone.
 const MOST_BYTES: usize = 24 << 20;

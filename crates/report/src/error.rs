@@ -23,7 +23,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A file that the page cannot do without is not what it should be.
-    #[error("{} is damaged: {flaw}; mend it, or give another run", path.display())]
+    #[error("{} is damaged: {flaw}; repair it, or give another run", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,

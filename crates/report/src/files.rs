@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Of a JSON file: a confusion of 4,000 classes still fits.
-const JSON: Limit = Limit { bytes: 64 << 20, mend: LEFT_OUT };
+const JSON: Limit = Limit { bytes: 64 << 20, remedy: LEFT_OUT };
 
 /// What becomes of a longer file.
 pub(crate) const LEFT_OUT: &str = "it is left out";

@@ -84,7 +84,7 @@ fn unfinished(report: &Report) -> Option<Finding> {
         return warning(
             "The run ended with an error",
             format!(
-                "After {} of training: {reason}. Once that is mended, start the same command with `--resume`.",
+                "After {} of training: {reason}. Once that is fixed, start the same command with `--resume`.",
                 counted(*step, "step"),
             ),
         );

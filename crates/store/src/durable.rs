@@ -287,7 +287,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Where to read a file that [`write_file`] wrote, without changing anything: its own path, unless a killed
-/// writer left it missing or cut short, which [`remove_leftovers`] mends from another file.
+/// writer left it missing or cut short, which [`remove_leftovers`] restores from another file.
 pub fn whole(path: &Path) -> PathBuf {
     moving::whole(path)
 }

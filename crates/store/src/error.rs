@@ -217,7 +217,7 @@ pub enum Error {
     },
     /// The run's folder cannot be written to.
     #[error(
-        "{} cannot be written to: {source}; choose another --out or mend its permissions",
+        "{} cannot be written to: {source}; choose another --out or change its permissions",
         path.display()
     )]
     NotWritable {

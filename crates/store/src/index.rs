@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::Error;
 
 /// Of an index: a line a tensor.
-const LIMIT: Limit = Limit { bytes: 16 << 20, mend: "give the one that came with the weights" };
+const LIMIT: Limit = Limit { bytes: 16 << 20, remedy: "give the one that came with the weights" };
 /// Of one model.
 const MOST_FILES: usize = 1000;
 

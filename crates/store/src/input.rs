@@ -10,7 +10,7 @@ use crate::Error;
 
 /// Of a file that describes a run or a checkpoint: the names of 100,000 classes still fit.
 pub(crate) const DESCRIPTION: Limit =
-    Limit { bytes: 64 << 20, mend: "check that it is what fcmae wrote" };
+    Limit { bytes: 64 << 20, remedy: "check that it is what fcmae wrote" };
 
 /// Opens a file, if it is one; its length in bytes.
 pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {

@@ -46,8 +46,8 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     if Random::new(seed.into()).one_in(4) {
         return size;
     }
-    let mut mended = (TARGET.mend)(&base, data[..size].to_vec());
-    mended.truncate(max_size);
-    data[..mended.len()].copy_from_slice(&mended);
-    mended.len()
+    let mut repaired = (TARGET.repair)(&base, data[..size].to_vec());
+    repaired.truncate(max_size);
+    data[..repaired.len()].copy_from_slice(&repaired);
+    repaired.len()
 });

@@ -10,7 +10,7 @@ use fcmae_data::{Input, Picture};
 
 use crate::scratch::Scratch;
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 /// Larger networks and pictures are opened and not computed: that takes the memory that they ask for.
 const PIXELS: usize = 64 * 64;
@@ -50,7 +50,7 @@ pub(super) const TARGET: Target = Target {
         b"1e999",
         b"18446744073709551615",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 200,
 };
 

@@ -4,7 +4,7 @@ use fcmae_vectors::Embeddings;
 
 use crate::scratch::Scratch;
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const PARQUET: Target = Target {
     name: "embeddings_parquet",
@@ -23,7 +23,7 @@ pub(super) const PARQUET: Target = Target {
         b"\x19",
         b"\xfe\xff\xff\xff\x0f",
     ],
-    mend: mend::parquet,
+    repair: repair::parquet,
     short: 2_000,
 };
 
@@ -43,7 +43,7 @@ pub(super) const NPY: Target = Target {
         b"18446744073709551615",
         b"4611686018427387904, 4",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 3_000,
 };
 
@@ -55,7 +55,7 @@ pub(super) const CSV: Target = Target {
         b"path", b"label", b"v0", b"v1", b",", b"\"", b"\r\n", b"\n", b"1e39", b"nan", b"\xff",
         b"\0",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 3_000,
 };
 

@@ -2,7 +2,7 @@
 
 use fcmae_data::{Labels, PictureSet, Split};
 
-use crate::mend;
+use crate::repair;
 use crate::scratch::Scratch;
 use crate::target::{Outcome, Target};
 
@@ -32,7 +32,7 @@ pub(super) const TARGET: Target = Target {
         b"\xff",
         b"\0",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 3_000,
 };
 

@@ -1,7 +1,7 @@
 //! Parquet files: their list of pictures, names, labels, and each picture's bytes.
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const TARGET: Target = Target {
     name: "parquet",
@@ -34,7 +34,7 @@ pub(super) const TARGET: Target = Target {
         b"\x28\xb5\x2f\xfd",
         b"\x1f\x8b\x08",
     ],
-    mend: mend::parquet,
+    repair: repair::parquet,
     short: 2_000,
 };
 

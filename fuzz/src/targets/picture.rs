@@ -7,7 +7,7 @@ use fcmae_data::{DecodeError, Depth, Fill, Limits, Picture, PixelFormat};
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 /// What a picture may cost here: less than by default, so that a claim of more is soon refused.
 const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20, fill: Fill::Refuse };
@@ -33,7 +33,7 @@ pub(super) const JPEG: Target = Target {
         b"\xff\xff",
         b"\xff\x00",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 2_000,
 };
 
@@ -56,7 +56,7 @@ pub(super) const PNG: Target = Target {
         b"IHDR",
         b"IEND",
     ],
-    mend: mend::png,
+    repair: repair::png,
     short: 3_000,
 };
 
@@ -89,7 +89,7 @@ pub(super) const TIFF: Target = Target {
         b"\x53\x01\x03\x00\x01\x00\x00\x00\x03\x00\x00\x00",
         b"\x81\xa4\x02\x00\x04\x00\x00\x00nan\x00",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 3_000,
 };
 
@@ -104,7 +104,7 @@ pub(super) const BMP: Target = Target {
         b"\x0c\x00\x00\x00",
         b"\x01\x00\x08\x00\x01",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 5_000,
 };
 
@@ -120,7 +120,7 @@ pub(super) const GIF: Target = Target {
         b"\x2c",
         b"\x3b",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 5_000,
 };
 
@@ -140,7 +140,7 @@ pub(super) const WEBP: Target = Target {
         b"\x9d\x01\x2a",
         b"\x2f",
     ],
-    mend: mend::riff,
+    repair: repair::riff,
     short: 5_000,
 };
 

@@ -5,14 +5,14 @@ use std::path::Path;
 use fcmae_store::pth;
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const TARGET: Target = Target {
     name: "pth",
     run: target,
     corpus: files,
     words: WORDS,
-    mend: mend::zip,
+    repair: repair::zip,
     short: 10_000,
 };
 

@@ -3,7 +3,7 @@
 use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 /// Behind it, each line is a setting of the command line.
 const SET: &str = "\n#--set\n";
@@ -52,7 +52,7 @@ pub(super) const TARGET: Target = Target {
         b"1979-05-27T07:32:00Z",
         b"true",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 1_500,
 };
 

@@ -8,7 +8,7 @@ use fcmae_store::checkpoint::verify_folder;
 
 use crate::scratch::Scratch;
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 /// Files of a run's folder. The first byte of what is fuzzed says which one the rest is put in place of.
 const FILES: [&str; 9] = [
@@ -78,7 +78,7 @@ pub(super) const TARGET: Target = Target {
         b"<script>",
         b"\\u0000",
     ],
-    mend: mend::nothing,
+    repair: repair::nothing,
     short: 500,
 };
 

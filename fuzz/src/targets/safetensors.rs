@@ -5,14 +5,14 @@ use std::path::Path;
 use fcmae_store::safetensors;
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const TARGET: Target = Target {
     name: "safetensors",
     run: target,
     corpus: files,
     words: WORDS,
-    mend: mend::safetensors,
+    repair: repair::safetensors,
     short: 10_000,
 };
 

@@ -1,7 +1,7 @@
 //! Tar archives: their list of pictures, labels, and each picture's bytes.
 
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const TARGET: Target = Target {
     name: "tar",
@@ -34,7 +34,7 @@ pub(super) const TARGET: Target = Target {
         b"=",
         b"\n",
     ],
-    mend: mend::tar,
+    repair: repair::tar,
     short: 2_000,
 };
 

@@ -4,7 +4,7 @@ use fcmae::weights::Weights;
 
 use crate::scratch::Scratch;
 use crate::target::{Outcome, Target};
-use crate::{corpus, mend};
+use crate::{corpus, repair};
 
 pub(super) const TARGET: Target = Target {
     name: "weights",
@@ -41,7 +41,7 @@ pub(super) const TARGET: Target = Target {
         b"\x87",
         b"t",
     ],
-    mend: mend::weights,
+    repair: repair::weights,
     short: 1_000,
 };
 

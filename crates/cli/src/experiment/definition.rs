@@ -399,7 +399,7 @@ fn distinct<T: Ord + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), St
 }
 
 /// Of a file of an experiment.
-const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "check that it is a file of an experiment" };
+const LIMIT: Limit = Limit { bytes: 1 << 20, remedy: "check that it is a file of an experiment" };
 
 fn text(file: &Path) -> Result<String> {
     output::refuse_missing(file, "file")?;
@@ -476,7 +476,7 @@ chosen_for = "scratch"
     }
 
     #[test]
-    fn contradictions_are_refused_with_the_value_and_the_mend() {
+    fn contradictions_are_refused_with_the_value_and_the_remedy() {
         for (from, to, expected) in [
             (
                 "\"sparse\"\n[data]",

@@ -143,11 +143,13 @@ pub(super) enum Purpose {
 }
 
 /// Of `results.jsonl`, a line a job: half a million lines of tests on 1,000 pictures fit.
-const RESULTS_LIMIT: Limit =
-    Limit { bytes: 1 << 30, mend: "remove the lines of experiments that are no longer asked for" };
+const RESULTS_LIMIT: Limit = Limit {
+    bytes: 1 << 30,
+    remedy: "remove the lines of experiments that are no longer asked for",
+};
 
 /// Of what a run came to: tests on 100 million pictures fit.
-const OUTCOME_LIMIT: Limit = Limit { bytes: 64 << 20, mend: "it is not an outcome; remove it" };
+const OUTCOME_LIMIT: Limit = Limit { bytes: 64 << 20, remedy: "it is not an outcome; remove it" };
 
 /// The lines of `results.jsonl`; none where there is no such file.
 ///

@@ -271,9 +271,10 @@ fn paths_that_are_not_there() {
             call.iter().map(|argument| argument as _).collect();
         let ran =
             crate::command::Ran::of(crate::command::command(&arguments)).refused(2, &[nowhere]);
-        let mend =
-            ["check the path", "built-in ones are"].iter().any(|mend| ran.stderr.contains(mend));
-        assert!(mend, "{call:?}: {}", ran.stderr);
+        let remedy = ["check the path", "built-in ones are"]
+            .iter()
+            .any(|remedy| ran.stderr.contains(remedy));
+        assert!(remedy, "{call:?}: {}", ran.stderr);
         assert!(contents(folder.path()).is_empty(), "{call:?} left something behind");
     }
 }

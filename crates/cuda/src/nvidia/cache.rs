@@ -17,7 +17,7 @@ use crate::sources::{HEADERS, Source};
 const MAGIC: &[u8] = b"fcmae kernels 1\n";
 
 /// The longest file that is read: the code of a source has some hundred thousand bytes.
-const LIMIT: Limit = Limit { bytes: 64 << 20, mend: "it is not what was written" };
+const LIMIT: Limit = Limit { bytes: 64 << 20, remedy: "it is not what was written" };
 
 /// Bytes of a checksum.
 const CHECK: usize = blake3::OUT_LEN;

@@ -133,8 +133,8 @@ impl RandomResizedCrop {
     /// [`DataError::Parameter`] for settings out of range.
     pub fn check(&self) -> Result<(), DataError> {
         check_size(self.height, self.width)?;
-        let refused = |what, value: String, mend: &str| {
-            Err(DataError::Parameter { what, value, mend: mend.to_owned() })
+        let refused = |what, value: String, remedy: &str| {
+            Err(DataError::Parameter { what, value, remedy: remedy.to_owned() })
         };
         let (small, large) = self.scale;
         if !(small > 0.0 && small <= large && large <= 1.0) {

@@ -92,7 +92,7 @@ impl RandomErasing {
         let refused = || DataError::Parameter {
             what: "picture to erase a box of",
             value: format!("{height}×{width} with {} values", values.len()),
-            mend: "values must be height · width · channels".to_owned(),
+            remedy: "values must be height · width · channels".to_owned(),
         };
         if pixels == 0 || values.is_empty() || !(values.len() as u64).is_multiple_of(pixels) {
             return Err(refused());
@@ -109,8 +109,8 @@ impl RandomErasing {
     /// # Errors
     /// [`DataError::Parameter`] for settings out of range.
     pub fn check(&self) -> Result<(), DataError> {
-        let refused = |what, value: String, mend: &str| {
-            Err(DataError::Parameter { what, value, mend: mend.to_owned() })
+        let refused = |what, value: String, remedy: &str| {
+            Err(DataError::Parameter { what, value, remedy: remedy.to_owned() })
         };
         if !(0.0..=1.0).contains(&self.probability) {
             return refused("erasing probability", self.probability.to_string(), "use 0 to 1");

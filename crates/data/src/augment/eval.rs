@@ -116,7 +116,7 @@ impl EvalTransform {
                 Err(DataError::Parameter {
                     what: "share of the short side that the centre crop keeps",
                     value: fraction.to_string(),
-                    mend: "use 0.1 to 1, such as 0.875".to_owned(),
+                    remedy: "use 0.1 to 1, such as 0.875".to_owned(),
                 })
             }
             _ => Ok(()),

@@ -46,7 +46,7 @@ impl Normalization {
         Err(DataError::Parameter {
             what: "normalization",
             value: format!("mean {:?}, std {:?}", self.mean, self.std),
-            mend: format!(
+            remedy: format!(
                 "mean and std need one number a channel, 1 to {MAX_CHANNELS}, and std above 0"
             ),
         })
@@ -64,7 +64,7 @@ impl Normalization {
             return Err(DataError::Parameter {
                 what: "number of channels of the picture",
                 value: picture.channels().to_string(),
-                mend: format!("the normalization has {channels}"),
+                remedy: format!("the normalization has {channels}"),
             });
         }
         if picture.depth() == Depth::Deep {

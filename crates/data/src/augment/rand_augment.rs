@@ -60,10 +60,10 @@ impl RandAugment {
     /// range.
     pub fn parse(text: &str, normalization: &Normalization) -> Result<Self, DataError> {
         const EXAMPLE: &str = "write it like rand-m9-mstd0.5-inc1";
-        let refused = |mend: String| DataError::Parameter {
+        let refused = |remedy: String| DataError::Parameter {
             what: "RandAugment",
             value: format!("{text:?}"),
-            mend,
+            remedy,
         };
         let mut parts = text.split('-');
         if parts.next() != Some("rand") {
@@ -106,8 +106,8 @@ impl RandAugment {
             }
         }
         if !increasing {
-            let mend = "only operations that grow with the strength are supported; add -inc1";
-            return Err(refused(mend.to_owned()));
+            let remedy = "only operations that grow with the strength are supported; add -inc1";
+            return Err(refused(remedy.to_owned()));
         }
         result.check()?;
         Ok(result)
@@ -151,34 +151,34 @@ impl RandAugment {
     /// [`DataError::Parameter`] for settings out of range.
     pub fn check(&self) -> Result<(), DataError> {
         let refused =
-            |what, value: String, mend: String| Err(DataError::Parameter { what, value, mend });
+            |what, value: String, remedy: String| Err(DataError::Parameter { what, value, remedy });
         if !(1..=MAX_OPERATIONS).contains(&self.operations) {
-            let mend = format!("use 1 to {MAX_OPERATIONS}, such as 2");
+            let remedy = format!("use 1 to {MAX_OPERATIONS}, such as 2");
             return refused(
                 "RandAugment's number of operations (n)",
                 self.operations.to_string(),
-                mend,
+                remedy,
             );
         }
         if !(0.0..=MAX_LEVEL).contains(&self.magnitude) {
-            let mend = format!("use 0 to {MAX_LEVEL}, such as 9");
-            return refused("RandAugment's strength (m)", self.magnitude.to_string(), mend);
+            let remedy = format!("use 0 to {MAX_LEVEL}, such as 9");
+            return refused("RandAugment's strength (m)", self.magnitude.to_string(), remedy);
         }
         if !(0.0..=MAX_STD).contains(&self.std) {
-            let mend = format!("use 0 to {MAX_STD}, such as 0.5");
+            let remedy = format!("use 0 to {MAX_STD}, such as 0.5");
             return refused(
                 "RandAugment's spread of the strength (mstd)",
                 self.std.to_string(),
-                mend,
+                remedy,
             );
         }
         if !(0.0..=1.0).contains(&self.probability) {
-            let mend = "use 0 to 1, such as 0.5".to_owned();
-            return refused("RandAugment's probability (p)", self.probability.to_string(), mend);
+            let remedy = "use 0 to 1, such as 0.5".to_owned();
+            return refused("RandAugment's probability (p)", self.probability.to_string(), remedy);
         }
         if !matches!(self.fill.len(), 1 | 3) {
-            let mend = "give one level a channel, 1 or 3".to_owned();
-            return refused("RandAugment's fill colour", format!("{:?}", self.fill), mend);
+            let remedy = "give one level a channel, 1 or 3".to_owned();
+            return refused("RandAugment's fill colour", format!("{:?}", self.fill), remedy);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl RandAugment {
             return Err(DataError::Parameter {
                 what: "RandAugment",
                 value: "asked for with deep pictures".to_owned(),
-                mend: "its operations are those of 8-bit pictures; leave it out".to_owned(),
+                remedy: "its operations are those of 8-bit pictures; leave it out".to_owned(),
             });
         }
         let channels = format.channels;
@@ -199,7 +199,7 @@ impl RandAugment {
         Err(DataError::Parameter {
             what: "RandAugment's fill colour",
             value: format!("{:?}", self.fill),
-            mend: format!("pictures have {channels} channels; give one level for each"),
+            remedy: format!("pictures have {channels} channels; give one level for each"),
         })
     }
 }
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused_with_the_mend() {
-        for (text, mend) in [
+    fn what_is_not_supported_is_refused_with_the_remedy() {
+        for (text, remedy) in [
             ("", "write it like rand-m9-mstd0.5-inc1"),
             ("augmix-m5", "no other policy"),
             ("rand-m9-mstd0.5", "add -inc1"),
@@ -260,7 +260,7 @@ mod tests {
             ("rand-mstd101-inc1", "use 0 to 100"),
         ] {
             let error = RandAugment::parse(text, &color()).unwrap_err().to_string();
-            assert!(error.contains(mend), "{text}: {error}");
+            assert!(error.contains(remedy), "{text}: {error}");
         }
         let good = RandAugment::new(&color());
         for bad in [

@@ -365,7 +365,7 @@ fn check_box(picture: &Picture, crop: CropBox) -> Result<(), DataError> {
     Err(DataError::Parameter {
         what: "crop box",
         value: format!("{crop:?}"),
-        mend: format!(
+        remedy: format!(
             "it must lie inside the picture of {}×{} (height × width)",
             picture.height(),
             picture.width()

@@ -13,7 +13,7 @@ pub(super) fn check_size(height: u32, width: u32) -> Result<(), DataError> {
     Err(DataError::Parameter {
         what: "image size (height × width)",
         value: format!("{height}×{width}"),
-        mend: format!("sides from 1 to {MAX_SIDE} are possible"),
+        remedy: format!("sides from 1 to {MAX_SIDE} are possible"),
     })
 }
 

@@ -251,14 +251,14 @@ fn named(bytes: &[u8]) -> Option<DecodeError> {
         _ => return None,
     };
     // What has other values than of 8 bits is no plain JPEG without a loss.
-    let mend = match marker {
+    let remedy = match marker {
         0xC9 | 0xCA if precision == Some(8) => {
             "make it a plain JPEG (jpegtran -optimize), or a PNG"
         }
         _ if is_odd && precision == Some(8) => "convert it to JPEG or PNG",
         _ => "convert it to PNG or TIFF",
     };
-    Some(DecodeError::Unsupported(format!("{what} of a kind that is not read; {mend}")))
+    Some(DecodeError::Unsupported(format!("{what} of a kind that is not read; {remedy}")))
 }
 
 const EOI: u8 = 0xD9;

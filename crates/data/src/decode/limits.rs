@@ -88,7 +88,7 @@ impl Need {
 impl Limits {
     /// How much of a picture's file is read.
     pub(super) fn of_files(&self) -> Limit {
-        Limit { bytes: self.bytes, mend: "shrink the picture first" }
+        Limit { bytes: self.bytes, remedy: "shrink the picture first" }
     }
 }
 

@@ -9,7 +9,7 @@ const LEAVE_OUT: &str = "leave it out";
 /// Why it is no picture.
 pub(super) fn what(bytes: &[u8]) -> DecodeError {
     match name(bytes) {
-        Some((what, mend)) => DecodeError::Other { what, mend },
+        Some((what, remedy)) => DecodeError::Other { what, remedy },
         None => DecodeError::UnknownFormat,
     }
 }
@@ -68,8 +68,8 @@ fn name(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (0, b"PAR1", "a Parquet file", "give it to --data under a name that ends in .parquet"),
         (0, b"DDS ", "a DirectDraw texture (.dds)", CONVERT),
     ];
-    if let Some(&(.., what, mend)) = signs.iter().find(|(at, sign, ..)| has(*at, sign)) {
-        return Some((what, mend));
+    if let Some(&(.., what, remedy)) = signs.iter().find(|(at, sign, ..)| has(*at, sign)) {
+        return Some((what, remedy));
     }
     if has(0, b"RIFF") && has(8, b"AVI ") {
         return Some(("a video (.avi)", "save its frames as pictures"));

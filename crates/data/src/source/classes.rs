@@ -355,7 +355,7 @@ fn check_measured(found: &[&Name], about: &About<'_>) -> Result<(), DataError> {
                     printable(&together(about.roots)),
                     first.text
                 ),
-                mend: "such are measured, and no classes: fine-tuning tells classes apart. Choose another \
+                remedy: "such are measured, and no classes: fine-tuning tells classes apart. Choose another \
                        column by data.label_column, or write ranges of the numbers as classes"
                     .to_owned(),
             })

@@ -59,8 +59,8 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
             }
             for path in &files.usable {
                 let (one, before) = (kind.one, before.join(" or "));
-                let mend = "give such files a folder of their own";
-                set.skip(path.clone(), format!("{one} beside {before}; {mend}"));
+                let remedy = "give such files a folder of their own";
+                set.skip(path.clone(), format!("{one} beside {before}; {remedy}"));
             }
         }
         before.push(kind.several);

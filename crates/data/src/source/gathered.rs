@@ -219,7 +219,7 @@ impl<'a> Gathered<'a> {
                         "{pictures} and {masks} in {}, which hold pictures and masks (or depths) of the same names",
                         printable(root)
                     ),
-                    mend: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
+                    remedy: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
                            list (.csv) of the pictures with their classes"
                         .to_owned(),
                 })
@@ -250,7 +250,7 @@ impl<'a> Gathered<'a> {
         Err(DataError::Parameter {
             what: "data.group_column",
             value: format!("{column:?}, and {} has no columns", printable(root)),
-            mend: "give a list or a Parquet file with that column, or name groups by their paths (data.group)"
+            remedy: "give a list or a Parquet file with that column, or name groups by their paths (data.group)"
                 .to_owned(),
         })
     }

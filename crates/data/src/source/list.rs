@@ -25,7 +25,7 @@ use columns::Columns;
 use finder::Finder;
 
 /// Of a list.
-const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "split it into several" };
+const LIMIT: Limit = Limit { bytes: 1 << 30, remedy: "split it into several" };
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let form = form(path).expect("lists are told by their names");
     let refused = |reason| DataError::List { path: path.to_path_buf(), reason };
     if form == Form::Paths && set.labelled {
-        let mend = "labels are needed, and a .txt list has none; write a .csv list with the \
+        let remedy = "labels are needed, and a .txt list has none; write a .csv list with the \
                     columns path,label";
-        set.refuse_labels(refused(mend.to_owned()))?;
+        set.refuse_labels(refused(remedy.to_owned()))?;
     }
     if form == Form::Paths {
         set.check_columns(path)?;

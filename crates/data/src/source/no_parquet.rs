@@ -31,7 +31,7 @@ mod tests {
     use crate::source::{Labels, PictureSet};
 
     #[test]
-    fn a_parquet_file_is_refused_with_the_mend() {
+    fn a_parquet_file_is_refused_with_the_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("train.parquet");
         std::fs::write(&path, b"PAR1").unwrap();

@@ -224,7 +224,7 @@ fn add_all(roots: &[PathBuf], set: &mut Gathered<'_>) -> Result<(), DataError> {
                     .chain(left_out)
                     .collect::<Vec<_>>()
                     .join("; "),
-                mend: mend(root, &set.others),
+                remedy: remedy(root, &set.others),
             });
         }
     }
@@ -376,7 +376,7 @@ const NOT_READ: [(&str, &str); 18] = [
 ];
 
 /// What to do about a folder that holds no picture.
-fn mend(root: &Path, others: &Others) -> String {
+fn remedy(root: &Path, others: &Others) -> String {
     let file = |name: &str| root.join(name).is_file();
     let arrow = others.count("arrow") > 0 || root.extension().is_some_and(|end| end == "arrow");
     let saved = ["dataset_dict.json", "dataset_info.json", "state.json"];
@@ -387,7 +387,7 @@ fn mend(root: &Path, others: &Others) -> String {
     }
     let known = NOT_READ.into_iter().find(|(extension, _)| others.count(extension) > 0);
     known
-        .map_or("give the folder that holds the pictures, or convert them", |(_, mend)| mend)
+        .map_or("give the folder that holds the pictures, or convert them", |(_, remedy)| remedy)
         .to_owned()
 }
 
@@ -395,14 +395,14 @@ fn mend(root: &Path, others: &Others) -> String {
 fn check_distinct(roots: &[PathBuf]) -> Result<(), DataError> {
     let mut real = HashSet::new();
     let twice = |root: &&PathBuf| fs::canonicalize(root).is_ok_and(|path| !real.insert(path));
-    let (value, mend) = match roots.iter().find(twice) {
+    let (value, remedy) = match roots.iter().find(twice) {
         Some(root) => (format!("{} twice", printable(root)), "give it once"),
         None if roots.is_empty() => {
             ("empty".to_owned(), "give a folder, an archive or a list of pictures")
         }
         None => return Ok(()),
     };
-    Err(DataError::Parameter { what: "data", value, mend: mend.to_owned() })
+    Err(DataError::Parameter { what: "data", value, remedy: remedy.to_owned() })
 }
 
 /// Adds one source, of the kind that it shows itself to be.
@@ -436,7 +436,7 @@ fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
             Err(match known {
                 None => DataError::NotAFolder(path),
                 Some((_, SPREADSHEET)) => DataError::List { path, reason: SPREADSHEET.to_owned() },
-                Some((_, mend)) => DataError::Archive { path, reason: (*mend).to_owned() },
+                Some((_, remedy)) => DataError::Archive { path, reason: (*remedy).to_owned() },
             })
         }
     }

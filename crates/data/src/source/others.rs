@@ -69,12 +69,12 @@ impl Others {
             parts.push(format!("{} others", grouped(rest)));
         }
         let converted = kinds.iter().any(|(kind, _)| CONVERTED.contains(&kind.as_str()));
-        let mend = match converted {
+        let remedy = match converted {
             true => "; to use them, convert them to JPEG, PNG or TIFF",
             false => "",
         };
         let files = plural(grouped(all), "file");
-        (all > 0).then(|| format!("{files} passed over: {}{mend}", parts.join(", ")))
+        (all > 0).then(|| format!("{files} passed over: {}{remedy}", parts.join(", ")))
     }
 }
 

@@ -246,11 +246,11 @@ struct Missing {
 
 impl Missing {
     fn reason(&self) -> Option<String> {
-        let mend =
+        let remedy =
             if self.named { "; they have names alone: embed the pictures' bytes" } else { "" };
         let Self { count, first, .. } = self;
         (*count > 0)
-            .then(|| format!("rows without a picture: {count}, the first is row {first}{mend}"))
+            .then(|| format!("rows without a picture: {count}, the first is row {first}{remedy}"))
     }
 }
 

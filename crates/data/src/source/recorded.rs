@@ -16,7 +16,7 @@ use crate::error::DataError;
 use crate::words::together;
 
 /// Of a table.
-const LIMIT: Limit = Limit { bytes: 1 << 30, mend: "that is no table of a run" };
+const LIMIT: Limit = Limit { bytes: 1 << 30, remedy: "that is no table of a run" };
 
 const COLUMNS: [&str; 3] = ["path", "label", "part"];
 
@@ -88,7 +88,7 @@ impl Split {
             return Err(DataError::Parameter {
                 what: "part of the set",
                 value: escaped(&recorded_name(&sample.path)),
-                mend: "it is not in the set, or in both parts; take parts of the same set"
+                remedy: "it is not in the set, or in both parts; take parts of the same set"
                     .to_owned(),
             });
         }
@@ -248,7 +248,7 @@ impl PictureSet {
             return Err(DataError::Parameter {
                 what: "recorded split",
                 value: format!("without pictures in the part {}", part.name()),
-                mend: "no picture of it is in that part; a run that held out pictures of another place is \
+                remedy: "no picture of it is in that part; a run that held out pictures of another place is \
                        tested on those, as --data"
                     .to_owned(),
             });

@@ -82,7 +82,7 @@ impl PictureSet {
             return Err(DataError::Parameter {
                 what: "set to split",
                 value: format!("{}, no class with two", plural(self.len(), "picture")),
-                mend: "at least one class needs two pictures".to_owned(),
+                remedy: "at least one class needs two pictures".to_owned(),
             });
         }
         taken.sort_unstable();
@@ -104,7 +104,7 @@ impl PictureSet {
                 first.first().map_or(String::new(), named),
                 other.map_or(String::new(), named),
             ),
-            mend: "give each picture one class".to_owned(),
+            remedy: "give each picture one class".to_owned(),
         }
     }
 
@@ -154,7 +154,7 @@ impl PictureSet {
                     plural(groups.len(), "group"),
                     groups.called
                 ),
-                mend: "no group can be held out: at least one class needs two groups".to_owned(),
+                remedy: "no group can be held out: at least one class needs two groups".to_owned(),
             });
         }
         taken.sort_unstable();
@@ -196,7 +196,7 @@ impl PictureSet {
                     if outside.len() == 1 { "does" } else { "do" },
                     printable(&self.samples[first].path)
                 ),
-                mend: "write a pattern that every path matches".to_owned(),
+                remedy: "write a pattern that every path matches".to_owned(),
             });
         }
         let united = unite(&mut groups, copies, &names);
@@ -232,7 +232,7 @@ impl PictureSet {
                 return Err(DataError::Parameter {
                     what: "share of labels",
                     value: fraction.to_string(),
-                    mend: "use a number above 0 and at most 1, such as 0.1".to_owned(),
+                    remedy: "use a number above 0 and at most 1, such as 0.1".to_owned(),
                 });
             }
             Amount::Count(count) if (groups.len()..=self.len()).contains(&count) => {
@@ -242,7 +242,7 @@ impl PictureSet {
                 return Err(DataError::Parameter {
                     what: "number of labels",
                     value: count.to_string(),
-                    mend: format!(
+                    remedy: format!(
                         "use {} (one for each class) to {} (all)",
                         groups.len(),
                         self.len()
@@ -292,7 +292,7 @@ fn check_share(held_out: f64) -> Result<(), DataError> {
     Err(DataError::Parameter {
         what: "held-out share",
         value: held_out.to_string(),
-        mend: "use a number between 0 and 1, such as 0.1".to_owned(),
+        remedy: "use a number between 0 and 1, such as 0.1".to_owned(),
     })
 }
 

@@ -331,7 +331,11 @@ impl Folders {
             }
             Some(Layout::Splits { what, given }) => {
                 let path = root.to_path_buf();
-                return Err(DataError::Splits { path, what, mend: mend(root, &given, archive) });
+                return Err(DataError::Splits {
+                    path,
+                    what,
+                    remedy: remedy(root, &given, archive),
+                });
             }
         })
     }
@@ -342,9 +346,9 @@ impl Folders {
         if given.len() == 1 {
             return None;
         }
-        let mend = mend(root, &given, archive);
+        let remedy = remedy(root, &given, archive);
         Some(format!(
-            "{}: it holds {what}, and pictures of all of them are used; to leave some out, {mend}",
+            "{}: it holds {what}, and pictures of all of them are used; to leave some out, {remedy}",
             printable(root)
         ))
     }
@@ -366,7 +370,7 @@ impl Folders {
     }
 }
 
-fn mend(root: &Path, given: &[String], archive: bool) -> String {
+fn remedy(root: &Path, given: &[String], archive: bool) -> String {
     let training = given.iter().find(|name| named_split(name) == Some("train"));
     match training.or_else(|| given.first()) {
         _ if archive => {

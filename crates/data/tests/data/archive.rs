@@ -321,7 +321,7 @@ fn no_damage_makes_a_sample_that_cannot_be_read() {
 
 /// Faults 15 and 16: empty archives, and what is none.
 #[test]
-fn what_is_no_archive_is_refused_with_its_mend() {
+fn what_is_no_archive_is_refused_with_its_remedy() {
     let error = |bytes: &[u8]| {
         let (_dir, set) = Tar(bytes.to_vec()).open(Labels::Ignored);
         set.unwrap_err().to_string()

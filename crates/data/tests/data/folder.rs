@@ -93,7 +93,7 @@ fn a_given_class_list_gives_the_labels() {
 
 /// Fault 16: an empty set, and one class.
 #[test]
-fn what_is_no_data_set_is_refused_with_its_mend() {
+fn what_is_no_data_set_is_refused_with_its_remedy() {
     let missing = PictureSet::open("/no/such/folder", Labels::Ignored).unwrap_err();
     assert!(matches!(missing, DataError::Missing(_)));
     assert!(missing.to_string().contains("/no/such/folder"));

@@ -101,7 +101,7 @@ fn absolute_paths_are_taken_as_they_are() {
 }
 
 #[test]
-fn lists_without_what_is_needed_are_refused_with_the_mend() {
+fn lists_without_what_is_needed_are_refused_with_the_remedy() {
     let error = |name: &str, text: &[u8], labels: Labels<'_>| {
         let dir = listed(name, text);
         open(&dir, name, labels).unwrap_err().to_string()

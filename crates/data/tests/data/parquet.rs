@@ -135,7 +135,7 @@ fn files_whose_labels_cannot_be_used_have_their_pictures() {
 }
 
 #[test]
-fn sound_files_that_are_not_read_are_refused_with_the_mend() {
+fn sound_files_that_are_not_read_are_refused_with_the_remedy() {
     let refused = |name: &str, labels: Labels<'_>| {
         let path = fixture("refused").join(format!("{name}.parquet"));
         let error = PictureSet::open(path, labels).unwrap_err().to_string();

@@ -502,7 +502,7 @@ impl DataConfig {
                 return Err(DataError::Parameter {
                     what: "data.group_column",
                     value: self.group_column.clone(),
-                    mend: format!(
+                    remedy: format!(
                         "data.group ({}) says too which pictures belong together; set one of them",
                         self.group
                     ),
@@ -569,8 +569,8 @@ impl DataConfig {
             "1 or 3, or with data.depth=\"deep\" 1 to 64",
         )?;
         self.grouping().map(drop).map_err(|error| match error {
-            DataError::Parameter { what, value, mend } => {
-                ConfigError::Value { key: what.to_owned(), value, reason: mend }
+            DataError::Parameter { what, value, remedy } => {
+                ConfigError::Value { key: what.to_owned(), value, reason: remedy }
             }
             error => ConfigError::Value {
                 key: "data.group".to_owned(),

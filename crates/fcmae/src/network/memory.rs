@@ -362,8 +362,8 @@ pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<Room> 
         let update = optim.batch.saturating_mul(optim.accumulation);
         let (batch, accumulation) = memory.fitting_batch(update, free);
         let fits = memory.with(batch) <= free && batch < optim.batch;
-        let mend = Mend { batch: fits.then_some([batch, accumulation]) };
-        return Err(Error::Memory { needed, free, mend });
+        let remedy = Mend { batch: fits.then_some([batch, accumulation]) };
+        return Err(Error::Memory { needed, free, remedy });
     }
     // Pictures are kept in the machine's memory, whatever computes.
     let taken = if matches!(backend, Backend::Cpu) { needed } else { 0 };

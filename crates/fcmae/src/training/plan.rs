@@ -30,7 +30,7 @@ impl Plan {
         let update = config.batch.saturating_mul(config.accumulation);
         let steps_per_epoch = pictures.checked_div(update).unwrap_or(0) as u64;
         if steps_per_epoch == 0 && config.accumulation > 1 {
-            let mend = if config.batch <= pictures {
+            let remedy = if config.batch <= pictures {
                 format!("use optim.accumulation={} or less", (pictures / config.batch).max(1))
             } else {
                 format!("use optim.batch={pictures} or less and optim.accumulation=1")
@@ -41,7 +41,7 @@ impl Plan {
                     "{} pictures (optim.batch {} × optim.accumulation {}), more than the {} of the set",
                     update, config.batch, config.accumulation, pictures
                 ),
-                mend,
+                remedy,
             });
         }
         if steps_per_epoch == 0 {
@@ -93,19 +93,19 @@ impl Plan {
                  of an update / 256): the rate ends higher than it begins"
             ));
         }
-        let mend = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);
+        let remedy = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);
         if warmup >= epochs {
             let most = self.lr(self.steps() - 1);
             return Some(format!(
                 "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the \
-                 learning rate gets to {most:.1e}, not to {peak:.1e}; {mend}",
+                 learning rate gets to {most:.1e}, not to {peak:.1e}; {remedy}",
                 plural(epochs, "epoch")
             ));
         }
         (warmup > epochs / 2.0).then(|| {
             format!(
                 "{warmup} of {epochs} epochs are warm-up (`optim.warmup_epochs`), which leaves few at a full \
-                 learning rate; {mend}"
+                 learning rate; {remedy}"
             )
         })
     }

@@ -330,14 +330,14 @@ fn may_belong_together(set: &PictureSet, apart: bool, config: &DataConfig) -> Op
         others => format!(" (or {})", others.join(", ")),
     };
     let set = format!("--set data.group_column={name}");
-    let mend = match apart {
+    let remedy = match apart {
         false => format!("{set} keeps those of each value on one side"),
         true => format!(
             "{set} refuses values that are both in --data and in --held-out, which then needs the column too"
         ),
     };
     Some(format!(
-        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, {mend}",
+        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, {remedy}",
     ))
 }
 

@@ -46,7 +46,7 @@ fn cannot(path: &Path, reason: String) -> Error {
 }
 
 /// Of a file of JSON: the names of 100,000 classes still fit.
-const LIMIT: Limit = Limit { bytes: 64 << 20, mend: "give the one that came with the weights" };
+const LIMIT: Limit = Limit { bytes: 64 << 20, remedy: "give the one that came with the weights" };
 
 /// A file of JSON.
 ///

@@ -129,7 +129,7 @@ fn kept_weights_are_as_they_were_and_a_changed_variant_is_gone() {
 }
 
 #[test]
-fn a_change_that_is_none_is_refused_with_the_setting_and_the_mend() {
+fn a_change_that_is_none_is_refused_with_the_setting_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     pictures::write(&data, 2);

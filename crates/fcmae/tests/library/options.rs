@@ -307,8 +307,8 @@ fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     let out = folder.path().join("run");
     let error = pretrain(&config, &[data], Start::Scratch, &out, false, &mut |_| Flow::Continue)
         .unwrap_err();
-    let Error::Memory { needed, free, mend } = &error else { panic!("{error}") };
-    let [batch, accumulation] = mend.batch.unwrap();
+    let Error::Memory { needed, free, remedy } = &error else { panic!("{error}") };
+    let [batch, accumulation] = remedy.batch.unwrap();
     assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40, "{batch}");
     assert!(!out.exists(), "nothing was begun");
     // What is advised is not refused in its turn.

@@ -18,7 +18,7 @@ use crate::input::of;
 pub(super) const MANIFEST: &str = "MANIFEST";
 /// The number grows when a checkpoint of the new form cannot be read by older programs.
 const TITLE: &str = "fcmae checkpoint 1";
-const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "it is not what was written" };
+const LIMIT: Limit = Limit { bytes: 1 << 20, remedy: "it is not what was written" };
 
 /// One file of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]

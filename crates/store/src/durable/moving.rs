@@ -27,7 +27,7 @@ use super::names::{MOVING, UNFINISHED, is_plain, parent, prefixed};
 use super::trouble::{Trouble, note};
 use crate::Error;
 
-const LIMIT: Limit = Limit { bytes: 1 << 20, mend: "it is not what was written" };
+const LIMIT: Limit = Limit { bytes: 1 << 20, remedy: "it is not what was written" };
 
 /// Whether a rename was refused and another way may be tried, which is noted. What says that the disk is
 /// full or may only be read, or that something is missing, stays an error.

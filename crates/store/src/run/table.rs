@@ -1,7 +1,7 @@
 //! `metrics.csv`, `evaluations.csv` and `watch.csv`: what `metrics.jsonl` says, for spreadsheets and data frames.
 //!
 //! `metrics.jsonl` alone is the truth. While a run lives, a row is added with each of its lines; whenever
-//! a run is opened or cut back, the tables are written anew from it. So nothing of them needs mending, and
+//! a run is opened or cut back, the tables are written anew from it. So nothing of them needs repair, and
 //! runs from before there were tables get whole ones.
 
 use std::fs;
@@ -68,8 +68,8 @@ impl Table {
         };
         rows.text(&row).inspect_err(|_| {
             // Takes away the part of a row that may have been written.
-            if let Ok(mended) = Lines::open(self.path.clone()) {
-                *rows = mended;
+            if let Ok(reopened) = Lines::open(self.path.clone()) {
+                *rows = reopened;
             }
         })
     }

@@ -153,7 +153,7 @@ fn what_is_no_weights_is_named() {
 }
 
 #[test]
-fn what_pytorch_writes_and_cannot_be_taken_is_refused_with_the_mend() {
+fn what_pytorch_writes_and_cannot_be_taken_is_refused_with_the_remedy() {
     for (name, found) in [
         ("refused_integers.pth", "tensor `count` is I64; F32, F16, BF16 and F64 are read"),
         (

@@ -31,7 +31,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn what_of_a_run_is_no_file_or_cut_short_is_told_with_the_mend() {
+fn what_of_a_run_is_no_file_or_cut_short_is_told_with_the_remedy() {
     let (_folder, path) = in_new_folder();
     drop(Run::create(&path, &record()).unwrap());
     fs::remove_file(path.join("log.txt")).unwrap();

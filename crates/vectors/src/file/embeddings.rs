@@ -12,7 +12,7 @@ use super::{npy, parquet, table};
 use crate::vectors::Vectors;
 
 /// Most that is read of a file that holds an origin.
-const ORIGIN: Limit = Limit { bytes: 1 << 20, mend: "it describes embeddings in a few lines" };
+const ORIGIN: Limit = Limit { bytes: 1 << 20, remedy: "it describes embeddings in a few lines" };
 
 /// Pictures' names, their labels, and a vector each.
 #[derive(Clone, Debug, PartialEq)]

@@ -285,7 +285,7 @@ fn lock(folder: &Path) -> Result<File, FileError> {
 }
 
 fn about(folder: &Path) -> Result<Option<Origin>, FileError> {
-    const MOST: Limit = Limit { bytes: 1 << 20, mend: "it describes embeddings in a few lines" };
+    const MOST: Limit = Limit { bytes: 1 << 20, remedy: "it describes embeddings in a few lines" };
     let path = folder.join(ABOUT);
     let text = fcmae_files::if_there(fcmae_files::text(&path, MOST));
     let Some(text) = text.map_err(FileError::unusable(&path))? else { return Ok(None) };

@@ -69,7 +69,7 @@ fn agree(
         let [ours, found] = both.each_ref().map(|settings| settings.pointer(&place));
         if ours != found {
             let has = found.map_or("another one".to_owned(), ToString::to_string);
-            let mend = match (kind, place.as_str()) {
+            let remedy = match (kind, place.as_str()) {
                 _ if *part == "decoder" => {
                     "leave it out, or give weights without a decoder, such as a classifier's"
                 }
@@ -88,7 +88,7 @@ fn agree(
                 key: key.trim().to_owned(),
                 value: value.trim().to_owned(),
                 reason: format!(
-                    "the network is that of the weights {path} (--from), which have {has}: {mend}"
+                    "the network is that of the weights {path} (--from), which have {has}: {remedy}"
                 ),
             });
         }

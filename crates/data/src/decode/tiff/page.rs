@@ -148,8 +148,8 @@ impl Header {
                 "{samples} samples of {bits} bits a pixel"
             )));
         }
-        let refused = |what: String, mend: &str| {
-            Err(DecodeError::Unsupported(format!("a TIFF file {what}; {mend}")))
+        let refused = |what: String, remedy: &str| {
+            Err(DecodeError::Unsupported(format!("a TIFF file {what}; {remedy}")))
         };
         if let Some(method) = self.page.unread_compression() {
             let what = match method {
@@ -207,8 +207,8 @@ impl Header {
             PALETTE => format!("with a palette and {samples} samples of {bits} bits"),
             _ => format!("with {bits} bits a value"),
         };
-        let mend = if photometric <= RGB { "write it with 8 or 16 bits" } else { convert };
-        refused(what, mend)
+        let remedy = if photometric <= RGB { "write it with 8 or 16 bits" } else { convert };
+        refused(what, remedy)
     }
 
     /// Refuses what 8 bits cannot hold.

@@ -42,7 +42,7 @@ pub(super) fn check(
                     place,
                     parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(" and "),
                 ),
-                mend: "a picture has one class here: write one label for each, leave out pictures that have several, \
+                remedy: "a picture has one class here: write one label for each, leave out pictures that have several, \
                        or choose another column by data.label_column"
                     .to_owned(),
             });

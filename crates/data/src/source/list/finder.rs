@@ -194,10 +194,10 @@ impl<'a> Finder<'a> {
     /// What to tell of the list at `list`.
     pub(super) fn notes(&self, list: &Path) -> Vec<String> {
         let list = printable(list);
-        let told = |counted: &Counted, one: &str, several: &str, mend: &str| {
+        let told = |counted: &Counted, one: &str, several: &str, remedy: &str| {
             let (written, path) = counted.first.as_ref()?;
             Some(format!(
-                "{list}: {} {}, such as {written:?} for {}: {mend}",
+                "{list}: {} {}, such as {written:?} for {}: {remedy}",
                 grouped(counted.count),
                 if counted.count == 1 { one } else { several },
                 printable(path)

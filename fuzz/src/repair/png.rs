@@ -48,9 +48,9 @@ mod tests {
         let mut changed = whole.clone();
         let data = whole.windows(4).position(|kind| kind == b"IDAT").expect("it has pixels");
         changed.splice(data + 10..data + 10, *b"more");
-        let mended = png(&whole, changed.clone());
-        assert_eq!(mended.len(), changed.len());
-        assert_eq!(mended[data - 1], whole[data - 1] + 4);
-        assert_eq!(mended[mended.len() - 12..], whole[whole.len() - 12..]);
+        let repaired = png(&whole, changed.clone());
+        assert_eq!(repaired.len(), changed.len());
+        assert_eq!(repaired[data - 1], whole[data - 1] + 4);
+        assert_eq!(repaired[repaired.len() - 12..], whole[whole.len() - 12..]);
     }
 }

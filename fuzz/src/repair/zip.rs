@@ -42,13 +42,13 @@ pub fn zip(_: &[u8], changed: Vec<u8>) -> Vec<u8> {
         directory.extend(&changed[name]);
         count += 1;
     }
-    let mut mended = changed[..end].to_vec();
-    mended.extend(&directory);
-    mended.extend(END);
-    mended.extend([0; 4]);
-    mended.extend([count.to_le_bytes(); 2].as_flattened());
-    mended.extend((directory.len() as u32).to_le_bytes());
-    mended.extend((end as u32).to_le_bytes());
-    mended.extend([0; 2]);
-    mended
+    let mut repaired = changed[..end].to_vec();
+    repaired.extend(&directory);
+    repaired.extend(END);
+    repaired.extend([0; 4]);
+    repaired.extend([count.to_le_bytes(); 2].as_flattened());
+    repaired.extend((directory.len() as u32).to_le_bytes());
+    repaired.extend((end as u32).to_le_bytes());
+    repaired.extend([0; 2]);
+    repaired
 }
