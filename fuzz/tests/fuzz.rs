@@ -34,7 +34,7 @@ fn fuzz(name: &str) {
 
 /// What is made right again stays what it was where it was right.
 #[test]
-fn a_whole_file_is_read_as_before_once_it_is_mended() {
+fn a_whole_file_is_read_as_before_once_it_is_repaired() {
     for target in targets::ALL {
         for bytes in (target.corpus)() {
             let repaired = (target.repair)(&bytes, bytes.clone());

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
         };
         if let Some((other, _)) = plans[..place].iter().find(same) {
             let (one, other) = (printable(&other.experiment.path), printable(&experiment.path));
-            let text = "have one name, and so one folder of results; rename one";
+            let text = "have the same name, and so the same folder of results; rename one";
             return Err(Usage(format!("{one} and {other} {text}")).into());
         }
     }
@@ -129,10 +129,7 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
             Err(error) if error.is::<Stopped>() || single => return Err(error),
             Err(error) => {
                 let name = &plan.experiment.name;
-                output::note(&format!(
-                    "{name} cannot go on, the next is tried: {}",
-                    joined(&error)
-                ));
+                output::note(&format!("{name} cannot go on; trying the next: {}", joined(&error)));
                 failed.push(name.clone());
             }
         }
@@ -250,7 +247,7 @@ impl Bench {
                 let start = self.places.outcome(Kind::Pretrain, from)?;
                 match start.as_ref().or_else(|| outcomes.get(from)) {
                     Some(Outcome { failed: Some(why), .. }) => {
-                        let why = format!("its pre-training came to nothing: {why}");
+                        let why = format!("its pre-training failed: {why}");
                         let outcome = Outcome { failed: Some(why), ..Outcome::of(job) };
                         outcomes.insert(job.key.clone(), outcome);
                         break;

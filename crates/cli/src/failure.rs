@@ -90,14 +90,12 @@ fn fault(panic: &str) -> String {
     const NO_MEMORY: [&str; 2] = ["bytes of memory", "capacity overflow"];
     if NO_MEMORY.iter().any(|text| panic.contains(text)) {
         return format!(
-            "there is not enough memory for this ({panic}): end other programs, lift the limit of this one \
-             (`ulimit -v`, a container's), or take smaller batches, smaller pictures or a smaller network; \
-             what was saved before is intact"
+            "there is not enough memory for this ({panic}): close other programs, raise the limit of this one \
+             (`ulimit -v`, or the container's), or use smaller batches, smaller pictures or a smaller network; \
+             everything saved before is intact"
         );
     }
-    format!(
-        "this is a fault in fcmae itself, please report it: {panic}; what was saved before is intact"
-    )
+    format!("this is a bug in fcmae, please report it: {panic}; everything saved before is intact")
 }
 
 /// What standard error is told.
@@ -218,7 +216,8 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
         Part::Store(
             StoreError::NoSpace { .. } | StoreError::Quota { .. } | StoreError::TooLarge { .. },
         ) => {
-            Some("make room first; a training then goes on from its last checkpoint, with its command and --resume".into())
+            Some("free some space first; the same command with --resume then continues a training from its \
+                last checkpoint".into())
         }
         _ => None,
     })
@@ -258,8 +257,8 @@ mod tests {
         let said =
             fault("zeros: the system doesn't give 8589934592 bytes of memory (memory.rs:200)");
         assert!(said.contains("not enough memory") && said.contains("smaller batches"), "{said}");
-        assert!(!said.contains("fault in fcmae"), "{said}");
-        assert!(fault("index out of bounds").contains("fault in fcmae"));
+        assert!(!said.contains("bug in fcmae"), "{said}");
+        assert!(fault("index out of bounds").contains("bug in fcmae"));
     }
 
     #[test]

@@ -8,13 +8,13 @@ const TAKES_ALL: &str = "a Vec takes every write";
 impl<const N: usize> List<N> {
     /// With a line of the columns' names.
     pub(crate) fn new(columns: [&str; N]) -> Self {
-        let mut list = Self::going_on();
+        let mut list = Self::without_header();
         list.row(columns);
         list
     }
 
     /// Further rows of a list.
-    pub(crate) fn going_on() -> Self {
+    pub(crate) fn without_header() -> Self {
         Self(csv::Writer::from_writer(vec![]))
     }
 

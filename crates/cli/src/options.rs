@@ -14,13 +14,13 @@ use crate::output;
 /// What networks are computed on, for every command that computes with one.
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArg {
-    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor for now [default:
-    /// auto, or as the recipe says]
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor for now [default: auto,
+    /// unless a recipe says otherwise]
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
     /// Number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 if the GPU supports it. The processor
-    /// always uses f32 [default: auto, or as the recipe says]
+    /// always uses f32 [default: auto, unless a recipe says otherwise]
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
 }

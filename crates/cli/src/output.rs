@@ -79,8 +79,8 @@ pub(crate) fn refuse_tilde(path: &Path, option: &str) -> Result<()> {
     }
     let path = printable(path);
     let text = format!(
-        "{option} {path} begins with a ~ that the shell has not replaced, as it stands in quotes: write $HOME, or \
-         leave the quotes out; a folder of that name is ./{path}"
+        "{option} {path} begins with a ~ that the shell did not replace, since it is quoted: write $HOME, or \
+         leave out the quotes; a folder of that name is ./{path}"
     );
     Err(Usage(text).into())
 }
@@ -124,7 +124,7 @@ pub(crate) fn refuse_present(file: &Path, overwrite: bool, option: &str) -> Resu
     }
     // A device or a pipe would be replaced by a file.
     if file.exists() && !file.is_file() {
-        let text = format!("{} is no regular file; give another {option}", printable(file));
+        let text = format!("{} is not a regular file; give another {option}", printable(file));
         return Err(Usage(text).into());
     }
     if !overwrite && file.symlink_metadata().is_ok() {
@@ -159,6 +159,7 @@ pub(crate) fn refuse_result(
     inputs: &[PathBuf],
     option: &str,
 ) -> Result<()> {
+    refuse_own(file, option)?;
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     if !endings.iter().any(|known| known.eq_ignore_ascii_case(ending)) {
         let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();

@@ -50,7 +50,7 @@ pub(crate) fn inputs(
             Pages::First => {
                 if each.len() > 1 {
                     let remedy = all_pages.map_or(String::new(), |option| {
-                        format!("; {option} takes each for a picture of its own")
+                        format!("; {option} uses each as a picture of its own")
                     });
                     let (path, of) = (printable(path), grouped(each.len()));
                     output::note(&format!("{path}: 1 of {of} pages is used{remedy}"));

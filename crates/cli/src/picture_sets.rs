@@ -80,8 +80,8 @@ pub(crate) fn note_skipped(skipped: &[Skipped]) {
 /// `--pages`, and no other depth or number of channels.
 pub(crate) fn advised(text: &str) -> String {
     let mut text = text
-        .replace("data.pages=all takes", "--pages all takes")
-        .replace("set data.pages=all to take", "give --pages all to take")
+        .replace("data.pages=all uses", "--pages all uses")
+        .replace("set data.pages=all to use", "give --pages all to use")
         .replace("; set data.depth=deep, or scale them", "; scale them")
         .replace(
             "; set data.depth=deep",
@@ -90,9 +90,9 @@ pub(crate) fn advised(text: &str) -> String {
     for (start, end) in [
         ("; data.depth=deep keeps ", &["all", "them as they are", "them"][..]),
         ("; data.depth=deep with model.channels=", &[" takes all"]),
-        (", or set data.depth=deep and model.channels=", &[" to take them as channels"]),
+        (", or set data.depth=deep and model.channels=", &[" to use them as channels"]),
         ("; values that 8 bits cannot hold are kept by ", &["data.depth=deep"]),
-        (", or set model.channels to ", &[" to take them as channels, with data.depth=deep"]),
+        (", or set model.channels to ", &[" to use them as channels, with data.depth=deep"]),
     ] {
         let Some(from) = text.find(start) else { continue };
         let rest = &text[from + start.len()..];
@@ -134,7 +134,7 @@ pub(crate) fn look_at_each(
 ) -> Result<(), DataError> {
     let remarks = fcmae::inference::survey::survey_inputs(inputs, format, limits)?;
     // Pages that are not used were noted when the files were listed.
-    let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all takes each"));
+    let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all uses each"));
     new.for_each(|remark| output::note(&advised(remark)));
     Ok(())
 }
@@ -142,42 +142,39 @@ pub(crate) fn look_at_each(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fcmae_data::{Axes, DecodeError, Remark};
 
+    /// Made of what the errors and remarks really say, so that new words for them fail here.
     #[test]
     fn advice_is_what_can_be_done_where_weights_are_used() {
-        for (remark, expected) in [
+        let axes = Axes { channels: 1, slices: 5, frames: 1 };
+        let channels = |found, wanted| DecodeError::Channels { found, wanted }.to_string();
+        let stack =
+            DecodeError::Stack { pages: 5, axes, as_channels: Some(5), wanted: 4 }.to_string();
+        let pages =
+            Remark::Pages { used: 1, of: 10, axes, as_channels: Some(10), as_pictures: true };
+        for (said, expected) in [
+            (pages.to_string(), "; --pages all uses each as a picture of its own"),
+            (Remark::Clamped { count: 1, of: 100 }.to_string(), " are clamped"),
+            (Remark::Scaled.to_string(), " are divided by 255"),
+            (Remark::Bands { used: 3, of: 4 }.to_string(), "3 of 4 channels are used"),
             (
-                "1 of 10 pages is used; data.pages=all takes each for a picture of its own, or set data.depth=deep and \
-                 model.channels=10 to take them as channels (a.tif)",
-                "1 of 10 pages is used; --pages all takes each for a picture of its own (a.tif)",
-            ),
-            ("1 % are clamped; data.depth=deep keeps them: a.tif", "1 % are clamped: a.tif"),
-            ("are divided by 255; data.depth=deep keeps them as they are", "are divided by 255"),
-            ("3 are used; data.depth=deep with model.channels=4 takes all", "3 are used"),
-            (
-                "beyond 8 bits; set data.depth=deep, or scale them to 0 to 1",
+                "beyond 8 bits; set data.depth=deep, or scale them to 0 to 1".to_owned(),
                 "beyond 8 bits; scale them to 0 to 1",
             ),
             (
-                "32 bits; set data.depth=deep",
-                "32 bits; convert it to 8 bits, or use weights that were trained with data.depth=deep",
+                "32 bits; set data.depth=deep".to_owned(),
+                "; convert it to 8 bits, or use weights that were trained with data.depth=deep",
             ),
-            (
-                "has 4 channels, and 3 are asked for; set model.channels to 4 (with --from: start.channels to pre-train, \
-                 finetune.channels to fine-tune), with data.depth=deep, b.tif: 1 is; set model.channels to 1 (with \
-                 --from: start.channels to pre-train, finetune.channels to fine-tune)",
-                "has 4 channels, and 3 are asked for; give pictures with as many channels as the weights take, b.tif: 1 \
-                 is; give pictures with as many channels as the weights take",
-            ),
-            (
-                "5 pages, and 4 channels are asked for; set data.pages=all and model.channels=1 to take each for a \
-                 picture of its own, or set model.channels to 5 (with --from: start.channels to pre-train, \
-                 finetune.channels to fine-tune) to take them as channels, with data.depth=deep",
-                "5 pages, and 4 channels are asked for; give pictures with as many channels as the weights take",
-            ),
-            ("of one colour", "of one colour"),
+            (format!("{}, b.tif: {}", channels(4, 3), channels(1, 3)), "as the weights take"),
+            (stack, "; give pictures with as many channels as the weights take"),
+            ("of one colour".to_owned(), "of one colour"),
         ] {
-            assert_eq!(advised(remark), expected);
+            let advised = advised(&said);
+            assert!(advised.ends_with(expected), "{said}: {advised}");
+            let training = ["data.pages", "model.channels", "start.channels", "set data.depth"];
+            let left = training.iter().find(|setting| advised.contains(**setting));
+            assert!(left.is_none(), "{said}: {advised}");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Progress {
         }
         if !self.stopping {
             self.stopping = true;
-            self.say("asked to stop: what is done is saved; once more to end at once");
+            self.say("stopping: saving what is done; once more to end at once");
         }
         Flow::Stop
     }
@@ -329,7 +329,7 @@ fn describe_start(started: &Started) -> String {
         text.push_str(&format!(" of {} classes", classes.len()));
     }
     if *held_out > 0 {
-        text.push_str(&format!(" ({held_out} more kept aside)"));
+        text.push_str(&format!(" ({held_out} more held out)"));
     }
     let (epochs, steps) = (counted(*epochs as usize, "epoch"), counted(*steps as usize, "step"));
     text + &format!(", {}, {epochs}, {steps}, on {device}", counted(*parameters, "parameter"))
@@ -339,7 +339,7 @@ fn describe_batch(report: &BatchReport) -> String {
     let BatchReport { work, done, all } = report;
     match work {
         Work::Update => format!("{done} of the {all} batches of this update are in"),
-        Work::Evaluation => format!("evaluating the pictures kept aside: batch {done} of {all}"),
+        Work::Evaluation => format!("evaluating the held-out pictures: batch {done} of {all}"),
         Work::Watch => format!("looking at the watched pictures: {done} of {all}"),
     }
 }
@@ -348,7 +348,7 @@ fn describe_evaluation(report: &EvaluationReport) -> String {
     let EvaluationReport { epoch, top1, top5, loss, .. } = report;
     let top5 = top5.map_or(String::new(), |top5| format!(", top-5 {:.1}%", 100.0 * top5));
     let top1 = 100.0 * top1;
-    format!("epoch {epoch}: on the pictures kept aside top-1 {top1:.1}%{top5}, loss {loss:.4}")
+    format!("epoch {epoch}: on the held-out pictures top-1 {top1:.1}%{top5}, loss {loss:.4}")
 }
 
 /// The accuracy on the watched pictures, now and at the start.

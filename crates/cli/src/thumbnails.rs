@@ -116,7 +116,7 @@ impl Thumbnails {
         if let Some(first) = first {
             let count = counted(failed, "picture");
             output::note(&format!(
-                "{count} of the page cannot be shown, such as {}",
+                "{count} on the page cannot be shown, such as {}",
                 joined(&first)
             ));
         }

@@ -11,7 +11,7 @@ pub const MARK: [u8; 26] = *b"\0\0\0\x0etEXtSoftware\0fcmae\x96\x82\x57\xc0";
 pub const HEADER_BYTES: usize = 33;
 
 /// Whether a file is a PNG that this program has drawn.
-pub(crate) fn is_drawn(path: &Path) -> bool {
+pub fn is_drawn(path: &Path) -> bool {
     let mut start = [0; HEADER_BYTES + MARK.len()];
     fcmae_files::open(path).is_ok_and(|(mut file, _)| file.read_exact(&mut start).is_ok())
         && start[HEADER_BYTES..] == MARK

@@ -70,12 +70,12 @@ pub enum DecodeError {
     },
     /// A stack whose pages are not as many as channels are asked for.
     #[error(
-        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; set data.pages=all{} to take \
-         each for a picture of its own{}",
+        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; set data.pages=all{} to \
+         use each as a picture of its own{}",
         told_axes(.axes),
         if matches!(.wanted, 1 | 3) { "" } else { " and model.channels=1" },
         .as_channels.map_or(String::new(), |channels| format!(
-            ", or set model.channels to {channels}{ADAPTED} to take them as channels, with data.depth=deep"
+            ", or set model.channels to {channels}{ADAPTED} to use them as channels, with data.depth=deep"
         ))
     )]
     Stack {
@@ -92,7 +92,7 @@ pub enum DecodeError {
     #[error(
         "{count} of {of} values are NaN, infinite or beyond ±1e30{}; fill them with data.fill=0, a number \
          of yours, or \"mean\", or declare them as GDAL_NODATA",
-        .declared.map_or(String::new(), |number| format!(" (its GDAL_NODATA is {number}, which they are not)"))
+        .declared.map_or(String::new(), |number| format!(" (its GDAL_NODATA is {number}, which these are not)"))
     )]
     NotFinite {
         /// How many.
@@ -211,7 +211,7 @@ pub enum DataError {
     },
     /// Nothing with a picture's extension.
     #[error(
-        "{}: no picture in it{}; {remedy} (files ending in {extensions})",
+        "{}: no picture in it (no {extensions}){}; {remedy}",
         printable(.path),
         instead(*.passed_over, *.skipped, .others)
     )]
@@ -231,11 +231,11 @@ pub enum DataError {
     },
     /// Labels are needed and there are not two classes.
     #[error(
-        "{}: found {} with pictures{}, but a classifier needs at least two; put the pictures of each class \
-         into its own sub-folder, or name their labels in a list{hint}",
+        "{}: {}{}; a classifier needs at least two classes: put the pictures of each into its own sub-folder, \
+         or name their labels in a list{hint}",
         printable(.path),
-        if .classes.is_empty() { "no class folder or label".to_owned() } else { format!("one class folder or label ({:?})", .classes[0]) },
-        if *.outside > 0 { format!(" and {} without a class", plural(.outside, "picture")) } else { String::new() }
+        if .classes.is_empty() { "no classes".to_owned() } else { format!("only one class, {:?}", .classes[0]) },
+        if *.outside > 0 { format!(", and {} without one", plural(.outside, "picture")) } else { String::new() }
     )]
     TooFewClasses {
         /// The folder.
@@ -275,7 +275,7 @@ pub enum DataError {
     /// Classes of a network that has no names for them, and others than it has.
     #[error(
         "{}: the weights have {} without names, and these pictures have {found}; give pictures of all classes, \
-         which are then taken in order, or call folders or labels by their numbers, 0 to {}",
+         in the same order, or name folders or labels by their numbers, 0 to {}",
         printable(.path),
         plural(.classes, "class"),
         .classes.saturating_sub(1)
@@ -290,8 +290,8 @@ pub enum DataError {
     },
     /// The system opens no more files: nothing is wrong with the pictures.
     #[error(
-        "{} cannot be opened: too many files are open; raise the limit (`ulimit -n 4096`), or load with fewer threads \
-         (data.workers)",
+        "{} cannot be opened: too many files are open; raise the limit (`ulimit -n 4096`), or use fewer \
+         threads (data.workers)",
         printable(.0)
     )]
     OpenFiles(PathBuf),
@@ -414,7 +414,7 @@ fn bad_remedy(bad: usize, set: usize, first: &str) -> &'static str {
     match (are_set(first), bad >= set) {
         (true, true) => "none can be used with these settings, so change what the reasons name",
         (true, false) => "change the settings that the reasons name, or remove the pictures",
-        (false, true) => "none can be used, so give others, or do what the reasons say",
+        (false, true) => "none can be used, so give other pictures, or do what the reasons say",
         (false, false) => "repair or remove them, or raise the allowed share of bad files",
     }
 }
@@ -446,7 +446,7 @@ impl DataError {
 /// The share of what was lost before.
 fn beside(lost: f64) -> String {
     match lost > 0.0 {
-        true => format!(", beside {:.1} % of those listed, which are not there", 100.0 * lost),
+        true => format!(", beside the {:.1} % of the listed ones that are missing", 100.0 * lost),
         false => String::new(),
     }
 }
@@ -464,7 +464,7 @@ fn channels_remedy(found: u32) -> String {
     match found {
         1 | 3 => format!("set model.channels to {found}{ADAPTED}"),
         2..=MAX_CHANNELS => format!("set model.channels to {found}{ADAPTED}, with data.depth=deep"),
-        _ => format!("at most {MAX_CHANNELS} can be taken, so leave some out"),
+        _ => format!("at most {MAX_CHANNELS} are possible, so leave some out"),
     }
 }
 

@@ -197,13 +197,13 @@ impl Remark {
             write!(f, " ({axes})")?;
         }
         match as_pictures {
-            true => write!(f, "; data.pages=all takes each for a picture of its own")?,
+            true => write!(f, "; data.pages=all uses each as a picture of its own")?,
             false => write!(f, "; save {pages} as files of their own to use them all")?,
         }
         if let Some(channels) = as_channels {
             write!(
                 f,
-                ", or set data.depth=deep and model.channels={channels}{ADAPTED} to take them as channels"
+                ", or set data.depth=deep and model.channels={channels}{ADAPTED} to use them as channels"
             )?;
         }
         Ok(())
@@ -243,32 +243,32 @@ impl fmt::Display for Remark {
                 write!(f, "damaged, and read as far as it can be ({what}); repair or remove it")
             }
             Self::Transparent => f.write_str(
-                "every pixel is transparent, so that it is white all over; remove its transparency",
+                "every pixel is transparent, so the picture is all white; remove its transparency",
             ),
             Self::WhiteOnWhite => f.write_str(
-                "its colours are white, and its transparency is laid on white, so that it is white all over; save \
-                 it on another background",
+                "its colours are white, and so is the background of its transparency, so the picture is all \
+                 white; save it on another background",
             ),
-            Self::OneColour => f.write_str("of one colour all over, which teaches nothing"),
+            Self::OneColour => f.write_str("of one colour all over, from which nothing can be learned"),
             Self::AtAnEnd { largest } => {
                 let end = if *largest { "the largest value there is: white" } else { "0: black" };
                 write!(
                     f,
-                    "nearly all values are {end}, which teaches little; values that 8 bits cannot hold are kept by \
+                    "nearly all values are {end}, from which little can be learned; values that 8 bits cannot hold are kept by \
                      data.depth=deep"
                 )
             }
             Self::Undeclared { value, count, of } => undeclared(f, *value, &Share(*count, *of)),
             Self::Mixed { low, high } => write!(
                 f,
-                "values mean different things: {} go to {:.4}, and {} to {:.4}, as whole numbers are divided by the \
-                 largest of their kind; write all files with the same kind of numbers",
+                "values mean different things: {} go to {:.4}, but {} to {:.4}, since whole numbers are \
+                 divided by the largest of their kind; write all files with the same kind of numbers",
                 low.0, low.1, high.0, high.1
             ),
             Self::MixedFloats { low, high, example } => write!(
                 f,
-                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, and of \
-                 others to {high:.4}; write all files on one scale"
+                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, \
+                 those of others to {high:.4}; write all files on one scale"
             ),
             Self::Scales { most, other } => write!(
                 f,
@@ -277,13 +277,13 @@ impl fmt::Display for Remark {
             ),
             Self::FewLevels { levels, deep: true } => write!(
                 f,
-                "the values of these files of more than 8 bits lie within {levels} of 256 levels, so that little of \
+                "the values of these files of more than 8 bits lie within {levels} of 256 levels, so little of \
                  them is left; data.depth=deep keeps all"
             ),
             Self::FewLevels { levels, deep: false } => write!(
                 f,
-                "all values lie within {levels} of 256 levels, as numbers of classes do, or values of more than \
-                 8 bits; set data.mean and data.std to those of the pictures, or write them to use 0 to 255"
+                "all values lie within {levels} of 256 levels, like class numbers or values of more than 8 \
+                 bits; set data.mean and data.std to those of the pictures, or stretch them to 0 to 255"
             ),
         }
     }
@@ -328,8 +328,8 @@ fn undeclared(f: &mut fmt::Formatter<'_>, value: f64, share: &Share) -> fmt::Res
     };
     write!(
         f,
-        "{share} are {value}, apart from all others: where that means that there is no data, declare it in the \
-         files (gdal_edit.py -a_nodata {value} FILE), and data.fill says with what it is filled"
+        "{share} are {value}, far from all others: if that means no data, declare it in the files \
+         (gdal_edit.py -a_nodata {value} FILE), and data.fill says what replaces it"
     )
 }
 
@@ -346,7 +346,7 @@ mod tests {
     fn remarks_say_what_and_what_to_change() {
         let axes = Axes { channels: 2, slices: 5, frames: 1 };
         let pages = Remark::Pages { used: 1, of: 10, axes, as_channels: None, as_pictures: true };
-        let text = "1 of 10 pages is used (2 channels × 5 slices); data.pages=all takes each for a \
+        let text = "1 of 10 pages is used (2 channels × 5 slices); data.pages=all uses each as a \
                     picture of its own";
         assert_eq!((pages.kind(), pages.to_string().as_str()), ("pages", text));
         let axes = Axes { frames: 50, ..Axes::default() };
@@ -355,7 +355,7 @@ mod tests {
                 .to_string();
         let text = "1 of 50 frames is used; save frames as files of their own to use them all, or set \
                     data.depth=deep and model.channels=50 (with --from: start.channels to pre-train, finetune.channels \
-                    to fine-tune) to take them as channels";
+                    to fine-tune) to use them as channels";
         assert_eq!(frames, text);
         let range = Remark::Range { largest: 4095, of: 65_535, beyond: 0, values: 9 }.to_string();
         assert!(range.contains("use 6 % of their range (the largest is 4095"), "{range}");

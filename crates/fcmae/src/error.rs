@@ -109,18 +109,18 @@ pub enum ConfigError {
 
 /// The batch that would fit into memory, where one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mend {
+pub struct Remedy {
     /// Pictures at a time, and batches to an update of the same size.
     pub batch: Option<[usize; 2]>,
 }
 
-impl std::fmt::Display for Mend {
+impl std::fmt::Display for Remedy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some([batch, accumulation]) = self.batch else { return Ok(()) };
         write!(
             f,
-            "smaller batches that are added up make the same updates, `optim.batch={batch}` with \
-             `optim.accumulation={accumulation}`; or "
+            "set `optim.batch={batch}` with `optim.accumulation={accumulation}`, which makes the same updates; \
+             or "
         )
     }
 }
@@ -131,7 +131,7 @@ impl std::fmt::Display for Mend {
 pub enum Error {
     /// A network whose answers are no numbers.
     #[error(
-        "the network's answers for {picture} are no numbers: its weights have diverged; train it again with a \
+        "the network's answers for {picture} are not finite: its weights have diverged; train it again with a \
          lower `optim.base_lr`, or with `optim.clip_norm=1.0`"
     )]
     NoNumbers {
@@ -189,7 +189,7 @@ pub enum Error {
     #[error(
         "a run of these settings takes about {} MiB of memory, and {} MiB are free: {remedy}choose smaller \
          images (`data.image_size`) or a smaller network (`model.size`); if you know better, \
-         `check_memory=false` lets it begin", needed >> 20, free >> 20
+         `check_memory=false` starts it anyway", needed >> 20, free >> 20
     )]
     Memory {
         /// Bytes that a step takes, estimated.
@@ -197,7 +197,7 @@ pub enum Error {
         /// Bytes that are free.
         free: u64,
         /// What would fit.
-        remedy: Mend,
+        remedy: Remedy,
     },
     /// Anything that reads or writes a file outside a run.
     #[error("{path}: {reason}")]

@@ -103,7 +103,7 @@ impl<M> Inference<M> {
         let Description { model, image_size: [height, width], .. } = &weights.description;
         model.patch_grid(*height, *width).map_err(|error| Error::File {
             path: weights.path.clone(),
-            reason: format!("the image size recorded here cannot be: {error}"),
+            reason: format!("the recorded image size cannot be used: {error}"),
         })?;
         model.check_on(backend, None)?;
         Ok(Self::new(network.on(backend)?, weights.description.clone()))

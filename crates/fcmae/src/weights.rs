@@ -250,7 +250,7 @@ impl Weights {
         }
         let what = if theirs.len() == classes.len() { "other" } else { &theirs.len().to_string() };
         Ok(Some(format!(
-            "a new head for {} classes: that of {} is for {what} classes",
+            "a new head for {} classes: the one in {} is for {what} classes",
             classes.len(),
             self.path.display(),
         )))
@@ -285,7 +285,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Refuses weights of which one is no number, which nothing can be computed with.
+    /// Refuses weights of which one is not a number, which nothing can be computed with.
     ///
     /// # Errors
     /// [`Error::File`] with the tensor.
@@ -306,8 +306,8 @@ impl Weights {
         Err(Error::File {
             path: self.path.clone(),
             reason: format!(
-                "{wrong} of the {all} values of `{name}` are no numbers (NaN or infinite): the training \
-                 that it is of has diverged, or the file is damaged; take an earlier checkpoint or export"
+                "{wrong} of the {all} values of `{name}` are not finite (NaN or infinite): the training has \
+                 diverged, or the file is damaged; use an earlier checkpoint or export"
             ),
         })
     }
@@ -361,7 +361,8 @@ fn unheeded(config: &Value, path: &Path, description: &Description) -> Option<St
         differs.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect();
     (!differs.is_empty()).then(|| {
         format!(
-            "{}: {} for other programs are not those in its block `fcmae`, which count here: change them there",
+            "{}: {} for other programs differ from those in its block `fcmae`, which count here: change them \
+             there",
             printable(path),
             differs.join(" and "),
         )

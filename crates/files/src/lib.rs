@@ -55,7 +55,7 @@ pub enum Unusable {
         limit: Limit,
     },
     /// Not UTF-8.
-    #[error("is no UTF-8 text from byte {byte} of line {line} on; save it as UTF-8")]
+    #[error("is not UTF-8 text from byte {byte} of line {line} on; save it as UTF-8")]
     NotText {
         /// The line, from 1.
         line: usize,

@@ -94,7 +94,7 @@ fn what_is_no_text_is_refused_with_its_place() {
     ] {
         let (_folder, path) = file(content);
         let said = text(&path, TEN).unwrap_err().to_string();
-        assert_eq!(said, format!("is no UTF-8 text from {place} on; save it as UTF-8"));
+        assert_eq!(said, format!("is not UTF-8 text from {place} on; save it as UTF-8"));
     }
 }
 

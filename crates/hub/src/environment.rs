@@ -134,7 +134,7 @@ fn patience(given: Option<OsString>) -> Result<Duration, Error> {
     let seconds = seconds.filter(|&seconds: &f64| seconds > 0.0);
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
         Error::Settings(
-            "HF_HUB_DOWNLOAD_TIMEOUT is no number of seconds; write it as 60".to_owned(),
+            "HF_HUB_DOWNLOAD_TIMEOUT is not a number of seconds; write it as 60".to_owned(),
         )
     })
 }

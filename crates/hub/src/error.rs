@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Error {
     /// Not `hf:OWNER/NAME`, with `@REVISION` and `:FILE` or without.
     #[error(
-        "`{0}` is no name on the Hub: write hf:OWNER/NAME, such as \
-         hf:timm/convnextv2_atto.fcmae_ft_in1k, and behind it @REVISION or :FILE if need be"
+        "`{0}` is not a name on the Hub: write hf:OWNER/NAME, such as hf:timm/convnextv2_atto.fcmae_ft_in1k, \
+         followed by @REVISION or :FILE if need be"
     )]
     Name(String),
     /// An environment variable or a token that cannot be used.
@@ -39,8 +39,8 @@ pub enum Error {
     },
     /// Nothing in the cache, and no network allowed.
     #[error(
-        "{name} is not in the cache {}, and {variable} forbids to fetch it: unset it, or fetch {url} \
-         elsewhere and give the path of the folder", cache.display()
+        "{name} is not in the cache {}, and {variable} forbids fetching it: unset it, or fetch {url} elsewhere \
+         and give the path of the folder", cache.display()
     )]
     Offline {
         /// The name asked for.
@@ -54,8 +54,8 @@ pub enum Error {
     },
     /// No such repository, revision or file; or one that needs a login.
     #[error(
-        "{name}: the Hub has {what}; look at {url} (it answers the same where a login is needed: \
-         huggingface-cli login, or HF_TOKEN)"
+        "{name}: the Hub has {what}; look at {url} (it says the same if a login is needed: huggingface-cli \
+         login, or HF_TOKEN)"
     )]
     NotFound {
         /// The name asked for.
@@ -78,8 +78,8 @@ pub enum Error {
     },
     /// No answer, or none that can be used, and nothing in the cache.
     #[error(
-        "{name} is not in the cache, and the Hub at {server} {reason}. HF_ENDPOINT names another server, \
-         HTTPS_PROXY a way to it. Without a network, fetch {url} elsewhere and give the path of the folder"
+        "{name} is not in the cache, and the Hub at {server} {reason}. HF_ENDPOINT sets another server, \
+         HTTPS_PROXY a proxy. Without a network, fetch {url} elsewhere and give the path of the folder"
     )]
     Unreachable {
         /// The name asked for.
@@ -93,8 +93,8 @@ pub enum Error {
     },
     /// The Hub wants fewer questions in a time.
     #[error(
-        "{name} is not in the cache, and the Hub at {server} was asked too often from here (status 429): \
-         wait {}, or log in (huggingface-cli login, or HF_TOKEN), which allows more",
+        "{name} is not in the cache, and the Hub at {server} limits requests from here (status 429): wait {}, \
+         or log in (huggingface-cli login, or HF_TOKEN), which allows more",
         wait.map_or("some minutes".to_owned(), |seconds| format!("{seconds} s"))
     )]
     Busy {
@@ -106,7 +106,7 @@ pub enum Error {
         wait: Option<u64>,
     },
     /// A file that is not what the Hub says it is.
-    #[error("{name}: {file} came damaged ({reason}); {remedy}")]
+    #[error("{name}: {file} arrived damaged ({reason}); {remedy}")]
     Damaged {
         /// The name asked for.
         name: String,
@@ -117,7 +117,7 @@ pub enum Error {
         /// Whether it was removed.
         remedy: String,
     },
-    /// A list of files that is none, or names what is no file beside it.
+    /// A list of files that is none, or names what is not a file beside it.
     #[error("{name}: {reason}; look at {url}")]
     Index {
         /// The name asked for.

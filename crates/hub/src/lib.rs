@@ -178,7 +178,7 @@ fn parts(model: &str, index: &Path) -> Result<Vec<String>, String> {
     let paths = fcmae_store::file::parts(index).map_err(|error| error.to_string())?;
     // It stands for itself.
     if paths.iter().any(|path| path == index) {
-        return Err(format!("{model} names no files: it is no JSON"));
+        return Err(format!("{model} names no files: it is not JSON"));
     }
     let names = paths.iter().filter_map(|path| path.file_name());
     names
@@ -244,7 +244,7 @@ impl Asked<'_> {
                 Error::Cache { name, cache, reason, variable, url }
             }
             Problem::Server(Trouble::Broken(error)) => unreachable(format!(
-                "broke off in the middle of a file ({error}); what came of it is kept, so try again"
+                "broke off in the middle of a file ({error}); the part that arrived is kept, so try again"
             )),
             Problem::Server(Trouble::Answer(what)) => {
                 unreachable(format!("does not answer as one: {what}"))

@@ -95,7 +95,7 @@ impl Transfer {
         // They become parts of paths.
         for (header, name) in [("ETag", etag), ("X-Repo-Commit", commit)] {
             if !is_part(name) || name.len() > 128 {
-                return Err(Trouble::Answer(format!("its {header} {name:?} is no plain name")));
+                return Err(Trouble::Answer(format!("its {header} {name:?} is not a plain name")));
             }
         }
         let size = range(response.headers()).map(|(_, size)| size);

@@ -201,7 +201,7 @@ fn errors_of_the_network_name_the_server_and_the_variable() {
     let text = hub.fetch("hf:broken/b").unwrap_err().to_string();
     assert!(text.contains("answers with the status 503"), "{text}");
     let text = hub.fetch("hf:busy/b").unwrap_err().to_string();
-    assert!(text.contains("asked too often") && text.contains("log in"), "{text}");
+    assert!(text.contains("limits requests") && text.contains("log in"), "{text}");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn names_that_lead_out_of_the_cache_are_refused() {
     let hub = Hub::at(&server.endpoint, &cache).unwrap();
     for (owner, header) in [("outside", "ETag"), ("rooted", "ETag"), ("commit", "X-Repo-Commit")] {
         let text = hub.fetch(&format!("hf:{owner}/b")).unwrap_err().to_string();
-        assert!(text.contains(&server.endpoint) && text.contains("no plain name"), "{text}");
+        assert!(text.contains(&server.endpoint) && text.contains("not a plain name"), "{text}");
         assert!(text.contains(header), "{text}");
     }
     assert!(!cache.exists() && std::fs::read_dir(folder.path()).unwrap().next().is_none());

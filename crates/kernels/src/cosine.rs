@@ -75,7 +75,7 @@ impl Sums {
     /// The product of both lengths, where both rows have a direction.
     fn lengths(&self) -> Option<f64> {
         let lengths = (self.aa * self.bb).sqrt();
-        // What is no number is no row of zeros: it shows in the loss.
+        // What is not a number is no row of zeros: it shows in the loss.
         (lengths != 0.0).then_some(lengths)
     }
 

@@ -64,7 +64,7 @@ fn normal_density<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.mul(fraction, simd.exp2_integer(n))
 }
 
-/// x within ±[`SATURATED`]; a value that is no number stays so.
+/// x within ±[`SATURATED`]; a value that is not a number stays so.
 #[inline(always)]
 fn saturate<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.max(simd.splat(-SATURATED), simd.min(simd.splat(SATURATED), x))

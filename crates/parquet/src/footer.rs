@@ -112,10 +112,10 @@ impl Footer {
             let reason = match &mark {
                 b"PARE" => "it is encrypted",
                 b"vers" => {
-                    "it is no Parquet file, but text, as pointers of Git LFS are: fetch the file itself, with \
+                    "it is not a Parquet file, but text, as pointers of Git LFS are: fetch the file itself, with \
                      git lfs pull"
                 }
-                _ => "it is no Parquet file",
+                _ => "it is not a Parquet file",
             };
             return Err(reason.to_owned());
         }

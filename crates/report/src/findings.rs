@@ -122,7 +122,7 @@ fn evaluated_before_the_end(report: &Report) -> Option<Finding> {
     warning(
         "The last weights were not evaluated",
         format!(
-            "The numbers below are of step {}, and the run ended at step {}: too many of the pictures kept aside \
+            "The numbers below are of step {}, and the run ended at step {}: too many of the held-out pictures \
              could not be read since. `log.txt` says which evaluations are no result.",
             number(evaluation.step as f64),
             number(last as f64),
@@ -142,7 +142,7 @@ fn changed(report: &Report) -> Option<Finding> {
     note(
         "Settings were changed on the way",
         format!(
-            "{told}. The settings below are those of the end; another run with them would not be the same one."
+            "{told}. The settings below are those of the end; a new run with these settings would not reproduce it."
         ),
     )
 }
@@ -270,7 +270,7 @@ fn never_predicted(report: &Report) -> Option<Finding> {
     warning(
         "Classes that are never predicted",
         format!(
-            "No held-out picture was taken for {}. Such a class has mostly too few pictures: add some, \
+            "No held-out picture was taken for {}. Such a class usually has too few pictures: add some, \
              or set `finetune.balanced = true`.",
             list(&never),
         ),
@@ -345,7 +345,7 @@ fn nothing_held_out(report: &Report) -> Option<Finding> {
         && report.evaluation.is_none();
     nothing.then_some(())?;
     note(
-        "No pictures were kept aside",
+        "No pictures were held out",
         "Nothing says how well the network does on pictures it has not seen (`finetune.held_out = 0`). \
          Use `fcmae evaluate --report` with other pictures."
             .to_owned(),
@@ -397,7 +397,7 @@ fn empty_classes(report: &Report) -> Option<Finding> {
     note(
         "Folders without pictures",
         format!(
-            "{} hold no picture that can be read, and are no classes of this run.",
+            "{} hold no picture that can be read, and are not classes of this run.",
             list(&names)
         ),
     )

@@ -107,7 +107,7 @@ impl Metrics {
         let epoch = update.epoch;
         self.last = Some((update.step, epoch));
         self.updates += 1;
-        // What is no number is written as null. Runs of earlier releases have no norm at all.
+        // What is not a number is written as null. Runs of earlier releases have no norm at all.
         if update.loss.is_none() || (update.grad_norm.is_none() && self.grad_norm.holds_any()) {
             self.not_numbers += 1;
         }

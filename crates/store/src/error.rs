@@ -97,7 +97,7 @@ pub enum Error {
         found: String,
     },
     /// An index of weights in several files that is none, or does not fit the files.
-    #[error("{} is no index of weights in several files: {reason}", path.display())]
+    #[error("{} is not an index of weights in several files: {reason}", path.display())]
     Index {
         /// The index.
         path: PathBuf,
@@ -188,7 +188,7 @@ pub enum Error {
     },
     /// The folder for a new run holds something already.
     #[error(
-        "{} exists and is not empty; choose another --out, or go on with that run by --resume",
+        "{} exists and is not empty; choose another --out, or, if it is a run, continue it with --resume",
         path.display()
     )]
     NotEmpty {

@@ -161,7 +161,7 @@ fn notes(source: &pth::Source) -> Vec<String> {
     let mut notes = Vec::new();
     if !source.passed_over.is_empty() {
         let what = source.passed_over.join(", ");
-        notes.push(format!("what is no tensor was passed over: {what}"));
+        notes.push(format!("what is not a tensor was passed over: {what}"));
     }
     if source.others.is_empty() {
         return notes;

@@ -47,7 +47,7 @@ pub(crate) fn parts(path: &Path) -> Result<Vec<PathBuf>, Error> {
         .map(|name| {
             if !is_beside(name) {
                 let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-                return Err(wrong(format!("it names `{shown}`, which is no file beside it")));
+                return Err(wrong(format!("it names `{shown}`, which is not a file beside it")));
             }
             Ok(path.with_file_name(name))
         })

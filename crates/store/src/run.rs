@@ -331,17 +331,22 @@ impl Run {
     }
 
     /// Where the best weights are kept of a course that was left for another one after `step` updates.
-    pub fn left_best(&self, step: u64) -> PathBuf {
+    pub fn best_set_aside(&self, step: u64) -> PathBuf {
         self.path.join(EXPORT).join(format!("set-aside-best-step-{step:08}"))
     }
 
-    /// Moves `export/best` there.
+    /// Moves `export/best` there, or beside what was moved there before.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn set_best_aside(&self, step: u64) -> Result<PathBuf, Error> {
-        let (best, aside) =
-            (self.path.join(EXPORT).join(ExportName::Best.as_str()), self.left_best(step));
+        let best = self.path.join(EXPORT).join(ExportName::Best.as_str());
+        let (first, mut aside) = (self.best_set_aside(step), self.best_set_aside(step));
+        let mut number = 1;
+        while aside.exists() {
+            number += 1;
+            aside = first.with_extension(number.to_string());
+        }
         // Without its weights it is no export.
         durable::rename_folder(&best, &aside, export_folder::MODEL)?;
         Ok(aside)

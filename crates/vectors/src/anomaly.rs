@@ -98,7 +98,7 @@ impl PatchMemory {
     /// Patches of another width, or no whole pictures.
     pub fn score(&self, patches: &Vectors, per_picture: usize) -> Result<PatchScores, VectorError> {
         if per_picture == 0 || !patches.len().is_multiple_of(per_picture) {
-            let fix = format!("{} patches are no whole pictures of so many", patches.len());
+            let fix = format!("{} patches are not whole pictures of this many", patches.len());
             return Err(VectorError::setting(
                 "the number of a picture's patches",
                 per_picture,
@@ -129,7 +129,7 @@ impl PatchScores {
 pub fn averaged(patches: &Vectors, rows: usize, columns: usize) -> Result<Vectors, VectorError> {
     let (width, sites) = (patches.width(), rows.saturating_mul(columns));
     if sites == 0 || !patches.len().is_multiple_of(sites) {
-        let fix = format!("{} patches are no whole pictures of so many", patches.len());
+        let fix = format!("{} patches are not whole pictures of this many", patches.len());
         return Err(VectorError::setting("the grid", format!("{rows} × {columns}"), fix));
     }
     let mut out = vec![0.0_f32; patches.values().len()];

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum VectorError {
     /// Values that are no whole rows.
-    #[error("{values} values are no rows of {width}")]
+    #[error("{values} values are not rows of {width}")]
     Ragged {
         /// Values given.
         values: usize,
@@ -13,7 +13,7 @@ pub enum VectorError {
         width: usize,
     },
     /// A row that holds NaN or an infinity.
-    #[error("row {row} holds a value that is no number ({value}): make the vectors again")]
+    #[error("row {row} holds a value that is not a number ({value}): make the vectors again")]
     NotFinite {
         /// Counted from 0.
         row: usize,
@@ -21,7 +21,7 @@ pub enum VectorError {
         value: f32,
     },
     /// A row of zeros has no direction.
-    #[error("row {row} is zero throughout, so that it has no direction: leave it out")]
+    #[error("row {row} is all zeros and has no direction: leave it out")]
     Zero {
         /// Counted from 0.
         row: usize,
@@ -47,7 +47,7 @@ pub enum VectorError {
         rows: usize,
     },
     /// Too little to compute with.
-    #[error("{found} {what}, where at least {needed} are needed")]
+    #[error("{found} {what}, but at least {needed} are needed")]
     Few {
         /// What there is too little of, in the plural.
         what: &'static str,
@@ -67,15 +67,15 @@ pub enum VectorError {
         fix: String,
     },
     /// A place beyond the last row.
-    #[error("row {row} is named, but there are {rows} rows, counted from 0")]
+    #[error("there is no row {row}: there are {rows} rows, counted from 0")]
     NoRow {
         /// Named.
         row: usize,
         /// Number of rows.
         rows: usize,
     },
-    /// A score that is no number.
-    #[error("score {place} is no number ({value})")]
+    /// A score that is not a number.
+    #[error("score {place} is not a number ({value})")]
     Score {
         /// Counted from 0.
         place: usize,

@@ -130,7 +130,7 @@ pub struct Pairs {
 /// Memory: 36 bytes · limit, 12 MiB, 4 bytes a row, and some tiles of 1,024 rows.
 ///
 /// # Errors
-/// A row of zeros, a threshold that is no number, a limit of 0.
+/// A row of zeros, a threshold that is not a number, a limit of 0.
 pub fn pairs_above(vectors: &Vectors, threshold: f32, limit: usize) -> Result<Pairs, VectorError> {
     pairs(vectors, vectors, threshold, limit, true)
 }

@@ -13,7 +13,7 @@ impl Vectors {
     /// Rows of `width` values, all of them finite.
     ///
     /// # Errors
-    /// A width of 0, values that are no whole rows, a value that is no number.
+    /// A width of 0, values that are no whole rows, a value that is not a number.
     pub fn new(values: Vec<f32>, width: usize) -> Result<Self, VectorError> {
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(VectorError::Ragged { values: values.len(), width });

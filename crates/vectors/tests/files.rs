@@ -96,7 +96,7 @@ fn what_cannot_be_used_is_refused_with_the_file_and_the_remedy() {
         ("missing_number.parquet", "or holds a missing number; leave such rows out"),
         ("no_name.parquet", "row 1 has no path; leave it out"),
         ("no_path.parquet", "has no column path; name one so"),
-        ("not_finite.npy", "row 0 holds a value that is no number (NaN)"),
+        ("not_finite.npy", "row 0 holds a value that is not a number (NaN)"),
         ("not_lists.parquet", "column vector: it holds no lists"),
         ("objects.npy", "holds Python objects"),
         ("one_dimension.npy", "it has 1 dimensions; 2 are needed"),
@@ -134,7 +134,7 @@ fn tables_that_are_none_are_refused_with_the_line() {
         ("path,path,v0\na,b,1\n", "two columns \"path\""),
         ("path,v0\na,1\nb,c,2\n", "the row on line 3 has 3 columns, those before it 2"),
         ("path,v0\na,1\nb,one\n", "v0 of the row on line 3 is \"one\", no number"),
-        ("path,v0\na,1\nb,inf\n", "row 1 holds a value that is no number (inf)"),
+        ("path,v0\na,1\nb,inf\n", "row 1 holds a value that is not a number (inf)"),
     ] {
         let said = said("out.csv", text.as_bytes(), &[]);
         assert!(said.contains("out.csv") && said.contains(expected), "{said}");

@@ -125,6 +125,7 @@ pub(super) fn run(args: &Bench) -> Result<()> {
     let file = args.json.as_deref().filter(|file| *file != Path::new("-"));
     if let Some(file) = file {
         output::refuse_existing(file, args.overwrite, "--json")?;
+        output::refuse_input(file, args.data.as_slice(), "--json")?;
     }
 
     let report = Measurement { args, backend, threads, began: Instant::now() }.measure(&jobs)?;

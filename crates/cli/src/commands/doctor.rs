@@ -151,7 +151,7 @@ fn check(args: &Doctor) -> Result<()> {
         output::print(&json)?;
     }
     if failed == 0 {
-        output::note(&format!("{backend} computes what the processor does"));
+        output::note(&format!("{backend} computes the same as the processor"));
         return Ok(());
     }
     bail!(
@@ -193,7 +193,7 @@ fn machine_text(machine: &Machine) -> Result<String> {
                 text.push_str("            ! little: a checkpoint takes 12 bytes a parameter, and two are kept\n");
             }
         }
-        None => text.push_str("disk        this system does not tell how much is free\n"),
+        None => text.push_str("disk        free space unknown on this system\n"),
     }
     match fcmae_store::durable::probe(here) {
         Ok(troubles) => {
@@ -223,7 +223,7 @@ fn devices() -> String {
         match unusable {
             Some(reason) => facts.push(format!("cannot be used: {reason}")),
             None if device != Device::Cpu => facts.push(format!(
-                "not yet proved on a GPU: compare it with `fcmae doctor --check --device {device}`"
+                "not yet verified on a GPU: compare it with `fcmae doctor --check --device {device}`"
             )),
             None => {}
         }

@@ -83,11 +83,11 @@ pub(crate) struct Evaluate {
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let (weights, batch) = (&args.weights.weights, args.batch.get());
     if let Some(other) = &args.held_out_of {
-        output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run kept aside")?;
+        output::refuse_missing(&other.join(SPLIT), "record of what a fine-tuning run held out")?;
     }
     if args.report && Record::read(weights).is_err() {
         return Err(Usage(format!(
-            "--report writes into a run, and {} is none: give the run's folder as --weights",
+            "--report writes into a run, but {} is not one: give the run's folder as --weights",
             printable(weights)
         ))
         .into());
@@ -156,8 +156,8 @@ fn seen(run: &Path, trained: &PictureSet, set: &PictureSet) -> Option<String> {
     let seen = set.samples.iter().filter(|sample| trained.contains(sample.path.as_path())).count();
     (seen > 0).then(|| {
         format!(
-            "{} of these {} were trained on, and say little about others: --held-out-of {} takes those that were \
-             kept aside",
+            "{} of these {} were trained on and say little about others: --held-out-of {} uses those that were \
+             held out",
             grouped(seen),
             counted(set.len(), "picture"),
             output::quoted(run),

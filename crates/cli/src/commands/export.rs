@@ -98,7 +98,7 @@ fn refuse_existing(folder: &Path, overwrite: bool) -> Result<()> {
         return Ok(());
     }
     if !folder.is_dir() {
-        return refuse("is no folder; choose another --out".to_owned());
+        return refuse("is not a folder; choose another --out".to_owned());
     }
     let entries = std::fs::read_dir(folder).with_context(|| format!("{shown} cannot be read"))?;
     let names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
@@ -107,7 +107,7 @@ fn refuse_existing(folder: &Path, overwrite: bool) -> Result<()> {
         None if overwrite || names.is_empty() => Ok(()),
         None => refuse("exists; choose another --out, or replace it with --overwrite".to_owned()),
         Some(name) => refuse(format!(
-            "holds `{}`, which is no file of an export; choose another --out",
+            "holds `{}`, which is not a file of an export; choose another --out",
             printable(Path::new(name))
         )),
     }

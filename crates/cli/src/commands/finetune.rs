@@ -124,8 +124,8 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             ));
         }
         text.push_str(&format!(
-            "kept aside  {}: top-1 {}{}\n\
-             best        top-1 {}, which flatters a little: it was chosen on these pictures\n",
+            "held out    {}: top-1 {}{}\nbest        top-1 {}, slightly optimistic: it was chosen on these \
+             pictures\n",
             counted(last.pictures, "picture"),
             top1(last.top1),
             last.top5.map_or(String::new(), |top5| format!(", top-5 {:.2}%", 100.0 * top5)),

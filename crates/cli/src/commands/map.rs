@@ -173,7 +173,7 @@ impl Placed {
         let map = tsne(vectors, &settings)?;
         if map.perplexity < perplexity {
             output::note(&format!(
-                "--perplexity {perplexity} is too much for {}: {:.1} is used",
+                "--perplexity {perplexity} is too large for {}: {:.1} is used",
                 counted(
                     map.distinct,
                     if map.distinct < map.rows.len() { "different picture" } else { "picture" }

@@ -159,7 +159,7 @@ fn table(image: &str, guesses: &[Guess]) -> String {
 }
 
 fn csv(image: &str, guesses: &[Guess]) -> String {
-    let mut list = List::going_on();
+    let mut list = List::without_header();
     for (index, Guess { class, probability }) in guesses.iter().enumerate() {
         let (rank, probability) = ((index + 1).to_string(), probability.to_string());
         list.row([image, &rank, class, &probability]);

@@ -22,7 +22,7 @@ use crate::recipes;
     after_help = "\
 Examples:
   fcmae pretrain --data photos --out runs/pre --config pretrain-small
-  fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set data.image_size=[160,160]
+  fcmae pretrain --data photos --out runs/pre --set model.size=tiny --set optim.epochs=800
   fcmae pretrain --data photos more-photos --out runs/pre --batch auto --dry-run
   fcmae pretrain --data photos --out runs/pre --watch labelled
   fcmae pretrain --data photos --out runs/pre --resume

@@ -85,8 +85,8 @@ fn with_labels(found: Read, paths: &[PathBuf]) -> Result<Embeddings> {
     let without = found.names.len() - rows.len();
     if rows.is_empty() {
         bail!(
-            "{}: there are no labels of two classes or more; put the pictures of each class into a folder of its own, \
-             or give a list with a column label",
+            "{}: labels of at least two classes are needed; put the pictures of each class into its own \
+             folder, or give a list with a column label",
             output::arguments(paths)
         );
     }
@@ -143,13 +143,13 @@ impl Part {
     fn halves(&self, seed: u64) -> Result<(Self, Self)> {
         let Split { fitting, validation } = stratified(self.labels(), SHARE, seed)?;
         if validation.is_empty() {
-            bail!("each class has one picture alone, which leaves none to test on: give --test");
+            bail!("each class has only one picture, which leaves none to test on: give --test");
         }
         let (fitting, test) = (self.select(&fitting), self.select(&validation));
         let untested = fitting.classes().difference(&test.classes()).count();
         if untested > 0 {
             output::note(&format!(
-                "{} with one picture alone: learned from, and not in the test",
+                "{} with only one picture: learned from, but not in the test",
                 counted(untested, "class")
             ));
         }
@@ -164,7 +164,7 @@ fn note_same(fitting: &Part, test: &Part) {
     if same > 0 {
         let pictures = counted(same, "picture");
         output::note(&format!(
-            "{pictures} of the test are in --data too, and say little about others"
+            "{pictures} of the test are also in --data and say little about others"
         ));
     }
 }
@@ -241,7 +241,7 @@ impl Report {
         // Not the seed of the test, which would make the same choice.
         let probe = Probing::new(&fitting.rows, seed.wrapping_add(1))?;
         if !probe.chooses() {
-            output::note("each class has one picture alone: no settings can be chosen");
+            output::note("each class has only one picture: no settings can be chosen");
         }
         let neighbours = probe.neighbours(test.rows.vectors())?;
         let copies = neighbours.copies;
@@ -255,7 +255,7 @@ impl Report {
         }
         if copies > 0 {
             output::note(&format!(
-                "{} of the test are learned from too, as copies: the accuracy on others may be lower",
+                "{} of the test are copies of pictures to learn from: the accuracy on others may be lower",
                 counted(copies, "picture")
             ));
         }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fcmae::inference::reconstruct::{reconstruct_with, sheet};
-use fcmae_data::Pages;
 use fcmae_data::source::printable;
+use fcmae_data::{Input, Pages};
 
-use crate::failure::Usage;
 use crate::options::{DeviceArg, PicturesArg, weights_at};
 use crate::output;
 use crate::picture_arguments;
@@ -45,17 +44,21 @@ pub(crate) struct Reconstruct {
     seed: u64,
 }
 
+/// As many as go on a sheet, evenly spaced.
+fn evenly(inputs: Vec<Input>) -> Vec<Input> {
+    let all = inputs.len();
+    if all <= MOST_PICTURES {
+        return inputs;
+    }
+    output::note(&format!("{MOST_PICTURES} of {all} pictures are drawn, evenly spaced"));
+    fcmae_data::sampler::evenly(MOST_PICTURES, all).map(|place| inputs[place].clone()).collect()
+}
+
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
-    output::refuse_existing(&args.out, args.overwrite, "--out")?;
+    output::refuse_result(&args.out, &["png"], args.overwrite, &args.pictures.images, "--out")?;
     let backend = args.device.told()?;
     let inputs = picture_arguments::inputs(&args.pictures.images, Pages::First, None)?.inputs;
-    if args.overwrite {
-        output::refuse_input(&args.out, &args.pictures.images, "--out")?;
-    }
-    if inputs.len() > MOST_PICTURES {
-        let text = format!("{} pictures; at most {MOST_PICTURES} go on one sheet", inputs.len());
-        return Err(Usage(text).into());
-    }
+    let inputs = evenly(inputs);
     let weights = weights_at(&args.weights)?;
     let sheet = sheet(&reconstruct_with(&weights, &inputs, args.seed, &backend)?)?;
     output::create_parent(&args.out)?;

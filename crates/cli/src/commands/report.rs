@@ -1,6 +1,6 @@
 //! `fcmae report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -45,17 +45,26 @@ pub(super) fn run(args: &Report) -> Result<()> {
             return output::print(&format!("{}\n", printable(&path)));
         }
         (None, ..) => {
-            let text = "say where the page that compares the runs goes: --out FILE.html";
+            let text = "a page that compares runs needs --out FILE.html";
             return Err(Usage(text.to_owned()).into());
         }
         (Some(out), [page], _) => (out, page.to_html()),
         (Some(out), ..) => (out, fcmae_report::compare(&pages)),
     };
-    match out.file_name().is_some_and(|name| name == REPORT) {
+    match is_own_page(out, &args.runs) {
         true => output::refuse_present(out, args.overwrite, "--out")?,
         false => output::refuse_existing(out, args.overwrite, "--out")?,
     }
     output::create_parent(out)?;
     output::write_file(out, html.as_bytes())?;
     output::print(&format!("{}\n", printable(out)))
+}
+
+/// Whether this is the page that the only run keeps of itself.
+fn is_own_page(out: &Path, runs: &[PathBuf]) -> bool {
+    let [run] = runs else { return false };
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+    out.file_name().is_some_and(|name| name == REPORT)
+        && folder.is_ok_and(|folder| run.canonicalize().is_ok_and(|run| run == folder))
 }

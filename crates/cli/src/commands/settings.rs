@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     #[arg(value_name = "KEY")]
     keys: Vec<String>,
 
-    /// Print the page of the documentation
+    /// Print all settings as Markdown (docs/settings.md)
     #[arg(long, conflicts_with = "keys")]
     markdown: bool,
 }
@@ -53,7 +53,7 @@ fn unknown(key: &str) -> anyhow::Error {
     // Whichever knows the table.
     let of_finetuning = key.split('.').next() == Some("finetune");
     let error = if of_finetuning { in_finetuning } else { in_pretraining };
-    error.map_or_else(|| anyhow::anyhow!("`{key}` is no setting"), anyhow::Error::from)
+    error.map_or_else(|| anyhow::anyhow!("`{key}` is not a setting"), anyhow::Error::from)
 }
 
 /// A setting of either kind of run.

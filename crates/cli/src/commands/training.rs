@@ -235,7 +235,7 @@ pub(super) fn resume<'a>(run: &RunArgs, changing: &'a [String]) -> Resume<'a> {
 /// Makes the batch as large as memory holds, and the updates what they were.
 fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()> {
     let Some(free) = backend.free_memory() else {
-        let text = "--batch auto: this system does not tell how much memory is free; give a number";
+        let text = "--batch auto: free memory is unknown on this system; give a number";
         return Err(Usage(text.to_owned()).into());
     };
     let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);

@@ -39,7 +39,7 @@ pub(super) enum Ended {
 /// Makes a job, or goes on with it where it was left. The pre-training that it needs is here.
 ///
 /// # Errors
-/// Pictures, settings or folders that cannot be used. A loss that is no number is an outcome: it would
+/// Pictures, settings or folders that cannot be used. A loss that is not a number is an outcome: it would
 /// come again.
 pub(super) fn make(
     places: &Places,

@@ -135,8 +135,8 @@ impl Plan {
             };
             let (file, name) = (printable(&self.experiment.path), &variant.name);
             return Err(Usage(format!(
-                "{file}: variant {name:?} starts from scratch, and its {other} by [finetune] is another than \
-                 that of [pretrain]: set it alike in both, or in the variant"
+                "{file}: variant {name:?} starts from scratch, but its {other} in [finetune] differs from that \
+                 in [pretrain]: set both alike, or set it in the variant"
             ))
             .into());
         }

@@ -113,7 +113,7 @@ impl Panel {
         );
         if let Some(Evaluations { last, best, at }) = self.evaluations {
             text.push_str(&format!(
-                "\n  kept aside: top-1 {:.1}%   best {:.1}% after epoch {at}",
+                "\n  held out: top-1 {:.1}%   best {:.1}% after epoch {at}",
                 100.0 * last,
                 100.0 * best
             ));

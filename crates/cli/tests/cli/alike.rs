@@ -199,7 +199,7 @@ fn pictures_that_lie_elsewhere_are_found_by_their_folders() {
     });
     deep.save(at("second/disc/01.png")).unwrap();
     let (says, page) = sheet(&[&at("second")]);
-    assert!(says.contains("1 picture of the page cannot be shown, such as"), "{says}");
+    assert!(says.contains("1 picture on the page cannot be shown, such as"), "{says}");
     assert_eq!((pictures(&page), page.matches("no picture</div>").count()), (30, 6));
     assert!(page.contains("width=\"4\" height=\"128\""));
     let weights = trained.finetuned();
@@ -488,7 +488,7 @@ fn a_map_is_the_same_each_time_and_has_labels_and_pictures() {
     };
     let ran = map(&at("maps/a.html"), &at("maps/a.csv"));
     assert!(ran.stdout.contains("36 pictures by t-SNE"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("--perplexity 30 is too much for 36 pictures: 11.7 is used"));
+    assert!(ran.stderr.contains("--perplexity 30 is too large for 36 pictures: 11.7 is used"));
     map(&at("b.html"), &at("b.csv"));
     assert_eq!(read(&at("maps/a.csv")), read(&at("b.csv")));
     let page = read(&at("b.html"));
@@ -562,7 +562,7 @@ fn maps_of_odd_sets_are_drawn_or_refused() {
     for command in ["map", "neighbours", "duplicates"] {
         let (data, out) = (at("nan.csv"), at("nan out.csv"));
         let out = if command == "map" { at("nan.svg") } else { out };
-        fcmae!(command, "--data", data, "--out", out).refused(1, &["nan.csv", "no number"]);
+        fcmae!(command, "--data", data, "--out", out).refused(1, &["nan.csv", "not a number"]);
         assert!(!out.exists());
     }
 }

@@ -54,7 +54,7 @@ fn folders_without_usable_pictures() {
         "--config",
         trained.recipe("finetune")
     )
-    .refused(1, &["one class folder", "disc", "at least two"]);
+    .refused(1, &["only one class", "disc", "at least two"]);
     assert!(!out.exists());
 }
 
@@ -194,8 +194,15 @@ fn weights_that_are_not_the_networks() {
 
     fcmae!("evaluate", "--data", pictures, "--weights", trained.pretrained())
         .refused(1, &["no classification head", "finetune"]);
-    fcmae!("reconstruct", picture, "--weights", trained.finetuned(), "--out", out)
-        .refused(1, &["no decoder", "pre-training"]);
+    fcmae!(
+        "reconstruct",
+        picture,
+        "--weights",
+        trained.finetuned(),
+        "--out",
+        out.with_extension("png")
+    )
+    .refused(1, &["no decoder", "pre-training"]);
     fcmae!("predict", picture, "--weights", folder.path()).refused(2, &["no weights in"]);
     fcmae!("predict", folder.path().join("no.png"), "--weights", trained.finetuned())
         .refused(2, &["no.png", "no such file"]);
@@ -246,6 +253,7 @@ fn paths_that_are_not_there() {
     let (pictures, picture) = (text(&pictures), text(&picture));
     let (weights, recipe) = (text(&weights), text(&recipe));
     let finetune = ["finetune", "--data", pictures, "--from", nowhere, "--out", out];
+    let grid = &format!("{out}.png");
     for call in [
         &["pretrain", "--data", pictures, nowhere, "--out", out, "--config", recipe][..],
         &["pretrain", "--data", pictures, "--config", nowhere, "--out", out],
@@ -256,8 +264,8 @@ fn paths_that_are_not_there() {
         &["evaluate", "--data", pictures, "--weights", weights, "--held-out-of", nowhere],
         &["predict", picture, "--weights", nowhere],
         &["predict", nowhere, "--weights", weights],
-        &["reconstruct", picture, "--weights", nowhere, "--out", out],
-        &["reconstruct", nowhere, "--weights", weights, "--out", out],
+        &["reconstruct", picture, "--weights", nowhere, "--out", grid],
+        &["reconstruct", nowhere, "--weights", weights, "--out", grid],
         &["diversity", "--data", pictures, "--weights", nowhere],
         &["diversity", "--data", nowhere, "--weights", weights],
         &["inspect", nowhere],
@@ -287,7 +295,7 @@ fn settings_and_experiments_that_are_too_long_or_no_text() {
     fs::File::create(&long).unwrap().set_len((1 << 20) + 1).unwrap();
     fs::write(&binary, b"a = 1\n\xff").unwrap();
     let too_long = "it has 1048577 bytes, at most 1048576 are read";
-    for (file, says) in [(&long, too_long), (&binary, "no UTF-8 text from byte 1 of line 2 on")] {
+    for (file, says) in [(&long, too_long), (&binary, "not UTF-8 text from byte 1 of line 2 on")] {
         let name = file.file_name().unwrap().to_str().unwrap();
         let says = [name, says];
         fcmae!(

@@ -49,7 +49,7 @@ impl Ran {
         for part in says {
             assert!(error.contains(part), "`{part}` is missing in: {error}");
         }
-        for panic in ["panicked", "RUST_BACKTRACE", "fault in fcmae"] {
+        for panic in ["panicked", "RUST_BACKTRACE", "bug in fcmae"] {
             assert!(!self.stderr.contains(panic), "{}", self.stderr);
         }
         self

@@ -58,7 +58,7 @@ fn only_an_export_is_replaced() {
     export(&[]).refused(2, &["exists", "--overwrite"]);
     export(&["--overwrite"]).done();
     fs::write(out.join("cat.jpg"), "somebody's").unwrap();
-    export(&["--overwrite"]).refused(2, &["holds `cat.jpg`", "no file of an export"]);
+    export(&["--overwrite"]).refused(2, &["holds `cat.jpg`", "not a file of an export"]);
     assert_eq!(fs::read_to_string(out.join("cat.jpg")).unwrap(), "somebody's");
     export(&["--dynamic-size"]).refused(2, &["--format onnx"]);
 }

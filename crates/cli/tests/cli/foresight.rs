@@ -183,7 +183,7 @@ fn several_sets_and_few_labels_are_asked_for_on_the_command_line() {
     )
     .done();
     // 16 of each class: 3 kept aside, and half of 13 used.
-    assert!(ran.stderr.contains("21 pictures of 3 classes (9 more kept aside)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("21 pictures of 3 classes (9 more held out)"), "{}", ran.stderr);
     let ran = fcmae!("evaluate", "--data", pictures, more, "--weights", out).done();
     assert!(ran.stdout.contains("48 pictures, 3 classes"), "{}", ran.stdout);
 }
@@ -314,7 +314,7 @@ fn settings_that_do_not_do_what_they_say_are_told_once() {
     let small = ["--set", "data.image_size=[16,16]", "--set", "optim.warmup_epochs=10"];
     let says = [
         "hiding 3 of 4 patches, 75 %",
-        "asks for 60 %",
+        "instead of the 60 %",
         "the whole run, 2 epochs, lies",
         "warmup_epochs=0.2",
     ];
@@ -421,7 +421,7 @@ fn a_continued_pre_training_takes_the_weights_patches_and_pictures() {
     assert!(shown.contains("\nimage_size = [64, 64]\n"), "{shown}");
     run(&["--dry-run"]).done();
     run(&["--dry-run", "--set", "decoder.width=24"])
-        .refused(2, &["`decoder.width`", "which have 16", "leave it out"]);
+        .refused(2, &["`decoder.width`", "and have 16", "leave it out"]);
     // What `fcmae stats` says of grey pictures.
     let grey = folder.path().join("grey.toml");
     std::fs::write(&grey, "[model]\nchannels = 1\n[data]\nmean = [0.5]\nstd = [0.2]\n").unwrap();
@@ -575,4 +575,17 @@ fn other_channels_are_advised_as_they_can_be_had() {
         1,
         &["set model.channels to 4", "with --from: start.channels to pre-train, finetune.channels"],
     );
+}
+
+/// A new file of runs is to be known as one of theirs, so that nothing writes over it.
+#[test]
+fn all_that_a_run_leaves_is_known_as_its_own() {
+    let trained = Trained::get();
+    for run in [trained.pretrained(), trained.finetuned()] {
+        for entry in fs::read_dir(&run).unwrap() {
+            let path = entry.unwrap().path();
+            let owner = fcmae_store::run::owner(&path);
+            assert_eq!(owner, Some(run.canonicalize().unwrap()), "{}", path.display());
+        }
+    }
 }

@@ -39,7 +39,7 @@ fn constant_pictures_give_finite_losses_at_both_ends_of_masking() {
             let mut updates = 0;
             for line in metrics.lines() {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
-                // What is no number is written as null.
+                // What is not a number is written as null.
                 let values = ["loss", "grad_norm", "top1", "held_out_loss"];
                 let null = values.iter().find(|&&name| line.get(name).is_some_and(|v| v.is_null()));
                 assert!(null.is_none(), "{null:?} at {ratio}: {line}");

@@ -69,7 +69,7 @@ fn a_probe_tells_the_same_of_every_source() {
     let says =
         "1 class of the test is not in --data, such as ring: 3 pictures that can only be wrong";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
-    assert!(ran.stderr.contains("9 pictures of the test are learned from too, as copies"));
+    assert!(ran.stderr.contains("9 pictures of the test are copies of pictures to learn from"));
     assert!(ran.stdout.contains("4 classes, 36 pictures to learn from, 9 in the test"));
     // Those six are copies of what is known, so that each is its own neighbour.
     assert!(ran.stdout.contains("66.67% (95% interval 35.4 to 87.9%)"), "{}", ran.stdout);
@@ -93,7 +93,7 @@ fn a_probe_chooses_its_settings_and_tells_what_it_leaves_out() {
     for says in [
         "1 picture with a vector of zeros left out, such as black.png",
         "1 picture without a label left out",
-        "1 class with one picture alone: learned from, and not in the test",
+        "1 class with only one picture: learned from, but not in the test",
     ] {
         assert!(ran.stderr.contains(says), "`{says}`: {}", ran.stderr);
     }
@@ -105,13 +105,13 @@ fn a_probe_chooses_its_settings_and_tells_what_it_leaves_out() {
 
     // One picture of each class: nothing to choose on.
     vectors(&at("few.csv"), &rows[..2]);
-    fcmae!("probe", "--data", at("few.csv")).refused(1, &["one picture alone", "--test"]);
+    fcmae!("probe", "--data", at("few.csv")).refused(1, &["only one picture", "--test"]);
     vectors(&at("test.csv"), &rows[2..6]);
     let ran = fcmae!("probe", "--data", at("few.csv"), "--test", at("test.csv")).done();
     assert!(ran.stderr.contains("no settings can be chosen"), "{}", ran.stderr);
     assert_eq!(ran.stdout.matches("100.00%").count(), 2, "{}", ran.stdout);
     let ran = fcmae!("probe", "--data", at("all.csv"), "--test", at("test.csv")).done();
-    let says = "4 pictures of the test are in --data too, and say little about others";
+    let says = "4 pictures of the test are also in --data and say little about others";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
 }
 
@@ -127,13 +127,13 @@ fn what_cannot_be_probed_is_refused() {
     fcmae!("probe", "--data", at("missing"), "--weights", weights).refused(2, &["missing"]);
     let flat = pictures.join("disc");
     fcmae!("probe", "--data", flat, "--weights", weights)
-        .refused(1, &["disc", "no labels of two classes", "column label"]);
+        .refused(1, &["disc", "at least two classes", "column label"]);
     vectors(&at("one.csv"), &[("a", "x", [1.0, 0.0]), ("b", "x", [0.0, 1.0])]);
     probe(&at("one.csv")).refused(1, &["one class", "at least two"]);
     vectors(&at("none.csv"), &[("a", "", [1.0, 0.0]), ("b", "", [0.0, 1.0])]);
-    probe(&at("none.csv")).refused(1, &["none.csv", "no labels"]);
+    probe(&at("none.csv")).refused(1, &["none.csv", "labels of at least two classes"]);
     vectors(&at("nan.csv"), &[("a", "x", [1.0, f32::NAN]), ("b", "y", [0.0, 1.0])]);
-    probe(&at("nan.csv")).refused(1, &["nan.csv", "no number"]);
+    probe(&at("nan.csv")).refused(1, &["nan.csv", "not a number"]);
 
     embed(&pictures, &weights, &at("fine.parquet"));
     embed(&pictures, &trained.pretrained(), &at("pre.parquet"));

@@ -273,7 +273,7 @@ fn each_page_of_a_stack_is_a_picture_where_it_is_asked_for() {
     let (each, _) = rows(None);
     assert!(each.len() == 2 && each[1].contains("0.tif#2,1,"), "{each:?}");
     let (first, told) = rows(Some("first"));
-    let words = "1 of 2 pages is used; --pages all takes each";
+    let words = "1 of 2 pages is used; --pages all uses each";
     assert!(first.len() == 1 && told.contains(words), "{first:?} {told}");
     let ran = fcmae!("predict", film, "--weights", run, "--max-pixels", "10");
     assert!(ran.stderr.contains("--max-pixels 768"), "{}", ran.stderr);

@@ -144,7 +144,7 @@ fn what_is_left_out_is_told() {
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let weights = trained.pretrained();
     fcmae!("diversity", "--data", mixed, "--weights", weights, "--out", fifo, "--overwrite")
-        .refused(2, &["fifo.csv", "no regular file"]);
+        .refused(2, &["fifo.csv", "not a regular file"]);
 
     for class in CLASSES {
         fs::write(mixed.join(class).join("00.png"), "no picture").unwrap();

@@ -68,7 +68,7 @@ fn progress_goes_to_stderr_in_plain_lines() {
     .done();
     assert!(ran.stdout.contains(&format!("run  {}\n", out.display())), "{}", ran.stdout);
     // A fifth of twelve of each of three classes.
-    for part in ["\nkept aside  6 pictures: top-1 ", "\nbest        top-1 ", "% (95% interval "] {
+    for part in ["\nheld out    6 pictures: top-1 ", "\nbest        top-1 ", "% (95% interval "] {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
     assert!(!ran.stdout.contains("images/s"), "{}", ran.stdout);
@@ -77,5 +77,5 @@ fn progress_goes_to_stderr_in_plain_lines() {
     for part in ["loss ", "lr ", "images/s", "ETA 0s"] {
         assert!(last.contains(part), "{}", ran.stderr);
     }
-    assert!(ran.stderr.contains("on the pictures kept aside top-1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("on the held-out pictures top-1"), "{}", ran.stderr);
 }

@@ -23,7 +23,7 @@ const MEMORY: u64 = 4 << 30;
 /// A card that computes on the processor, and does what a real one may do to those who rely on more than is promised.
 ///
 /// - Nothing is done before the host waits, in [`Driver::download`]; then as its [`Order`] says.
-/// - Fresh memory is full of what is no number. Addresses are never given twice.
+/// - Fresh memory is full of what is not a number. Addresses are never given twice.
 /// - All bytes that work names must be in one allocation, which was not freed before the work was handed over.
 /// - After a failure every call fails alike, except where memory was too small.
 pub struct Emulated {

@@ -17,7 +17,7 @@ pub const GROUP: usize = 16;
 pub struct Verdict {
     /// The norm of all gradients together.
     pub norm: f64,
-    /// Whether no weight was changed, as the loss or the norm is no number.
+    /// Whether no weight was changed, as the loss or the norm is not a number.
     pub skipped: bool,
 }
 

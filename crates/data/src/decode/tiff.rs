@@ -209,7 +209,7 @@ fn look_up(bytes: &[u8], page: &Page, samples: &mut Samples) -> Result<(), Decod
     samples.values = samples.values.iter().flat_map(color).collect();
     samples.channels = 3;
     samples.declared *= 3;
-    // A colour that is no number.
+    // A colour that is not a number.
     samples.nodata = None;
     Ok(())
 }

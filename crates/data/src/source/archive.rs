@@ -61,8 +61,8 @@ fn named(name: &OsStr) -> Option<Named> {
     }
 }
 
-const COMPRESSED: &str = "it is compressed, and pictures are read from the middle of an archive; \
-                          decompress it to .tar first";
+const COMPRESSED: &str = "it is compressed, but pictures are read from the middle of an archive; decompress it \
+    to .tar first";
 
 /// Adds the pictures of one archive, given by itself.
 fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
@@ -140,7 +140,10 @@ impl Index {
                 }
                 Err(reason) if members.count() == 0 => return Err(reason),
                 Err(reason) => {
-                    set.skip(path.to_path_buf(), format!("{reason}; what stands before is used"));
+                    set.skip(
+                        path.to_path_buf(),
+                        format!("{reason}; everything before that is used"),
+                    );
                     break;
                 }
             };
@@ -162,7 +165,7 @@ impl Index {
         }
         tell_behind(path, members.behind(), set);
         if members.count() > 0 && !members.has_end_mark() {
-            let reason = "it has no end mark and may be cut short; what it holds is used";
+            let reason = "it has no end mark and may be cut short; its pictures are used";
             set.skip(path.to_path_buf(), reason);
         }
         if members.count() == 0 {
@@ -312,11 +315,12 @@ impl Index {
                 "has no label: there is no file of the same name ending in .cls beside it, nor one in \
                  .json with a label"
             } else {
-                "lies outside the class folders, and no file ending in .cls gives its label"
+                "lies outside the class folders, and no .cls file gives its label"
             };
             set.drop_unlabelled(&mut self.samples, reason);
             if self.samples.is_empty() {
-                let hint = "in an archive, KEY.cls or KEY.json beside KEY.jpg holds its label, or the folder is it";
+                let hint = "in an archive, the label is in KEY.cls or KEY.json beside KEY.jpg, or it is the \
+                    folder";
                 set.hint = Some(hint.to_owned());
             }
         }
@@ -330,13 +334,13 @@ fn tell_behind(path: &Path, behind: Behind, set: &mut Gathered<'_>) {
     match behind {
         Behind::Nothing => {}
         Behind::Members => set.notes.push(format!(
-            "{}: further members stand behind its end mark, as where archives are put behind each other, and are \
-             read (as by tar --ignore-zeros)",
+            "{}: there are more members after its end mark, as in concatenated archives; they are read (as by \
+             tar --ignore-zeros)",
             printable(path)
         )),
         Behind::Other(at) => set.skip(
             path.to_path_buf(),
-            format!("what stands behind its end mark, from byte {at} on, is no archive, and not read"),
+            format!("what follows its end mark, from byte {at} on, is not an archive and is not read"),
         ),
     }
 }
@@ -454,7 +458,7 @@ impl Entries {
         let reason = match member.kind {
             _ if name.starts_with('/') => "an absolute path; give the archive relative names",
             _ if parts.contains(&"..") => "its name leads out of the archive",
-            Kind::Link => "a link, and links inside an archive are not followed",
+            Kind::Link => "a link; links inside an archive are not followed",
             Kind::Sparse => "stored with holes, which are not read; store it whole",
             Kind::Other => "not a regular file",
             Kind::File | Kind::Folder => return Some(parts.join("/")),
@@ -491,7 +495,7 @@ impl Entries {
         let again = self.names.get(&name).copied();
         if again.is_some() {
             let reason =
-                "another member of this name stands behind it, and the last is used, as tar does";
+                "another member of this name follows, and the last one is used, as tar does";
             set.skip(inside(archive, &name), reason);
         }
         if !is_label(&name) {
@@ -519,7 +523,7 @@ fn label(member: &Member, members: &mut Members) -> Result<String, String> {
         return Err(format!("has {} bytes; a number or a name is expected", member.size));
     }
     let bytes = members.content(member).map_err(|error| format!("cannot be read: {error}"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "is not UTF-8 text".to_owned())?;
     match printable(Path::new(text.trim())) {
         text if text.is_empty() => Err("is empty".to_owned()),
         text => Ok(text),

@@ -135,7 +135,7 @@ fn missing(found: &[&Name]) -> Option<String> {
     let names: Vec<&str> = found.iter().filter(called).map(|name| name.text.as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "{} {} like a missing value, and {} taken for a class: leave the label empty where there is none",
+            "{} {} like a missing value, but {} used as a class: leave the label empty if there is none",
             quoted(&names),
             if names.len() == 1 { "looks" } else { "look" },
             if names.len() == 1 { "is" } else { "each is" },
@@ -195,7 +195,7 @@ fn united<'a>(found: &[&'a Name], notes: &mut Vec<String>) -> (Vec<String>, Posi
     let nearly: Vec<_> = folded.values().filter(|names| names.len() > 1).collect();
     if let Some(names) = nearly.first() {
         notes.push(format!(
-            "the classes {} are nearly the same and are told apart; rename them if they are one{}",
+            "the classes {} are nearly the same but count as different; rename them if they are one{}",
             quoted(names),
             likewise(nearly.len())
         ));
@@ -273,7 +273,7 @@ fn known<'a>(
     }
     if let Some(first) = others.first() {
         let more = likewise(others.len());
-        notes.push(format!("classes that are written otherwise: {first}{more}"));
+        notes.push(format!("classes that are written differently: {first}{more}"));
     }
     notes.extend(told_numbers(by_number.into_values().collect()));
     Ok(positions)
@@ -285,8 +285,8 @@ fn told_numbers(taken: Vec<String>) -> Option<String> {
     let shown = taken.get(..SHOWN).unwrap_or(&taken).join(", ");
     (!taken.is_empty()).then(|| {
         format!(
-            "labels that are numbers are taken for the positions of the weights' classes, from 0: {shown}{}; write \
-             names if they mean others",
+            "labels that are numbers are used as the positions of the weights' classes, from 0: {shown}{}; \
+             write names if they mean something else",
             if taken.len() > SHOWN { ", …" } else { "" }
         )
     })
@@ -330,7 +330,7 @@ fn in_order<'a>(
 fn likewise(count: usize) -> String {
     match count {
         1 => String::new(),
-        all => format!(", and {} more likewise", all - 1),
+        all => format!(", and {} more like these", all - 1),
     }
 }
 
@@ -355,8 +355,8 @@ fn check_measured(found: &[&Name], about: &About<'_>) -> Result<(), DataError> {
                     printable(&together(about.roots)),
                     first.text
                 ),
-                remedy: "such are measured, and no classes: fine-tuning tells classes apart. Choose another \
-                       column by data.label_column, or write ranges of the numbers as classes"
+                remedy: "these are measurements, not classes. Choose another column with data.label_column, or \
+                    write ranges of the numbers as classes"
                     .to_owned(),
             })
         }

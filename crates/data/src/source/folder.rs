@@ -36,7 +36,7 @@ pub(super) fn gather(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataErro
     }
     if let Some(first) = hidden.first() {
         set.notes.push(format!(
-            "{} passed over, with the pictures in it; to use them, rename it without the point; the first: {}",
+            "{} passed over, with the pictures in it; to use them, rename it without the dot; the first: {}",
             match hidden.len() {
                 1 => "a hidden folder is".to_owned(),
                 count => format!("{count} hidden folders are each"),

@@ -186,11 +186,11 @@ impl<'a> Gathered<'a> {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
             let more = match nearly.len() {
                 1 => String::new(),
-                all => format!(", and {} more likewise", all - 1),
+                all => format!(", and {} more like these", all - 1),
             };
             self.notes.push(format!(
-                "the groups {} of the column {column:?} (data.group_column) are nearly the same and are told apart; \
-                 write them in one way if they are one{more}",
+                "the groups {} of the column {column:?} (data.group_column) are nearly the same but count as \
+                 different; write them in one way if they are one{more}",
                 names.join(" and ")
             ));
         }
@@ -216,11 +216,12 @@ impl<'a> Gathered<'a> {
                 self.refuse_labels(DataError::Parameter {
                     what: "classes",
                     value: format!(
-                        "{pictures} and {masks} in {}, which hold pictures and masks (or depths) of the same names",
+                        "{pictures} and {masks} in {}, which hold pictures and masks (or depths) with the same \
+                         names",
                         printable(root)
                     ),
-                    remedy: "fine-tuning takes a class for each picture, and masks are none: give class folders, or a \
-                           list (.csv) of the pictures with their classes"
+                    remedy: "fine-tuning needs a class for each picture, and masks are not classes: give class \
+                        folders, or a list (.csv) of the pictures with their classes"
                         .to_owned(),
                 })
             }
@@ -236,13 +237,13 @@ impl<'a> Gathered<'a> {
             (
                 "data.label_column",
                 labels,
-                "labels are the names of its folders, or in its archives",
+                ": its labels are the names of its folders, or in its archives",
             ),
-            ("data.image_column", self.image_column, "pictures are all its files"),
+            ("data.image_column", self.image_column, ""),
         ] {
             let Some(column) = column else { continue };
             self.notes.push(format!(
-                "{} has no columns, so that {setting}={column:?} does not apply to it: its {instead}",
+                "{} has no columns, so {setting}={column:?} does not apply to it{instead}",
                 printable(root)
             ));
         }

@@ -34,7 +34,7 @@ impl Grouping {
             DataError::Parameter {
                 what: "data.group",
                 value: pattern.to_owned(),
-                remedy: format!("it is no regular expression: {error}"),
+                remedy: format!("it is not a regular expression: {error}"),
             }
         })
     }

@@ -61,8 +61,8 @@ fn gather(path: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     let form = form(path).expect("lists are told by their names");
     let refused = |reason| DataError::List { path: path.to_path_buf(), reason };
     if form == Form::Paths && set.labelled {
-        let remedy = "labels are needed, and a .txt list has none; write a .csv list with the \
-                    columns path,label";
+        let remedy = "labels are needed, but a .txt list has none; write a .csv list with the columns \
+            path,label";
         set.refuse_labels(refused(remedy.to_owned()))?;
     }
     if form == Form::Paths {
@@ -126,10 +126,10 @@ fn with_labels((found, rest): (Columns, usize)) -> Result<(Columns, usize), Stri
     let columns = if found.names.is_empty() {
         String::new()
     } else {
-        format!("; its columns are {}: name one by data.label_column", found.names.join(", "))
+        format!("; its columns are {}: name one with data.label_column", found.names.join(", "))
     };
     Err(format!(
-        "labels are needed, and it has no column of labels; name the columns in its first line, such as \
+        "labels are needed, but it has no column of labels; name the columns in its first line, such as \
          path,label{columns}"
     ))
 }

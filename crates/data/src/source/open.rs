@@ -301,7 +301,10 @@ fn leave_out_twice(
         seen.insert(file, before.flatten().or(sample.label));
         let first = before.is_none();
         if !first {
-            if before.flatten().is_some() && before != Some(sample.label) {
+            if before
+                .flatten()
+                .is_some_and(|first| sample.label.is_some_and(|label| label != first))
+            {
                 torn += 1;
                 let labels = [before.flatten(), sample.label];
                 example.get_or_insert_with(|| (sample.path.clone(), labels));

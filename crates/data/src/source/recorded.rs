@@ -16,7 +16,7 @@ use crate::error::DataError;
 use crate::words::together;
 
 /// Of a table.
-const LIMIT: Limit = Limit { bytes: 1 << 30, remedy: "that is no table of a run" };
+const LIMIT: Limit = Limit { bytes: 1 << 30, remedy: "that is not a table of a run" };
 
 const COLUMNS: [&str; 3] = ["path", "label", "part"];
 
@@ -149,6 +149,14 @@ impl Split {
         written.map_err(unwritable)
     }
 
+    /// A hash over which picture is in which part, in hexadecimal digits.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        // A hasher takes every write.
+        let _ = self.write_to(&mut hasher);
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
     /// Whether the file is this table, byte for byte.
     fn is_in(&self, path: &Path) -> bool {
         let Ok(file) = fcmae_files::within(path, LIMIT) else { return false };
@@ -209,7 +217,7 @@ impl Split {
             let known = || Part::ALL.map(Part::name).join(", ");
             rows.push(Row {
                 name: unescaped(cell(name)).ok_or_else(|| {
-                    refused(format!("line {line}: {:?} is no path as it is written", cell(name)))
+                    refused(format!("line {line}: {:?} is not a path as it is written", cell(name)))
                 })?,
                 label: cell(label).to_owned(),
                 part: found.ok_or_else(|| {

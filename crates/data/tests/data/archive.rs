@@ -149,7 +149,7 @@ fn a_label_that_is_none_leaves_its_picture_out() {
     assert_eq!(set.classes, ["a\\nb", "cat", "dog"]);
     assert_eq!(names(&set), ["a.jpg", "b.jpg", "lines.jpg"]);
     let skips = skips(&set);
-    for (skip, reason) in skips.iter().zip(["no UTF-8", "is empty", "2000 bytes", "no label"]) {
+    for (skip, reason) in skips.iter().zip(["not UTF-8", "is empty", "2000 bytes", "no label"]) {
         assert!(skip.contains(reason), "{skip}");
     }
     assert_eq!(skips.len(), 4, "{skips:?}");
@@ -184,7 +184,7 @@ fn names_that_lead_out_hidden_and_double_ones_are_left_out() {
     let mut skips = skips(&set);
     skips.sort_unstable();
     let expected = [
-        ("a.jpg", "the last is used"),
+        ("a.jpg", "the last one is used"),
         ("b.jpg", "absolute"),
         ("c.jpg", "out of the archive"),
         ("f.jpg", "regular"),
@@ -328,7 +328,7 @@ fn what_is_no_archive_is_refused_with_its_remedy() {
     };
     assert!(error(b"").contains("no picture"));
     assert!(error(&[0; 1024]).contains("no picture"));
-    assert!(error(&[7; 4096]).contains("no tar archive"));
+    assert!(error(&[7; 4096]).contains("not a tar archive"));
     assert!(error(&Tar::default().file("a.txt", b"x").end().0).contains("1 other file"));
     let dir = tempfile::tempdir().unwrap();
     let packed = dir.path().join("set.tar.gz");
@@ -362,7 +362,7 @@ fn a_folder_of_archives_survives_bad_ones() {
     assert_eq!(set.path(0), at("deep/1.tar/cat/0.jpg"));
     assert_eq!(set.read(1, &Limits::default()).unwrap(), b"dog");
     let skips = skips(&set);
-    assert!(skips[0].starts_with("bad.tar: it is no tar archive"), "{skips:?}");
+    assert!(skips[0].starts_with("bad.tar: it is not a tar archive"), "{skips:?}");
     assert!(skips[1].starts_with("empty.tar: an empty archive"), "{skips:?}");
     assert!(skips[2].starts_with("more.tar.gz: it is compressed"), "{skips:?}");
     assert_eq!((skips.len(), set.passed_over), (3, 1));

@@ -114,7 +114,7 @@ fn what_is_no_data_set_is_refused_with_its_remedy() {
     assert!(error.contains("\"cat\"") && error.contains("sub-folder"), "{error}");
     let flat = tree(&["a.jpg", "b.jpg"]);
     let error = open(&flat, Labels::Required).unwrap_err().to_string();
-    assert!(error.contains("no class folder") && error.contains("2 pictures"), "{error}");
+    assert!(error.contains("no classes") && error.contains("2 pictures"), "{error}");
 }
 
 #[test]

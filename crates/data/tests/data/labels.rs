@@ -98,7 +98,7 @@ fn names_that_are_nearly_the_same_are_told_apart_aloud() {
         assert_eq!(set.classes.len(), 3);
         let note = &set.notes[0];
         assert!(
-            note.contains(one) && note.contains(other) && note.contains("told apart"),
+            note.contains(one) && note.contains(other) && note.contains("count as different"),
             "{note}"
         );
     }
@@ -106,7 +106,7 @@ fn names_that_are_nearly_the_same_are_told_apart_aloud() {
     let dir = folders(&["Cat", "cat", "Dog", "dog", "Fox", "fox"]);
     let notes = PictureSet::open(dir.path(), Labels::Required).unwrap().notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(notes[0].ends_with("and 2 more likewise"), "{notes:?}");
+    assert!(notes[0].ends_with("and 2 more like these"), "{notes:?}");
     assert_eq!(positions(&["cat", "DOG"], &["Cat", "dog"]).unwrap(), [0, 1]);
     let error = positions(&["CAT"], &["Cat", "cat"]).unwrap_err();
     assert!(matches!(error, DataError::UnknownClass { .. }), "{error}");

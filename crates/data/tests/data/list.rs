@@ -113,7 +113,7 @@ fn lists_without_what_is_needed_are_refused_with_the_remedy() {
     let text = error("l.csv", b"other,label\na,cat\n", Labels::Ignored);
     assert!(text.contains("path, file, image"), "{text}");
     let text = error("l.csv", b"a.jpg,cat\nb c.jpg,cat\n", Labels::Required);
-    assert!(text.contains("label (\"cat\")") && text.contains("at least two"), "{text}");
+    assert!(text.contains("only one class, \"cat\"") && text.contains("at least two"), "{text}");
     let text = error("l.csv", b"x/1.jpg,cat\nx/2.jpg,dog\n", Labels::Required);
     assert!(text.contains("none of the 2 files") && text.contains("x/2.jpg: cannot"), "{text}");
     for (name, text) in [("l.csv", ""), ("l.txt", "\n\n"), ("l.csv", "path,label\n")] {
@@ -220,8 +220,8 @@ fn lists_in_other_encodings_and_of_several_splits_are_refused() {
         }
     };
     let latin = b"path,label\npics/dog/0.png,dog\npics/cat/0.png,ch\xe2t\n";
-    refused("l.csv", latin, &["line 3 is no UTF-8", "save it as UTF-8"]);
-    refused("l.txt", b"pics/dog/0.png\n\xff.png", &["line 2 is no UTF-8"]);
+    refused("l.csv", latin, &["line 3 is not UTF-8", "save it as UTF-8"]);
+    refused("l.txt", b"pics/dog/0.png\n\xff.png", &["line 2 is not UTF-8"]);
     refused("l.csv", b"p\0a\0t\0h\0", &["UTF-16", "save it as UTF-8"]);
     refused("l.csv", b"\xff\xfep\0a", &["damaged as UTF-16"]);
     let splits = b"path,label,Split\npics/dog/0.png,dog,train\npics/cat/0.png,cat,val\n";
@@ -455,9 +455,9 @@ fn labels_that_are_measured_are_refused() {
         PictureSet::open(&list, Labels::Required)
     };
     let error = open(&|at| format!("{:.3}", at as f64 / 7.0)).unwrap_err().to_string();
-    assert!(error.contains("30 different numbers") && error.contains("no classes"), "{error}");
+    assert!(error.contains("30 different numbers") && error.contains("not classes"), "{error}");
     let error = open(&|at| format!("-0.{at:02}")).unwrap_err().to_string();
-    assert!(error.contains("measured"), "{error}");
+    assert!(error.contains("measurements"), "{error}");
     // Stars, years and versions are classes.
     assert_eq!(open(&|at| format!("{:.1}", (at % 10) as f64 / 2.0)).unwrap().classes.len(), 10);
     assert_eq!(open(&|at| format!("{}", 1990 + at)).unwrap().classes.len(), 30);

@@ -322,7 +322,7 @@ fn losses_of_listing_and_loading_count_together() {
     // Each alone is 1 of 20 or of 19.
     let error = run(0.08).unwrap();
     assert!(
-        error.contains("1 of 19 pictures could not be used, beside 5.0 % of those listed"),
+        error.contains("1 of 19 pictures could not be used, beside the 5.0 % of the listed ones"),
         "{error}"
     );
     assert_eq!(run(0.11), None);

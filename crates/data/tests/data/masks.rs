@@ -109,7 +109,7 @@ fn masks_are_no_class() {
         let dir = tree(&[(&files[0], "photo.jpg"), (&files[1], "mask.png")]);
         let error = PictureSet::open(dir.path(), Labels::Required).unwrap_err().to_string();
         assert!(error.contains(&format!("{pictures} and {masks} in ")), "{error}");
-        assert!(error.contains("masks are none"), "{error}");
+        assert!(error.contains("masks are not classes"), "{error}");
     }
     for mask in ["NAME_mask.png", "masks/NAME.png"] {
         let picture = if mask.contains('/') { "images/NAME.png" } else { "NAME.png" };

@@ -120,7 +120,7 @@ fn without_the_setting_the_first_page_is_used_and_the_others_are_told() {
     let found = Statistics::of(&set, PixelFormat::from(3), None, 0, &Limits::default()).unwrap();
     let pages = found.remarks.iter().find(|remark| remark.kind == "pages").unwrap();
     assert!(
-        pages.text.ends_with("; data.pages=all takes each for a picture of its own"),
+        pages.text.ends_with("; data.pages=all uses each as a picture of its own"),
         "{pages:?}"
     );
     // A set without stacks is the same either way, its notes included.

@@ -227,7 +227,7 @@ fn columns_are_chosen_by_their_names() {
             "no column \"fine\" (data.label_column); its columns are \"img\", \"fine_label\"",
         ),
         ("fine_label", "image", "no column \"image\" (data.image_column); its columns are \"img\""),
-        ("coarse_label", "", "one class folder or label (\"7\")"),
+        ("coarse_label", "", "only one class, \"7\""),
     ] {
         let error = open(label, image).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
@@ -313,7 +313,7 @@ fn malformed_files_are_refused_each_with_its_reason() {
     };
     assert!(error(b"").contains("0 bytes, too few"));
     assert!(error(b"PAR1PAR1").contains("too few"));
-    assert!(error(&[7; 5000]).contains("no Parquet file"));
+    assert!(error(&[7; 5000]).contains("not a Parquet file"));
     assert!(error(&[b"PARE", &good[4..]].concat()).contains("encrypted"));
     for cut in [12, 100, 5000, length / 2, length - 1000, length - 8, length - 1] {
         assert!(error(&good[..cut]).contains("cut short"), "{cut}");
@@ -454,7 +454,7 @@ fn a_folder_of_files_survives_bad_ones() {
     let whole = PictureSet::open(fixture("groups.parquet"), Labels::Required).unwrap().len();
     assert_eq!(set.lost, 1 + whole - 7);
     assert!(set.check_lost(0.5).is_ok() && set.check_lost(0.2).is_err());
-    assert!(reasons[0].starts_with("it is no Parquet file"), "{reasons:?}");
+    assert!(reasons[0].starts_with("it is not a Parquet file"), "{reasons:?}");
     assert!(
         reasons[1].starts_with("row group 0: a page's header is damaged at byte 4"),
         "{reasons:?}"

@@ -231,12 +231,14 @@ fn archives_behind_each_other_are_read_on() {
     assert_eq!(read, [b"new".to_vec(), b"x".to_vec(), b"y".to_vec()]);
     let label = set.classes[set.samples[0].label.unwrap()].as_str();
     assert_eq!(label, "b", "the last label");
-    assert!(set.notes[0].contains("further members stand behind its end mark"), "{:?}", set.notes);
-    assert!(set.skipped.iter().any(|skip| skip.reason.contains("the last is used, as tar does")));
+    assert!(set.notes[0].contains("there are more members after its end mark"), "{:?}", set.notes);
+    assert!(
+        set.skipped.iter().any(|skip| skip.reason.contains("the last one is used, as tar does"))
+    );
     let (set, _) = open(&padded);
     assert!(set.notes.is_empty() && set.skipped.is_empty());
     let (set, _) = open(&[padded, vec![7; 700]].concat());
-    assert!(set.skipped[0].reason.contains("no archive, and not read"), "{:?}", set.skipped);
+    assert!(set.skipped[0].reason.contains("not an archive and is not read"), "{:?}", set.skipped);
 }
 
 /// Archives: pictures of one key are held out together.

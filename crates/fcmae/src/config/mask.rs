@@ -146,8 +146,9 @@ impl MaskConfig {
         let [asked, share] = [self.ratio.mean(), hidden as f64 / patches as f64].map(|s| 100.0 * s);
         Ok(((share - asked).abs() > 5.0).then(|| {
             format!(
-                "hiding {hidden} of {patches} patches, {share:.0} % where `mask.ratio` asks for {asked:.0} %: \
-                 larger images (`data.image_size`) or a smaller `model.stem_stride` have more patches"
+                "hiding {hidden} of {patches} patches, {share:.0} % instead of the {asked:.0} % of \
+                 `mask.ratio`: larger images (`data.image_size`) or a smaller `model.stem_stride` give more \
+                 patches"
             )
         }))
     }

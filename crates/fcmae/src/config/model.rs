@@ -266,11 +266,7 @@ impl ModelConfig {
         };
         if self.block == BlockKind::V2 && self.grn != GrnConfig::default() {
             let value = format!("{:?}", self.grn);
-            return refused(
-                "model.grn",
-                value,
-                "variants of GRN are computed on the processor alone",
-            );
+            return refused("model.grn", value, "variants of GRN only run on the processor");
         }
         let whole = |width: &usize| width.is_multiple_of(WHOLE);
         let reason = "widths of networks on a GPU are multiples of 8";

@@ -344,8 +344,7 @@ impl GrnChange {
     }
 }
 
-/// Weight of a class in the loss: `none` (all pictures alike), `balanced` (all classes alike), or `sqrt` between
-/// them.
+/// How the pictures of a class count in the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {
@@ -495,7 +494,7 @@ impl DataConfig {
     /// Which pictures belong together.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] for a text that is no regular expression, or a pattern and a column.
+    /// [`DataError::Parameter`] for a text that is not a regular expression, or a pattern and a column.
     pub fn grouping(&self) -> Result<Option<Grouping>, DataError> {
         if !self.group_column.is_empty() {
             if !self.group.is_empty() {
@@ -503,7 +502,7 @@ impl DataConfig {
                     what: "data.group_column",
                     value: self.group_column.clone(),
                     remedy: format!(
-                        "data.group ({}) says too which pictures belong together; set one of them",
+                        "data.group ({}) also says which pictures belong together; set only one of them",
                         self.group
                     ),
                 });
@@ -540,11 +539,11 @@ impl DataConfig {
             "data.mean",
             per_channel,
             format!("{:?}", self.mean),
-            &format!("{channels} numbers, as many as model.channels; data.std likewise"),
+            &format!("{channels} numbers, as many as model.channels, and so must data.std"),
         )?;
         range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
         if self.depth == Depth::Eight {
-            let unit = "as pixels go from 0 to 1: divide those of 0 to 255 by 255";
+            let unit = "from 0 to 1, like the pixels: divide values of 0 to 255 by 255";
             range(
                 "data.mean",
                 self.mean.iter().all(|&mean| is_mean_of_pixels(mean)),
@@ -750,8 +749,8 @@ impl Settings for FinetuneConfig {
             return Err(ConfigError::Value {
                 key: "finetune.class_weights".to_owned(),
                 value: format!("{class_weights:?}").to_lowercase(),
-                reason: "`finetune.balanced` shows all classes equally often already, and with the weights rare \
-                         ones would count twice: leave one of the two out"
+                reason: "`finetune.balanced` already shows all classes equally often, so rare ones would count \
+                    twice: set only one of the two"
                     .to_owned(),
             });
         }

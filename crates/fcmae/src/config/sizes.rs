@@ -39,12 +39,12 @@ macro_rules! sizes {
                 match self { $(Self::$size => $name,)+ }
             }
 
-            /// Blocks in each of the four stages; zeros take those of the size.
+            /// Blocks in each of the four stages.
             pub fn depths(self) -> [usize; 4] {
                 match self { $(Self::$size => $depths,)+ }
             }
 
-            /// Channels in each of the four stages; zeros take those of the size.
+            /// Channels in each of the four stages.
             pub fn widths(self) -> [usize; 4] {
                 let first = match self { $(Self::$size => $width,)+ };
                 [first, 2 * first, 4 * first, 8 * first]

@@ -74,8 +74,8 @@ impl Backend {
     pub fn open(device: Device, precision: Precision) -> Result<Self> {
         match (device, precision) {
             (Device::Cpu, Precision::Bf16) => {
-                let reason = "the processor computes in float32: say `--device cuda` for a GPU, or \
-                              `f32` or `auto`";
+                let reason = "the processor only computes in float32: use `--device cuda` for a GPU, or `f32` \
+                    or `auto`";
                 Err(refused(precision, reason).into())
             }
             (Device::Cpu, _) => Ok(Self::Cpu),
@@ -93,7 +93,7 @@ impl Backend {
         let features = match precision {
             Precision::Bf16 if !has_bf16 => {
                 let reason =
-                    "this GPU has no bfloat16 (compute capability 8.0 is the first): say `f32`";
+                    "this GPU has no bfloat16 (it needs compute capability 8.0): use `f32`";
                 return Err(refused(precision, reason).into());
             }
             Precision::Auto if has_bf16 => Element::Bf16,

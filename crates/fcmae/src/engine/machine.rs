@@ -84,14 +84,22 @@ pub(crate) fn memory_at_most() -> Option<u64> {
     available("VmRSS")
 }
 
+/// Addresses that this process may still take, where they are limited: what threads have reserved is taken.
+pub(crate) fn addresses_left() -> Option<u64> {
+    addresses(ADDRESSES)
+}
+
 /// All addresses that a process has taken, in Linux's table of its state.
 const ADDRESSES: &str = "VmSize";
 
 fn available(taken: &str) -> Option<u64> {
     let left = groups::rooms(Path::new("/")).into_iter().map(|room| room.free);
+    left.chain(addresses(taken)).chain(memory(System::available_memory)).min()
+}
+
+fn addresses(taken: &str) -> Option<u64> {
     let table = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
-    let addresses = address_space(&table("limits"), &table("status"), taken);
-    left.chain(addresses).chain(memory(System::available_memory)).min()
+    address_space(&table("limits"), &table("status"), taken)
 }
 
 /// Bytes of address space that a process may still take, where it is limited: from Linux's tables of its limits and

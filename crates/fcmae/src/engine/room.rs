@@ -92,7 +92,7 @@ impl CardRoom {
         Self { values, _life: None, card: Some((card, failed)), host: OnceLock::new() }
     }
 
-    /// What is there instead after a failure: what is read is no number.
+    /// What is there instead after a failure: what is read is not a number.
     pub(crate) fn failed(values: Values) -> Self {
         let host = vec![f32::NAN; values.len()].into();
         Self { values, _life: None, card: None, host }

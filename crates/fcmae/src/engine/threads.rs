@@ -55,7 +55,7 @@ fn told(asked: usize, most: usize, threads: usize, by_variable: bool) -> Option<
     }
     (asked > most).then(|| {
         let variable = if by_variable { " (`RAYON_NUM_THREADS`)" } else { "" };
-        format!("{asked} threads were asked for{variable}; {most} is as many as are started here")
+        format!("{asked} threads were asked for{variable}; at most {most} are started")
     })
 }
 
@@ -63,7 +63,7 @@ fn told(asked: usize, most: usize, threads: usize, by_variable: bool) -> Option<
 fn unread(text: &OsStr) -> Option<String> {
     let is_number = text.to_str().is_some_and(|text| text.trim().parse::<usize>().is_ok());
     (!text.is_empty() && !is_number).then(|| {
-        format!("`{VARIABLE}` is {text:?}, which is no number of threads: one a core computes")
+        format!("`{VARIABLE}` is {text:?}, which is not a number of threads: one per core is used")
     })
 }
 

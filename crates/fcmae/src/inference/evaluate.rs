@@ -263,7 +263,7 @@ fn twice(classes: &[String]) -> Option<String> {
         "several of the weights' classes are called {:?} (numbers {first} and {position}{}): either counts as \
          right",
         classes[first],
-        if alike.len() > 1 { ", and others likewise" } else { "" }
+        if alike.len() > 1 { ", and others" } else { "" }
     ))
 }
 

@@ -111,11 +111,11 @@ pub fn block_maps(encoder: &Inference<Encoder>, picture: Input, block: usize) ->
     let [_, sites, channels] = found.dims();
     let values = found.values().to_vec();
     if values.iter().any(|value| !value.is_finite()) {
-        return Err(Error::Unusable("the features are no numbers: check the weights".to_owned()));
+        return Err(Error::Unusable("the features are not finite: check the weights".to_owned()));
     }
     let grid = grid(&description.model, description.image_size, block);
     if grid[0] * grid[1] != sites {
-        let text = format!("the maps of block {block} have {sites} sites, which are no {grid:?}");
+        let text = format!("the maps of block {block} have {sites} sites, not {grid:?}");
         return Err(Error::Unusable(text));
     }
     Ok(BlockMaps { picture: shown, grid, values, channels })

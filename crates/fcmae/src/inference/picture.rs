@@ -73,7 +73,7 @@ pub fn denormalize(
     let sides = u32::try_from(width).ok().zip(u32::try_from(height).ok()).filter(|_| sized);
     sides.and_then(|(w, h)| RgbImage::from_raw(w, h, pixels)).ok_or_else(|| {
         Error::Unusable(format!(
-            "{} values are no picture of {height}×{width} with {channels} channels",
+            "{} values are not a picture of {height}×{width} with {channels} channels",
             values.len()
         ))
     })

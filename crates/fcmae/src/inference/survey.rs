@@ -68,10 +68,10 @@ fn unfit(
     let [has_mean, has_std, mean, std, level, spread] =
         [has_mean, has_std, mean, std, level, spread].map(short);
     Some(format!(
-        "`data.mean` and `data.std` do not fit the pictures: channel {} of {} looked at has mean {has_mean} and \
-         deviation {has_std}, which {mean} and {std} turn into {level} and {spread} in the network's input, where about \
-         0 and 1 are expected; use the values that `fcmae stats` finds, in the unit of the pictures, or, if these are \
-         they, see whether the pictures show anything",
+        "`data.mean` and `data.std` do not fit the pictures: channel {} of {} looked at has mean {has_mean} \
+         and deviation {has_std}, which {mean} and {std} turn into {level} and {spread} in the network's input \
+         (0 and 1 are ideal); use the values that `fcmae stats` finds; if you did, check that the pictures are \
+         not blank",
         channel + 1,
         plural(pictures, "picture"),
     ))

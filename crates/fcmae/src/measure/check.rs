@@ -39,7 +39,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Whether the device computes it as it should. What is no number does not pass.
+    /// Whether the device computes it as it should. What is not a number does not pass.
     pub fn passes(&self) -> bool {
         self.error <= self.bound
     }

@@ -16,7 +16,7 @@ use crate::engine::module;
 use crate::engine::ops;
 use crate::engine::parameters::Layout;
 use crate::engine::tensor::Tensor;
-use crate::error::{ConfigError, Error, Mend, Result};
+use crate::error::{ConfigError, Error, Remedy, Result};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::flops;
 use crate::network::mask::Mask;
@@ -339,7 +339,7 @@ impl Footprint for FinetuneConfig {
 }
 
 /// What follows for a run from the memory there is.
-pub(crate) struct Room {
+pub(crate) struct MemoryCheck {
     /// Bytes of decoded pictures that may be kept: as many as the settings say, or what the run leaves.
     pub(crate) kept: usize,
     /// What is to be told where the memory may not be enough.
@@ -351,7 +351,7 @@ pub(crate) struct Room {
 /// # Errors
 /// [`Error::Memory`] with the batch that would fit and the accumulation that keeps the updates the
 /// same, where one does.
-pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<Room> {
+pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<MemoryCheck> {
     let kept = config.data().train_options(1, 0).cache_bytes;
     let (memory, optim) = (config.memory(backend)?, config.optim());
     let needed = memory.with(optim.batch);
@@ -362,7 +362,7 @@ pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<Room> 
         let update = optim.batch.saturating_mul(optim.accumulation);
         let (batch, accumulation) = memory.fitting_batch(update, free);
         let fits = memory.with(batch) <= free && batch < optim.batch;
-        let remedy = Mend { batch: fits.then_some([batch, accumulation]) };
+        let remedy = Remedy { batch: fits.then_some([batch, accumulation]) };
         return Err(Error::Memory { needed, free, remedy });
     }
     // Pictures are kept in the machine's memory, whatever computes.
@@ -371,16 +371,18 @@ pub(crate) fn check(config: &impl Footprint, backend: &Backend) -> Result<Room> 
         let left = free.saturating_sub(taken) / 10 * 9;
         kept.min(usize::try_from(left).unwrap_or(usize::MAX))
     });
-    let scarce = backend.free_memory().filter(|&free| needed > free && config.checks_memory());
+    // Only the processor takes the run's memory from these.
+    let left = machine::addresses_left().filter(|_| matches!(backend, Backend::Cpu));
+    let scarce = left.filter(|&left| needed > left && config.checks_memory());
     let note = scarce.map(|free| scarcity(needed, free));
-    Ok(Room { kept, note })
+    Ok(MemoryCheck { kept, note })
 }
 
 /// What is said of a run that has room by the memory that the process has, and not by the addresses that it has taken.
 fn scarcity(needed: u64, free: u64) -> String {
     format!(
-        "the run takes about {}, and the limit on address space (`ulimit -v`) leaves {}, not counting what threads have \
-         reserved already: if it ends for want of memory, raise that limit, or use smaller batches or fewer threads \
+        "the run takes about {}, and the limit on address space (`ulimit -v`) leaves {} beside what threads \
+         have reserved: if it runs out of memory, raise that limit, or use smaller batches or fewer threads \
          (`RAYON_NUM_THREADS`)",
         mib(needed),
         mib(free)

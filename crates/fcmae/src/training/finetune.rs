@@ -28,7 +28,7 @@ use crate::engine::ops;
 use crate::error::Result;
 use crate::inference::evaluate::EvaluationSet;
 use crate::network::loss;
-use crate::network::memory::{self, Room};
+use crate::network::memory::{self, MemoryCheck};
 use crate::network::model::{Classifier, DropPath, Encoder, init};
 use crate::training::optim::LayerDecay;
 use crate::weights::{Description, Weights};
@@ -90,7 +90,7 @@ pub fn finetune_on<'a, 'r>(
     }
     config.model.check_on(backend, None)?;
     resume::same_settings(out, &config, resume)?;
-    let Room { kept, note: scarce } = memory::check(&config, backend)?;
+    let MemoryCheck { kept, note: scarce } = memory::check(&config, backend)?;
     let (data, mut recorded) = (data.into(), None);
     if resume.goes_on() {
         recorded = resume::recorded_split(out)?;
@@ -252,7 +252,7 @@ fn average_caveat(options: &FinetuneOptions, steps: u64) -> Option<String> {
     let left = options.ema.powf(steps as f64);
     (!options.ema_warmup && left > 0.5).then(|| {
         format!(
-            "`finetune.ema={}` over {} leaves {} of the moving average as it began, and the average is what is \
+            "`finetune.ema={}` over {} leaves {} of the moving average at its start, and this average is \
              evaluated and exported: set `finetune.ema_warmup=true`, or `finetune.ema=0`",
             options.ema,
             plural(steps, "step"),
@@ -265,8 +265,8 @@ fn average_caveat(options: &FinetuneOptions, steps: u64) -> Option<String> {
 fn mixing_caveat(config: &FinetuneConfig) -> Option<String> {
     let mixes = config.finetune.mixup > 0.0 || config.finetune.cutmix > 0.0;
     (mixes && config.optim.batch == 1).then(|| {
-        "`finetune.mixup` and `finetune.cutmix` mix the pictures of a batch, and with `optim.batch=1` there is none to \
-         mix with: set a larger batch, or both to 0"
+        "`finetune.mixup` and `finetune.cutmix` mix the pictures of a batch, but `optim.batch=1` leaves none \
+         to mix with: set a larger batch, or both to 0"
             .to_owned()
     })
 }
@@ -313,8 +313,7 @@ fn lost_best(out: &Path, restored: Option<Evaluations>) -> Option<String> {
     let folder = out.join(files::EXPORT).join(ExportName::Best.as_str());
     (!folder.exists()).then(|| {
         format!(
-            "{} is not there: the weights with the best accuracy so far, {:.2} %, are lost, and only better ones will \
-             be kept there",
+            "{} is missing: the best weights so far ({:.2} %) are lost, and only better ones will be kept",
             printable(&folder),
             100.0 * best
         )
@@ -389,7 +388,7 @@ impl HeldOut<'_> {
         if let Err(error) = found.check_missing(self.max_bad_fraction, 0) {
             self.so_far.due = false;
             let step = learner.updates();
-            session.note(&format!("the evaluation after step {step} is no result: {error}"))?;
+            session.note(&format!("the evaluation after step {step} has no result: {error}"))?;
             return Ok(true);
         }
         let report = session.evaluated(learner.updates(), &found, set.pictures())?;
@@ -433,8 +432,8 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
         config.model = start::network_of(weights, channels, &mut config.data)?;
         size = weights.description.image_size;
     } else if config.finetune.grn != GrnChange::Keep {
-        let reason = "there are no weights to change; from scratch `model.block` says it: `v2` with GRN, \
-                      `v1` without";
+        let reason = "there are no weights to change; from scratch, use `model.block`: `v2` has GRN, `v1` has \
+            none";
         return Err(config.finetune.grn.refused(reason.to_owned()).into());
     }
     if config.data.image_size == [0, 0] {

@@ -38,7 +38,7 @@ impl Plan {
             return Err(DataError::Parameter {
                 what: "update",
                 value: format!(
-                    "{} pictures (optim.batch {} × optim.accumulation {}), more than the {} of the set",
+                    "{} pictures (optim.batch {} × optim.accumulation {}), more than the {} in the set",
                     update, config.batch, config.accumulation, pictures
                 ),
                 remedy,
@@ -89,23 +89,23 @@ impl Plan {
         let Schedule { peak, warmup, epochs, min } = self.schedule;
         if min > peak {
             return Some(format!(
-                "`optim.min_lr` of {min:.1e} is above the highest learning rate, {peak:.1e} (`optim.base_lr` × pictures \
-                 of an update / 256): the rate ends higher than it begins"
+                "`optim.min_lr` of {min:.1e} is above the highest learning rate, {peak:.1e} (`optim.base_lr` × \
+                 pictures of an update / 256): the rate would end higher than it begins"
             ));
         }
         let remedy = format!("set fewer, such as `optim.warmup_epochs={}`", epochs / 10.0);
         if warmup >= epochs {
             let most = self.lr(self.steps() - 1);
             return Some(format!(
-                "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the \
-                 learning rate gets to {most:.1e}, not to {peak:.1e}; {remedy}",
+                "the whole run, {}, lies within the warm-up of {warmup} (`optim.warmup_epochs`): the learning \
+                 rate reaches {most:.1e} instead of {peak:.1e}; {remedy}",
                 plural(epochs, "epoch")
             ));
         }
         (warmup > epochs / 2.0).then(|| {
             format!(
-                "{warmup} of {epochs} epochs are warm-up (`optim.warmup_epochs`), which leaves few at a full \
-                 learning rate; {remedy}"
+                "{warmup} of {epochs} epochs are warm-up (`optim.warmup_epochs`), so that few remain at the \
+                 full learning rate; {remedy}"
             )
         })
     }
@@ -156,7 +156,7 @@ mod tests {
         let text = refused(30, 8, 16);
         assert!(
             text.contains("128 pictures (optim.batch 8 × optim.accumulation 16)")
-                && text.contains("more than the 30 of the set")
+                && text.contains("more than the 30 in the set")
                 && text.contains("optim.accumulation=3 or less"),
             "{text}"
         );
@@ -185,7 +185,7 @@ mod tests {
         // The last of ten updates is made at 4.5 of 10 epochs, with 0.45 of 0.001.
         let all = caveat(5, 10.0).unwrap();
         assert!(
-            all.contains("whole run, 5 epochs, lies") && all.contains("4.5e-4, not to 1.0e-3"),
+            all.contains("whole run, 5 epochs, lies") && all.contains("4.5e-4 instead of 1.0e-3"),
             "{all}"
         );
         assert!(all.contains("`optim.warmup_epochs=0.5`"), "{all}");

@@ -29,13 +29,13 @@ use crate::inference::diversity;
 use crate::inference::reconstruct::{self, Reconstructor};
 use crate::network::autoencoder::Autoencoder;
 use crate::network::mask::Mask;
-use crate::network::memory::{self, Room};
+use crate::network::memory::{self, MemoryCheck};
 use crate::network::model::{Encoder, init};
 use crate::weights::{Description, Weights, drop_projection};
 
 /// A note on what a teacher costs.
-const TAUGHT: &str = "the weights of --from teach this run: they compute each picture whole, and a step takes up to \
-                      twice as long as without (`teacher.weight`)";
+const TAUGHT: &str = "the weights of --from are the teacher of this run (`teacher.weight`): they see each \
+    picture whole, and a step takes up to twice as long";
 
 /// How a pre-training ended.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub fn pretrain_on<'a, 'r>(
     let [height, width] = config.data.image_size;
     config.model.patch_grid(height, width)?;
     resume::same_settings(out, config, resume)?;
-    let Room { kept, note: scarce } = memory::check(config, backend)?;
+    let MemoryCheck { kept, note: scarce } = memory::check(config, backend)?;
     let mut pictures = Pictures::unlabelled(data.training, &config.data, observer)?;
     let (knows_start, untrained) = (weights.is_some() || origin.is_none(), origin.is_none());
     let Opened { watch, record, unwatched } =
@@ -256,10 +256,11 @@ fn initialized(
     weights.fill_encoder(network.weights_mut())?;
     let path = printable(&weights.path);
     match weights.description.decoder {
-        None => notes.push(format!("{path} has no decoder: a new one begins at random")),
+        None => notes.push(format!("{path} has no decoder: a new one starts from random weights")),
         Some(_) if weights.fill_decoder(network.weights_mut(), config.model.channels)? => {}
         Some(_) => notes.push(format!(
-            "{path} is of {}: the decoder's last layer, which predicts pixels, begins at random",
+            "{path} is for {}: the last layer of the decoder, which predicts pixels, starts from random \
+             weights",
             plural(weights.description.model.channels, "channel")
         )),
     }
@@ -306,7 +307,7 @@ impl Teacher {
             Some(encoder) => {
                 if !kept.exists() {
                     let description = Description::new(&config.model, &config.data);
-                    let about = "Encoder that teaches a pre-training, as it began.";
+                    let about = "The encoder that is the teacher of a pre-training.";
                     let named = encoder.to_named()?;
                     session.export_of(ExportName::Teacher, &named, &description, about)?;
                 }
@@ -316,8 +317,8 @@ impl Teacher {
                 let weights = Weights::open(&kept)?;
                 if hash.is_some_and(|hash| hash != weights.tensors.hash()) {
                     return Err(Error::Unusable(format!(
-                        "{} holds other weights than those that taught this run so far: put the right ones back, or \
-                         give the weights that the run began with, --from",
+                        "{} is not the teacher that this run has had so far: put the right weights back, or \
+                         give those that the run started from, with --from",
                         printable(&kept)
                     )));
                 }
@@ -325,8 +326,8 @@ impl Teacher {
             }
             None => {
                 return Err(Error::Unusable(format!(
-                    "{} is not there, which teaches this run: put it back, or give the weights that the run began \
-                     with, --from",
+                    "{}, the teacher of this run, is missing: put it back, or give the weights that the run \
+                     started from, with --from",
                     printable(&kept)
                 )));
             }
@@ -363,7 +364,7 @@ fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<Pretrain
             return Err(ConfigError::Value {
                 key: "teacher.weight".to_owned(),
                 value: config.teacher.weight.to_string(),
-                reason: "the teacher is the weights that a run begins from: give them, --from"
+                reason: "the teacher is the weights that a run starts from: give them with --from"
                     .to_owned(),
             }
             .into());
@@ -401,7 +402,7 @@ fn draw(
         session.note(&format!("a figure is left out: {error}"))?;
     }
     if let Err(error) = measure_features(session, &reconstructor, set, learner.updates()) {
-        session.note(&format!("the features were not measured: {error}"))?;
+        session.note(&format!("the features could not be measured: {error}"))?;
     }
     Ok(())
 }

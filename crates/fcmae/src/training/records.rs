@@ -48,6 +48,7 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
         pictures: training.len() as u64,
         held_out: aside as u64,
         unused: (all.len() - training.len() - if apart.is_some() { 0 } else { aside }) as u64,
+        split: pictures.split().map_or(String::new(), |split| split.hash()),
         classes: classes.collect(),
         skipped: all.skipped.len() as u64,
         passed_over: all.passed_over as u64,
@@ -105,10 +106,10 @@ fn other_pictures(had: Option<usize>, run: &Path, set: &PictureSet) -> [String; 
         _ => {
             let example = example(&more).or_else(|| example(&fewer)).unwrap_or_default();
             let others = match more.is_empty() && fewer.is_empty() {
-                true => ", or those of --held-out are others",
+                true => ", or the pictures of --held-out differ",
                 false => "",
             };
-            format!(", of which some have another name, size or label{example}{others}")
+            format!(", some with another name, size or label{example}{others}")
         }
     };
     let had = had.map_or("other pictures".to_owned(), |had| plural(had, "picture"));

@@ -119,12 +119,11 @@ pub(super) fn same_held_out(out: &Path, given: bool) -> Result<()> {
     let Some(data) = fcmae_store::run::data(out) else { return Ok(()) };
     match (data.held_out_roots.as_slice(), given) {
         ([], true) => Err(Error::Unusable(
-            "the run began without --held-out, so that some of its pictures are trained on and others kept aside: \
-             leave it out"
+            "the run began without --held-out and holds out some of its own pictures: leave the option out"
                 .to_owned(),
         )),
         ([_, ..], false) => Err(Error::Unusable(format!(
-            "the run keeps the pictures in {} aside: give them again, --held-out {}",
+            "the run holds out the pictures in {}: give them again, with --held-out {}",
             data.held_out_roots.join(", "),
             data.held_out_roots.join(" ")
         ))),
@@ -154,8 +153,8 @@ pub(super) fn has_its_checkpoints<T: Settings>(
         String::new()
     };
     Err(Error::Unusable(format!(
-        "{run} {sign}, but there is no checkpoint in {checkpoints}: it would begin anew and replace what it came to. \
-         Put the checkpoints back, or begin a new run in another folder{from}"
+        "{run} {sign}, but there is no checkpoint in {checkpoints}: it would start over and replace its \
+         results. Put the checkpoints back, or start a new run in another folder{from}"
     )))
 }
 
@@ -224,8 +223,8 @@ pub(super) fn take_up<T: Settings>(
         record.facts["data"] = recorded.facts["data"].clone();
     }
     let note = restored.then(|| {
-        "some pictures have another size in bytes than when the run began, under the names and with the labels that \
-         they had: the run goes on with them as they are now"
+        "some pictures have another size in bytes than when the run began, but the same names and labels: the \
+         run goes on with them as they are now"
             .to_owned()
     });
     Ok(TakenUp { run, changes, note })
@@ -242,8 +241,8 @@ fn same_update(was: &OptimConfig, is: &OptimConfig) -> Result<()> {
         false => format!("a batch that divides {}", update(was)),
     };
     Err(Error::Unusable(format!(
-        "an update of this run has {} pictures (optim.batch {} × optim.accumulation {}), and would have {} now: \
-         with `optim.batch={}` it needs {fitting}",
+        "an update of this run has {} pictures (optim.batch {} × optim.accumulation {}), but would now have \
+         {}: with `optim.batch={}` it needs {fitting}",
         update(was),
         was.batch,
         was.accumulation,
@@ -269,8 +268,7 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
             .map_or("random weights".to_owned(), |origin| format!("the weights in {}", origin.path))
     };
     Err(Error::Unusable(format!(
-        "{} began with {}, and is now given {}, which are others: leave --from out, or start a new run in another \
-         folder",
+        "{} started from {}, but {} are other weights: leave --from out, or start a new run in another folder",
         printable(out),
         of(before.as_ref()),
         of(now),
@@ -288,22 +286,30 @@ pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
         Err(_) if of_earlier_version(out)? => Ok(None),
         Err(_) if run_checkpoints(out).steps()?.is_empty() => Ok(None),
         Err(error) => Err(Error::Unusable(format!(
-            "{error}: it says which pictures are kept aside; put it back, or begin a new run"
+            "{error}: it records which pictures are held out; put it back, or start a new run"
         ))),
     }
 }
 
-/// Refuses a record of the parts that has other numbers of pictures than the run in `out` began with.
+/// Refuses a record of the parts that is not the one that the run in `out` began with.
 fn check_parts(out: &Path, split: &Split) -> Result<()> {
+    let data = fcmae_store::run::data(out);
+    if data.as_ref().is_some_and(|data| !data.split.is_empty() && data.split != split.hash()) {
+        return Err(Error::Unusable(format!(
+            "{} is not the one that this run recorded: it was changed or exchanged; put the original back",
+            printable(&out.join(files::SPLIT))
+        )));
+    }
     // Pictures that are held out of other places are in no part of the set.
-    let known = fcmae_store::run::data(out).filter(|data| data.held_out_roots.is_empty());
+    let known = data.filter(|data| data.held_out_roots.is_empty());
     let Some(Data { pictures, held_out, unused, .. }) = known else { return Ok(()) };
     for (part, began_with) in
         [(Part::Training, pictures), (Part::HeldOut, held_out), (Part::NotUsed, unused)]
     {
         if split.count(part) as u64 != began_with {
             return Err(Error::Unusable(format!(
-                "{} has {} of the part {:?}, and the run began with {}: it was changed or cut; put the right one back",
+                "{} has {} in the part {:?}, but the run began with {}: it was changed or cut; put the \
+                 original back",
                 printable(&out.join(files::SPLIT)),
                 plural(split.count(part), "picture"),
                 part.name(),

@@ -47,7 +47,7 @@ pub(super) type Observer<'a> = &'a mut dyn FnMut(Event<'_>) -> Flow;
 const COMPUTED_BY: &str = "computed_by";
 const PRODUCTS: &str = "products";
 /// And of [the run](Facts::id) that it is of.
-const RUN: &str = "run";
+const RUN_ID: &str = "run";
 
 /// The batches of a run, on their way to what computes.
 pub(super) type Batches = Loader<PictureSet, Feed>;
@@ -281,9 +281,7 @@ impl<'a> Session<'a> {
     /// Takes the newest intact checkpoint up, if there is one.
     pub(super) fn restore<M>(&mut self, learner: &mut Learner<M>) -> Result<Option<Evaluations>> {
         let Some(latest) = self.checkpoints.latest()? else {
-            self.note(
-                "the run was ended before its first save: it begins again with its first step",
-            )?;
+            self.note("the run ended before its first save: it starts again from its first step")?;
             self.run.truncate_metrics_after(0)?;
             return Ok(None);
         };
@@ -306,7 +304,8 @@ impl<'a> Session<'a> {
         })?;
         (self.done, self.saved) = (latest.step, Some(latest.step));
         self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
-        let evaluations = self.less_left(latest.step, Evaluations::of(&latest.checkpoint.state))?;
+        let evaluations =
+            self.evaluations_that_count(latest.step, Evaluations::of(&latest.checkpoint.state))?;
         match evaluations.due {
             true => self.run.truncate_metrics_after_update(latest.step)?,
             false => self.run.truncate_metrics_after(latest.step)?,
@@ -325,7 +324,7 @@ impl<'a> Session<'a> {
             others => format!(" and of {} more", plural(others, "step")),
         };
         self.note(&format!(
-            "metrics of steps {first}–{last}{others} are missing in {}: curves and tables are without them, the run's \
+            "metrics of steps {first}–{last}{others} are missing in {}: curves and tables have a gap, but the \
              weights are not affected",
             files::METRICS
         ))
@@ -342,8 +341,8 @@ impl<'a> Session<'a> {
         if before != now {
             let [before, now] = [before, now].map(|of| printable(Path::new(&of.to_string())));
             return self.note(&format!(
-                "the checkpoint was computed by {before}, and the run goes on with {now}: results may \
-                 differ in the last bits"
+                "the checkpoint was computed by {before}, and the run continues on {now}: results may differ \
+                 in the last bits"
             ));
         }
         let products = read(PRODUCTS).as_object().cloned().unwrap_or_default();
@@ -438,7 +437,8 @@ impl<'a> Session<'a> {
         let Some(first) = set.touched().filter(|_| !self.told_touched) else { return Ok(()) };
         self.told_touched = true;
         self.note(&format!(
-            "{} was written to since the run began, and maybe others: as many bytes, so they are used as they are now",
+            "{} (and maybe others) was written since the run began, with the same number of bytes: it is used \
+             as it is now",
             printable(first)
         ))
     }
@@ -545,7 +545,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Looks after an update that was made, or was not because its loss or gradient is no number. Where it
+    /// Looks after an update that was made, or was not because its loss or gradient is not a number. Where it
     /// was not, the step's batches are kept in `diverged/step-N` to be looked at, if the settings allow
     /// going on; what comes next then are the batches of the next update after the `taken` first ones.
     ///
@@ -574,8 +574,7 @@ impl<'a> Session<'a> {
         }
         self.passed_over += 1;
         self.note(&format!(
-            "step {step}: loss {loss}, gradient's norm {norm}; the update is passed over, and its \
-             pictures are in {}",
+            "step {step}: loss {loss}, gradient norm {norm}; the update is skipped, and its pictures are in {}",
             kept.display()
         ))
     }
@@ -627,7 +626,7 @@ impl<'a> Session<'a> {
             let all = folder.parent().unwrap_or(&folder).display();
             let steps: Vec<_> = removed.iter().map(u64::to_string).collect();
             let steps = steps.join(", ");
-            self.note(&format!("{all} keeps the newest batches alone; removed: step {steps}"))?;
+            self.note(&format!("{all} keeps only the newest batches; removed: step {steps}"))?;
         }
         Ok((folder, indices))
     }

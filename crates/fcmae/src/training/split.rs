@@ -159,8 +159,7 @@ impl Pictures {
         let held_out = held_out.map(Arc::new).or(apart);
         if config.finetune.patience > 0 && held_out.is_none() {
             return Err(Error::Unusable(
-                "`finetune.patience` needs pictures that are kept aside: set `finetune.held_out`, or give \
-                 --held-out"
+                "`finetune.patience` needs held-out pictures: set `finetune.held_out`, or give --held-out"
                     .to_owned(),
             ));
         }
@@ -189,7 +188,7 @@ impl Pictures {
             return Ok(());
         }
         Err(Error::Unusable(format!(
-            "{} does not name the pictures of this run, of which it says which are kept aside: put the right one back",
+            "{} does not name the pictures of this run: put the original back",
             printable(&out.join(files::SPLIT))
         )))
     }
@@ -292,8 +291,9 @@ fn contradictory(set: &PictureSet, copies: &Copies) -> Option<String> {
     let other = first.iter().find(|at| class(at) != class(&first[0]))?;
     let named = |at: &usize| format!("{} ({:?})", printable(&set.path(*at)), class(at));
     Some(format!(
-        "{} {} in several classes, as copies of one file (byte for byte), such as {} and {}: labels contradict each other, and \
-         those pictures are trained on with each; correct the labels, or leave them out",
+        "{} {} in several classes, as copies of one file (byte for byte), such as {} and {}: their labels \
+         contradict each other, and the pictures are trained on with each; correct the labels, or remove the \
+         pictures",
         plural(wrong.len(), "picture"),
         if wrong.len() == 1 { "is" } else { "are" },
         named(&first[0]),
@@ -305,15 +305,15 @@ fn contradictory(set: &PictureSet, copies: &Copies) -> Option<String> {
 fn together(set: &PictureSet, copies: &Copies) -> Option<String> {
     if copies.passed_over() > 0 {
         return Some(format!(
-            "{} have the size of others, and were not looked into for copies, which would take long: copies may \
-             be trained on and kept aside",
+            "{} have the same size as others and were not compared, since that would take long: copies may be \
+             both trained on and held out",
             plural(grouped(copies.passed_over()), "picture"),
         ));
     }
     let first = copies.sets().first()?;
     let count: usize = copies.sets().iter().map(|set| set.len() - 1).sum();
     Some(format!(
-        "{} {} of others (byte for byte), such as {} of {}: copies are trained on or kept aside together",
+        "{} {} of others (byte for byte), such as {} of {}: copies are trained on or held out together",
         grouped(count),
         if count == 1 { "picture is a copy" } else { "pictures are copies" },
         printable(&set.path(first[1])),
@@ -333,11 +333,13 @@ fn may_belong_together(set: &PictureSet, apart: bool, config: &DataConfig) -> Op
     let remedy = match apart {
         false => format!("{set} keeps those of each value on one side"),
         true => format!(
-            "{set} refuses values that are both in --data and in --held-out, which then needs the column too"
+            "{set} refuses values that occur both in --data and in --held-out; --held-out then needs the \
+             column too"
         ),
     };
     Some(format!(
-        "the column {name:?}{more} may say which pictures belong together, and is not used: if it does, {remedy}",
+        "the column {name:?}{more} may say which pictures belong together, but is not used: if it does, \
+         {remedy}",
     ))
 }
 
@@ -346,7 +348,7 @@ fn of_held_out(error: DataError, config: &DataConfig) -> Error {
     match (&error, config.group_column.as_str()) {
         (DataError::Stopped, _) | (_, "") => error.into(),
         (_, column) => Error::Unusable(format!(
-            "{error}. With data.group_column={column} those of --held-out need the column too"
+            "{error}. With data.group_column={column}, --held-out needs the column too"
         )),
     }
 }
@@ -377,8 +379,8 @@ fn refuse_shared(
     let Some(&first) = shared.first() else {
         return Ok((passed_over > 0).then(|| {
             format!(
-                "{} in --data and --held-out have the size of others, and were not looked into for copies, \
-                 which would take long: pictures may be trained on and held out",
+                "{} in --data and --held-out have the same size as others and were not compared, since that \
+                 would take long: pictures may be both trained on and held out",
                 plural(grouped(passed_over), "picture"),
             )
         }));
@@ -425,7 +427,7 @@ pub(super) fn unseen(all: &PictureSet, held_out: Option<&PictureSet>) -> Option<
         .collect();
     let first = unseen.first()?;
     Some(format!(
-        "{} of {} {} no picture kept aside, such as {first:?}: the accuracy says nothing of {}",
+        "{} of {} {} no held-out picture, such as {first:?}: the accuracy says nothing about {}",
         unseen.len(),
         plural(all.classes.len(), "class"),
         if unseen.len() == 1 { "has" } else { "have" },
@@ -438,14 +440,14 @@ fn told_groups(set: &PictureSet, groups: &Groups, config: &DataConfig) -> String
     // Several parts of a path are one name.
     let first = groups.names().next().map_or_else(String::new, |name| name.replace('\0', " "));
     let alone = match groups.len() == set.len() {
-        true => ": each picture is a group of its own, so that nothing is kept together",
+        true => ": every picture is its own group, so nothing is kept together",
         false => "",
     };
     let united = match groups.united() {
         0 => String::new(),
-        count => format!(
-            "; {count} more are one with others, as they have copies of a picture in common"
-        ),
+        count => {
+            format!("; {count} more are joined with others that hold copies of the same picture")
+        }
     };
     let by = match config.group_column.as_str() {
         "" => "`data.group`".to_owned(),
@@ -465,14 +467,14 @@ fn caveat(all: usize, held_out: usize, config: &FinetuneConfig) -> Option<String
         let (pattern, column) = (&config.data.group, &config.data.group_column);
         let why = match (pattern.is_empty(), column.is_empty(), config.data.pages) {
             (true, true, Pages::First) => {
-                "each class of two pictures or more has one on either side at least"
+                "each class with two or more pictures has at least one on either side"
             }
             (true, true, Pages::All) => "the pages of a file stay together (`data.pages`)",
             (false, ..) => "groups stay together (`data.group`)",
             _ => "groups stay together (`data.group_column`)",
         };
         format!(
-            "{held_out} of {} are kept aside, {}, where `finetune.held_out` asks for {}: {why}",
+            "{held_out} of {} are held out, {}, instead of the {} of `finetune.held_out`: {why}",
             plural(all, "picture"),
             percent(share, 0),
             percent(asked, 0),

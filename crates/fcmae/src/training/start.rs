@@ -113,7 +113,7 @@ impl Beginning {
     ) -> Result<Self> {
         if !resume.goes_on() {
             if let Start::Recorded = start {
-                let text = "a new run has no weights recorded: give --from";
+                let text = "a new run has no recorded weights: give --from";
                 return Err(Error::Unusable(text.to_owned()));
             }
             return Ok(Self::new(start, start.open(change)?));
@@ -182,8 +182,8 @@ pub(super) fn repeated_normalization(weights: &Weights, data: &DataConfig) -> Op
     let follows = data.normalization() == description.normalization_for(channels);
     (channels != description.model.channels && follows).then(|| {
         format!(
-            "mean and deviation of {} are made of those of the weights' {}: set `data.mean` and `data.std`, which \
-             `fcmae stats` finds",
+            "mean and deviation for {} are derived from the weights' {}: set `data.mean` and `data.std`, as \
+             `fcmae stats` finds them",
             plural(channels, "channel"),
             description.model.channels
         )

@@ -125,8 +125,8 @@ fn other(before: &Watched, watch: &Watch) -> Error {
         format!("{all} of {}", counted(of.classes, "class"))
     };
     Error::Unusable(format!(
-        "{} are not those that the run was watched with, {} in {}, so that their curve would not go on: leave the \
-         option out, or put the pictures and `watch.pictures` back",
+        "{} are not the pictures that the run was watched with, {} in {}, so the curve could not go on: leave \
+         the option out, or put the pictures and `watch.pictures` back",
         pictures(&watch.record),
         pictures(before),
         before.roots.join(", ")
@@ -185,7 +185,7 @@ impl Watch {
                 key: "watch.pictures".to_owned(),
                 value: most.to_string(),
                 reason: format!(
-                    "{} are watched, which need two pictures each: set {} or more",
+                    "{} are watched, and each needs two pictures: set {} or more",
                     counted(classes, "class"),
                     2 * classes
                 ),
@@ -197,8 +197,8 @@ impl Watch {
         let (fitted, tested, _) = split::sides(&taken, TESTED, SEED, grouping.as_ref(), &copies)?;
         let learned = fitted.class_counts().iter().filter(|&&count| count > 0).count();
         if learned < 2 {
-            let text = "the part of the watched pictures that is learned from is of one class, as the others are \
-                        copies or belong together: give more pictures of two classes or more";
+            let text = "the watched pictures to learn from have only one class, since the others are copies or \
+                belong together: give more pictures, of at least two classes";
             return Err(Error::Unusable(text.to_owned()));
         }
         notes.extend(split::unseen(&taken, Some(&tested)));
@@ -274,7 +274,8 @@ impl Watch {
                 }
                 Ok(None) => {}
                 Err(error) if step == 0 => {
-                    let text = format!("--watch: {error}; begin without it, or with others");
+                    let text =
+                        format!("--watch: {error}; start without it, or with other pictures");
                     return Err(Error::Unusable(text));
                 }
                 Err(error) => self.leave_out(session, 0, &error)?,
@@ -394,7 +395,7 @@ impl Watch {
         if let (false, Some(first)) = (*told_unreadable, failed.first()) {
             *told_unreadable = true;
             let pictures = counted(failed.len(), "watched picture");
-            notes.push(format!("{pictures} cannot be read, and are left out: {first}"));
+            notes.push(format!("{pictures} cannot be read and are left out: {first}"));
         }
         let (fitted, tested) = (&rows[0], &rows[1]);
         let probe = Probe::new(fitted, SEED)?;

@@ -23,8 +23,7 @@ pub struct Description {
     /// Whether the classes are called 0, 1 and so on for want of names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nameless: bool,
-    /// Height and width of the network's input in pixels: at most 16384 each, and 67108864 pixels (8192 × 8192) in
-    /// all. In fine-tuning, `[0, 0]` takes the size of the weights, or 224 × 224 from scratch.
+    /// Height and width of the network's input in pixels.
     pub image_size: [usize; 2],
     /// How a picture is brought to that size in evaluation; `None` for the published way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,7 +119,7 @@ impl Description {
         (self.image_size != given).then(|| {
             format!(
                 "its pictures are of {}×{} pixels, which cannot be cut into patches of {patch}×{patch}: \
-                 {height}×{width} are taken",
+                 {height}×{width} is used",
                 given[0], given[1]
             )
         })
@@ -147,8 +146,8 @@ impl Description {
             && self.std.iter().all(|&std| is_std_of_pixels(std));
         if self.depth == Depth::Eight && !sound {
             return Err(format!(
-                "its description has the mean {:?} and the deviation {:?}, which pixels of 0 to 1 cannot have: divide \
-                 what is of 0 to 255 by 255",
+                "its description has the mean {:?} and the deviation {:?}, but pixels go from 0 to 1: divide \
+                 values of 0 to 255 by 255",
                 self.mean, self.std
             ));
         }

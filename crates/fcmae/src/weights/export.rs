@@ -36,15 +36,15 @@ pub fn files(
 ) -> Result<Vec<File>> {
     if !matches!(format, ExportFormat::Onnx(_)) && description.model.grn != GrnConfig::default() {
         return Err(Error::Unusable(
-            "only ONNX can hold variants of GRN: other programs know the published one alone; \
-             export with --format onnx"
+            "only ONNX can hold variants of GRN, since other programs know only the published one; export with \
+             --format onnx"
                 .to_owned(),
         ));
     }
     if format == ExportFormat::Timm && description.model.stem_stride == 2 {
         return Err(Error::Unusable(
-            "timm cannot build this network: behind a stem of stride 2 it puts one downsampling more; \
-             export with --format transformers, authors or onnx"
+            "timm cannot build this network: after a stem of stride 2 it adds another downsampling; export \
+             with --format transformers, authors or onnx"
                 .to_owned(),
         ));
     }

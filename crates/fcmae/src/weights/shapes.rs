@@ -52,7 +52,7 @@ fn model(tensors: &NamedTensors) -> Result<ModelConfig, String> {
     let stem = tensors.get("stem.0.weight").map(|tensor| tensor.shape.as_slice());
     let Some(&[first, channels, stride, _]) = stem else {
         return Err(
-            "there is no ConvNeXt in it: no stem of the shape [C, channels, k, k]".to_owned()
+            "it is not a ConvNeXt: it has no stem of the shape [C, channels, k, k]".to_owned()
         );
     };
     let mut widths = [first, 0, 0, 0];

@@ -147,7 +147,7 @@ fn normalize(
                 values.as_ref().filter(|all| !all.iter().all(|&v| sound(v as f32)))
             {
                 return Err(format!(
-                    "its {name} is {values:?}, which pixels of 0 to 1 cannot have; divide what is of 0 to 255 by 255"
+                    "its {name} is {values:?}, but pixels go from 0 to 1; divide values of 0 to 255 by 255"
                 ));
             }
         }
@@ -178,7 +178,9 @@ fn label(names: Option<Vec<String>>, description: &mut Description, notes: &mut 
         }
         // Both programs describe a head that the file may not have.
         _ if classes == 0 => {}
-        _ => notes.push(format!("the names beside the weights are not of their {classes} classes")),
+        _ => {
+            notes.push(format!("the names beside the weights do not match their {classes} classes"))
+        }
     }
 }
 
@@ -221,6 +223,6 @@ mod tests {
         assert!(said.contains("config.json") && said.contains(reason), "{said}");
         std::fs::write(&path, b"{\n\"a\": \"\xff\"}").unwrap();
         let said = read_json(&path).unwrap_err().to_string();
-        assert!(said.contains("no UTF-8 text from byte 7 of line 2 on"), "{said}");
+        assert!(said.contains("not UTF-8 text from byte 7 of line 2 on"), "{said}");
     }
 }

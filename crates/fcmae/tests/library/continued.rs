@@ -187,10 +187,10 @@ fn a_taught_run_resumes_bit_for_bit() {
     std::fs::rename(&teacher, &kept).unwrap();
     std::fs::copy(straight.join("export/last/model.safetensors"), &teacher).unwrap();
     let error = run(&config, &data, (Start::Recorded, true), &again, NEVER).unwrap_err();
-    assert!(error.to_string().contains("other weights than those that taught"), "{error}");
+    assert!(error.to_string().contains("is not the teacher that this run has had"), "{error}");
     std::fs::remove_dir_all(again.join("export/teacher")).unwrap();
     let error = run(&config, &data, (Start::Recorded, true), &again, NEVER).unwrap_err();
-    assert!(error.to_string().contains("teaches this run"), "{error}");
+    assert!(error.to_string().contains("teacher of this run"), "{error}");
     run(&config, &data, (Start::Weights(&first), true), &again, NEVER).unwrap();
     assert_same("taught again", &outcome(&again, 12), &outcome(&straight, 12));
 
@@ -216,7 +216,7 @@ fn another_start_and_a_teacher_without_weights_are_refused() {
     run(&config, &data, (Start::Weights(&first), false), &run_at, 2).unwrap();
     for start in [Start::Weights(&second), Start::Scratch] {
         let error = run(&config, &data, (start, true), &run_at, NEVER).unwrap_err().to_string();
-        assert!(error.contains("began with") && error.contains("--from"), "{error}");
+        assert!(error.contains("started from") && error.contains("--from"), "{error}");
     }
     run(&config, &data, (Start::Weights(&first), true), &run_at, NEVER).unwrap();
 

@@ -96,9 +96,7 @@ fn the_best_weights_of_a_course_that_is_left_are_set_aside() {
     // Killed before its next checkpoint, the new course is the same once more.
     let aside = at("left/export/set-aside-best-step-00000007/model.safetensors");
     let killed = part(&slower, &at("left"), changing, (Some(13), Flow::Abandon));
-    assert!(
-        killed.told("export/best has weights from after step 7 of the course that is abandoned")
-    );
+    assert!(killed.told("export/best holds weights from after step 7"));
     assert!(fs::read(&aside).unwrap() == later && best(&at("left")) != later);
     let left = part(&slower, &at("left"), again, TO_THE_END);
     assert_eq!(left.scores[..1], killed.scores);

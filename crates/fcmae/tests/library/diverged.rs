@@ -1,4 +1,4 @@
-//! A loss that is no number changes no weight, is kept to be looked at, and ends the run, or is
+//! A loss that is not a number changes no weight, is kept to be looked at, and ends the run, or is
 //! passed over where that was asked for.
 
 use std::path::Path;
@@ -92,7 +92,7 @@ fn updates_that_are_passed_over_change_no_weight() {
     let (outcome, notes) = run(&config, folder.path());
     outcome.unwrap();
     assert!(!notes.is_empty() && notes.len() <= 5, "{notes:?}");
-    assert!(notes[0].contains("passed over"), "{notes:?}");
+    assert!(notes[0].contains("is skipped"), "{notes:?}");
     let mut start = Network::new(|names| Autoencoder::new(names, &config.model, &config.decoder));
     init::initialize(start.weights_mut(), config.seed, init::WEIGHT_STD);
     let end = Weights::open(&folder.path().join("run")).unwrap().tensors;
@@ -151,7 +151,7 @@ fn no_more_than_five_updates_in_a_row_are_passed_over() {
     assert!(matches!(error, Error::Diverged { step: 6, .. }), "{error}");
     // The last one says that there is no way back.
     assert_eq!(notes.len(), 6);
-    assert!(notes[5].contains("begin a new run"), "{notes:?}");
+    assert!(notes[5].contains("start a new run"), "{notes:?}");
 }
 
 /// Fault 55: what is kept of such updates stays within bounds, and that is told.
@@ -183,7 +183,7 @@ fn older_batches_are_removed_and_that_is_told() {
     );
     let removed: Vec<_> = notes.iter().filter(|note| note.contains("newest")).collect();
     assert!(
-        removed[0].ends_with("/diverged keeps the newest batches alone; removed: step 1"),
+        removed[0].ends_with("/diverged keeps only the newest batches; removed: step 1"),
         "{notes:?}"
     );
     assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 6);

@@ -201,7 +201,7 @@ fn classes_that_tie_count_as_a_prediction_names_them() {
     let found = set.evaluate(&network, |_, _| true).unwrap().unwrap();
     assert_eq!(found.confusion.table(), [[2, 0, 0], [2, 0, 0], [2, 0, 0]]);
     assert_eq!(found.top1, 1.0 / 3.0);
-    assert!(found.caveat().is_some_and(|caveat| caveat.contains("all answers are alike")));
+    assert!(found.caveat().is_some_and(|caveat| caveat.contains("all answers are the same")));
 }
 
 #[test]

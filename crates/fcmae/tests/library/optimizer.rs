@@ -230,7 +230,7 @@ impl Bits {
     }
 }
 
-/// Fault 20: a loss or a norm that is no number changes nothing but the count of updates.
+/// Fault 20: a loss or a norm that is not a number changes nothing but the count of updates.
 #[test]
 fn an_update_whose_loss_or_norm_is_no_number_is_not_made() {
     let sound = || vec![("decayed", vec![0.3; 6]), ("plain", vec![-0.2; 4])];

@@ -92,7 +92,7 @@ fn classes_are_balanced_once() {
     };
     let error = train(false, &config).unwrap_err().to_string();
     assert!(error.contains("`finetune.class_weights` cannot be `sqrt`"), "{error}");
-    assert!(error.contains("leave one of the two out"), "{error}");
+    assert!(error.contains("set only one of the two"), "{error}");
     assert!(!run.exists());
     // A run that an earlier version began with both goes on.
     config.finetune.class_weights = ClassWeights::None;
@@ -431,8 +431,11 @@ fn another_share_than_the_one_asked_for_is_told() {
         notes.concat()
     };
     let halved = notes("", "halved");
-    assert!(halved.contains("9 of 18 pictures are kept aside, 50%"), "{halved}");
-    assert!(halved.contains("asks for 10%: each class of two pictures"), "{halved}");
+    assert!(halved.contains("9 of 18 pictures are held out, 50%"), "{halved}");
+    assert!(
+        halved.contains("instead of the 10% of `finetune.held_out`: each class with two"),
+        "{halved}"
+    );
     let grouped = notes("([0-9]+).png", "grouped");
     assert!(grouped.contains("9 of 18 pictures") && grouped.contains("`data.group`"), "{grouped}");
     assert!(
@@ -440,17 +443,17 @@ fn another_share_than_the_one_asked_for_is_told() {
         "{grouped}"
     );
     // Both groups have all classes.
-    assert!(!grouped.contains("no picture kept aside"), "{grouped}");
+    assert!(!grouped.contains("no held-out picture"), "{grouped}");
     std::fs::create_dir(data.join("none")).unwrap();
     std::fs::remove_file(data.join("lying/001.png")).unwrap();
     let single = notes("", "single");
     assert!(
-        single.contains("1 of 9 classes has no picture kept aside, such as \"lying\""),
+        single.contains("1 of 9 classes has no held-out picture, such as \"lying\""),
         "{single}"
     );
     assert!(single.contains("1 folder without a picture is no class: none"), "{single}");
     let alone = notes(".+", "alone");
-    assert!(alone.contains("in 17 groups") && alone.contains("a group of its own"), "{alone}");
+    assert!(alone.contains("in 17 groups") && alone.contains("its own group"), "{alone}");
 }
 
 /// A list of the pictures below a folder, with a patient for each.
@@ -569,7 +572,7 @@ fn patients_of_a_column_are_on_one_side() {
         outcome.unwrap_err().to_string()
     };
     let error = refused(&config);
-    assert!(error.contains("those of --held-out need the column too"), "{error}");
+    assert!(error.contains("--held-out needs the column"), "{error}");
     (config.data.group_column, config.data.group) = (String::new(), "/0[01]".to_owned());
     let error = refused(&config);
     assert!(error.starts_with("--held-out: data.group is /0[01], which 36 of 36"), "{error}");
@@ -578,7 +581,7 @@ fn patients_of_a_column_are_on_one_side() {
     config.data.group_column = "patient".to_owned();
     config.data.group = "[0-9]+".to_owned();
     let error = notes_of(&config, &list, &never, false).unwrap_err().to_string();
-    assert!(error.contains("data.group_column") && error.contains("set one of them"), "{error}");
+    assert!(error.contains("data.group_column") && error.contains("set only one"), "{error}");
     assert!(!never.exists());
 }
 
@@ -626,16 +629,18 @@ fn copies_are_told_and_kept_on_one_side() {
         .collect();
     assert_ne!(other, recorded);
     std::fs::write(out.join("split.csv"), &other).unwrap();
+    let facts = std::fs::read_to_string(out.join("data.json")).unwrap();
+    let hash = fcmae_data::source::Split::read(&out.join("split.csv")).unwrap().hash();
+    let known = facts.split("\"split\": \"").nth(1).unwrap().split('"').next().unwrap();
+    std::fs::write(out.join("data.json"), facts.replace(known, &hash)).unwrap();
     notes_of(&config, &data, &out, true).unwrap();
     assert_eq!(std::fs::read_to_string(out.join("split.csv")).unwrap(), other);
 
-    // Cut at the end of a line, or with parts changed, it would be another set.
+    // Cut at the end of a line, with parts changed, or exchanged for one with as many in each, it would be another set.
     let cut: String = other.lines().take(20).map(|line| format!("{line}\n")).collect();
-    for (wrong, says) in
-        [(cut, "it was changed or cut"), (other.replace("held_out", "training"), "\"training\"")]
-    {
+    for wrong in [cut, other.replace("held_out", "training"), recorded] {
         std::fs::write(out.join("split.csv"), &wrong).unwrap();
         let error = notes_of(&config, &data, &out, true).unwrap_err().to_string();
-        assert!(error.contains("split.csv") && error.contains(says), "{error}");
+        assert!(error.contains("split.csv") && error.contains("put the original back"), "{error}");
     }
 }

@@ -65,11 +65,12 @@ fn a_runs_files_keep_their_form() {
         )
     };
     let classes = pictures::CLASSES.map(class).join(",\n");
+    let split = fcmae_data::source::Split::read(&run.join("split.csv")).unwrap().hash();
     assert_eq!(
         read(&run, "data.json"),
         format!(
             "{{\n  \"roots\": [\n    \"{root}\"\n  ],\n  \"pictures\": 12,\n  \"held_out\": 12,\n  \
-             \"unused\": 0,\n  \"classes\": [\n{classes}\n  ],\n  \"skipped\": 0,\n  \
+             \"unused\": 0,\n  \"split\": \"{split}\",\n  \"classes\": [\n{classes}\n  ],\n  \"skipped\": 0,\n  \
              \"passed_over\": 0,\n  \"empty_classes\": []\n}}\n"
         )
     );

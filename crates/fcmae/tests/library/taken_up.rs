@@ -302,7 +302,7 @@ fn pictures_that_are_touched_are_used_and_told_once() {
         Flow::Continue
     });
     assert!(outcome.unwrap().finished);
-    assert_eq!(told.notes_with("was written to since the run began"), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("was written since the run began"), 1, "{:?}", told.notes);
     assert!(
         !run.join("skipped.jsonl").exists()
             || fs::read(run.join("skipped.jsonl")).unwrap().is_empty()
@@ -348,7 +348,7 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
     config.optim.epochs = 1;
     let resume = Resume::Yes { changing: &settings };
     let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();
-    assert!(error.contains("20 updates already") && error.contains("optim.epochs"), "{error}");
+    assert!(error.contains("already made 20 updates") && error.contains("optim.epochs"), "{error}");
 }
 
 #[test]
@@ -478,7 +478,10 @@ fn a_run_goes_on_from_the_weights_it_began_with_or_from_its_checkpoint_alone() {
     tune(&config, &data, Start::Weights(&before), &run, false, at_once).0.unwrap();
     for start in [Start::Weights(&other), Start::Scratch] {
         let error = tune(&config, &data, start, &run, true, go_on).0.unwrap_err().to_string();
-        assert!(error.contains("began with the weights in") && error.contains("before"), "{error}");
+        assert!(
+            error.contains("started from the weights in") && error.contains("before"),
+            "{error}"
+        );
     }
     let recorded: FinetuneConfig = recorded(&run);
     let saved = stop_after(3);
@@ -626,7 +629,7 @@ fn pictures_written_to_between_the_parts_of_a_run_are_told() {
     file.set_modified(later).unwrap();
     let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
     assert!(outcome.unwrap().finished);
-    let says = "1 of 87 pictures was written to since the run was left, such as lying/002.png";
+    let says = "1 of 87 pictures was written since the run stopped, such as lying/002.png";
     assert_eq!(told.notes_with(says), 1, "{:?}", told.notes);
 }
 
@@ -691,7 +694,7 @@ fn an_evaluation_with_pictures_missing_is_no_result() {
     // Nine in a row are gone for good: the third one is no result either.
     assert_eq!(evaluated, [(1, 12)]);
     assert_eq!(
-        told.notes_with("is no result: 9 of 12 pictures could not be used"),
+        told.notes_with("has no result: 9 of 12 pictures could not be used"),
         2,
         "{:?}",
         told.notes
@@ -712,7 +715,7 @@ fn a_moving_average_that_has_hardly_moved_is_told_and_can_be_warmed_up() {
         let (outcome, told) = tune(config, &data, Start::Scratch, &run, false, go_on);
         assert!(outcome.unwrap().finished);
         let found = evaluate(&run, slice::from_ref(&data), 4, &Backend::Cpu).unwrap();
-        (found.top1, told.notes_with("of the moving average as it began"))
+        (found.top1, told.notes_with("of the moving average at its start"))
     };
     let (cold, told) = accuracy(&config, "cold");
     assert!(cold < 0.5 && told == 1, "{cold}, {told}");

@@ -250,7 +250,10 @@ fn a_run_is_watched_from_any_step_on_and_goes_on_without() {
     assert!(error.starts_with("--watch: ") && error.contains("watched"), "{error}");
     let error = fixture.part(&cpu, "run", &[fixture.at("data")], true, stop(9)).0.unwrap_err();
     let error = error.to_string();
-    assert!(error.contains("not those that the run was watched with, 24 pictures of 3"), "{error}");
+    assert!(
+        error.contains("not the pictures that the run was watched with, 24 pictures of 3"),
+        "{error}"
+    );
     let (_, told) = fixture.whole("run", &[fixture.at("moved")], true);
     assert_eq!(told.watched.iter().map(|report| report.step).collect::<Vec<_>>(), [12]);
     assert_eq!(fixture.logged("run").last(), fixture.logged("straight").last());
@@ -311,7 +314,7 @@ fn pictures_that_cannot_be_read_end_no_run() {
             Flow::Continue
         });
     assert!(outcome.unwrap().finished);
-    assert_eq!(told.notes_with("2 watched pictures cannot be read, and are left out"), 1);
+    assert_eq!(told.notes_with("2 watched pictures cannot be read and are left out"), 1);
     assert_eq!(told.watched.len(), 1);
     assert_eq!(told.notes_with("left out after step 4: none of 12 pictures can be read"), 1);
     assert_eq!(told.notes_with("left out after step 8"), 1, "{:?}", told.notes);

@@ -443,7 +443,7 @@ fn weights_that_are_no_numbers_are_refused_where_they_are_used() {
             }),
         ] {
             let text = error.unwrap_or_else(|| panic!("{what} takes {value}")).to_string();
-            assert!(text.contains(name) && text.contains("no numbers"), "{what}: {text}");
+            assert!(text.contains(name) && text.contains("not finite"), "{what}: {text}");
             assert!(!text.contains("base_lr"), "{text}");
         }
         let notes = fcmae::weights::inspection::inspect(folder.path()).unwrap().notes;

@@ -247,7 +247,7 @@ fn a_warm_up_longer_than_the_run_is_found() {
 
 #[test]
 fn nothing_held_out_is_found_in_fine_tuning() {
-    let title = "No pictures were kept aside";
+    let title = "No pictures were held out";
     let none = |run: RunFixture| run.set("finetune.held_out", "0.0");
     // Somebody may have evaluated it since.
     assert_eq!(found(&none(RunFixture::finetuned()), title), None);

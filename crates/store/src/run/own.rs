@@ -33,10 +33,9 @@ const OWN: [&str; 21] = [
     LOCK,
 ];
 
-/// The run that this file or folder, which is there, is of: one of those that runs write, or in one of them. What
-/// somebody else has put into a run's folder is of none.
+/// The run that this file or folder is of, or would be: one of those that runs write, or in one of them. What somebody
+/// else has put into a run's folder is of none.
 pub fn owner(path: &Path) -> Option<PathBuf> {
-    path.symlink_metadata().ok()?;
     // A link is replaced itself, not what it leads to.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let whole = parent.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?);

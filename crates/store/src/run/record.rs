@@ -46,8 +46,8 @@ impl Differing {
 /// What is said of facts that are no JSON.
 fn lost(error: &serde_json::Error) -> String {
     format!(
-        "{error}; put it back from a copy, or begin a new run (the weights in export/ and checkpoints/ can be used \
-         still)"
+        "{error}; restore it from a copy, or start a new run (the weights in export/ and checkpoints/ can \
+         still be used)"
     )
 }
 

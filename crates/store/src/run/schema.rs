@@ -149,6 +149,9 @@ pub struct Data {
     pub held_out: u64,
     /// Neither: those whose labels were not to be used.
     pub unused: u64,
+    /// Hash of `split.csv`; empty in runs of earlier versions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub split: String,
     /// By their names, in the order of the network's answers.
     pub classes: Vec<Class>,
     /// Pictures that could not be read.

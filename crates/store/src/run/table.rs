@@ -20,7 +20,7 @@ impl Columns {
         self.names.join(",")
     }
 
-    /// A line's row, if it has one in this table. What is no number stays empty: `null` stands for NaN.
+    /// A line's row, if it has one in this table. What is not a number stays empty: `null` stands for NaN.
     fn row(self, line: &Map<String, Value>) -> Option<String> {
         line.get("step")?.as_u64()?;
         if !self.own.iter().any(|name| line.contains_key(*name)) {

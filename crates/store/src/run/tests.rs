@@ -363,3 +363,20 @@ fn what_is_left_of_a_start_is_no_run() {
         }
     }
 }
+
+/// Two courses may be left after the same step: the best of both stays.
+#[test]
+fn what_is_set_aside_replaces_nothing() {
+    let folder = test_folder();
+    let run = Run::create(folder.path().join("run"), &record()).unwrap();
+    for (best, name) in [("first", "step-00000007"), ("second", "step-00000007.2")] {
+        run.export(ExportName::Best, &[("model.safetensors", best.as_bytes())]).unwrap();
+        let aside = run.set_best_aside(7).unwrap();
+        assert!(aside.ends_with(format!("export/set-aside-best-{name}")), "{}", aside.display());
+    }
+    let kept = |name: &str| {
+        fs::read_to_string(run.path().join("export").join(name).join("model.safetensors")).unwrap()
+    };
+    assert_eq!(kept("set-aside-best-step-00000007"), "first");
+    assert_eq!(kept("set-aside-best-step-00000007.2"), "second");
+}

@@ -132,7 +132,7 @@ fn what_is_no_weights_is_named() {
         (b"<?xml version='1.0'?><Error>", "it is a web page"),
         (pointer, "it is a pointer of Git LFS; fetch the file itself with `git lfs pull`"),
         (b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.", "a pickle that torch.save did not write"),
-        (b"{\"error\": 5}", "no index of weights in several files: it has no `weight_map`"),
+        (b"{\"error\": 5}", "not an index of weights in several files: it has no `weight_map`"),
         (b"", "neither a safetensors file nor one of torch.save"),
         (b"\x00\x01\x02 some\x1b[31mthing", "neither a safetensors file"),
         (&tar, "it is a tar of PyTorch before 0.2"),

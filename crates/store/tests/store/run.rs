@@ -41,7 +41,7 @@ fn what_of_a_run_is_no_file_or_cut_short_is_told_with_the_remedy() {
     let facts = fs::read(path.join("run.json")).unwrap();
     fs::write(path.join("run.json"), &facts[..facts.len() / 2]).unwrap();
     let said = Run::resume(&path, &record(), &[]).unwrap_err().to_string();
-    assert!(said.contains("run.json") && said.contains("begin a new run"), "{said}");
+    assert!(said.contains("run.json") && said.contains("start a new run"), "{said}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_empty_folder_is_taken_and_a_filled_one_refused() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{} exists and is not empty; choose another --out, or go on with that run by --resume",
+            "{} exists and is not empty; choose another --out, or, if it is a run, continue it with --resume",
             path.display()
         )
     );
@@ -355,7 +355,7 @@ fn a_description_that_is_no_file_or_too_long_is_refused() {
             "it has 67108865 bytes, at most 67108864 are read; check that it is what fcmae wrote";
         assert!(long.ends_with(&format!("run/{name}: {said}")), "{long}");
         let binary = replaced(name, &|file| fs::write(file, b"a = 1\n\xff").unwrap());
-        assert!(binary.contains("no UTF-8 text from byte 1 of line 2 on"), "{binary}");
+        assert!(binary.contains("not UTF-8 text from byte 1 of line 2 on"), "{binary}");
     }
     assert_eq!(Record::read(&path).unwrap(), record());
 }

@@ -166,7 +166,7 @@ fn an_index_names_files_beside_it_alone() {
         fs::write(&index, format!(r#"{{"weight_map": {{"a": "{hostile}"}}}}"#)).unwrap();
         let error = file::load(&index).unwrap_err();
         assert!(matches!(error, Error::Index { .. }), "{hostile}: {error}");
-        assert!(error.to_string().contains("which is no file beside it"), "{error}");
+        assert!(error.to_string().contains("which is not a file beside it"), "{error}");
     }
     let many: Vec<_> = (0..1001).map(|i| format!("\"t{i}\": \"f{i}\"")).collect();
     let many = format!("{{\"weight_map\": {{{}}}}}", many.join(","));

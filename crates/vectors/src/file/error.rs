@@ -75,7 +75,7 @@ pub enum FileError {
         reason: String,
     },
     /// Rows that are no block.
-    #[error("{names} names, {labels} labels and {values} values are no rows of {width} values")]
+    #[error("{names} names, {labels} labels and {values} values are not rows of {width} values")]
     Block {
         /// How many were given.
         names: usize,
@@ -87,7 +87,7 @@ pub enum FileError {
         width: usize,
     },
     /// A file that is there already.
-    #[error("{} is there already: choose another name, or have it overwritten", path.display())]
+    #[error("{} exists already: choose another name, or have it overwritten", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -117,7 +117,7 @@ pub enum FileError {
     },
     /// No space is left.
     #[error(
-        "the disk of {} is full; {rows} rows are kept in {}: make room, and resume",
+        "the disk of {} is full; {rows} rows are kept in {}: free some space, and resume",
         path.display(), journal.display()
     )]
     NoSpace {

@@ -98,7 +98,7 @@ fn header(file: &mut BufReader<File>) -> Result<Header, String> {
     let mut start = [0; 8];
     file.read_exact(&mut start).map_err(cut)?;
     if !start.starts_with(MARK) {
-        return Err("it is no .npy file; write it by numpy.save".to_owned());
+        return Err("it is not a .npy file; write it by numpy.save".to_owned());
     }
     let (length, width) = match start[6] {
         1 => {

@@ -278,7 +278,7 @@ fn what_is_there_is_overwritten_only_where_that_is_asked_for() {
         let out = folder.path().join(format!("out.{ending}"));
         rows(3, 3).write(&out);
         let said = refused(&out, &origin(3), RESUME);
-        assert!(said.contains("is there already"), "{said}");
+        assert!(said.contains("exists already"), "{said}");
         assert!(!partial(&out).exists());
         let mut writer = Writer::begin(&out, &origin(3), OVERWRITE).unwrap();
         let in_use = refused(&out, &origin(3), OVERWRITE);
@@ -292,7 +292,7 @@ fn what_is_there_is_overwritten_only_where_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("out.csv"), "mine").unwrap();
     let said = refused(&folder.path().join("out.npy"), &origin(3), Options::default());
-    assert!(said.contains("out.csv is there already"), "{said}");
+    assert!(said.contains("out.csv exists already"), "{said}");
 }
 
 #[test]
@@ -351,13 +351,13 @@ fn rows_that_cannot_be_kept_are_refused_with_their_number_and_name() {
     add("a.png", &[1.0, 2.0]).unwrap();
     let said = add("b.png", &[1.0, f32::NAN]).unwrap_err();
     assert!(
-        said.starts_with("row 1, \"b.png\": value 1 of its vector is no number (NaN)"),
+        said.starts_with("row 1, \"b.png\": value 1 of its vector is not a number (NaN)"),
         "{said}"
     );
     assert!(add("", &[1.0, 2.0]).unwrap_err().contains("needs a name"));
     assert!(add(&"x".repeat(70_000), &[1.0, 2.0]).unwrap_err().contains("70000 bytes"));
     let said = add("c.png", &[1.0]).unwrap_err();
-    assert_eq!(said, "1 names, 1 labels and 1 values are no rows of 2 values");
+    assert_eq!(said, "1 names, 1 labels and 1 values are not rows of 2 values");
     assert_eq!(writer.rows(), 1);
     assert!(refused(&folder.path().join("out.txt"), &origin(2), RESUME).contains("must end in"));
     assert!(refused(&folder.path().join("a.csv"), &origin(0), RESUME).contains("1 to 1048576"));

@@ -118,7 +118,7 @@ impl Writer {
             if let Some(at) = vector.iter().position(|value| !value.is_finite()) {
                 let value = vector[at];
                 return refused(format!(
-                    "value {at} of its vector is no number ({value}): the weights or the picture are damaged"
+                    "value {at} of its vector is not a number ({value}): the weights or the picture are damaged"
                 ));
             }
         }

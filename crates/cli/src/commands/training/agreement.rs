@@ -74,21 +74,21 @@ fn agree(
                     "leave it out, or give weights without a decoder, such as a classifier's"
                 }
                 (Kind::Finetuning, "/channels") => {
-                    "say `finetune.channels` for pictures of other channels"
+                    "set `finetune.channels` for pictures with other channels"
                 }
                 (Kind::Pretraining, "/channels") => {
-                    "say `start.channels` for pictures of other channels"
+                    "set `start.channels` for pictures with other channels"
                 }
                 (Kind::Finetuning, "/block") => {
-                    "say `finetune.grn` to add GRN or to drop it, or `--from scratch`"
+                    "set `finetune.grn` to add or drop GRN, or use `--from scratch`"
                 }
-                _ => "leave it out, give other weights, or say `--from scratch`",
+                _ => "leave it out, give other weights, or use `--from scratch`",
             };
             return Err(ConfigError::Value {
                 key: key.trim().to_owned(),
                 value: value.trim().to_owned(),
                 reason: format!(
-                    "the network is that of the weights {path} (--from), which have {has}: {remedy}"
+                    "the weights {path} (--from) decide the network, and have {has}: {remedy}"
                 ),
             });
         }
@@ -142,5 +142,8 @@ fn is_custom(model: &ModelConfig) -> bool {
 
 /// A network in a sentence.
 fn named(model: &ModelConfig) -> String {
-    format!("{} (depths {:?}, widths {:?})", model.size, model.depths, model.widths)
+    let ModelConfig { size, block, depths, widths, stem_stride, .. } = model;
+    let block = json!(block);
+    let block = block.as_str().unwrap_or_default();
+    format!("{size} ({block}, depths {depths:?}, widths {widths:?}, stem stride {stem_stride})")
 }

@@ -9,11 +9,13 @@ use fcmae::engine::backend::Backend;
 use fcmae::engine::machine;
 use fcmae::network::memory::Footprint;
 use fcmae::training::{Event, Flow, Started};
+use fcmae_data::drawn::is_drawn;
 use fcmae_data::source::printable;
 use fcmae_words::terminal::{duration, mib, plain};
 use fcmae_words::{counted, grouped};
 use image::RgbImage;
 
+use crate::failure::Usage;
 use crate::output;
 use crate::trial::Trial;
 
@@ -25,6 +27,10 @@ pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     train: impl FnOnce(&Path, &mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<()>,
 ) -> Result<()> {
     let picture = beside(out);
+    if picture.symlink_metadata().is_ok() && !is_drawn(&picture) {
+        let text = "exists and was not drawn by fcmae; move it, or choose another --out";
+        return Err(Usage(format!("{} {text}", printable(&picture))).into());
+    }
     // Nothing is left of what fails.
     let trial = Trial::of(train)?;
     trial.notes.iter().for_each(|note| output::note(note));
@@ -111,7 +117,7 @@ fn pictures(Started { pictures, held_out, .. }: &Started, skipped: usize) -> Str
         (0, 0) => pictures,
         (0, bad) => format!("{pictures}, {bad} skipped so far"),
         (aside, bad) => {
-            format!("{pictures}, {} more kept aside, {bad} skipped so far", grouped(aside))
+            format!("{pictures}, {} more held out, {bad} skipped so far", grouped(aside))
         }
     }
 }

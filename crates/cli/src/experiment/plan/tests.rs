@@ -87,7 +87,7 @@ fn a_candidate_that_came_to_nothing_is_not_chosen() {
         if job.purpose == Purpose::Choice {
             let mut found = outcome(&job, "0000");
             if job.settings["optim.base_lr"] == 1e-3 {
-                (found.test, found.failed) = (None, Some("the loss is no number".to_owned()));
+                (found.test, found.failed) = (None, Some("the loss is not a number".to_owned()));
             }
             outcomes.insert(job.key.clone(), found);
         }
@@ -223,7 +223,7 @@ fn another_network_from_scratch_is_refused_unless_it_is_asked_for() {
         let stage = format!("recipe = \"pretrain-tiles\"\nset = [\"{setting}\"]");
         let text = WHOLE.replace("recipe = \"pretrain-tiles\"", &stage);
         let error = read(&text).unwrap_err().to_string();
-        assert!(error.contains("\"scratch\"") && error.contains("set it alike"), "{error}");
+        assert!(error.contains("\"scratch\"") && error.contains("set both alike"), "{error}");
     }
     let asked = "start = \"scratch\"\nfinetune = [\"model.widths=[8,16,24,32]\"]\n";
     read(&WHOLE.replace("start = \"scratch\"\n", asked)).unwrap();

@@ -5,7 +5,7 @@ use fcmae_cuda_emulator::{Emulated, Order};
 
 use crate::card::{LEN, add, bytes, card, filled, launch, numbers, room, told};
 
-/// What a use of the card leaves in each order, written out: what is no number is no equal of itself.
+/// What a use of the card leaves in each order, written out: what is not a number is no equal of itself.
 fn outcomes(case: impl Fn(&Emulated) -> Vec<f32>) -> [String; 3] {
     Order::ALL.map(|order| format!("{:?}", &case(&Emulated::new(order))[..2]))
 }

@@ -147,7 +147,7 @@ pub(crate) fn close(found: &[f32], expected: &[f32], bound: f32, what: &str) {
     let largest = expected.iter().fold(1e-30f32, |largest, value| largest.max(value.abs()));
     for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (found - expected).abs() / largest;
-        // So written, what is no number fails.
+        // So written, what is not a number fails.
         assert!(error <= bound, "{what}, {place}: {found} and not {expected}, of {largest}");
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Parts<'a> {
             ..DecodeLimits::default()
         };
         let damaged = |error: libjpeg_turbo_rs::JpegError| {
-            DecodeError::Malformed(format!("one of its parts is no sound JPEG ({error})"))
+            DecodeError::Malformed(format!("one of its parts is not a sound JPEG ({error})"))
         };
         let mut decoder = Decoder::new_with_limits(&file, limits).map_err(damaged)?;
         decoder.set_output_format(PixelFormat::Rgb);

@@ -123,7 +123,7 @@ impl Members {
             let at = self.next;
             let Some(header) = self.header()? else { break };
             let damaged = |what: &str| format!("damaged at byte {at}: {what}");
-            let size = header.entry_size().map_err(|_| damaged("a size that is no number"))?;
+            let size = header.entry_size().map_err(|_| damaged("a size that is not a number"))?;
             match header.entry_type() {
                 EntryType::GNULongName => {
                     let mut name = self.fields(size, at)?;
@@ -229,7 +229,7 @@ impl Members {
         }
         if !right {
             return Err(if at == 0 {
-                "it is no tar archive: its first header's checksum is wrong".to_owned()
+                "it is not a tar archive: its first header's checksum is wrong".to_owned()
             } else {
                 format!("damaged at byte {at}: a header's checksum is wrong")
             });

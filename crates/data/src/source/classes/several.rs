@@ -42,8 +42,8 @@ pub(super) fn check(
                     place,
                     parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(" and "),
                 ),
-                remedy: "a picture has one class here: write one label for each, leave out pictures that have several, \
-                       or choose another column by data.label_column"
+                remedy: "each picture has exactly one class here: write one label for each, leave out pictures \
+                    with several, or choose another column with data.label_column"
                     .to_owned(),
             });
         }
@@ -57,8 +57,8 @@ pub(super) fn check(
             && (between == '|' || between != ' ' && shared || numbers_alone(&several))
         {
             return Ok(Some(format!(
-                "labels such as {:?} look like several labels of one picture, and each combination is taken for a \
-                 class: write one label for each if they are several",
+                "labels such as {:?} look like several labels of one picture, but each combination is used as \
+                 a class: write one label for each picture if they are several",
                 name
             )));
         }

@@ -27,7 +27,7 @@ pub(super) fn decoded(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        format!("line {line} is no UTF-8 text; save it as UTF-8")
+        format!("line {line} is not UTF-8 text; save it as UTF-8")
     })
 }
 

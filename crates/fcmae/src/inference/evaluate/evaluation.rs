@@ -67,7 +67,7 @@ impl Evaluation {
             format!("; the first, {}: {reason}", printable(path))
         });
         Err(Error::Unusable(format!(
-            "{missing} of {} could not be used, more than the share of {max_bad_fraction} that may be missing \
+            "{missing} of {} could not be used, more than the allowed share of {max_bad_fraction} \
              (data.max_bad_fraction; of evaluate --max-bad-fraction){first}",
             plural(all, "picture"),
         )))
@@ -76,8 +76,8 @@ impl Evaluation {
     /// A note on weights that tell no class from another.
     pub fn caveat(&self) -> Option<String> {
         self.says_nothing.then(|| {
-            "all answers are alike: for every picture all classes tie, so that the first class counts as the answer; \
-             the head's weights may be zeros, or their values too large or too small"
+            "all answers are the same: for every picture all classes tie, so the first class counts; the \
+             head's weights may be zero, or too large or too small"
                 .to_owned()
         })
     }

@@ -37,7 +37,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// How far a score is on the way from `low` to `high`, 0 to 1; 0 for what is no number.
+    /// How far a score is on the way from `low` to `high`, 0 to 1; 0 for what is not a number.
     fn place(self, score: f64) -> f64 {
         let place = (score - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
         if place.is_nan() { 0.0 } else { place.clamp(0.0, 1.0) }
@@ -72,7 +72,7 @@ pub fn overlay(
 ) -> Result<RgbImage> {
     if scores.is_empty() || rows.checked_mul(columns) != Some(scores.len()) {
         return Err(Error::Unusable(format!(
-            "{} scores are no grid of {rows}×{columns} patches",
+            "{} scores are not a grid of {rows}×{columns} patches",
             scores.len()
         )));
     }

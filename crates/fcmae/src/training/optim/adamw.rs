@@ -71,7 +71,7 @@ pub struct Outcome {
     pub loss: f32,
     /// The norm of all gradients together.
     pub norm: f64,
-    /// Whether the weights were changed. They are not where the loss or the norm is no number.
+    /// Whether the weights were changed. They are not where the loss or the norm is not a number.
     pub made: bool,
 }
 

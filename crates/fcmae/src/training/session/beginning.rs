@@ -51,6 +51,7 @@ impl Session<'_> {
         }
         if resumed {
             self.note_written_since(&pictures.all)?;
+            pictures.apart().map_or(Ok(()), |held_out| self.note_written_since(held_out))?;
         }
         if finished {
             let early = match self.kind {
@@ -81,7 +82,7 @@ impl Session<'_> {
         let count = set.samples.iter().filter(since).count();
         let Some(first) = set.samples.iter().find(since) else { return Ok(()) };
         self.note(&format!(
-            "{} of {} {} written to since the run was left, such as {}: {} used as now",
+            "{} of {} {} written since the run stopped, such as {}: {} used as now",
             grouped(count),
             plural(grouped(set.len()), "picture"),
             if count == 1 { "was" } else { "were" },
@@ -93,7 +94,9 @@ impl Session<'_> {
     /// Whether all was done when `step` updates were, and nothing is changed that would add to it.
     fn was_finished(&self, step: u64) -> bool {
         let end = fcmae_store::run::end(self.path());
-        if self.changes.is_empty() && end.is_some_and(|end| end.how == Ended::Finished) {
+        if self.changes.is_empty()
+            && end.is_some_and(|end| end.how == Ended::Finished && end.step == step)
+        {
             return true;
         }
         let exported = self.path().join(files::EXPORT).join(ExportName::Last.as_str());
@@ -125,8 +128,8 @@ impl Session<'_> {
         let steps = self.plan.steps();
         if step > steps {
             return Err(Error::Unusable(format!(
-                "the run has made {step} updates already, and would have {steps} with these settings: more \
-                 `optim.epochs` are needed"
+                "the run has already made {step} updates, but would only have {steps} with these settings: \
+                 raise `optim.epochs`"
             )));
         }
         let changes: Vec<Change> = std::mem::take(&mut self.changes)
@@ -143,7 +146,7 @@ impl Session<'_> {
             return Ok(());
         }
         for Change { setting, was, is, .. } in &changes {
-            self.note(&format!("from step {} on {setting} is {is}; it was {was}", step + 1))?;
+            self.note(&format!("from step {} on, {setting} is {is}; it was {was}", step + 1))?;
         }
         Ok(self.run.change(&changes, &self.record)?)
     }

@@ -10,7 +10,7 @@ use fcmae_store::{Checkpoint, CheckpointStore};
 use fcmae_words::panic_text;
 use serde_json::json;
 
-use super::{COMPUTED_BY, Evaluations, PRODUCTS, RUN, Session};
+use super::{COMPUTED_BY, Evaluations, PRODUCTS, RUN_ID, Session};
 use crate::error::{Error, Result};
 use crate::training::events::{Event, Flow};
 use crate::training::provenance::{self, Provenance};
@@ -82,8 +82,8 @@ impl Session<'_> {
             // It may be of use to nobody, so it takes no other one's place.
             let store = self.checkpoints.clone().keep(self.keep + 1);
             Some(match self.save_into(&store, learner, evaluations) {
-                Ok(()) => format!("what was done before the error is saved: step {step}"),
-                Err(also) => format!("what was done before the error cannot be saved: {also}"),
+                Ok(()) => format!("everything before the error is saved: step {step}"),
+                Err(also) => format!("the work before the error cannot be saved: {also}"),
             })
         } else {
             matches!(error, Error::Diverged { .. }).then(|| self.way_back()).flatten()
@@ -116,8 +116,8 @@ impl Session<'_> {
                 "the weights of step {newest} may be spoilt already: remove {path} to go on from step {step}"
             ),
             None => format!(
-                "the weights of step {newest} may be spoilt already, and no checkpoint before it is left: where no \
-                 setting helps, begin a new run"
+                "the weights of step {newest} may be spoilt already, and there is no earlier checkpoint: if no \
+                 setting helps, start a new run"
             ),
         })
     }
@@ -166,7 +166,7 @@ impl Session<'_> {
             "evaluation_due": evaluations.due,
             COMPUTED_BY: Provenance::of(learner.network().backend()),
             PRODUCTS: provenance::products(learner.network().backend()),
-            RUN: self.id(),
+            RUN_ID: self.id(),
         });
         // What is logged up to here must be there when the checkpoint is.
         for note in self.run.settle()? {

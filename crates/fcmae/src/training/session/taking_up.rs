@@ -8,7 +8,7 @@ use fcmae_store::run::schema::Facts;
 use fcmae_store::{ExportName, NamedTensors};
 use serde_json::Value;
 
-use super::{Evaluations, RUN, Session};
+use super::{Evaluations, RUN_ID, Session};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -26,15 +26,15 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Unusable`].
     pub(super) fn check_own(&self, step: u64, state: &Value) -> Result<()> {
-        let Some((own, of)) = self.id().zip(state[RUN].as_str()).filter(|(own, of)| own != of)
+        let Some((own, of)) = self.id().zip(state[RUN_ID].as_str()).filter(|(own, of)| own != of)
         else {
             return Ok(());
         };
         let folder = printable(&self.checkpoints.path(step));
         Err(Error::Unusable(format!(
-            "{folder} belongs to another run, {}, and this run is {own} (`id` in {}). Move it back to the run that it is \
-             from, and this run goes on from its own checkpoints; to train its weights further, begin a new run: fcmae \
-             {} --from {folder}",
+            "{folder} belongs to another run, {}, and this run is {own} (`id` in {}). Move it back to its own \
+             run, and this one goes on from its own checkpoints; to train its weights further, start a new run: \
+             fcmae {} --from {folder}",
             printable(of.as_ref()),
             files::RUN,
             self.kind.command(),
@@ -43,10 +43,14 @@ impl Session<'_> {
 
     /// The evaluations up to a checkpoint of `step`, as far as they count from here on. Where other settings lead to
     /// another course, and `export/best` is of the one that is left, it is set aside, and the new one has none yet.
-    pub(super) fn less_left(&mut self, step: u64, so_far: Evaluations) -> Result<Evaluations> {
+    pub(super) fn evaluations_that_count(
+        &mut self,
+        step: u64,
+        so_far: Evaluations,
+    ) -> Result<Evaluations> {
         let anew = Evaluations { due: so_far.due, ..Evaluations::default() };
         // Killed before its next checkpoint, the new course begins here once more.
-        let so_far = if self.run.left_best(step).exists() { anew } else { so_far };
+        let so_far = if self.run.best_set_aside(step).exists() { anew } else { so_far };
         let best = self.path().join(files::EXPORT).join(ExportName::Best.as_str());
         let leaves = self.changes.iter().any(|change| change.name != PATIENCE);
         if !leaves || !best.exists() || !is_later(&best, so_far) {
@@ -54,8 +58,8 @@ impl Session<'_> {
         }
         let aside = self.run.set_best_aside(step)?;
         self.note(&format!(
-            "{} has weights from after step {step} of the course that is abandoned here: they are now in {}, and the \
-             new course gets a best of its own",
+            "{} holds weights from after step {step}. The new settings start from that step, so they were \
+             moved to {}, and the best is sought anew",
             printable(&best),
             printable(&aside),
         ))?;

@@ -51,12 +51,13 @@ pub(super) fn text(description: &Description, about: &str, format: ExportFormat)
 /// What fcmae itself does with the folder.
 fn own_use(format: ExportFormat, classifies: bool) -> String {
     if matches!(format, ExportFormat::Onnx(_)) {
-        return "Made by fcmae, which writes ONNX and reads none: it goes on with the weights that this was made from."
+        return "Made by fcmae, which writes ONNX but does not read it: continue from the weights that this was \
+            made from."
             .to_owned();
     }
     let predict = if classifies { ", `fcmae predict IMAGE --weights .`" } else { "" };
     format!(
-        "Made by fcmae, which takes the folder too: `fcmae inspect .`, `fcmae finetune --from . …`{predict}"
+        "Made by fcmae, which also reads this folder: `fcmae inspect .`, `fcmae finetune --from . …`{predict}"
     )
 }
 
@@ -65,10 +66,10 @@ pub(super) fn preparation_note(description: &Description) -> Option<String> {
     let [height, width] = description.image_size;
     (description.depth == Depth::Deep).then(|| {
         format!(
-            "The pictures are deep (`data.depth = \"deep\"`). No program's own preparation fits them: all divide \
-             by 255, as for pictures of 8 bits, so none is written. Prepare them so: {DEEP_VALUES}; resize to \
-             {height}×{width} pixels; subtract the mean and divide by the std of each channel, which are of \
-             these values."
+            "The pictures are deep (`data.depth = \"deep\"`). The preparation of other programs does not fit: \
+             they divide by 255, as for 8 bits, so none is written. Prepare them like this: {DEEP_VALUES}; \
+             resize to {height}×{width} pixels; subtract the mean and divide by the std of each channel, which \
+             are of these values."
         )
     })
 }
