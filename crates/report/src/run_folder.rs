@@ -177,7 +177,8 @@ impl Report {
     /// are, as far as is known.
     pub(crate) fn final_top1(&self) -> Option<(f64, Option<u64>)> {
         let held_out = self.data.as_ref().map(|data| data.held_out).filter(|&count| count > 0);
-        match (&self.evaluation, self.metrics.latest) {
+        let own = self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none());
+        match (own, self.metrics.latest) {
             (Some(evaluation), _) => Some((evaluation.top1, Some(evaluation.images))),
             (None, Some(latest)) => Some((latest.top1, held_out)),
             (None, None) => None,

@@ -589,3 +589,30 @@ fn all_that_a_run_leaves_is_known_as_its_own() {
         }
     }
 }
+
+/// What a dry run draws beside the run is no picture of anybody else's, and what `bench` reads is not written over.
+#[test]
+fn pictures_and_lists_that_are_read_stay() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(trained.picture(), at("run-first-batch.png")).unwrap();
+    let (pictures, recipe, out) = (trained.pictures(), trained.recipe("pretrain"), at("run"));
+    let whole = fs::read(trained.picture()).unwrap();
+    fcmae!("pretrain", "--data", pictures, "--config", recipe, "--out", out, "--dry-run")
+        .refused(2, &["run-first-batch.png", "not drawn by fcmae"]);
+    assert!(fs::read(at("run-first-batch.png")).unwrap() == whole);
+    // One that it drew itself is renewed.
+    fs::remove_file(at("run-first-batch.png")).unwrap();
+    for _ in 0..2 {
+        fcmae!("pretrain", "--data", pictures, "--config", recipe, "--out", out, "--dry-run")
+            .done();
+    }
+    let list = at("list.csv");
+    fs::write(&list, "path\nrun-first-batch.png\n").unwrap();
+    fcmae!("bench", "--work", "load", "--data", list, "--json", list, "--overwrite")
+        .refused(2, &["list.csv", "is read by this command"]);
+    // Nor does a file get a name that the run will need.
+    let needed = trained.pretrained().join("changes.jsonl");
+    fcmae!("stats", "--data", pictures, "--recipe", needed).refused(2, &["belongs to the run"]);
+}

@@ -137,10 +137,11 @@ pub(super) fn environment(device: &str) -> Environment {
     }
 }
 
-/// Writes `evaluation.json`, and its mistakes' pictures as the network saw them.
+/// Writes `evaluation.json`, and its mistakes' pictures as the network saw them. `of`: which pictures, if they are not
+/// those that the run held out.
 pub(super) fn evaluation(
     run: &Path,
-    (step, epoch): (u64, u64),
+    (step, epoch, of): (u64, u64, Option<String>),
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
@@ -168,6 +169,7 @@ pub(super) fn evaluation(
     let record = schema::Evaluation {
         step,
         epoch: epoch as f64,
+        of,
         images: found.images as u64,
         top1: found.top1,
         top5: Some(found.top5),
@@ -193,7 +195,8 @@ pub fn keep_evaluation(
     Record::read(run)?;
     let last = logged(run).last();
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
-    evaluation(run, (step, epoch as u64), found, set, description)
+    let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
+    evaluation(run, (step, epoch as u64, Some(roots.join(" and "))), found, set, description)
 }
 
 /// The lines of `metrics.jsonl` that can be read.

@@ -526,7 +526,7 @@ impl<'a> Session<'a> {
             held_out_loss: Some(report.loss),
         }))?;
         self.tell(Event::Evaluated(&report));
-        let place = (report.step, report.epoch);
+        let place = (report.step, report.epoch, None);
         records::evaluation(self.run.path(), place, found, set, &self.description)?;
         Ok(report)
     }

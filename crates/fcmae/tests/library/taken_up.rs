@@ -345,6 +345,13 @@ fn a_finished_run_says_what_it_came_to_and_can_be_lengthened() {
     let (longer, told) = part(&config, &data, &run, Resume::Yes { changing: &settings }, go_on);
     assert!(longer.unwrap().finished);
     assert_eq!(told.steps, (11..=20).collect::<Vec<_>>());
+    // Nothing is left to be done with another rate; from an earlier checkpoint there is.
+    let rate = changing(&["optim.base_lr"]);
+    config.optim.base_lr /= 2.0;
+    let resume = Resume::Yes { changing: &rate };
+    let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();
+    assert!(error.contains("no step is left") && error.contains("optim.base_lr"), "{error}");
+    config.optim.base_lr *= 2.0;
     config.optim.epochs = 1;
     let resume = Resume::Yes { changing: &settings };
     let error = part(&config, &data, &run, resume, go_on).0.unwrap_err().to_string();

@@ -7,6 +7,7 @@ fn evaluation(confusion: Vec<Vec<u64>>) -> Evaluation {
     Evaluation {
         step: 1,
         epoch: 1.0,
+        of: None,
         images,
         top1: 0.5,
         top5: None,

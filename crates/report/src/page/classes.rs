@@ -41,11 +41,16 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
         _ => (&classes[..], None),
     };
     let names = &evaluation.classes;
+    let pictures = number(evaluation.images as f64);
+    let which = match &evaluation.of {
+        Some(of) => format!("The {pictures} pictures in {of}"),
+        None => {
+            format!("The {pictures} held-out pictures at epoch {}", number(evaluation.epoch))
+        }
+    };
     let about = format!(
-        "The {} held-out pictures at epoch {}, by their true class, worst first. The line in a bar is the \
-         95 % interval: where it is long, there are too few pictures to tell.",
-        number(evaluation.images as f64),
-        number(evaluation.epoch)
+        "{which}, by their true class, worst first. The line in a bar is the 95 % interval: where it is long, \
+         there are too few pictures to tell."
     );
     Some(html! {
         p.soft.small { (about) }

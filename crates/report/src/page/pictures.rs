@@ -65,8 +65,8 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
     (!mistakes.is_empty()).then(|| {
         html! {
             p.soft.small {
-                "Held-out pictures of which the network was most certain, and wrong. Look here for wrong \
-                 labels and for classes that overlap."
+                "Pictures that were not trained on, of which the network was most certain, and wrong. Look here for \
+                 wrong labels and for classes that overlap."
             }
             div.pictures {
                 @for Mistake { record: mistake, picture } in mistakes {

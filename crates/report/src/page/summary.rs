@@ -1,5 +1,6 @@
 //! The head of a page: what the run was, in a sentence and in numbers, and what to look at.
 
+use fcmae_store::run::schema::Evaluation;
 use fcmae_words::counted;
 use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
@@ -92,7 +93,8 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
     let metrics = &report.metrics;
     let mut tiles = Vec::new();
     if let Some((top1, pictures)) = report.final_top1() {
-        let about = match (&report.evaluation, pictures) {
+        let own = report.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none());
+        let about = match (own, pictures) {
             (Some(evaluation), _) => format!(
                 "95 % interval {}, ± is the standard error",
                 span(interval(evaluation.confusion.right(), evaluation.images))
@@ -104,6 +106,11 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
             (None, None) => "top-1 of the last evaluation".to_owned(),
         };
         tiles.push(tile("Held-out pictures right", percent(top1), about));
+    }
+    if let Some(Evaluation { of: Some(of), top1, images, confusion, .. }) = &report.evaluation {
+        let sure = span(interval(confusion.right(), *images));
+        let about = format!("{} in {of}; 95 % interval {sure}", counted(*images, "picture"));
+        tiles.push(tile("Test pictures right", percent(*top1), about));
     }
     if let Some(best) = metrics.best {
         let about = format!(

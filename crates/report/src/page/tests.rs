@@ -576,3 +576,21 @@ fn runs_are_compared_by_what_watched_pictures_told() {
         assert!(page.contains(part), "{part}\n{page}");
     }
 }
+
+/// What was held out stays what the run is judged by, and the test is named as one.
+#[test]
+fn a_test_stands_beside_what_was_held_out() {
+    let run = RunFixture::finetuned();
+    let mut record = evaluation(&["cat", "dog"], &[&[30, 10], &[15, 25]]);
+    record["of"] = json!("photos/test");
+    run.write("evaluation.json", &record);
+    run.metrics((1..=100).map(|step| update(step, 1.0)).chain([evaluated(10, 0.9, 0.4)]));
+    let page = run.read().to_html();
+    assert_self_contained(&page);
+    for said in
+        ["Held-out pictures right", "90.0", "Test pictures right", "80 pictures in photos/test"]
+    {
+        assert!(page.contains(said), "{said}: {page:.3000}");
+    }
+    assert!(page.contains("The 80 pictures in photos/test, by their true class"));
+}

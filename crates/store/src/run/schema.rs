@@ -218,6 +218,9 @@ pub struct Evaluation {
     /// Epochs done before.
     #[serde(serialize_with = "whole")]
     pub epoch: f64,
+    /// Which pictures, if they are not those that the run held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// Pictures evaluated.
     pub images: u64,
     /// Share of them whose most likely class is theirs.

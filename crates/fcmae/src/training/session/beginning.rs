@@ -141,9 +141,15 @@ impl Session<'_> {
                 is: is.unwrap_or_default(),
             })
             .collect();
-        // After the last step nothing is any other.
-        if changes.is_empty() || step == steps {
+        if changes.is_empty() {
             return Ok(());
+        }
+        if step == steps {
+            let names: Vec<&str> = changes.iter().map(|change| change.setting.as_str()).collect();
+            return Err(Error::Unusable(format!(
+                "no step is left that {} could change: all {steps} are done; add --set optim.epochs=…, a larger number",
+                names.join(", ")
+            )));
         }
         for Change { setting, was, is, .. } in &changes {
             self.note(&format!("from step {} on, {setting} is {is}; it was {was}", step + 1))?;
