@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::command::{Ran, command, fcmae};
-use crate::trained::{CLASSES, Trained};
+use crate::trained::{CLASSES, Trained, copy_folder};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
@@ -186,14 +186,12 @@ fn a_run_that_has_lost_its_best_weights_says_so() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();
     let (run, pictures) = (folder.path().join("run"), trained.pictures());
-    let copied =
-        std::process::Command::new("cp").arg("-r").args([&trained.finetuned(), &run]).status();
-    assert!(copied.unwrap().success());
+    copy_folder(&trained.finetuned(), &run);
     let longer = |epochs: &str| {
         let set = format!("optim.epochs={epochs}");
         fcmae!("finetune", "--data", pictures, "--out", run, "--resume", "--set", set).done().stderr
     };
-    assert!(!longer("3").contains("is not there"));
+    assert!(!longer("3").contains("is missing"));
     fs::remove_dir_all(run.join("export/best")).unwrap();
     let said = longer("4");
     assert!(said.contains("export/best is missing: the best weights so far"), "{said}");

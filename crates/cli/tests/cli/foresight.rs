@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::{Ran, command, fcmae};
-use crate::trained::{CLASSES, Trained, contents};
+use crate::trained::{CLASSES, Trained, contents, copy_folder};
 
 #[test]
 fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
@@ -494,19 +494,12 @@ fn names_of_classes_are_written_out_plainly() {
 }
 
 /// What a run keeps is not replaced, whichever command is told to write there.
-#[cfg(unix)]
 #[test]
 fn a_runs_own_files_are_not_written_over() {
     let trained = Trained::get();
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let copied = std::process::Command::new("cp")
-        .arg("-r")
-        .arg(trained.finetuned())
-        .arg(&run)
-        .status()
-        .unwrap();
-    assert!(copied.success());
+    copy_folder(&trained.finetuned(), &run);
     let at = |name: &str| run.join(name);
     let before = contents(&run);
     let (kept, weights) = (["belongs to the run"], trained.pretrained());

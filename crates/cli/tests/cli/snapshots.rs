@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use expect_test::expect_file;
 
 use crate::command::{BINARY, Ran, fcmae};
-use crate::trained::{Trained, draw};
+use crate::trained::{Trained, copy_folder, draw};
 
 fn snapshot(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots").join(name)
@@ -54,6 +54,72 @@ impl Errors {
     }
 }
 
+/// What goes wrong, and the words of the call, a line each.
+const CALLS: &str = "\
+A command that does not exist
+pretrian
+No pictures given
+pretrain --out run
+A folder that does not exist
+pretrain --data pictrues --out run
+A folder without pictures
+pretrain --data empty --out run
+Files that are no pictures
+pretrain --data broken --out none --set optim.batch=1
+A folder that holds something
+pretrain --data pictures --out others --set optim.batch=2
+A recipe that does not exist
+pretrain --data pictures --out run --config small
+A recipe with a mistake
+pretrain --data pictures --out run --config typo.toml
+A setting that does not exist
+pretrain --data pictures --out run --set optim.epoch=3
+A value out of range
+pretrain --data pictures --out run --set mask.ratio=60
+Too few patches
+pretrain --data pictures --out run --set data.image_size=[32,32]
+A side that is no multiple
+pretrain --data pictures --out run --set data.image_size=[100,100]
+Fewer pictures than a batch
+pretrain --data pictures --out run --config pretrain-small
+Nothing to resume
+pretrain --data pictures --out run --resume
+No start
+finetune --data pictures --out run
+No classes
+finetune --data broken --from scratch --out run
+One class
+finetune --data others --from scratch --out run
+Two splits
+finetune --data split --from scratch --out run
+A list without the column
+finetune --data list.csv --from scratch --out run --set data.label_column=kind
+Weights that are none
+finetune --data pictures --from notes.txt --out run
+Weights that do not exist
+predict pictures/disc/00.png --weights run
+Weights without classes
+predict pictures/disc/00.png --weights pretrained
+A picture that does not exist
+predict disc.png --weights finetuned
+Other classes
+evaluate --data others --weights finetuned
+Weights without a decoder
+reconstruct pictures/disc/00.png --weights finetuned --out grid.png
+A name without an ending
+embed --data pictures --weights finetuned --out vectors
+No labels
+probe --data flat --weights finetuned
+Nothing to compute with
+neighbours --data pictures --sheet alike.html
+A format that does not exist
+export finetuned --format tensorflow --out exported
+A device that does not exist
+predict pictures/disc/00.png --weights finetuned --device gpu
+A setting to explain
+settings optim.lr
+";
+
 #[test]
 fn common_errors_are_as_they_were_read() {
     let trained = Trained::get();
@@ -64,6 +130,8 @@ fn common_errors_are_as_they_were_read() {
     draw(&at("split/val"), &["disc", "square"], 2);
     draw(&at("others"), &["triangle"], 2);
     fs::create_dir(at("empty")).unwrap();
+    fs::create_dir(at("flat")).unwrap();
+    fs::copy(trained.picture(), at("flat/a.png")).unwrap();
     fs::create_dir_all(at("broken")).unwrap();
     for name in ["a.jpg", "b.jpg"] {
         fs::write(at("broken").join(name), "no picture").unwrap();
@@ -75,78 +143,13 @@ fn common_errors_are_as_they_were_read() {
         // Where the runs of other tests lie is nobody's business here.
         fs::create_dir(at(name)).unwrap();
         fs::copy(run.join("run.json"), at(name).join("run.json")).unwrap();
-        copy(&run.join("export"), &at(name).join("export"));
+        copy_folder(&run.join("export"), &at(name).join("export"));
     }
     let mut errors = Errors { folder: folder.path().to_owned(), page: String::new() };
 
-    errors.of("A command that does not exist", "pretrian");
-    errors.of("No pictures given", "pretrain --out run");
-    errors.of("A folder that does not exist", "pretrain --data pictrues --out run");
-    errors.of("A folder without pictures", "pretrain --data empty --out run");
-    errors
-        .of("Files that are no pictures", "pretrain --data broken --out none --set optim.batch=1");
-    errors.of(
-        "A folder that holds something",
-        "pretrain --data pictures --out others --set optim.batch=2",
-    );
-    errors.of("A recipe that does not exist", "pretrain --data pictures --out run --config small");
-    errors.of("A recipe with a mistake", "pretrain --data pictures --out run --config typo.toml");
-    errors.of(
-        "A setting that does not exist",
-        "pretrain --data pictures --out run --set optim.epoch=3",
-    );
-    errors.of("A value out of range", "pretrain --data pictures --out run --set mask.ratio=60");
-    errors
-        .of("Too few patches", "pretrain --data pictures --out run --set data.image_size=[32,32]");
-    errors.of(
-        "A side that is no multiple",
-        "pretrain --data pictures --out run --set data.image_size=[100,100]",
-    );
-    errors.of(
-        "Fewer pictures than a batch",
-        "pretrain --data pictures --out run --config pretrain-small",
-    );
-    errors.of("Nothing to resume", "pretrain --data pictures --out run --resume");
-    errors.of("No start", "finetune --data pictures --out run");
-    errors.of("No classes", "finetune --data broken --from scratch --out run");
-    errors.of("One class", "finetune --data others --from scratch --out run");
-    errors.of("Two splits", "finetune --data split --from scratch --out run");
-    errors.of(
-        "A list without the column",
-        "finetune --data list.csv --from scratch --out run --set data.label_column=kind",
-    );
-    errors.of("Weights that are none", "finetune --data pictures --from notes.txt --out run");
-    errors.of("Weights that do not exist", "predict pictures/disc/00.png --weights run");
-    errors.of("Weights without classes", "predict pictures/disc/00.png --weights pretrained");
-    errors.of("A picture that does not exist", "predict disc.png --weights finetuned");
-    errors.of("Other classes", "evaluate --data others --weights finetuned");
-    errors.of(
-        "Weights without a decoder",
-        "reconstruct pictures/disc/00.png --weights finetuned --out grid.png",
-    );
-    errors
-        .of("A name without an ending", "embed --data pictures --weights finetuned --out vectors");
-    errors.of("No labels", "probe --data broken --weights finetuned");
-    errors.of("Nothing to compute with", "neighbours --data pictures --sheet alike.html");
-    errors
-        .of("A format that does not exist", "export finetuned --format tensorflow --out exported");
-    errors.of(
-        "A device that does not exist",
-        "predict pictures/disc/00.png --weights finetuned --device gpu",
-    );
-    errors.of("A setting to explain", "settings optim.lr");
-    expect_file![snapshot("errors.txt")].assert_eq(&errors.page);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
+    let lines: Vec<&str> = CALLS.lines().collect();
+    for call in lines.chunks_exact(2) {
+        errors.of(call[0], call[1]);
     }
+    expect_file![snapshot("errors.txt")].assert_eq(&errors.page);
 }

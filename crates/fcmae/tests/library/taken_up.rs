@@ -630,7 +630,7 @@ fn pictures_written_to_between_the_parts_of_a_run_are_told() {
     let stop = stop_after(5);
     part(&config, &data, &run, Resume::No, stop).0.unwrap();
     let told = part(&config, &data, &run, true.into(), stop_after(7));
-    assert_eq!(told.1.notes_with("since the run was left"), 0, "{:?}", told.1.notes);
+    assert_eq!(told.1.notes_with("since the run stopped"), 0, "{:?}", told.1.notes);
     let later = SystemTime::now() + Duration::from_secs(9);
     let file = fs::File::options().write(true).open(data.join("lying/002.png")).unwrap();
     file.set_modified(later).unwrap();
