@@ -166,7 +166,7 @@ pub(crate) fn refuse_result(
         let text = format!("{option} takes the name of a {} file", endings.join(" or "));
         return Err(Usage(format!("{}: {text}", printable(file))).into());
     }
-    refuse_existing(file, overwrite, option)?;
+    refuse_present(file, overwrite, option)?;
     refuse_input(file, inputs, option)
 }
 

@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use fcmae_words::legible;
 
+/// What follows the first of so many in a message.
+pub(crate) fn more_like_these(count: usize) -> String {
+    match count {
+        1 => String::new(),
+        all => format!(", and {} more like these", all - 1),
+    }
+}
+
 /// A path as text on one line: control characters, and bytes that are no UTF-8, are escaped, so
 /// that a hostile file name cannot forge a line of a log.
 pub fn printable(path: &Path) -> String {

@@ -173,12 +173,16 @@ impl Report {
         self.data.as_ref().map_or(0, |data| data.skipped).max(self.skipped.count)
     }
 
+    /// The evaluation, if it is of the pictures that the run held out.
+    pub(crate) fn held_out_evaluation(&self) -> Option<&Evaluation> {
+        self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none())
+    }
+
     /// Share of the held-out pictures that were recognized at the end, and how many pictures these
     /// are, as far as is known.
     pub(crate) fn final_top1(&self) -> Option<(f64, Option<u64>)> {
         let held_out = self.data.as_ref().map(|data| data.held_out).filter(|&count| count > 0);
-        let own = self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none());
-        match (own, self.metrics.latest) {
+        match (self.held_out_evaluation(), self.metrics.latest) {
             (Some(evaluation), _) => Some((evaluation.top1, Some(evaluation.images))),
             (None, Some(latest)) => Some((latest.top1, held_out)),
             (None, None) => None,

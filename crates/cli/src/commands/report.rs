@@ -7,6 +7,7 @@ use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_report::Report as Page;
 use fcmae_store::run::files::REPORT;
+use fcmae_store::run::owner;
 
 use crate::failure::Usage;
 use crate::output;
@@ -63,8 +64,8 @@ pub(super) fn run(args: &Report) -> Result<()> {
 /// Whether this is the page that the only run keeps of itself.
 fn is_own_page(out: &Path, runs: &[PathBuf]) -> bool {
     let [run] = runs else { return false };
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-    out.file_name().is_some_and(|name| name == REPORT)
-        && folder.is_ok_and(|folder| run.canonicalize().is_ok_and(|run| run == folder))
+    let of = owner(out);
+    of.is_some()
+        && of == run.canonicalize().ok()
+        && out.file_name().is_some_and(|name| name == REPORT)
 }

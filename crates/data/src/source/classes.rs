@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::alike;
 use super::sample::Sample;
 use crate::error::DataError;
-use crate::words::{printable, together};
+use crate::words::{more_like_these, printable, together};
 
 mod several;
 
@@ -185,7 +185,7 @@ fn united<'a>(found: &[&'a Name], notes: &mut Vec<String>) -> (Vec<String>, Posi
         notes.push(format!(
             "the class {name:?} is written in {count} ways, which differ in blanks or in how Unicode composes \
              letters: it is one class{}",
-            likewise(ways.len())
+            more_like_these(ways.len())
         ));
     }
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -197,7 +197,7 @@ fn united<'a>(found: &[&'a Name], notes: &mut Vec<String>) -> (Vec<String>, Posi
         notes.push(format!(
             "the classes {} are nearly the same but count as different; rename them if they are one{}",
             quoted(names),
-            likewise(nearly.len())
+            more_like_these(nearly.len())
         ));
     }
     let classes = sorted(first);
@@ -272,7 +272,7 @@ fn known<'a>(
         positions.insert(text, position);
     }
     if let Some(first) = others.first() {
-        let more = likewise(others.len());
+        let more = more_like_these(others.len());
         notes.push(format!("classes that are written differently: {first}{more}"));
     }
     notes.extend(told_numbers(by_number.into_values().collect()));
@@ -324,14 +324,6 @@ fn in_order<'a>(
     let places: HashMap<&str, usize> =
         names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
     Ok(found.iter().map(|name| (name.text.as_str(), places[name.text.as_str()])).collect())
-}
-
-/// What is said of others where the first of so many is told.
-fn likewise(count: usize) -> String {
-    match count {
-        1 => String::new(),
-        all => format!(", and {} more like these", all - 1),
-    }
 }
 
 /// Numbers that are measured, and are no classes: more than so many different ones, of which some are no whole numbers.

@@ -16,7 +16,7 @@ use super::opening::{Labels, Opening};
 use super::others::Others;
 use super::sample::{Sample, Skipped};
 use crate::error::DataError;
-use crate::words::printable;
+use crate::words::{more_like_these, printable};
 
 /// Between two calls that tell how far listing is.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -184,10 +184,7 @@ impl<'a> Gathered<'a> {
         let nearly: Vec<_> = folded.values().filter(|names| names.len() > 1).collect();
         if let Some(names) = nearly.first() {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-            let more = match nearly.len() {
-                1 => String::new(),
-                all => format!(", and {} more like these", all - 1),
-            };
+            let more = more_like_these(nearly.len());
             self.notes.push(format!(
                 "the groups {} of the column {column:?} (data.group_column) are nearly the same but count as \
                  different; write them in one way if they are one{more}",

@@ -315,7 +315,8 @@ fn leave_out_twice(
         }
         first
     });
-    for sample in samples.iter_mut().filter(|sample| sample.label.is_none()) {
+    let labelled = seen.values().any(Option::is_some);
+    for sample in samples.iter_mut().filter(|sample| labelled && sample.label.is_none()) {
         sample.label = file(sample).and_then(|file| seen.get(&file).copied().flatten());
     }
     let (path, labels) = example?;

@@ -181,7 +181,7 @@ pub fn visible_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
     Ok(visible)
 }
 
-/// How the encoder treats hidden patches.
+/// How the encoder treats hidden patches in pre-training (ConvNeXt V2, section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MaskedEncoder {

@@ -27,8 +27,8 @@ use crate::inference::evaluate::{Evaluation, telling_top5};
 use crate::inference::picture;
 use crate::weights::Description;
 
-/// What each picture is for, and what was noticed of some: `data.json`.
-pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
+/// What each picture is for, and what was noticed of some: `data.json`. `split`: the hash of `split.csv`.
+pub(super) fn data(pictures: &Pictures, split: &str, remarks: &[String]) -> Data {
     let Pictures { all, training, held_out, .. } = pictures;
     let apart = pictures.apart();
     let in_training = training.class_counts();
@@ -48,7 +48,7 @@ pub(super) fn data(pictures: &Pictures, remarks: &[String]) -> Data {
         pictures: training.len() as u64,
         held_out: aside as u64,
         unused: (all.len() - training.len() - if apart.is_some() { 0 } else { aside }) as u64,
-        split: pictures.split().map_or(String::new(), |split| split.hash()),
+        split: split.to_owned(),
         classes: classes.collect(),
         skipped: all.skipped.len() as u64,
         passed_over: all.passed_over as u64,

@@ -91,6 +91,8 @@ pub(super) struct Session<'a> {
     /// Settings that are other ones from here on.
     changes: Vec<Differing>,
     record: Record,
+    /// Hash of `split.csv`, once it is recorded; a pre-training has none.
+    split: String,
     /// Whether it was told that pictures were touched.
     told_touched: bool,
     /// What the observer wants.
@@ -219,6 +221,7 @@ impl<'a> Session<'a> {
             looked: Instant::now(),
             changes,
             record,
+            split: String::new(),
             told_touched: false,
             flow: Flow::Continue,
         };
@@ -637,8 +640,10 @@ impl<'a> Session<'a> {
     }
 
     /// Writes which picture is in which part: `split.csv`.
-    pub(super) fn record_split(&self, pictures: &Pictures) -> Result<()> {
-        Ok(pictures.split()?.write(&self.path().join(files::SPLIT))?)
+    pub(super) fn record_split(&mut self, pictures: &Pictures) -> Result<()> {
+        let split = pictures.split()?;
+        self.split = split.hash();
+        Ok(split.write(&self.path().join(files::SPLIT))?)
     }
 
     /// Writes a picture into `figures/`, and shows it in TensorBoard as `tag`.

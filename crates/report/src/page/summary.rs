@@ -93,8 +93,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
     let metrics = &report.metrics;
     let mut tiles = Vec::new();
     if let Some((top1, pictures)) = report.final_top1() {
-        let own = report.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none());
-        let about = match (own, pictures) {
+        let about = match (report.held_out_evaluation(), pictures) {
             (Some(evaluation), _) => format!(
                 "95 % interval {}, ± is the standard error",
                 span(interval(evaluation.confusion.right(), evaluation.images))

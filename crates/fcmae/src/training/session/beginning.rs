@@ -118,7 +118,7 @@ impl Session<'_> {
                 remarks
             }
         };
-        records::write(self.path(), files::DATA, &records::data(pictures, &remarks))?;
+        records::write(self.path(), files::DATA, &records::data(pictures, &self.split, &remarks))?;
         records::write(self.path(), files::ENVIRONMENT, &records::environment(&self.device))?;
         Ok(remarks)
     }
