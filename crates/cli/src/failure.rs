@@ -215,10 +215,10 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
         }
         Part::Store(
             StoreError::NoSpace { .. } | StoreError::Quota { .. } | StoreError::TooLarge { .. },
-        ) => {
-            Some("free some space first; the same command with --resume then continues a training from its \
-                last checkpoint".into())
-        }
+        ) => Some(
+            "then the same command with --resume continues a training from its last checkpoint"
+                .into(),
+        ),
         _ => None,
     })
 }

@@ -31,14 +31,14 @@ pub use record::{Differing, Record};
 
 use files::{
     CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, END, EVALUATION, EXPORT, FEATURES, LOG, METRICS,
-    SKIPPED,
+    RUN, SKIPPED,
 };
 
 use schema::{Change, Data, End, Evaluation, Features};
 
 use crate::durable::{Told, Troubles};
 use crate::export_folder::{self, ExportName};
-use crate::input::DESCRIPTION;
+use crate::input::{DESCRIPTION, cannot_read};
 use crate::{CheckpointStore, Error, durable};
 
 /// What a run says of its pictures, `data.json`; `None` where there is none that can be read.
@@ -79,7 +79,9 @@ pub struct Run {
     path: PathBuf,
     metrics: Metrics,
     skipped: Lines,
-    log: Arc<Lines>,
+    log: Lines,
+    /// What was written of `run.json`.
+    record: Vec<u8>,
     notes: Vec<String>,
     /// What was told of the storage.
     told: Arc<Told>,
@@ -168,11 +170,13 @@ impl Run {
     ) -> Result<Self, Error> {
         let told = Told::default();
         let mut notes = troubles.untold(&told, path);
-        let log = Arc::new(Lines::open(path.join(LOG))?);
+        let metrics = Metrics::open(path, None)?;
+        notes.extend(metrics.take_troubles());
         Ok(Self {
-            metrics: Metrics::open(path, Arc::clone(&log), None)?,
+            metrics,
             skipped: Lines::open_unique(path.join(SKIPPED))?,
-            log,
+            log: Lines::open(path.join(LOG))?,
+            record: own_record(path)?,
             path: path.to_owned(),
             told: Arc::new(told),
             place: Place::default(),
@@ -185,11 +189,13 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::NoSpace`].
-    pub fn change(&self, changes: &[Change], record: &Record) -> Result<(), Error> {
+    pub fn change(&mut self, changes: &[Change], record: &Record) -> Result<(), Error> {
         let lines = Lines::open(self.path.join(CHANGES))?;
         changes.iter().try_for_each(|change| lines.json(change))?;
         lines.sync()?;
-        record.write(&self.path)
+        record.write(&self.path)?;
+        self.record = own_record(&self.path)?;
+        Ok(())
     }
 
     /// What was found out about the storage that a run has to go without, and what follows, a sentence
@@ -211,7 +217,7 @@ impl Run {
 
     /// Shows a picture in TensorBoard. `tag`: its name, such as `held_out/reconstructions`; `png`: a PNG
     /// file's bytes, of which only the header is looked at. Where the file cannot be written for another
-    /// reason than a full disk, `log.txt` says so, once, and the run goes on without it.
+    /// reason than a full disk, the next [`look`](Self::look) says so, and the run goes on without it.
     ///
     /// # Errors
     /// [`Error::NotPng`] or [`Error::NoSpace`].
@@ -234,6 +240,7 @@ impl Run {
         let has_checkpoints = self.path.join(CHECKPOINTS).is_dir();
         if there {
             look.notes = self.follow();
+            look.notes.extend(self.put_record_back());
             if !has_checkpoints && self.place.has_checkpoints {
                 look.notes.push(format!(
                     "{} was removed while the run goes on: it is made anew, with a checkpoint",
@@ -252,6 +259,7 @@ impl Run {
             _ => {}
         }
         self.place.there = there;
+        look.notes.extend(self.metrics.take_troubles());
         look
     }
 
@@ -273,6 +281,25 @@ impl Run {
         durable::write_file(&self.path.join(END), text.len() as u64, |out| {
             out.write_all(text.as_bytes())
         })
+    }
+
+    /// Writes `run.json` again where it is no longer what it was, since without it nobody can go on with the run; what is
+    /// to be told of that.
+    fn put_record_back(&self) -> Option<String> {
+        let path = self.path.join(RUN);
+        let found = fcmae_files::bytes(&path, DESCRIPTION).ok();
+        // Without a lock nobody knows whether the folder is another run's by now.
+        let is_others = found.is_some() && self.lock.is_none();
+        if is_others || found.as_ref() == Some(&self.record) {
+            return None;
+        }
+        // Where that fails it is tried again, and a resume tells for good.
+        let length = self.record.len() as u64;
+        durable::write_file(&path, length, |out| out.write_all(&self.record)).ok()?;
+        Some(format!(
+            "{} was changed, or removed, while the run goes on: it is written again as it was",
+            path.display()
+        ))
     }
 
     /// What was done about files that others took the names of, a sentence each.
@@ -303,7 +330,9 @@ impl Run {
         if !self.is_there() {
             return Err(Error::Gone { path: self.path.clone() });
         }
-        let notes = self.follow();
+        let mut notes = self.follow();
+        notes.extend(self.put_record_back());
+        notes.extend(self.metrics.take_troubles());
         // What could not be done is an error now.
         self.metrics.follow()?;
         self.metrics.sync()?;
@@ -414,7 +443,7 @@ impl Run {
     ) -> Result<usize, Error> {
         let path = self.path.join(METRICS);
         let cut = lines::cut_after(&path, step, keep)?;
-        self.metrics = Metrics::open(&self.path, Arc::clone(&self.log), Some(step))?;
+        self.metrics = Metrics::open(&self.path, Some(step))?;
         Ok(cut)
     }
 }
@@ -440,6 +469,12 @@ impl Default for Place {
     fn default() -> Self {
         Self { there: true, has_checkpoints: true }
     }
+}
+
+/// The bytes of `run.json`.
+fn own_record(run: &Path) -> Result<Vec<u8>, Error> {
+    let path = run.join(RUN);
+    fcmae_files::bytes(&durable::whole(&path), DESCRIPTION).map_err(cannot_read(&path))
 }
 
 /// Bytes of the files in a folder.

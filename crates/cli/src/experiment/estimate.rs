@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use fcmae::config::{BlockKind, FinetuneConfig, GrnChange, OptimConfig, PretrainConfig, Settings};
+use fcmae::config::{
+    BlockKind, FinetuneConfig, GrnChange, ModelConfig, OptimConfig, PretrainConfig, Settings,
+};
 use fcmae::training::Start;
 use fcmae_words::grouped;
 use fcmae_words::terminal::duration;
@@ -110,8 +112,11 @@ impl Speeds {
                     // Weights decide over the network, and a teacher cannot be without them.
                     let base = from.as_ref().map(|key| places.run(Kind::Pretrain, key));
                     let base = base.filter(|run| run.join(OUTCOME).exists());
-                    if base.is_none() && std::mem::take(&mut alike.teacher.weight) > 0.0 {
-                        slower = TEACHER;
+                    if base.is_none() {
+                        if std::mem::take(&mut alike.teacher.weight) > 0.0 {
+                            slower = TEACHER;
+                        }
+                        adapt(&mut alike.model, &mut alike.start.channels);
                     }
                     let trial = move || {
                         Trial::of(|run, observer| {
@@ -134,7 +139,9 @@ impl Speeds {
                     let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
                     if let Some(Job { work: Work::Pretrain { config: start, .. }, .. }) = start {
                         alike.model = start.model.clone();
+                        adapt(&mut alike.model, &mut start.start.channels.clone());
                     }
+                    adapt(&mut alike.model, &mut alike.finetune.channels);
                     alike.model.block = match std::mem::take(&mut alike.finetune.grn) {
                         GrnChange::Keep => alike.model.block,
                         GrnChange::Drop => BlockKind::V1,
@@ -172,6 +179,13 @@ impl Speeds {
         };
         let steps = speed.steps_per_epoch * epochs;
         Ok((steps, speed.step_seconds * steps as f64))
+    }
+}
+
+/// Gives the network the channels that weights would be adapted to, if there were any yet.
+fn adapt(model: &mut ModelConfig, channels: &mut usize) {
+    if let channels @ 1.. = std::mem::take(channels) {
+        model.channels = channels;
     }
 }
 

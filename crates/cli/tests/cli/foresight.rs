@@ -368,7 +368,7 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
     run(&["--set", "model.size=tiny"]).refused(2, &["`model.size`", "custom", "--from"]);
     // A mean that is given for other channels than the weights have is not replaced by theirs.
     run(&["--set", grey[1], "--set", grey[2], "--set", "finetune.channels=3"])
-        .refused(2, &["`data.mean`", "3 numbers", "as many as model.channels"]);
+        .refused(2, &["`data.mean`", "3 numbers", "one for each of `model.channels`"]);
     // What says the same is no matter.
     let ran = with("model.stem_stride=1").done();
     assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sizes::Size;
-use super::training::range;
+use super::training::{range, without_effect};
 use crate::engine::backend::Backend;
 use crate::error::ConfigError;
 
@@ -156,6 +156,12 @@ impl ModelConfig {
     /// A network of any depths and widths, otherwise as the published ones.
     pub fn custom(depths: [usize; 4], widths: [usize; 4]) -> Self {
         Self { size: "custom".to_owned(), depths, widths, ..Self::default() }
+    }
+
+    /// Says of settings that no number of the network depends on.
+    pub(super) fn idle(&self) -> Option<String> {
+        let variant = self.block == BlockKind::V1 && self.grn != GrnConfig::default();
+        without_effect([("model.grn", variant)], "blocks of `model.block=\"v1\"` have no GRN")
     }
 
     /// Fills in depths and widths from a named size and checks every value.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::mask::MaskConfig;
 use super::model::{DecoderConfig, ModelConfig, check_image};
 use super::settings::Settings;
-use super::training::{OnNan, OptimConfig, SaveConfig, range};
+use super::training::{OnNan, OptimConfig, SaveConfig, range, without_effect};
 use crate::engine::backend::Precision;
 use crate::engine::device::Device;
 use crate::error::ConfigError;
@@ -523,7 +523,8 @@ impl DataConfig {
         (&self.mean, &self.std) != (&default.mean, &default.std)
     }
 
-    fn check(&self, channels: usize) -> Result<(), ConfigError> {
+    /// `adapts`: the setting that says for how many channels weights are adapted.
+    fn check(&self, channels: usize, adapts: &str) -> Result<(), ConfigError> {
         check_image(self.image_size, "`data.image_size`")?;
         let [low, high] = self.crop_scale;
         range(
@@ -539,7 +540,9 @@ impl DataConfig {
             "data.mean",
             per_channel,
             format!("{:?}", self.mean),
-            &format!("{channels} numbers, as many as model.channels, and so must data.std"),
+            &format!(
+                "{channels} numbers, one for each of `model.channels` (with --from, of `{adapts}`); the same for data.std"
+            ),
         )?;
         range("data.std", positive, format!("{:?}", self.std), "positive numbers")?;
         if self.depth == Depth::Eight {
@@ -606,6 +609,13 @@ impl FinetuneConfig {
         (!text.is_empty()).then(parse).transpose()
     }
 
+    /// Says of settings that none of a new run's numbers depends on.
+    pub(crate) fn idle(&self, holds_out: bool) -> Vec<String> {
+        let waits = [("finetune.patience", self.finetune.patience > 0 && !holds_out)];
+        let held_out = without_effect(waits, "no picture is held out, so nothing is evaluated");
+        held_out.into_iter().chain(self.model.idle()).collect()
+    }
+
     /// How many of the pictures to train on are used.
     pub fn labels(&self) -> Amount {
         match self.finetune.labels {
@@ -621,11 +631,30 @@ impl FinetuneConfig {
     }
 }
 
+impl PretrainConfig {
+    /// Says of settings that none of a new run's numbers depends on.
+    pub(crate) fn idle(&self, watched: bool) -> Vec<String> {
+        let none = WatchConfig::default();
+        let DataConfig { label_column, group, group_column, .. } = &self.data;
+        let of_labels = [
+            ("watch.every_epochs", self.watch.every_epochs != none.every_epochs),
+            ("watch.pictures", self.watch.pictures != none.pictures),
+            ("data.label_column", !label_column.is_empty()),
+            ("data.group", !group.is_empty()),
+            ("data.group_column", !group_column.is_empty()),
+        ];
+        let of_labels = of_labels.map(|(name, given)| (name, given && !watched));
+        let labels = without_effect(of_labels, "pre-training uses labels only with --watch");
+        labels.into_iter().chain(self.model.idle()).collect()
+    }
+}
+
 impl Settings for PretrainConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
-        self.data.check(self.data.channels(&self.model, self.start.channels))?;
+        let channels = self.data.channels(&self.model, self.start.channels);
+        self.data.check(channels, "start.channels")?;
         self.optim.check()?;
         self.save.check()?;
         self.decoder.check()?;
@@ -723,7 +752,8 @@ impl Settings for FinetuneConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         Device::check_name(&self.device)?;
         self.model = self.model.resolve()?;
-        self.data.check(self.data.channels(&self.model, self.finetune.channels))?;
+        let channels = self.data.channels(&self.model, self.finetune.channels);
+        self.data.check(channels, "finetune.channels")?;
         self.optim.check()?;
         self.save.check()?;
         let options = &self.finetune;

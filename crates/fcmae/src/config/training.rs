@@ -114,6 +114,17 @@ impl SaveConfig {
     }
 }
 
+/// A note on the settings that are `given`, if any, and why they have no effect.
+pub(super) fn without_effect<const N: usize>(
+    given: [(&str, bool); N],
+    why: &str,
+) -> Option<String> {
+    let names = given.into_iter().filter(|&(_, given)| given).map(|(name, _)| format!("`{name}`"));
+    let names: Vec<_> = names.collect();
+    let have = if names.len() == 1 { "has" } else { "have" };
+    (!names.is_empty()).then(|| format!("{} {have} no effect here: {why}", names.join(", ")))
+}
+
 pub(crate) fn range(
     key: &'static str,
     ok: bool,

@@ -132,7 +132,8 @@ pub fn finetune_on<'a, 'r>(
 
         if restored.is_none() {
             let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
-            let notes = notes.into_iter().chain(caveats.into_iter().flatten());
+            let idle = config.idle(pictures.held_out.is_some());
+            let notes = notes.into_iter().chain(caveats.into_iter().flatten()).chain(idle);
             notes.into_iter().try_for_each(|text| session.note(&text))?;
         }
         lost_best(out, restored).iter().try_for_each(|note| session.note(note))?;
@@ -435,6 +436,9 @@ fn settle(config: &FinetuneConfig, pretrained: Option<&Weights>) -> Result<Finet
         let reason = "there are no weights to change; from scratch, use `model.block`: `v2` has GRN, `v1` has \
             none";
         return Err(config.finetune.grn.refused(reason.to_owned()).into());
+    } else {
+        let channels = config.finetune.channels;
+        start::nothing_to_adapt("finetune.channels", channels, &config.model)?;
     }
     if config.data.image_size == [0, 0] {
         config.data.image_size = size;

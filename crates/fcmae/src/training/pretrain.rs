@@ -139,7 +139,8 @@ pub fn pretrain_on<'a, 'r>(
         }
         session.start(&learner, resumed, &pictures)?;
         if !resumed {
-            notes.iter().try_for_each(|note| session.note(note))?;
+            let idle = config.idle(!data.watched.is_empty());
+            notes.iter().chain(&idle).try_for_each(|note| session.note(note))?;
         }
         if teacher.is_some() && !resumed {
             session.note(TAUGHT)?;
@@ -369,6 +370,7 @@ fn settle(config: &PretrainConfig, weights: Option<&Weights>) -> Result<Pretrain
             }
             .into());
         }
+        start::nothing_to_adapt("start.channels", config.start.channels, &config.model)?;
         return Ok(config);
     };
     config.model = start::network_of(weights, config.start.channels, &mut config.data)?;

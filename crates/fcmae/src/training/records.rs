@@ -233,7 +233,8 @@ pub(super) fn unlogged(run: &Path, step: u64) -> Option<([u64; 2], u64)> {
     (all > 0).then_some(([before as u64 + 1, end], all))
 }
 
-fn updates(run: &Path) -> impl Iterator<Item = schema::Update> {
+/// The updates that are logged.
+pub(super) fn updates(run: &Path) -> impl Iterator<Item = schema::Update> {
     logged(run).filter_map(|line| match line {
         Line::Update(update) => Some(update),
         Line::Scores(_) | Line::Watch(_) => None,

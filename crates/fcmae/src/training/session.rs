@@ -48,6 +48,8 @@ const COMPUTED_BY: &str = "computed_by";
 const PRODUCTS: &str = "products";
 /// And of [the run](Facts::id) that it is of.
 const RUN_ID: &str = "run";
+/// And the loss of its step, as it is logged.
+const LOSS: &str = "loss";
 
 /// The batches of a run, on their way to what computes.
 pub(super) type Batches = Loader<PictureSet, Feed>;
@@ -75,6 +77,8 @@ pub(super) struct Session<'a> {
     settled: Option<Instant>,
     /// Of the updates so far.
     losses: Vec<f32>,
+    /// Of the last update, also where an earlier part of the run made it.
+    last_loss: Option<f64>,
     /// Updates made or passed over, of which all is known.
     done: u64,
     /// Whether any update was made since the newest checkpoint, and not only passed over.
@@ -212,6 +216,7 @@ impl<'a> Session<'a> {
             pending: None,
             settled: None,
             losses: Vec::new(),
+            last_loss: None,
             done: 0,
             made: false,
             saved: None,
@@ -292,6 +297,7 @@ impl<'a> Session<'a> {
             self.note(&format!("{damaged}; going on from the one before"))?;
         }
         self.check_own(latest.step, &latest.checkpoint.state)?;
+        self.check_metrics(latest.step, &latest.checkpoint.state)?;
         let tensors = |name: &str| {
             latest.checkpoint.tensors.get(name).ok_or_else(|| {
                 Error::Unusable(format!("the checkpoint of step {} has no {name}", latest.step))
@@ -306,6 +312,7 @@ impl<'a> Session<'a> {
             },
         })?;
         (self.done, self.saved) = (latest.step, Some(latest.step));
+        self.last_loss = latest.checkpoint.state[LOSS].as_f64();
         self.go_on_with(learner.network().backend(), &latest.checkpoint.state)?;
         let evaluations =
             self.evaluations_that_count(latest.step, Evaluations::of(&latest.checkpoint.state))?;
@@ -428,6 +435,7 @@ impl<'a> Session<'a> {
         // Of updates that were handed over one after the other, each has the time from the last one's end.
         let since = self.settled.replace(Instant::now()).map_or(since, |last| last.max(since));
         self.losses.push(outcome.loss);
+        self.last_loss = Some(outcome.loss.into());
         self.report(step, outcome, images, since)?;
         self.list_skipped(batches.skipped())?;
         self.look()?;

@@ -9,7 +9,7 @@ use fcmae_words::plural;
 
 use super::resume::{self, Resume};
 use crate::config::{DataConfig, ModelConfig};
-use crate::error::{Error, Result};
+use crate::error::{ConfigError, Error, Result};
 use crate::weights::Weights;
 
 /// What a network starts from.
@@ -173,6 +173,27 @@ pub(super) fn network_of(
         (data.mean, data.std) = (mean, std);
     }
     Ok(ModelConfig { channels, ..description.model.clone() })
+}
+
+/// Refuses a number of `channels` to adapt weights to, the setting `key`, where a run starts from none.
+///
+/// # Errors
+/// [`ConfigError::Value`].
+pub(super) fn nothing_to_adapt(
+    key: &str,
+    channels: usize,
+    model: &ModelConfig,
+) -> Result<(), ConfigError> {
+    if channels == 0 || channels == model.channels {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key: key.to_owned(),
+        value: channels.to_string(),
+        reason: format!(
+            "it adapts the weights of --from, and there are none; from scratch, set `model.channels={channels}`"
+        ),
+    })
 }
 
 /// A note on a mean and deviation that follow from those of other channels, as nothing else was said.

@@ -12,8 +12,8 @@ use fcmae_store::run::schema::{self, LeftOut, Watched};
 use fcmae_vectors::probe::{Labelled, Probe};
 use fcmae_vectors::validate::accuracy;
 use fcmae_vectors::{VectorError, Vectors};
-use fcmae_words::counted;
-use fcmae_words::terminal::measured;
+use fcmae_words::terminal::{measured, percent};
+use fcmae_words::{counted, grouped};
 
 use super::events::{WatchReport, WatchScores, Work};
 use super::plan::Plan;
@@ -72,7 +72,9 @@ impl Opened {
         }
         let before = recorded.as_ref().filter(|_| !logged.is_empty());
         let opened = Watch::of(&known, config, logged, observer).and_then(|watch| match before {
-            Some(before) if before.names != watch.record.names => Err(other(before, &watch)),
+            Some(before) if before.names != watch.record.names => {
+                Err(other(before, &watch, !given.is_empty()))
+            }
             _ => Ok(watch),
         });
         match opened {
@@ -118,18 +120,19 @@ pub(super) fn of_option(error: Error) -> Error {
     }
 }
 
-/// The error that a run is to be watched with other pictures from here on.
-fn other(before: &Watched, watch: &Watch) -> Error {
+/// The error that a run is to be watched with other pictures from here on. `given`: whether they were asked for.
+fn other(before: &Watched, watch: &Watch, given: bool) -> Error {
     let pictures = |of: &Watched| {
         let all = counted(of.fitted + of.tested, "picture");
         format!("{all} of {}", counted(of.classes, "class"))
     };
     Error::Unusable(format!(
-        "{} are not the pictures that the run was watched with, {} in {}, so the curve could not go on: leave \
-         the option out, or put the pictures and `watch.pictures` back",
+        "{} are not the pictures that the run was watched with, {} in {}, so the curve cannot go on: {}put the \
+         pictures and `watch.pictures` back",
         pictures(&watch.record),
         pictures(before),
-        before.roots.join(", ")
+        before.roots.join(", "),
+        if given { "leave the option out, or " } else { "" },
     ))
 }
 
@@ -147,8 +150,21 @@ pub(super) struct Watch {
     logged: Vec<schema::Watch>,
     /// The network that the run began with, until it is measured.
     begun: Option<Network<Autoencoder>>,
-    /// Whether it was told that pictures cannot be read, and that there are too many classes.
-    told: [bool; 2],
+    /// Share of the pictures that may be unreadable: without more of them, what is left is no longer what the curve began
+    /// with.
+    max_bad_fraction: f64,
+    told: Told,
+}
+
+/// What was told, and is not told again.
+#[derive(Default)]
+struct Told {
+    /// How many pictures cannot be read.
+    unreadable: usize,
+    /// That there are too many classes.
+    classes: bool,
+    /// Why the pictures are left out.
+    left_out: String,
 }
 
 /// What came of a measurement.
@@ -211,8 +227,17 @@ impl Watch {
             left_out: None,
         };
         let parts = [fitted, tested].map(Arc::new);
-        let (begun, told) = (None, [false; 2]);
-        Ok(Self { parts, record, notes, every: 1, untrained: true, logged, begun, told })
+        Ok(Self {
+            parts,
+            record,
+            notes,
+            every: 1,
+            untrained: true,
+            logged,
+            begun: None,
+            max_bad_fraction: config.data.max_bad_fraction,
+            told: Told::default(),
+        })
     }
 
     /// In the rhythm of this run.
@@ -335,11 +360,20 @@ impl Watch {
             self.record.left_out = Some(LeftOut { epoch, why: error.to_string() });
             records::rewrite_watched(session.path(), &self.record)?;
         }
-        session.note(&format!("the watched pictures are left out after step {step}: {error}"))
+        let why = error.to_string();
+        if self.told.left_out == why {
+            return Ok(());
+        }
+        session.note(&format!(
+            "the watched pictures are left out after step {step}, and until they can be used again: {why}"
+        ))?;
+        self.told.left_out = why;
+        Ok(())
     }
 
     fn log(&mut self, session: &mut Session<'_>, step: u64, found: Found) -> Result<()> {
         found.notes.iter().try_for_each(|note| session.note(note))?;
+        self.told.left_out.clear();
         if self.record.left_out.take().is_some() {
             records::rewrite_watched(session.path(), &self.record)?;
         }
@@ -390,12 +424,20 @@ impl Watch {
             }
             rows.push(Labelled::new(Vectors::new(values, width)?, labels)?);
         }
-        let [told_unreadable, told_classes] = &mut self.told;
         let mut notes = Vec::new();
-        if let (false, Some(first)) = (*told_unreadable, failed.first()) {
-            *told_unreadable = true;
+        if let Some(first) = failed.first() {
             let pictures = counted(failed.len(), "watched picture");
-            notes.push(format!("{pictures} cannot be read and are left out: {first}"));
+            if failed.len() as f64 > self.max_bad_fraction * all as f64 {
+                return Err(Error::Unusable(format!(
+                    "{pictures} of {} cannot be read, more than `data.max_bad_fraction` ({}) allows: {first}",
+                    grouped(all as usize),
+                    percent(self.max_bad_fraction, 0),
+                )));
+            }
+            if failed.len() > std::mem::replace(&mut self.told.unreadable, failed.len()) {
+                let are = if failed.len() == 1 { "is" } else { "are" };
+                notes.push(format!("{pictures} cannot be read and {are} left out: {first}"));
+            }
         }
         let (fitted, tested) = (&rows[0], &rows[1]);
         let probe = Probe::new(fitted, SEED)?;
@@ -404,7 +446,7 @@ impl Watch {
         let probe = match probe.logistic(tested.vectors()) {
             Ok(linear) => Some(right(&linear.predicted)?),
             Err(error @ VectorError::ManyClasses { .. }) => {
-                if !std::mem::replace(told_classes, true) {
+                if !std::mem::replace(&mut self.told.classes, true) {
                     notes.push(format!(
                         "watched pictures: logistic regression is left out: {error}"
                     ));

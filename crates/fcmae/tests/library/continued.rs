@@ -4,12 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use fcmae::config::{DecoderConfig, MaskRatio, ModelConfig, PretrainConfig};
+use fcmae::config::{BlockKind, DecoderConfig, MaskRatio, ModelConfig, PretrainConfig};
 use fcmae::engine::parameters::{Names, Parameter};
 use fcmae::engine::tape::Pass;
 use fcmae::network::autoencoder::Autoencoder;
 use fcmae::network::mask::Mask;
-use fcmae::training::{Event, Flow, Learner, Start, finetune, pretrain};
+use fcmae::training::{
+    Event, Flow, Learner, Start, finetune, pretrain, settled, settled_pretraining,
+};
 use fcmae::weights::Weights;
 use fcmae_data::Depth;
 use fcmae_store::NamedTensors;
@@ -264,4 +266,52 @@ fn the_gradients_of_a_taught_loss_are_its_slopes() {
     }
     let projection = learner.network().layout().get("teacher.projection.weight").unwrap();
     assert!(learner.gradients().get(projection).unwrap().iter().any(|slope| slope.abs() > 1e-3));
+}
+
+/// Without weights a number of channels to adapt them to can't be followed, and must not be passed over.
+#[test]
+fn channels_are_adapted_of_weights_alone() {
+    let mut pre = pretraining(1);
+    pre.start.channels = 1;
+    (pre.data.mean, pre.data.std) = (vec![0.5], vec![0.25]);
+    let mut fine = pictures::finetuning(1, 4, 1);
+    fine.finetune.channels = 1;
+    (fine.data.mean, fine.data.std) = (vec![0.5], vec![0.25]);
+    let refused = |error: fcmae::Error, key: &str| {
+        let error = error.to_string();
+        for says in [key, "--from", "model.channels=1"] {
+            assert!(error.contains(says), "{says} is not in: {error}");
+        }
+    };
+    refused(settled_pretraining(&pre, Start::Scratch).unwrap_err(), "start.channels");
+    refused(settled(&fine, Start::Scratch).unwrap_err(), "finetune.channels");
+    (pre.model.channels, fine.model.channels) = (1, 1);
+    assert_eq!(settled_pretraining(&pre, Start::Scratch).unwrap().model.channels, 1);
+    assert_eq!(settled(&fine, Start::Scratch).unwrap().model.channels, 1);
+}
+
+/// Settings of labels, and of GRN where blocks have none.
+#[test]
+fn settings_without_effect_are_told_when_a_run_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let mut config = pretraining(1);
+    let told = |config: &PretrainConfig, out: &str| {
+        let start = (Start::Scratch, false);
+        let (notes, _) = run(config, &data, start, &folder.path().join(out), 1).unwrap();
+        notes.into_iter().filter(|note| note.contains("no effect")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&config, "none"), Vec::<String>::new());
+    config.watch.pictures = 9;
+    config.data.group = "[0-9]+".to_owned();
+    config.model.block = BlockKind::V1;
+    config.model.grn.skip = false;
+    let told = told(&config, "three");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("`watch.pictures`, `data.group` have no effect here: ")
+            && told[0].contains("--watch"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("`model.grn` has no effect here: "), "{told:?}");
 }

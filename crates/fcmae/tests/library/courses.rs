@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::slice;
 
-use fcmae::config::FinetuneConfig;
+use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::training::{Event, Flow, Resume, Start, finetune, pretrain};
 use fcmae_store::CheckpointStore;
 use serde_json::Value;
@@ -126,6 +126,49 @@ fn without(value: &str, run: &Path, step: u64) {
     store.save(step, &checkpoint).unwrap();
 }
 
+/// Fault 61: the metrics of another run, put in the place of this one's.
+#[test]
+fn metrics_of_another_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures::write(&data, 4);
+    let config = pictures::pretraining(2, 4, 1);
+    let other = PretrainConfig { seed: 8, ..config.clone() };
+    let train = |config: &PretrainConfig, run: &Path, resume: bool, until: u64| {
+        let mut notes = Vec::new();
+        let data = slice::from_ref(&data);
+        let ended = pretrain(config, data, Start::Scratch, run, resume, &mut |event| match event {
+            Event::Step(step) if step.step == until => Flow::Stop,
+            Event::Note(note) => {
+                notes.push(note.to_owned());
+                Flow::Continue
+            }
+            _ => Flow::Continue,
+        });
+        ended.map(|ended| (ended, notes))
+    };
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+    train(&config, &one, false, 3).unwrap();
+    train(&other, &two, false, 4).unwrap();
+    let (metrics, own) = (one.join("metrics.jsonl"), one.join("own"));
+    fs::rename(&metrics, &own).unwrap();
+    fs::copy(two.join("metrics.jsonl"), &metrics).unwrap();
+    let error = train(&config, &one, true, 4).unwrap_err().to_string();
+    for says in [&*metrics.display().to_string(), "not the one of this run", "at step 3", "away"] {
+        assert!(error.contains(says), "{says} is not in: {error}");
+    }
+    // As the message says: without it, or with its own.
+    fs::remove_file(&metrics).unwrap();
+    let (_, notes) = train(&config, &one, true, 4).unwrap();
+    assert!(notes.iter().any(|note| note.contains("metrics of steps 1–3")), "{notes:?}");
+    fs::rename(&own, &metrics).unwrap();
+    // Step 4 is not in it, and a checkpoint of before says no loss.
+    train(&config, &one, true, 5).unwrap();
+    fs::copy(two.join("metrics.jsonl"), &metrics).unwrap();
+    without("loss", &one, 5);
+    assert!(train(&config, &one, true, 0).unwrap().0.finished);
+}
+
 /// Fault 61: a checkpoint that was copied from another run of the same network.
 #[test]
 fn a_checkpoint_of_another_run_is_refused() {
@@ -177,4 +220,33 @@ fn a_checkpoint_of_another_run_is_refused() {
     record.as_object_mut().unwrap().remove("id").unwrap();
     fs::write(moved.join("run.json"), record.to_string()).unwrap();
     assert!(train(&moved, true, 0).unwrap().finished);
+}
+
+/// Something has the name of the file that says how a run ended.
+#[test]
+fn an_end_that_cannot_be_recorded_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 4);
+    let config = pictures::pretraining(1, 4, 1);
+    let data = slice::from_ref(&data);
+    pretrain(&config, data, Start::Scratch, &run, false, &mut |event| match event {
+        Event::Step(_) => Flow::Stop,
+        _ => Flow::Continue,
+    })
+    .unwrap();
+    let end = run.join("end.json");
+    fs::remove_file(&end).unwrap();
+    fs::create_dir_all(end.join("inner")).unwrap();
+    let mut notes = Vec::new();
+    let ended = pretrain(&config, data, Start::Scratch, &run, true, &mut |event| {
+        if let Event::Note(note) = event {
+            notes.push(note.to_owned());
+        }
+        Flow::Continue
+    });
+    assert!(ended.unwrap().finished);
+    let told = |note: &&String| note.starts_with("how the run ended cannot be recorded: ");
+    assert_eq!(notes.iter().filter(told).count(), 1, "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("end.json")), "{notes:?}");
 }

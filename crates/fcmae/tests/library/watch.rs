@@ -316,8 +316,11 @@ fn pictures_that_cannot_be_read_end_no_run() {
     assert!(outcome.unwrap().finished);
     assert_eq!(told.notes_with("2 watched pictures cannot be read and are left out"), 1);
     assert_eq!(told.watched.len(), 1);
-    assert_eq!(told.notes_with("left out after step 4: none of 12 pictures can be read"), 1);
-    assert_eq!(told.notes_with("left out after step 8"), 1, "{:?}", told.notes);
+    let out =
+        "left out after step 4, and until they can be used again: none of 12 pictures can be read";
+    assert_eq!(told.notes_with(out), 1);
+    // The same once more is not told again.
+    assert_eq!(told.notes_with("left out after step"), 1, "{:?}", told.notes);
     let left_out = || fcmae_store::run::data(&fixture.at("run")).unwrap().watched.unwrap().left_out;
     let (epoch, why) = left_out().map(|left_out| (left_out.epoch, left_out.why)).unwrap();
     assert!(epoch == 1 && why.starts_with("none of 12 pictures can be read"), "{epoch} {why}");
@@ -375,4 +378,41 @@ fn weights_that_a_run_begins_from_are_the_start() {
     let (_, told) = fixture.whole("first", &[fixture.at("watched")], true);
     // The end of the first is the start of the second.
     assert_eq!(told.watched[1].scores, reports[0].scores);
+}
+
+/// Pictures that vanish while the run goes on: a few are left out, and told as they become more; without a class the
+/// curve ends.
+#[test]
+fn a_curve_does_not_go_on_without_many_of_its_pictures() {
+    let fixture = Fixture::new(6);
+    let watched = fixture.at("watched");
+    let of_class = |class: usize| {
+        let files = fs::read_dir(watched.join(pictures::CLASSES[class])).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let remove = |files: &[PathBuf]| files.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let (ended, told) =
+        fixture.part(&Backend::Cpu, "run", slice::from_ref(&watched), false, |event| {
+            match event {
+                Event::Step(report) if report.step == 5 => remove(&of_class(0)[..1]),
+                Event::Step(report) if report.step == 13 => remove(&of_class(0)[..1]),
+                Event::Step(report) if report.step == 17 => remove(&of_class(1)),
+                _ => {}
+            }
+            Flow::Continue
+        });
+    assert!(ended.unwrap().finished);
+    let looks: Vec<_> = told.watched.iter().map(|report| (report.step, report.tested)).collect();
+    assert_eq!(looks.iter().map(|look| look.0).collect::<Vec<_>>(), [0, 4, 8, 12, 16]);
+    assert!(looks[4].1 <= looks[0].1, "{looks:?}");
+    assert_eq!(told.notes_with("1 watched picture cannot be read and is left out: "), 1);
+    assert_eq!(told.notes_with("2 watched pictures cannot be read and are left out: "), 1);
+    let out = "the watched pictures are left out after step 20, and until they can be used again: 10 watched pictures \
+               of 24 cannot be read, more than `data.max_bad_fraction` (10%) allows: ";
+    assert_eq!(told.notes_with(out), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("are left out after step"), 1, "{:?}", told.notes);
+    let left_out = fcmae_store::run::data(&fixture.at("run")).unwrap().watched.unwrap().left_out;
+    assert_eq!(left_out.unwrap().epoch, 5);
 }

@@ -1,7 +1,7 @@
 //! `metrics.jsonl`, and the same for other programs: tables and TensorBoard's event files.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -18,8 +18,9 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Metrics {
     lines: Lines,
-    log: Arc<Lines>,
     views: Mutex<Views>,
+    /// Of views that are gone, until they are told.
+    troubles: Mutex<Vec<String>>,
 }
 
 /// What follows from `metrics.jsonl`. One that cannot be written is `None` from then on: no training
@@ -32,18 +33,24 @@ struct Views {
 
 impl Metrics {
     /// Opens or creates the files. `resumed_at`: the step from which a run is taken up again.
-    pub(super) fn open(
-        run: &Path,
-        log: Arc<Lines>,
-        resumed_at: Option<u64>,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(run: &Path, resumed_at: Option<u64>) -> Result<Self, Error> {
         let lines = Lines::open(run.join(METRICS))?;
         let events = Some(Events::new(run, resumed_at));
         let mut views = Views { tables: [None, None, None], events };
+        let mut troubles = Vec::new();
         for (table, columns) in views.tables.iter_mut().zip([UPDATES, EVALUATIONS, WATCHES]) {
-            *table = less_full_disk(Table::open(run, columns, lines.path()), &log)?;
+            *table = less_full_disk(Table::open(run, columns, lines.path()), &mut troubles)?;
         }
-        Ok(Self { lines, log, views: Mutex::new(views) })
+        Ok(Self { lines, views: Mutex::new(views), troubles: Mutex::new(troubles) })
+    }
+
+    /// What is to be told of files that cannot be written any more, a sentence each; nothing that was taken before.
+    pub(super) fn take_troubles(&self) -> Vec<String> {
+        std::mem::take(&mut *self.troubles())
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Vec<String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Lines::follow`]; what is derived from the lines stays as it is.
@@ -61,8 +68,8 @@ impl Metrics {
     /// Adds a value as one line of JSON. NaN and infinities become `null`.
     ///
     /// The numbers in an object with a `step` become points in TensorBoard, and a row of the table that
-    /// has columns for them. Where that fails for another reason than a full disk, `log.txt` says so,
-    /// once, and the run goes on without that file.
+    /// has columns for them. Where that fails for another reason than a full disk, the next
+    /// [`Run::look`](super::Run::look) says so, and the run goes on without that file.
     ///
     /// # Errors
     /// [`Error::Io`] where `metrics.jsonl` cannot be written, [`Error::NoSpace`] for any of the files;
@@ -113,7 +120,7 @@ impl Metrics {
         match write(open) {
             Err(error @ Error::NotPng { .. }) => Err(error),
             result => {
-                if less_full_disk(result, &self.log)?.is_none() {
+                if less_full_disk(result, &mut self.troubles())?.is_none() {
                     *view = None;
                 }
                 Ok(())
@@ -122,14 +129,16 @@ impl Metrics {
     }
 }
 
-/// `None`, and a line in the log, for a failure that only takes a view away.
-fn less_full_disk<T>(result: Result<T, Error>, log: &Lines) -> Result<Option<T>, Error> {
+/// `None`, and a sentence for the user, for a failure that only takes a view away.
+fn less_full_disk<T>(
+    result: Result<T, Error>,
+    troubles: &mut Vec<String>,
+) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error @ Error::NoSpace { .. }) => Err(error),
         Err(error) => {
-            // There is nowhere left to say that the log fails too.
-            let _ = log.text(&format!("{error}; going on without this file"));
+            troubles.push(format!("{error}; going on without this file"));
             Ok(None)
         }
     }

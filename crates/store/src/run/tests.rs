@@ -125,7 +125,7 @@ fn a_change_of_settings_that_was_killed_can_be_resumed() {
         for at in 0.. {
             let folder = test_folder();
             let path = folder.path().join("run");
-            let run = Run::create(&path, &record()).unwrap();
+            let mut run = Run::create(&path, &record()).unwrap();
             let plan = Plan::From(refused, PermissionDenied, at);
             let (changed, operations) = with(plan, || run.change(&[], &other));
             drop(run);
@@ -285,6 +285,36 @@ fn a_run_that_is_moved_while_it_goes_on_is_told_before_a_save() {
     assert!(look.notes[0].contains("there again"), "{look:?}");
     assert_eq!(run.settle().unwrap(), Vec::<String>::new());
     assert_eq!(steps_in(&path.join(METRICS)), [2]);
+}
+
+/// Without `run.json` nobody can go on with a run.
+#[test]
+fn a_record_that_is_lost_while_the_run_goes_on_is_written_again() {
+    let folder = test_folder();
+    let path = folder.path().join("run");
+    let mut run = Run::create(&path, &record()).unwrap();
+    let file = path.join(RUN);
+    let own = fs::read(&file).unwrap();
+    for spoil in [None, Some("{\"id\": 5}"), Some("")] {
+        match spoil {
+            None => fs::remove_file(&file).unwrap(),
+            Some(text) => fs::write(&file, text).unwrap(),
+        }
+        let look = run.look();
+        assert!(
+            look.notes.len() == 1 && look.notes[0].contains("run.json was changed"),
+            "{look:?}"
+        );
+        assert_eq!(fs::read(&file).unwrap(), own);
+        assert_eq!(run.look(), Look::default());
+    }
+    fs::remove_file(&file).unwrap();
+    assert_eq!(run.settle().unwrap().len(), 1);
+    // What the run itself writes is its own.
+    let changed = Record { config: "epochs = 9\n".to_owned(), ..record() };
+    run.change(&[], &changed).unwrap();
+    assert_eq!(run.look(), Look::default());
+    assert_eq!(Record::read(&path).unwrap(), changed);
 }
 
 /// Another run has got the name of this one's folder, which was moved.

@@ -10,7 +10,7 @@ use fcmae_store::{Checkpoint, CheckpointStore};
 use fcmae_words::panic_text;
 use serde_json::json;
 
-use super::{COMPUTED_BY, Evaluations, PRODUCTS, RUN_ID, Session};
+use super::{COMPUTED_BY, Evaluations, LOSS, PRODUCTS, RUN_ID, Session};
 use crate::error::{Error, Result};
 use crate::training::events::{Event, Flow};
 use crate::training::provenance::{self, Provenance};
@@ -128,10 +128,15 @@ impl Session<'_> {
             return;
         }
         let end = End { step: self.done, how, reason: reason.to_owned() };
+        let looked = self.run.look().notes;
+        let noted = looked.iter().try_for_each(|note| self.note(note));
+        let log = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
+        let log = noted.and(log.map_err(Error::from));
+        let recorded = self.run.end(&end).map_err(Error::from);
         // An end is not held up by what is said of it.
-        let _ = self.run.look();
-        let _ = self.run.log().text(&format!("ended after step {}: {reason}", self.done));
-        let _ = self.run.end(&end);
+        for error in [log, recorded].into_iter().filter_map(Result::err) {
+            self.tell(Event::Note(&format!("how the run ended cannot be recorded: {error}")));
+        }
     }
 
     /// Saves all that a resumed run needs. Order, augmentation, masks, drop path and schedule
@@ -167,6 +172,7 @@ impl Session<'_> {
             COMPUTED_BY: Provenance::of(learner.network().backend()),
             PRODUCTS: provenance::products(learner.network().backend()),
             RUN_ID: self.id(),
+            LOSS: self.last_loss,
         });
         // What is logged up to here must be there when the checkpoint is.
         for note in self.run.settle()? {

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use fcmae_data::source::printable;
 use fcmae_store::run::files;
-use fcmae_store::run::schema::Facts;
+use fcmae_store::run::schema::{Facts, Update};
 use fcmae_store::{ExportName, NamedTensors};
 use serde_json::Value;
 
-use super::{Evaluations, RUN_ID, Session};
+use super::{Evaluations, LOSS, RUN_ID, Session};
 use crate::error::{Error, Result};
+use crate::training::records;
 use crate::weights::Weights;
 
 /// A setting that changes when a run ends, and none of its numbers.
@@ -38,6 +39,27 @@ impl Session<'_> {
             printable(of.as_ref()),
             files::RUN,
             self.kind.command(),
+        )))
+    }
+
+    /// Refuses metrics that are not those which led to a checkpoint of this `state`: curves and tables would be of two
+    /// runs. Those that are missing are told elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub(super) fn check_metrics(&self, step: u64, state: &Value) -> Result<()> {
+        let Some(loss) = state[LOSS].as_f64() else { return Ok(()) };
+        let of_step = |update: &Update| update.step == step;
+        let logged = records::updates(self.path()).filter(of_step).last();
+        let Some(found) =
+            logged.and_then(|update| update.loss).filter(|&found| found as f32 != loss as f32)
+        else {
+            return Ok(());
+        };
+        Err(Error::Unusable(format!(
+            "{} is not the one of this run: it has a loss of {found} at step {step}, and the checkpoint of that step \
+             {loss}. Put the run's own file back, or move this one away: the run goes on without its earlier curves",
+            printable(&self.path().join(files::METRICS)),
         )))
     }
 
