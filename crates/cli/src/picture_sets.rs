@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use clap::Args;
-use fcmae_data::{DataError, Input, Limits, Opening, Pages, PictureSet, PixelFormat, Skipped};
+use fcmae::weights::Description;
+use fcmae_data::{DataError, Input, Opening, Pages, PictureSet, Skipped};
 
 use crate::failure::joined;
 use crate::output;
@@ -57,12 +58,8 @@ pub(crate) fn opened<E: Into<anyhow::Error>>(
 }
 
 /// Looks at some of the pictures, and notes what is unusual about them.
-pub(crate) fn look(
-    set: &PictureSet,
-    format: PixelFormat,
-    limits: &Limits,
-) -> Result<(), DataError> {
-    let remarks = fcmae::inference::survey::survey(set, format, limits)?;
+pub(crate) fn look(set: &PictureSet, description: &Description) -> Result<(), DataError> {
+    let remarks = fcmae::inference::survey::survey(set, description)?;
     remarks.iter().for_each(|remark| output::note(&advised(remark)));
     Ok(())
 }
@@ -127,12 +124,8 @@ pub(crate) fn advised_error(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The same of pictures that were named one by one.
-pub(crate) fn look_at_each(
-    inputs: &[Input],
-    format: PixelFormat,
-    limits: &Limits,
-) -> Result<(), DataError> {
-    let remarks = fcmae::inference::survey::survey_inputs(inputs, format, limits)?;
+pub(crate) fn look_at_each(inputs: &[Input], description: &Description) -> Result<(), DataError> {
+    let remarks = fcmae::inference::survey::survey_inputs(inputs, description)?;
     // Pages that are not used were noted when the files were listed.
     let new = remarks.iter().filter(|remark| !remark.contains("; data.pages=all uses each"));
     new.for_each(|remark| output::note(&advised(remark)));

@@ -105,7 +105,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     if let Some(note) = trained.and_then(|(run, trained)| seen(&run, &trained, &set)) {
         output::note(&note);
     }
-    picture_sets::look(&set, description.format(), &description.limits())?;
+    picture_sets::look(&set, description)?;
     let set = Arc::new(set);
     let mut batches = Batches::new("evaluate");
     let evaluation =

@@ -66,12 +66,12 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     let pictures =
         picture_arguments::inputs(&args.pictures.images, description.pages, Some("--pages all"))?;
     for set in &pictures.sets {
-        picture_sets::look(set, description.format(), &description.limits())?;
+        picture_sets::look(set, description)?;
     }
     let inputs = pictures.inputs;
     let single = inputs.iter().filter(|input| !matches!(input, Input::Sample { .. })).cloned();
     let single: Vec<Input> = single.collect();
-    picture_sets::look_at_each(&single, description.format(), &description.limits())?;
+    picture_sets::look_at_each(&single, description)?;
     let mut answers = Answers::new(args.format);
     let mut failed = 0;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;

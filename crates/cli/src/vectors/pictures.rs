@@ -39,7 +39,7 @@ impl WithLabels {
             Ok::<_, DataError>(set)
         })?;
         picture_sets::note_skipped(&set.skipped);
-        picture_sets::look(&set, description.format(), &description.limits())?;
+        picture_sets::look(&set, description)?;
         note_names(&set);
         let mut only_class = None;
         let labels = found.unwrap_or_else(|error| {

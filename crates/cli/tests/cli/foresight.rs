@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::command::{Ran, command, fcmae};
 use crate::trained::{CLASSES, Trained, contents, copy_folder};
 
@@ -490,6 +492,37 @@ fn names_of_classes_are_written_out_plainly() {
         let said = call.stdout + &call.stderr;
         assert!(!said.contains('\u{1b}'), "{said:?}");
         assert!(said.contains("di\\u{1b}[2J"), "{said}");
+    }
+}
+
+/// A deviation in another unit than the pictures', in the description of weights.
+#[test]
+fn a_deviation_of_weights_that_fits_no_picture_is_told_wherever_they_are_used() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights");
+    fcmae!("export", trained.finetuned(), "--format", "timm", "--out", weights).done();
+    let (data, vectors) = (trained.pictures(), folder.path().join("vectors.csv"));
+    let uses = || {
+        [
+            fcmae!("predict", trained.picture(), "--weights", weights).done(),
+            fcmae!("evaluate", "--weights", weights, "--data", data).done(),
+            fcmae!("embed", "--weights", weights, "--data", data, "--out", vectors, "--overwrite")
+                .done(),
+        ]
+    };
+    let told = "mean and deviation of the weights do not fit the pictures: channel 1 of ";
+    for ran in uses() {
+        assert!(!ran.stderr.contains("do not fit"), "{}", ran.stderr);
+    }
+    let path = weights.join("config.json");
+    let mut description: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let std = description.pointer_mut("/fcmae/std").unwrap();
+    *std = [0.001, 0.001, 0.001].into();
+    fs::write(&path, description.to_string()).unwrap();
+    for ran in uses() {
+        assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains("config.json"), "{}", ran.stderr);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fcmae_data::source::printable;
 use fcmae_data::statistics::ChannelStatistics;
-use fcmae_data::{DataError, Input, Limits, Normalization, PictureSet, PixelFormat, Statistics};
+use fcmae_data::{DataError, Input, Normalization, PictureSet, Statistics};
 use fcmae_words::plural;
 
 use crate::weights::Description;
@@ -17,20 +17,33 @@ const FEWEST: usize = 4;
 /// magnitude, lies 16: beyond it either way something is wrong.
 const FAR: f64 = 16.0;
 
-/// What was noticed of them, each with a count and an example; nothing of ordinary pictures.
+/// What was noticed of pictures that weights of this description are used on, each with a count and an example; nothing of
+/// ordinary pictures.
 ///
 /// # Errors
 /// Threads that cannot be started.
-pub fn survey(
-    set: &PictureSet,
-    format: PixelFormat,
-    limits: &Limits,
-) -> Result<Vec<String>, DataError> {
-    Ok(told(found(set, format, limits)?))
+pub fn survey(set: &PictureSet, description: &Description) -> Result<Vec<String>, DataError> {
+    let found = found(set, description)?;
+    let unfit = unfit_weights(&found, description);
+    Ok(told(found).into_iter().chain(unfit).collect())
 }
 
-/// The same of pictures that a network of this description is to be trained on, and whether mean and deviation are
-/// theirs.
+/// The same of pictures that are no set: of some, where they are many.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_inputs(
+    inputs: &[Input],
+    description: &Description,
+) -> Result<Vec<String>, DataError> {
+    let (format, limits) = (description.format(), description.limits());
+    let workers = rayon::current_num_threads();
+    let found = Statistics::of_inputs(inputs, format, Some(MOST), workers, &limits)?;
+    let unfit = unfit_weights(&found, description);
+    Ok(told(found).into_iter().chain(unfit).collect())
+}
+
+/// The same of pictures that a network of this description is to be trained on, with advice on its settings.
 ///
 /// # Errors
 /// As [`survey`].
@@ -38,19 +51,49 @@ pub(crate) fn survey_for_training(
     set: &PictureSet,
     description: &Description,
 ) -> Result<Vec<String>, DataError> {
-    let found = found(set, description.format(), &description.limits())?;
-    let unfit = unfit(&found.channels, found.pictures, &description.normalization());
+    let found = found(set, description)?;
+    let unfit = unfit(&found, &description.normalization()).map(|how| {
+        format!(
+            "`data.mean` and `data.std` do not fit the pictures: {how}; use the values that `fcmae stats` finds; if \
+             you did, check that the pictures are not blank"
+        )
+    });
     Ok(told(found).into_iter().chain(unfit).collect())
 }
 
-fn found(set: &PictureSet, format: PixelFormat, limits: &Limits) -> Result<Statistics, DataError> {
-    let each = set.mean_bytes().max(1);
-    let count = usize::try_from(BYTES / each).unwrap_or(MOST).clamp(FEWEST, MOST);
-    Statistics::of(set, format, Some(count), rayon::current_num_threads(), limits)
+/// The same of pictures that it is to be tested on meanwhile, which the settings need not be made for.
+///
+/// # Errors
+/// As [`survey`].
+pub(crate) fn survey_held_out(
+    set: &PictureSet,
+    description: &Description,
+) -> Result<Vec<String>, DataError> {
+    Ok(told(found(set, description)?))
 }
 
-/// What is said of a mean and deviation that make of the pictures what a network learns little from.
-fn unfit(
+fn found(set: &PictureSet, description: &Description) -> Result<Statistics, DataError> {
+    let each = set.mean_bytes().max(1);
+    let count = usize::try_from(BYTES / each).unwrap_or(MOST).clamp(FEWEST, MOST);
+    let (format, workers) = (description.format(), rayon::current_num_threads());
+    Statistics::of(set, format, Some(count), workers, &description.limits())
+}
+
+fn unfit_weights(found: &Statistics, description: &Description) -> Option<String> {
+    unfit(found, &description.normalization()).map(|how| {
+        format!(
+            "mean and deviation of the weights do not fit the pictures: {how}; results may mean little. Check `mean` \
+             and `std` in the weights' config.json, and that the weights were trained on such pictures"
+        )
+    })
+}
+
+/// How a mean and deviation make of the pictures what a network learns, or sees, little in.
+fn unfit(found: &Statistics, normalization: &Normalization) -> Option<String> {
+    unfit_channels(&found.channels, found.pictures, normalization)
+}
+
+fn unfit_channels(
     found: &[ChannelStatistics],
     pictures: usize,
     normalization: &Normalization,
@@ -60,18 +103,17 @@ fn unfit(
     let mut channels = found.iter().zip(settings).enumerate();
     let unfit = channels.find_map(|(channel, (found, [mean, std]))| {
         let made = [(found.mean - mean) / std, found.std / std];
-        // A channel that is the same everywhere is so with any numbers.
-        let fits = made[0].abs() <= FAR && (1.0 / FAR..=FAR).contains(&made[1]);
+        // A channel that is the same everywhere is so with any numbers, and a single picture may be nearly blank.
+        let spreads = made[1] >= 1.0 / FAR || pictures < FEWEST;
+        let fits = made[0].abs() <= FAR && made[1] <= FAR && spreads;
         (!fits && found.std > 0.0).then_some((channel, [found.mean, found.std], [mean, std], made))
     });
     let (channel, [has_mean, has_std], [mean, std], [level, spread]) = unfit?;
     let [has_mean, has_std, mean, std, level, spread] =
         [has_mean, has_std, mean, std, level, spread].map(short);
     Some(format!(
-        "`data.mean` and `data.std` do not fit the pictures: channel {} of {} looked at has mean {has_mean} \
-         and deviation {has_std}, which {mean} and {std} turn into {level} and {spread} in the network's input \
-         (0 and 1 are ideal); use the values that `fcmae stats` finds; if you did, check that the pictures are \
-         not blank",
+        "channel {} of {} looked at has mean {has_mean} and deviation {has_std}, which {mean} and {std} turn into \
+         {level} and {spread} in the network's input (0 and 1 are ideal)",
         channel + 1,
         plural(pictures, "picture"),
     ))
@@ -84,19 +126,6 @@ fn short(value: f64) -> String {
         size if size < 10.0 => format!("{}", (value * 1000.0).round() / 1000.0),
         _ => format!("{}", (value * 10.0).round() / 10.0),
     }
-}
-
-/// The same of pictures that are no set: of some, where they are many.
-///
-/// # Errors
-/// As [`survey`].
-pub fn survey_inputs(
-    inputs: &[Input],
-    format: PixelFormat,
-    limits: &Limits,
-) -> Result<Vec<String>, DataError> {
-    let workers = rayon::current_num_threads();
-    Ok(told(Statistics::of_inputs(inputs, format, Some(MOST), workers, limits)?))
 }
 
 fn told(found: Statistics) -> Vec<String> {
@@ -126,7 +155,7 @@ mod tests {
         };
         let told = |has: &[(f64, f64)], mean: &[f32], std: &[f32]| {
             let channels: Vec<_> = has.iter().map(|&(mean, std)| channel(mean, std)).collect();
-            unfit(&channels, 9, &Normalization { mean: mean.to_vec(), std: std.to_vec() })
+            unfit_channels(&channels, 9, &Normalization { mean: mean.to_vec(), std: std.to_vec() })
         };
         let pixels = [(0.31, 0.2), (0.4, 0.25)];
         for (mean, std) in [
@@ -142,9 +171,7 @@ mod tests {
             [([79.0, 102.0], [51.0, 64.0]), ([20_316.0, 26_214.0], [13_107.0, 16_384.0])]
         {
             let text = told(&pixels, &mean, &std).unwrap_or_default();
-            for says in
-                ["`data.mean`", "`data.std`", "channel 1", "0.31", "9 pictures", "fcmae stats"]
-            {
+            for says in ["channel 1", "0.31", "9 pictures"] {
                 assert!(text.contains(says), "{says} is not in: {text}");
             }
             assert!(text.contains(&mean[0].to_string()), "{text}");

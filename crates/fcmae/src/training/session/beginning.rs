@@ -9,7 +9,7 @@ use fcmae_words::{grouped, plural};
 
 use super::Session;
 use crate::error::{Error, Result};
-use crate::inference::survey::{survey, survey_for_training};
+use crate::inference::survey::{survey_for_training, survey_held_out};
 use crate::training::events::{Event, Started};
 use crate::training::records;
 use crate::training::split::Pictures;
@@ -112,8 +112,7 @@ impl Session<'_> {
             None => {
                 let mut remarks = survey_for_training(&pictures.training, &self.description)?;
                 if let Some(held_out) = pictures.apart() {
-                    let (format, limits) = (self.description.format(), self.description.limits());
-                    remarks.extend(survey(held_out, format, &limits)?);
+                    remarks.extend(survey_held_out(held_out, &self.description)?);
                 }
                 remarks
             }
