@@ -5,6 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::rows;
 use crate::head::Head;
 
 /// Light and dark, paper, and from a phone's width up.
@@ -51,7 +52,7 @@ fn laid_out(title: &str, class: Option<&str>, header: &Markup, sections: &[Secti
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(rows::style())) }
             }
             body {
                 main class=[class] {
