@@ -28,6 +28,10 @@ impl VectorsArgs {
             self.embedder.refuse_without_weights()?;
             return Ok(Source { command, embedder: None });
         };
+        if Embeddings::are_in(weights) {
+            let text = "holds vectors, as `fcmae embed` writes them: leave out --weights, and give it in place of the pictures";
+            return Err(Usage(format!("--weights: {} {text}", printable(weights))).into());
+        }
         Ok(Source { command, embedder: Some(Embedder::open(weights, &self.embedder)?) })
     }
 }
@@ -64,9 +68,20 @@ impl Source<'_> {
     /// `beside`: whether others were read before, which these are compared with.
     fn read_as(&self, paths: &[PathBuf], beside: bool) -> Result<Read> {
         match &self.embedder {
-            Some(embedder) => self
-                .computed(embedder, paths)
-                .map_err(|error| vectors_among(paths, beside).map_or(error, Into::into)),
+            Some(embedder) => {
+                let read = self.computed(embedder, paths);
+                let read =
+                    read.map_err(|error| vectors_among(paths, beside).map_or(error, Into::into))?;
+                // A table of them is a list of pictures too.
+                if let Some(path) = paths.iter().find(|path| Embeddings::are_in(path)) {
+                    output::note(&format!(
+                        "{} holds vectors, and others were computed of the pictures that it names: leave out --weights to use \
+                         those that it holds",
+                        printable(path)
+                    ));
+                }
+                Ok(read)
+            }
             None => Ok(Read { rows: from_files(paths, beside)?, set: None }),
         }
     }

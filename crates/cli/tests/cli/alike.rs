@@ -521,6 +521,18 @@ fn vectors_in_the_place_of_pictures_and_pictures_in_that_of_vectors_are_told() {
             assert!(call.stderr.contains("help: this is a file of vectors"), "{}", call.stderr);
         }
     }
+    fcmae!("neighbours", "--data", all, "--weights", at("w.npy")).refused(
+        2,
+        &["--weights: ", "w.npy", "leave out --weights, and give it in place of the pictures"],
+    );
+    // The table names pictures, which are there.
+    embed(&all, &weights, &at("t.csv"));
+    let ran = fcmae!("neighbours", "--data", at("t.csv"), "--weights", weights).done();
+    assert!(
+        ran.stderr.contains("leave out --weights to use those that it holds"),
+        "{}",
+        ran.stderr
+    );
     let list = at("list.txt");
     fs::write(&list, format!("{}\n", trained.picture().display())).unwrap();
     fcmae!("map", "--data", list, "--out", at("m.html"))

@@ -6,7 +6,7 @@ use fcmae_words::{counted, gib};
 use maud::{Markup, html};
 
 use super::classes::{MOST_LISTED, per_cent};
-use super::document::scrolling;
+use super::document::{scrolling, with_options};
 use super::pictures::image;
 use crate::data::extremes;
 use crate::run_folder::{Kind, Report};
@@ -176,7 +176,7 @@ pub(super) fn how_it_was_run(report: &Report) -> Markup {
             (start(report))
             @for (name, value) in &report.environment {
                 dt { (name.trim_end_matches(" bytes")) }
-                dd { @if name == "command" { code { (value) } } @else { (amount(name, value)) } }
+                dd { @if name == "command" { code { (with_options(value)) } } @else { (amount(name, value)) } }
             }
             @if report.environment.is_empty() {
                 dt { "version" }

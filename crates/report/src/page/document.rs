@@ -92,7 +92,7 @@ pub(super) fn with_code(text: &str) -> Markup {
 }
 
 /// Text whose words that begin as options do, such as `--weights`, stay on one line each.
-fn with_options(text: &str) -> Markup {
+pub(super) fn with_options(text: &str) -> Markup {
     let is_option = |word: &str| {
         let name = word.trim_start_matches('(').strip_prefix("--");
         name.is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_lowercase()))

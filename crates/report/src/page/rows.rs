@@ -19,7 +19,7 @@ struct Rows {
 /// Pictures have one width in all rows, of whatever number.
 const CARDS: Rows = Rows {
     class: "cards",
-    card: 7.25,
+    card: 7.5,
     gap: 0.6,
     columns: 4..=11,
     rule: |rows, columns| format!("max-width:{}rem", rows.width(columns)),
@@ -28,7 +28,7 @@ const CARDS: Rows = Rows {
 /// Tiles fill the page.
 const TILES: Rows = Rows {
     class: "tiles",
-    card: 11.5,
+    card: 12.75,
     gap: 0.75,
     columns: 3..=7,
     rule: |_, columns| format!("grid-template-columns:repeat({columns},1fr)"),
@@ -114,7 +114,7 @@ mod tests {
             [of(4), of(5), of(6), of(9), of(11)],
             [width(4), None, width(6), None, width(11)]
         );
-        assert_eq!(CARDS.width(6), 46.5);
+        assert_eq!(CARDS.width(6), 48.0);
         assert_eq!(class(11), "of-11");
     }
 }

@@ -131,6 +131,12 @@ fn a_page_has_all_that_the_run_has() {
     assert_eq!(page.matches("<img ").count(), 4);
     assert_eq!(page.matches(r#"width="30" height="20""#).count(), 4);
     assert!(page.contains("../&lt;script&gt;.png lies outside the run"));
+    // What the mistakes' names have in common is said once.
+    assert!(
+        page.contains("All names begin with <span class=\"path\">a&quot; onerror"),
+        "{page:.9000}"
+    );
+    assert_eq!(page.matches("<span class=\"path soft\">&lt;b&gt;.png</span>").count(), 2);
     assert!(page.contains("after 10 updates (epoch 1)"));
     assert!(page.contains("<dt>memory</dt><dd>8.0 GiB</dd>"));
     assert!(page.contains("Listed are the first 1; all are in <code>skipped.jsonl</code>"));
