@@ -67,8 +67,11 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
     (!mistakes.is_empty()).then(|| {
         html! {
             p.soft.small {
-                "Pictures that were not trained on, of which the network was most certain, and wrong. Look here for \
-                 wrong labels and for classes that overlap."
+                // Whether those of a test were trained on is not known here.
+                "Pictures "
+                @if report.held_out_evaluation().is_some() { "that were not trained on, " }
+                "of which the network was most certain, and wrong. Look here for wrong labels and for classes that \
+                 overlap."
             }
             @if !shared.is_empty() {
                 p.soft.small { "All names begin with " span.path { (shared) } }

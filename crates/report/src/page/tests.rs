@@ -131,6 +131,7 @@ fn a_page_has_all_that_the_run_has() {
     assert_eq!(page.matches("<img ").count(), 4);
     assert_eq!(page.matches(r#"width="30" height="20""#).count(), 4);
     assert!(page.contains("../&lt;script&gt;.png lies outside the run"));
+    assert!(page.contains("Pictures that were not trained on, of which the network"));
     // What the mistakes' names have in common is said once.
     assert!(
         page.contains("All names begin with <span class=\"path\">a&quot; onerror"),
