@@ -11,6 +11,7 @@ use fcmae::error::ConfigError;
 use fcmae_data::DataError;
 use fcmae_store::run::schema::{Facts, Kind};
 use fcmae_store::{Error as StoreError, Record};
+use fcmae_vectors::Embeddings;
 use fcmae_words::panic_text;
 use fcmae_words::terminal::plain;
 
@@ -193,6 +194,11 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
     error.chain().filter_map(part).find_map(|part| match part {
         Part::Config(ConfigError::UnknownKey { .. }) => {
             Some("`fcmae settings` lists every setting".into())
+        }
+        Part::Data(DataError::NotAFolder(path) | DataError::Parquet { path, .. })
+            if Embeddings::are_in(path) =>
+        {
+            Some("this is a file of vectors, as `fcmae embed` writes them; give the pictures that they are of".into())
         }
         Part::Data(DataError::BatchLargerThanSet { .. }) => {
             Some("the batch is a setting: --set optim.batch=NUMBER".into())

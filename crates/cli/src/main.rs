@@ -32,6 +32,7 @@ mod picture_sets;
 mod progress;
 mod recipes;
 mod reporter;
+mod runs;
 mod sheet;
 mod text_table;
 mod thumbnails;

@@ -7,8 +7,8 @@ use fcmae::training::{
     BatchReport, EvaluationReport, Event, Flow, Started, StepReport, WatchReport, Work,
 };
 use fcmae_data::source::printable;
-use fcmae_words::counted;
 use fcmae_words::terminal::{duration, percent, plain};
+use fcmae_words::{counted, grouped};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
@@ -282,22 +282,22 @@ impl Drop for Listing {
     }
 }
 
-/// How far work that takes many batches is: a bar on a terminal, otherwise a line once in a while.
-pub(crate) struct Batches {
+/// How many pictures are done of many: a bar on a terminal, otherwise a line once in a while.
+pub(crate) struct Counter {
     label: &'static str,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
 
-impl Batches {
+impl Counter {
     /// Of the work that `label` names.
     pub(crate) fn new(label: &'static str) -> Self {
         Self { label, bar: None, last_line: Instant::now() }
     }
 
-    /// Tells that `done` batches of `all` are done.
+    /// Tells that `done` pictures of `all` are done.
     pub(crate) fn done(&mut self, done: u64, all: u64) {
-        let text = format!("batch {done} of {all}");
+        let text = format!("{} of {}", grouped(done), counted(all, "picture"));
         if draws_a_bar() {
             let bar = self.bar.get_or_insert_with(|| bar(self.label, all));
             bar.set_message(text);

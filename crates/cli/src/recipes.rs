@@ -37,6 +37,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "supervised-300"
 ];
 
+/// The recipe for a first pre-training.
+pub(crate) const FIRST_PRETRAINING: &str = "pretrain-small";
+
 /// A built-in recipe by its name, else a file in `folder`: where it is from, and its text.
 ///
 /// # Errors
@@ -44,6 +47,15 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 pub(crate) fn built_in_or_beside(name: &str, folder: &Path) -> Result<(String, String)> {
     let beside = folder.join(name);
     find("recipe", if beside.is_file() { &beside } else { Path::new(name) })
+}
+
+/// The settings of the recipe that a first pre-training is told to take.
+///
+/// # Errors
+/// Never: a test reads all that are built in.
+pub(crate) fn first_pretraining() -> Result<PretrainConfig> {
+    let (name, text) = find("recipe", Path::new(FIRST_PRETRAINING))?;
+    Ok(from_recipe(Some((&name, &text)), &[])?)
 }
 
 /// A built-in recipe by its name, else a file. `option`: what named it.
@@ -125,6 +137,12 @@ mod tests {
             after("pretrain-small", &["data.image_size=[64,96]", "model.stem_stride=2"]),
             "--config finetune-small --set 'data.image_size=[64,96]'"
         );
+    }
+
+    /// `fcmae doctor --help` names it.
+    #[test]
+    fn a_first_pretraining_takes_pictures_of_128_pixels() {
+        assert_eq!(first_pretraining().unwrap().data.image_size, [128, 128]);
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Thumbnails {
         let mut by_file: HashMap<OsString, Vec<Place>> = HashMap::new();
         if !pictures.is_empty() {
             let open = |how: Opening<'_>| PictureSet::open_all(pictures, how);
-            let set = picture_sets::opened(source.command(), Columns::default(), open)?;
+            let set = picture_sets::opened(source.command(), Columns::default(), open)
+                .map_err(|error| no_pictures(pictures).map_or(error, Into::into))?;
             for index in 0..set.len() {
                 let file = set.path(index).file_name().map(ToOwned::to_owned).unwrap_or_default();
                 by_file.entry(file).or_default().push((sets.len(), index));
@@ -165,6 +166,13 @@ impl Thumbnails {
         let found = best.next()?;
         best.next().is_none().then_some(*found)
     }
+}
+
+/// Where a file of vectors was given as --pictures.
+fn no_pictures(paths: &[PathBuf]) -> Option<Usage> {
+    let path = printable(paths.iter().find(|path| Embeddings::are_in(path))?);
+    let text = "holds vectors, as `fcmae embed` writes them: give the pictures that they are of";
+    Some(Usage(format!("--pictures: {path} {text}")))
 }
 
 /// The files that pictures lie in by their names: what stands where names have folders.

@@ -1,6 +1,6 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
-use fcmae_store::run::schema::{BlockFeatures, Change, End, Ended, StepFeatures};
+use fcmae_store::run::schema::{BlockFeatures, Change, End, Ended, Evaluation, StepFeatures};
 use fcmae_words::page::{number, percent};
 use fcmae_words::{counted, list};
 
@@ -36,6 +36,10 @@ const EVALUATIONS_WITHOUT_GAIN: u64 = 2;
 const RISEN: f64 = 1.05;
 /// A class with fewer held-out pictures has an accuracy that one picture moves by a tenth.
 const FEWEST_HELD_OUT: u64 = 10;
+/// Fewer updates of a pre-training from random weights leave features that are hardly better than untrained ones. The
+/// shortest pre-trainings that docs/results.md measures made about 2,900 (the demo, which it helped) and 3,600 (300
+/// photographs, which it did not). A third of that, of which the warm-up is a good part, is no pre-training to judge by.
+const SHORT_PRETRAINING: u64 = 1_000;
 /// Shares from which waiting and skipping count.
 const LONG_WAIT: f64 = 0.05;
 const MANY_SKIPPED: f64 = 0.01;
@@ -56,6 +60,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
         collapsed,
         never_predicted,
         warm_up_too_long,
+        short_pretraining,
         waiting,
         skipped,
         unwatched,
@@ -214,7 +219,7 @@ fn overfitting(report: &Report) -> Option<Finding> {
 
 fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.images > 0)?;
-    let classes = by_class(evaluation);
+    let (classes, which) = (by_class(evaluation), which(evaluation));
     let (name, largest) = classes.iter().max_by_key(|(_, fate)| fate.pictures)?;
     let share = largest.pictures as f64 / evaluation.images as f64;
     let margin = 2.0 * standard_error(share, evaluation.images);
@@ -228,7 +233,7 @@ fn no_better_than_guessing(report: &Report) -> Option<Finding> {
     warning(
         "Hardly better than always naming one class",
         format!(
-            "{} of the held-out pictures are recognized; always answering {answer} would give {}. \
+            "{} of the {which} pictures are recognized; always answering {answer} would give {}. \
              Train for more epochs, start from pre-trained weights, and check that the \
              folders hold what their names say.",
             percent(evaluation.top1),
@@ -259,8 +264,14 @@ fn collapsed(report: &Report) -> Option<Finding> {
     )
 }
 
+/// What the pictures of an evaluation are called.
+fn which(evaluation: &Evaluation) -> &'static str {
+    if evaluation.of.is_some() { "test" } else { "held-out" }
+}
+
 fn never_predicted(report: &Report) -> Option<Finding> {
-    let classes = by_class(report.evaluation.as_ref()?);
+    let evaluation = report.evaluation.as_ref()?;
+    let classes = by_class(evaluation);
     let never: Vec<&str> = classes
         .iter()
         .filter(|(_, fate)| fate.predicted == 0 && fate.pictures > 0)
@@ -270,8 +281,9 @@ fn never_predicted(report: &Report) -> Option<Finding> {
     warning(
         "Classes that are never predicted",
         format!(
-            "No held-out picture was taken for {}. Such a class usually has too few pictures: add some, \
+            "No {} picture was taken for {}. Such a class usually has too few pictures: add some, \
              or set `finetune.balanced = true`.",
+            which(evaluation),
             list(&never),
         ),
     )
@@ -288,6 +300,30 @@ fn warm_up_too_long(report: &Report) -> Option<Finding> {
              warm-up a tenth of the run or so.",
             number(warm_up),
             number(planned),
+        ),
+    )
+}
+
+fn short_pretraining(report: &Report) -> Option<Finding> {
+    // How many it is to make is not known before; and weights that a run began with may need few.
+    let ends = report.kind == Kind::Pretraining && report.is_finished() && report.start.is_none();
+    let (updates, epochs) = report.metrics.last.filter(|_| ends)?;
+    (updates < SHORT_PRETRAINING).then_some(())?;
+    let warm_up = report.settings.number("optim.warmup_epochs").unwrap_or(0.0).min(epochs);
+    let warming = match 2.0 * warm_up > epochs {
+        true => ", most of them in the warm-up of the learning rate",
+        false => "",
+    };
+    let enough = (SHORT_PRETRAINING as f64 * epochs / updates.max(1) as f64).ceil();
+    warning(
+        "A very short pre-training",
+        format!(
+            "It made {}{warming}. Features of so few are little better than those of an untrained network: nothing \
+             can be said from them about what pre-training is worth here. Train for more epochs (`optim.epochs`): on \
+             these pictures {} make the {} updates that are the least to try; more are better.",
+            counted(updates, "update"),
+            counted(enough as u64, "epoch"),
+            number(SHORT_PRETRAINING as f64),
         ),
     )
 }
@@ -354,7 +390,7 @@ fn nothing_held_out(report: &Report) -> Option<Finding> {
 
 fn few_held_out(report: &Report) -> Option<Finding> {
     let evaluation = report.evaluation.as_ref()?;
-    let classes = by_class(evaluation);
+    let (classes, which) = (by_class(evaluation), which(evaluation));
     let few: Vec<&str> = classes
         .iter()
         .filter(|(_, fate)| fate.pictures < FEWEST_HELD_OUT)
@@ -362,9 +398,9 @@ fn few_held_out(report: &Report) -> Option<Finding> {
         .collect();
     (!few.is_empty()).then_some(())?;
     note(
-        "Few held-out pictures",
+        if evaluation.of.is_some() { "Few test pictures" } else { "Few held-out pictures" },
         format!(
-            "{} {} fewer than {FEWEST_HELD_OUT} held-out pictures: one picture more or less moves such \
+            "{} {} fewer than {FEWEST_HELD_OUT} {which} pictures: one picture more or less moves such \
              an accuracy a lot. Look at the interval beside it, not at the number.",
             list(&few),
             if few.len() == 1 { "has" } else { "have" },

@@ -11,6 +11,7 @@ mod features;
 mod gallery;
 mod map;
 mod pictures;
+mod rows;
 mod summary;
 mod trials;
 mod watch;

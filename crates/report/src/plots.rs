@@ -34,6 +34,7 @@ pub struct Chart {
     y_label: String,
     x_range: Option<[f64; 2]>,
     y_range: Option<[f64; 2]>,
+    from_zero: bool,
     logarithmic: bool,
     series: Vec<Series>,
 }
@@ -51,6 +52,7 @@ impl Chart {
             y_label: y_label.into(),
             x_range: None,
             y_range: None,
+            from_zero: false,
             logarithmic: false,
             series: Vec::new(),
         }
@@ -67,6 +69,13 @@ impl Chart {
     /// all points.
     pub fn y_range(mut self, range: [f64; 2]) -> Self {
         self.y_range = Some(range);
+        self
+    }
+
+    /// Lets the vertical axis begin at 0, or end there, where all points lie beyond it. Of no use beside
+    /// [`y_range`](Self::y_range).
+    pub fn from_zero(mut self) -> Self {
+        self.from_zero = true;
         self
     }
 
@@ -171,7 +180,7 @@ impl Chart {
 
     fn drawing(&self, frame: Frame, look: Look) -> Drawing {
         let finite = || self.series.iter().flat_map(|s| &s.points).filter(|p| is_finite(p));
-        let ys = finite().map(|p| p.1);
+        let ys = finite().map(|p| p.1).chain(self.from_zero.then_some(0.0));
         Drawing {
             frame,
             look,

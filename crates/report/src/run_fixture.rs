@@ -15,6 +15,8 @@ pub(crate) struct RunFixture {
     folder: TempDir,
     kind: &'static str,
     settings: Vec<(String, String)>,
+    /// What `run.json` says besides.
+    facts: Vec<(&'static str, Value)>,
 }
 
 impl RunFixture {
@@ -45,7 +47,7 @@ impl RunFixture {
             ("mask.norm_pix_loss", "true"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { folder: tempfile::tempdir().unwrap(), kind, settings }
+        Self { folder: tempfile::tempdir().unwrap(), kind, settings, facts: vec![] }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -56,6 +58,12 @@ impl RunFixture {
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds something to `run.json`.
+    pub(crate) fn fact(mut self, name: &'static str, value: Value) -> Self {
+        self.facts.push((name, value));
         self
     }
 
@@ -89,15 +97,14 @@ impl RunFixture {
             text
         });
         self.bytes("config.toml", config.as_bytes());
-        self.write(
-            "run.json",
-            &json!({
-                "kind": self.kind,
-                "version": "0.1.0",
-                "data": "0123",
-                "weights": { "model": { "size": "atto" } },
-            }),
-        );
+        let mut facts = json!({
+            "kind": self.kind,
+            "version": "0.1.0",
+            "data": "0123",
+            "weights": { "model": { "size": "atto" } },
+        });
+        self.facts.iter().for_each(|(name, value)| facts[*name] = value.clone());
+        self.write("run.json", &facts);
         Report::read(self.path()).unwrap()
     }
 }

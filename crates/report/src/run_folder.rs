@@ -8,7 +8,7 @@ use fcmae_store::run::files::{
 };
 pub(crate) use fcmae_store::run::schema::Kind;
 use fcmae_store::run::schema::{
-    self, Change, Data, End, Ended, Evaluation, Facts, Features, LeftOut,
+    self, Change, Data, End, Ended, Evaluation, Facts, Features, LeftOut, Origin,
 };
 
 use crate::embedded::{Album, Picture, Reconstruction, noted};
@@ -35,8 +35,10 @@ pub struct Report {
     pub(crate) model: String,
     /// Of the pictures.
     pub(crate) fingerprint: String,
-    /// Whether it began with random weights.
-    pub(crate) begins_untrained: bool,
+    /// The weights that it began with; none of random ones, and of runs of earlier versions.
+    pub(crate) start: Option<Origin>,
+    /// Whether the run is of a version that records what it began with.
+    pub(crate) knows_start: bool,
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) data: Option<Data>,
@@ -117,7 +119,8 @@ impl Report {
             model: facts.size(),
             version: facts.version,
             fingerprint: facts.data,
-            begins_untrained: facts.start.is_none(),
+            knows_start: facts.start.is_some() || facts.id.is_some(),
+            start: facts.start,
             settings,
             metrics,
             data,

@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use fcmae::config::Size;
+use fcmae::config::{DecoderConfig, Size};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::{machine, threads};
 use fcmae::measure::bench::{Job, Work, write_pictures};
@@ -151,6 +151,7 @@ fn jobs(args: &Bench) -> Result<Vec<Job>> {
         image: args.image as usize,
         batch: args.batch.map_or(1, |batch| batch.get()),
         mask_ratio: args.mask_ratio,
+        decoder: DecoderConfig::default(),
     };
     let networks = works.iter().filter(|&&work| work != Work::Load);
     let mut jobs: Vec<Job> =

@@ -276,8 +276,8 @@ fn row(fields: &[impl AsRef<[u8]>], style: QuoteStyle) -> String {
 fn to_svg(networks: &[Network]) -> String {
     let x = "normalized depth";
     let chart = |title: &str, y: &str| Chart::new(title, x, y).x_range([0.0, 1.0]);
-    let mut distance = chart("Feature distance", "mean cosine distance of channels");
-    let mut rank = chart("Effective rank of the features", "directions");
+    let mut distance = chart("Feature distance", "mean cosine distance of channels").from_zero();
+    let mut rank = chart("Effective rank of the features", "directions").from_zero();
     let mut idle =
         chart("Dead or saturated channels", "% of the block's channels").y_range([0.0, 100.0]);
     for (colour, (label, blocks)) in networks.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use fcmae::config::Size;
+use fcmae::config::{PretrainConfig, Size};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::device::{Device, DeviceReport};
 use fcmae::engine::machine::{self, Machine};
@@ -18,29 +18,27 @@ use serde::Serialize;
 
 use crate::failure::Usage;
 use crate::options::DeviceArg;
-use crate::output;
 use crate::text_table::{Align, Table};
+use crate::{output, recipes};
 
 /// Of each measurement, after a step that warms up.
 const SECONDS: f64 = 2.0;
 /// Images a step of the network that is measured.
 const BATCH: usize = 16;
-/// For which memory is told.
-const USUAL_BATCH: usize = 32;
 /// Below it a run's checkpoints may not fit.
 const LITTLE_DISK: u64 = 5 << 30;
 const LITTLE_MEMORY: u64 = 2 << 30;
-const MASK_RATIO: f64 = 0.6;
 
 /// Check this machine: processor, memory, disk, GPUs, and how long training would take
 #[derive(Args)]
 #[command(after_help = "\
-Times are rough: they follow from a short measurement of the smallest network. `fcmae pretrain --dry-run` and \
-`fcmae finetune --dry-run` measure the run itself.
+Times are rough: they follow from a short measurement of the smallest network, with the decoder, the share of hidden \
+patches and, unless --image says otherwise, the picture size of the recipe pretrain-small. `fcmae pretrain --dry-run` \
+and `fcmae finetune --dry-run` measure the run itself.
 
 Examples:
   fcmae doctor
-  fcmae doctor --pictures 50000 --epochs 200 --image 128
+  fcmae doctor --pictures 50000 --epochs 200 --image 224
   fcmae doctor --check --device cuda")]
 pub(crate) struct Doctor {
     /// Number of pictures for the estimate
@@ -51,10 +49,9 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "N", default_value = "100")]
     epochs: NonZeroUsize,
 
-    /// Height and width of the images in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 224,
-        value_parser = clap::value_parser!(u32).range(64..=4096))]
-    image: u32,
+    /// Height and width of the images in pixels [default: 128, as in the recipe pretrain-small]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=4096))]
+    image: Option<u32>,
 
     /// Compare a device (by default the first GPU) with the processor instead: every operation, and steps of
     /// pre-training
@@ -81,14 +78,15 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
         let text = "--device and --precision go with --check; without it, all devices are listed";
         return Err(Usage(text.to_owned()).into());
     }
-    job(Work::Pretrain, Size::Atto, args, BATCH).check()?;
+    let asked = Asked::of(args)?;
+    asked.job(Work::Pretrain, Size::Atto, BATCH).check()?;
     let threads = rayon::current_num_threads();
     output::print(&machine_text(&machine::here(threads))?)?;
     output::note("measuring, some ten seconds …");
-    let loading = loading(args.image as usize, threads)?;
+    let loading = loading(asked.image, threads)?;
     let mut rates = Vec::new();
     for work in [Work::Pretrain, Work::Finetune, Work::Predict] {
-        let job = job(work, Size::Atto, args, BATCH);
+        let job = asked.job(work, Size::Atto, BATCH);
         rates.push((
             work,
             images_per_second(Bench::network(&job, &Backend::Cpu)?)? * job.gflop_per_image()?,
@@ -97,9 +95,9 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     let matrix = machine::matrix_gflops()?;
     let mut text = format!(
         "matrices    {matrix:.0} GFLOP/s\nloading     {loading:.0} pictures/s (drawn JPEG files, cropped to {0}×{0})\n",
-        args.image
+        asked.image
     );
-    text.push_str(&expected(args, &rates)?);
+    text.push_str(&asked.expected(&rates)?);
     output::print(&text)
 }
 
@@ -160,10 +158,6 @@ fn check(args: &Doctor) -> Result<()> {
         failed,
         compared.len()
     )
-}
-
-fn job(work: Work, size: Size, args: &Doctor, batch: usize) -> Job {
-    Job { work, size, image: args.image as usize, batch, mask_ratio: MASK_RATIO }
 }
 
 fn machine_text(machine: &Machine) -> Result<String> {
@@ -255,44 +249,84 @@ fn images_per_second(mut bench: Bench) -> Result<f64> {
     Ok(bench.images() as f64 / steps[steps.len() / 2].max(1e-9))
 }
 
-/// What each size would do at the rate that the smallest was measured at.
-fn expected(args: &Doctor, rates: &[(Work, f64)]) -> Result<String> {
-    let mut table = Table::new([
-        ("size", Align::Left),
-        ("parameters", Align::Right),
-        ("pretrain", Align::Right),
-        ("finetune", Align::Right),
-        ("predict", Align::Right),
-        ("memory", Align::Right),
-        ("pretraining", Align::Right),
-        ("fine-tuning", Align::Right),
-    ]);
-    let images = (args.pictures.get() * args.epochs.get()) as f64;
-    for size in Size::ALL {
-        let mut speeds = Vec::new();
-        for (work, gflops) in rates {
-            speeds.push(gflops / job(*work, size, args, 1).gflop_per_image()?.max(1e-9));
-        }
-        let [pretrain, finetune, predict] = speeds[..] else { continue };
-        let pretraining = job(Work::Pretrain, size, args, USUAL_BATCH);
-        let time = |rate: f64| long(Duration::from_secs_f64(images / rate));
-        table.row([
-            size.name().to_owned(),
-            grouped(pretraining.parameters()),
-            speed(pretrain),
-            speed(finetune),
-            speed(predict),
-            mib(pretraining.memory_estimate(&Backend::Cpu)?),
-            time(pretrain),
-            time(finetune),
-        ]);
+/// What the estimate is for.
+struct Asked {
+    /// Pictures times epochs.
+    images: f64,
+    /// The same in words.
+    images_in_words: String,
+    /// Height and width of the images.
+    image: usize,
+    /// What pre-training is measured and told of.
+    recipe: PretrainConfig,
+}
+
+impl Asked {
+    fn of(args: &Doctor) -> Result<Self> {
+        let recipe = recipes::first_pretraining()?;
+        let (pictures, epochs) = (args.pictures.get(), args.epochs.get());
+        Ok(Self {
+            images: (pictures * epochs) as f64,
+            images_in_words: format!(
+                "{} and {}",
+                counted(pictures, "picture"),
+                counted(epochs, "epoch")
+            ),
+            image: args.image.map_or(recipe.data.image_size[0], |image| image as usize),
+            recipe,
+        })
     }
-    Ok(format!(
-        "\nExpected at {0}×{0} pixels, from the smallest size as measured: images a second; memory of \
-         pre-training\nin batches of {USUAL_BATCH}; time for {1} pictures and {2} epochs:\n\n{3}",
-        args.image,
-        grouped(args.pictures.get()),
-        args.epochs,
-        table.text()
-    ))
+
+    fn job(&self, work: Work, size: Size, batch: usize) -> Job {
+        let PretrainConfig { mask, decoder, .. } = &self.recipe;
+        let (mask_ratio, decoder) = (mask.ratio.mean(), decoder.clone());
+        Job { work, size, image: self.image, batch, mask_ratio, decoder }
+    }
+
+    /// What each size would do at the rate that the smallest was measured at.
+    fn expected(&self, rates: &[(Work, f64)]) -> Result<String> {
+        let mut table = Table::new([
+            ("size", Align::Left),
+            ("parameters", Align::Right),
+            ("pretrain", Align::Right),
+            ("finetune", Align::Right),
+            ("predict", Align::Right),
+            ("memory", Align::Right),
+            ("pretraining", Align::Right),
+            ("fine-tuning", Align::Right),
+        ]);
+        let batch = self.recipe.optim.batch;
+        for size in Size::ALL {
+            let mut speeds = Vec::new();
+            for (work, gflops) in rates {
+                speeds.push(gflops / self.job(*work, size, 1).gflop_per_image()?.max(1e-9));
+            }
+            let [pretrain, finetune, predict] = speeds[..] else { continue };
+            let pretraining = self.job(Work::Pretrain, size, batch);
+            let time = |rate: f64| long(Duration::from_secs_f64(self.images / rate));
+            table.row([
+                size.name().to_owned(),
+                grouped(pretraining.parameters()),
+                speed(pretrain),
+                speed(finetune),
+                speed(predict),
+                mib(pretraining.memory_estimate(&Backend::Cpu)?),
+                time(pretrain),
+                time(finetune),
+            ]);
+        }
+        Ok(format!(
+            "\nMeasured: {smallest} at {image}×{image} pixels, {BATCH} images a step. Pre-training is that of the \
+             recipe\n{recipe}: {decoder}, {hidden:.0} % of the patches hidden.\n\n\
+             Expected from that: images a second; memory of pre-training in batches of {batch};\n\
+             time for {images}:\n\n{table}",
+            smallest = Size::Atto,
+            image = self.image,
+            recipe = recipes::FIRST_PRETRAINING,
+            decoder = self.recipe.decoder.in_words(),
+            hidden = 100.0 * self.recipe.mask.ratio.mean(),
+            images = self.images_in_words,
+            table = table.text(),
+        ))
+    }
 }

@@ -15,7 +15,7 @@ use fcmae_words::{counted, grouped};
 use crate::failure::{Stopped, Usage};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::progress::Batches;
+use crate::progress::Counter;
 use crate::vectors::{Embedder, EmbedderArgs, Row, name};
 
 /// Rows that are written at a time.
@@ -128,7 +128,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     if done > 0 {
         output::note(&format!("going on after {}", counted(done, "picture")));
     }
-    let mut batches = Batches::new("embed");
+    let mut counter = Counter::new("embed");
     let mut block = Rows::default();
     let mut failed = done - writer.rows() as usize;
     let left = range.start + done..range.end;
@@ -140,18 +140,18 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         if block.len() == BLOCK {
             block.write(&mut writer)?;
         }
-        batches.done((index + 1 - range.start) as u64, range.len() as u64);
+        counter.done((index + 1 - range.start) as u64, range.len() as u64);
         if interrupt.asked() {
             block.write(&mut writer)?;
             writer.sync()?;
-            batches.finish();
+            counter.finish();
             let done = (index + 1 - range.start) as u64;
             return Err(Stopped { step: done, unit: "picture", resume: again(args) }.into());
         }
     }
     block.write(&mut writer)?;
     let rows = writer.rows();
-    batches.finish();
+    counter.finish();
     if rows == 0 {
         bail!("none of {} can be used", counted(range.len(), "picture"));
     }

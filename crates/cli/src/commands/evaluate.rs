@@ -24,7 +24,7 @@ use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
 use crate::picture_sets::{self, ColumnsArgs};
-use crate::progress::Batches;
+use crate::progress::Counter;
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
@@ -107,10 +107,12 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     }
     picture_sets::look(&set, description)?;
     let set = Arc::new(set);
-    let mut batches = Batches::new("evaluate");
-    let evaluation =
-        evaluator.evaluate_telling(&set, batch, |done, all| batches.done(done, all))?;
-    batches.finish();
+    let mut counter = Counter::new("evaluate");
+    let evaluation = evaluator.evaluate_telling(&set, batch, |done, _| {
+        let pictures = done.saturating_mul(batch as u64).min(set.len() as u64);
+        counter.done(pictures, set.len() as u64);
+    })?;
+    counter.finish();
     picture_sets::note_skipped(&evaluation.skipped);
     evaluation.caveat().iter().for_each(|caveat| output::note(caveat));
     // Of a part it is not known how many of those that were lost belong to it.

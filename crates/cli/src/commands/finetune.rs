@@ -100,7 +100,8 @@ pub(super) fn run(args: &Finetune) -> Result<()> {
             listing.observe(&event)
         })?;
         drop(listing);
-        return training::try_out(&config, out, &sheet, |trial, observer| {
+        let network = config.model.size.to_string();
+        return training::try_out(&config, &network, out, &sheet, |trial, observer| {
             fcmae::training::finetune(&config, data, start, trial, false, observer).map(drop)
         });
     }

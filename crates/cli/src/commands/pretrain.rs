@@ -75,7 +75,8 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
             listing.observe(&event)
         })?;
         drop(listing);
-        return training::try_out(&config, out, &sheet, |trial, observer| {
+        let network = format!("{} and {}", config.model.size, config.decoder.in_words());
+        return training::try_out(&config, &network, out, &sheet, |trial, observer| {
             fcmae::training::pretrain(&config, training, start, trial, false, observer).map(drop)
         });
     }

@@ -11,6 +11,7 @@ use fcmae_store::run::owner;
 
 use crate::failure::Usage;
 use crate::output;
+use crate::runs::refuse_no_run;
 
 /// Write how a run went as one HTML page, or several runs side by side
 #[derive(Args)]
@@ -36,7 +37,7 @@ pub(crate) struct Report {
 
 pub(super) fn run(args: &Report) -> Result<()> {
     let page = |run: &PathBuf| {
-        output::refuse_missing(run, "run")?;
+        refuse_no_run(run, "")?;
         Ok(Page::read(run)?)
     };
     let pages = args.runs.iter().map(page).collect::<Result<Vec<_>>>()?;

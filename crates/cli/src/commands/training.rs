@@ -28,6 +28,7 @@ use crate::output;
 use crate::progress::Progress;
 use crate::recipes;
 use crate::reporter::Reporter;
+use crate::runs::refuse_no_run;
 
 pub(super) use agreement::{Asked, agree_with};
 pub(super) use dry_run::try_out;
@@ -157,6 +158,7 @@ pub(super) fn settings<T: Settings + Footprint>(
         output::refuse_tilde(out, "--out")?;
     }
     if let (true, Some(out)) = (run.resume, &run.out) {
+        refuse_no_run(out, ", so there is nothing to resume")?;
         refuse_other_kind(out, kind)?;
     }
     let recipe = match (&given.config, &run.out) {

@@ -8,7 +8,7 @@ use fcmae::weights::Description;
 use fcmae_data::PictureSet;
 use fcmae_data::source::printable;
 use fcmae_vectors::Vectors;
-use fcmae_vectors::file::{Embeddings, same_origin};
+use fcmae_vectors::file::{Embeddings, Format, same_origin};
 use fcmae_words::{counted, grouped};
 
 use super::args::VectorsArgs;
@@ -16,7 +16,7 @@ use super::embedder::Embedder;
 use super::rows::with_direction;
 use crate::failure::Usage;
 use crate::output;
-use crate::progress::Batches;
+use crate::progress::Counter;
 
 impl VectorsArgs {
     /// What reads the commands' pictures.
@@ -28,6 +28,10 @@ impl VectorsArgs {
             self.embedder.refuse_without_weights()?;
             return Ok(Source { command, embedder: None });
         };
+        if Embeddings::are_in(weights) {
+            let text = "holds vectors, as `fcmae embed` writes them: leave out --weights, and give it in place of the pictures";
+            return Err(Usage(format!("--weights: {} {text}", printable(weights))).into());
+        }
         Ok(Source { command, embedder: Some(Embedder::open(weights, &self.embedder)?) })
     }
 }
@@ -58,9 +62,27 @@ impl Source<'_> {
     /// # Errors
     /// Pictures or files that cannot be used.
     pub(crate) fn read(&self, paths: &[PathBuf]) -> Result<Read> {
+        self.read_as(paths, false)
+    }
+
+    /// `beside`: whether others were read before, which these are compared with.
+    fn read_as(&self, paths: &[PathBuf], beside: bool) -> Result<Read> {
         match &self.embedder {
-            Some(embedder) => self.computed(embedder, paths),
-            None => Ok(Read { rows: from_files(paths)?, set: None }),
+            Some(embedder) => {
+                let read = self.computed(embedder, paths);
+                let read =
+                    read.map_err(|error| vectors_among(paths, beside).map_or(error, Into::into))?;
+                // A table of them is a list of pictures too.
+                if let Some(path) = paths.iter().find(|path| Embeddings::are_in(path)) {
+                    output::note(&format!(
+                        "{} holds vectors, and others were computed of the pictures that it names: leave out --weights to use \
+                         those that it holds",
+                        printable(path)
+                    ));
+                }
+                Ok(read)
+            }
+            None => Ok(Read { rows: from_files(paths, beside)?, set: None }),
         }
     }
 
@@ -69,7 +91,7 @@ impl Source<'_> {
         let all = pictures.set.len();
         let width = embedder.width();
         let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        let mut batches = Batches::new(self.command);
+        let mut counter = Counter::new(self.command);
         let mut failed = 0;
         for (index, row) in embedder.rows(&pictures, 0..all)? {
             match row {
@@ -80,9 +102,9 @@ impl Source<'_> {
                 }
                 None => failed += 1,
             }
-            batches.done(index as u64 + 1, all as u64);
+            counter.done(index as u64 + 1, all as u64);
         }
-        batches.finish();
+        counter.finish();
         if names.is_empty() {
             return Err(Usage(format!("none of {} can be used", counted(failed, "picture"))).into());
         }
@@ -100,7 +122,7 @@ impl Source<'_> {
     /// # Errors
     /// The same; vectors of other weights, features or picture sizes.
     pub(crate) fn read_beside(&self, other: &Embeddings, paths: &[PathBuf]) -> Result<Read> {
-        let read = self.read(paths)?;
+        let read = self.read_as(paths, true)?;
         let found = &read.rows;
         let comparable = match (&other.origin, &found.origin) {
             (Some(one), Some(another)) => same_origin(one, another).map_err(|why| why.to_string()),
@@ -154,19 +176,45 @@ impl Read {
     }
 }
 
-/// What `fcmae embed` wrote.
-fn from_files(paths: &[PathBuf]) -> Result<Embeddings> {
-    Embeddings::open_all(paths).map_err(|error| match paths.iter().find(|path| path.is_dir()) {
-        Some(path) => Usage(format!(
-            "{} is a folder: give --weights too, to compute the vectors of its pictures, or the files that \
-             `fcmae embed` wrote",
-            printable(path)
-        ))
-        .into(),
-        None => match paths.iter().find(|path| !path.exists()) {
-            Some(path) => Usage(format!("{}: no such file or folder; check the path", printable(path))).into(),
+/// Where a file of vectors was given in place of pictures: what to leave out. `beside`: whether pictures were read before.
+fn vectors_among(paths: &[PathBuf], beside: bool) -> Option<Usage> {
+    let path = paths.iter().find(|path| Embeddings::are_in(path))?;
+    let all = paths.iter().all(|path| Embeddings::are_in(path));
+    let remedy = match (beside, all) {
+        (false, true) => "leave out --weights, and the vectors are used as they are",
+        (false, false) => "give pictures alone, or vectors alone and no --weights",
+        (true, _) => "give the pictures, or leave out --weights and give the vectors of both",
+    };
+    let text =
+        "holds vectors, as `fcmae embed` writes them, and with --weights pictures are expected";
+    Some(Usage(format!("{} {text}: {remedy}", printable(path))))
+}
+
+/// What `fcmae embed` wrote. `beside`: whether other files were read before.
+fn from_files(paths: &[PathBuf], beside: bool) -> Result<Embeddings> {
+    Embeddings::open_all(paths).map_err(|error| {
+        if let Some(path) = paths.iter().find(|path| !path.exists()) {
+            return Usage(format!("{}: no such file or folder; check the path", printable(path))).into();
+        }
+        let is_other = |path: &&PathBuf| path.is_dir() || Format::of(path).is_err();
+        match paths.iter().find(is_other) {
+            Some(path) => {
+                let kind = if path.is_dir() { "is a folder" } else { "is no file of vectors" };
+                let remedy = match beside || paths.iter().any(|path| Embeddings::are_in(path)) {
+                    true => {
+                        "beside files of vectors: write the vectors of its pictures with `fcmae embed`, by the same weights, \
+                         or give pictures alone, with --weights"
+                    }
+                    false => {
+                        "and without --weights only files that `fcmae embed` wrote (.parquet, .npy, .csv) can be read: give \
+                         --weights too, to compute the vectors of its pictures"
+                    }
+                };
+                Usage(format!("{} {kind}, {remedy}", printable(path))).into()
+            }
+            None if paths.iter().all(|path| Embeddings::are_in(path)) => error.into(),
             None => anyhow::Error::new(error)
                 .context("no vectors can be read; if these are pictures, give --weights too"),
-        },
+        }
     })
 }

@@ -477,6 +477,68 @@ fn saved_anew_a_picture_is_its_copy() {
     assert_eq!(pictures(&read(&at("page.html"))), 2);
 }
 
+/// What is to be left out, or given in its place, wherever the two meet.
+#[test]
+fn vectors_in_the_place_of_pictures_and_pictures_in_that_of_vectors_are_told() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (all, weights) = (trained.pictures(), trained.finetuned());
+    for file in ["v.parquet", "w.npy"] {
+        embed(&all, &weights, &at(file));
+        let data = at(file);
+        for (command, more) in [
+            ("neighbours", "--queries"),
+            ("duplicates", "--against"),
+            ("probe", "--test"),
+            ("choose", "--labelled"),
+        ] {
+            fcmae!(command, "--data", data, "--weights", weights).refused(
+                2,
+                &[file, "holds vectors", "leave out --weights, and the vectors are used"],
+            );
+            fcmae!(command, "--data", all, data, "--weights", weights)
+                .refused(2, &[file, "pictures alone, or vectors alone and no --weights"]);
+            fcmae!(command, "--data", all, more, data, "--weights", weights).refused(
+                2,
+                &[file, "give the pictures, or leave out --weights and give the vectors of both"],
+            );
+            fcmae!(command, "--data", data, more, all)
+                .refused(2, &["is a folder", "fcmae embed", "by the same weights"]);
+            fcmae!(command, "--data", all, data)
+                .refused(2, &["is a folder", "by the same weights"]);
+        }
+        fcmae!("map", "--data", at("v.parquet"), "--pictures", data, "--out", at("m.html"))
+            .refused(2, &["--pictures: ", file, "give the pictures that they are of"]);
+        // Commands that take pictures alone.
+        for call in [
+            fcmae!("stats", "--data", data),
+            fcmae!("embed", "--data", data, "--weights", weights, "--out", at("x.csv")),
+            fcmae!("anomalies", "--normal", all, "--data", data, "--weights", weights),
+            fcmae!("pretrain", "--data", data, "--out", at("run")),
+        ] {
+            assert_ne!(call.code, Some(0));
+            assert!(call.stderr.contains("help: this is a file of vectors"), "{}", call.stderr);
+        }
+    }
+    fcmae!("neighbours", "--data", all, "--weights", at("w.npy")).refused(
+        2,
+        &["--weights: ", "w.npy", "leave out --weights, and give it in place of the pictures"],
+    );
+    // The table names pictures, which are there.
+    embed(&all, &weights, &at("t.csv"));
+    let ran = fcmae!("neighbours", "--data", at("t.csv"), "--weights", weights).done();
+    assert!(
+        ran.stderr.contains("leave out --weights to use those that it holds"),
+        "{}",
+        ran.stderr
+    );
+    let list = at("list.txt");
+    fs::write(&list, format!("{}\n", trained.picture().display())).unwrap();
+    fcmae!("map", "--data", list, "--out", at("m.html"))
+        .refused(2, &["list.txt is no file of vectors", "give --weights too"]);
+}
+
 #[test]
 fn a_map_is_the_same_each_time_and_has_labels_and_pictures() {
     let trained = Trained::get();

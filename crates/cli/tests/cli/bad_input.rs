@@ -181,7 +181,31 @@ fn an_out_that_exists_stays_as_it_is() {
         .refused(2, &["file", "not a folder"]);
     let no_run = folder.path().join("nothing");
     fcmae!("pretrain", "--data", pictures, "--out", no_run, "--resume", "--config", recipe)
-        .refused(2, &["nothing", "not a run"]);
+        .refused(2, &["nothing", "no such run, so there is nothing to resume"]);
+    fcmae!("pretrain", "--data", pictures, "--out", file, "--resume")
+        .refused(2, &["file is a file"]);
+    // Where a run is, is said: in it, or around it.
+    let runs = folder.path().join("runs");
+    for name in ["one", "three", "four", "two"] {
+        fs::create_dir_all(runs.join(name).join("export")).unwrap();
+        for file in ["run.json", "config.toml"] {
+            fs::copy(taken.join(file), runs.join(name).join(file)).unwrap();
+        }
+    }
+    for command in [&["report"][..], &["pretrain", "--resume", "--data", "pictures", "--out"]] {
+        let call = |at: &Path| {
+            let mut call = crate::command::command(&[]);
+            call.args(command).arg(at);
+            crate::command::Ran::of(call)
+        };
+        let said = call(&runs).refused(2, &["is not a run", "no run.json and no config.toml"]);
+        let said =
+            said.refused(2, &["the runs in it are ", "runs/four, ", "runs/three and 1 more"]);
+        assert!(command[0] != "report" || !said.stderr.contains("resume"), "{}", said.stderr);
+        call(&runs.join("one/export"))
+            .refused(2, &["is not a run", "it is in the run", "runs/one"]);
+        call(&pictures).refused(2, &["is not a run", "a run is the folder that `fcmae pretrain`"]);
+    }
 }
 
 /// Fault 16: classes that the checkpoint does not know, and others.

@@ -22,6 +22,9 @@ fn a_dry_run_tells_what_to_expect_and_leaves_one_picture() {
         {
             assert!(ran.stdout.contains(part), "{command}: {part} in {}", ran.stdout);
         }
+        assert!(ran.stdout.contains("image size   32×32 pixels"), "{}", ran.stdout);
+        let names_decoder = ran.stdout.contains(" and a decoder of 1 block, ");
+        assert_eq!(names_decoder, command == "pretrain", "{}", ran.stdout);
         let left: Vec<_> = contents(folder.path()).into_iter().map(|(path, _)| path).collect();
         assert_eq!(left, [folder.path().join("run-first-batch.png")], "{command}");
         let sheet = image::open(&left[0]).unwrap();
@@ -195,6 +198,14 @@ fn the_doctor_tells_what_this_machine_can_do() {
     let ran = fcmae!("doctor", "--image", "64", "--pictures", "1000", "--epochs", "10").done();
     for part in ["processor", "threads", "memory", "disk", "GFLOP/s", "pictures/s", "huge", "1,000"]
     {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+    // What is measured is what a first pre-training is told to take.
+    for part in [
+        "Measured: atto at 64×64 pixels, 16 images a step.",
+        "pretrain-small: a decoder of 1 block, 256 channels wide, 60 % of the patches hidden",
+        "in batches of 64;\ntime for 1,000 pictures and 10 epochs:",
+    ] {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
     // Without CUDA it is the processor that `auto` stands for.

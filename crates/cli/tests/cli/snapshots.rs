@@ -72,6 +72,12 @@ A recipe that does not exist
 pretrain --data pictures --out run --config small
 A recipe with a mistake
 pretrain --data pictures --out run --config typo.toml
+A recipe of the other command
+pretrain --data pictures --out run --config finetune-small
+A number where a list is expected
+pretrain --data pictures --out run --set data.image_size=64
+A setting of the other command
+finetune --data pictures --from scratch --out run --set mask.ratio=0.5
 A setting that does not exist
 pretrain --data pictures --out run --set optim.epoch=3
 A value out of range
@@ -84,6 +90,10 @@ Fewer pictures than a batch
 pretrain --data pictures --out run --config pretrain-small
 Nothing to resume
 pretrain --data pictures --out run --resume
+A folder that is no run
+report others
+Vectors where pictures are expected
+neighbours --data vectors.npy --weights pretrained
 No start
 finetune --data pictures --out run
 No classes
@@ -138,6 +148,7 @@ fn common_errors_are_as_they_were_read() {
     }
     fs::write(at("notes.txt"), "weights?\n").unwrap();
     fs::write(at("typo.toml"), "[optim]\nepochs = \"ten\"\n").unwrap();
+    fs::write(at("vectors.npy"), b"\x93NUMPY").unwrap();
     fs::write(at("list.csv"), "file,species\npictures/disc/00.png,owl\n").unwrap();
     for (run, name) in [(trained.pretrained(), "pretrained"), (trained.finetuned(), "finetuned")] {
         // Where the runs of other tests lie is nobody's business here.

@@ -1,6 +1,7 @@
 //! The network: size, block, channels, classes, stem stride; and the decoder of pre-training.
 
 use fcmae_kernels::grn::{Aggregation, Normalization, Variant};
+use fcmae_words::plural;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -299,6 +300,12 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
+    /// What it is, as `a decoder of 1 block, 256 channels wide`.
+    pub fn in_words(&self) -> String {
+        let Self { width, depth } = self;
+        format!("a decoder of {}, {width} channels wide", plural(*depth, "block"))
+    }
+
     /// Checks what a network is built from.
     ///
     /// # Errors

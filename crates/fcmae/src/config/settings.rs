@@ -86,6 +86,14 @@ pub fn over_defaults<T: Settings>(
             origin: file.to_owned(),
             reason: error.to_string(),
         })?;
+        if let Some((table, command)) = other_command(&settings, &table) {
+            let own = if command == PRETRAIN { "finetune" } else { PRETRAIN };
+            let reason = format!(
+                "it is a recipe for `fcmae {command}`, since it has [{table}]: give `fcmae {own}` one of its own, such as \
+                 {own}-small"
+            );
+            return Err(ConfigError::Recipe { origin: file.to_owned(), reason });
+        }
         merge(&mut settings, table, "")?;
         origin = file.to_owned();
     }
@@ -114,10 +122,75 @@ fn assign_all<T: Settings>(
 }
 
 fn check<T: Settings>(settings: &Table, origin: &str) -> Result<T, ConfigError> {
-    settings.clone().try_into().map_err(|error: toml::de::Error| ConfigError::Recipe {
-        origin: origin.to_owned(),
-        reason: in_words(error.to_string().trim_end()),
+    settings.clone().try_into().map_err(|error: toml::de::Error| {
+        let defaults = Table::try_from(T::default()).unwrap_or_default();
+        let reason = no_list(&defaults, settings, "");
+        let reason = reason.unwrap_or_else(|| in_words(error.to_string().trim_end()));
+        ConfigError::Recipe { origin: origin.to_owned(), reason }
     })
+}
+
+/// What is wrong where something else stands in place of a list of numbers, and what to write.
+fn no_list(defaults: &Table, given: &Table, prefix: &str) -> Option<String> {
+    given.iter().find_map(|(key, value)| {
+        let path = within(prefix, key);
+        match (defaults.get(key)?, value) {
+            (Value::Table(inner), Value::Table(given)) => no_list(inner, given, &path),
+            (Value::Array(list), value) if is_of_numbers(list) && !value.is_array() => {
+                let count = list.len();
+                let write = as_list(value, count);
+                Some(format!(
+                    "`{path}` is a list of {count} numbers, not {value}: write it as [{write}]"
+                ))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The numbers that a value may mean: those of a text such as `64x64`, or one number for all.
+fn as_list(value: &Value, count: usize) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let parts: Vec<&str> =
+        text.split([',', ';', 'x', '×', ' ']).filter(|part| !part.is_empty()).collect();
+    let numbers = parts.iter().all(|part| part.parse::<f64>().is_ok());
+    match parts.len() {
+        1 if numbers => vec![parts[0]; count].join(","),
+        found if numbers && found == count => parts.join(","),
+        _ => vec!["NUMBER"; count].join(","),
+    }
+}
+
+fn is_of_numbers(list: &[Value]) -> bool {
+    list.len() > 1 && list.iter().all(is_number)
+}
+
+fn is_number(value: &Value) -> bool {
+    value.is_integer() || value.is_float()
+}
+
+/// The name of a setting in a table.
+fn within(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+const PRETRAIN: &str = "pretrain";
+
+/// Tables that only one command has, by its name.
+const OWN: [(&str, &[&str]); 2] = [
+    (PRETRAIN, &["decoder", "mask", "start", "teacher", "figures", "watch"]),
+    ("finetune", &["finetune"]),
+];
+
+/// The command that has a table of this name, where only one has.
+fn owner(table: &str) -> Option<&'static str> {
+    OWN.into_iter().find(|(_, tables)| tables.contains(&table)).map(|(command, _)| command)
+}
+
+/// A table of a recipe that another command than these settings' has, and that command.
+fn other_command<'a>(settings: &Table, recipe: &'a Table) -> Option<(&'a str, &'static str)> {
+    let mut others = recipe.keys().filter(|key| !settings.contains_key(*key));
+    others.find_map(|key| Some((key.as_str(), owner(key)?)))
 }
 
 /// What the parser says, with the names of Rust's types in words.
@@ -131,6 +204,8 @@ fn in_words(reason: &str) -> String {
         ("expected f32", "expected a number"),
         ("expected a boolean", "expected true or false"),
         ("expected a string", "expected text"),
+        ("expected an array of length ", "expected a list of length "),
+        ("expected a sequence", "expected a list"),
         ("invalid type: ", "found "),
         ("invalid value: ", "found "),
         ("\nin `", ", in `"),
@@ -148,7 +223,7 @@ fn parse(text: &str) -> Value {
 
 fn merge(settings: &mut Table, recipe: Table, prefix: &str) -> Result<(), ConfigError> {
     for (key, value) in recipe {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = within(prefix, &key);
         match (settings.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(given)) => merge(inner, given, &path)?,
             (Some(slot), value) => *slot = value,
@@ -190,16 +265,19 @@ fn assign(settings: &mut Table, path: &str, value: Value) -> Result<(), ConfigEr
 
 /// Names the known key nearest to `key` among its siblings.
 fn unknown(siblings: &Table, path: &str, key: &str, prefix: &str) -> ConfigError {
-    let dot = if prefix.is_empty() { "" } else { "." };
+    if let Some(command) = owner(key).filter(|_| prefix.is_empty()) {
+        let nearest = format!("; it is one of `fcmae {command}`");
+        return ConfigError::UnknownKey { key: path.to_owned(), nearest };
+    }
     let nearest = siblings
         .keys()
         .map(|known| (strsim::jaro_winkler(known, key), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness > 0.7);
     let nearest = match nearest {
-        Some((_, known)) => format!("; did you mean `{prefix}{dot}{known}`?"),
+        Some((_, known)) => format!("; did you mean `{}`?", within(prefix, known)),
         None => {
-            let known: Vec<_> = siblings.keys().map(|k| format!("{prefix}{dot}{k}")).collect();
+            let known: Vec<_> = siblings.keys().map(|key| within(prefix, key)).collect();
             format!("; known here: {}", known.join(", "))
         }
     };
@@ -210,7 +288,7 @@ fn unknown(siblings: &Table, path: &str, key: &str, prefix: &str) -> ConfigError
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::{MaskRatio, PretrainConfig};
+    use crate::config::{FinetuneConfig, MaskRatio, PretrainConfig};
 
     fn settings(recipe: &str, overrides: &[&str]) -> Result<PretrainConfig, ConfigError> {
         let overrides: Vec<_> = overrides.iter().map(|&s| s.to_owned()).collect();
@@ -237,6 +315,59 @@ mod tests {
         assert!(error.contains("known here: seed, device, precision"), "{error}");
         let error = settings("", &["optim.epochs.x=1"]).unwrap_err().to_string();
         assert!(error.contains("`optim.epochs` is a value"), "{error}");
+    }
+
+    #[test]
+    fn a_recipe_of_the_other_command_says_so() {
+        let said = |error: ConfigError| error.to_string();
+        let text = "[optim]\nepochs = 3\n[finetune]\nlabels = 0.1";
+        let error = said(settings(text, &[]).unwrap_err());
+        assert!(error.starts_with("recipe.toml: it is a recipe for `fcmae finetune`"), "{error}");
+        assert!(error.contains("such as pretrain-small"), "{error}");
+        let recipe = |text| from_recipe::<FinetuneConfig>(Some(("recipe.toml", text)), &[]);
+        let error = said(recipe("[decoder]\nwidth = 256").unwrap_err());
+        assert!(error.contains("a recipe for `fcmae pretrain`, since it has [decoder]"), "{error}");
+        assert!(error.contains("such as finetune-small"), "{error}");
+        // What both have tells nothing of it, and what neither has is unknown.
+        assert!(recipe("[optim]\nepochs = 3").is_ok());
+        assert!(said(recipe("[decodre]\nwidth = 256").unwrap_err()).contains("unknown setting"));
+        let error = said(settings("", &["finetune.labels=0.1"]).unwrap_err());
+        assert!(error.ends_with("`finetune.labels`; it is one of `fcmae finetune`"), "{error}");
+    }
+
+    #[test]
+    fn what_only_one_command_has_is_known() {
+        let tables = |settings: Table| settings.into_iter().filter(|(_, value)| value.is_table());
+        let pretrain = Table::try_from(PretrainConfig::default()).unwrap();
+        let finetune = Table::try_from(FinetuneConfig::default()).unwrap();
+        for (command, of, other) in
+            [("pretrain", &pretrain, &finetune), ("finetune", &finetune, &pretrain)]
+        {
+            let own: Vec<_> = tables(of.clone()).map(|(name, _)| name).collect();
+            let own: Vec<_> = own.iter().filter(|name| !other.contains_key(*name)).collect();
+            let known = OWN.iter().find(|(name, _)| *name == command).unwrap().1;
+            assert_eq!(own, known, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_written_for_whoever_gives_a_number() {
+        for (set, expected) in [
+            ("data.image_size=64", "not 64: write it as [64,64]"),
+            ("data.crop_scale=0.5", "not 0.5: write it as [0.5,0.5]"),
+            ("model.depths=2", "is a list of 4 numbers, not 2: write it as [2,2,2,2]"),
+            ("data.image_size=64x96", "not \"64x96\": write it as [64,96]"),
+            ("data.image_size=large", "not \"large\": write it as [NUMBER,NUMBER]"),
+            ("data.image_size=[64]", "expected a list of length 2"),
+        ] {
+            let error = settings("", &[set]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--set {set}")), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = settings("[data]\nimage_size = 64", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("recipe.toml: `data.image_size` is a list of 2"), "{error}");
+        // A share may be a number or two.
+        assert!(settings("[mask]\nratio = [0.5, 0.7]", &["mask.ratio=0.6"]).is_ok());
     }
 
     #[test]

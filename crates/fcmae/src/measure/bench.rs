@@ -109,6 +109,8 @@ pub struct Job {
     pub batch: usize,
     /// Share of the patches hidden in pre-training.
     pub mask_ratio: f64,
+    /// The decoder of pre-training.
+    pub decoder: DecoderConfig,
 }
 
 impl Job {
@@ -155,7 +157,7 @@ impl Job {
         }
         let (model, visible) = (self.model(), self.visible()?);
         let multiply_adds = match self.work {
-            Work::Pretrain => flops::autoencoder(&model, &DecoderConfig::default(), visible).step(),
+            Work::Pretrain => flops::autoencoder(&model, &self.decoder, visible).step(),
             Work::Finetune => flops::classifier(&model, CLASSES, visible[1]).step(),
             Work::Predict | Work::Load => flops::classifier(&model, CLASSES, visible[1]).forward,
         };
@@ -189,15 +191,7 @@ impl Job {
                     ratio: MaskRatio::Fixed(self.mask_ratio),
                     ..MaskConfig::default()
                 };
-                memory::pretraining(
-                    backend,
-                    &model,
-                    &DecoderConfig::default(),
-                    &masking,
-                    size,
-                    1,
-                    false,
-                )?
+                memory::pretraining(backend, &model, &self.decoder, &masking, size, 1, false)?
             }
         };
         Ok(need.with(self.batch))
@@ -208,7 +202,7 @@ impl Job {
     }
 
     fn autoencoder(&self, names: &mut Names) -> Autoencoder {
-        Autoencoder::new(names, &self.model(), &DecoderConfig::default())
+        Autoencoder::new(names, &self.model(), &self.decoder)
     }
 
     fn classifier(&self, names: &mut Names) -> Classifier {

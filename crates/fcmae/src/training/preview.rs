@@ -16,6 +16,7 @@ use crate::network::mask::Mask;
 
 /// Pictures shown, at most.
 const SHOWN: usize = 24;
+/// Pictures in a row, at most.
 const COLUMNS: usize = 6;
 
 /// The first pictures of a pre-training as the network gets them, each with its hidden patches grey.
@@ -91,8 +92,10 @@ fn pictures(batch: &Batch, data: &DataConfig) -> Result<Vec<RgbImage>> {
 
 fn sheet(tiles: Vec<RgbImage>) -> Result<RgbImage> {
     let (width, height) = tiles.first().map_or((1, 1), RgbImage::dimensions);
-    let mut sheet = Sheet::new(&[""; COLUMNS], height, width)?.enlarged();
-    for row in tiles.chunks(COLUMNS) {
+    // Seven are rows of 4 and 3, not of 6 and 1.
+    let columns = tiles.len().div_ceil(tiles.len().div_ceil(COLUMNS).max(1)).max(1);
+    let mut sheet = Sheet::new(&vec![""; columns], height, width)?.enlarged();
+    for row in tiles.chunks(columns) {
         sheet.row(row)?;
     }
     sheet.draw()

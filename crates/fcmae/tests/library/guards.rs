@@ -264,7 +264,15 @@ fn a_batch_of_no_images_is_refused_by_its_name() {
     assert!(said.contains("operands of other shapes than it documents, or empty ones"), "{said}");
     assert!(log_softmax(&logits()).is_empty());
 
-    let job = Job { work: Work::Predict, size: Size::Atto, image: 32, batch: 0, mask_ratio: 0.6 };
+    let decoder = DecoderConfig::default();
+    let job = Job {
+        work: Work::Predict,
+        size: Size::Atto,
+        image: 32,
+        batch: 0,
+        mask_ratio: 0.6,
+        decoder,
+    };
     let said = job.check().unwrap_err().to_string();
     assert!(said.contains("`batch` is 0"), "{said}");
 }
@@ -312,7 +320,14 @@ fn settings_whose_product_overflows_are_refused_by_their_names() {
     };
     config.data.image_size = [1 << 32; 2];
     assert!(matches!(train(&config), Err(Error::Config(ConfigError::LargeImage { .. }))));
-    let job = Job { work: Work::Load, size: Size::Atto, image: 1 << 32, batch: 1, mask_ratio: 0.6 };
+    let job = Job {
+        work: Work::Load,
+        size: Size::Atto,
+        image: 1 << 32,
+        batch: 1,
+        mask_ratio: 0.6,
+        decoder: DecoderConfig::default(),
+    };
     assert!(matches!(job.check(), Err(ConfigError::LargeImage { .. })));
     for grid in [[1 << 32; 2], [1 << 16, (1 << 16) - 1]] {
         let said = Mask::random(grid, 0.5, 0, 0, &[0, 1]).unwrap_err().to_string();

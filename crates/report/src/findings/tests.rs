@@ -20,7 +20,33 @@ fn titles(run: &RunFixture) -> Vec<&'static str> {
 #[test]
 fn nothing_is_found_where_nothing_is_amiss() {
     assert_eq!(titles(&RunFixture::finetuned()), [""; 0]);
-    assert_eq!(titles(&RunFixture::pretrained()), [""; 0]);
+    assert_eq!(titles(&long_pretrained()), [""; 0]);
+}
+
+/// A hundred epochs of ten updates.
+fn long_pretrained() -> RunFixture {
+    let run = RunFixture::pretrained().set("optim.epochs", "100");
+    run.metrics((1..=1000).map(|step| update(step, 1.0 - 0.0005 * (step - 1) as f64)));
+    run
+}
+
+#[test]
+fn a_very_short_pretraining_is_told() {
+    let title = "A very short pre-training";
+    let text = found(&RunFixture::pretrained(), title).unwrap();
+    assert!(text.starts_with("It made 100 updates. "), "{text}");
+    assert!(text.contains("100 epochs make the 1,000 updates"), "{text}");
+    let warming =
+        found(&RunFixture::pretrained().set("optim.warmup_epochs", "6.0"), title).unwrap();
+    assert!(warming.contains("100 updates, most of them in the warm-up"), "{warming}");
+    // What began with weights may need few, and how long it becomes is not known before its end.
+    let start = json!({"path": "/runs/pre", "hash": "0"});
+    assert_eq!(found(&RunFixture::pretrained().fact("start", start), title), None);
+    assert_eq!(found(&RunFixture::pretrained().set("optim.epochs", "12"), title), None);
+    assert_eq!(found(&RunFixture::finetuned(), title), None);
+    let all_but_one = long_pretrained();
+    all_but_one.metrics((2..=999).map(|step| update(step, 1.0 / step as f64)));
+    assert!(found(&all_but_one.set("optim.epochs", "99"), title).is_some());
 }
 
 #[test]
@@ -187,7 +213,15 @@ fn a_class_that_is_never_predicted_is_named() {
         "evaluation.json",
         &evaluation(&["cat", "dog", "fox"], &[&[50, 10, 0], &[6, 54, 0], &[12, 3, 0]]),
     );
-    assert!(found(&run, title).unwrap().contains("taken for “fox”."));
+    assert!(found(&run, title).unwrap().starts_with("No held-out picture was taken for “fox”."));
+    let mut of_a_test = evaluation(&["cat", "dog", "fox"], &[&[5, 1, 0], &[6, 5, 0], &[2, 3, 0]]);
+    of_a_test["of"] = json!("photos/test");
+    run.write("evaluation.json", &of_a_test);
+    assert!(found(&run, title).unwrap().starts_with("No test picture was taken for “fox”."));
+    let few = found(&run, "Few test pictures").unwrap();
+    assert!(few.contains("fewer than 10 test pictures"), "{few}");
+    let guessing = found(&run, "Hardly better than always naming one class").unwrap();
+    assert!(guessing.contains("of the test pictures are recognized"), "{guessing}");
     // A class without held-out pictures may well be never predicted.
     run.write(
         "evaluation.json",

@@ -100,7 +100,7 @@ fn row(report: &Report, names: &[String], name: &str, class: &Fate) -> Markup {
             @if class.pictures == 0 {
                 td.number { "–" }
                 td {}
-                td.soft { "no held-out picture" }
+                td.soft { "no such picture" }
             } @else {
                 td.number { (percent(share)) }
                 td.measure {

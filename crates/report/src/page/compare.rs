@@ -78,9 +78,44 @@ fn remarks(runs: &[Named<'_>]) -> Vec<String> {
             "They were not trained on the same pictures, so a difference may come from the pictures.".into(),
         );
     }
+    let differing = differing_network(runs);
+    if !differing.is_empty() {
+        remarks.push(format!(
+            "They do not have the same network: {} differ{}. So a difference in accuracy or loss may come from that, and \
+             not from how they were trained.",
+            list(&differing),
+            if differing.len() == 1 { "s" } else { "" },
+        ));
+    }
     remarks.extend(best(runs));
     remarks
 }
+
+/// Settings of the network and the size of its pictures that are not the same in all runs.
+fn differing_network<'a>(runs: &[Named<'a>]) -> Vec<&'a str> {
+    let differs = |name: &str| {
+        runs.windows(2).any(|pair| {
+            let [one, other] =
+                [pair[0].report, pair[1].report].map(|run| run.settings.written(name));
+            one != other
+        })
+    };
+    let mut names: Vec<&str> = runs
+        .iter()
+        .flat_map(|run| run.report.settings.all().map(|(name, _)| name))
+        .filter(|name| name.starts_with("model.") || *name == IMAGE_SIZE)
+        .filter(|name| differs(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    // Depths and widths follow from the size.
+    if names.contains(&"model.size") {
+        names.retain(|name| !["model.depths", "model.widths"].contains(name));
+    }
+    names
+}
+
+const IMAGE_SIZE: &str = "data.image_size";
 
 /// Which run recognizes most, and whether so few pictures can tell.
 fn best(runs: &[Named<'_>]) -> Option<String> {
@@ -100,8 +135,14 @@ fn best(runs: &[Named<'_>]) -> Option<String> {
     } else {
         "too close to tell from so few pictures"
     };
+    if difference == 0.0 {
+        return Some(format!(
+            "Best accuracy on held-out pictures: “{}” and “{}”, which are right equally often.",
+            first.0, second.0
+        ));
+    }
     Some(format!(
-        "Most held-out pictures are recognized by “{}”, {} points more than by “{}” (standard error of the \
+        "Best accuracy on held-out pictures: “{}”, {} points more than “{}” (standard error of the \
          difference {}): {verdict}.",
         first.0,
         points(difference),

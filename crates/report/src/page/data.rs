@@ -1,12 +1,12 @@
 //! What the run was made of: pictures, settings, machine.
 
-use fcmae_store::run::schema::{Class, Data};
+use fcmae_store::run::schema::{Class, Data, Origin};
 use fcmae_words::page::number;
 use fcmae_words::{counted, gib};
 use maud::{Markup, html};
 
 use super::classes::{MOST_LISTED, per_cent};
-use super::document::scrolling;
+use super::document::{scrolling, with_options};
 use super::pictures::image;
 use crate::data::extremes;
 use crate::run_folder::{Kind, Report};
@@ -173,9 +173,10 @@ pub(super) fn skipped(report: &Report) -> Option<Markup> {
 pub(super) fn how_it_was_run(report: &Report) -> Markup {
     html! {
         dl.facts {
+            (start(report))
             @for (name, value) in &report.environment {
                 dt { (name.trim_end_matches(" bytes")) }
-                dd { @if name == "command" { code { (value) } } @else { (amount(name, value)) } }
+                dd { @if name == "command" { code { (with_options(value)) } } @else { (amount(name, value)) } }
             }
             @if report.environment.is_empty() {
                 dt { "version" }
@@ -187,6 +188,23 @@ pub(super) fn how_it_was_run(report: &Report) -> Markup {
         details {
             summary { "All settings (config.toml)" }
             (scrolling("Settings", &settings(report)))
+        }
+    }
+}
+
+/// What the run began with. The command line may not say it: it is that of the last call, which may have resumed the run.
+fn start(report: &Report) -> Markup {
+    html! {
+        @match &report.start {
+            Some(Origin { path, teacher, .. }) => {
+                dt { "started from" }
+                dd.path { (path) @if teacher.is_some() { ", which also teaches the run" } }
+            }
+            None if report.knows_start => {
+                dt { "started from" }
+                dd { "random weights" }
+            }
+            None => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::rows;
 use crate::head::Head;
 
 /// Light and dark, paper, and from a phone's width up.
@@ -51,7 +52,7 @@ fn laid_out(title: &str, class: Option<&str>, header: &Markup, sections: &[Secti
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(rows::style())) }
             }
             body {
                 main class=[class] {
@@ -91,7 +92,7 @@ pub(super) fn with_code(text: &str) -> Markup {
 }
 
 /// Text whose words that begin as options do, such as `--weights`, stay on one line each.
-fn with_options(text: &str) -> Markup {
+pub(super) fn with_options(text: &str) -> Markup {
     let is_option = |word: &str| {
         let name = word.trim_start_matches('(').strip_prefix("--");
         name.is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_lowercase()))

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::document::with_code;
+use super::rows;
 use crate::head::{Fact, Head};
 
 /// The tiles.
 pub(super) fn drawn(facts: &[Fact]) -> Markup {
     html! {
-        dl.tiles {
+        dl.tiles.(rows::class(facts.len())) {
             @for fact in facts {
                 div {
                     dt { (fact.label) }

@@ -26,7 +26,7 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
     };
     let charts = [
         chart("Feature distance after GRN", |block| block.after_grn).y_range([0.0, 0.6]),
-        chart("Effective rank", |block| block.effective_rank),
+        chart("Effective rank", |block| block.effective_rank).from_zero(),
         chart("Dead or saturated channels, %", |block| 100.0 * block.idle_share())
             .y_range([0.0, 100.0]),
     ];

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::document::{section, wide_document};
 use super::facts::{header, notes, reading};
+use super::rows;
 use crate::head::Head;
 use crate::thumbnail::Thumbnail;
 
@@ -105,7 +106,7 @@ fn strip(row: &Strip, shared: &str) -> Markup {
             @if !row.title.is_empty() {
                 h3 class=[row.warning.then_some("differs")] { (row.title) }
             }
-            div.cards {
+            div.cards.(rows::class(row.cards.len() + row.first.iter().len())) {
                 @if let Some(first) = &row.first { (card(first, shared, "first")) }
                 @for other in &row.cards { (card(other, shared, if other.differs { "differs" } else { "" })) }
             }

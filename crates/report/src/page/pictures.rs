@@ -4,6 +4,7 @@ use fcmae_words::counted;
 use fcmae_words::page::{number, percent};
 use maud::{Markup, html};
 
+use super::gallery::{shared_folder, shortened};
 use crate::embedded::{Picture, Reconstruction};
 use crate::evaluation::Mistake;
 use crate::run_folder::{Kind, Report};
@@ -62,11 +63,18 @@ pub(super) fn image(picture: &Picture, alt: &str) -> Markup {
 /// The mistakes made with most confidence.
 pub(super) fn mistakes(report: &Report) -> Option<Markup> {
     let mistakes = &report.mistakes;
+    let shared = shared_folder(mistakes.iter().map(|mistake| mistake.record.path.as_str()));
     (!mistakes.is_empty()).then(|| {
         html! {
             p.soft.small {
-                "Pictures that were not trained on, of which the network was most certain, and wrong. Look here for \
-                 wrong labels and for classes that overlap."
+                // Whether those of a test were trained on is not known here.
+                "Pictures "
+                @if report.held_out_evaluation().is_some() { "that were not trained on, " }
+                "of which the network was most certain, and wrong. Look here for wrong labels and for classes that \
+                 overlap."
+            }
+            @if !shared.is_empty() {
+                p.soft.small { "All names begin with " span.path { (shared) } }
             }
             div.pictures {
                 @for Mistake { record: mistake, picture } in mistakes {
@@ -79,7 +87,7 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
                             "is " strong { (mistake.truth) } ", taken for " strong { (mistake.predicted) }
                             " (" (percent(mistake.probability.into())) ")"
                             br;
-                            span.path.soft { (mistake.path) }
+                            span.path.soft { (shortened(&mistake.path, &shared)) }
                         }
                     }
                 }

@@ -131,6 +131,13 @@ fn a_page_has_all_that_the_run_has() {
     assert_eq!(page.matches("<img ").count(), 4);
     assert_eq!(page.matches(r#"width="30" height="20""#).count(), 4);
     assert!(page.contains("../&lt;script&gt;.png lies outside the run"));
+    assert!(page.contains("Pictures that were not trained on, of which the network"));
+    // What the mistakes' names have in common is said once.
+    assert!(
+        page.contains("All names begin with <span class=\"path\">a&quot; onerror"),
+        "{page:.9000}"
+    );
+    assert_eq!(page.matches("<span class=\"path soft\">&lt;b&gt;.png</span>").count(), 2);
     assert!(page.contains("after 10 updates (epoch 1)"));
     assert!(page.contains("<dt>memory</dt><dd>8.0 GiB</dd>"));
     assert!(page.contains("Listed are the first 1; all are in <code>skipped.jsonl</code>"));
@@ -244,9 +251,11 @@ fn runs_are_compared_in_what_differs() {
     let row = "<th scope=\"row\"><code>optim.base_lr</code></th><td>0.004</td><td>0.001</td>";
     assert!(page.contains(row));
     assert!(!page.contains("optim.batch"), "the same in both");
+    assert!(!page.contains("the same network"), "both have it");
     // 86.7 % − 58.3 % = 28.3 points; √(3.10² + 4.50²) = 5.5.
     assert!(
-        page.contains("28.3 points more") && page.contains("difference 5.5): more than so few")
+        page.contains("28.3 points more than “")
+            && page.contains("difference 5.5): more than so few")
     );
     assert_eq!(page.matches("<img ").count(), 1);
     let names = reports.each_ref().map(|report| report.name.clone());
@@ -260,7 +269,8 @@ fn a_run_compared_with_itself_has_two_names() {
     assert_self_contained(&page);
     let name = run.path().file_name().unwrap().to_string_lossy();
     assert!(page.contains(&format!("{name} (2)</th>")));
-    assert!(page.contains("too close to tell") && page.contains("the same settings"));
+    assert!(page.contains("(2)”, which are right equally often"), "{page:.3000}");
+    assert!(page.contains("the same settings"));
     assert_self_contained(&compare(&[]));
 }
 
@@ -272,8 +282,20 @@ fn what_makes_a_comparison_unfair_is_said() {
     other.fingerprint = "4567".to_owned();
     let pictures = compare(&[RunFixture::finetuned().read(), other]);
     assert!(pictures.contains("not trained on the same pictures"));
+    let network = |size: &str, image: &str| {
+        let run = RunFixture::finetuned().set("model.size", size).set("data.image_size", image);
+        run.set("model.depths", if size == "'atto'" { "[2]" } else { "[3]" }).read()
+    };
+    let both = compare(&[network("'atto'", "[64, 64]"), network("'tiny'", "[96, 96]")]);
+    assert!(
+        both.contains("the same network: “data.image_size” and “model.size” differ."),
+        "{both:.3000}"
+    );
+    let one = compare(&[network("'atto'", "[64, 64]"), network("'atto'", "[96, 96]")]);
+    assert!(one.contains("the same network: “data.image_size” differs."), "{one:.3000}");
     let fair = compare(&[RunFixture::finetuned().read(), RunFixture::finetuned().read()]);
     assert!(!fair.contains("measure different") && !fair.contains("the same pictures"));
+    assert!(!fair.contains("the same network"));
 }
 
 #[test]
@@ -401,6 +423,7 @@ fn a_gallery_shows_pictures_and_blanks_with_what_is_said_of_them() {
     assert_eq!(page.matches("<figure class=\"differs\">").count(), 1);
     assert!(page.contains("width=\"128\" height=\"96\" alt=\"&lt;script"), "{page:.6000}");
     assert!(page.contains(", one/b.jpg, no picture\">no picture</div>"));
+    assert!(page.contains("<div class=\"cards of-3\">"), "{page:.6000}");
     assert!(page.contains("and 1,200 more") && page.contains("aria-label=\"one/a.jpg\""));
 
     let long = format!("/all/{}/the end.png", "folder".repeat(9));
@@ -575,6 +598,25 @@ fn runs_are_compared_by_what_watched_pictures_told() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
+}
+
+/// The command line is that of the last call, which may not name them.
+#[test]
+fn what_a_run_began_with_is_told() {
+    let start = |run: RunFixture| {
+        let page = run.read().to_html();
+        let (_, rest) = page.split_once("<dt>started from</dt>")?;
+        Some(rest.split("</dd>").next().unwrap().rsplit('>').next().unwrap().to_owned())
+    };
+    let from = json!({"path": "/runs/pre", "hash": "0"});
+    assert_eq!(start(RunFixture::finetuned().fact("start", from)).unwrap(), "/runs/pre");
+    let taught = json!({"path": "hf:a/b", "hash": "0", "teacher": "1"});
+    let taught = start(RunFixture::pretrained().fact("start", taught)).unwrap();
+    assert_eq!(taught, "hf:a/b, which also teaches the run");
+    let scratch = RunFixture::finetuned().fact("id", json!("2026-1"));
+    assert_eq!(start(scratch).unwrap(), "random weights");
+    // Of earlier versions it is not known.
+    assert_eq!(start(RunFixture::finetuned()), None);
 }
 
 /// What was held out stays what the run is judged by, and the test is named as one.

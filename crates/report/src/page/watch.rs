@@ -81,7 +81,7 @@ fn fewer(report: &Report, now: &Watch) -> Option<String> {
 
 /// What a run began with.
 fn begun(report: &Report) -> &'static str {
-    if report.begins_untrained { "untrained network" } else { "weights of the start" }
+    if report.start.is_none() { "untrained network" } else { "weights of the start" }
 }
 
 /// A share from the start to the end of a run, as far as both are known.

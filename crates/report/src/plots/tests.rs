@@ -108,6 +108,15 @@ fn coordinates_follow_the_axes() {
 }
 
 #[test]
+fn an_axis_that_begins_at_zero_has_it_as_its_lowest_number() {
+    let chart = || Chart::new("", "", "").series(Series::new("s", vec![(0.0, 0.4), (1.0, 0.5)]));
+    let lowest = |svg: &str| svg.contains(">0.0</text>");
+    let (cut, whole) = (chart().x_range([1.0, 2.0]), chart().x_range([1.0, 2.0]).from_zero());
+    assert!(!lowest(&cut.to_svg()), "{}", cut.to_svg());
+    assert!(lowest(&whole.to_svg()), "{}", whole.to_svg());
+}
+
+#[test]
 fn charts_without_points_and_with_many_lines_are_drawn() {
     elements(&Chart::new("", "", "").to_svg());
     elements(&Chart::new("", "", "").series(Series::new("none", vec![])).to_svg());

@@ -80,6 +80,16 @@ impl Embeddings {
         Ok(Self { names, labels, vectors, origin })
     }
 
+    /// Whether a file is one of vectors, by its columns or its first bytes: whatever else may be wrong with it.
+    pub fn are_in(path: &Path) -> bool {
+        match Format::of(path) {
+            Ok(Format::Parquet) => parquet::begins(path),
+            Ok(Format::Npy) => npy::begins(path),
+            Ok(Format::Csv) => table::begins(path),
+            Err(_) => false,
+        }
+    }
+
     /// Reads several files as one, such as shards of one set: their rows one behind the other. Where their pictures
     /// differ, the origin tells those of all.
     ///

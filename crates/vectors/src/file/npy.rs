@@ -53,6 +53,13 @@ pub(super) struct Matrix {
     pub(super) width: usize,
 }
 
+/// Whether a file is one of NumPy's.
+pub(super) fn begins(path: &Path) -> bool {
+    let mut start = [0; MARK.len()];
+    fcmae_files::open(path)
+        .is_ok_and(|(mut file, _)| file.read_exact(&mut start).is_ok() && start == MARK)
+}
+
 /// Reads a matrix of float16, float32 or float64.
 pub(super) fn read(path: &Path) -> Result<Matrix, FileError> {
     let malformed = |reason: String| FileError::malformed(path, reason);

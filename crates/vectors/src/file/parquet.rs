@@ -96,6 +96,13 @@ pub(super) fn read(path: &Path) -> Result<Content, FileError> {
     Ok(content)
 }
 
+/// Whether a file has the columns of one.
+pub(super) fn begins(path: &Path) -> bool {
+    let Ok((mut file, about)) = fcmae_files::open(path) else { return false };
+    let Ok(footer) = Footer::read(&mut file, about.len()) else { return false };
+    ["path", "vector"].iter().all(|name| footer.leaves.iter().any(|leaf| leaf.path[0] == *name))
+}
+
 fn within(column: &str, error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::InvalidData => invalid(format!("column {column}: {error}")),

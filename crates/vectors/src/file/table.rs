@@ -60,6 +60,14 @@ impl Columns {
     }
 }
 
+/// Whether a file has the columns of names and vectors.
+pub(super) fn begins(path: &Path) -> bool {
+    let Ok((file, _)) = fcmae_files::open(path) else { return false };
+    let mut reader = ReaderBuilder::new().from_reader(file);
+    let columns = reader.byte_headers().ok().and_then(|header| Columns::of(header).ok());
+    columns.is_some_and(|columns| !columns.values.is_empty())
+}
+
 /// Reads a table with a header line.
 pub(super) fn read(path: &Path) -> Result<Table, FileError> {
     let (file, _) = fcmae_files::open(path).map_err(FileError::unusable(path))?;

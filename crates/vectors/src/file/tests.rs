@@ -125,6 +125,23 @@ fn rows_come_back_from_every_format_as_they_were() {
 }
 
 #[test]
+fn a_file_of_vectors_is_known_by_its_beginning() {
+    for ending in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join(format!("out.{ending}"));
+        assert!(!Embeddings::are_in(&out), "it is not there");
+        rows(4, 3).write(&out);
+        assert!(Embeddings::are_in(&out), "{ending}");
+        let other = folder.path().join(format!("other.{ending}"));
+        std::fs::write(&other, "path,label\na.png,cat\n").unwrap();
+        assert!(!Embeddings::are_in(&other), "{ending}");
+        let unknown = folder.path().join("out.bin");
+        std::fs::rename(&out, &unknown).unwrap();
+        assert!(!Embeddings::are_in(&unknown), "{ending}");
+    }
+}
+
+#[test]
 fn empty_labels_are_none() {
     for ending in FORMATS {
         let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use super::scored::Row;
 use crate::failure::{Usage, joined};
 use crate::output;
 use crate::picture_sets;
-use crate::progress::Batches;
+use crate::progress::Counter;
 use crate::vectors::WithLabels;
 
 /// Normal pictures that are scored too, at most.
@@ -81,7 +81,7 @@ impl Scorer<'_> {
         let mut gathering = Gathering::new(normal.len(), kept.most, kept.sampling, kept.seed)
             .map_err(|error| Usage(format!("--patches: {error}")))?;
         let folds = gathering.folds();
-        let mut batches = Batches::new("normal");
+        let mut counter = Counter::new("normal");
         let (mut usable, mut seen) = (vec![], 0);
         let mut sites = 0;
         for (index, patches) in self.patches(normal, (0..normal.len()).collect())?.enumerate() {
@@ -92,9 +92,9 @@ impl Scorer<'_> {
                 seen += patches.len();
                 sites = grid[0] * grid[1];
             }
-            batches.done(index as u64 + 1, normal.len() as u64);
+            counter.done(index as u64 + 1, normal.len() as u64);
         }
-        batches.finish();
+        counter.finish();
         if usable.is_empty() {
             bail!("none of {} of --normal can be used", counted(normal.len(), "picture"));
         }
@@ -174,7 +174,7 @@ impl Scorer<'_> {
         which: &[(usize, Option<usize>)],
         mut each: impl FnMut(usize, PatchScores, [usize; 2]),
     ) -> Result<()> {
-        let mut batches = Batches::new("anomalies");
+        let mut counter = Counter::new("anomalies");
         let indices = which.iter().map(|(index, _)| *index).collect();
         let mut waiting: Vec<(usize, [usize; 2])> = vec![];
         let mut values = vec![];
@@ -196,9 +196,9 @@ impl Scorer<'_> {
                     each(index, scores, grid);
                 }
             }
-            batches.done(place as u64 + 1, which.len() as u64);
+            counter.done(place as u64 + 1, which.len() as u64);
         }
-        batches.finish();
+        counter.finish();
         Ok(())
     }
 }

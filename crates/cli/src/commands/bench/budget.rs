@@ -136,7 +136,7 @@ pub(super) fn allot(rows: &[Cost], time: f64) -> Vec<Option<f64>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use fcmae::config::Size;
+    use fcmae::config::{DecoderConfig, Size};
 
     use super::*;
 
@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn batches_shrink_with_the_network() {
         let batch = |work, size| {
-            batch(&Job { work, size, image: 224, batch: 1, mask_ratio: 0.6 }, 2).unwrap()
+            let decoder = DecoderConfig::default();
+            batch(&Job { work, size, image: 224, batch: 1, mask_ratio: 0.6, decoder }, 2).unwrap()
         };
         assert_eq!(batch(Work::Pretrain, Size::Atto), 16);
         assert_eq!(batch(Work::Finetune, Size::Tiny), 1);

@@ -19,9 +19,11 @@ use crate::failure::Usage;
 use crate::output;
 use crate::trial::Trial;
 
-/// Tries `train`, which gets a folder for its run and an observer, and tells what it found.
+/// Tries `train`, which gets a folder for its run and an observer, and tells what it found. `network`: its size, and its
+/// decoder in pre-training.
 pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     config: &T,
+    network: &str,
     out: &Path,
     first_batch: &RgbImage,
     train: impl FnOnce(&Path, &mut dyn FnMut(Event<'_>) -> Flow) -> fcmae::Result<()>,
@@ -36,7 +38,7 @@ pub(in crate::commands) fn try_out<T: Settings + Footprint>(
     trial.notes.iter().for_each(|note| output::note(note));
     output::create_parent(&picture)?;
     output::write_png(&picture, first_batch)?;
-    output::print(&plain(&text(&trial, config, &picture)?))
+    output::print(&plain(&text(&trial, config, network, &picture)?))
 }
 
 /// `runs/pre-first-batch.png` for the run `runs/pre`, which itself must not exist before it begins.
@@ -47,13 +49,20 @@ fn beside(out: &Path) -> PathBuf {
 }
 
 /// What the trial found, a line each.
-fn text<T: Settings + Footprint>(trial: &Trial, config: &T, picture: &Path) -> Result<String> {
+fn text<T: Settings + Footprint>(
+    trial: &Trial,
+    config: &T,
+    network: &str,
+    picture: &Path,
+) -> Result<String> {
     let Some(started) = &trial.started else { return Ok("nothing was tried\n".to_owned()) };
     let Started { device, steps, steps_per_epoch, epochs, parameters, .. } = started;
     let optim = config.optim();
+    let [height, width] = config.data().image_size;
     let mut lines = vec![
         ("device", device.to_string()),
-        ("network", format!("{} parameters", grouped(*parameters))),
+        ("network", format!("{network}: {}", counted(*parameters, "parameter"))),
+        ("image size", format!("{height}×{width} pixels")),
         ("pictures", pictures(started, trial.skipped)),
         ("classes", classes(&started.classes)),
         ("an update", format!("{} × {}", counted(optim.batch, "picture"), optim.accumulation)),

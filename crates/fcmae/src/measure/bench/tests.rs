@@ -2,7 +2,8 @@
 use super::*;
 
 fn job(work: Work, size: Size) -> Job {
-    Job { work, size, image: 224, batch: 1, mask_ratio: 0.6 }
+    let decoder = DecoderConfig::default();
+    Job { work, size, image: 224, batch: 1, mask_ratio: 0.6, decoder }
 }
 
 #[track_caller]
