@@ -1,6 +1,6 @@
 //! Errors of this crate: each names the file or value, and the remedy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fcmae_files::Unusable;
 use fcmae_words::plural;
@@ -145,6 +145,18 @@ pub enum DataError {
     #[error("{}: cannot be read: {source}", printable(.path))]
     Unreadable {
         /// The folder or file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A folder below it that cannot be listed, or a link or other entry without an extension that may be one.
+    #[error(
+        "{}: this folder of the set cannot be listed ({source}), and nobody knows how many pictures are missing: {}, or \
+         move it out of the set",
+        printable(.path), to_list(.path, .source)
+    )]
+    Unlisted {
+        /// The folder.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
@@ -419,6 +431,30 @@ fn bad_remedy(bad: usize, set: usize, first: &str) -> &'static str {
     }
 }
 
+/// What helps where a folder cannot be listed.
+fn to_list(path: &Path, source: &std::io::Error) -> String {
+    match std::fs::read_link(path) {
+        Ok(target) if source.kind() == std::io::ErrorKind::NotFound => {
+            format!(
+                "it is a link to {}, which is not there: mount it or put it back",
+                printable(&target)
+            )
+        }
+        _ if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            "give yourself permission to read it".to_owned()
+        }
+        _ if is_out_of_files(source) => {
+            "raise the limit of open files (`ulimit -n`) and try again".to_owned()
+        }
+        _ => "try again, and check the disk or the connection to it".to_owned(),
+    }
+}
+
+/// Whether the system had no file left to open, of the process (EMFILE) or of all (ENFILE).
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// Whether reasons name a setting to change.
 fn are_set(reasons: &str) -> bool {
     reasons.contains("set model.") || reasons.contains("set data.depth")
@@ -427,8 +463,7 @@ fn are_set(reasons: &str) -> bool {
 impl DecodeError {
     /// Whether the system had no file left to open for it, of the process (EMFILE) or of all (ENFILE).
     pub(crate) fn is_out_of_files(&self) -> bool {
-        cfg!(unix)
-            && matches!(self, Self::Io(error) if matches!(error.raw_os_error(), Some(23 | 24)))
+        matches!(self, Self::Io(error) if is_out_of_files(error))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fcmae_store::run::schema::{BlockFeatures, Change, End, Ended, Evaluation, StepFeatures};
 use fcmae_words::page::{number, percent};
-use fcmae_words::{counted, list};
+use fcmae_words::{counted, grouped, list};
 
 use crate::data::extremes;
 use crate::evaluation::{by_class, standard_error};
@@ -58,6 +58,7 @@ pub(crate) fn of(report: &Report) -> Vec<Finding> {
         overfitting,
         no_better_than_guessing,
         collapsed,
+        tested_on_training_pictures,
         never_predicted,
         warm_up_too_long,
         short_pretraining,
@@ -267,6 +268,20 @@ fn collapsed(report: &Report) -> Option<Finding> {
 /// What the pictures of an evaluation are called.
 fn which(evaluation: &Evaluation) -> &'static str {
     if evaluation.of.is_some() { "test" } else { "held-out" }
+}
+
+fn tested_on_training_pictures(report: &Report) -> Option<Finding> {
+    let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.trained_on > 0)?;
+    warning(
+        "Test pictures that were trained on",
+        format!(
+            "{} of the {} test pictures were trained on, and a network knows those: the accuracy on them says little \
+             about new pictures. Test on others, or with `fcmae evaluate --held-out-of` and this run, which takes those \
+             that it held out.",
+            grouped(evaluation.trained_on),
+            grouped(evaluation.images),
+        ),
+    )
 }
 
 fn never_predicted(report: &Report) -> Option<Finding> {

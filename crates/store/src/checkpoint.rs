@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub use damaged::Damaged;
 
 use crate::durable::{Told, Troubles};
+use crate::error::is_out_of_files;
 use crate::input::{DESCRIPTION, of};
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
@@ -198,7 +199,7 @@ impl CheckpointStore {
     /// Reads the newest intact checkpoint; `None` where there is no checkpoint at all.
     ///
     /// # Errors
-    /// [`Error::AllDamaged`] where there are some and none is intact.
+    /// [`Error::AllDamaged`] where there are some and none is intact; [`Error::NotReadable`] where one is not to be read.
     pub fn latest(&self) -> Result<Option<Latest>, Error> {
         self.newest(read)
     }
@@ -218,6 +219,7 @@ impl CheckpointStore {
         let mut damaged = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             let folder = self.path(step);
+            refuse_unopened(&folder)?;
             match take(&folder, step) {
                 Ok(checkpoint) => return Ok(Some(Latest { step, checkpoint, damaged })),
                 Err(reason) => damaged.push(Damaged { folder, reason }),
@@ -241,6 +243,33 @@ impl CheckpointStore {
         let folder = self.path(step);
         read(&folder, step).map_err(|reason| Error::Damaged(Damaged { folder, reason }))
     }
+}
+
+/// Refuses a checkpoint whose files cannot be opened for a reason that is not theirs: it is not damaged, and its work
+/// would be done again.
+fn refuse_unopened(folder: &Path) -> Result<(), Error> {
+    let refused = |path: &Path, source: io::Error| match is_of_the_system(&source) {
+        true => Err(Error::NotReadable { path: path.to_owned(), source }),
+        false => Ok(()),
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(source) => return refused(folder, source),
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        if let Err(source) = fs::File::open(&path) {
+            refused(&path, source)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error says nothing of the file that could not be opened: no permission, no files left to open, no memory.
+fn is_of_the_system(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, PermissionDenied, StaleNetworkFileHandle, WouldBlock};
+    matches!(error.kind(), OutOfMemory | PermissionDenied | StaleNetworkFileHandle | WouldBlock)
+        || is_out_of_files(error)
 }
 
 /// Verifies one checkpoint's folder, whatever its name.

@@ -234,8 +234,33 @@ pub enum Error {
         /// Its number, as it wrote it into the lock.
         process: String,
     },
+    /// A file that is there and cannot be opened, for a reason that is not its own.
+    #[error("{} cannot be opened ({source}), and may be whole: {}", path.display(), to_open(source))]
+    NotReadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// An export without its weights.
+    #[error(
+        "{} has no {file}: put it back, resume the run, or name the weights to use, such as {}",
+        folder.display(), other.display()
+    )]
+    IncompleteExport {
+        /// Its folder.
+        folder: PathBuf,
+        /// What is missing.
+        file: &'static str,
+        /// Where other weights of the run may be.
+        other: PathBuf,
+    },
     /// A folder that should be a run is none.
-    #[error("{} is not a run that can be resumed: it has no {missing}; start a new run in another folder", path.display())]
+    #[error(
+        "{} is not a run that can be resumed: it has no {missing}; put that file back, or start a new run in another \
+         folder (with --from and its weights, if it has any)",
+        path.display()
+    )]
     NotARun {
         /// The folder.
         path: PathBuf,
@@ -294,6 +319,20 @@ impl Error {
             }
             other => other,
         }
+    }
+}
+
+/// Whether the system had no file left to open, of the process (EMFILE) or of all (ENFILE).
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// What helps where a file cannot be opened.
+fn to_open(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "give yourself permission to read it, and try again",
+        _ if is_out_of_files(error) => "raise the limit of open files (`ulimit -n`), and try again",
+        _ => "try again",
     }
 }
 

@@ -155,6 +155,11 @@ impl Run {
             return Err(Error::OtherSettings { path, diff });
         }
         let troubles = durable::probe(&path).map_err(|error| error.of_folder(&path))?;
+        let config = path.join(CONFIG);
+        if !durable::whole(&config).exists() {
+            let text = recorded.config.as_bytes();
+            durable::write_file(&config, text.len() as u64, |out| out.write_all(text))?;
+        }
         durable::remove_leftovers(&path)?;
         for folder in [CHECKPOINTS, EXPORT].map(|name| path.join(name)) {
             durable::ensure_folder(&folder)?;

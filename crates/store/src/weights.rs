@@ -1,6 +1,7 @@
 //! Which file a weights argument means.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::checkpoint::{self, Damaged};
 use crate::export_folder::MODEL;
@@ -84,10 +85,11 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
         return Ok(found(index, WeightsKind::Export));
     }
     for name in [ExportName::Best, ExportName::Last] {
-        let model = path.join(EXPORT).join(name.as_str()).join(MODEL);
-        if is_there(&model, &mut looked_for) {
+        if let Some(model) = exported(path, name)? {
             return Ok(found(model, WeightsKind::Export));
         }
+        let model = path.join(EXPORT).join(name.as_str()).join(MODEL);
+        looked_for.push(model.display().to_string());
     }
     for folder in [path.join(CHECKPOINTS), path.to_owned()] {
         if let Some(latest) = CheckpointStore::open(&folder).latest_folder()? {
@@ -103,6 +105,30 @@ pub fn resolve(path: &Path) -> Result<Resolved, Error> {
         }
     }
     Err(Error::NoWeights { path: path.to_owned(), looked_for })
+}
+
+/// The weights of a run's export, if there is one. Others are not taken in their place.
+fn exported(run: &Path, name: ExportName) -> Result<Option<PathBuf>, Error> {
+    let folder = run.join(EXPORT).join(name.as_str());
+    let model = folder.join(MODEL);
+    let is_missing = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    };
+    match fs::metadata(&model) {
+        Ok(about) if about.is_file() => return Ok(Some(model)),
+        Err(source) if !is_missing(&source) => {
+            return Err(Error::NotReadable { path: model, source });
+        }
+        _ => {}
+    }
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let other = match name {
+        ExportName::Best => folder.with_file_name(ExportName::Last.as_str()),
+        _ => run.join(CHECKPOINTS),
+    };
+    Err(Error::IncompleteExport { folder, file: MODEL, other })
 }
 
 /// The weights of a checkpoint that are evaluated and exported.

@@ -1,5 +1,6 @@
 //! `fcmae diversity`.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -271,6 +272,15 @@ fn row(fields: &[impl AsRef<[u8]>], style: QuoteStyle) -> String {
     String::from_utf8_lossy(&row).trim_end_matches('\n').to_owned()
 }
 
+/// The networks' names for a legend: the last parts of their paths, where these differ.
+fn names(networks: &[Network]) -> Vec<&str> {
+    let whole: Vec<&str> = networks.iter().map(|(label, _)| label.as_str()).collect();
+    let last = whole.iter().map(|label| label.trim_end_matches('/').rsplit('/').next());
+    let last: Vec<&str> = last.map(Option::unwrap_or_default).collect();
+    let distinct: HashSet<&str> = last.iter().copied().collect();
+    if distinct.len() == last.len() { last } else { whole }
+}
+
 /// One figure for the features of several weights: the distance after GRN, and dashed after GELU where that differs;
 /// the effective rank; the channels that are dead or saturated.
 fn to_svg(networks: &[Network]) -> String {
@@ -280,7 +290,7 @@ fn to_svg(networks: &[Network]) -> String {
     let mut rank = chart("Effective rank of the features", "directions").from_zero();
     let mut idle =
         chart("Dead or saturated channels", "% of the block's channels").y_range([0.0, 100.0]);
-    for (colour, (label, blocks)) in networks.iter().enumerate() {
+    for (colour, (label, (_, blocks))) in names(networks).into_iter().zip(networks).enumerate() {
         let points = |value: fn(&BlockFeatures) -> f64| {
             blocks.iter().map(|block| (block.depth, value(block))).collect::<Vec<_>>()
         };
@@ -293,8 +303,8 @@ fn to_svg(networks: &[Network]) -> String {
                 .series(line(format!("{label}, after GRN"), grn))
                 .series(line(format!("{label}, after GELU"), gelu).dashed());
         }
-        rank = rank.series(line(label.clone(), points(|block| block.effective_rank)));
-        idle = idle.series(line(label.clone(), points(|block| 100.0 * block.idle_share())));
+        rank = rank.series(line(label.to_owned(), points(|block| block.effective_rank)));
+        idle = idle.series(line(label.to_owned(), points(|block| 100.0 * block.idle_share())));
     }
     Chart::stacked(&[distance, rank, idle])
 }

@@ -100,11 +100,9 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
     let trained = trained_on(weights, &set);
     if let Some(other) = &args.held_out_of {
-        set = set.select(&Split::read(&other.join(SPLIT))?, Part::HeldOut)?;
+        set = set.select(&fcmae::training::recorded_parts(other)?, Part::HeldOut)?;
     }
-    if let Some(note) = trained.and_then(|(run, trained)| seen(&run, &trained, &set)) {
-        output::note(&note);
-    }
+    let seen = trained.map_or(0, |(run, trained)| note_seen(&run, &trained, &set));
     picture_sets::look(&set, description)?;
     let set = Arc::new(set);
     let mut counter = Counter::new("evaluate");
@@ -119,7 +117,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let lost = if args.held_out_of.is_some() { 0 } else { set.lost };
     evaluation.check_missing(args.max_bad_fraction, lost)?;
     if args.report {
-        keep_evaluation(weights, &evaluation, &set, evaluator.description())?;
+        keep_evaluation(weights, &evaluation, &set, evaluator.description(), seen)?;
         if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }
@@ -151,20 +149,21 @@ fn trained_on(weights: &Path, set: &PictureSet) -> Option<(PathBuf, PictureSet)>
     Some((run.to_path_buf(), trained))
 }
 
-/// Says how many of the pictures the weights were trained on: their accuracy says little about others.
-fn seen(run: &Path, trained: &PictureSet, set: &PictureSet) -> Option<String> {
+/// How many of the pictures the weights were trained on, which is noted: their accuracy says little about others.
+fn note_seen(run: &Path, trained: &PictureSet, set: &PictureSet) -> usize {
     let trained: HashSet<&Path> =
         trained.samples.iter().map(|sample| sample.path.as_path()).collect();
     let seen = set.samples.iter().filter(|sample| trained.contains(sample.path.as_path())).count();
-    (seen > 0).then(|| {
-        format!(
+    if seen > 0 {
+        output::note(&format!(
             "{} of these {} were trained on and say little about others: --held-out-of {} uses those that were \
              held out",
             grouped(seen),
             counted(set.len(), "picture"),
             output::quoted(run),
-        )
-    })
+        ));
+    }
+    seen
 }
 
 /// What `--json` prints.

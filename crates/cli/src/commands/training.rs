@@ -166,12 +166,20 @@ pub(super) fn settings<T: Settings + Footprint>(
         (None, Some(out)) if run.resume => {
             let recorded = fcmae_store::durable::whole(&out.join(files::CONFIG));
             // Where there is none the library says what is missing for a run to be resumed.
-            recorded.is_file().then(|| recipes::read(&recorded)).transpose()?
+            match recorded.is_file() {
+                true => Some(recipes::read(&recorded)?),
+                false => Record::read(out).ok().map(|record| (files::RUN.into(), record.config)),
+            }
         }
         _ => None,
     };
     let recipe = recipe.as_ref().map(|(origin, text)| (origin.as_str(), text.as_str()));
     let mut set = given.set.clone();
+    let sets_batch = |given: &String| given.split('=').next().map(str::trim) == Some("optim.batch");
+    if matches!(given.batch, Some(Batch::Of(_))) && set.iter().any(sets_batch) {
+        let text = "--batch and --set optim.batch give the same setting: leave one of them out";
+        return Err(Usage(text.to_owned()).into());
+    }
     if let Some(Batch::Of(batch)) = given.batch {
         set.push(format!("optim.batch={batch}"));
     }

@@ -193,7 +193,7 @@ fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) 
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
     found.check_missing(data.max_bad_fraction, set.lost)?;
-    keep_evaluation(run, &found, &set, evaluator.description())?;
+    keep_evaluation(run, &found, &set, evaluator.description(), 0)?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {
@@ -242,5 +242,6 @@ fn made() -> Made {
 }
 
 fn now() -> String {
-    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now().max(std::time::UNIX_EPOCH))
+        .to_string()
 }

@@ -232,7 +232,9 @@ fn diversity_measures_every_block_of_every_net() {
         let values = [gelu, grn].map(|value: f64| format!("{value:.3}"));
         assert_eq!(row[..2], values, "stage {number} in {}", ran.stdout);
     }
-    assert!(fs::read_to_string(out.join("diversity.svg")).unwrap().starts_with("<svg"));
+    let svg = fs::read_to_string(out.join("diversity.svg")).unwrap();
+    let name = a.file_name().unwrap().to_str().unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains(&format!(">{name}, after GRN<")), "{svg}");
     assert!(fs::read_to_string(out.join("diversity.csv")).unwrap().lines().count() == 5);
     let maps = |more: &[&str], name: &str| {
         let file = folder.path().join(name);

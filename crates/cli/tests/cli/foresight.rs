@@ -238,6 +238,17 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
     let top1 = format!("top-1  {:.2}%", 100.0 * last["top1"].as_f64().unwrap());
     assert!(ran.stdout.contains(&top1), "{top1} in {}", ran.stdout);
     let other = tempfile::tempdir().unwrap();
+    // A record that was cut would leave pictures out in silence; and a report says what the terminal does.
+    let copied = other.path().join("run");
+    copy_folder(&run, &copied);
+    let tested = fcmae!("evaluate", "--data", pictures, "--weights", copied, "--report").done();
+    assert!(tested.stderr.contains("30 of these 36 pictures were trained on"), "{}", tested.stderr);
+    let page = fs::read_to_string(copied.join("report.html")).unwrap();
+    assert!(page.contains("30 of the 36 test pictures were trained on"));
+    let cut: Vec<&str> = split.lines().take(35).collect();
+    fs::write(copied.join("split.csv"), cut.join("\n") + "\n").unwrap();
+    fcmae!("evaluate", "--data", pictures, "--weights", run, "--held-out-of", copied)
+        .refused(1, &["split.csv", "put the original back"]);
     let missing = fcmae!(
         "evaluate",
         "--data",

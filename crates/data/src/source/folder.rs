@@ -225,7 +225,6 @@ impl<'s, 'a> Walk<'s, 'a> {
     fn run(&mut self, root: &Path) -> Result<(), DataError> {
         let unreadable = |source| DataError::Unreadable { path: root.to_path_buf(), source };
         let real = fs::canonicalize(root).map_err(unreadable)?;
-        // The root itself must be listable; folders below it that are not become skips.
         let mut entries = sorted_names(root).map_err(unreadable)?;
         let mut here = Pending { relative: PathBuf::new(), real };
         // A stack, not recursion: the depth is the file system's to choose. Links wait until no
@@ -237,7 +236,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                 if self.set.look() {
                     return Ok(());
                 }
-                self.entry(root, &here, &name, &mut pending, &mut links);
+                self.entry(root, &here, &name, &mut pending, &mut links)?;
             }
             loop {
                 let Some(next) = pending.pop().or_else(|| links.pop_front()) else { return Ok(()) };
@@ -252,7 +251,8 @@ impl<'s, 'a> Walk<'s, 'a> {
                         here = next;
                         break;
                     }
-                    Err(error) => self.set.lose(path, format!("folder cannot be listed: {error}")),
+                    // Nobody knows how many pictures are in it.
+                    Err(source) => return Err(DataError::Unlisted { path, source }),
                 }
             }
         }
@@ -265,13 +265,13 @@ impl<'s, 'a> Walk<'s, 'a> {
         name: &OsStr,
         pending: &mut Vec<Pending>,
         links: &mut VecDeque<Pending>,
-    ) {
+    ) -> Result<(), DataError> {
         if name.as_encoded_bytes().starts_with(b".") || is_systems(name) {
             self.set.passed_over += 1;
             if here.relative.as_os_str().is_empty() && holds_pictures(&root.join(name)) {
                 self.hidden.push(root.join(name));
             }
-            return;
+            return Ok(());
         }
         let relative = here.relative.join(name);
         let path = root.join(&relative);
@@ -279,26 +279,28 @@ impl<'s, 'a> Walk<'s, 'a> {
         // Follows links.
         let meta = match fs::metadata(&path) {
             Ok(meta) => meta,
-            Err(error) => {
-                let linked = || fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
-                // What has no extension may have been a folder.
-                let counts = || Path::new(name).extension().is_none() || is_set(name);
-                if picture_name || counts() && linked() {
-                    self.set.lose(path, format!("cannot be opened: {error}"));
+            Err(source) => {
+                let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
+                let was_removed = source.kind() == std::io::ErrorKind::NotFound && !is_link;
+                if picture_name || is_link && is_set(name) {
+                    self.set.lose(path, format!("cannot be opened: {source}"));
+                } else if Path::new(name).extension().is_none() && !was_removed {
+                    // What has no extension may be a folder.
+                    return Err(DataError::Unlisted { path, source });
                 } else {
                     self.set.pass_over(name);
                 }
-                return;
+                return Ok(());
             }
         };
         if meta.is_dir() {
             if picture_name {
                 self.set.skip(path, "a folder named like a picture");
-                return;
+                return Ok(());
             }
             let linked = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
             let real = if linked {
-                let Some(real) = self.follow(here, &path) else { return };
+                let Some(real) = self.follow(here, &path)? else { return Ok(()) };
                 real
             } else {
                 here.real.join(name)
@@ -336,26 +338,22 @@ impl<'s, 'a> Walk<'s, 'a> {
         } else {
             self.set.lose(path, "not a regular file");
         }
+        Ok(())
     }
 
     /// Where a link to a folder leads, or `None` (recorded) for one not to follow.
-    fn follow(&mut self, here: &Pending, path: &Path) -> Option<PathBuf> {
-        let real = match fs::canonicalize(path) {
-            Ok(real) => real,
-            Err(error) => {
-                self.set.lose(path.to_path_buf(), format!("link cannot be followed: {error}"));
-                return None;
-            }
-        };
+    fn follow(&mut self, here: &Pending, path: &Path) -> Result<Option<PathBuf>, DataError> {
+        let unlisted = |source| DataError::Unlisted { path: path.to_owned(), source };
+        let real = fs::canonicalize(path).map_err(unlisted)?;
         if here.real.starts_with(&real) {
             self.set.skip(path.to_path_buf(), "link to a folder it lies in");
-            return None;
+            return Ok(None);
         }
         if !self.followed.insert(real.clone()) {
             self.set.skip(path.to_path_buf(), "link to a folder already followed");
-            return None;
+            return Ok(None);
         }
-        Some(real)
+        Ok(Some(real))
     }
 }
 

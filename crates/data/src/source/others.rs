@@ -95,5 +95,7 @@ fn kind(name: &OsStr) -> Option<String> {
 
 /// Folders in which systems keep thumbnails and companions of pictures.
 pub(super) fn is_systems(folder: &OsStr) -> bool {
-    folder == "@eaDir" || folder == "__MACOSX"
+    const SYSTEMS: [&str; 5] =
+        ["@eaDir", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"];
+    SYSTEMS.iter().any(|name| folder == *name)
 }

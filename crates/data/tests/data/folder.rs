@@ -31,13 +31,46 @@ fn links_to_nothing_count_by_their_names() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     image::RgbImage::new(8, 8).save(at("1.png")).unwrap();
-    for name in ["a.csv", "notes.txt", "old.md", "gone.jpg", "folder", "set.tar"] {
+    for name in ["a.csv", "notes.txt", "old.md", "gone.jpg", "set.tar"] {
         std::os::unix::fs::symlink("/nowhere", at(name)).unwrap();
     }
     let set = PictureSet::open(dir.path(), Labels::Ignored).unwrap();
     let mut lost: Vec<_> = set.skipped.iter().map(|skipped| skipped.path.clone()).collect();
     lost.sort();
-    assert_eq!(lost, ["folder", "gone.jpg", "set.tar"].map(at));
+    assert_eq!(lost, ["gone.jpg", "set.tar"].map(at));
+    // One that may have led to a folder: nobody knows how many pictures are missing.
+    std::fs::create_dir(at("lost+found")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/hats", at("lost+found/a")).unwrap();
+    PictureSet::open(dir.path(), Labels::Ignored).unwrap();
+    std::os::unix::fs::symlink("/nowhere/hats", at("hats")).unwrap();
+    let error = PictureSet::open(dir.path(), Labels::Ignored).unwrap_err();
+    assert!(matches!(&error, DataError::Unlisted { path, .. } if *path == at("hats")), "{error:?}");
+    let text = error.to_string();
+    for says in ["a link to /nowhere/hats, which is not there: mount it", "move it out of the set"]
+    {
+        assert!(text.contains(says), "{says} is not in: {text}");
+    }
+}
+
+/// Root may list every folder: there nothing is shown.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_listed_is_no_set_without_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tree(&["a/1.jpg", "b/2.jpg"]);
+    let shut = dir.path().join("b");
+    let mode = |mode| std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(mode));
+    mode(0o000).unwrap();
+    let listable = std::fs::read_dir(&shut).is_ok();
+    let opened = PictureSet::open(dir.path(), Labels::Required);
+    mode(0o755).unwrap();
+    if listable {
+        println!("skipped: as root");
+        return;
+    }
+    let text = opened.unwrap_err().to_string();
+    assert!(text.contains("/b: this folder of the set cannot be listed"), "{text}");
+    assert!(text.contains("give yourself permission"), "{text}");
 }
 
 #[test]

@@ -4,10 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use fcmae_data::sampler::Order;
-use fcmae_data::source::printable;
 use fcmae_data::{Batch, LoaderOptions, Mix, Mixing, PictureSet};
 use fcmae_store::ExportName;
-use fcmae_store::run::files;
 use fcmae_store::run::schema::{Ended, Kind};
 use fcmae_words::plural;
 use fcmae_words::terminal::percent;
@@ -136,7 +134,6 @@ pub fn finetune_on<'a, 'r>(
             let notes = notes.into_iter().chain(caveats.into_iter().flatten()).chain(idle);
             notes.into_iter().try_for_each(|text| session.note(&text))?;
         }
-        lost_best(out, restored).iter().try_for_each(|note| session.note(note))?;
         let about = about(&config, origin.is_some(), training.len());
         let evaluated = |set| EvaluationSet::new(set, &description, config.optim.batch, backend);
         let mut held_out = HeldOut {
@@ -306,19 +303,6 @@ impl Targets {
         }
         Ok((mixing, targets))
     }
-}
-
-/// What is to be told where a run that goes on has lost its best weights.
-fn lost_best(out: &Path, restored: Option<Evaluations>) -> Option<String> {
-    let best = restored?.best?;
-    let folder = out.join(files::EXPORT).join(ExportName::Best.as_str());
-    (!folder.exists()).then(|| {
-        format!(
-            "{} is missing: the best weights so far ({:.2} %) are lost, and only better ones will be kept",
-            printable(&folder),
-            100.0 * best
-        )
-    })
 }
 
 /// The classifier before its first update, and what is to be told of the weights that it begins from.

@@ -116,9 +116,14 @@ fn other_pictures(had: Option<usize>, run: &Path, set: &PictureSet) -> [String; 
     [format!("- {had}"), format!("+ {}{change}", plural(has, "picture"))]
 }
 
+/// The time, also where a clock that has lost it says an earlier one than can be written.
+fn now() -> SystemTime {
+    SystemTime::now().max(SystemTime::UNIX_EPOCH)
+}
+
 /// A name for a new run that no other one has: when it began, and a number.
 pub(super) fn new_id() -> String {
-    let now = SystemTime::now();
+    let now = now();
     // The keys are random; time and process are for a system that has nothing random.
     let number = RandomState::new().hash_one((now, std::process::id()));
     format!("{}-{number:016x}", humantime::format_rfc3339_seconds(now))
@@ -129,7 +134,7 @@ pub(super) fn environment(device: &str) -> Environment {
     let arguments = std::env::args_os().map(|argument| printable(Path::new(&argument)));
     Environment {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        started: humantime::format_rfc3339_seconds(now()).to_string(),
         command: arguments.collect::<Vec<_>>().join(" "),
         machine: machine::here(rayon::current_num_threads()),
         device: device.to_owned(),
@@ -137,11 +142,19 @@ pub(super) fn environment(device: &str) -> Environment {
     }
 }
 
+/// Pictures that are not those that a run held out.
+pub(super) struct Other {
+    /// Where they are.
+    roots: String,
+    /// How many of them it was trained on.
+    trained_on: u64,
+}
+
 /// Writes `evaluation.json`, and its mistakes' pictures as the network saw them. `of`: which pictures, if they are not
 /// those that the run held out.
 pub(super) fn evaluation(
     run: &Path,
-    (step, epoch, of): (u64, u64, Option<String>),
+    (step, epoch, of): (u64, u64, Option<Other>),
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
@@ -169,7 +182,8 @@ pub(super) fn evaluation(
     let record = schema::Evaluation {
         step,
         epoch: epoch as f64,
-        of,
+        trained_on: of.as_ref().map_or(0, |of| of.trained_on),
+        of: of.map(|of| of.roots),
         images: found.images as u64,
         top1: found.top1,
         top5: Some(found.top5),
@@ -182,7 +196,7 @@ pub(super) fn evaluation(
 }
 
 /// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
-/// the most confident mistakes' pictures from `set`.
+/// the most confident mistakes' pictures from `set`. `trained_on`: how many of its pictures the run was trained on.
 ///
 /// # Errors
 /// A `run` that is no run's folder, or cannot be written to.
@@ -191,12 +205,14 @@ pub fn keep_evaluation(
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
+    trained_on: usize,
 ) -> Result<()> {
     Record::read(run)?;
     let last = logged(run).last();
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
-    evaluation(run, (step, epoch as u64, Some(roots.join(" and "))), found, set, description)
+    let of = Other { roots: roots.join(" and "), trained_on: trained_on as u64 };
+    evaluation(run, (step, epoch as u64, Some(of)), found, set, description)
 }
 
 /// The lines of `metrics.jsonl` that can be read.
@@ -250,13 +266,17 @@ pub(super) fn watched(run: &Path) -> Vec<schema::Watch> {
     logged(run).filter_map(watches).collect()
 }
 
-/// The evaluation that was made last, no later than after `step` updates.
-pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport> {
-    let scores = |line| match line {
+/// The evaluations that are logged.
+pub(super) fn scores(run: &Path) -> impl Iterator<Item = schema::Scores> {
+    logged(run).filter_map(|line| match line {
         Line::Scores(scores) => Some(scores),
         Line::Update(_) | Line::Watch(_) => None,
-    };
-    let last = logged(run).filter_map(scores).filter(|scores| scores.step <= step).last()?;
+    })
+}
+
+/// The evaluation that was made last, no later than after `step` updates.
+pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport> {
+    let last = scores(run).filter(|scores| scores.step <= step).last()?;
     // The file may be of other pictures: `evaluate --report` writes it too.
     let of_it = |found: &schema::Evaluation| (found.step, found.top1) == (last.step, last.top1);
     let found = fcmae_store::run::evaluation(run).filter(of_it).map(|found| found.images);

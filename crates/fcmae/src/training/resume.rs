@@ -275,6 +275,16 @@ pub(super) fn same_start(out: &Path, now: Option<&Origin>) -> Result<()> {
     )))
 }
 
+/// Which picture of a fine-tuning is in which part, as it recorded it: `split.csv`.
+///
+/// # Errors
+/// A record that is missing, damaged, or not the one that the run began with.
+pub fn recorded_parts(run: &Path) -> Result<Split> {
+    let split = Split::read(&run.join(files::SPLIT))?;
+    check_parts(run, &split)?;
+    Ok(split)
+}
+
 /// Which pictures the run in `out` keeps aside, as it recorded it; `None` where it was ended before it did.
 ///
 /// # Errors

@@ -75,6 +75,9 @@ fn the_best_weights_of_a_course_that_is_left_are_set_aside() {
         let [from, to] = ["straight/export/last", &format!("{run}/export/best")].map(at);
         assert!(best(&at("own")) != fs::read(from.join("model.safetensors")).unwrap());
         fs::copy(from.join("model.safetensors"), to.join("model.safetensors")).unwrap();
+        let metrics = at(run).join("metrics.jsonl");
+        let better = "{\"epoch\":2,\"held_out_loss\":0.1,\"step\":12,\"top1\":1.1,\"top5\":1.1}\n";
+        fs::write(&metrics, fs::read_to_string(&metrics).unwrap() + better).unwrap();
     }
     let later = best(&at("left"));
 
@@ -116,6 +119,39 @@ fn the_best_weights_of_a_course_that_is_left_are_set_aside() {
     without("best_weights", &at("unknown"), 7);
     let unknown = part(&slower, &at("unknown"), changing, TO_THE_END);
     assert!(!unknown.told("course"), "{:?}", unknown.notes);
+}
+
+/// Best weights that went away while a run was stopped, were exchanged for earlier ones, or were cut short.
+#[test]
+fn the_best_of_a_run_is_never_a_score_of_weights_that_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(&folder.path().join("data"), 10);
+    let at = |name: &str| folder.path().join(name);
+    let mut config = pictures::finetuning(3, 4, 1);
+    config.finetune.held_out = 0.2;
+    part(&config, &at("own"), Resume::No, (Some(7), Flow::Stop));
+    for other in ["straight", "gone", "other", "cut"] {
+        copy(&at("own"), &at(other));
+    }
+    let again = Resume::Yes { changing: &[] };
+    let straight = part(&config, &at("straight"), again, TO_THE_END);
+    assert!(!straight.told("lost"), "{:?}", straight.notes);
+    let model = |run: &str| at(run).join("export/best/model.safetensors");
+    fs::remove_dir_all(at("gone/export/best")).unwrap();
+    fs::copy(at("straight/export/last/model.safetensors"), model("other")).unwrap();
+    let whole = fs::read(model("cut")).unwrap();
+    fs::write(model("cut"), &whole[..whole.len() / 2]).unwrap();
+    for (run, says) in [("gone", "is missing"), ("other", "holds other"), ("cut", "cannot be used")]
+    {
+        let lost = part(&config, &at(run), again, TO_THE_END);
+        assert!(lost.told(says) && lost.told("the best is sought anew"), "{:?}", lost.notes);
+        // The best of those that were evaluated since.
+        let highest = lost.scores.iter().map(|&(_, top1)| top1).max_by(f64::total_cmp);
+        assert_eq!((lost.best, lost.scores.clone()), (highest, straight.scores.clone()), "{run}");
+        let aside = at(run).join("export/set-aside-best-step-00000007");
+        assert_eq!(aside.exists(), run != "gone");
+        assert!(best(&at(run)).len() == whole.len());
+    }
 }
 
 /// Saves a checkpoint again without this value of its state.

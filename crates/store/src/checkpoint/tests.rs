@@ -482,3 +482,50 @@ fn other_names_in_the_folder_are_left_alone() {
     assert_eq!(store.steps().unwrap(), [99_999_999, 123_456_789]);
     assert_eq!(names(folder.path()).len(), 6);
 }
+
+/// No permission and no files left to open say nothing of a checkpoint: it is neither damaged nor passed over.
+#[test]
+fn what_the_system_refuses_is_no_damage() {
+    use io::ErrorKind::{InvalidData, NotFound, Other, OutOfMemory, PermissionDenied, WouldBlock};
+    for kind in [PermissionDenied, OutOfMemory, WouldBlock] {
+        assert!(is_of_the_system(&kind.into()), "{kind}");
+    }
+    for kind in [NotFound, InvalidData, Other] {
+        assert!(!is_of_the_system(&kind.into()), "{kind}");
+    }
+    let refused = |source: io::Error| {
+        assert!(is_of_the_system(&source));
+        Error::NotReadable { path: "run/checkpoints/step-00000003".into(), source }.to_string()
+    };
+    let text = refused(PermissionDenied.into());
+    assert!(text.starts_with("run/checkpoints/step-00000003 cannot be opened ("), "{text}");
+    assert!(
+        text.ends_with("may be whole: give yourself permission to read it, and try again"),
+        "{text}"
+    );
+    if cfg!(unix) {
+        let text = refused(io::Error::from_raw_os_error(24));
+        assert!(text.contains("`ulimit -n`"), "{text}");
+        assert!(!is_of_the_system(&io::Error::from_raw_os_error(5)), "a disk's error is damage");
+    }
+}
+
+/// Root may read every file: there nothing is shown.
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_may_not_be_read_is_not_passed_over() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = test_folder();
+    let store = CheckpointStore::open(folder.path().join("checkpoints"));
+    for step in 1..=2 {
+        store.save(step, &checkpoint(step)).unwrap();
+    }
+    let file = store.path(2).join("state.json");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(&file).is_ok() {
+        println!("skipped: as root");
+        return;
+    }
+    let error = store.latest().unwrap_err();
+    assert!(matches!(&error, Error::NotReadable { path, .. } if *path == file), "{error:?}");
+}

@@ -77,7 +77,11 @@ impl Record {
         let mut facts: Value =
             serde_json::from_str(&facts).map_err(|error| malformed(lost(&error)))?;
         let settings = facts.as_object_mut().and_then(|facts| facts.remove(SETTINGS));
-        let config = read(CONFIG)?;
+        let config = match (read(CONFIG), &settings) {
+            // They are in run.json too.
+            (Err(Error::NotARun { .. }), Some(_)) => String::new(),
+            (config, _) => config?,
+        };
         let config = match settings {
             Some(settings) if toml::from_str::<Value>(&config).ok().as_ref() != Some(&settings) => {
                 toml::to_string(&settings).map_err(|error| malformed(error.to_string()))?

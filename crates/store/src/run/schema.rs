@@ -221,6 +221,9 @@ pub struct Evaluation {
     /// Which pictures, if they are not those that the run held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// How many of those the run was trained on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trained_on: u64,
     /// Pictures evaluated.
     pub images: u64,
     /// Share of them whose most likely class is theirs.
@@ -236,6 +239,10 @@ pub struct Evaluation {
     /// Mistakes made with most confidence, surest first.
     #[serde(default)]
     pub mistakes: Vec<Mistake>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A picture taken for something else.

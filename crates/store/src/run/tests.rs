@@ -410,3 +410,24 @@ fn what_is_set_aside_replaces_nothing() {
     assert_eq!(kept("set-aside-best-step-00000007"), "first");
     assert_eq!(kept("set-aside-best-step-00000007.2"), "second");
 }
+
+/// The settings are in `run.json` too.
+#[test]
+fn a_run_that_lost_its_config_goes_on() {
+    let folder = test_folder();
+    let path = folder.path().join("run");
+    drop(Run::create(&path, &record()).unwrap());
+    let own = fs::read_to_string(path.join(CONFIG)).unwrap();
+    fs::remove_file(path.join(CONFIG)).unwrap();
+    assert_eq!(Record::read(&path).unwrap(), record());
+    let mut run = Run::resume(&path, &record(), &[]).unwrap();
+    assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), own);
+    assert_eq!(run.look(), Look::default());
+    drop(run);
+    // Earlier versions wrote them once.
+    fs::write(path.join(RUN), "{\"seed\": 1}").unwrap();
+    fs::remove_file(path.join(CONFIG)).unwrap();
+    let error = Run::resume(&path, &record(), &[]).unwrap_err();
+    assert!(matches!(error, Error::NotARun { missing: CONFIG, .. }), "{error}");
+    assert!(error.to_string().contains("put that file back"), "{error}");
+}

@@ -56,6 +56,18 @@ fn a_run_gives_its_best_export_else_its_last_else_its_newest_checkpoint() {
         assert_eq!(found.config, Some(path.join("export").join(name).join("config.json")));
         assert_eq!(found.run.as_deref(), Some(&*path));
     }
+
+    // An export that lacks its weights is told, and no other is taken in its place.
+    let best = path.join("export/best");
+    fs::remove_file(best.join("model.safetensors")).unwrap();
+    let error = resolve(&path).unwrap_err();
+    assert!(matches!(&error, Error::IncompleteExport { folder, .. } if *folder == best));
+    let text = error.to_string();
+    for says in ["export/best has no model.safetensors", "export/last"] {
+        assert!(text.contains(says), "{says} is not in: {text}");
+    }
+    fs::remove_dir_all(&best).unwrap();
+    assert!(resolve(&path).unwrap().model.ends_with("export/last/model.safetensors"));
 }
 
 #[test]

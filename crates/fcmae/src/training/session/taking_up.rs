@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fcmae_data::source::printable;
 use fcmae_store::run::files;
-use fcmae_store::run::schema::{Facts, Update};
+use fcmae_store::run::schema::{self, Facts, Update};
 use fcmae_store::{ExportName, NamedTensors};
 use serde_json::Value;
 
@@ -74,6 +74,9 @@ impl Session<'_> {
         // Killed before its next checkpoint, the new course begins here once more.
         let so_far = if self.run.best_set_aside(step).exists() { anew } else { so_far };
         let best = self.path().join(files::EXPORT).join(ExportName::Best.as_str());
+        if self.has_lost_best(&best, step, so_far)? {
+            return Ok(anew);
+        }
         let leaves = self.changes.iter().any(|change| change.name != PATIENCE);
         if !leaves || !best.exists() || !is_later(&best, so_far) {
             return Ok(so_far);
@@ -86,6 +89,38 @@ impl Session<'_> {
             printable(&aside),
         ))?;
         Ok(anew)
+    }
+}
+
+impl Session<'_> {
+    /// Whether the weights that are the best `so_far` are no longer in `best`, which is told. Others that are there are set
+    /// aside.
+    fn has_lost_best(&mut self, best: &Path, step: u64, so_far: Evaluations) -> Result<bool> {
+        let Some(top1) = so_far.best else { return Ok(false) };
+        let (folder, lost) = (printable(best), format!("{:.2} %", 100.0 * top1));
+        if !best.exists() {
+            self.note(&format!(
+                "{folder} is missing: the best weights so far ({lost}) are lost, and the best is sought anew"
+            ))?;
+            return Ok(true);
+        }
+        let later = |scores: schema::Scores| scores.step > step && scores.top1 > top1;
+        // Of an earlier version it is not known, and a better evaluation after this step is made again.
+        if so_far.best_weights.is_none() || records::scores(self.path()).any(later) {
+            return Ok(false);
+        }
+        let why = match Weights::open(best) {
+            Ok(found) if short_hash(&found.tensors) == so_far.best_weights => return Ok(false),
+            Ok(_) => "holds other weights".to_owned(),
+            Err(error) => format!("cannot be used: {error}"),
+        };
+        let aside = self.run.set_best_aside(step)?;
+        self.note(&format!(
+            "{folder} {why}. The best weights so far ({lost}) are lost: the folder was moved to {}, and the best is \
+             sought anew",
+            printable(&aside)
+        ))?;
+        Ok(true)
     }
 }
 
