@@ -158,12 +158,14 @@ fn reading(by: Way) -> &'static str {
     }
 }
 
-/// How many were chosen, and how far apart they are at least.
+/// How many were chosen, and how far they are at least from each other and from those with a label.
 fn summary(chosen: &[Chosen]) -> String {
     let pictures = format!("{} to label", counted(chosen.len(), "picture"));
     match chosen.iter().filter_map(|chosen| chosen.distance).reduce(f32::min) {
         Some(least) => {
-            format!("{pictures}; no two of them are nearer than cosine distance {least:.4}")
+            format!(
+                "{pictures}; none is nearer than cosine distance {least:.4} to another, or to one that has a label"
+            )
         }
         None => pictures,
     }

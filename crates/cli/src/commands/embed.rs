@@ -171,6 +171,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
 /// Begins the file, or goes on with it; `None` where it is complete.
 fn begin(args: &Embed, origin: &Origin) -> Result<Option<Writer>> {
     let options = Options { resume: args.resume, overwrite: args.overwrite };
+    output::create_parent(&args.out)?;
     match Writer::begin(&args.out, origin, options) {
         Err(FileError::Exists { .. }) if args.resume && is_of(&args.out, origin) => Ok(None),
         begun => begun.map(Some).map_err(named),

@@ -166,7 +166,7 @@ impl<'a> Found<'a> {
             }
         };
         let mut found = Self { data, queries, neighbours, count, agreement: None };
-        found.agreement = Agreement::of(&found);
+        found.agreement = Agreement::of(&found, others.is_none());
         Ok(found)
     }
 
@@ -313,12 +313,14 @@ struct Agreement {
 }
 
 impl Agreement {
-    fn of(found: &Found<'_>) -> Option<Self> {
+    /// `own`: whether the pictures are among those that they are compared with, where none is its own neighbour.
+    fn of(found: &Found<'_>, own: bool) -> Option<Self> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for label in found.data.labels.iter().flatten() {
             *counts.entry(label).or_default() += 1;
         }
-        let all = counts.values().sum::<usize>() as f64;
+        let itself = usize::from(own);
+        let all = counts.values().sum::<usize>() - itself.min(counts.len());
         let (mut queries, mut nearest, mut pairs, mut same, mut chance) = (0, 0, 0, 0, 0.0);
         for (query, label) in found.queries.labels.iter().enumerate() {
             let Some(label) = label else { continue };
@@ -332,7 +334,8 @@ impl Agreement {
             let Some(first) = first else { continue };
             queries += 1;
             nearest += usize::from(first);
-            chance += counts.get(label.as_str()).copied().unwrap_or(0) as f64 / all;
+            let alike = counts.get(label.as_str()).map_or(0, |count| count - itself);
+            chance += alike as f64 / all.max(1) as f64;
         }
         let chance = chance / queries.max(1) as f64;
         (queries > 0).then_some(Self { queries, nearest, pairs, same, chance })

@@ -128,7 +128,7 @@ impl Source<'_> {
             (Some(one), Some(another)) => same_origin(one, another).map_err(|why| why.to_string()),
             _ if other.vectors.width() == found.vectors.width() => Ok(()),
             _ => Err(format!(
-                "the vectors have {} and {} values; make both with the same network",
+                "the vectors have {} and {} values: make both with the same network",
                 other.vectors.width(),
                 found.vectors.width()
             )),

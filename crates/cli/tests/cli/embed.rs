@@ -119,7 +119,7 @@ fn shards_are_the_whole_set_and_a_run_goes_on_to_the_same_bytes() {
     let resume = |weights: &Path| {
         fcmae!("embed", "--data", &pictures, "--weights", weights, "--out", &again, "--resume")
     };
-    resume(&trained.pretrained()).refused(1, &["other weights"]);
+    resume(&trained.pretrained()).refused(1, &["different weights"]);
     let resumed = resume(&trained.finetuned()).done();
     assert!(resumed.stderr.contains("going on after 10 pictures"), "{}", resumed.stderr);
     assert_eq!(fs::read(&again).unwrap(), fs::read(&whole).unwrap());

@@ -138,9 +138,9 @@ fn what_cannot_be_probed_is_refused() {
     embed(&pictures, &weights, &at("fine.parquet"));
     embed(&pictures, &trained.pretrained(), &at("pre.parquet"));
     fcmae!("probe", "--data", at("fine.parquet"), "--test", at("pre.parquet"))
-        .refused(2, &["pre.parquet", "other weights"]);
+        .refused(2, &["pre.parquet", "different weights"]);
     fcmae!("choose", "--data", at("fine.parquet"), "--labelled", at("pre.parquet"))
-        .refused(2, &["pre.parquet", "other weights"]);
+        .refused(2, &["pre.parquet", "different weights"]);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn pictures_are_chosen_alike_from_every_source() {
     )
     .done();
     assert!(
-        ran.stdout.contains("first.csv  5 pictures to label; no two of them"),
+        ran.stdout.contains("first.csv  5 pictures to label; none is nearer than"),
         "{}",
         ran.stdout
     );

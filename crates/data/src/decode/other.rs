@@ -52,7 +52,7 @@ fn name(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
             257,
             b"ustar",
             "a tar archive",
-            "unpack it, or give it to --data under a name that ends in .tar",
+            "unpack it; where pictures are given by --data, archives whose names end in .tar are read",
         ),
         (0, b"8BPS", "a Photoshop document", CONVERT),
         (0, b"gimp xcf", "a GIMP document", CONVERT),

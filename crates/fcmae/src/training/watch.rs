@@ -319,15 +319,16 @@ impl Watch {
         let plan = session.plan();
         let looks = 1 + plan.epochs.div_ceil(self.every);
         session.note(&format!(
-            "watching {} of {}, {fitted} to learn from and {tested} to test on: {} of {} each, before the first step, \
-             after every {} and at the end; training never uses their labels",
+            "watching {} of {}, {fitted} to learn from and {tested} to test on: {} of {} each, before the first step{} \
+             and at the end; training never uses their labels",
             counted(fitted + tested, "picture"),
             counted(classes, "class"),
-            counted(looks, "look"),
+            counted(looks, "measurement"),
             measured(each.as_secs_f64()),
             match self.every {
-                1 => "epoch".to_owned(),
-                every => counted(every, "epoch"),
+                every if every >= plan.epochs => String::new(),
+                1 => ", after every epoch".to_owned(),
+                every => format!(", after every {}", counted(every, "epoch")),
             },
         ))
     }

@@ -155,7 +155,8 @@ fn a_look_tells_what_the_exported_features_are_worth() {
     let (first, last) = (told.watched[0], told.watched[4]);
     assert_eq!((first.step, first.start, first.untrained, first.tested), (0, None, true, 12));
     assert_eq!((last.step, last.epoch, last.start), (16, 4, Some(first.scores)));
-    let note = "watching 24 pictures of 3 classes, 12 to learn from and 12 to test on: 5 looks of ";
+    let note =
+        "watching 24 pictures of 3 classes, 12 to learn from and 12 to test on: 5 measurements of ";
     assert_eq!(told.notes_with(note), 1, "{:?}", told.notes);
 
     let set = PictureSet::open(&watched, Labels::Required).unwrap();

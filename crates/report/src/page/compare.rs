@@ -133,8 +133,11 @@ fn best(runs: &[Named<'_>]) -> Option<String> {
     let verdict = if difference > 2.0 * error {
         "more than so few pictures can blur"
     } else {
-        "too close to tell from so few pictures"
+        "it may be chance"
     };
+    // Errors on the same pictures go together, and their difference varies less.
+    let same = runs.windows(2).all(|pair| pair[0].report.fingerprint == pair[1].report.fingerprint);
+    let most = if same { "at most " } else { "" };
     if difference == 0.0 {
         return Some(format!(
             "Best accuracy on held-out pictures: “{}” and “{}”, which are right equally often.",
@@ -143,7 +146,7 @@ fn best(runs: &[Named<'_>]) -> Option<String> {
     }
     Some(format!(
         "Best accuracy on held-out pictures: “{}”, {} points more than “{}” (standard error of the \
-         difference {}): {verdict}.",
+         difference {most}{}): {verdict}.",
         first.0,
         points(difference),
         second.0,

@@ -2,13 +2,13 @@
 
 use fcmae_store::run::schema::Evaluation;
 use fcmae_words::counted;
-use fcmae_words::page::{duration, number, percent, points, span};
+use fcmae_words::page::{duration, number, percent, span};
 use maud::{Markup, html};
 
 use super::document::with_code;
 use super::facts::drawn;
 use super::watch::from_to;
-use crate::evaluation::{interval, standard_error};
+use crate::evaluation::interval;
 use crate::findings::{self, Weight};
 use crate::head::Fact;
 use crate::run_folder::{Kind, Report};
@@ -75,7 +75,8 @@ pub(super) fn sentence(report: &Report) -> String {
         let of = pictures.map_or("the".to_owned(), |pictures| number(pictures as f64));
         text += &format!(": {} of {of} held-out pictures right", percent(top1));
         if let Some(pictures) = pictures {
-            text += &format!(" (±{})", points(standard_error(top1, pictures)));
+            let right = (top1 * pictures as f64).round() as u64;
+            text += &format!(" (95 % interval {})", span(interval(right, pictures)));
         }
     } else if let (Some(first), Some(last)) = ends_of_loss(report) {
         text += &format!(": the loss went from {} to {}", number(first), number(last));
@@ -95,7 +96,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
     if let Some((top1, pictures)) = report.final_top1() {
         let about = match (report.held_out_evaluation(), pictures) {
             (Some(evaluation), _) => format!(
-                "95 % interval {}, ± is the standard error",
+                "95 % interval {}",
                 span(interval(evaluation.confusion.right(), evaluation.images))
             ),
             (None, Some(pictures)) => {
@@ -113,7 +114,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
     }
     if let Some(best) = metrics.best {
         let about = format!(
-            "at epoch {}, best of {}; flattering, as the best of many is",
+            "at epoch {}, best of {}; optimistic, as it was chosen by them",
             number(best.epoch),
             counted(metrics.evaluations, "evaluation")
         );
@@ -132,13 +133,12 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         tiles.push(tile("Watched pictures right", figure, about));
     }
     if let (Some(first), Some(last)) = ends_of_loss(report) {
-        let about = if report.kind == Kind::Pretraining
-            && report.settings.is_on("mask.norm_pix_loss")
-        {
-            "at the start and the end; 1 is what painting each hidden patch in its mean brightness gives"
-        } else {
-            "mean of the first and of the last hundredth of the updates"
-        };
+        let about =
+            if report.kind == Kind::Pretraining && report.settings.is_on("mask.norm_pix_loss") {
+                "at the start and the end; 1 is what filling each hidden patch with its mean gives"
+            } else {
+                "mean of the first and of the last hundredth of the updates"
+            };
         let figure = format!("{} → {}", number(first), number(last));
         tiles.push(tile("Training loss", figure, about.to_owned()));
     }

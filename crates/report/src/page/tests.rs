@@ -154,7 +154,7 @@ fn a_sentence_says_what_the_run_was() {
     assert_eq!(
         lead(&RunFixture::finetuned()),
         "Fine-tuned atto on 960 pictures of 2 classes for 10 epochs: 86.7 % of 120 held-out pictures \
-         right (±3.1)."
+         right (95 % interval 79.4 to 91.6 %)."
     );
     assert_eq!(
         lead(&RunFixture::pretrained()),
@@ -255,7 +255,7 @@ fn runs_are_compared_in_what_differs() {
     // 86.7 % − 58.3 % = 28.3 points; √(3.10² + 4.50²) = 5.5.
     assert!(
         page.contains("28.3 points more than “")
-            && page.contains("difference 5.5): more than so few")
+            && page.contains("difference at most 5.5): more than so few")
     );
     assert_eq!(page.matches("<img ").count(), 1);
     let names = reports.each_ref().map(|report| report.name.clone());

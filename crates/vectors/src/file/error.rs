@@ -87,14 +87,14 @@ pub enum FileError {
         width: usize,
     },
     /// A file that is there already.
-    #[error("{} exists already: choose another name, or have it overwritten", path.display())]
+    #[error("{} exists already: choose another name, or overwrite it", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// What an earlier run left unfinished.
     #[error(
-        "{} holds rows of a run that did not finish: resume that run, or have it overwritten",
+        "{} holds rows of a run that did not finish: resume that run, or overwrite it",
         journal.display()
     )]
     Unfinished {
@@ -102,7 +102,7 @@ pub enum FileError {
         journal: PathBuf,
     },
     /// A run that cannot be resumed, because it was another.
-    #[error("{} cannot be resumed: {reason}; or have it overwritten", journal.display())]
+    #[error("{} cannot be resumed: {reason}; or overwrite it", journal.display())]
     OtherRun {
         /// The folder.
         journal: PathBuf,

@@ -26,20 +26,26 @@ pub struct Origin {
 #[non_exhaustive]
 pub enum OtherOrigin {
     /// Of other weights.
-    #[error("they are embeddings of other weights ({} and {}); make both with the same", shortened(.0), shortened(.1))]
+    #[error("the vectors are from different weights ({} and {}): make both with the same", brief(.0), brief(.1))]
     Weights(String, String),
     /// Of another part of the network.
-    #[error("they are other features ({} and {}); make both with the same", shortened(.0), shortened(.1))]
+    #[error("one has the features {} and the other {}: make both with the same --features", shortened(.0), shortened(.1))]
     Features(String, String),
     /// Of pictures of another size.
-    #[error("the pictures had {0:?} and {1:?} pixels; make both with the same")]
+    #[error("the pictures had {0:?} and {1:?} pixels: make both with the same weights")]
     ImageSize([usize; 2], [usize; 2]),
     /// Of another width.
-    #[error("the vectors have {0} and {1} values; make both with the same network")]
+    #[error("the vectors have {0} and {1} values: make both with the same network")]
     Width(usize, usize),
     /// One of them does not say.
-    #[error("one says which weights it is of, and the other does not; make both with this program")]
+    #[error("only one of them names its weights: make both with `fcmae embed`")]
     Unknown,
+}
+
+/// The beginning of a hash, which tells two apart.
+fn brief(hash: &str) -> String {
+    let short: String = hash.chars().take(12).collect();
+    if short == hash { shortened(hash) } else { format!("{short:?}…") }
 }
 
 /// Checks that embeddings can be compared: that they are of the same weights, features and size of pictures. Which

@@ -276,7 +276,7 @@ fn another_run_is_not_taken_for_this_one() {
         change(&mut other);
         refused(&out, &other, RESUME)
     };
-    assert!(with(|origin| origin.weights = "other".to_owned()).contains("other weights"));
+    assert!(with(|origin| origin.weights = "other".to_owned()).contains("different weights"));
     assert!(with(|origin| origin.features = "stages.2".to_owned()).contains("\"stages.2\""));
     assert!(with(|origin| origin.image_size = [96, 96]).contains("[224, 224] and [96, 96] pixels"));
     assert!(with(|origin| origin.width = 4).contains("3 and 4 values"));
@@ -410,10 +410,8 @@ fn shards_of_one_origin_are_one_and_others_are_refused() {
         "{said}"
     );
     let other = write("4.csv", 5, 6, |origin| origin.weights = "other".to_owned());
-    assert!(
-        refused(&other).contains("embeddings of other weights (\"5d41402abc4b\" and \"other\")")
-    );
+    assert!(refused(&other).contains("from different weights (\"5d41402abc4b\" and \"other\")"));
     fs::remove_file(folder.path().join("4.csv.json")).unwrap();
-    assert!(refused(&other).contains("the other does not"));
+    assert!(refused(&other).contains("only one of them names its weights"));
     assert!(Embeddings::open_all(&[] as &[&Path]).is_err());
 }

@@ -144,7 +144,11 @@ impl<'a> Groups<'a> {
                 title,
                 lead: sentence(&self.summary()),
                 facts: vec![
-                    fact("Groups of copies", self.groups.len(), "the most alike come first"),
+                    fact(
+                        "Groups of copies",
+                        self.groups.len(),
+                        "those with different labels come first",
+                    ),
                     fact(
                         "Pictures that could go",
                         could_go,
