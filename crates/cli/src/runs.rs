@@ -6,6 +6,7 @@ use anyhow::Result;
 use fcmae_data::source::printable;
 use fcmae_store::durable;
 use fcmae_store::run::files::{CONFIG, RUN};
+use fcmae_store::run::is_run;
 use fcmae_words::grouped;
 
 use crate::failure::Usage;
@@ -57,8 +58,4 @@ fn near(path: &Path) -> String {
             format!("; the runs in it are {} and {} more", named.join(", "), grouped(more))
         }
     }
-}
-
-fn is_run(folder: &Path) -> bool {
-    [RUN, CONFIG].iter().all(|file| folder.join(file).is_file())
 }

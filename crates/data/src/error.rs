@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fcmae_files::Unusable;
+use fcmae_files::{Unusable, is_out_of_files};
 use fcmae_words::plural;
 
 use crate::channels::MAX_CHANNELS;
@@ -433,26 +433,27 @@ fn bad_remedy(bad: usize, set: usize, first: &str) -> &'static str {
 
 /// What helps where a folder cannot be listed.
 fn to_list(path: &Path, source: &std::io::Error) -> String {
-    match std::fs::read_link(path) {
-        Ok(target) if source.kind() == std::io::ErrorKind::NotFound => {
+    match (std::fs::read_link(path), source.kind()) {
+        (Ok(target), std::io::ErrorKind::NotFound) => {
             format!(
                 "it is a link to {}, which is not there: mount it or put it back",
                 printable(&target)
             )
         }
-        _ if source.kind() == std::io::ErrorKind::PermissionDenied => {
+        (_, std::io::ErrorKind::PermissionDenied) => {
             "give yourself permission to read it".to_owned()
+        }
+        (Ok(target), _) => {
+            format!(
+                "it is a link to {}, which cannot be followed: correct or remove it",
+                printable(&target)
+            )
         }
         _ if is_out_of_files(source) => {
             "raise the limit of open files (`ulimit -n`) and try again".to_owned()
         }
         _ => "try again, and check the disk or the connection to it".to_owned(),
     }
-}
-
-/// Whether the system had no file left to open, of the process (EMFILE) or of all (ENFILE).
-fn is_out_of_files(error: &std::io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// Whether reasons name a setting to change.

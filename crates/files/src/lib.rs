@@ -84,6 +84,11 @@ impl From<Unusable> for io::Error {
     }
 }
 
+/// Whether the system had no file left to open, of the process (EMFILE) or of all (ENFILE).
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// The most that is read of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {

@@ -275,7 +275,7 @@ fn tested_on_training_pictures(report: &Report) -> Option<Finding> {
     warning(
         "Test pictures that were trained on",
         format!(
-            "{} of the {} test pictures were trained on, and a network knows those: the accuracy on them says little \
+            "{} of the {} test pictures were trained on, and the network has seen those: the accuracy on them says little \
              about new pictures. Test on others, or with `fcmae evaluate --held-out-of` and this run, which takes those \
              that it held out.",
             grouped(evaluation.trained_on),
@@ -321,7 +321,10 @@ fn warm_up_too_long(report: &Report) -> Option<Finding> {
 
 fn short_pretraining(report: &Report) -> Option<Finding> {
     // How many it is to make is not known before; and weights that a run began with may need few.
-    let ends = report.kind == Kind::Pretraining && report.is_finished() && report.start.is_none();
+    let ends = report.kind == Kind::Pretraining
+        && report.is_finished()
+        && report.knows_start
+        && report.start.is_none();
     let (updates, epochs) = report.metrics.last.filter(|_| ends)?;
     (updates < SHORT_PRETRAINING).then_some(())?;
     let warm_up = report.settings.number("optim.warmup_epochs").unwrap_or(0.0).min(epochs);

@@ -16,7 +16,6 @@ use std::sync::Arc;
 pub use damaged::Damaged;
 
 use crate::durable::{Told, Troubles};
-use crate::error::is_out_of_files;
 use crate::input::{DESCRIPTION, of};
 use crate::safetensors::{self, Encoded, Strings};
 use crate::{Error, NamedTensors, durable};
@@ -252,24 +251,31 @@ fn refuse_unopened(folder: &Path) -> Result<(), Error> {
         true => Err(Error::NotReadable { path: path.to_owned(), source }),
         false => Ok(()),
     };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(source) => return refused(folder, source),
-    };
-    for entry in entries.filter_map(Result::ok) {
-        let path = entry.path();
-        if let Err(source) = fs::File::open(&path) {
-            refused(&path, source)?;
+    let mut names = vec![MANIFEST.to_owned()];
+    if let Ok(manifest) = Manifest::read(folder) {
+        names.extend(manifest.entries.into_iter().map(|entry| entry.name));
+    }
+    for path in names.iter().map(|name| folder.join(name)) {
+        if let Err(error) = fcmae_files::open(&path) {
+            refused(&path, error.into())?;
         }
     }
     Ok(())
 }
 
-/// Whether an error says nothing of the file that could not be opened: no permission, no files left to open, no memory.
+/// Whether an error says nothing of the file that could not be opened: no permission, no files left to open, no memory, no
+/// connection.
 fn is_of_the_system(error: &io::Error) -> bool {
-    use io::ErrorKind::{OutOfMemory, PermissionDenied, StaleNetworkFileHandle, WouldBlock};
-    matches!(error.kind(), OutOfMemory | PermissionDenied | StaleNetworkFileHandle | WouldBlock)
-        || is_out_of_files(error)
+    use io::ErrorKind as Kind;
+    let kinds = [
+        Kind::NotConnected,
+        Kind::OutOfMemory,
+        Kind::PermissionDenied,
+        Kind::StaleNetworkFileHandle,
+        Kind::TimedOut,
+        Kind::WouldBlock,
+    ];
+    kinds.contains(&error.kind()) || fcmae_files::is_out_of_files(error)
 }
 
 /// Verifies one checkpoint's folder, whatever its name.

@@ -322,16 +322,13 @@ impl Error {
     }
 }
 
-/// Whether the system had no file left to open, of the process (EMFILE) or of all (ENFILE).
-pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
-}
-
 /// What helps where a file cannot be opened.
 fn to_open(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "give yourself permission to read it, and try again",
-        _ if is_out_of_files(error) => "raise the limit of open files (`ulimit -n`), and try again",
+        _ if fcmae_files::is_out_of_files(error) => {
+            "raise the limit of open files (`ulimit -n`), and try again"
+        }
         _ => "try again",
     }
 }

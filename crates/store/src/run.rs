@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 pub use lines::Lines;
 pub use metrics::Metrics;
-pub use own::owner;
+pub use own::{is_run, owner};
 pub use record::{Differing, Record};
 
 use files::{
@@ -292,7 +292,8 @@ impl Run {
     /// to be told of that.
     fn put_record_back(&self) -> Option<String> {
         let path = self.path.join(RUN);
-        let found = fcmae_files::bytes(&path, DESCRIPTION).ok();
+        // What cannot be read now may be whole.
+        let found = fcmae_files::if_there(fcmae_files::bytes(&path, DESCRIPTION)).ok()?;
         // Without a lock nobody knows whether the folder is another run's by now.
         let is_others = found.is_some() && self.lock.is_none();
         if is_others || found.as_ref() == Some(&self.record) {
@@ -448,7 +449,9 @@ impl Run {
     ) -> Result<usize, Error> {
         let path = self.path.join(METRICS);
         let cut = lines::cut_after(&path, step, keep)?;
+        let untold = self.metrics.take_troubles();
         self.metrics = Metrics::open(&self.path, Some(step))?;
+        self.metrics.keep_troubles(untold, &self.notes);
         Ok(cut)
     }
 }

@@ -44,8 +44,8 @@ pub struct Resolved {
 }
 
 /// Finds the weights. The argument is one of
-/// - a run: its `export/best`, else `export/last`, else its newest intact checkpoint (as exports do, with the moving
-///   average of the weights where there is one);
+/// - a run: its `export/best`, where there is none `export/last`, else its newest intact checkpoint (as exports do, with
+///   the moving average of the weights where there is one);
 /// - an export folder, or any with a `model.safetensors`, `pytorch_model.bin` or `model.pth`, or an index of
 ///   weights in several files;
 /// - a checkpoint's folder, or the folder `checkpoints`;
@@ -53,7 +53,8 @@ pub struct Resolved {
 ///
 /// # Errors
 /// [`Error::Missing`] where nothing is there; [`Error::NoWeights`] with what was looked for;
-/// [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::Io`] where the path itself cannot be read.
+/// [`Error::Damaged`] or [`Error::AllDamaged`]; [`Error::IncompleteExport`] for an export without its weights, and
+/// [`Error::NotReadable`] for one that may not be read; [`Error::Io`] where the path itself cannot be read.
 pub fn resolve(path: &Path) -> Result<Resolved, Error> {
     let about = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },

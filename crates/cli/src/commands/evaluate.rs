@@ -11,7 +11,7 @@ use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake, telling_top5};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
-use fcmae_data::{Part, PictureSet, Split};
+use fcmae_data::{Labels, Limits, Part, PictureSet, Sample, Split};
 use fcmae_store::Record;
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
@@ -98,11 +98,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let columns = args.columns.columns(description.pages);
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
-    let trained = trained_on(weights, &set);
+    let trained = TrainedOn::of(weights, &set);
     if let Some(other) = &args.held_out_of {
         set = set.select(&fcmae::training::recorded_parts(other)?, Part::HeldOut)?;
     }
-    let seen = trained.map_or(0, |(run, trained)| note_seen(&run, &trained, &set));
+    let seen = trained.map_or(0, |trained| trained.note_seen(&set, &description.limits()));
     picture_sets::look(&set, description)?;
     let set = Arc::new(set);
     let mut counter = Counter::new("evaluate");
@@ -134,36 +134,56 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "use a share, 0 to 1".to_owned())
 }
 
-/// The run of the weights, and those of the pictures that it was trained on, where it was given the same ones.
-fn trained_on(weights: &Path, set: &PictureSet) -> Option<(PathBuf, PictureSet)> {
-    // The run itself, or an export or checkpoint in it.
-    let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
-    let data = fcmae_store::run::data(run)?;
-    let real = |root: &Path| fs::canonicalize(root).ok();
-    let given: Vec<PathBuf> = data.roots.iter().filter_map(|root| real(Path::new(root))).collect();
-    let same = set.roots.iter().all(|root| real(root).is_some_and(|root| given.contains(&root)));
-    if !same || set.roots.len() != given.len() {
-        return None;
-    }
-    let trained = set.select(&Split::read(&run.join(SPLIT)).ok()?, Part::Training).ok()?;
-    Some((run.to_path_buf(), trained))
+/// The pictures that weights were trained on.
+struct TrainedOn {
+    run: PathBuf,
+    pictures: PictureSet,
+    /// Whether they are of the set that is evaluated, and are told by their names.
+    same_set: bool,
 }
 
-/// How many of the pictures the weights were trained on, which is noted: their accuracy says little about others.
-fn note_seen(run: &Path, trained: &PictureSet, set: &PictureSet) -> usize {
-    let trained: HashSet<&Path> =
-        trained.samples.iter().map(|sample| sample.path.as_path()).collect();
-    let seen = set.samples.iter().filter(|sample| trained.contains(sample.path.as_path())).count();
-    if seen > 0 {
-        output::note(&format!(
-            "{} of these {} were trained on and say little about others: --held-out-of {} uses those that were \
-             held out",
-            grouped(seen),
-            counted(set.len(), "picture"),
-            output::quoted(run),
-        ));
+impl TrainedOn {
+    /// Those of the run that the weights are of, where it recorded them and they are still there.
+    fn of(weights: &Path, set: &PictureSet) -> Option<Self> {
+        // The run itself, or an export or checkpoint in it.
+        let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
+        let data = fcmae_store::run::data(run)?;
+        let split = Split::read(&run.join(SPLIT)).ok()?;
+        let real = |root: &PathBuf| fs::canonicalize(root).ok();
+        let roots: Vec<PathBuf> = data.roots.iter().map(PathBuf::from).collect();
+        let given: Vec<PathBuf> = roots.iter().filter_map(real).collect();
+        let same =
+            set.roots.iter().all(|root| real(root).is_some_and(|root| given.contains(&root)));
+        let same_set = same && set.roots.len() == given.len();
+        let pictures = match same_set {
+            true => set.select(&split, Part::Training),
+            false => PictureSet::open_all(&roots, Labels::Ignored)
+                .and_then(|all| all.select(&split, Part::Training)),
+        };
+        Some(Self { run: run.to_path_buf(), pictures: pictures.ok()?, same_set })
     }
-    seen
+
+    /// How many of the pictures the weights were trained on, which is noted: their accuracy says little about others.
+    fn note_seen(&self, set: &PictureSet, limits: &Limits) -> usize {
+        let seen = if self.same_set {
+            let trained: HashSet<&Path> =
+                self.pictures.samples.iter().map(|sample| sample.path.as_path()).collect();
+            let was_seen = |sample: &&Sample| trained.contains(sample.path.as_path());
+            set.samples.iter().filter(was_seen).count()
+        } else {
+            set.copies_of(&self.pictures, limits).0.len()
+        };
+        if seen > 0 {
+            output::note(&format!(
+                "{} of these {} were trained on and say little about others: --held-out-of {} uses those that were \
+                 held out",
+                grouped(seen),
+                counted(set.len(), "picture"),
+                output::quoted(&self.run),
+            ));
+        }
+        seen
+    }
 }
 
 /// What `--json` prints.

@@ -116,7 +116,7 @@ impl Speeds {
                         if std::mem::take(&mut alike.teacher.weight) > 0.0 {
                             slower = TEACHER;
                         }
-                        adapt(&mut alike.model, &mut alike.start.channels);
+                        adapt(&mut alike.model, std::mem::take(&mut alike.start.channels));
                     }
                     let trial = move || {
                         Trial::of(|run, observer| {
@@ -139,9 +139,9 @@ impl Speeds {
                     let start = jobs.iter().find(|job| Some(&job.key) == from.as_ref());
                     if let Some(Job { work: Work::Pretrain { config: start, .. }, .. }) = start {
                         alike.model = start.model.clone();
-                        adapt(&mut alike.model, &mut start.start.channels.clone());
+                        adapt(&mut alike.model, start.start.channels);
                     }
-                    adapt(&mut alike.model, &mut alike.finetune.channels);
+                    adapt(&mut alike.model, std::mem::take(&mut alike.finetune.channels));
                     alike.model.block = match std::mem::take(&mut alike.finetune.grn) {
                         GrnChange::Keep => alike.model.block,
                         GrnChange::Drop => BlockKind::V1,
@@ -183,8 +183,8 @@ impl Speeds {
 }
 
 /// Gives the network the channels that weights would be adapted to, if there were any yet.
-fn adapt(model: &mut ModelConfig, channels: &mut usize) {
-    if let channels @ 1.. = std::mem::take(channels) {
+fn adapt(model: &mut ModelConfig, channels: usize) {
+    if channels > 0 {
         model.channels = channels;
     }
 }

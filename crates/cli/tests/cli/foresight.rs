@@ -231,6 +231,14 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
     let best = run.join("export/best");
     let all = fcmae!("evaluate", "--data", pictures, "--weights", best).done();
     assert!(all.stderr.contains("--held-out-of"), "{}", all.stderr);
+    // So are they in another place, under other names.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for (number, name) in CLASSES.iter().enumerate() {
+        copy_folder(&pictures.join(name), &elsewhere.path().join(format!("set/{name}/{number}")));
+    }
+    let copied =
+        fcmae!("evaluate", "--data", elsewhere.path().join("set"), "--weights", run).done();
+    assert!(copied.stderr.contains("30 of these 36 pictures were trained on"), "{}", copied.stderr);
     // They are those that the run itself evaluated last.
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let last = metrics.lines().rev().find(|line| line.contains("held_out_loss")).unwrap();

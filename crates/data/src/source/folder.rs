@@ -251,6 +251,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                         here = next;
                         break;
                     }
+                    Err(source) if was_removed(&path, &source) => self.set.passed_over += 1,
                     // Nobody knows how many pictures are in it.
                     Err(source) => return Err(DataError::Unlisted { path, source }),
                 }
@@ -281,10 +282,9 @@ impl<'s, 'a> Walk<'s, 'a> {
             Ok(meta) => meta,
             Err(source) => {
                 let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
-                let was_removed = source.kind() == std::io::ErrorKind::NotFound && !is_link;
                 if picture_name || is_link && is_set(name) {
                     self.set.lose(path, format!("cannot be opened: {source}"));
-                } else if Path::new(name).extension().is_none() && !was_removed {
+                } else if Path::new(name).extension().is_none() && !was_removed(&path, &source) {
                     // What has no extension may be a folder.
                     return Err(DataError::Unlisted { path, source });
                 } else {
@@ -355,6 +355,11 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
         Ok(Some(real))
     }
+}
+
+/// Whether nothing has this name any more, not even a link.
+fn was_removed(path: &Path, error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err()
 }
 
 /// Names in a folder, sorted, so that which of two links is followed does not depend on the file

@@ -97,5 +97,5 @@ fn kind(name: &OsStr) -> Option<String> {
 pub(super) fn is_systems(folder: &OsStr) -> bool {
     const SYSTEMS: [&str; 5] =
         ["@eaDir", "__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"];
-    SYSTEMS.iter().any(|name| folder == *name)
+    SYSTEMS.iter().any(|name| folder.eq_ignore_ascii_case(name))
 }

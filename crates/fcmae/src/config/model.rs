@@ -160,7 +160,7 @@ impl ModelConfig {
     }
 
     /// Says of settings that no number of the network depends on.
-    pub(super) fn idle(&self) -> Option<String> {
+    pub(super) fn settings_without_effect(&self) -> Option<String> {
         let variant = self.block == BlockKind::V1 && self.grn != GrnConfig::default();
         without_effect([("model.grn", variant)], "blocks of `model.block=\"v1\"` have no GRN")
     }

@@ -610,10 +610,10 @@ impl FinetuneConfig {
     }
 
     /// Says of settings that none of a new run's numbers depends on.
-    pub(crate) fn idle(&self, holds_out: bool) -> Vec<String> {
+    pub(crate) fn settings_without_effect(&self, holds_out: bool) -> Vec<String> {
         let waits = [("finetune.patience", self.finetune.patience > 0 && !holds_out)];
         let held_out = without_effect(waits, "no picture is held out, so nothing is evaluated");
-        held_out.into_iter().chain(self.model.idle()).collect()
+        held_out.into_iter().chain(self.model.settings_without_effect()).collect()
     }
 
     /// How many of the pictures to train on are used.
@@ -633,7 +633,7 @@ impl FinetuneConfig {
 
 impl PretrainConfig {
     /// Says of settings that none of a new run's numbers depends on.
-    pub(crate) fn idle(&self, watched: bool) -> Vec<String> {
+    pub(crate) fn settings_without_effect(&self, watched: bool) -> Vec<String> {
         let none = WatchConfig::default();
         let DataConfig { label_column, group, group_column, .. } = &self.data;
         let of_labels = [
@@ -645,7 +645,7 @@ impl PretrainConfig {
         ];
         let of_labels = of_labels.map(|(name, given)| (name, given && !watched));
         let labels = without_effect(of_labels, "pre-training uses labels only with --watch");
-        labels.into_iter().chain(self.model.idle()).collect()
+        labels.into_iter().chain(self.model.settings_without_effect()).collect()
     }
 }
 

@@ -137,6 +137,11 @@ fn no_list(defaults: &Table, given: &Table, prefix: &str) -> Option<String> {
         match (defaults.get(key)?, value) {
             (Value::Table(inner), Value::Table(given)) => no_list(inner, given, &path),
             (Value::Array(list), value) if is_of_numbers(list) && !value.is_array() => {
+                if ["data.mean", "data.std"].contains(&path.as_str()) {
+                    return Some(format!(
+                        "`{path}` is a list with a number for each channel, not {value}: write [{value}] for one channel"
+                    ));
+                }
                 let count = list.len();
                 let write = as_list(value, count);
                 Some(format!(

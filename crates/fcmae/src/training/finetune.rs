@@ -130,7 +130,7 @@ pub fn finetune_on<'a, 'r>(
 
         if restored.is_none() {
             let caveats = [average_caveat(options, plan.steps()), mixing_caveat(&config)];
-            let idle = config.idle(pictures.held_out.is_some());
+            let idle = config.settings_without_effect(pictures.held_out.is_some());
             let notes = notes.into_iter().chain(caveats.into_iter().flatten()).chain(idle);
             notes.into_iter().try_for_each(|text| session.note(&text))?;
         }

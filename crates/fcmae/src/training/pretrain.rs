@@ -139,7 +139,7 @@ pub fn pretrain_on<'a, 'r>(
         }
         session.start(&learner, resumed, &pictures)?;
         if !resumed {
-            let idle = config.idle(!data.watched.is_empty());
+            let idle = config.settings_without_effect(!data.watched.is_empty());
             notes.iter().chain(&idle).try_for_each(|note| session.note(note))?;
         }
         if teacher.is_some() && !resumed {

@@ -140,18 +140,54 @@ fn the_best_of_a_run_is_never_a_score_of_weights_that_are_lost() {
     fs::remove_dir_all(at("gone/export/best")).unwrap();
     fs::copy(at("straight/export/last/model.safetensors"), model("other")).unwrap();
     let whole = fs::read(model("cut")).unwrap();
+    let mut made = Vec::new();
     fs::write(model("cut"), &whole[..whole.len() / 2]).unwrap();
     for (run, says) in [("gone", "is missing"), ("other", "holds other"), ("cut", "cannot be used")]
     {
         let lost = part(&config, &at(run), again, TO_THE_END);
-        assert!(lost.told(says) && lost.told("the best is sought anew"), "{:?}", lost.notes);
+        assert!(
+            lost.told(says) && lost.told("the best is chosen from the evaluations that follow"),
+            "{:?}",
+            lost.notes
+        );
         // The best of those that were evaluated since.
         let highest = lost.scores.iter().map(|&(_, top1)| top1).max_by(f64::total_cmp);
         assert_eq!((lost.best, lost.scores.clone()), (highest, straight.scores.clone()), "{run}");
         let aside = at(run).join("export/set-aside-best-step-00000007");
         assert_eq!(aside.exists(), run != "gone");
-        assert!(best(&at(run)).len() == whole.len());
+        made.push(best(&at(run)));
     }
+    assert!(made[0] == made[1] && made[1] == made[2], "of the same evaluation");
+}
+
+/// Killed between the evaluation that a checkpoint was saved before and the next checkpoint.
+#[test]
+fn a_better_evaluation_that_was_due_at_a_checkpoint_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures::write(&folder.path().join("data"), 10);
+    let at = |name: &str| folder.path().join(name);
+    let mut config = pictures::finetuning(3, 4, 1);
+    config.finetune.held_out = 0.2;
+    // Six updates an epoch, and a checkpoint of the twelfth, which says that its evaluation is due.
+    part(&config, &at("run"), Resume::No, (Some(12), Flow::Stop));
+    let store = CheckpointStore::open(at("run/checkpoints")).keep(9);
+    let mut checkpoint = store.load(12).unwrap();
+    copy(&at("run"), &at("straight"));
+    let again = Resume::Yes { changing: &[] };
+    let straight = part(&config, &at("straight"), again, TO_THE_END);
+    // As if it had been better than what was recorded, and the run killed after its export.
+    checkpoint.state["best_top1"] = 0.01.into();
+    checkpoint.state["evaluation_due"] = true.into();
+    store.save(12, &checkpoint).unwrap();
+    let metrics = at("run/metrics.jsonl");
+    let better = "{\"epoch\":2,\"held_out_loss\":0.1,\"step\":12,\"top1\":0.9,\"top5\":1.0}\n";
+    fs::write(&metrics, fs::read_to_string(&metrics).unwrap() + better).unwrap();
+    fs::copy(at("straight/export/last/model.safetensors"), at("run/export/best/model.safetensors"))
+        .unwrap();
+    let resumed = part(&config, &at("run"), again, TO_THE_END);
+    assert!(!resumed.told("lost"), "{:?}", resumed.notes);
+    assert_eq!(fs::read_dir(at("run/export")).unwrap().count(), 2);
+    assert_eq!(resumed.scores.last(), straight.scores.last());
 }
 
 /// Saves a checkpoint again without this value of its state.
@@ -190,7 +226,7 @@ fn metrics_of_another_run_are_refused() {
     fs::rename(&metrics, &own).unwrap();
     fs::copy(two.join("metrics.jsonl"), &metrics).unwrap();
     let error = train(&config, &one, true, 4).unwrap_err().to_string();
-    for says in [&*metrics.display().to_string(), "not the one of this run", "at step 3", "away"] {
+    for says in [&*metrics.display().to_string(), "belongs to another run", "at step 3", "away"] {
         assert!(error.contains(says), "{says} is not in: {error}");
     }
     // As the message says: without it, or with its own.

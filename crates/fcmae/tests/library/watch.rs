@@ -407,7 +407,6 @@ fn a_curve_does_not_go_on_without_many_of_its_pictures() {
     assert!(ended.unwrap().finished);
     let looks: Vec<_> = told.watched.iter().map(|report| (report.step, report.tested)).collect();
     assert_eq!(looks.iter().map(|look| look.0).collect::<Vec<_>>(), [0, 4, 8, 12, 16]);
-    assert!(looks[4].1 <= looks[0].1, "{looks:?}");
     assert_eq!(told.notes_with("1 watched picture cannot be read and is left out: "), 1);
     assert_eq!(told.notes_with("2 watched pictures cannot be read and are left out: "), 1);
     let out = "the watched pictures are left out after step 20, and until they can be used again: 10 watched pictures \

@@ -23,9 +23,14 @@ fn nothing_is_found_where_nothing_is_amiss() {
     assert_eq!(titles(&long_pretrained()), [""; 0]);
 }
 
+/// A pre-training that says what it began with: random weights.
+fn known() -> RunFixture {
+    RunFixture::pretrained().fact("id", json!("2026-1"))
+}
+
 /// A hundred epochs of ten updates.
 fn long_pretrained() -> RunFixture {
-    let run = RunFixture::pretrained().set("optim.epochs", "100");
+    let run = known().set("optim.epochs", "100");
     run.metrics((1..=1000).map(|step| update(step, 1.0 - 0.0005 * (step - 1) as f64)));
     run
 }
@@ -33,17 +38,18 @@ fn long_pretrained() -> RunFixture {
 #[test]
 fn a_very_short_pretraining_is_told() {
     let title = "A very short pre-training";
-    let text = found(&RunFixture::pretrained(), title).unwrap();
+    let text = found(&known(), title).unwrap();
     assert!(text.starts_with("It made 100 updates. "), "{text}");
     assert!(text.contains("100 epochs make the 1,000 updates"), "{text}");
-    let warming =
-        found(&RunFixture::pretrained().set("optim.warmup_epochs", "6.0"), title).unwrap();
+    let warming = found(&known().set("optim.warmup_epochs", "6.0"), title).unwrap();
     assert!(warming.contains("100 updates, most of them in the warm-up"), "{warming}");
     // What began with weights may need few, and how long it becomes is not known before its end.
     let start = json!({"path": "/runs/pre", "hash": "0"});
-    assert_eq!(found(&RunFixture::pretrained().fact("start", start), title), None);
-    assert_eq!(found(&RunFixture::pretrained().set("optim.epochs", "12"), title), None);
+    assert_eq!(found(&known().fact("start", start), title), None);
+    assert_eq!(found(&known().set("optim.epochs", "12"), title), None);
     assert_eq!(found(&RunFixture::finetuned(), title), None);
+    // Earlier versions do not say it.
+    assert_eq!(found(&RunFixture::pretrained(), title), None);
     let all_but_one = long_pretrained();
     all_but_one.metrics((2..=999).map(|step| update(step, 1.0 / step as f64)));
     assert!(found(&all_but_one.set("optim.epochs", "99"), title).is_some());

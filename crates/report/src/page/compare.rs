@@ -81,7 +81,7 @@ fn remarks(runs: &[Named<'_>]) -> Vec<String> {
     let differing = differing_network(runs);
     if !differing.is_empty() {
         remarks.push(format!(
-            "They do not have the same network: {} differ{}. So a difference in accuracy or loss may come from that, and \
+            "They do not have the same network or picture size: {} differ{}. So a difference in accuracy or loss may come from that, and \
              not from how they were trained.",
             list(&differing),
             if differing.len() == 1 { "s" } else { "" },
@@ -97,7 +97,8 @@ fn differing_network<'a>(runs: &[Named<'a>]) -> Vec<&'a str> {
         runs.windows(2).any(|pair| {
             let [one, other] =
                 [pair[0].report, pair[1].report].map(|run| run.settings.written(name));
-            one != other
+            // What one does not say is that version's own.
+            one.is_some() && other.is_some() && one != other
         })
     };
     let mut names: Vec<&str> = runs
@@ -130,11 +131,8 @@ fn best(runs: &[Named<'_>]) -> Option<String> {
     let [first, second, ..] = scored.as_slice() else { return None };
     let difference = first.1 - second.1;
     let error = standard_error(first.1, first.2).hypot(standard_error(second.1, second.2));
-    let verdict = if difference > 2.0 * error {
-        "more than so few pictures can blur"
-    } else {
-        "it may be chance"
-    };
+    let verdict =
+        if difference > 2.0 * error { "larger than chance explains" } else { "it may be chance" };
     // Errors on the same pictures go together, and their difference varies less.
     let same = runs.windows(2).all(|pair| pair[0].report.fingerprint == pair[1].report.fingerprint);
     let most = if same { "at most " } else { "" };

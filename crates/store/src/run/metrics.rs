@@ -49,6 +49,17 @@ impl Metrics {
         std::mem::take(&mut *self.troubles())
     }
 
+    /// Keeps what is to be told, less what was told of it.
+    pub(super) fn keep_troubles(&self, mut troubles: Vec<String>, told: &[String]) {
+        let mut own = self.troubles();
+        troubles.append(&mut own);
+        for trouble in troubles {
+            if !told.contains(&trouble) && !own.contains(&trouble) {
+                own.push(trouble);
+            }
+        }
+    }
+
     fn troubles(&self) -> MutexGuard<'_, Vec<String>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,6 +33,11 @@ const OWN: [&str; 21] = [
     LOCK,
 ];
 
+/// Whether a folder has what makes it a run.
+pub fn is_run(folder: &Path) -> bool {
+    [files::RUN, files::CONFIG].iter().all(|file| folder.join(file).is_file())
+}
+
 /// The run that this file or folder is of, or would be: one of those that runs write, or in one of them. What somebody
 /// else has put into a run's folder is of none.
 pub fn owner(path: &Path) -> Option<PathBuf> {
@@ -44,7 +49,6 @@ pub fn owner(path: &Path) -> Option<PathBuf> {
             OWN.iter().any(|own| name == *own)
                 || name.to_str().is_some_and(|n| n.starts_with(PREFIX))
         };
-        let is_run = || run.join(files::RUN).is_file() && run.join(files::CONFIG).is_file();
-        (below.file_name().is_some_and(is_own) && is_run()).then(|| run.to_owned())
+        (below.file_name().is_some_and(is_own) && is_run(run)).then(|| run.to_owned())
     })
 }

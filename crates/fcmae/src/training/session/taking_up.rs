@@ -5,7 +5,7 @@ use std::path::Path;
 use fcmae_data::source::printable;
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{self, Facts, Update};
-use fcmae_store::{ExportName, NamedTensors};
+use fcmae_store::{Error as StoreError, ExportName, NamedTensors};
 use serde_json::Value;
 
 use super::{Evaluations, LOSS, RUN_ID, Session};
@@ -57,14 +57,15 @@ impl Session<'_> {
             return Ok(());
         };
         Err(Error::Unusable(format!(
-            "{} is not the one of this run: it has a loss of {found} at step {step}, and the checkpoint of that step \
+            "{} belongs to another run: it has a loss of {found} at step {step}, and the checkpoint of that step \
              {loss}. Put the run's own file back, or move this one away: the run goes on without its earlier curves",
             printable(&self.path().join(files::METRICS)),
         )))
     }
 
     /// The evaluations up to a checkpoint of `step`, as far as they count from here on. Where other settings lead to
-    /// another course, and `export/best` is of the one that is left, it is set aside, and the new one has none yet.
+    /// another course, `export/best` of the one that is left is set aside, and the new one has none yet. So it is where
+    /// the best weights are lost, so that nothing is called the best that is not there.
     pub(super) fn evaluations_that_count(
         &mut self,
         step: u64,
@@ -74,64 +75,82 @@ impl Session<'_> {
         // Killed before its next checkpoint, the new course begins here once more.
         let so_far = if self.run.best_set_aside(step).exists() { anew } else { so_far };
         let best = self.path().join(files::EXPORT).join(ExportName::Best.as_str());
-        if self.has_lost_best(&best, step, so_far)? {
-            return Ok(anew);
-        }
+        let found = Exported::find(&best, so_far)?;
         let leaves = self.changes.iter().any(|change| change.name != PATIENCE);
-        if !leaves || !best.exists() || !is_later(&best, so_far) {
-            return Ok(so_far);
-        }
-        let aside = self.run.set_best_aside(step)?;
-        self.note(&format!(
-            "{} holds weights from after step {step}. The new settings start from that step, so they were \
-             moved to {}, and the best is sought anew",
-            printable(&best),
-            printable(&aside),
-        ))?;
-        Ok(anew)
-    }
-}
-
-impl Session<'_> {
-    /// Whether the weights that are the best `so_far` are no longer in `best`, which is told. Others that are there are set
-    /// aside.
-    fn has_lost_best(&mut self, best: &Path, step: u64, so_far: Evaluations) -> Result<bool> {
-        let Some(top1) = so_far.best else { return Ok(false) };
-        let (folder, lost) = (printable(best), format!("{:.2} %", 100.0 * top1));
-        if !best.exists() {
-            self.note(&format!(
-                "{folder} is missing: the best weights so far ({lost}) are lost, and the best is sought anew"
-            ))?;
-            return Ok(true);
-        }
-        let later = |scores: schema::Scores| scores.step > step && scores.top1 > top1;
-        // Of an earlier version it is not known, and a better evaluation after this step is made again.
-        if so_far.best_weights.is_none() || records::scores(self.path()).any(later) {
-            return Ok(false);
-        }
-        let why = match Weights::open(best) {
-            Ok(found) if short_hash(&found.tensors) == so_far.best_weights => return Ok(false),
-            Ok(_) => "holds other weights".to_owned(),
-            Err(error) => format!("cannot be used: {error}"),
+        let why = match (&found, so_far.best) {
+            (Exported::Missing, None) | (Exported::Recorded, _) => return Ok(so_far),
+            (Exported::Other, _) if leaves => {
+                let aside = self.run.set_best_aside(step)?;
+                self.note(&format!(
+                    "{} holds weights from after step {step}. The new settings start from that step, so they were \
+                     moved to {}, and the best is chosen from the evaluations that follow",
+                    printable(&best),
+                    printable(&aside),
+                ))?;
+                return Ok(anew);
+            }
+            (_, None) => return Ok(so_far),
+            // The evaluation that they are of was logged, and is made again.
+            (Exported::Other, Some(top1)) if self.has_better(step, so_far.due, top1) => {
+                return Ok(so_far);
+            }
+            (Exported::Missing, Some(_)) => "is missing".to_owned(),
+            (Exported::Other, Some(_)) => "holds other weights than were recorded".to_owned(),
+            (Exported::Unusable(error), Some(_)) => format!("cannot be used: {error}"),
         };
-        let aside = self.run.set_best_aside(step)?;
+        let lost = 100.0 * so_far.best.unwrap_or_default();
+        let moved = match found {
+            Exported::Missing => String::new(),
+            _ => {
+                format!("; the folder was moved to {}", printable(&self.run.set_best_aside(step)?))
+            }
+        };
         self.note(&format!(
-            "{folder} {why}. The best weights so far ({lost}) are lost: the folder was moved to {}, and the best is \
-             sought anew",
-            printable(&aside)
+            "{} {why}: the best weights so far ({lost:.2} %) are lost, and the best is chosen from the evaluations that \
+             follow{moved}",
+            printable(&best)
         ))?;
-        Ok(true)
+        Ok(Evaluations { best: None, best_weights: None, ..so_far })
+    }
+
+    /// Whether a better evaluation than `top1` was logged after a checkpoint of `step`, or is `due` there and was logged.
+    fn has_better(&self, step: u64, due: bool, top1: f64) -> bool {
+        let is_later = |scores: &schema::Scores| scores.step > step || due && scores.step == step;
+        records::scores(self.path()).filter(is_later).any(|scores| scores.top1 > top1)
     }
 }
 
-/// Whether the weights in `best` are others than the best `so_far`.
-fn is_later(best: &Path, so_far: Evaluations) -> bool {
-    match (so_far.best, so_far.best_weights) {
-        (None, _) => true,
-        // An earlier version did not say it.
-        (Some(_), None) => false,
-        (Some(_), known) => {
-            Weights::open(best).map_or(true, |found| short_hash(&found.tensors) != known)
+/// What `export/best` holds.
+enum Exported {
+    Missing,
+    /// The weights that a checkpoint says are the best so far, or, where an earlier version did not say it, any.
+    Recorded,
+    /// Others than those.
+    Other,
+    /// Nothing that can be read as weights, and why.
+    Unusable(String),
+}
+
+impl Exported {
+    /// # Errors
+    /// What the system refuses: it says nothing of the weights.
+    fn find(best: &Path, so_far: Evaluations) -> Result<Self> {
+        let unreadable = |source| StoreError::NotReadable { path: best.to_owned(), source };
+        if !best.try_exists().map_err(unreadable)? {
+            return Ok(Self::Missing);
+        }
+        match (so_far.best, so_far.best_weights) {
+            (None, _) => return Ok(Self::Other),
+            (Some(_), None) => return Ok(Self::Recorded),
+            (Some(_), Some(_)) => {}
+        }
+        match Weights::open(best) {
+            Ok(found) if short_hash(&found.tensors) == so_far.best_weights => Ok(Self::Recorded),
+            Ok(_) => Ok(Self::Other),
+            Err(error @ Error::Store(StoreError::Io { .. } | StoreError::NotReadable { .. })) => {
+                Err(error)
+            }
+            Err(error) => Ok(Self::Unusable(error.to_string())),
         }
     }
 }
