@@ -765,7 +765,11 @@ impl Settings for FinetuneConfig {
             reason: error.to_string(),
         };
         self.mix().check().map_err(|error| {
-            refused("finetune.mixup", format!("{} / {}", options.mixup, options.cutmix), error)
+            let (key, value) = match (0.0..=1e6).contains(&options.mixup) {
+                true => ("finetune.cutmix", options.cutmix),
+                false => ("finetune.mixup", options.mixup),
+            };
+            refused(key, value.to_string(), error)
         })?;
         if let Err(error) = self.rand_augment() {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));

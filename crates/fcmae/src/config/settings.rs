@@ -124,22 +124,30 @@ fn assign_all<T: Settings>(
 fn check<T: Settings>(settings: &Table, origin: &str) -> Result<T, ConfigError> {
     settings.clone().try_into().map_err(|error: toml::de::Error| {
         let defaults = Table::try_from(T::default()).unwrap_or_default();
-        let reason = no_list(&defaults, settings, "");
+        let reason = other_kind(&defaults, settings, "");
         let reason = reason.unwrap_or_else(|| in_words(error.to_string().trim_end()));
         ConfigError::Recipe { origin: origin.to_owned(), reason }
     })
 }
 
-/// What is wrong where something else stands in place of a list of numbers, and what to write.
-fn no_list(defaults: &Table, given: &Table, prefix: &str) -> Option<String> {
+/// What is wrong where something else stands in place of a group of settings, a list of numbers or a text, and what to
+/// write.
+fn other_kind(defaults: &Table, given: &Table, prefix: &str) -> Option<String> {
     given.iter().find_map(|(key, value)| {
         let path = within(prefix, key);
         match (defaults.get(key)?, value) {
-            (Value::Table(inner), Value::Table(given)) => no_list(inner, given, &path),
+            (Value::Table(inner), Value::Table(given)) => other_kind(inner, given, &path),
+            (Value::Table(inner), value) => {
+                let one = inner.keys().next().map_or(String::new(), |key| within(&path, key));
+                Some(format!("`{path}` is a group of settings, not {value}: set one of them, such as `{one}`"))
+            }
+            (Value::String(_), value) if !value.is_str() => Some(format!(
+                "`{path}` is a text, not {value}: `fcmae settings {path}` explains which"
+            )),
             (Value::Array(list), value) if is_of_numbers(list) && !value.is_array() => {
                 if ["data.mean", "data.std"].contains(&path.as_str()) {
                     return Some(format!(
-                        "`{path}` is a list with a number for each channel, not {value}: write [{value}] for one channel"
+                        "`{path}` is a list with a number for each channel, not {value}: write it as [0.5] for one channel, [0.5,0.5,0.5] for three"
                     ));
                 }
                 let count = list.len();
@@ -353,6 +361,31 @@ mod tests {
             let known = OWN.iter().find(|(name, _)| *name == command).unwrap().1;
             assert_eq!(own, known, "{command}");
         }
+    }
+
+    #[test]
+    fn what_is_no_group_or_text_is_told_in_words() {
+        for (set, expected) in [
+            ("optim=3", "`optim` is a group of settings, not 3: set one of them, such as `optim."),
+            ("model.grn=true", "`model.grn` is a group of settings, not true: set one"),
+            ("data.pages=2", "`data.pages` is a text, not 2: `fcmae settings data.pages` explains"),
+            ("device=0", "`device` is a text, not 0"),
+            (
+                "data.mean=0.5",
+                "not 0.5: write it as [0.5] for one channel, [0.5,0.5,0.5] for three",
+            ),
+        ] {
+            let error = settings("", &[set]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{set}: {error}");
+        }
+        let blended = |set: &str| {
+            let error = from_recipe::<FinetuneConfig>(None, &[set.to_owned()]).unwrap_err();
+            error.to_string()
+        };
+        assert!(blended("finetune.mixup=-1").starts_with("`finetune.mixup` cannot be `-1`: "));
+        assert!(
+            blended("finetune.cutmix=2e6").starts_with("`finetune.cutmix` cannot be `2000000`")
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Part {
 pub struct Use {
     /// Such as `predict, evaluate`.
     pub what: &'static str,
-    /// Tensors that are missing or have another shape; with none, the weights are ready for it.
+    /// Tensors that are missing, have another shape or hold NaN; with none, the weights are ready for it.
     pub missing: Vec<String>,
 }
 
@@ -145,7 +145,13 @@ fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
         let mismatch = weights.tensors.difference(names);
         let missing = mismatch.missing.into_iter().map(|(name, _)| name);
         let wrong = mismatch.wrong_shape.into_iter().map(|wrong| wrong.name);
-        Use { what, missing: missing.chain(wrong).collect() }
+        let is_spoilt = |name: &str| {
+            let tensor = weights.tensors.get(name);
+            tensor.is_some_and(|tensor| tensor.data.iter().any(|value| !value.is_finite()))
+        };
+        let spoilt = names.iter().filter(|(name, _)| is_spoilt(name));
+        let spoilt = spoilt.map(|(name, _)| format!("{name} (NaN or infinite)"));
+        Use { what, missing: missing.chain(wrong).chain(spoilt).collect() }
     });
     (uses.collect(), unknown)
 }

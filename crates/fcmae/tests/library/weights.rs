@@ -446,8 +446,15 @@ fn weights_that_are_no_numbers_are_refused_where_they_are_used() {
             assert!(text.contains(name) && text.contains("not finite"), "{what}: {text}");
             assert!(!text.contains("base_lr"), "{text}");
         }
-        let notes = fcmae::weights::inspection::inspect(folder.path()).unwrap().notes;
+        let inspected = fcmae::weights::inspection::inspect(folder.path()).unwrap();
+        let notes = inspected.notes;
         assert!(notes.iter().any(|note| note.contains(name)), "{notes:?}");
+        let lacks = |what: &str| {
+            let of = inspected.uses.iter().find(|of| of.what.contains(what)).unwrap();
+            of.missing == [format!("{name} (NaN or infinite)")]
+        };
+        assert!(lacks("predict"));
+        assert_eq!(lacks("features"), !name.starts_with("head"));
         assert!(!out.exists());
     }
 }
