@@ -764,13 +764,11 @@ impl Settings for FinetuneConfig {
             value,
             reason: error.to_string(),
         };
-        self.mix().check().map_err(|error| {
-            let (key, value) = match (0.0..=1e6).contains(&options.mixup) {
-                true => ("finetune.cutmix", options.cutmix),
-                false => ("finetune.mixup", options.mixup),
-            };
-            refused(key, value.to_string(), error)
-        })?;
+        let (mixup, cutmix) = (options.mixup, options.cutmix);
+        let mixup_alone = Mix { cutmix: 0.0, ..self.mix() }.check();
+        mixup_alone.map_err(|error| refused("finetune.mixup", mixup.to_string(), error))?;
+        let both = self.mix().check();
+        both.map_err(|error| refused("finetune.cutmix", cutmix.to_string(), error))?;
         if let Err(error) = self.rand_augment() {
             return Err(refused("finetune.rand_augment", options.rand_augment.clone(), error));
         }

@@ -25,7 +25,7 @@ const FAR: f64 = 16.0;
 pub fn survey(set: &PictureSet, description: &Description) -> Result<Vec<String>, DataError> {
     let found = found(set, description)?;
     let unfit = unfit_weights(&found, description);
-    Ok(told(found).into_iter().chain(unfit).collect())
+    Ok(told(found, unfit))
 }
 
 /// The same of pictures that are no set: of some, where they are many.
@@ -40,7 +40,7 @@ pub fn survey_inputs(
     let workers = rayon::current_num_threads();
     let found = Statistics::of_inputs(inputs, format, Some(MOST), workers, &limits)?;
     let unfit = unfit_weights(&found, description);
-    Ok(told(found).into_iter().chain(unfit).collect())
+    Ok(told(found, unfit))
 }
 
 /// The same of pictures that a network of this description is to be trained on, with advice on its settings.
@@ -58,7 +58,7 @@ pub(crate) fn survey_for_training(
              you did, check that the pictures are not blank"
         )
     });
-    Ok(told(found).into_iter().chain(unfit).collect())
+    Ok(told(found, unfit))
 }
 
 /// The same of pictures that it is to be tested on meanwhile, which the settings need not be made for.
@@ -69,7 +69,7 @@ pub(crate) fn survey_held_out(
     set: &PictureSet,
     description: &Description,
 ) -> Result<Vec<String>, DataError> {
-    Ok(told(found(set, description)?))
+    Ok(told(found(set, description)?, None))
 }
 
 fn found(set: &PictureSet, description: &Description) -> Result<Statistics, DataError> {
@@ -128,7 +128,8 @@ fn short(value: f64) -> String {
     }
 }
 
-fn told(found: Statistics) -> Vec<String> {
+/// `unfit`: what is said of mean and deviation.
+fn told(found: Statistics, unfit: Option<String>) -> Vec<String> {
     let told = found.remarks.into_iter().map(|remarked| {
         let (of, first) = (found.looked_at, printable(&remarked.first));
         format!(
@@ -136,7 +137,7 @@ fn told(found: Statistics) -> Vec<String> {
             remarked.pictures, remarked.text
         )
     });
-    told.collect()
+    told.chain(unfit).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What a weights argument is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use fcmae_store::HostTensor;
 use serde::Serialize;
 
 use crate::config::DecoderConfig;
@@ -141,15 +142,14 @@ fn uses(weights: &Weights) -> (Vec<Use>, Vec<String>) {
     ];
     let known = |name: &str| wanted.iter().any(|(_, names)| names.iter().any(|(n, _)| n == name));
     let unknown = weights.tensors.names().filter(|name| !known(name)).map(str::to_owned).collect();
+    let is_spoilt = |tensor: &HostTensor| tensor.data.iter().any(|value| !value.is_finite());
+    let spoilt = weights.tensors.iter().filter(|(_, tensor)| is_spoilt(tensor));
+    let spoilt: HashSet<&str> = spoilt.map(|(name, _)| name.as_str()).collect();
     let uses = wanted.iter().map(|(what, names)| {
         let mismatch = weights.tensors.difference(names);
         let missing = mismatch.missing.into_iter().map(|(name, _)| name);
         let wrong = mismatch.wrong_shape.into_iter().map(|wrong| wrong.name);
-        let is_spoilt = |name: &str| {
-            let tensor = weights.tensors.get(name);
-            tensor.is_some_and(|tensor| tensor.data.iter().any(|value| !value.is_finite()))
-        };
-        let spoilt = names.iter().filter(|(name, _)| is_spoilt(name));
+        let spoilt = names.iter().filter(|(name, _)| spoilt.contains(name.as_str()));
         let spoilt = spoilt.map(|(name, _)| format!("{name} (NaN or infinite)"));
         Use { what, missing: missing.chain(wrong).chain(spoilt).collect() }
     });

@@ -77,28 +77,25 @@ impl Session<'_> {
         let best = self.path().join(files::EXPORT).join(ExportName::Best.as_str());
         let found = Exported::find(&best, so_far)?;
         let leaves = self.changes.iter().any(|change| change.name != PATIENCE);
-        let why = match (&found, so_far.best) {
-            (Exported::Missing, None) | (Exported::Recorded, _) => return Ok(so_far),
-            (Exported::Other, _) if leaves => {
-                let aside = self.run.set_best_aside(step)?;
-                self.note(&format!(
-                    "{} holds weights from after step {step}. The new settings start from that step, so they were \
-                     moved to {}, and the best is chosen from the evaluations that follow",
-                    printable(&best),
-                    printable(&aside),
-                ))?;
-                return Ok(anew);
-            }
-            (_, None) => return Ok(so_far),
+        if leaves && matches!(found, Exported::Other) {
+            let aside = self.run.set_best_aside(step)?;
+            self.note(&format!(
+                "{} holds weights from after step {step}. The new settings start from that step, so they were \
+                 moved to {}, and the best is chosen from the evaluations that follow",
+                printable(&best),
+                printable(&aside),
+            ))?;
+            return Ok(anew);
+        }
+        let Some(top1) = so_far.best else { return Ok(so_far) };
+        let why = match &found {
+            Exported::Recorded => return Ok(so_far),
             // The evaluation that they are of was logged, and is made again.
-            (Exported::Other, Some(top1)) if self.has_better(step, so_far.due, top1) => {
-                return Ok(so_far);
-            }
-            (Exported::Missing, Some(_)) => "is missing".to_owned(),
-            (Exported::Other, Some(_)) => "holds other weights than were recorded".to_owned(),
-            (Exported::Unusable(error), Some(_)) => format!("cannot be used: {error}"),
+            Exported::Other if self.has_better(step, so_far.due, top1) => return Ok(so_far),
+            Exported::Missing => "is missing".to_owned(),
+            Exported::Other => "holds other weights than were recorded".to_owned(),
+            Exported::Unusable(error) => format!("cannot be used: {error}"),
         };
-        let lost = 100.0 * so_far.best.unwrap_or_default();
         let moved = match found {
             Exported::Missing => String::new(),
             _ => {
@@ -106,9 +103,10 @@ impl Session<'_> {
             }
         };
         self.note(&format!(
-            "{} {why}: the best weights so far ({lost:.2} %) are lost, and the best is chosen from the evaluations that \
+            "{} {why}: the best weights so far ({:.2} %) are lost, and the best is chosen from the evaluations that \
              follow{moved}",
-            printable(&best)
+            printable(&best),
+            100.0 * top1,
         ))?;
         Ok(Evaluations { best: None, best_weights: None, ..so_far })
     }
@@ -139,13 +137,12 @@ impl Exported {
         if !best.try_exists().map_err(unreadable)? {
             return Ok(Self::Missing);
         }
-        match (so_far.best, so_far.best_weights) {
-            (None, _) => return Ok(Self::Other),
-            (Some(_), None) => return Ok(Self::Recorded),
-            (Some(_), Some(_)) => {}
+        if so_far.best.is_none() {
+            return Ok(Self::Other);
         }
+        let Some(recorded) = so_far.best_weights else { return Ok(Self::Recorded) };
         match Weights::open(best) {
-            Ok(found) if short_hash(&found.tensors) == so_far.best_weights => Ok(Self::Recorded),
+            Ok(found) if short_hash(&found.tensors) == Some(recorded) => Ok(Self::Recorded),
             Ok(_) => Ok(Self::Other),
             Err(error @ Error::Store(StoreError::Io { .. } | StoreError::NotReadable { .. })) => {
                 Err(error)
