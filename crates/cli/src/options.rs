@@ -115,7 +115,7 @@ pub(crate) struct AnyWeightsArg {
 /// Pictures that are named one by one.
 #[derive(Args)]
 pub(crate) struct PicturesArg {
-    /// Picture files, or folders of them
+    /// Picture files, or folders, .tar, .parquet, .csv, .tsv or .txt files of them
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Picture arguments: files, and folders that stand for the pictures in them.
+//! Picture arguments: files, and folders, archives and lists that stand for the pictures in them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::{output, picture_sets};
 pub(crate) struct Pictures {
     /// All of them, in their order.
     pub(crate) inputs: Vec<Input>,
-    /// The folders' sets among them.
+    /// The sets among them: of folders, archives and lists.
     pub(crate) sets: Vec<Arc<PictureSet>>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn refuse_missing(arguments: &[PathBuf]) -> Result<()> {
 }
 
 /// The pictures that the arguments mean, in their order. A file is taken as it is, so that a damaged
-/// one is reported where it is read, beside the others' answers; what is left out of a folder, and pages of files
+/// one is reported where it is read, beside the others' answers; what is left out of a set, and pages of files
 /// that are not used, are told. `all_pages` is the option that takes them all, where the command has one.
 pub(crate) fn inputs(
     arguments: &[PathBuf],
@@ -34,7 +34,7 @@ pub(crate) fn inputs(
     refuse_missing(arguments)?;
     let (mut inputs, mut sets) = (Vec::new(), Vec::new());
     for path in arguments {
-        if path.is_dir() {
+        if path.is_dir() || PictureSet::is_source(path) {
             let set = PictureSet::open(path, Opening { pages, ..Opening::default() })?;
             set.notes.iter().for_each(|note| output::note(note));
             picture_sets::note_skipped(&set.skipped);

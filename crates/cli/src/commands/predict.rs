@@ -24,7 +24,8 @@ use crate::text_table::{Align, Table};
 #[command(after_help = "\
 Examples:
   fcmae predict cat.jpg dog.png --weights runs/fine
-  fcmae predict photos/new --weights runs/fine --top 1 --format csv > answers.csv")]
+  fcmae predict photos/new --weights runs/fine --top 1 --format csv > answers.csv
+  fcmae predict new.tar --weights runs/fine --top 1 --format csv > answers.csv")]
 pub(crate) struct Predict {
     #[command(flatten)]
     pictures: PicturesArg,

@@ -1,10 +1,12 @@
 //! From pictures to answers.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::command::{Ran, command, fcmae};
+use crate::sources::archive;
 use crate::trained::{CLASSES, Trained, copy_folder};
 
 fn json(text: &str) -> Value {
@@ -123,6 +125,25 @@ fn predict_answers_in_three_forms_that_agree() {
 
     let table = fcmae!("predict", picture, "--weights", weights, "--top", "1").done().stdout;
     assert!(table.starts_with(picture.to_str().unwrap()), "{table}");
+
+    // An archive and a list hold the same pictures.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let [tar, list] = ["all.tar", "all.txt"].map(|name| elsewhere.path().join(name));
+    archive(folder.as_path(), &tar);
+    let names = (0..12).map(|number| format!("{}/{number:02}.png\n", folder.display()));
+    fs::write(&list, names.collect::<String>()).unwrap();
+    let guesses = |from: &Path| {
+        let ran = fcmae!("predict", from, "--weights", weights, "--format", "json").done();
+        let answers = json(&ran.stdout);
+        let classes = answers.as_array().unwrap().iter().map(|answer| answer["classes"].clone());
+        classes.collect::<Vec<_>>()
+    };
+    let expected = guesses(&folder);
+    assert_eq!(expected.len(), 12);
+    assert_eq!([&tar, &list].map(|source| guesses(source)), [expected.clone(), expected]);
+    let zip = elsewhere.path().join("all.zip");
+    fs::write(&zip, "PK").unwrap();
+    fcmae!("predict", zip, "--weights", weights).refused(1, &["all.zip", "unpack it"]);
     assert!(table.contains(classes[0]["class"].as_str().unwrap()), "{table}");
     assert_eq!(table.lines().count(), 2, "{table}");
 }

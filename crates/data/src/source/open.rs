@@ -60,6 +60,17 @@ impl PictureSet {
         Self::open_all(&[root.into()], how)
     }
 
+    /// Whether a file holds several pictures or names them, by its name or first bytes, so that
+    /// [`open`](Self::open) takes it, or says what to do with it: an archive, a Parquet file, a list; not a picture.
+    pub fn is_source(path: &Path) -> bool {
+        let known = |extension: &OsStr| {
+            NOT_READ.iter().any(|(known, _)| extension.eq_ignore_ascii_case(known))
+        };
+        path.is_file()
+            && (kind_of(path).is_ok_and(|kind| kind.is_some())
+                || path.extension().is_some_and(known))
+    }
+
     /// Reads several folders, archives, Parquet files and lists (see [`open`](Self::open)) as one set; classes of
     /// the same name are one class.
     ///
