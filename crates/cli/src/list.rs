@@ -1,5 +1,9 @@
 //! Lists of pictures, as CSV.
 
+use std::path::Path;
+
+use fcmae_data::source::{path_of, written};
+
 /// A list that is being written: rows of `N` columns.
 pub(crate) struct List<const N: usize>(csv::Writer<Vec<u8>>);
 
@@ -25,5 +29,15 @@ impl<const N: usize> List<N> {
     /// The list as text.
     pub(crate) fn text(self) -> String {
         String::from_utf8(self.0.into_inner().expect(TAKES_ALL)).expect("made of text")
+    }
+}
+
+/// A picture's name as a list `to` holds it: paths in a list are relative to it, so that those of one in another folder
+/// are written out as a whole. What lies in an archive, or is known by its vector alone, has no path.
+pub(crate) fn listed(name: &str, to: &Path) -> String {
+    let elsewhere = to.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+    match std::path::absolute(path_of(name)) {
+        Ok(path) if elsewhere && path.is_file() => written(&path),
+        _ => name.to_owned(),
     }
 }

@@ -44,6 +44,11 @@ impl SheetArgs {
         self.out.as_deref()
     }
 
+    /// Whether files that exist are replaced.
+    pub(crate) fn overwrite(&self) -> bool {
+        self.overwrite
+    }
+
     /// Refuses files that list and page cannot be written to. `inputs`: what the command reads.
     ///
     /// # Errors

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use fcmae_data::source::{path_of, printable, written};
+use fcmae_data::source::{printable, written};
 use fcmae_report::{Gallery, Head, Strip};
 use fcmae_vectors::choice::{Chosen, farthest_first, representatives};
 use fcmae_vectors::{Embeddings, Vectors};
 use fcmae_words::{counted, legible};
 
-use crate::list::List;
+use crate::list::{List, listed};
 use crate::output;
 use crate::sheet::{SheetArgs, title};
 use crate::thumbnails::{SIDE, Thumbnails};
@@ -292,14 +292,9 @@ fn place(list: &Path, name: &str, places: &HashMap<&str, usize>) -> Option<usize
         .find_map(|path| places.get(written(path).as_str()).copied())
 }
 
-/// As CSV. Paths in a list are relative to it, so that those of one in another folder are written out as a whole.
+/// As CSV.
 fn list(out: Option<&Path>, names: &[String], chosen: &[Chosen]) -> String {
-    let elsewhere = out.and_then(Path::parent).is_some_and(|folder| !folder.as_os_str().is_empty());
-    let path = |name: &String| match std::path::absolute(path_of(name)) {
-        // What lies in an archive, or is known by its vector alone, has no path.
-        Ok(path) if elsewhere && path.is_file() => written(&path),
-        _ => name.clone(),
-    };
+    let path = |name: &String| out.map_or_else(|| name.clone(), |out| listed(name, out));
     let mut list = List::new(["path", "rank", "distance"]);
     for (rank, &Chosen { row, distance }) in (1_usize..).zip(chosen) {
         let distance = distance.map_or(String::new(), |distance| format!("{distance:.6}"));

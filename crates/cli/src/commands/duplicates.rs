@@ -1,5 +1,6 @@
 //! `fcmae duplicates`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -16,6 +17,7 @@ use crate::vectors::{Read, VectorsArgs};
 mod groups;
 mod leaks;
 mod pairs;
+mod rest;
 mod shown;
 
 use groups::Groups;
@@ -38,9 +40,12 @@ The list has the columns group, path, label and similarity, which is the highest
 With --against it has path, against, similarity, label and against_label, and a line for each pair.
 Without --out and --sheet, it is printed.
 
+--rest lists what remains: the first picture of each group, and all that have no copy. With
+--against, it leaves out all pictures that have a copy there. Give the list as --data.
+
 Examples:
   fcmae duplicates --data pictures --weights runs/pretrain --sheet copies.html
-  fcmae duplicates --data train --against test --weights runs/pretrain --out leaks.csv
+  fcmae duplicates --data train --against test --weights runs/pretrain --rest train-clean.csv
   fcmae duplicates --data pictures.parquet --threshold 0.97 --sheet alike.html --pictures pictures")]
 pub(crate) struct Duplicates {
     /// Folders of pictures, with any folders below them; or .tar, .csv, .tsv, .txt or .parquet files. Without
@@ -59,6 +64,10 @@ pub(crate) struct Duplicates {
     #[arg(long, value_name = "COSINE", default_value_t = 0.99, value_parser = cosine)]
     threshold: f32,
 
+    /// Also write a list of --data without the copies, a .csv file
+    #[arg(long, value_name = "FILE")]
+    rest: Option<PathBuf>,
+
     #[command(flatten)]
     sheet: SheetArgs,
 }
@@ -70,6 +79,9 @@ fn cosine(text: &str) -> Result<f32, String> {
 
 pub(super) fn run(args: &Duplicates) -> Result<()> {
     args.sheet.check([&args.data, &args.against])?;
+    if let Some(rest) = &args.rest {
+        rest::check(rest, args)?;
+    }
     let source = args.vectors.open("duplicates")?;
     let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
@@ -87,6 +99,9 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
     args.sheet.write_page(thumbnails.as_ref(), |thumbnails| {
         found.page(title_of_both(&args.data, &args.against), thumbnails)
     })?;
+    if let Some(rest) = &args.rest {
+        rest::write(rest, &data.rows, &found.spare())?;
+    }
     let summary = found.summary();
     match args.sheet.write_list(|| found.list(), &summary)? {
         Some(written) => output::print(&written),
@@ -129,6 +144,14 @@ impl Found<'_> {
         match self {
             Self::Groups(groups) => groups.summary(),
             Self::Leaks(leaks) => leaks.summary(["--data", "--against"]),
+        }
+    }
+
+    /// The rows of --data that can go.
+    fn spare(&self) -> HashSet<usize> {
+        match self {
+            Self::Groups(groups) => groups.spare(),
+            Self::Leaks(leaks) => leaks.spare(),
         }
     }
 

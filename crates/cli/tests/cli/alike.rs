@@ -1,13 +1,14 @@
 //! `fcmae neighbours`, `duplicates` and `map`, and the sheets of pictures: what is alike, from every source.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
 
-use crate::command::fcmae;
+use crate::command::{Ran, command, fcmae};
 use crate::sources::{archive, embed, vectors, write_list};
-use crate::trained::{CLASSES, Trained, draw};
+use crate::trained::{CLASSES, Trained, copy_folder, draw};
 
 /// Rows of a CSV file without quotes, after its header.
 fn rows(list: &str) -> Vec<Vec<&str>> {
@@ -391,6 +392,44 @@ fn names_that_are_no_utf_8_are_written_so_that_they_come_back() {
         fcmae!("embed", "--data", out, "--weights", weights, "--out", again, "--overwrite").done();
         assert_eq!(fcmae_vectors::Embeddings::open(&again).unwrap().names.len(), 6);
     }
+}
+
+/// The list can be trained on as it is, wherever it lies.
+#[test]
+fn what_remains_without_copies_is_a_set_of_pictures() {
+    let trained = Trained::get();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (weights, all, rest) = (trained.finetuned(), at("all"), at("lists/rest.csv"));
+    copy_folder(&trained.pictures(), &all);
+    fs::copy(all.join("disc/03.png"), all.join("square/copy.png")).unwrap();
+    fs::create_dir(at("test")).unwrap();
+    fs::copy(all.join("disc/05.png"), at("test/a.png")).unwrap();
+    let run = |more: &[&dyn AsRef<OsStr>]| {
+        let mut call = command(&[&"duplicates", &"--threshold", &"1", &"--overwrite"]);
+        call.arg("--weights").arg(&weights).args(more).current_dir(folder.path());
+        Ran::of(call)
+    };
+    let ran = run(&[&"--data", &all, &"--rest", &rest]).done();
+    assert!(ran.stderr.contains("36 of 37 pictures remain"), "{}", ran.stderr);
+    let list = read(&rest);
+    // Of a group the first stays, whatever its label.
+    assert!(list.contains("disc/03.png,disc\n") && !list.contains("copy.png"), "{list}");
+    let again = run(&[&"--data", &rest]).done();
+    assert!(again.stderr.contains("no copies among 36 pictures"), "{}", again.stderr);
+    let tested = fcmae!("evaluate", "--data", rest, "--weights", weights).done().stdout;
+    assert!(tested.contains("36 pictures, 3 classes"), "{tested}");
+
+    let ran = run(&[&"--data", &"all", &"--against", &at("test"), &"--rest", &"rest.csv"]).done();
+    assert!(ran.stderr.contains("36 of 37 pictures remain"), "{}", ran.stderr);
+    let list = read(&at("rest.csv"));
+    assert!(list.contains("\nall/disc/03.png,disc\n") && list.contains("copy.png"), "{list}");
+    assert!(!list.contains("disc/05.png"), "{list}");
+    run(&[&"--data", &"all", &"--against", &all, &"--rest", &rest]).refused(1, &["none remains"]);
+    archive(&all, &at("all.tar"));
+    run(&[&"--data", &"all.tar", &"--rest", &rest]).refused(1, &["all.tar", "Unpack them"]);
+    run(&[&"--data", &all, &"--out", &"one.csv", &"--rest", &"one.csv"])
+        .refused(2, &["name the same file"]);
 }
 
 #[test]

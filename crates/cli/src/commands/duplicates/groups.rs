@@ -1,6 +1,6 @@
 //! Pictures of one set that are copies of each other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 use fcmae_report::{Fact, Gallery, Head, Strip};
@@ -8,7 +8,7 @@ use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{Pair, distinct, groups, pairs_above};
 use fcmae_words::{counted, grouped, list};
 
-use super::pairs::{MOST_PAIRS, repeated, truncated};
+use super::pairs::{MOST_PAIRS, least, repeated, truncated};
 use super::shown::{MOST_CARDS, MOST_ROWS, about, notes, sentence, threshold};
 use crate::list::List;
 use crate::thumbnails::{SIDE, Thumbnails};
@@ -38,7 +38,7 @@ impl<'a> Groups<'a> {
         // A picture that is there thousands of times would have millions of pairs with itself.
         let values = distinct(&data.vectors);
         let others = data.vectors.select(&values.first);
-        let found = pairs_above(&others, threshold, MOST_PAIRS)?;
+        let found = pairs_above(&others, least(threshold), MOST_PAIRS)?;
         let note = truncated(&found);
         let row = |place: u32| values.first[place as usize] as u32;
         let alike = found.pairs.iter().map(|pair| Pair {
@@ -71,6 +71,12 @@ impl<'a> Groups<'a> {
             a.labels.is_empty().cmp(&b.labels.is_empty()).then(most(b).total_cmp(&most(a)))
         });
         Ok(Self { data, threshold, groups, note })
+    }
+
+    /// The rows that can go: all but the first of each group.
+    pub(super) fn spare(&self) -> HashSet<usize> {
+        let others = self.groups.iter().flat_map(|group| &group.members[1..]);
+        others.map(|&(row, _)| row).collect()
     }
 
     /// Pictures in groups.

@@ -1,6 +1,6 @@
 //! Pictures of one set that have copies in another.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 use fcmae_report::{Card, Fact, Gallery, Head, Strip};
@@ -8,7 +8,7 @@ use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{Pair, distinct, pairs_between};
 use fcmae_words::{counted, grouped};
 
-use super::pairs::{MOST_PAIRS, repeated, truncated};
+use super::pairs::{MOST_PAIRS, least, repeated, truncated};
 use super::shown::{MOST_CARDS, MOST_ROWS, about, notes, sentence, threshold};
 use crate::list::List;
 use crate::thumbnails::{SIDE, Thumbnails};
@@ -36,7 +36,7 @@ impl<'a> Leaks<'a> {
         let [left, right] = [against, data].map(|set| distinct(&set.vectors));
         let [queries, database] = [(against, &left), (data, &right)]
             .map(|(set, values)| set.vectors.select(&values.first));
-        let found = pairs_between(&queries, &database, threshold, MOST_PAIRS)?;
+        let found = pairs_between(&queries, &database, least(threshold), MOST_PAIRS)?;
         let note = truncated(&found);
         let mut pairs: Vec<Pair> = found
             .pairs
@@ -66,6 +66,11 @@ impl<'a> Leaks<'a> {
         pairs.extend(more);
         pairs.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         Ok(Self { data, against, threshold, pairs, note })
+    }
+
+    /// The rows of --data that have a copy in the other set.
+    pub(super) fn spare(&self) -> HashSet<usize> {
+        self.pairs.iter().map(|pair| pair.right as usize).collect()
     }
 
     fn labels(&self, pair: &Pair) -> [Option<&String>; 2] {

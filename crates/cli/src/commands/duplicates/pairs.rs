@@ -8,6 +8,12 @@ use crate::output;
 /// Most pairs that are kept: the most alike.
 pub(super) const MOST_PAIRS: usize = 2_000_000;
 
+/// The cosine from which on two rows are copies. The cosine of equal ones is 1 up to rounding in float32, and
+/// `--threshold 1` finds them.
+pub(super) fn least(threshold: f32) -> f32 {
+    threshold - 2e-6
+}
+
 /// A note where there are more pairs than are kept, which is printed too.
 pub(super) fn truncated(found: &Pairs) -> Option<String> {
     let least = found.pairs.last().filter(|_| found.truncated)?.cosine;
