@@ -75,6 +75,9 @@ fn block(name: &str) -> String {
     let definition = fs::read_to_string(root().join(format!("experiments/{name}.toml"))).unwrap();
     let definition: toml::Value = toml::from_str(&definition).unwrap();
     let baseline = definition["baseline"].as_str().unwrap();
+    let paper = definition
+        .get("paper")
+        .map_or(String::new(), |paper| format!("The paper: {}.\n\n", paper.as_str().unwrap()));
     let lines =
         fs::read_to_string(root().join(format!("experiments/results/{name}/results.jsonl")));
     let lines: Vec<Value> =
@@ -126,7 +129,7 @@ fn block(name: &str) -> String {
         text,
         "\nTop-1 on {pictures} pictures: mean ± standard deviation over seeds. Differences in points from \
          “{baseline}”, paired by seed and picture, ± standard error.\n\n\
-         ![top-1 of each variant and seed](../experiments/results/{name}/figure.svg)\n\n\
+         {paper}![top-1 of each variant and seed](../experiments/results/{name}/figure.svg)\n\n\
          To repeat it: `fcmae experiment experiments/{name}.toml --data SETS --out OUT`. Trained for {hours:.1} h in \
          all, with fcmae {} at {}, on {} (2 cores, often beside other work).\n",
         all("version"),

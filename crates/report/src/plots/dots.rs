@@ -7,7 +7,11 @@ const ROW: f64 = 26.0;
 const GROUP: f64 = 30.0;
 const TOP: f64 = 46.0;
 const AXIS: f64 = 46.0;
+const LEGEND: f64 = 22.0;
 const PLOT_WIDTH: f64 = 420.0;
+/// How a plot is read.
+const READING: &str =
+    "dots: seeds · diamonds and lines: mean ± standard deviation · dashed: the baseline's mean";
 /// Mean width of a letter, as a share of the letters' size: without a font at hand a generous one.
 const LETTER: f64 = 0.56;
 const SIZE: f64 = 13.0;
@@ -112,7 +116,10 @@ impl Dots {
     fn place(&self, look: Look) -> Place {
         let width_of = |text: &str| text.chars().count() as f64 * SIZE * LETTER;
         let widest = |texts: &mut dyn Iterator<Item = f64>| texts.fold(0.0, f64::max);
-        let left = 20.0 + widest(&mut self.rows().map(|row| width_of(&row.name))).max(60.0);
+        let names = widest(&mut self.rows().map(|row| width_of(&row.name)));
+        // Headings stand in bold, from the edge on.
+        let headings = widest(&mut self.groups.iter().map(|group| 1.1 * width_of(&group.name)));
+        let left = 20.0 + names.max(headings).max(60.0);
         let right = left + PLOT_WIDTH;
         let width = right + 24.0 + widest(&mut self.rows().map(|row| width_of(&row.in_words())));
         let top = if look == Look::Document { TOP } else { 8.0 };
@@ -121,7 +128,8 @@ impl Dots {
             header + ROW * group.rows.len() as f64
         };
         let bottom = top + self.groups.iter().map(height_of).sum::<f64>() + 6.0;
-        Place { left, right, top, bottom, width, height: bottom + AXIS }
+        let legend = if look == Look::Document { LEGEND } else { 0.0 };
+        Place { left, right, top, bottom, width, height: bottom + AXIS + legend }
     }
 
     /// What comes before the drawing.
@@ -162,6 +170,14 @@ impl Dots {
             bottom + 38.0,
             Escaped(&self.label)
         ));
+        // A page says it in words; a picture goes about alone.
+        if look == Look::Document {
+            svg.line(format_args!(
+                r##"<text x="{}" y="{}" text-anchor="middle" font-size="12" fill="#555">{READING}</text>"##,
+                (left + right) / 2.0,
+                bottom + 58.0
+            ));
+        }
     }
 
     fn draw_groups(&self, svg: &mut Svg, look: Look, ticks: &Ticks, place: &Place) {
@@ -284,6 +300,7 @@ mod tests {
         );
         assert!(svg.contains("A &amp; B") && svg.contains("&lt;b&gt;"), "names are escaped");
         assert!(!svg.contains("NaN"));
+        assert!(svg.contains("dots: seeds") && !dots().to_element("").contains("dots: seeds"));
         // The line of the baseline's mean.
         assert_eq!(svg.matches("stroke-dasharray").count(), 1);
     }
