@@ -1,7 +1,7 @@
 //! What the network makes of the pictures kept aside.
 
 use fcmae_store::run::confusion::Fate;
-use fcmae_store::run::schema::{self, Evaluation};
+use fcmae_store::run::schema::{self, Answers, Evaluation};
 
 use crate::embedded::Picture;
 
@@ -14,7 +14,7 @@ pub(crate) struct Mistake {
 
 /// What is wrong with an evaluation, to follow the file's name.
 pub(crate) fn flaw(evaluation: &Evaluation) -> Option<String> {
-    let Evaluation { images, top1, confusion, .. } = evaluation;
+    let Evaluation { images, top1, confusion, answers, .. } = evaluation;
     let classes = evaluation.classes.len();
     if !confusion.is_of(classes) {
         Some(format!("names {classes} classes, but its table is not {classes} × {classes}"))
@@ -22,6 +22,11 @@ pub(crate) fn flaw(evaluation: &Evaluation) -> Option<String> {
         Some(format!("speaks of {images} pictures, but its table of others"))
     } else if !(0.0..=1.0).contains(top1) {
         Some(format!("has a top-1 of {top1}, which is no share"))
+    } else if let Some(Answers { right, .. }) = answers
+        && [right.len() as u64, right.iter().filter(|&&right| right).count() as u64]
+            != [*images, confusion.right()]
+    {
+        Some("has answers that are not those of its table".to_owned())
     } else {
         None
     }

@@ -181,6 +181,12 @@ impl Report {
         self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none())
     }
 
+    /// The evaluation, if it is a test on other pictures, and which these are.
+    pub(crate) fn test(&self) -> Option<(&Evaluation, &str)> {
+        let evaluation = self.evaluation.as_ref()?;
+        Some((evaluation, evaluation.of.as_deref()?))
+    }
+
     /// Share of the held-out pictures that were recognized at the end, and how many pictures these
     /// are, as far as is known.
     pub(crate) fn final_top1(&self) -> Option<(f64, Option<u64>)> {

@@ -7,6 +7,7 @@
 
 pub mod confusion;
 pub mod files;
+pub mod hits;
 mod lines;
 pub mod lock;
 mod metrics;

@@ -11,7 +11,7 @@ use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake, telling_top5};
 use fcmae::training::keep_evaluation;
 use fcmae_data::source::printable;
-use fcmae_data::{Labels, Limits, Part, PictureSet, Sample, Split};
+use fcmae_data::{Limits, Opening, Pages, Part, PictureSet, Sample, Split};
 use fcmae_store::Record;
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
@@ -24,7 +24,7 @@ use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
 use crate::picture_sets::{self, ColumnsArgs};
-use crate::progress::Counter;
+use crate::progress::{Counter, Listing};
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
 
@@ -92,13 +92,25 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         ))
         .into());
     }
+    if let Some(other) = &args.held_out_of
+        && args.report
+        && fs::canonicalize(other)
+            .is_ok_and(|run| fs::canonicalize(weights).is_ok_and(|own| own == run))
+    {
+        return Err(Usage(format!(
+            "--report adds a test to the run, but {} held out these pictures itself and has chosen its best weights by \
+             them: leave out --report, or test on other pictures",
+            printable(weights)
+        ))
+        .into());
+    }
     let backend = args.device.told()?;
     let evaluator = Evaluator::of(&args.weights.open(&args.taken)?, &backend)?;
     let description = evaluator.description();
     let columns = args.columns.columns(description.pages);
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
-    let trained = TrainedOn::of(weights, &set);
+    let trained = TrainedOn::of(weights, &set, description.pages);
     if let Some(other) = &args.held_out_of {
         set = set.select(&fcmae::training::recorded_parts(other)?, Part::HeldOut)?;
     }
@@ -144,7 +156,7 @@ struct TrainedOn {
 
 impl TrainedOn {
     /// Those of the run that the weights are of, where it recorded them and they are still there.
-    fn of(weights: &Path, set: &PictureSet) -> Option<Self> {
+    fn of(weights: &Path, set: &PictureSet, pages: Pages) -> Option<Self> {
         // The run itself, or an export or checkpoint in it.
         let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
         let data = fcmae_store::run::data(run)?;
@@ -157,8 +169,12 @@ impl TrainedOn {
         let same_set = same && set.roots.len() == given.len();
         let pictures = match same_set {
             true => set.select(&split, Part::Training),
-            false => PictureSet::open_all(&roots, Labels::Ignored)
-                .and_then(|all| all.select(&split, Part::Training)),
+            false => {
+                let mut listing = Listing::new("evaluate");
+                let mut told = |looked_at| listing.told(looked_at);
+                let how = Opening { pages, listing: Some(&mut told), ..Opening::default() };
+                PictureSet::open_all(&roots, how).and_then(|all| all.select(&split, Part::Training))
+            }
         };
         Some(Self { run: run.to_path_buf(), pictures: pictures.ok()?, same_set })
     }

@@ -70,9 +70,8 @@ pub(super) struct Test {
     pub(super) top1: f64,
     pub(super) top5: f64,
     pub(super) loss: f64,
-    /// Whether each picture was named right, in the order of the set: bits, the first the highest of the
-    /// first digit.
-    #[serde(with = "bits")]
+    /// Whether each picture was named right, in the order of the set.
+    #[serde(with = "fcmae_store::run::hits")]
     pub(super) right: Vec<bool>,
 }
 
@@ -82,41 +81,6 @@ pub(super) struct Layer {
     pub(super) depth: f64,
     pub(super) after_gelu: f64,
     pub(super) after_grn: f64,
-}
-
-/// Bits as hexadecimal digits, four in each, and their number before them: `6:a8`.
-mod bits {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bits: &[bool], to: S) -> Result<S::Ok, S::Error> {
-        let digit = |four: &[bool]| {
-            let value = (0..4).fold(0, |value, at| {
-                2 * value + u32::from(four.get(at).copied().unwrap_or_default())
-            });
-            char::from_digit(value, 16).unwrap_or('0')
-        };
-        let digits: String = bits.chunks(4).map(digit).collect();
-        to.serialize_str(&format!("{}:{digits}", bits.len()))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<bool>, D::Error> {
-        let text = String::deserialize(from)?;
-        read(&text).ok_or_else(|| D::Error::custom(format!("{text:.20} is not COUNT:HEX")))
-    }
-
-    fn read(text: &str) -> Option<Vec<bool>> {
-        let (count, digits) = text.split_once(':')?;
-        let count: usize = count.parse().ok()?;
-        let mut bits = Vec::with_capacity(4 * digits.len());
-        for digit in digits.chars() {
-            let value = digit.to_digit(16)?;
-            bits.extend((0..4).rev().map(|at| value >> at & 1 == 1));
-        }
-        (bits.len() == 4 * count.div_ceil(4)).then(|| {
-            bits.truncate(count);
-            bits
-        })
-    }
 }
 
 /// A line of `results.jsonl`: an outcome and what it is in the experiment.
@@ -189,31 +153,4 @@ pub(super) fn write(file: &Path, lines: &[Line]) -> Result<()> {
         text.push('\n');
     }
     output::write_file(file, text.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn test(right: Vec<bool>) -> Test {
-        Test { pictures: right.len(), top1: 0.5, top5: 0.5, loss: 1.0, right }
-    }
-
-    #[test]
-    fn hits_are_written_as_bits_and_read_back() {
-        for count in [0, 1, 3, 4, 5, 8, 11] {
-            let right: Vec<bool> = (0..count).map(|i| i % 3 == 0).collect();
-            let text = serde_json::to_string(&test(right.clone())).unwrap();
-            let again: Test = serde_json::from_str(&text).unwrap();
-            assert_eq!(again.right, right, "{text}");
-        }
-        let text =
-            serde_json::to_string(&test(vec![true, false, true, false, true, false])).unwrap();
-        assert!(text.contains("\"6:a8\""), "{text}");
-        for wrong in ["6:a", "6:a80", "x:a8", "6:g8", "a8"] {
-            let text = text.replace("6:a8", wrong);
-            assert!(serde_json::from_str::<Test>(&text).is_err(), "{wrong}");
-        }
-    }
 }

@@ -531,7 +531,13 @@ impl Plan {
         };
         let mut facts = Vec::new();
         if let Some(pretrain) = &experiment.pretrain {
-            facts.push(("Pre-training".to_owned(), stage(&pretrain.recipe, &pretrain.set)));
+            let shared = pretrain.seed.map_or(String::new(), |seed| {
+                format!(
+                    " (one for all seeds, with seed {seed}: differences say nothing about others)"
+                )
+            });
+            let stage = stage(&pretrain.recipe, &pretrain.set);
+            facts.push(("Pre-training".to_owned(), stage + &shared));
         }
         for base in &experiment.bases {
             let of = format!("{} on {}", stage(&base.recipe, &base.set), base.data.join(" "));

@@ -191,6 +191,8 @@ pub(super) fn evaluation(
         classes: found.classes.clone(),
         confusion: found.confusion.clone(),
         mistakes,
+        answers: (found.missing() == 0)
+            .then(|| schema::Answers { pictures: set.fingerprint(), right: found.right(set) }),
     };
     write(run, files::EVALUATION, &record)
 }

@@ -78,7 +78,18 @@ fn a_runs_files_keep_their_form() {
     let evaluation = read(&run, "evaluation.json");
     assert_eq!(
         names_at(&evaluation, 2),
-        ["step", "epoch", "images", "top1", "top5", "loss", "classes", "confusion", "mistakes"]
+        [
+            "step",
+            "epoch",
+            "images",
+            "top1",
+            "top5",
+            "loss",
+            "classes",
+            "confusion",
+            "mistakes",
+            "answers"
+        ]
     );
     assert!(evaluation.contains("\n  \"epoch\": 1,\n") && evaluation.ends_with("\n}\n"));
     assert_eq!(names_at(&evaluation, 6), ["path", "truth", "predicted", "probability", "picture"]);

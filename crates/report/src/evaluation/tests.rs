@@ -16,6 +16,7 @@ fn evaluation(confusion: Vec<Vec<u64>>) -> Evaluation {
         classes,
         confusion: confusion.into(),
         mistakes: Vec::new(),
+        answers: None,
     }
 }
 
@@ -54,4 +55,12 @@ fn a_table_that_does_not_fit_is_a_flaw() {
             .contains("8 pictures")
     );
     assert!(found(|e| e.top1 = 86.0).contains("86"));
+    let answers = |right: Vec<bool>| Some(Answers { pictures: "01".to_owned(), right });
+    let mut sound = evaluation(vec![vec![3, 1], vec![0, 4]]);
+    sound.answers = answers([[true; 7].as_slice(), &[false]].concat());
+    assert_eq!(flaw(&sound), None);
+    for wrong in [vec![true; 8], vec![true; 7]] {
+        sound.answers = answers(wrong);
+        assert!(flaw(&sound).unwrap().contains("answers"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use fcmae_store::run::schema::Answers;
 use fcmae_words::list;
 use fcmae_words::page::{duration, number, percent, points, span};
 use maud::{Markup, html};
@@ -13,6 +14,7 @@ use super::summary;
 use super::watch::from_to;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
+use crate::paired::{self, Paired};
 use crate::plots::{Chart, Series};
 use crate::run_folder::{Kind, Report};
 
@@ -87,7 +89,8 @@ fn remarks(runs: &[Named<'_>]) -> Vec<String> {
             if differing.len() == 1 { "s" } else { "" },
         ));
     }
-    remarks.extend(best(runs));
+    remarks.extend(best("held-out pictures", &held_out(runs)));
+    remarks.extend(best_on_tests(runs));
     remarks
 }
 
@@ -118,45 +121,98 @@ fn differing_network<'a>(runs: &[Named<'a>]) -> Vec<&'a str> {
 
 const IMAGE_SIZE: &str = "data.image_size";
 
+/// How often a run is right.
+struct Scored<'a> {
+    run: &'a Named<'a>,
+    top1: f64,
+    pictures: u64,
+    /// What these are, or were taken from.
+    of: &'a str,
+    answers: Option<&'a Answers>,
+}
+
+/// Each run's score on the pictures that it held out.
+fn held_out<'a>(runs: &'a [Named<'a>]) -> Vec<Scored<'a>> {
+    let scored = |run: &'a Named<'a>| {
+        let (top1, pictures) = run.report.final_top1()?;
+        let answers = run.report.held_out_evaluation().and_then(|found| found.answers.as_ref());
+        Some(Scored { run, top1, pictures: pictures?, of: &run.report.fingerprint, answers })
+    };
+    runs.iter().filter_map(scored).collect()
+}
+
+/// Which run is best on test pictures, if all that have a test have the same one.
+fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
+    let tests = runs.iter().filter_map(|run| {
+        let (test, of) = run.report.test()?;
+        let answers = test.answers.as_ref();
+        Some(Scored { run, top1: test.top1, pictures: test.images, of, answers })
+    });
+    let scored: Vec<_> = tests.collect();
+    let same = |pair: &[Scored<'_>]| match (pair[0].answers, pair[1].answers) {
+        (Some(one), Some(other)) => one.pictures == other.pictures,
+        _ => pair[0].of == pair[1].of,
+    };
+    if scored.windows(2).all(same) {
+        return best("test pictures", &scored);
+    }
+    Some("They were not tested on the same pictures, so their tests cannot be compared.".to_owned())
+}
+
 /// Which run recognizes most, and whether so few pictures can tell.
-fn best(runs: &[Named<'_>]) -> Option<String> {
-    let mut scored: Vec<(&str, f64, u64)> = runs
-        .iter()
-        .filter_map(|run| {
-            let (top1, pictures) = run.report.final_top1()?;
-            Some((run.name.as_str(), top1, pictures?))
-        })
-        .collect();
-    scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
+    let mut scored: Vec<&Scored<'_>> = scored.iter().collect();
+    scored.sort_by(|a, b| b.top1.total_cmp(&a.top1));
     let [first, second, ..] = scored.as_slice() else { return None };
-    let difference = first.1 - second.1;
-    let error = standard_error(first.1, first.2).hypot(standard_error(second.1, second.2));
-    let verdict =
-        if difference > 2.0 * error { "larger than chance explains" } else { "it may be chance" };
-    // Errors on the same pictures go together, and their difference varies less.
-    let same = runs.windows(2).all(|pair| pair[0].report.fingerprint == pair[1].report.fingerprint);
-    let most = if same { "at most " } else { "" };
+    let (best, next) = (&first.run.name, &second.run.name);
+    let difference = first.top1 - second.top1;
     if difference == 0.0 {
         return Some(format!(
-            "Best accuracy on held-out pictures: “{}” and “{}”, which are right equally often.",
-            first.0, second.0
+            "Best accuracy on {pictures}: “{best}” and “{next}”, which are right equally often."
         ));
     }
+    let (error, is_clear) = match paired(first, second) {
+        Some(found) => (
+            format!(
+                "{}, on the same pictures; p {}",
+                points(found.standard_error),
+                found.p_in_words()
+            ),
+            found.is_clear(),
+        ),
+        None => {
+            let error = [first, second].map(|run| standard_error(run.top1, run.pictures));
+            let error = error[0].hypot(error[1]);
+            let most = if may_be_same(first, second) { "at most " } else { "" };
+            (format!("{most}{}", points(error)), difference > 2.0 * error)
+        }
+    };
+    let verdict = if is_clear { "larger than chance explains" } else { "it may be chance" };
     Some(format!(
-        "Best accuracy on held-out pictures: “{}”, {} points more than “{}” (standard error of the \
-         difference {most}{}): {verdict}.",
-        first.0,
+        "Best accuracy on {pictures}: “{best}”, {} points more than “{next}” (standard error of the difference \
+         {error}): {verdict}.",
         points(difference),
-        second.0,
-        points(error)
     ))
+}
+
+/// The comparison picture by picture, if both were asked about the same ones.
+fn paired(one: &Scored<'_>, other: &Scored<'_>) -> Option<Paired> {
+    let (one, other) = (one.answers?, other.answers?);
+    let right = |answers: &Answers| [answers.right.clone()];
+    (one.pictures == other.pictures).then(|| paired::compare(&right(one), &right(other)))?
+}
+
+/// Whether they may have been asked about the same pictures. Errors on the same ones go together, and their difference
+/// varies less.
+fn may_be_same(one: &Scored<'_>, other: &Scored<'_>) -> bool {
+    one.of == other.of && (one.answers.is_none() || other.answers.is_none())
 }
 
 /// A row of the table of results: what it is, and its value in a run.
 type Row = (&'static str, fn(&Report) -> Option<String>);
 
 fn results(runs: &[Named<'_>]) -> Markup {
-    let rows: [Row; 13] = [
+    let rows: [Row; 15] = [
         ("Kind", |report| {
             Some(
                 if report.kind == Kind::Pretraining { "pre-training" } else { "fine-tuning" }
@@ -170,6 +226,14 @@ fn results(runs: &[Named<'_>]) -> Markup {
             let (top1, pictures) = report.final_top1()?;
             let right = (top1 * pictures? as f64).round() as u64;
             Some(span(interval(right, pictures?)))
+        }),
+        ("Test pictures right", |report| {
+            let (test, of) = report.test()?;
+            Some(format!("{} of {} in {of}", percent(test.top1), number(test.images as f64)))
+        }),
+        ("95 % interval of the test", |report| {
+            let (test, _) = report.test()?;
+            Some(span(interval(test.confusion.right(), test.images)))
         }),
         ("Best top-1", |report| {
             let best = report.metrics.best?;

@@ -262,6 +262,46 @@ fn runs_are_compared_in_what_differs() {
     assert!(names.iter().all(|name| page.contains(&format!("<th scope=\"col\">{name}</th>"))));
 }
 
+/// 60 and 45 of 120: the same pictures leave less to chance than two draws of them.
+#[test]
+fn runs_are_compared_picture_by_picture() {
+    let tested = |right: [u64; 2], hits: &str, pictures: &str, of: Option<&str>| {
+        let run = RunFixture::finetuned();
+        let rows = right.map(|right| [right, 60 - right]);
+        let mut record = evaluation(&["cat", "dog"], &[&rows[0], &[rows[1][1], rows[1][0]]]);
+        record["answers"] = json!({ "pictures": pictures, "right": hits });
+        record["of"] = json!(of);
+        run.write("evaluation.json", &record);
+        run.read()
+    };
+    let halves =
+        |first: &str, second: &str| format!("120:{}", first.repeat(15) + &second.repeat(15));
+    let best = tested([60, 0], &halves("f", "0"), "a", None);
+    let second = tested([45, 0], &halves("e", "0"), "a", None);
+    let page = compare(&[second, best.clone()]);
+    assert!(page.contains("Best accuracy on held-out pictures: “"), "{page:.3000}");
+    // By `reference/paired.py`: 15 of 120 differ, all in favour of one.
+    assert!(
+        page.contains("12.5 points more")
+            && page.contains("3.0, on the same pictures; p &lt; 0.001): larger"),
+        "{page:.3000}"
+    );
+    let others = tested([45, 0], &halves("e", "0"), "b", None);
+    let page = compare(&[best.clone(), others]);
+    assert!(page.contains("(standard error of the difference 6.4): it may"), "{page:.3000}");
+
+    let test = |hits: &str, pictures: &str| tested([45, 0], hits, pictures, Some("photos/test"));
+    let [one, other] = [halves("e", "0"), halves("0", "7")].map(|hits| test(&hits, "c"));
+    let page = compare(&[one.clone(), other]);
+    assert!(
+        page.contains("test pictures: “") && page.contains("right equally often"),
+        "{page:.3000}"
+    );
+    assert!(page.contains("37.5\u{202f}% of 120 in photos/test</td>"), "{page:.4000}");
+    let page = compare(&[one, test(&halves("e", "0"), "d")]);
+    assert!(page.contains("their tests cannot be compared"), "{page:.3000}");
+}
+
 #[test]
 fn a_run_compared_with_itself_has_two_names() {
     let run = RunFixture::finetuned();

@@ -239,6 +239,19 @@ pub struct Evaluation {
     /// Mistakes made with most confidence, surest first.
     #[serde(default)]
     pub mistakes: Vec<Mistake>,
+    /// How each picture fared, if all could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
+}
+
+/// How each picture of an evaluation fared: two runs that were tested on the same ones are compared picture by picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// A hash over the pictures' names, labels and sizes.
+    pub pictures: String,
+    /// Whether each was named right, in the set's order.
+    #[serde(with = "super::hits")]
+    pub right: Vec<bool>,
 }
 
 fn is_zero(count: &u64) -> bool {
