@@ -5,7 +5,7 @@
 
 A difference of two classifiers d[seed, picture] in -1, 0, 1: a two-way layout with one value in a cell, both
 factors random. Where only one factor's mean square stands above the interaction's, the rest is that factor's
-own one-sample t-test on its means, and with one seed scipy.stats.ttest_rel on the pictures.
+own one-sample t-test on its means. With one seed the p-value is McNemar's exact one, by scipy.stats.binomtest.
 """
 
 import sys
@@ -22,6 +22,7 @@ CASES = {
     "SEEDS": (["11111111", "11001100", "11111111"], ["00110011", "11000011", "11001100"]),
     "NEITHER": (["1001", "0110", "1010"], ["0000", "0000", "0000"]),
     "ONE_SEED": (["1111101011"], ["1010100010"]),
+    "ONE_SEED_BOTH_WAYS": (["1111111111100000"], ["0000000001111110"]),
 }
 
 
@@ -76,8 +77,8 @@ for name, (a, b) in CASES.items():
     a, b = (np.array([[int(c) for c in row] for row in rows]) for rows in (a, b))
     d = (a - b).astype(float)
     if len(d) == 1:
-        found = stats.ttest_rel(a[0], b[0])
-        values = None, stats.sem(d[0]), found.df, found.pvalue
+        wins, losses = int((d > 0).sum()), int((d < 0).sum())
+        values = None, stats.sem(d[0]), d.size - 1, stats.binomtest(wins, wins + losses).pvalue
     else:
         values = d.mean(axis=1).std(ddof=1), *test(d)
     print(name, float(d.mean()), *(value if value is None else float(value) for value in values))

@@ -15,7 +15,7 @@ use fcmae::config::{FinetuneConfig, PretrainConfig, Settings, from_recipe};
 use fcmae::engine::backend::Backend;
 use fcmae::inference::evaluate::Evaluator;
 use fcmae::inference::reconstruct::sheet;
-use fcmae::training::{Event, Start, keep_evaluation};
+use fcmae::training::{Event, Start, Test, keep_evaluation};
 use fcmae_data::sampler::evenly;
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
@@ -359,7 +359,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     let evaluator = Evaluator::open(&run, &config.backend()?)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
-    keep_evaluation(&run, &evaluation, &test, evaluator.description(), 0)?;
+    keep_evaluation(&run, &evaluation, &test, evaluator.description(), Test::on(&test, 0))?;
     let right = evaluation.right(&test);
     Ok(FewLabels { curve, pictures, evaluation, right })
 }

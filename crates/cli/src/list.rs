@@ -32,12 +32,17 @@ impl<const N: usize> List<N> {
     }
 }
 
-/// A picture's name as a list `to` holds it: paths in a list are relative to it, so that those of one in another folder
-/// are written out as a whole. What lies in an archive, or is known by its vector alone, has no path.
+/// A picture's name as a list `to` holds it: a path relative to the list's folder, or the whole path of what lies
+/// elsewhere. What lies in an archive, or is known by its vector alone, has no path.
 pub(crate) fn listed(name: &str, to: &Path) -> String {
-    let elsewhere = to.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
-    match std::path::absolute(path_of(name)) {
-        Ok(path) if elsewhere && path.is_file() => written(&path),
+    let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return name.to_owned();
+    };
+    let [path, folder] = [path_of(name).as_path(), folder].map(std::path::absolute);
+    match (path, folder) {
+        (Ok(path), Ok(folder)) if path.is_file() => {
+            written(path.strip_prefix(folder).unwrap_or(&path))
+        }
         _ => name.to_owned(),
     }
 }

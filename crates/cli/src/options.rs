@@ -112,14 +112,6 @@ pub(crate) struct AnyWeightsArg {
     pub(crate) weights: PathBuf,
 }
 
-/// Pictures that are named one by one.
-#[derive(Args)]
-pub(crate) struct PicturesArg {
-    /// Picture files, or folders, .tar, .parquet, .csv, .tsv or .txt files of them
-    #[arg(value_name = "IMAGE", required = true)]
-    pub(crate) images: Vec<PathBuf>,
-}
-
 /// Which pictures are used, where that differs from how the weights were trained.
 #[derive(Args, Default)]
 pub(crate) struct TakenArg {
@@ -140,10 +132,15 @@ impl TakenArg {
     /// As [`Weights::open`].
     pub(crate) fn of(&self, weights: &Path) -> fcmae::Result<Weights> {
         let mut weights = weights_at(weights)?;
+        self.apply(&mut weights);
+        Ok(weights)
+    }
+
+    /// Has weights take such pictures as are asked for.
+    pub(crate) fn apply(&self, weights: &mut Weights) {
         let description = &mut weights.description;
         description.max_pixels = self.max_pixels.unwrap_or(description.max_pixels);
         description.pages = self.pages.unwrap_or(description.pages);
-        Ok(weights)
     }
 
     /// As options of a command that is called again, with a space before each.

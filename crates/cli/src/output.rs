@@ -170,6 +170,17 @@ pub(crate) fn refuse_result(
     refuse_input(file, inputs, option)
 }
 
+/// Whether two paths lead to one file, which need not exist yet.
+pub(crate) fn same_place(one: &Path, other: &Path) -> bool {
+    let [absolute, other_absolute] = [one, other].map(|path| std::path::absolute(path).ok());
+    let real = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
+    };
+    absolute.is_some() && absolute == other_absolute
+        || real(one).is_some_and(|place| real(other) == Some(place))
+}
+
 /// Refuses a path that is not there. `what` is what it was to be.
 pub(crate) fn refuse_missing(path: &Path, what: &str) -> Result<()> {
     match path.exists() {

@@ -7,6 +7,7 @@ use clap::Args;
 use fcmae_data::source::printable;
 use fcmae_report::Gallery;
 
+use crate::failure::Usage;
 use crate::output;
 use crate::thumbnails::Thumbnails;
 use crate::vectors::{Read, Source};
@@ -44,9 +45,26 @@ impl SheetArgs {
         self.out.as_deref()
     }
 
-    /// Whether files that exist are replaced.
-    pub(crate) fn overwrite(&self) -> bool {
-        self.overwrite
+    /// Refuses a further list, called by `option`, that cannot be written to `file`, or is written to already.
+    ///
+    /// # Errors
+    /// Such a file.
+    pub(crate) fn check_also(
+        &self,
+        file: &Path,
+        option: &str,
+        inputs: [&[PathBuf]; 2],
+    ) -> Result<()> {
+        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
+        output::refuse_result(file, &["csv"], self.overwrite, &inputs, option)?;
+        let out = self.out.as_ref().filter(|out| output::same_place(out, file));
+        match out {
+            None => Ok(()),
+            Some(_) => {
+                let text = format!("--out and {option} name the same file: choose another");
+                Err(Usage(text).into())
+            }
+        }
     }
 
     /// Refuses files that list and page cannot be written to. `inputs`: what the command reads.

@@ -31,7 +31,7 @@
 //!
 //! let weights = Weights::open(Path::new("runs/pretrain"))?;
 //! let backbone = Inference::<Backbone>::open(&weights, &Backend::Cpu)?;
-//! // Decoded ahead and computed in batches. An `Arc<data::PictureSet>` will do as well.
+//! // Decoded ahead and computed in batches. An `Arc<data::PictureSet>` works too.
 //! let pictures = ["first.jpg", "second.jpg"];
 //! let inputs: Inputs = pictures.iter().map(Input::from).collect();
 //! for (picture, embedding) in pictures.iter().zip(backbone.embeddings(inputs)?) {

@@ -25,7 +25,7 @@ pub use finetune::{FinetuneOutcome, finetune, finetune_on, settled};
 pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain, pretrain_on, settled_pretraining};
 pub use preview::{preview_finetuning, preview_pretraining};
-pub use records::keep_evaluation;
+pub use records::{Test, keep_evaluation};
 pub use resume::{Resume, may_change, recorded_parts};
 pub use split::{LabelledData, PretrainData};
 pub use start::{Start, StartWeights};

@@ -25,7 +25,8 @@ pub struct Paired {
     pub standard_error: f64,
     /// Degrees of freedom of the standard error, by Satterthwaite's formula.
     pub degrees: f64,
-    /// Two-sided p-value: how often a difference this large comes about where there is none.
+    /// Two-sided p-value: how often a difference this large comes about where there is none. With one seed it is
+    /// McNemar's exact one, of the pictures that one of both alone was right about: they may be very few.
     pub p: f64,
 }
 
@@ -85,15 +86,13 @@ pub fn compare(a: &[Vec<bool>], b: &[Vec<bool>]) -> Option<Paired> {
         (square / (s * p), degrees, Some(spread.sqrt()))
     };
     let standard_error = variance.sqrt();
-    Some(Paired {
-        seeds,
-        pictures,
-        mean,
-        std,
-        standard_error,
-        degrees,
-        p: two_sided(mean, standard_error, degrees),
-    })
+    let p = if seeds == 1 {
+        let count = |won: f64| of_picture.iter().filter(|&&found| found == won).count() as u64;
+        sign_test(count(1.0), count(-1.0))
+    } else {
+        two_sided(mean, standard_error, degrees)
+    };
+    Some(Paired { seeds, pictures, mean, std, standard_error, degrees, p })
 }
 
 /// A mean square and its degrees of freedom.
@@ -120,6 +119,16 @@ fn combined(seeds: Spread, pictures: Spread, interaction: Spread) -> (f64, f64) 
             (sum, sum.powi(2) / uncertain)
         }
     }
+}
+
+/// Two-sided p-value of so many wins and losses where both are equally likely, by the binomial distribution: the chance of
+/// as few of the rarer is the regularized incomplete beta function I(more, less + 1) at 1/2.
+fn sign_test(wins: u64, losses: u64) -> f64 {
+    if wins == losses {
+        return 1.0;
+    }
+    let (less, more) = (wins.min(losses) as f64, wins.max(losses) as f64);
+    (2.0 * 0.5_f64.inc_beta(more, less + 1.0, more.ln_beta(less + 1.0))).min(1.0)
 }
 
 /// Two-sided p-value of Student's t-test: the regularized incomplete beta function I(ν/2, 1/2) at
@@ -153,7 +162,7 @@ mod tests {
     /// degrees of freedom, p-value.
     #[test]
     fn values_are_those_of_scipy() {
-        let cases: [(&[&str], &[&str], [f64; 5]); 5] = [
+        let cases: [(&[&str], &[&str], [f64; 5]); 6] = [
             (
                 &["1111111010111111", "1111001111011100", "1111111111111111"],
                 &["1010000010000011", "0010001011011100", "1110010010000011"],
@@ -186,10 +195,11 @@ mod tests {
                 &["0000", "0000", "0000"],
                 [0.5, 0.0, 0.19245008972987526, 6.0, 0.04076740686322287],
             ),
+            (&["1111101011"], &["1010100010"], [0.4, f64::NAN, 0.1632993161855452, 9.0, 0.125]),
             (
-                &["1111101011"],
-                &["1010100010"],
-                [0.4, f64::NAN, 0.1632993161855452, 9.0, 0.036787497879786156],
+                &["1111111111100000"],
+                &["0000000001111110"],
+                [0.3125, f64::NAN, 0.21830311495716226, 15.0, 0.266845703125],
             ),
         ];
         for (a, b, expected) in cases {
@@ -231,6 +241,18 @@ mod tests {
         let found = compare(&right(&["11", "11"]), &right(&["00", "00"])).unwrap();
         assert_eq!((found.mean, found.standard_error, found.p), (1.0, 0.0, 0.0));
         assert!(found.is_clear());
+    }
+
+    /// Four pictures, all in favour of one, come about in one of eight cases where both are equally good. Student's t would
+    /// call them a difference.
+    #[test]
+    fn few_pictures_of_one_seed_are_no_difference() {
+        for pictures in [4, 1000] {
+            let [mut a, b] = [vec![true; pictures], vec![false; pictures]];
+            a[4..].fill(false);
+            let found = compare(&[a], &[b]).unwrap();
+            assert!(is_close(found.p, 0.125) && !found.is_clear(), "{found:?}");
+        }
     }
 
     #[test]

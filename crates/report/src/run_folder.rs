@@ -8,7 +8,7 @@ use fcmae_store::run::files::{
 };
 pub(crate) use fcmae_store::run::schema::Kind;
 use fcmae_store::run::schema::{
-    self, Change, Data, End, Ended, Evaluation, Facts, Features, LeftOut, Origin,
+    self, Answers, Change, Data, End, Ended, Evaluation, Facts, Features, LeftOut, Origin,
 };
 
 use crate::embedded::{Album, Picture, Reconstruction, noted};
@@ -181,10 +181,18 @@ impl Report {
         self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_none())
     }
 
-    /// The evaluation, if it is a test on other pictures, and which these are.
-    pub(crate) fn test(&self) -> Option<(&Evaluation, &str)> {
+    /// The evaluation, if it is a test on other pictures.
+    pub(crate) fn test(&self) -> Option<&Evaluation> {
+        self.evaluation.as_ref().filter(|evaluation| evaluation.of.is_some())
+    }
+
+    /// How each picture fared that the run held out.
+    pub(crate) fn held_out_answers(&self) -> Option<&Answers> {
         let evaluation = self.evaluation.as_ref()?;
-        Some((evaluation, evaluation.of.as_deref()?))
+        match evaluation.of {
+            None => evaluation.answers.as_ref(),
+            Some(_) => evaluation.held_out_answers.as_ref(),
+        }
     }
 
     /// Share of the held-out pictures that were recognized at the end, and how many pictures these

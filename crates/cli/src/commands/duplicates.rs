@@ -8,6 +8,7 @@ use clap::Args;
 use fcmae_report::Gallery;
 use fcmae_vectors::Embeddings;
 use fcmae_vectors::neighbours::{distinct, mean_cosine};
+use fcmae_words::counted;
 
 use crate::output;
 use crate::sheet::{SheetArgs, title_of_both};
@@ -40,8 +41,9 @@ The list has the columns group, path, label and similarity, which is the highest
 With --against it has path, against, similarity, label and against_label, and a line for each pair.
 Without --out and --sheet, it is printed.
 
---rest lists what remains: the first picture of each group, and all that have no copy. With
---against, it leaves out all pictures that have a copy there. Give the list as --data.
+--rest lists what remains, to be given as --data: the first picture of each group, and all that
+have no copy. With --against, it leaves out all pictures that have a copy there. The list has the
+columns path and label.
 
 Examples:
   fcmae duplicates --data pictures --weights runs/pretrain --sheet copies.html
@@ -80,11 +82,14 @@ fn cosine(text: &str) -> Result<f32, String> {
 pub(super) fn run(args: &Duplicates) -> Result<()> {
     args.sheet.check([&args.data, &args.against])?;
     if let Some(rest) = &args.rest {
-        rest::check(rest, args)?;
+        args.sheet.check_also(rest, "--rest", [&args.data, &args.against])?;
     }
     let source = args.vectors.open("duplicates")?;
     let data = source.read(&args.data)?.with_direction();
     data.check(&args.data)?;
+    if args.rest.is_some() {
+        rest::check(&data)?;
+    }
     refuse_collapsed(&data.rows, args.threshold, &args.data)?;
     let against = source.read_other(&data.rows, &args.against)?;
     if let Some(read) = &against {
@@ -99,16 +104,17 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
     args.sheet.write_page(thumbnails.as_ref(), |thumbnails| {
         found.page(title_of_both(&args.data, &args.against), thumbnails)
     })?;
-    if let Some(rest) = &args.rest {
-        rest::write(rest, &data.rows, &found.spare())?;
-    }
     let summary = found.summary();
     match args.sheet.write_list(|| found.list(), &summary)? {
-        Some(written) => output::print(&written),
+        Some(written) => output::print(&written)?,
         None => {
             output::note(&summary);
-            output::print(&found.list())
+            output::print(&found.list())?;
         }
+    }
+    match &args.rest {
+        Some(rest) => rest::write(rest, &data.rows, &found),
+        None => Ok(()),
     }
 }
 
@@ -145,6 +151,20 @@ impl Found<'_> {
             Self::Groups(groups) => groups.summary(),
             Self::Leaks(leaks) => leaks.summary(["--data", "--against"]),
         }
+    }
+
+    /// What is doubtful about a list of what remains.
+    fn doubt(&self) -> Option<String> {
+        let (contradictions, note) = match self {
+            Self::Groups(groups) => (groups.contradictions(), groups.note()),
+            Self::Leaks(leaks) => (0, leaks.note()),
+        };
+        let labels = (contradictions > 0).then(|| {
+            let groups = counted(contradictions, "group");
+            format!("{groups} with different labels: of each the first picture stays, with its own label")
+        });
+        let missing = note.map(|_| "there may be copies left, as said above".to_owned());
+        labels.into_iter().chain(missing).reduce(|one, other| format!("{one}; {other}"))
     }
 
     /// The rows of --data that can go.

@@ -1,7 +1,5 @@
 //! `fcmae evaluate`.
 
-use std::collections::HashSet;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +7,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fcmae::inference::evaluate::{Confusion, Evaluation, Evaluator, Mistake, telling_top5};
-use fcmae::training::keep_evaluation;
+use fcmae::training::{Test, keep_evaluation};
 use fcmae_data::source::printable;
-use fcmae_data::{Limits, Opening, Pages, Part, PictureSet, Sample, Split};
+use fcmae_data::{Limits, Part, PictureSet};
 use fcmae_store::Record;
 use fcmae_store::run::confusion::{Confused, Fate};
 use fcmae_store::run::files::SPLIT;
@@ -24,9 +22,13 @@ use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
 use crate::picture_sets::{self, ColumnsArgs};
-use crate::progress::{Counter, Listing};
+use crate::progress::Counter;
 use crate::reporter::Reporter;
 use crate::text_table::{Align, Table};
+
+mod seen;
+
+use seen::OfRun;
 
 /// Up to this many columns of text the confusion matrix is printed with classes' names above.
 const NAMED_MATRIX_WIDTH: usize = 110;
@@ -92,29 +94,23 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         ))
         .into());
     }
-    if let Some(other) = &args.held_out_of
-        && args.report
-        && fs::canonicalize(other)
-            .is_ok_and(|run| fs::canonicalize(weights).is_ok_and(|own| own == run))
-    {
-        return Err(Usage(format!(
-            "--report adds a test to the run, but {} held out these pictures itself and has chosen its best weights by \
-             them: leave out --report, or test on other pictures",
-            printable(weights)
-        ))
-        .into());
-    }
     let backend = args.device.told()?;
-    let evaluator = Evaluator::of(&args.weights.open(&args.taken)?, &backend)?;
+    let mut opened = args.weights.open(&TakenArg::default())?;
+    let trained_pages = opened.description.pages;
+    args.taken.apply(&mut opened);
+    let evaluator = Evaluator::of(&opened, &backend)?;
     let description = evaluator.description();
     let columns = args.columns.columns(description.pages);
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
-    let trained = TrainedOn::of(weights, &set, description.pages);
+    let known = OfRun::of(weights, &set, trained_pages);
     if let Some(other) = &args.held_out_of {
         set = set.select(&fcmae::training::recorded_parts(other)?, Part::HeldOut)?;
     }
-    let seen = trained.map_or(0, |trained| trained.note_seen(&set, &description.limits()));
+    if args.report {
+        refuse_held_out(weights, known.as_ref(), &set, &description.limits())?;
+    }
+    let trained_on = known.map_or(0, |known| known.note_trained_on(&set, &description.limits()));
     picture_sets::look(&set, description)?;
     let set = Arc::new(set);
     let mut counter = Counter::new("evaluate");
@@ -129,7 +125,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let lost = if args.held_out_of.is_some() { 0 } else { set.lost };
     evaluation.check_missing(args.max_bad_fraction, lost)?;
     if args.report {
-        keep_evaluation(weights, &evaluation, &set, evaluator.description(), seen)?;
+        let mut test = Test::on(&set, trained_on);
+        if let Some(other) = &args.held_out_of {
+            test.pictures += &format!(", held out of {}", printable(other));
+        }
+        keep_evaluation(weights, &evaluation, &set, evaluator.description(), test)?;
         if let Some(report) = Reporter::of(weights).write() {
             output::note(&format!("report  {}", printable(&report)));
         }
@@ -141,65 +141,35 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     }
 }
 
+/// Refuses to call a test what the run held out itself.
+fn refuse_held_out(
+    run: &Path,
+    known: Option<&OfRun>,
+    set: &PictureSet,
+    limits: &Limits,
+) -> Result<()> {
+    let held_out = known.map_or(0, |known| known.held_out(set, limits));
+    if held_out > 0 && held_out == set.len() {
+        return Err(Usage(format!(
+            "--report adds a test to the run, but {} held out these pictures itself and has chosen its best weights by \
+             them: leave out --report, or test on other pictures",
+            printable(run)
+        ))
+        .into());
+    }
+    if held_out > 0 {
+        output::note(&format!(
+            "{} of these {} were held out by the run, which has chosen its best weights by them: they flatter it",
+            grouped(held_out),
+            counted(set.len(), "picture"),
+        ));
+    }
+    Ok(())
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "use a share, 0 to 1".to_owned())
-}
-
-/// The pictures that weights were trained on.
-struct TrainedOn {
-    run: PathBuf,
-    pictures: PictureSet,
-    /// Whether they are of the set that is evaluated, and are told by their names.
-    same_set: bool,
-}
-
-impl TrainedOn {
-    /// Those of the run that the weights are of, where it recorded them and they are still there.
-    fn of(weights: &Path, set: &PictureSet, pages: Pages) -> Option<Self> {
-        // The run itself, or an export or checkpoint in it.
-        let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
-        let data = fcmae_store::run::data(run)?;
-        let split = Split::read(&run.join(SPLIT)).ok()?;
-        let real = |root: &PathBuf| fs::canonicalize(root).ok();
-        let roots: Vec<PathBuf> = data.roots.iter().map(PathBuf::from).collect();
-        let given: Vec<PathBuf> = roots.iter().filter_map(real).collect();
-        let same =
-            set.roots.iter().all(|root| real(root).is_some_and(|root| given.contains(&root)));
-        let same_set = same && set.roots.len() == given.len();
-        let pictures = match same_set {
-            true => set.select(&split, Part::Training),
-            false => {
-                let mut listing = Listing::new("evaluate");
-                let mut told = |looked_at| listing.told(looked_at);
-                let how = Opening { pages, listing: Some(&mut told), ..Opening::default() };
-                PictureSet::open_all(&roots, how).and_then(|all| all.select(&split, Part::Training))
-            }
-        };
-        Some(Self { run: run.to_path_buf(), pictures: pictures.ok()?, same_set })
-    }
-
-    /// How many of the pictures the weights were trained on, which is noted: their accuracy says little about others.
-    fn note_seen(&self, set: &PictureSet, limits: &Limits) -> usize {
-        let seen = if self.same_set {
-            let trained: HashSet<&Path> =
-                self.pictures.samples.iter().map(|sample| sample.path.as_path()).collect();
-            let was_seen = |sample: &&Sample| trained.contains(sample.path.as_path());
-            set.samples.iter().filter(was_seen).count()
-        } else {
-            set.copies_of(&self.pictures, limits).0.len()
-        };
-        if seen > 0 {
-            output::note(&format!(
-                "{} of these {} were trained on and say little about others: --held-out-of {} uses those that were \
-                 held out",
-                grouped(seen),
-                counted(set.len(), "picture"),
-                output::quoted(&self.run),
-            ));
-        }
-        seen
-    }
 }
 
 /// What `--json` prints.

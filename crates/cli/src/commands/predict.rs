@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use crate::failure::joined;
 use crate::list::List;
-use crate::options::{DeviceArg, PicturesArg, TakenArg, WeightsArg};
+use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
-use crate::picture_arguments;
+use crate::picture_arguments::PicturesArg;
 use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
@@ -61,11 +61,11 @@ enum Format {
 
 pub(super) fn run(args: &Predict) -> Result<()> {
     let backend = args.device.told()?;
-    picture_arguments::refuse_missing(&args.pictures.images)?;
+    args.pictures.refuse_missing()?;
     let predictor = Predictor::of(&args.weights.open(&args.taken)?, &backend)?;
     let description = predictor.description();
-    let pictures =
-        picture_arguments::inputs(&args.pictures.images, description.pages, Some("--pages all"))?;
+    let pictures = args.pictures.pictures("predict", description.pages, Some("--pages all"))?;
+    let lost = pictures.lost();
     for set in &pictures.sets {
         picture_sets::look(set, description)?;
     }
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     let single: Vec<Input> = single.collect();
     picture_sets::look_at_each(&single, description)?;
     let mut answers = Answers::new(args.format);
-    let mut failed = 0;
+    let mut failed = lost;
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
     for (input, guesses) in inputs.iter().zip(predictions) {
         let guesses = guesses.map_err(|error| picture_sets::advised(&joined(&error.into())));
@@ -84,9 +84,13 @@ pub(super) fn run(args: &Predict) -> Result<()> {
             output::note(&format!("no answer: {why}"));
         }
     }
+    for (file, why) in pictures.unusable {
+        output::print(&answers.next(&file, &Err(why.clone()))?)?;
+        output::note(&format!("no answer: {why}"));
+    }
     output::print(answers.end())?;
     if failed > 0 {
-        bail!("{failed} of {} could not be used", counted(inputs.len(), "picture"));
+        bail!("{failed} of {} could not be used", counted(inputs.len() + lost, "picture"));
     }
     Ok(())
 }

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use fcmae::inference::reconstruct::{reconstruct_with, sheet};
 use fcmae_data::source::printable;
 use fcmae_data::{Input, Pages};
 
-use crate::options::{DeviceArg, PicturesArg, weights_at};
+use crate::options::{DeviceArg, weights_at};
 use crate::output;
-use crate::picture_arguments;
+use crate::picture_arguments::PicturesArg;
 
 /// Rows of one sheet; many more make no picture that anyone can look at.
 const MOST_PICTURES: usize = 100;
@@ -57,8 +57,11 @@ fn evenly(inputs: Vec<Input>) -> Vec<Input> {
 pub(super) fn run(args: &Reconstruct) -> Result<()> {
     output::refuse_result(&args.out, &["png"], args.overwrite, &args.pictures.images, "--out")?;
     let backend = args.device.told()?;
-    let inputs = picture_arguments::inputs(&args.pictures.images, Pages::First, None)?.inputs;
-    let inputs = evenly(inputs);
+    let pictures = args.pictures.pictures("reconstruct", Pages::First, None)?;
+    if let Some((_, why)) = pictures.unusable.first() {
+        bail!("{why}");
+    }
+    let inputs = evenly(pictures.inputs);
     let weights = weights_at(&args.weights)?;
     let sheet = sheet(&reconstruct_with(&weights, &inputs, args.seed, &backend)?)?;
     output::create_parent(&args.out)?;

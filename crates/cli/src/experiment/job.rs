@@ -12,7 +12,7 @@ use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
 use fcmae::engine::machine::{self, Machine};
 use fcmae::inference::evaluate::Evaluator;
-use fcmae::training::{Event, Flow, Start, keep_evaluation};
+use fcmae::training::{self, Event, Flow, Start, keep_evaluation};
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Labels};
 use fcmae_store::run::files;
@@ -193,7 +193,7 @@ fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) 
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
     found.check_missing(data.max_bad_fraction, set.lost)?;
-    keep_evaluation(run, &found, &set, evaluator.description(), 0)?;
+    keep_evaluation(run, &found, &set, evaluator.description(), training::Test::on(&set, 0))?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {

@@ -529,19 +529,21 @@ impl Plan {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
+        let shared = |seed: Option<u64>| {
+            seed.map_or(String::new(), |seed| {
+                format!(
+                    " (one for all seeds, of seed {seed}; another one may give other differences)"
+                )
+            })
+        };
         let mut facts = Vec::new();
         if let Some(pretrain) = &experiment.pretrain {
-            let shared = pretrain.seed.map_or(String::new(), |seed| {
-                format!(
-                    " (one for all seeds, with seed {seed}: differences say nothing about others)"
-                )
-            });
             let stage = stage(&pretrain.recipe, &pretrain.set);
-            facts.push(("Pre-training".to_owned(), stage + &shared));
+            facts.push(("Pre-training".to_owned(), stage + &shared(pretrain.seed)));
         }
         for base in &experiment.bases {
             let of = format!("{} on {}", stage(&base.recipe, &base.set), base.data.join(" "));
-            facts.push((format!("Base {}", base.name), of));
+            facts.push((format!("Base {}", base.name), of + &shared(base.seed)));
         }
         let finetune = &experiment.finetune;
         facts.push(("Fine-tuning".to_owned(), stage(&finetune.recipe, &finetune.set)));

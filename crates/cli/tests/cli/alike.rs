@@ -412,6 +412,7 @@ fn what_remains_without_copies_is_a_set_of_pictures() {
     };
     let ran = run(&[&"--data", &all, &"--rest", &rest]).done();
     assert!(ran.stderr.contains("36 of 37 pictures remain"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 group with different labels"), "{}", ran.stderr);
     let list = read(&rest);
     // Of a group the first stays, whatever its label.
     assert!(list.contains("disc/03.png,disc\n") && !list.contains("copy.png"), "{list}");
@@ -427,9 +428,20 @@ fn what_remains_without_copies_is_a_set_of_pictures() {
     assert!(!list.contains("disc/05.png"), "{list}");
     run(&[&"--data", &"all", &"--against", &all, &"--rest", &rest]).refused(1, &["none remains"]);
     archive(&all, &at("all.tar"));
-    run(&[&"--data", &"all.tar", &"--rest", &rest]).refused(1, &["all.tar", "Unpack them"]);
-    run(&[&"--data", &all, &"--out", &"one.csv", &"--rest", &"one.csv"])
-        .refused(2, &["name the same file"]);
+    run(&[&"--data", &"all.tar", &"--rest", &rest]).refused(1, &["all.tar", "cannot be listed"]);
+    for same in ["one.csv", "./one.csv", "test/../one.csv"] {
+        run(&[&"--data", &all, &"--out", &"one.csv", &"--rest", &same])
+            .refused(2, &["name the same file"]);
+    }
+    // Paths below the list's folder are relative to it, so that the whole can be moved; a column that it lacks is told.
+    let within = all.join("within.csv");
+    run(&[&"--data", &"all", &"--rest", &within]).done();
+    assert!(read(&within).contains("\ndisc/03.png,disc\n"), "{}", read(&within));
+    let rows =
+        "path,label,patient\ndisc/01.png,disc,1\nsquare/01.png,square,1\nsquare/02.png,square,2\n";
+    fs::write(all.join("patients.csv"), rows).unwrap();
+    let ran = run(&[&"--data", &all.join("patients.csv"), &"--rest", &rest]).done();
+    assert!(ran.stderr.contains("does not keep the column “patient”"), "{}", ran.stderr);
 }
 
 #[test]

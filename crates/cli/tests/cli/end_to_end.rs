@@ -100,6 +100,47 @@ fn evaluate_counts_every_picture_once() {
     }
 }
 
+/// An archive and a list hold the pictures of a folder; what is missing of them, or is no picture, costs no other's
+/// answer, and the exit status says it.
+#[test]
+fn predict_takes_what_pictures_lie_in() {
+    let trained = Trained::get();
+    let (folder, weights) = (trained.pictures().join("disc"), trained.finetuned());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = |name: &str| elsewhere.path().join(name);
+    let predict = |from: &[&Path]| {
+        let mut call = command(&[&"predict", &"--weights", &weights, &"--format", &"json"]);
+        call.args(from);
+        Ran::of(call)
+    };
+    let classes = |ran: &Ran| {
+        let answers = json(&ran.stdout);
+        let classes = answers.as_array().unwrap().iter().map(|answer| answer["classes"].clone());
+        classes.collect::<Vec<_>>()
+    };
+    archive(&folder, &at("all.tar"));
+    let mut names: String =
+        (0..12).map(|number| format!("{}/{number:02}.png\n", folder.display())).collect();
+    fs::write(at("all.txt"), &names).unwrap();
+    let expected = classes(&predict(&[&folder]).done());
+    assert_eq!(expected.len(), 12);
+    for source in ["all.tar", "all.txt"] {
+        assert_eq!(classes(&predict(&[&at(source)]).done()), expected, "{source}");
+    }
+
+    names.push_str("gone.png\n");
+    fs::write(at("all.txt"), names).unwrap();
+    let ran = predict(&[&at("all.txt")]).refused(1, &["1 of 13 pictures could not be used"]);
+    assert!(ran.stderr.contains("gone.png") && classes(&ran) == expected, "{}", ran.stderr);
+    fs::write(at("old.zip"), "PK").unwrap();
+    predict(&[&at("old.zip")]).refused(1, &["old.zip", "unpack it"]);
+    let ran = predict(&[&at("old.zip"), &folder]).refused(1, &["1 of 13 pictures"]);
+    assert!(ran.stderr.contains("no answer: ") && ran.stderr.contains("old.zip"), "{}", ran.stderr);
+    assert_eq!(classes(&ran).len(), 13);
+    let ran = predict(&[&folder, &folder.join("03.png")]).done();
+    assert!(ran.stderr.contains("1 picture: named by several arguments"), "{}", ran.stderr);
+}
+
 #[test]
 fn predict_answers_in_three_forms_that_agree() {
     let trained = Trained::get();
@@ -125,25 +166,6 @@ fn predict_answers_in_three_forms_that_agree() {
 
     let table = fcmae!("predict", picture, "--weights", weights, "--top", "1").done().stdout;
     assert!(table.starts_with(picture.to_str().unwrap()), "{table}");
-
-    // An archive and a list hold the same pictures.
-    let elsewhere = tempfile::tempdir().unwrap();
-    let [tar, list] = ["all.tar", "all.txt"].map(|name| elsewhere.path().join(name));
-    archive(folder.as_path(), &tar);
-    let names = (0..12).map(|number| format!("{}/{number:02}.png\n", folder.display()));
-    fs::write(&list, names.collect::<String>()).unwrap();
-    let guesses = |from: &Path| {
-        let ran = fcmae!("predict", from, "--weights", weights, "--format", "json").done();
-        let answers = json(&ran.stdout);
-        let classes = answers.as_array().unwrap().iter().map(|answer| answer["classes"].clone());
-        classes.collect::<Vec<_>>()
-    };
-    let expected = guesses(&folder);
-    assert_eq!(expected.len(), 12);
-    assert_eq!([&tar, &list].map(|source| guesses(source)), [expected.clone(), expected]);
-    let zip = elsewhere.path().join("all.zip");
-    fs::write(&zip, "PK").unwrap();
-    fcmae!("predict", zip, "--weights", weights).refused(1, &["all.zip", "unpack it"]);
     assert!(table.contains(classes[0]["class"].as_str().unwrap()), "{table}");
     assert_eq!(table.lines().count(), 2, "{table}");
 }

@@ -8,6 +8,7 @@ mod anomalies;
 mod bad_input;
 mod bench;
 mod command;
+mod compared;
 mod demo;
 mod device;
 #[cfg(unix)]

@@ -1,7 +1,6 @@
 //! Several sources to one set: samples in one order, classes united by name.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -63,12 +62,8 @@ impl PictureSet {
     /// Whether a file holds several pictures or names them, by its name or first bytes, so that
     /// [`open`](Self::open) takes it, or says what to do with it: an archive, a Parquet file, a list; not a picture.
     pub fn is_source(path: &Path) -> bool {
-        let known = |extension: &OsStr| {
-            NOT_READ.iter().any(|(known, _)| extension.eq_ignore_ascii_case(known))
-        };
         path.is_file()
-            && (kind_of(path).is_ok_and(|kind| kind.is_some())
-                || path.extension().is_some_and(known))
+            && (kind_of(path).is_ok_and(|kind| kind.is_some()) || not_read(path).is_some())
     }
 
     /// Reads several folders, archives, Parquet files and lists (see [`open`](Self::open)) as one set; classes of
@@ -390,6 +385,12 @@ const NOT_READ: [(&str, &str); 18] = [
     ("mdb", "an LMDB is not read: write the pictures as files, or as .tar"),
 ];
 
+/// The extension, and what to do, of a file that is not read.
+fn not_read(path: &Path) -> Option<(&'static str, &'static str)> {
+    let extension = path.extension()?;
+    NOT_READ.into_iter().find(|(known, _)| extension.eq_ignore_ascii_case(known))
+}
+
 /// What to do about a folder that holds no picture.
 fn remedy(root: &Path, others: &Others) -> String {
     let file = |name: &str| root.join(name).is_file();
@@ -439,19 +440,17 @@ fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
     }
     match kind_of(root).map_err(unreadable)? {
         Some(kind) => (kind.gather)(root, set),
-        None if root.extension().is_some_and(|end| end == "arrow") => {
-            let reason = "it is a file of Arrow, which is not read: load it with datasets, and write it with \
-                          Dataset.to_parquet()";
-            Err(DataError::Parquet { path: root.to_path_buf(), reason: reason.to_owned() })
-        }
         None => {
-            let extension = root.extension().and_then(OsStr::to_str).unwrap_or_default();
-            let known = NOT_READ.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known));
             let path = root.to_path_buf();
-            Err(match known {
+            Err(match not_read(root) {
                 None => DataError::NotAFolder(path),
+                Some(("arrow", _)) => {
+                    let reason = "it is a file of Arrow, which is not read: load it with datasets, and write it with \
+                                  Dataset.to_parquet()";
+                    DataError::Parquet { path, reason: reason.to_owned() }
+                }
                 Some((_, SPREADSHEET)) => DataError::List { path, reason: SPREADSHEET.to_owned() },
-                Some((_, remedy)) => DataError::Archive { path, reason: (*remedy).to_owned() },
+                Some((_, remedy)) => DataError::Archive { path, reason: remedy.to_owned() },
             })
         }
     }

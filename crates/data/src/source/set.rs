@@ -134,12 +134,22 @@ impl PictureSet {
         self.hash(|_, _| {})
     }
 
+    /// A hash, in hexadecimal, over path, class and size of the samples at the places that `used` takes, whatever other
+    /// classes the set has: that of what two classifiers were asked about.
+    pub fn pictures_fingerprint(&self, used: impl Fn(usize) -> bool) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (_, sample) in self.samples.iter().enumerate().filter(|(place, _)| used(*place)) {
+            let class = sample.label.map_or("", |label| self.classes[label].as_str());
+            add_part(&mut hasher, &portable_bytes(&sample.path));
+            add_part(&mut hasher, class.as_bytes());
+            add_part(&mut hasher, &sample.bytes.to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     fn hash(&self, more: impl Fn(&Sample, &mut dyn FnMut(&[u8]))) -> String {
         let mut hasher = blake3::Hasher::new();
-        let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
+        let mut part = |bytes: &[u8]| add_part(&mut hasher, bytes);
         for class in &self.classes {
             part(class.as_bytes());
         }
@@ -199,4 +209,10 @@ impl PictureSet {
             touched: Arc::clone(&self.touched),
         }
     }
+}
+
+/// Adds to a hash what cannot be taken for two parts, or for one with the next.
+fn add_part(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
 }

@@ -142,23 +142,47 @@ pub(super) fn environment(device: &str) -> Environment {
     }
 }
 
-/// Pictures that are not those that a run held out.
-pub(super) struct Other {
-    /// Where they are.
-    roots: String,
-    /// How many of them it was trained on.
-    trained_on: u64,
+/// Which pictures a run was tested on, other than those that it held out.
+pub struct Test {
+    /// What they are called, such as the path of their folder.
+    pub pictures: String,
+    /// How many of them the run was trained on.
+    pub trained_on: usize,
+}
+
+impl Test {
+    /// On a whole set, of which the run was trained on so many pictures.
+    pub fn on(set: &PictureSet, trained_on: usize) -> Self {
+        let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
+        Self { pictures: roots.join(" and "), trained_on }
+    }
+}
+
+/// How each picture that could be read fared.
+fn answers(found: &Evaluation, set: &Arc<PictureSet>) -> schema::Answers {
+    let read = |place: usize| found.answers[place].is_some();
+    let right = found.right(set).into_iter().enumerate().filter(|(place, _)| read(*place));
+    schema::Answers {
+        pictures: set.pictures_fingerprint(read),
+        right: right.map(|(_, right)| right).collect(),
+    }
 }
 
 /// Writes `evaluation.json`, and its mistakes' pictures as the network saw them. `of`: which pictures, if they are not
 /// those that the run held out.
 pub(super) fn evaluation(
     run: &Path,
-    (step, epoch, of): (u64, u64, Option<Other>),
+    (step, epoch, of): (u64, u64, Option<Test>),
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
 ) -> Result<()> {
+    // A test takes the place of what the run held out, whose answers stay.
+    let before = of.as_ref().and_then(|_| fcmae_store::run::evaluation(run));
+    let held_out_answers = before.and_then(|before| match before.of {
+        None => before.answers,
+        Some(_) => before.held_out_answers,
+    });
     let preparation = Preparation::new(description);
     let mut mistakes = Vec::new();
     for (number, mistake) in found.mistakes.iter().enumerate() {
@@ -182,8 +206,8 @@ pub(super) fn evaluation(
     let record = schema::Evaluation {
         step,
         epoch: epoch as f64,
-        trained_on: of.as_ref().map_or(0, |of| of.trained_on),
-        of: of.map(|of| of.roots),
+        trained_on: of.as_ref().map_or(0, |of| of.trained_on as u64),
+        of: of.map(|of| of.pictures),
         images: found.images as u64,
         top1: found.top1,
         top5: Some(found.top5),
@@ -191,14 +215,14 @@ pub(super) fn evaluation(
         classes: found.classes.clone(),
         confusion: found.confusion.clone(),
         mistakes,
-        answers: (found.missing() == 0)
-            .then(|| schema::Answers { pictures: set.fingerprint(), right: found.right(set) }),
+        answers: Some(answers(found, set)),
+        held_out_answers,
     };
     write(run, files::EVALUATION, &record)
 }
 
 /// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
-/// the most confident mistakes' pictures from `set`. `trained_on`: how many of its pictures the run was trained on.
+/// the most confident mistakes' pictures from `set`, of which `test` says what it is.
 ///
 /// # Errors
 /// A `run` that is no run's folder, or cannot be written to.
@@ -207,14 +231,12 @@ pub fn keep_evaluation(
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
-    trained_on: usize,
+    test: Test,
 ) -> Result<()> {
     Record::read(run)?;
     let last = logged(run).last();
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
-    let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
-    let of = Other { roots: roots.join(" and "), trained_on: trained_on as u64 };
-    evaluation(run, (step, epoch as u64, Some(of)), found, set, description)
+    evaluation(run, (step, epoch as u64, Some(test)), found, set, description)
 }
 
 /// The lines of `metrics.jsonl` that can be read.

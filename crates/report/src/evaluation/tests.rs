@@ -17,6 +17,7 @@ fn evaluation(confusion: Vec<Vec<u64>>) -> Evaluation {
         confusion: confusion.into(),
         mistakes: Vec::new(),
         answers: None,
+        held_out_answers: None,
     }
 }
 

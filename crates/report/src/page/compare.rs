@@ -1,6 +1,7 @@
 //! Several runs on one page.
 
 use std::collections::HashSet;
+use std::slice;
 
 use fcmae_store::run::schema::Answers;
 use fcmae_words::list;
@@ -14,7 +15,7 @@ use super::summary;
 use super::watch::from_to;
 use crate::evaluation::{interval, standard_error};
 use crate::metrics::{Curve, Metrics};
-use crate::paired::{self, Paired};
+use crate::paired;
 use crate::plots::{Chart, Series};
 use crate::run_folder::{Kind, Report};
 
@@ -135,7 +136,7 @@ struct Scored<'a> {
 fn held_out<'a>(runs: &'a [Named<'a>]) -> Vec<Scored<'a>> {
     let scored = |run: &'a Named<'a>| {
         let (top1, pictures) = run.report.final_top1()?;
-        let answers = run.report.held_out_evaluation().and_then(|found| found.answers.as_ref());
+        let answers = run.report.held_out_answers();
         Some(Scored { run, top1, pictures: pictures?, of: &run.report.fingerprint, answers })
     };
     runs.iter().filter_map(scored).collect()
@@ -143,20 +144,37 @@ fn held_out<'a>(runs: &'a [Named<'a>]) -> Vec<Scored<'a>> {
 
 /// Which run is best on test pictures, if all that have a test have the same one.
 fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
-    let tests = runs.iter().filter_map(|run| {
-        let (test, of) = run.report.test()?;
-        let answers = test.answers.as_ref();
-        Some(Scored { run, top1: test.top1, pictures: test.images, of, answers })
+    let tests = runs.iter().filter_map(|run| Some((run, run.report.test()?)));
+    let seen = tests.clone().filter(|(_, test)| test.trained_on > 0);
+    let seen: Vec<&str> = seen.map(|(run, _)| run.name.as_str()).collect();
+    let scored = tests.map(|(run, test)| Scored {
+        run,
+        top1: test.top1,
+        pictures: test.images,
+        of: test.of.as_deref().unwrap_or_default(),
+        answers: test.answers.as_ref(),
     });
-    let scored: Vec<_> = tests.collect();
-    let same = |pair: &[Scored<'_>]| match (pair[0].answers, pair[1].answers) {
-        (Some(one), Some(other)) => one.pictures == other.pictures,
-        _ => pair[0].of == pair[1].of,
-    };
-    if scored.windows(2).all(same) {
-        return best("test pictures", &scored);
+    let scored: Vec<_> = scored.collect();
+    if scored.len() < 2 {
+        return None;
     }
-    Some("They were not tested on the same pictures, so their tests cannot be compared.".to_owned())
+    if !seen.is_empty() {
+        let were = if seen.len() == 1 { "was" } else { "were" };
+        return Some(format!(
+            "The tests cannot be compared: {} {were} trained on some of the test pictures.",
+            list(&seen)
+        ));
+    }
+    let mut pairs = scored.iter().enumerate().flat_map(|(place, one)| {
+        scored[place + 1..].iter().map(move |other| asked_the_same(one, other))
+    });
+    if pairs.any(|same| same == Some(false)) {
+        return Some(
+            "The tests cannot be compared: they are not known to be of the same pictures (names, classes and sizes)."
+                .to_owned(),
+        );
+    }
+    best("test pictures", &scored)
 }
 
 /// Which run recognizes most, and whether so few pictures can tell.
@@ -171,23 +189,34 @@ fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
             "Best accuracy on {pictures}: “{best}” and “{next}”, which are right equally often."
         ));
     }
-    let (error, is_clear) = match paired(first, second) {
-        Some(found) => (
-            format!(
-                "{}, on the same pictures; p {}",
-                points(found.standard_error),
-                found.p_in_words()
-            ),
-            found.is_clear(),
-        ),
+    let same = asked_the_same(first, second);
+    let paired = match (first.answers, second.answers) {
+        (Some(one), Some(other)) if same == Some(true) => {
+            paired::compare(slice::from_ref(&one.right), slice::from_ref(&other.right))
+        }
+        _ => None,
+    };
+    let (error, is_clear) = match paired {
+        Some(found) => {
+            let error = points(found.standard_error);
+            (format!("{error}, on the same pictures; p {}", found.p_in_words()), found.is_clear())
+        }
         None => {
             let error = [first, second].map(|run| standard_error(run.top1, run.pictures));
             let error = error[0].hypot(error[1]);
-            let most = if may_be_same(first, second) { "at most " } else { "" };
-            (format!("{most}{}", points(error)), difference > 2.0 * error)
+            // Errors on the same pictures go together, and their difference varies less.
+            let text = match same {
+                Some(false) => format!("{}, on different pictures", points(error)),
+                _ => format!("at most {}", points(error)),
+            };
+            (text, difference > 2.0 * error)
         }
     };
-    let verdict = if is_clear { "larger than chance explains" } else { "it may be chance" };
+    let verdict = if is_clear {
+        "more than the choice of pictures explains; another seed may say otherwise"
+    } else {
+        "it may be chance"
+    };
     Some(format!(
         "Best accuracy on {pictures}: “{best}”, {} points more than “{next}” (standard error of the difference \
          {error}): {verdict}.",
@@ -195,17 +224,13 @@ fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
     ))
 }
 
-/// The comparison picture by picture, if both were asked about the same ones.
-fn paired(one: &Scored<'_>, other: &Scored<'_>) -> Option<Paired> {
-    let (one, other) = (one.answers?, other.answers?);
-    let right = |answers: &Answers| [answers.right.clone()];
-    (one.pictures == other.pictures).then(|| paired::compare(&right(one), &right(other)))?
-}
-
-/// Whether they may have been asked about the same pictures. Errors on the same ones go together, and their difference
-/// varies less.
-fn may_be_same(one: &Scored<'_>, other: &Scored<'_>) -> bool {
-    one.of == other.of && (one.answers.is_none() || other.answers.is_none())
+/// Whether both were asked about the same pictures; `None` where that may be, and is not recorded.
+fn asked_the_same(one: &Scored<'_>, other: &Scored<'_>) -> Option<bool> {
+    match (one.answers, other.answers) {
+        (Some(one), Some(other)) => Some(one.pictures == other.pictures),
+        _ if one.of == other.of && one.pictures == other.pictures => None,
+        _ => Some(false),
+    }
 }
 
 /// A row of the table of results: what it is, and its value in a run.
@@ -228,11 +253,16 @@ fn results(runs: &[Named<'_>]) -> Markup {
             Some(span(interval(right, pictures?)))
         }),
         ("Test pictures right", |report| {
-            let (test, of) = report.test()?;
-            Some(format!("{} of {} in {of}", percent(test.top1), number(test.images as f64)))
+            let test = report.test()?;
+            let (top1, images) = (percent(test.top1), number(test.images as f64));
+            let seen = match test.trained_on {
+                0 => String::new(),
+                count => format!(", {} of them trained on", number(count as f64)),
+            };
+            Some(format!("{top1} of {images} in {}{seen}", test.of.as_deref()?))
         }),
         ("95 % interval of the test", |report| {
-            let (test, _) = report.test()?;
+            let test = report.test()?;
             Some(span(interval(test.confusion.right(), test.images)))
         }),
         ("Best top-1", |report| {

@@ -107,7 +107,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         };
         tiles.push(tile("Held-out pictures right", percent(top1), about));
     }
-    if let Some((Evaluation { top1, images, confusion, .. }, of)) = report.test() {
+    if let Some(Evaluation { of: Some(of), top1, images, confusion, .. }) = report.test() {
         let sure = span(interval(confusion.right(), *images));
         let about = format!("{} in {of}; 95 % interval {sure}", counted(*images, "picture"));
         tiles.push(tile("Test pictures right", percent(*top1), about));

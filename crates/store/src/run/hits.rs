@@ -34,7 +34,7 @@ fn read(text: &str) -> Option<Vec<bool>> {
         let value = digit.to_digit(16)?;
         hits.extend((0..4).rev().map(|at| value >> at & 1 == 1));
     }
-    (hits.len() == 4 * count.div_ceil(4)).then(|| {
+    (digits.len() == count.div_ceil(4)).then(|| {
         hits.truncate(count);
         hits
     })
@@ -43,7 +43,6 @@ fn read(text: &str) -> Option<Vec<bool>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
 
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Test(#[serde(with = "super")] Vec<bool>);
@@ -57,7 +56,7 @@ mod tests {
         }
         let six = Test(vec![true, false, true, false, true, false]);
         assert_eq!(serde_json::to_string(&six).unwrap(), "\"6:a8\"");
-        for wrong in ["6:a", "6:a80", "x:a8", "6:g8", "a8"] {
+        for wrong in ["6:a", "6:a80", "x:a8", "6:g8", "a8", "18446744073709551615:"] {
             assert!(serde_json::from_str::<Test>(&format!("\"{wrong}\"")).is_err(), "{wrong}");
         }
     }

@@ -209,7 +209,7 @@ pub struct Class {
     pub held_out: u64,
 }
 
-/// What the network makes of the pictures kept aside: `evaluation.json`.
+/// What the network makes of the pictures kept aside, or of a test: `evaluation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Updates made before.
@@ -239,15 +239,19 @@ pub struct Evaluation {
     /// Mistakes made with most confidence, surest first.
     #[serde(default)]
     pub mistakes: Vec<Mistake>,
-    /// How each picture fared, if all could be read.
+    /// How each picture fared; none of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
+    /// Of a test, how each picture fared that the run held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_answers: Option<Answers>,
 }
 
-/// How each picture of an evaluation fared: two runs that were tested on the same ones are compared picture by picture.
+/// How each picture of an evaluation fared that could be read: two runs that were asked about the same ones are compared
+/// picture by picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answers {
-    /// A hash over the pictures' names, labels and sizes.
+    /// A hash over the pictures' names, classes and sizes.
     pub pictures: String,
     /// Whether each was named right, in the set's order.
     #[serde(with = "super::hits")]

@@ -84,7 +84,12 @@ impl<'a> Groups<'a> {
         self.groups.iter().map(|group| group.members.len()).sum()
     }
 
-    fn contradictions(&self) -> usize {
+    /// What is missing, if anything is.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    pub(super) fn contradictions(&self) -> usize {
         self.groups.iter().filter(|group| !group.labels.is_empty()).count()
     }
 

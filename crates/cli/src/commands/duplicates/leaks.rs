@@ -73,6 +73,11 @@ impl<'a> Leaks<'a> {
         self.pairs.iter().map(|pair| pair.right as usize).collect()
     }
 
+    /// What is missing, if anything is.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     fn labels(&self, pair: &Pair) -> [Option<&String>; 2] {
         let of = |set: &'a Embeddings, row: u32| set.labels[row as usize].as_ref();
         [of(self.data, pair.right), of(self.against, pair.left)]

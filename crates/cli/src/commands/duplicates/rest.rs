@@ -1,47 +1,53 @@
 //! The pictures that remain without their copies.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use fcmae_data::source::{path_of, printable};
 use fcmae_vectors::Embeddings;
-use fcmae_words::{counted, grouped};
+use fcmae_words::{counted, grouped, list};
 
-use super::Duplicates;
-use crate::failure::Usage;
+use super::Found;
 use crate::list::{List, listed};
 use crate::output;
+use crate::vectors::Read;
 
-/// Refuses a file that the list cannot be written to.
-pub(super) fn check(file: &Path, args: &Duplicates) -> Result<()> {
-    let inputs = [args.data.as_slice(), &args.against].concat();
-    output::refuse_result(file, &["csv"], args.sheet.overwrite(), &inputs, "--rest")?;
-    if args.sheet.out() == Some(file) {
-        return Err(Usage("--out and --rest name the same file: choose another".to_owned()).into());
+/// Refuses pictures that a list cannot name, and notes what it will not hold.
+pub(super) fn check(data: &Read) -> Result<()> {
+    if let Some(name) = data.rows.names.iter().find(|name| !path_of(name).is_file()) {
+        bail!(
+            "--rest lists picture files, but {name} is not one: pictures inside archives and Parquet files, pages of a \
+             TIFF file and files that have moved cannot be listed"
+        );
+    }
+    let columns: Vec<&str> = match &data.set {
+        Some(set) => set.group_columns.iter().map(String::as_str).collect(),
+        None => vec![],
+    };
+    if !columns.is_empty() {
+        output::note(&format!(
+            "--rest does not keep the column {}: pictures that belong together may be trained on and held out",
+            list(&columns)
+        ));
     }
     Ok(())
 }
 
-/// Lists the pictures that are not `spare`.
-pub(super) fn write(file: &Path, data: &Embeddings, spare: &HashSet<usize>) -> Result<()> {
-    let rows: Vec<usize> = (0..data.names.len()).filter(|row| !spare.contains(row)).collect();
-    if rows.is_empty() {
+/// Lists the pictures that need not go.
+pub(super) fn write(file: &Path, data: &Embeddings, found: &Found<'_>) -> Result<()> {
+    let spare = found.spare();
+    let mut rest = List::new(["path", "label"]);
+    for (row, name) in data.names.iter().enumerate().filter(|(row, _)| !spare.contains(row)) {
+        rest.row([&listed(name, file), data.labels[row].as_deref().unwrap_or_default()]);
+    }
+    if spare.len() == data.names.len() {
         bail!("--rest: all pictures of --data have copies in --against, so none remains");
     }
-    let name = |row: usize| data.names[row].as_str();
-    if let Some(inside) = rows.iter().map(|&row| name(row)).find(|name| !path_of(name).is_file()) {
-        bail!(
-            "--rest lists picture files, but there is no file {inside}: pictures in archives and Parquet files cannot be \
-             listed. Unpack them, or leave out --rest"
-        );
+    output::write_result(file, rest.text().as_bytes())?;
+    let (count, all) = (data.names.len() - spare.len(), counted(data.names.len(), "picture"));
+    output::note(&format!("{}  {} of {all} remain", printable(file), grouped(count)));
+    if let Some(doubt) = found.doubt() {
+        output::note(&format!("{}  {doubt}", printable(file)));
     }
-    let mut list = List::new(["path", "label"]);
-    for &row in &rows {
-        list.row([&listed(name(row), file), data.labels[row].as_deref().unwrap_or_default()]);
-    }
-    output::write_result(file, list.text().as_bytes())?;
-    let (rest, all) = (grouped(rows.len()), counted(data.names.len(), "picture"));
-    output::note(&format!("{}  {rest} of {all} remain", printable(file)));
     Ok(())
 }
