@@ -104,7 +104,7 @@ Examples:
   fcmae demo --out /tmp/fcmae-demo
   fcmae demo --first-seed 100 --out /tmp/fcmae-demo-100")]
 pub(crate) struct Demo {
-    /// Folder for pictures, runs and results. It must not exist yet, or be empty
+    /// Folder for pictures, runs and results. It must be new or empty
     #[arg(long, value_name = "FOLDER", default_value = "fcmae-demo")]
     out: PathBuf,
 
@@ -113,7 +113,7 @@ pub(crate) struct Demo {
         value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
 
-    /// The first of these seeds, and the seed of the pre-training. Another one is another demo
+    /// The first of these seeds, and the seed of the pre-training. Another number gives another demo
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     first_seed: u32,
 

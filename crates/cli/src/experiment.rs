@@ -41,12 +41,12 @@ use outcome::{Kind, Outcome};
 use places::Places;
 use plan::{Job, Outcomes, Plan};
 
-/// Train variants with several seeds from one file, and compare them on pictures kept apart
+/// Train variants with several seeds each, and compare them on separate test pictures
 #[derive(Args)]
 #[command(after_help = "\
 experiments/README.md describes the file. Runs go to OUT/runs. Results go to OUT/results/NAME: results.jsonl, \
-table.csv, figure.svg, report.html. After a stop, the same command goes on where it was. Only what has changed in the file \
-is done again.
+table.csv, figure.svg, report.html. After a stop, the same command continues where it stopped. Only what a \
+change in the file affects is done again.
 
 Examples:
   fcmae experiment experiments/sparse-or-dense.toml --data sets --out runs/experiments --dry-run
@@ -65,7 +65,7 @@ pub(crate) struct Experiment {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 
-    /// Folder for the results [default: OUT/results]. Results that are there already are not made again
+    /// Folder for the results [default: OUT/results]. Results that are already there are not computed again
     #[arg(long, value_name = "FOLDER")]
     results: Option<PathBuf>,
 
@@ -129,7 +129,10 @@ pub(crate) fn run(args: &Experiment) -> Result<()> {
             Err(error) if error.is::<Stopped>() || single => return Err(error),
             Err(error) => {
                 let name = &plan.experiment.name;
-                output::note(&format!("{name} cannot go on; trying the next: {}", joined(&error)));
+                output::note(&format!(
+                    "{name} cannot continue; trying the next: {}",
+                    joined(&error)
+                ));
                 failed.push(name.clone());
             }
         }
@@ -200,7 +203,7 @@ impl Bench {
         let other = outcomes.keys().filter(|key| !jobs.iter().any(|job| job.key == **key)).count();
         if other > 0 {
             output::note(&format!(
-                "{}: {} {} of other settings or pictures than there are now: kept, and not counted",
+                "{}: {} {} from other settings or pictures than the present ones: kept, but not counted",
                 plan.experiment.name,
                 counted(other, "result"),
                 if other == 1 { "is" } else { "are" },

@@ -61,8 +61,8 @@ impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, unit, resume } = self;
         match step {
-            0 => write!(f, "stopped before the first {unit}; to go on:  {resume}"),
-            _ => write!(f, "stopped and saved after {unit} {step}; to go on:  {resume}"),
+            0 => write!(f, "stopped before the first {unit}; to continue:  {resume}"),
+            _ => write!(f, "stopped and saved after {unit} {step}; to continue:  {resume}"),
         }
     }
 }
@@ -213,16 +213,16 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
             let kind = facts.map_or(Kind::Finetuning, |facts| facts.kind);
             let settings: Vec<&str> = fcmae::training::may_change(kind).collect();
             let settings = settings.join(", ");
-            let text = "on the way, --set beside --resume may change";
+            let text = "with --resume, --set may change";
             Some(
-                format!("{text} {settings}; batch and accumulation while their product stays")
+                format!("{text} {settings}; batch and accumulation only if their product stays the same")
                     .into(),
             )
         }
         Part::Store(
             StoreError::NoSpace { .. } | StoreError::Quota { .. } | StoreError::TooLarge { .. },
         ) => Some(
-            "then the same command with --resume continues a training from its last checkpoint"
+            "then run the same command with --resume to continue a training from its last checkpoint"
                 .into(),
         ),
         _ => None,

@@ -110,7 +110,7 @@ impl Progress {
         }
         if !self.stopping {
             self.stopping = true;
-            self.say("stopping: saving what is done; once more to end at once");
+            self.say("stopping: saving first; press Ctrl-C again to end at once");
         }
         Flow::Stop
     }
@@ -153,7 +153,7 @@ impl Progress {
         (self.epochs, self.steps_per_epoch) = (started.epochs, started.steps_per_epoch.max(1));
         self.say(&describe_start(started));
         if let Some(step) = started.resumed_at {
-            self.say(&format!("going on after step {step} of {}", started.steps));
+            self.say(&format!("resuming after step {step} of {}", started.steps));
         }
         if draws_a_bar() {
             let bar = panel_bar(&self.label, started.steps);
@@ -367,7 +367,7 @@ fn describe_watch(report: &WatchReport) -> String {
     });
     let when = match (report.step, untrained) {
         (0, true) => "before training".to_owned(),
-        (0, false) => "the weights of the start".to_owned(),
+        (0, false) => "at the start".to_owned(),
         _ => format!("epoch {epoch}"),
     };
     format!("{when}: watched pictures right: neighbours {neighbours}{probe}")

@@ -24,7 +24,7 @@ pub(crate) struct SheetArgs {
     sheet: Option<PathBuf>,
 
     /// Where the pictures for the page are, if --data are files of vectors: folders, .tar, .csv, .tsv, .txt or
-    /// .parquet files. Without it, their names are taken for their paths
+    /// .parquet files. Without it, their names are used as paths
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., requires = "sheet")]
     pictures: Vec<PathBuf>,
 

@@ -123,7 +123,7 @@ impl Thumbnails {
         }
         let gone = |gone: &PathBuf| format!(" ({} is not there)", printable(gone));
         let gone = self.gone.as_ref().map_or(String::new(), gone);
-        let give = format!("{gone}: give the folder or files that they lie in with --pictures");
+        let give = format!("{gone}: give the folder or files that hold them with --pictures");
         let note = match names.len() - found.len() {
             0 => None,
             missing if missing == names.len() => {

@@ -9,18 +9,18 @@ pub enum CudaError {
     /// There is no driver.
     #[error(
         "there is no NVIDIA driver here: libcuda is not found. Install driver 525 or newer; a container must be \
-         started with the cards (docker: `--gpus all`)"
+         started with the GPUs (docker: `--gpus all`)"
     )]
     NoDriver,
     /// There is no card.
-    #[error("there is no NVIDIA card that can be used: {reason}")]
+    #[error("there is no NVIDIA GPU that can be used: {reason}")]
     NoCard {
         /// What the driver says, with what to do about it where that is known.
         reason: String,
     },
     /// There are fewer cards.
     #[error(
-        "there is no card {number}: the driver shows {count}, counted from 0 (see CUDA_VISIBLE_DEVICES)"
+        "there is no GPU {number}: the driver shows {count}, counted from 0 (see CUDA_VISIBLE_DEVICES)"
     )]
     Number {
         /// The one that was asked for.
@@ -139,8 +139,8 @@ pub enum CudaError {
     },
     /// The card has too little memory.
     #[error(
-        "the card has not enough memory: {wanted} bytes were asked for and {} are free; take smaller batches or \
-         images, or end other programs that use the card",
+        "the GPU does not have enough memory: {wanted} bytes are needed and {} are free; use smaller batches or \
+         images, or end other programs that use the GPU",
         free.map_or_else(|| "too few".to_owned(), |free| free.to_string())
     )]
     Memory {

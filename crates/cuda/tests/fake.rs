@@ -122,7 +122,7 @@ mod within {
         for ((version, init, count, architecture), says) in [
             ((11_080, 0, 1, 90), "the driver for CUDA 11.8 is too old: 12.0 (driver 525)"),
             ((12_080, 0, 1, 90), "this one is for CUDA 12.8: install the Python package nvidia-c"),
-            ((13_000, 100, 0, 90), "there is no NVIDIA card that can be used"),
+            ((13_000, 100, 0, 90), "there is no NVIDIA GPU that can be used"),
             ((13_000, 0, 0, 90), "CUDA_VISIBLE_DEVICES"),
             ((13_000, 999, 1, 90), "fallen off the bus"),
             ((13_000, 803, 1, 90), "restart the machine"),

@@ -24,7 +24,7 @@ pub enum DecodeError {
     #[error("the file is empty")]
     Empty,
     /// The first bytes belong to no known picture format.
-    #[error("not a picture: its first bytes are none of JPEG, PNG, WebP, GIF, BMP or TIFF")]
+    #[error("not a picture: it does not begin like a JPEG, PNG, WebP, GIF, BMP or TIFF file")]
     UnknownFormat,
     /// Something else than a picture of these formats, by its first bytes.
     #[error("it is {what}; {remedy}")]
@@ -243,11 +243,11 @@ pub enum DataError {
     },
     /// Labels are needed and there are not two classes.
     #[error(
-        "{}: {}{}; a classifier needs at least two classes: put the pictures of each into its own sub-folder, \
-         or name their labels in a list{hint}",
+        "{}: {}{}; a classifier needs at least two classes: put the pictures of each class into a \
+         sub-folder of their own, or name their labels in a list{hint}",
         printable(.path),
         if .classes.is_empty() { "no classes".to_owned() } else { format!("only one class, {:?}", .classes[0]) },
-        if *.outside > 0 { format!(", and {} without one", plural(.outside, "picture")) } else { String::new() }
+        if *.outside > 0 { format!(", and {} that belong to none", plural(.outside, "picture")) } else { String::new() }
     )]
     TooFewClasses {
         /// The folder.
@@ -507,7 +507,8 @@ fn channels_remedy(found: u32) -> String {
 /// The first few of a list of names, for a message.
 fn first_names(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let mut text =
+        names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(", …");
     }

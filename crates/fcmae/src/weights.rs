@@ -152,7 +152,7 @@ impl Weights {
     pub fn autoencoder(&self) -> Result<(Network<Autoencoder>, MaskConfig)> {
         let Some((decoder, mask)) = &self.description.decoder else {
             return Err(Error::Unusable(format!(
-                "{}: these weights have no decoder; give the run folder of a pre-training",
+                "{}: these weights have no decoder; give the folder of a pre-training run",
                 self.path.display()
             )));
         };

@@ -98,8 +98,8 @@ fn unfinished(report: &Report) -> Option<Finding> {
     note(
         "The run is not finished",
         format!(
-            "It has come to epoch {} of {}. If it is still running, make this page again later; if it \
-             was stopped, start the same command with `--resume`.",
+            "It has reached epoch {} of {}. If it is still running, write this page again later with \
+             `fcmae report`; if it was stopped, start the same command with `--resume`.",
             number(report.epochs()),
             number(planned),
         ),
@@ -128,8 +128,9 @@ fn evaluated_before_the_end(report: &Report) -> Option<Finding> {
     warning(
         "The last weights were not evaluated",
         format!(
-            "The numbers below are of step {}, and the run ended at step {}: too many of the held-out pictures \
-             could not be read since. `log.txt` says which evaluations are no result.",
+            "The numbers below are of step {}, and the run ended at step {}: after that, too many \
+             of the held-out pictures could not be read. `log.txt` lists the evaluations without a result. To test the \
+             last weights, put the pictures back and use `fcmae evaluate --held-out-of` with this run.",
             number(evaluation.step as f64),
             number(last as f64),
         ),
@@ -146,9 +147,9 @@ fn changed(report: &Report) -> Option<Finding> {
         .collect();
     let told = (!told.is_empty()).then(|| capitalized(&told.join("; ")))?;
     note(
-        "Settings were changed on the way",
+        "Settings were changed during the run",
         format!(
-            "{told}. The settings below are those of the end; a new run with these settings would not reproduce it."
+            "{told}. The settings below are the final ones; a new run with them would not reproduce it."
         ),
     )
 }
@@ -162,7 +163,7 @@ fn not_numbers(report: &Report) -> Option<Finding> {
     let bad = report.metrics.not_numbers;
     (bad > 0).then_some(())?;
     warning(
-        "Updates were passed over",
+        "Updates were skipped",
         format!(
             "The loss or the gradient of {} was not a number (NaN or infinite), so no weight was \
              changed by {}. The pictures are kept in the run’s folder `diverged`. Look at them, lower \
@@ -309,7 +310,7 @@ fn warm_up_too_long(report: &Report) -> Option<Finding> {
     let planned = report.planned_epochs()?;
     (warm_up >= planned).then_some(())?;
     warning(
-        "The learning rate never reached its height",
+        "The learning rate never reached its peak",
         format!(
             "Its warm-up takes {} epochs (`optim.warmup_epochs`), but the whole run has {}. Make the \
              warm-up a tenth of the run or so.",
@@ -336,9 +337,9 @@ fn short_pretraining(report: &Report) -> Option<Finding> {
     warning(
         "A very short pre-training",
         format!(
-            "It made {}{warming}. Features of so few are little better than those of an untrained network: nothing \
-             can be said from them about what pre-training is worth here. Train for more epochs (`optim.epochs`): on \
-             these pictures {} make the {} updates that are the least to try; more are better.",
+            "It made {}{warming}. After so few, the features are little better than those of an untrained network, so \
+             they do not show what pre-training is worth here. Train for more epochs (`optim.epochs`): on these \
+             pictures {} make the {} updates that are needed at least; more are better.",
             counted(updates, "update"),
             counted(enough as u64, "epoch"),
             number(SHORT_PRETRAINING as f64),
@@ -351,7 +352,7 @@ fn waiting(report: &Report) -> Option<Finding> {
     note(
         "Training waits for pictures",
         format!(
-            "{} of the training time went by waiting for pictures to be decoded and augmented. Raise \
+            "{} of the training time was spent waiting for pictures to be decoded and augmented. Raise \
              `data.workers`, store smaller pictures, or raise `data.cache_mib` so that all fit.",
             percent(share),
         ),
@@ -366,7 +367,7 @@ fn skipped(report: &Report) -> Option<Finding> {
     warning(
         "Many pictures cannot be read",
         format!(
-            "{} of {} were left out. The list below says why; such pictures teach nothing.",
+            "{} of {} were left out. The list below says why: repair these pictures, or remove them.",
             counted(skipped, "picture"),
             number(all as f64),
         ),
@@ -378,8 +379,8 @@ fn unwatched(report: &Report) -> Option<Finding> {
     warning(
         "The watched pictures could no longer be used",
         format!(
-            "After epoch {} the run went on without them: {}. The training does not depend on them. To watch it again, put \
-             them back and resume it, with `--watch` if they lie elsewhere now.",
+            "After epoch {} the run went on without them: {}. The training does not depend on them. To watch the \
+             run again, put the pictures back and resume it; if they have moved, name their new place with `--watch`.",
             number(left_out.epoch as f64),
             left_out.why.trim_end_matches('.')
         ),
@@ -432,10 +433,10 @@ fn imbalance(report: &Report) -> Option<Finding> {
     let balanced = report.settings.is_on("finetune.balanced");
     (report.kind == Kind::Finetuning && ratio >= IMBALANCED && !balanced).then_some(())?;
     note(
-        "The classes differ much in size",
+        "The classes differ a lot in size",
         format!(
             "“{}” has {} training pictures, “{}” {}. Networks then favour the large classes. Compare \
-             the accuracies by class; `finetune.balanced = true` shows all classes equally often.",
+             the accuracies by class; `finetune.balanced = true` samples all classes equally often.",
             largest.name,
             number(largest.training as f64),
             smallest.name,
@@ -450,10 +451,17 @@ fn empty_classes(report: &Report) -> Option<Finding> {
     let names: Vec<&str> = empty.iter().map(String::as_str).collect();
     note(
         "Folders without pictures",
-        format!(
-            "{} hold no picture that can be read, and are not classes of this run.",
-            list(&names)
-        ),
+        match names.as_slice() {
+            [one] => format!(
+                "“{one}” holds no picture that can be read, and is not a class of this run."
+            ),
+            names => {
+                let names = list(names);
+                format!(
+                    "{names} hold no picture that can be read, and are not classes of this run."
+                )
+            }
+        },
     )
 }
 

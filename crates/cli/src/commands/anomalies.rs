@@ -29,7 +29,7 @@ use kinds::Kinds;
 use scored::{summary, table};
 use scorer::{Kept, Scorer};
 
-/// Find what does not look like your normal pictures: defects, without an example of any
+/// Find what does not look like your normal pictures, such as defects
 #[derive(Args)]
 #[command(after_help = "\
 Each picture is cut into patches, and each patch is compared with patches of the normal pictures. A
@@ -81,7 +81,7 @@ pub(crate) struct Anomalies {
     #[arg(long, value_name = "random|greedy", default_value = "random", value_parser = sampling)]
     sampling: Sampling,
 
-    /// Seed of that choice
+    /// Seed of --sampling
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 

@@ -92,7 +92,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// Folder of pictures to load [default: drawn ones]
+    /// Folder of pictures to load [default: generated ones]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
 

@@ -21,15 +21,15 @@ use crate::vectors::{Source, VectorsArgs, labelled, select};
 /// Most pictures of the sheet.
 const MOST_SHOWN: usize = 1000;
 
-/// Choose the pictures to label next: those that stand for many without a label
+/// Choose the pictures to label next: each stands for many that have no label
 #[derive(Args)]
 #[command(after_help = "\
---by clusters  sorts the pictures into as many clusters as are labelled and asked for together, and
-               chooses the most central picture of each cluster without a label, the largest
-               clusters first. For training a classifier, it did as well as a random choice or
-               better (docs/results.md)
---by spread    chooses, again and again, the picture farthest from all that are labelled or chosen
-               (greedy k-centre): rare and odd pictures come first
+--by clusters  sorts the pictures into as many clusters as there are labelled ones and ones to
+               choose together, and chooses the most central picture of each cluster that has none
+               labelled, the largest clusters first. For training a classifier, it did as well as a
+               random choice, or better (docs/results.md)
+--by spread    chooses, again and again, the picture farthest from all that are labelled or already
+               chosen (greedy k-centre): rare and odd pictures come first
 
 The list has the columns path, rank and distance, which is the cosine distance to the nearest of the
 labelled pictures and those chosen before. Without --out, it is printed. Of identical pictures, only
@@ -48,7 +48,7 @@ pub(crate) struct Choose {
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// Pictures to choose
+    /// Number of pictures to choose
     #[arg(long, value_name = "N", default_value = "100")]
     budget: NonZeroUsize,
 
@@ -60,8 +60,9 @@ pub(crate) struct Choose {
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
 
-    /// What is labelled already: pictures or files of vectors, given as --data is; or .csv files whose column path names
-    /// pictures of --data, such as lists that this command wrote. If some have labels, only those count
+    /// Pictures that are already labelled: pictures or files of vectors, given as --data is; or .csv files whose column
+    /// path names pictures of --data, such as lists that this command wrote. If some of them have labels, only those
+    /// with a label count
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     labelled: Vec<PathBuf>,
 
@@ -72,9 +73,9 @@ pub(crate) struct Choose {
 /// How pictures are chosen.
 #[derive(Clone, Copy, ValueEnum)]
 enum Way {
-    /// The most central one of each cluster without a label.
+    /// The most central picture of each cluster that has none labelled.
     Clusters,
-    /// The one farthest from all before it (greedy k-centre).
+    /// The picture farthest from all labelled or chosen so far (greedy k-centre).
     Spread,
 }
 

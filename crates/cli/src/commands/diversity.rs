@@ -30,7 +30,8 @@ use crate::text_table::{Align, Table};
 #[command(after_help = "\
 distance        mean cosine distance between two channels' maps, from 0 (all are the same) through
                 0.5 (nothing in common) to 1; below 0.25, a block's channels have collapsed
-effective rank  how many directions the 4C features of up to 1,024 sites use, after GRN
+effective rank  how many directions a block's inner features (four times its width) use after GRN,
+                at up to 1,024 places of the pictures
 dead            channels that are 0 everywhere
 saturated       channels that have one value everywhere
 
@@ -50,7 +51,7 @@ pub(crate) struct Diversity {
     #[arg(long, value_name = "FOLDER|FILE")]
     data: PathBuf,
 
-    /// One or several runs, export folders or weights files
+    /// One or more runs, export folders or weights files
     #[arg(long, value_name = "RUN|FILE", num_args = 1.., required = true)]
     weights: Vec<PathBuf>,
 
@@ -65,7 +66,7 @@ pub(crate) struct Diversity {
     #[arg(long, value_name = "NAME", requires = "out")]
     block: Option<String>,
 
-    /// The picture that they are drawn of [default: the first of --data]
+    /// The picture whose maps are drawn [default: the first of --data]
     #[arg(long, value_name = "FILE", requires = "out")]
     picture: Option<PathBuf>,
 

@@ -53,8 +53,8 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=4096))]
     image: Option<u32>,
 
-    /// Compare a device (by default the first GPU) with the processor instead: every operation, and steps of
-    /// pre-training
+    /// Instead, check that a device (by default the first GPU) computes the same as the processor: in every
+    /// operation, and in steps of pre-training
     #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
     check: bool,
 
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     asked.job(Work::Pretrain, Size::Atto, BATCH).check()?;
     let threads = rayon::current_num_threads();
     output::print(&machine_text(&machine::here(threads))?)?;
-    output::note("measuring, some ten seconds …");
+    output::note("measuring, which takes about ten seconds …");
     let loading = loading(asked.image, threads)?;
     let mut rates = Vec::new();
     for work in [Work::Pretrain, Work::Finetune, Work::Predict] {
@@ -94,7 +94,8 @@ pub(super) fn run(args: &Doctor) -> Result<()> {
     }
     let matrix = machine::matrix_gflops()?;
     let mut text = format!(
-        "matrices    {matrix:.0} GFLOP/s\nloading     {loading:.0} pictures/s (drawn JPEG files, cropped to {0}×{0})\n",
+        "matrices    {matrix:.0} GFLOP/s\n\
+         loading     {loading:.0} pictures/s (generated JPEG files, cropped to {0}×{0})\n",
         asked.image
     );
     text.push_str(&asked.expected(&rates)?);
@@ -126,7 +127,7 @@ fn check(args: &Doctor) -> Result<()> {
     // Line by line: if the device fails or hangs, the last line says after what.
     let compared = check::check(&backend, |of| {
         let Compared { name, error, bound } = of;
-        let verdict = if of.passes() { "" } else { "  ! too far" };
+        let verdict = if of.passes() { "" } else { "  ! above the limit" };
         last = name;
         // Where nothing can be printed, the end fails too.
         let _ = tell(&format!("{name:42}  {error:8.1e}  {bound:8.0e}{verdict}\n"));
@@ -176,7 +177,7 @@ fn machine_text(machine: &Machine) -> Result<String> {
     if let (Some(total), Some(free)) = (machine::total_memory(), machine::available_memory()) {
         text.push_str(&format!("memory      {}, {} free\n", gib(total), gib(free)));
         if free < LITTLE_MEMORY {
-            text.push_str("            ! little: use --batch auto, and small images or networks\n");
+            text.push_str("            ! low: use --batch auto, and small images or networks\n");
         }
     }
     let here = Path::new(".");
@@ -184,7 +185,7 @@ fn machine_text(machine: &Machine) -> Result<String> {
         Some(free) => {
             text.push_str(&format!("disk        {} free in the current folder\n", gib(free)));
             if free < LITTLE_DISK {
-                text.push_str("            ! little: a checkpoint takes 12 bytes a parameter, and two are kept\n");
+                text.push_str("            ! low: a checkpoint takes 12 bytes a parameter, and two are kept\n");
             }
         }
         None => text.push_str("disk        free space unknown on this system\n"),
@@ -288,12 +289,12 @@ impl Asked {
         let mut table = Table::new([
             ("size", Align::Left),
             ("parameters", Align::Right),
-            ("pretrain", Align::Right),
-            ("finetune", Align::Right),
-            ("predict", Align::Right),
+            ("pretrain/s", Align::Right),
+            ("finetune/s", Align::Right),
+            ("predict/s", Align::Right),
             ("memory", Align::Right),
-            ("pretraining", Align::Right),
-            ("fine-tuning", Align::Right),
+            ("pretrain time", Align::Right),
+            ("finetune time", Align::Right),
         ]);
         let batch = self.recipe.optim.batch;
         for size in Size::ALL {

@@ -55,7 +55,8 @@ pub(crate) struct Duplicates {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
 
-    /// Other pictures, given in the same ways as --data, such as a test set: which of --data are among them
+    /// Other pictures, given in the same ways as --data, such as a test set: find the pictures of --data that are
+    /// among them
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     against: Vec<PathBuf>,
 
@@ -161,7 +162,7 @@ impl Found<'_> {
         };
         let labels = (contradictions > 0).then(|| {
             let groups = counted(contradictions, "group");
-            format!("{groups} with different labels: of each the first picture stays, with its own label")
+            format!("{groups} with different labels: the first picture of each stays, with its own label")
         });
         let missing = note.map(|_| "there may be copies left, as said above".to_owned());
         labels.into_iter().chain(missing).reduce(|one, other| format!("{one}; {other}"))

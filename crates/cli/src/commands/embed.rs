@@ -25,7 +25,7 @@ const BLOCK: usize = 256;
 #[derive(Args)]
 #[command(after_help = "\
 The file's extension decides its format. `.parquet` has the columns path, label and vector; pandas, polars, DuckDB and \
-Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it. `.csv` has all in one table.
+Arrow read it. `.npy` holds the vectors, with names and labels in a .csv beside it. `.csv` has everything in one table.
 
 Examples:
   fcmae embed --data photos --weights runs/pre --out photos.parquet
@@ -126,7 +126,7 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         ))
     })?;
     if done > 0 {
-        output::note(&format!("going on after {}", counted(done, "picture")));
+        output::note(&format!("resuming after {}", counted(done, "picture")));
     }
     let mut counter = Counter::new("embed");
     let mut block = Rows::default();

@@ -65,7 +65,7 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     columns: ColumnsArgs,
 
-    /// Largest share of pictures that may be missing or broken. Beyond it there is no result
+    /// Largest share of pictures that may be missing or broken. If more are, the command fails
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     max_bad_fraction: f64,
 
@@ -77,7 +77,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "RUN")]
     held_out_of: Option<PathBuf>,
 
-    /// Add the result to the run that --weights names, and renew its report.html
+    /// Add the result to the run that --weights names, and update its report.html
     #[arg(long)]
     report: bool,
 }
@@ -151,15 +151,15 @@ fn refuse_held_out(
     let held_out = known.map_or(0, |known| known.held_out(set, limits));
     if held_out > 0 && held_out == set.len() {
         return Err(Usage(format!(
-            "--report adds a test to the run, but {} held out these pictures itself and has chosen its best weights by \
-             them: leave out --report, or test on other pictures",
+            "--report adds a test to the run, but {} held out these pictures itself and chose its best weights on them: \
+             leave out --report, or test on other pictures",
             printable(run)
         ))
         .into());
     }
     if held_out > 0 {
         output::note(&format!(
-            "{} of these {} were held out by the run, which has chosen its best weights by them: they flatter it",
+            "{} of these {} were held out by the run, which chose its best weights on them: the accuracy is too high",
             grouped(held_out),
             counted(set.len(), "picture"),
         ));

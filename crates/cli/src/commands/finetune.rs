@@ -22,7 +22,7 @@ use crate::progress::Listing;
     override_usage = "fcmae finetune --data <FOLDER|FILE> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
     after_help = "\
 Put the pictures of each class into a sub-folder named after the class. A tar archive (WebDataset), a Parquet file, or a \
-CSV list with the columns path and label will do as well.
+CSV list with the columns path and label works too.
 
 Examples:
   fcmae finetune --data photos --from runs/pre --out runs/fine --config finetune-small
@@ -33,8 +33,8 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Weights to start from: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`. With
-    /// --resume, the run remembers them
+    /// Weights to start from: a pre-training run, a weights file, hf:OWNER/NAME, or the word `scratch`. Not
+    /// needed with --resume
     #[arg(long, value_name = "RUN|FILE|scratch", required_unless_present_any = ["print_config", "resume"])]
     from: Option<PathBuf>,
 

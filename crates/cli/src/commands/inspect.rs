@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
     #[command(flatten)]
     weights: AnyWeightsArg,
 
-    /// List every tensor, instead of the sums of each part
+    /// List every tensor, instead of totals for each part
     #[arg(long, conflicts_with = "json")]
     all: bool,
 

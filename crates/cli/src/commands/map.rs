@@ -35,8 +35,8 @@ const MOST_PLACES: usize = 20_000;
 #[derive(Args)]
 #[command(after_help = "\
 The map starts from the two directions in which the features differ most. From there, t-SNE moves pictures until those \
-that are alike are neighbours, always in the same way. Identical pictures share a place. Of more than 20,000 pictures, \
-20,000 are drawn, evenly spaced; --csv with --method pca lists all of them.
+that are alike are neighbours. The same pictures always give the same map. Identical pictures share a place. Of more \
+than 20,000 pictures, 20,000 are drawn, evenly spaced; --csv with --method pca lists all of them.
 
 Examples:
   fcmae map --data pictures --weights runs/pretrain --out map.html
@@ -55,7 +55,7 @@ pub(crate) struct MapOf {
     #[arg(long, value_name = "tsne|pca", default_value = "tsne", hide_possible_values = true)]
     method: Method,
 
-    /// For t-SNE, about how many pictures count as near to each: 5 shows small groups, 100 large ones
+    /// For t-SNE, about how many pictures count as neighbours of each: 5 shows small groups, 100 large ones
     /// [default: 30]
     #[arg(long, value_name = "N", value_parser = perplexity)]
     perplexity: Option<f64>,
@@ -64,12 +64,12 @@ pub(crate) struct MapOf {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Also write the places, as a .csv file
+    /// Also write the positions, as a .csv file
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
     /// Where the pictures are, if --data are files of vectors: folders, .tar, .csv, .tsv, .txt or .parquet files.
-    /// Without it, their names are taken for their paths
+    /// Without it, their names are used as paths
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     pictures: Vec<PathBuf>,
 
@@ -185,7 +185,7 @@ impl Placed {
             Fact {
                 label: "Perplexity",
                 figure: page::number(map.perplexity),
-                about: "about how many pictures count as near to each".to_owned(),
+                about: "about how many pictures count as neighbours of each".to_owned(),
             },
             Fact {
                 label: "Divergence",

@@ -51,15 +51,15 @@ pub(crate) struct NeighboursOf {
     #[command(flatten)]
     vectors: VectorsArgs,
 
-    /// Only for these pictures of --data, given by their names or the last parts of them
+    /// Only for these pictures of --data, given by their names or the ends of their paths
     #[arg(long, value_name = "PICTURE", num_args = 1.., conflicts_with = "queries")]
     of: Vec<String>,
 
-    /// For other pictures, given in the same ways as --data: which of --data are most like each
+    /// Other pictures, given in the same ways as --data: find the pictures of --data most like each
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     queries: Vec<PathBuf>,
 
-    /// Neighbours of each picture
+    /// Number of neighbours of each picture
     #[arg(long, value_name = "N", default_value_t = COUNT)]
     count: NonZeroUsize,
 
@@ -380,8 +380,8 @@ fn named(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
             ))
             .into()),
             (None, _) => Err(Usage(format!(
-                "--of {wanted}: no picture of --data has this name; names look like {}. Give other pictures with \
-                 --queries",
+                "--of {wanted}: no picture of --data has this name; names look like {}. For pictures that are not in \
+                 --data, use --queries",
                 names[0]
             ))
             .into()),

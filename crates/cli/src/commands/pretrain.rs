@@ -33,13 +33,14 @@ pub(crate) struct Pretrain {
     run: RunArgs,
 
     /// Start from these weights and train them further: a pre-training run, a weights file with or without a decoder,
-    /// or hf:OWNER/NAME. `scratch` starts anew, as without this option
+    /// or hf:OWNER/NAME. `scratch` starts from random weights, which is the default
     #[arg(long, value_name = "RUN|FILE|scratch")]
     from: Option<PathBuf>,
 
     /// Labelled pictures (such as a folder with one sub-folder per class) that show during the run whether the
-    /// features improve: the accuracy of nearest neighbours and of a linear probe, beside those of the untrained
-    /// network. Training uses no label and is the same without. They may be among --data
+    /// features improve: the accuracy of nearest neighbours and of a linear probe (logistic regression), beside that of
+    /// the untrained network. Training never uses the labels, and is the same without this option. The pictures may be
+    /// among --data
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1..)]
     watch: Vec<PathBuf>,
 

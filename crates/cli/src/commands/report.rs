@@ -13,10 +13,10 @@ use crate::failure::Usage;
 use crate::output;
 use crate::runs::refuse_no_run;
 
-/// Write how a run went as one HTML page, or several runs side by side
+/// Write one HTML page that shows how a run went, or compares several runs
 #[derive(Args)]
 #[command(after_help = "\
-Every run keeps a report.html. This command writes it anew, or a page that compares runs.
+Every run keeps a report.html. This command writes it again, or writes a page that compares runs.
 
 Examples:
   fcmae report runs/fine

@@ -150,10 +150,10 @@ fn fill(text: &str) -> Result<Fill, String> {
 fn text(found: &Statistics, format: PixelFormat, limits: &Limits, pages: Pages) -> String {
     let mut text = counted(found.set, "picture");
     if found.looked_at < found.set {
-        text.push_str(&format!(", {} looked at", grouped(found.looked_at)));
+        text.push_str(&format!(", {} examined", grouped(found.looked_at)));
     }
     if !found.skipped.is_empty() {
-        text.push_str(&format!(", {} of no use", grouped(found.skipped.len())));
+        text.push_str(&format!(", {} unusable", grouped(found.skipped.len())));
     }
     text.push_str("\n\n");
     let mut kinds = Table::new([

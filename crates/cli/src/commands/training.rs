@@ -67,16 +67,17 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FOLDER|FILE", num_args = 1.., required_unless_present = "print_config")]
     pub(crate) data: Vec<PathBuf>,
 
-    /// Folder for the run: settings, metrics, checkpoints. It must not exist yet, or be empty
+    /// Folder for the run: settings, metrics, checkpoints. It must be new or empty
     #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Only try a few steps: show how long the run would take, how much memory, and its first pictures
+    /// Only try a few steps: show how long the run would take, how much memory it would need, and its
+    /// first pictures
     #[arg(long, conflicts_with_all = ["resume", "print_config"])]
     pub(crate) dry_run: bool,
 
-    /// Resume the run in --out from its newest checkpoint, with its recorded settings. --set may change those of the
-    /// remaining steps, such as optim.base_lr and optim.epochs
+    /// Resume the run in --out from its newest checkpoint, with its recorded settings. With --set, some settings can
+    /// be changed for the remaining steps, such as optim.base_lr and optim.epochs
     #[arg(long)]
     pub(crate) resume: bool,
 }
@@ -97,12 +98,12 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Set one value, over the recipe, as in `optim.epochs=50`. Can be repeated
+    /// Set one value, overriding the recipe, as in `optim.epochs=50`. Can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory allows. `auto` keeps the
-    /// size of an update, by accumulating batches
+    /// Pictures in one forward and backward pass: a number, or `auto` for as many as memory allows. With
+    /// `auto`, batches are accumulated so that an update keeps its size
     #[arg(long, value_name = "N|auto")]
     pub(crate) batch: Option<Batch>,
 
@@ -222,8 +223,10 @@ fn refuse_other_kind(out: &Path, kind: Kind) -> Result<()> {
         Some(facts) if facts.kind != kind => {
             let (name, command) = (name(facts.kind), facts.kind.command());
             let out = printable(out);
-            Err(Usage(format!("{out} is a {name}: `fcmae {command} --resume` goes on with it"))
-                .into())
+            Err(Usage(format!(
+                "{out} is a {name} run: continue it with `fcmae {command} --resume`"
+            ))
+            .into())
         }
         _ => Ok(()),
     }
@@ -251,9 +254,9 @@ fn fit(optim: &mut OptimConfig, memory: Memory, backend: &Backend) -> Result<()>
     let (batch, accumulation) = memory.fitting_batch(optim.batch * optim.accumulation, free);
     (optim.batch, optim.accumulation) = (batch, accumulation);
     output::note(&format!(
-        "batch  {} at a time, {} an update: about {} MiB of {} free",
+        "batch  {} at a time, {} per update: about {} MiB of {} free",
         counted(batch, "picture"),
-        counted(accumulation, "time"),
+        counted(accumulation, "pass"),
         memory.with(batch) >> 20,
         free >> 20
     ));

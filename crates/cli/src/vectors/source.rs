@@ -75,8 +75,8 @@ impl Source<'_> {
                 // A table of them is a list of pictures too.
                 if let Some(path) = paths.iter().find(|path| Embeddings::are_in(path)) {
                     output::note(&format!(
-                        "{} holds vectors, and others were computed of the pictures that it names: leave out --weights to use \
-                         those that it holds",
+                        "{} holds vectors, but --weights computed new ones for the pictures that it names: leave out \
+                         --weights to use those in the file",
                         printable(path)
                     ));
                 }
@@ -185,8 +185,7 @@ fn vectors_among(paths: &[PathBuf], beside: bool) -> Option<Usage> {
         (false, false) => "give pictures alone, or vectors alone and no --weights",
         (true, _) => "give the pictures, or leave out --weights and give the vectors of both",
     };
-    let text =
-        "holds vectors, as `fcmae embed` writes them, and with --weights pictures are expected";
+    let text = "holds vectors, as `fcmae embed` writes them, but --weights is for pictures";
     Some(Usage(format!("{} {text}: {remedy}", printable(path))))
 }
 
@@ -202,8 +201,8 @@ fn from_files(paths: &[PathBuf], beside: bool) -> Result<Embeddings> {
                 let kind = if path.is_dir() { "is a folder" } else { "is no file of vectors" };
                 let remedy = match beside || paths.iter().any(|path| Embeddings::are_in(path)) {
                     true => {
-                        "beside files of vectors: write the vectors of its pictures with `fcmae embed`, by the same weights, \
-                         or give pictures alone, with --weights"
+                        "and the others are files of vectors: compute its vectors with `fcmae embed` and the same \
+                         weights, or give only pictures, with --weights"
                     }
                     false => {
                         "and without --weights only files that `fcmae embed` wrote (.parquet, .npy, .csv) can be read: give \

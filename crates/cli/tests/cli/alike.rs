@@ -555,9 +555,9 @@ fn vectors_in_the_place_of_pictures_and_pictures_in_that_of_vectors_are_told() {
                 &[file, "give the pictures, or leave out --weights and give the vectors of both"],
             );
             fcmae!(command, "--data", data, more, all)
-                .refused(2, &["is a folder", "fcmae embed", "by the same weights"]);
+                .refused(2, &["is a folder", "fcmae embed", "and the same weights"]);
             fcmae!(command, "--data", all, data)
-                .refused(2, &["is a folder", "by the same weights"]);
+                .refused(2, &["is a folder", "and the same weights"]);
         }
         fcmae!("map", "--data", at("v.parquet"), "--pictures", data, "--out", at("m.html"))
             .refused(2, &["--pictures: ", file, "give the pictures that they are of"]);
@@ -579,11 +579,7 @@ fn vectors_in_the_place_of_pictures_and_pictures_in_that_of_vectors_are_told() {
     // The table names pictures, which are there.
     embed(&all, &weights, &at("t.csv"));
     let ran = fcmae!("neighbours", "--data", at("t.csv"), "--weights", weights).done();
-    assert!(
-        ran.stderr.contains("leave out --weights to use those that it holds"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("leave out --weights to use those in the file"), "{}", ran.stderr);
     let list = at("list.txt");
     fs::write(&list, format!("{}\n", trained.picture().display())).unwrap();
     fcmae!("map", "--data", list, "--out", at("m.html"))

@@ -167,7 +167,10 @@ fn an_out_that_exists_stays_as_it_is() {
         .refused(2, &["pretrained", "not empty", "--resume"]);
     fcmae!("demo", "--out", taken, "--quick").refused(2, &["pretrained", "not empty", "--out"]);
     fcmae!("pretrain", "--data", pictures, "--out", taken, "--resume", "--set", "optim.beta1=0.5",)
-        .refused(2, &["other settings", "config.optim.beta1 = 0.5", "--set beside --resume"]);
+        .refused(
+            2,
+            &["other settings", "config.optim.beta1 = 0.5", "with --resume, --set may change"],
+        );
     assert!(contents(&taken) == before, "a refused run changed something");
 
     let file = folder.path().join("file");
@@ -262,7 +265,7 @@ fn weights_that_are_not_the_networks() {
     let others = folder.path().join("others");
     draw(&others, &["disc", "hexagon"], 2);
     fcmae!("evaluate", "--data", others, "--weights", trained.finetuned())
-        .refused(1, &["hexagon", "disc, square"]);
+        .refused(1, &["hexagon", "\"disc\", \"square\", \"stripes, wide\""]);
 }
 
 /// Whatever option names it, a path that is not there is wrong usage, and the error says which it is.

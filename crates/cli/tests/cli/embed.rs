@@ -121,7 +121,7 @@ fn shards_are_the_whole_set_and_a_run_goes_on_to_the_same_bytes() {
     };
     resume(&trained.pretrained()).refused(1, &["different weights"]);
     let resumed = resume(&trained.finetuned()).done();
-    assert!(resumed.stderr.contains("going on after 10 pictures"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("resuming after 10 pictures"), "{}", resumed.stderr);
     assert_eq!(fs::read(&again).unwrap(), fs::read(&whole).unwrap());
     let complete = resume(&trained.finetuned()).done();
     assert!(complete.stderr.contains("is complete already"), "{}", complete.stderr);

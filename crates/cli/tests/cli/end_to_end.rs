@@ -369,7 +369,7 @@ fn pretraining_goes_on_from_weights() {
     let begun = pretrain(&[&["--config", recipe, "--from", from][..], &taught[..]].concat()).done();
     assert!(begun.stderr.contains("twice as long"), "{}", begun.stderr);
     let longer = pretrain(&["--resume", "--set", "optim.epochs=3"]).done();
-    assert!(longer.stderr.contains("going on after step"), "{}", longer.stderr);
+    assert!(longer.stderr.contains("resuming after step"), "{}", longer.stderr);
     fcmae!("inspect", &out).done();
     fcmae!(
         "reconstruct",

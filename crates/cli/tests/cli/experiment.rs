@@ -210,7 +210,7 @@ fn a_queue_goes_on_after_an_experiment_that_cannot_be_made() {
     assert!(tried.ends_with("\nnothing was measured\n"), "{tried}");
     assert!(!bench.at("out").exists(), "a dry run leaves nothing");
     let said = Ran::of(bench.experiment("queue.toml", "out")).refused(1, &["nowhere"]).stderr;
-    assert!(said.contains("nowhere cannot go on"), "{said}");
+    assert!(said.contains("nowhere cannot continue"), "{said}");
     // One seed of the two.
     assert_eq!(results(&bench.at("out")).len(), JOBS - 4);
     assert!(table(&bench.at("out")).contains("half,pre-trained,1,"));
@@ -378,7 +378,7 @@ fn results_of_other_settings_are_kept() {
     let fewer = EXPERIMENT.replace("seeds = [0, 1]", "seeds = [0]");
     fs::write(bench.at("does-it-help.toml"), fewer).unwrap();
     let said = Ran::of(bench.experiment("does-it-help.toml", "out")).done().stderr;
-    assert!(said.contains("4 results are of other settings"), "{said}");
+    assert!(said.contains("4 results are from other settings"), "{said}");
     assert!(table(&bench.at("out")).contains("half,pre-trained,1,"));
     fs::remove_dir_all(bench.at("out/runs")).unwrap();
     fs::write(bench.at("does-it-help.toml"), EXPERIMENT).unwrap();

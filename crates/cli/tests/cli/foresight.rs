@@ -358,7 +358,7 @@ fn settings_that_do_not_do_what_they_say_are_told_once() {
     let log = fs::read_to_string(out.join("log.txt")).unwrap();
     assert!(says.iter().all(|part| log.contains(part)), "{log}");
     let resumed = call(&[&small[..], &["--resume"]].concat());
-    assert!(resumed.contains("going on after step") && !resumed.contains("hiding"), "{resumed}");
+    assert!(resumed.contains("resuming after step") && !resumed.contains("hiding"), "{resumed}");
     fs::remove_dir_all(&out).unwrap();
     let usual = call(&[]);
     assert!(!usual.contains("hiding") && !usual.contains("warmup_epochs"), "{usual}");

@@ -54,7 +54,7 @@ fn a_killed_run_resumes_to_the_same_weights() {
 
     // Settings come from the run's own record.
     let ran = fcmae!("pretrain", "--data", pictures, "--out", killed, "--resume").done();
-    assert!(ran.stderr.contains("going on after step "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("resuming after step "), "{}", ran.stderr);
     fcmae!("pretrain", "--data", pictures, "--out", straight, "--config", recipe, "--set", EPOCHS,)
         .done();
     let weights = |run: &Path| fs::read(run.join("export/last/model.safetensors")).unwrap();

@@ -164,7 +164,7 @@ fn fifty_of_fifty_kills_are_survived() {
         let left = victim.leftovers(Some(life.0.id()));
         assert!(left.is_empty(), "{about}: {left:?}");
         if kill > 0 {
-            let says = format!("going on after step {step} of 100000");
+            let says = format!("resuming after step {step} of 100000");
             assert!(victim.said().contains(&says), "{about}: {}", victim.said());
         }
         victim.wait_a_moment();
@@ -188,7 +188,7 @@ fn fifty_of_fifty_kills_are_survived() {
     life.until("the last life", |_| {
         victim.store.steps().unwrap().last().is_some_and(|&at| at > step)
     });
-    assert!(victim.said().contains(&format!("going on after step {step} of ")));
+    assert!(victim.said().contains(&format!("resuming after step {step} of ")));
     life.kill("the last life");
     let step = victim.step("the last life");
 
@@ -254,8 +254,8 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_is_used() {
     let ran = fcmae!("pretrain", "--data", pictures, "--out", run, "--resume").done();
     for says in [
         format!("step-{newest:08} is damaged: optimizer.safetensors is not what was written"),
-        "going on from the one before".to_owned(),
-        format!("going on after step {older} of {newest}"),
+        "resuming from the one before".to_owned(),
+        format!("resuming after step {older} of {newest}"),
     ] {
         assert!(ran.stderr.contains(&says), "`{says}` is not in: {}", ran.stderr);
     }
@@ -285,5 +285,5 @@ fn a_second_process_is_refused_until_the_first_is_killed() {
     let mut second = victim.live();
     second
         .until("the second", |_| victim.store.steps().unwrap().last().is_some_and(|&at| at > step));
-    assert!(victim.said().contains(&format!("going on after step {step} of ")));
+    assert!(victim.said().contains(&format!("resuming after step {step} of ")));
 }

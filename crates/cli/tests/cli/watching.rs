@@ -72,7 +72,7 @@ fn a_watched_run_tells_whether_it_gets_anywhere() {
     fcmae!("report", fixture.at("folder"), fixture.at("tar"), "--out", fixture.at("both.html"))
         .done();
     let page = fs::read_to_string(fixture.at("both.html")).unwrap();
-    assert!(page.contains("Watched right by neighbours"));
+    assert!(page.contains("Watched pictures right (neighbours)"));
 }
 
 /// With `--resume` the option may be left out; a place that is gone ends nothing, unless it is asked for.

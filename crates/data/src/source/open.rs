@@ -402,9 +402,9 @@ fn remedy(root: &Path, others: &Others) -> String {
             .to_owned();
     }
     let known = NOT_READ.into_iter().find(|(extension, _)| others.count(extension) > 0);
-    known
-        .map_or("give the folder that holds the pictures, or convert them", |(_, remedy)| remedy)
-        .to_owned()
+    let usual =
+        "give the folder that holds the pictures, or convert the pictures to one of these formats";
+    known.map_or(usual, |(_, remedy)| remedy).to_owned()
 }
 
 /// Refuses no source at all, and one given twice: its pictures would count twice.

@@ -118,7 +118,7 @@ fn a_given_class_list_gives_the_labels() {
     let error = open(&dir, Labels::Classes(&classes)).unwrap_err();
     assert!(matches!(error, DataError::UnknownClass { .. }));
     let text = error.to_string();
-    assert!(text.contains("\"dog\"") && text.contains("bird, cat"), "{text}");
+    assert!(text.contains("\"dog\"") && text.contains("(\"bird\", \"cat\")"), "{text}");
     // One class alone may be evaluated.
     let one = tree(&["cat/a.jpg"]);
     assert_eq!(open(&one, Labels::Classes(&classes)).unwrap().len(), 1);

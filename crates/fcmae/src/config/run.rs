@@ -19,8 +19,9 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Height and width of the network's input in pixels: at most 16384 each, and 67108864 pixels (8192 × 8192) in
-    /// all. In fine-tuning, `[0, 0]` takes the size of the weights, or 224 × 224 from scratch.
+    /// Height and width of the network's input in pixels: multiples of the patch side (8 × `model.stem_stride`), at most
+    /// 16384 each, and at most 67108864 pixels (8192 × 8192) in all. In fine-tuning, `[0, 0]` takes the size of the
+    /// weights, or 224 × 224 from scratch.
     pub image_size: [usize; 2],
     /// Random resized crop: smallest and largest share of the picture's area.
     pub crop_scale: [f64; 2],
@@ -47,11 +48,11 @@ pub struct DataConfig {
     /// has parentheses, the name is what they match. Empty if each picture is independent. With `--held-out`, no
     /// group may be on both sides.
     pub group: String,
-    /// The same from a column of lists and Parquet files, such as `patient`; empty for none. A picture with an empty
-    /// cell is independent.
+    /// The same as `data.group`, but from a column of lists and Parquet files, such as `patient`; empty for none. A
+    /// picture with an empty cell is independent.
     pub group_column: String,
     /// Pages of TIFF files that count as pictures: the `first`, or `all`, each as a picture of its own, for the
-    /// slices and times of microscopes. The third page of `film.tif` is called `film.tif#3`. Reduced copies and masks
+    /// slices and time points of microscopy. The third page of `film.tif` is called `film.tif#3`. Reduced copies and masks
     /// do not count. The pages of a file are held out together or not at all.
     #[schemars(with = "String")]
     pub pages: Pages,
@@ -114,8 +115,8 @@ impl Default for FiguresConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WatchConfig {
-    /// Epochs between measurements. 0 makes 20 over the run, or fewer if there would be more than one watched picture
-    /// for 20 trained ones.
+    /// Epochs between measurements. 0 for 20 measurements over the run, or fewer if they would read more than one watched
+    /// picture for every 20 trained on.
     pub every_epochs: u64,
     /// Largest number of watched pictures, at least 4: the same share of each class, and the same pictures in every
     /// run. Half are learned from, half are tested.
@@ -141,12 +142,13 @@ pub struct PretrainConfig {
     /// Seed of all randomness in the run.
     pub seed: u64,
     /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
-    /// code has run on real cards. It may change when a run is resumed. Devices differ by rounding.
+    /// code has run on real GPUs. It may change when a run is resumed. Results on different devices differ by
+    /// rounding.
     pub device: String,
-    /// Number type of features: `bf16`, `f32`, or `auto` for the best of the device. The processor only supports
-    /// `f32`.
+    /// Number type of features: `bf16`, `f32`, or `auto` for the best that the device supports. The processor only
+    /// supports `f32`.
     pub precision: Precision,
-    /// Whether to refuse a run that would take more memory than is free, by an estimate.
+    /// Whether to refuse a run that, by an estimate, needs more memory than is free.
     pub check_memory: bool,
     /// The encoder.
     pub model: ModelConfig,
@@ -224,9 +226,9 @@ impl StartConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherConfig {
-    /// Weight of the distance from the teacher's features, added to the pixel loss: the mean over visible patches of
-    /// 1 − cos between the last stage's features, through a linear projection, and the features that the frozen
-    /// weights of `--from` have of the whole picture. 0 for none. A step takes up to twice as long.
+    /// Weight of the teacher's term in the loss, beside that of the pixels; 0 for none. The term is the mean over visible
+    /// patches of 1 − cos between two features: those of the last stage, after a linear projection, and those that the
+    /// frozen weights of `--from` give for the whole picture. A step takes up to twice as long.
     pub weight: f64,
 }
 
@@ -244,14 +246,15 @@ pub struct FinetuneConfig {
     /// Seed of all randomness in the run.
     pub seed: u64,
     /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
-    /// code has run on real cards. It may change when a run is resumed. Devices differ by rounding.
+    /// code has run on real GPUs. It may change when a run is resumed. Results on different devices differ by
+    /// rounding.
     pub device: String,
-    /// Number type of features: `bf16`, `f32`, or `auto` for the best of the device. The processor only supports
-    /// `f32`.
+    /// Number type of features: `bf16`, `f32`, or `auto` for the best that the device supports. The processor only
+    /// supports `f32`.
     pub precision: Precision,
-    /// Whether to refuse a run that would take more memory than is free, by an estimate.
+    /// Whether to refuse a run that, by an estimate, needs more memory than is free.
     pub check_memory: bool,
-    /// The network. With pre-trained weights, it is theirs.
+    /// The encoder. With `--from`, it is that of the weights.
     pub model: ModelConfig,
     /// Pictures.
     pub data: DataConfig,
@@ -269,14 +272,14 @@ pub struct FinetuneConfig {
 pub struct FinetuneOptions {
     /// Share of the pictures held out to measure the accuracy; 0 for none. Not used with `--held-out`.
     pub held_out: f64,
-    /// Labels to use of the pictures that are not held out: up to 1 a share of each class, such as 0.1; above 1 a
-    /// number of pictures over all classes, such as 500.
+    /// Labels to use of the pictures that are not held out: a number up to 1 is a share of each class, such as 0.1; a
+    /// larger one is a number of pictures over all classes, such as 500.
     pub labels: f64,
     /// Whether every class is seen equally often. Cannot be combined with `finetune.class_weights`, since rare
     /// classes would count twice.
     pub balanced: bool,
-    /// Weight of a class in the loss: `none` (all pictures alike), `balanced` (all classes alike), or `sqrt` between
-    /// them.
+    /// Weight of a class in the loss: `none` (all pictures alike), `balanced` (all classes alike), or `sqrt`, which
+    /// lies between these two.
     pub class_weights: ClassWeights,
     /// Label smoothing.
     pub label_smoothing: f64,
@@ -305,12 +308,12 @@ pub struct FinetuneOptions {
     /// Channels of the pictures, if the weights were trained with another number. The stem is adapted. 0 keeps those
     /// of the weights. From scratch, use `model.channels`.
     pub channels: usize,
-    /// Frozen parts of the encoder, from the pixels on: 1 for the stem and the first stage, 2 for the second stage
+    /// Frozen parts of the encoder, from the input on: 1 for the stem and the first stage, 2 for the second stage
     /// too, up to 4 for the whole encoder, so that only the head learns (linear probing); 0 for none.
     pub freeze: usize,
     /// Epochs between evaluations on the held-out pictures.
     pub evaluate_every: u64,
-    /// Evaluations in a row without a better top-1 accuracy after which training ends; 0 for never.
+    /// Training ends after this many evaluations in a row without a better top-1 accuracy; 0 for never.
     pub patience: u64,
 }
 

@@ -89,8 +89,8 @@ pub fn over_defaults<T: Settings>(
         if let Some((table, command)) = other_command(&settings, &table) {
             let own = if command == PRETRAIN { "finetune" } else { PRETRAIN };
             let reason = format!(
-                "it is a recipe for `fcmae {command}`, since it has [{table}]: give `fcmae {own}` one of its own, such as \
-                 {own}-small"
+                "this recipe is for `fcmae {command}`, since it has [{table}]: give `fcmae {own}` a recipe of its own, such \
+                 as {own}-small"
             );
             return Err(ConfigError::Recipe { origin: file.to_owned(), reason });
         }
@@ -279,7 +279,7 @@ fn assign(settings: &mut Table, path: &str, value: Value) -> Result<(), ConfigEr
 /// Names the known key nearest to `key` among its siblings.
 fn unknown(siblings: &Table, path: &str, key: &str, prefix: &str) -> ConfigError {
     if let Some(command) = owner(key).filter(|_| prefix.is_empty()) {
-        let nearest = format!("; it is one of `fcmae {command}`");
+        let nearest = format!("; it is a setting of `fcmae {command}`");
         return ConfigError::UnknownKey { key: path.to_owned(), nearest };
     }
     let nearest = siblings
@@ -335,17 +335,23 @@ mod tests {
         let said = |error: ConfigError| error.to_string();
         let text = "[optim]\nepochs = 3\n[finetune]\nlabels = 0.1";
         let error = said(settings(text, &[]).unwrap_err());
-        assert!(error.starts_with("recipe.toml: it is a recipe for `fcmae finetune`"), "{error}");
+        assert!(error.starts_with("recipe.toml: this recipe is for `fcmae finetune`"), "{error}");
         assert!(error.contains("such as pretrain-small"), "{error}");
         let recipe = |text| from_recipe::<FinetuneConfig>(Some(("recipe.toml", text)), &[]);
         let error = said(recipe("[decoder]\nwidth = 256").unwrap_err());
-        assert!(error.contains("a recipe for `fcmae pretrain`, since it has [decoder]"), "{error}");
+        assert!(
+            error.contains("recipe is for `fcmae pretrain`, since it has [decoder]"),
+            "{error}"
+        );
         assert!(error.contains("such as finetune-small"), "{error}");
         // What both have tells nothing of it, and what neither has is unknown.
         assert!(recipe("[optim]\nepochs = 3").is_ok());
         assert!(said(recipe("[decodre]\nwidth = 256").unwrap_err()).contains("unknown setting"));
         let error = said(settings("", &["finetune.labels=0.1"]).unwrap_err());
-        assert!(error.ends_with("`finetune.labels`; it is one of `fcmae finetune`"), "{error}");
+        assert!(
+            error.ends_with("`finetune.labels`; it is a setting of `fcmae finetune`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -294,7 +294,7 @@ impl<'a> Session<'a> {
             return Ok(None);
         };
         for damaged in &latest.damaged {
-            self.note(&format!("{damaged}; going on from the one before"))?;
+            self.note(&format!("{damaged}; resuming from the one before"))?;
         }
         self.check_own(latest.step, &latest.checkpoint.state)?;
         self.check_metrics(latest.step, &latest.checkpoint.state)?;

@@ -60,7 +60,7 @@ fn warnings_come_before_notes() {
     let run = RunFixture::finetuned().set("optim.warmup_epochs", "30").set("optim.epochs", "20");
     assert_eq!(
         titles(&run),
-        ["The learning rate never reached its height", "The run is not finished"]
+        ["The learning rate never reached its peak", "The run is not finished"]
     );
 }
 
@@ -145,13 +145,13 @@ fn changed_settings_are_told_with_their_steps() {
     let lines =
         "{\"step\":40,\"setting\":\"optim.base_lr\",\"was\":\"0.004\",\"is\":\"0.001\"}\nno line\n";
     std::fs::write(run.path().join("changes.jsonl"), lines).unwrap();
-    let text = found(&run, "Settings were changed on the way").unwrap();
+    let text = found(&run, "Settings were changed during the run").unwrap();
     assert!(text.starts_with("After step 40 `optim.base_lr` went from 0.004 to 0.001"), "{text}");
 }
 
 #[test]
 fn updates_without_numbers_are_counted() {
-    let title = "Updates were passed over";
+    let title = "Updates were skipped";
     let run = RunFixture::pretrained();
     run.metrics((1..=100).map(|step| match step {
         7 | 9 => update(step, f64::NAN),
@@ -279,7 +279,7 @@ fn many_skipped_pictures_are_found() {
 
 #[test]
 fn a_warm_up_longer_than_the_run_is_found() {
-    let title = "The learning rate never reached its height";
+    let title = "The learning rate never reached its peak";
     assert!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "10"), title).is_some());
     assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "9.5"), title), None);
     assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "0.0"), title), None);
@@ -299,7 +299,7 @@ fn nothing_held_out_is_found_in_fine_tuning() {
 
 #[test]
 fn classes_of_different_sizes_are_found_unless_they_are_balanced() {
-    let title = "The classes differ much in size";
+    let title = "The classes differ a lot in size";
     let with = |cats: u64| {
         let run = RunFixture::finetuned();
         run.write("data.json", &data(&[("cat", cats, 60), ("dog", 100, 60)]));

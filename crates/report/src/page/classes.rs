@@ -26,8 +26,8 @@ pub(super) fn results(report: &Report) -> Option<Markup> {
         return (report.kind == Kind::Finetuning).then(|| {
             html! {
                 p.soft {
-                    "The run holds no evaluation by class. " code.unbroken { "fcmae evaluate" }
-                    " makes one for any labelled pictures."
+                    "The run holds no evaluation by class. " code.unbroken { "fcmae evaluate --report" }
+                    " adds one, from any labelled pictures."
                 }
             }
         });

@@ -170,7 +170,8 @@ fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
     });
     if pairs.any(|same| same == Some(false)) {
         return Some(
-            "The tests cannot be compared: they are not known to be of the same pictures (names, classes and sizes)."
+            "The tests cannot be compared: they are not known to be of the same pictures (names, classes and sizes). Test \
+             all runs on the same pictures, with `fcmae evaluate --report`."
                 .to_owned(),
         );
     }
@@ -269,11 +270,11 @@ fn results(runs: &[Named<'_>]) -> Markup {
             let best = report.metrics.best?;
             Some(format!("{} (epoch {})", percent(best.top1), number(best.epoch)))
         }),
-        ("Watched right by neighbours", |report| {
+        ("Watched pictures right (neighbours)", |report| {
             let start = report.metrics.watch_start.map(|start| start.neighbours);
             report.metrics.watch_last.map(|last| from_to(start, last.neighbours))
         }),
-        ("Watched right by a linear probe", |report| {
+        ("Watched pictures right (linear probe)", |report| {
             let start = report.metrics.watch_start.and_then(|start| start.probe);
             Some(from_to(start, report.metrics.watch_last?.probe?))
         }),
@@ -376,7 +377,7 @@ pub(super) fn settings(runs: &[Named<'_>]) -> Markup {
         return html! { p { "None: all were run with the same settings." } };
     }
     html! {
-        p.soft.small { "A dash stands where a run has no such setting." }
+        p.soft.small { "A dash means that the run has no such setting." }
         (side_by_side("Settings that differ", "Setting", runs, &rows))
     }
 }

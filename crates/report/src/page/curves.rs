@@ -50,8 +50,8 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
                  their highest value."
             }
             @if report.kind == Kind::Finetuning && metrics.held_out_loss.holds_any() {
-                " Held-out pictures are neither augmented nor their labels smoothed: their loss may lie \
-                 below that of training."
+                " Held-out pictures are not augmented and their labels are not smoothed, so their loss may be lower \
+                 than that of training."
             }
         }
         (grid(&charts))

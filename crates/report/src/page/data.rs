@@ -28,7 +28,7 @@ pub(super) fn pictures(report: &Report) -> Option<Markup> {
             @if let Some(picture) = first_batch {
                 figure.sheet {
                     figcaption.small {
-                        "What the network was shown first: cut, mirrored and changed at random, as the \
+                        "What the network was shown first: cropped, mirrored and changed at random, as the \
                          settings say."
                     }
                     (image(picture, "Pictures of the first batch, after augmentation"))
@@ -47,7 +47,7 @@ fn facts(data: &Data) -> Markup {
             dt { "Trained on" }
             dd { (counted(data.pictures, "picture")) }
             @if data.held_out > 0 {
-                dt { "Kept aside" }
+                dt { "Held out" }
                 dd {
                     (counted(data.held_out, "picture"))
                     @for root in &data.held_out_roots { div.path { (root) } }
@@ -55,7 +55,7 @@ fn facts(data: &Data) -> Markup {
             }
             @if data.unused > 0 {
                 dt { "Not used" }
-                dd { (whole(data.unused)) ", as only a share of the labels was wanted" }
+                dd { (whole(data.unused)) ", since only a share of the labels is used (finetune.labels)" }
             }
             @if let Some(watched) = &data.watched {
                 dt { "Watched" }
@@ -66,7 +66,7 @@ fn facts(data: &Data) -> Markup {
             }
             @if data.passed_over > 0 {
                 dt { "Other files" }
-                dd { (whole(data.passed_over)) ", which are no pictures" }
+                dd { (whole(data.passed_over)) ", which are not pictures" }
             }
         }
     }
@@ -117,8 +117,8 @@ fn counts(classes: &[&Class], most: u64) -> Markup {
                 tr {
                     th scope="col" { "Class" }
                     th.number scope="col" { "Trained on" }
-                    th scope="col" { "Against the largest" }
-                    th.number scope="col" { "Kept aside" }
+                    th scope="col" { "Compared with the largest" }
+                    th.number scope="col" { "Held out" }
                 }
             }
             tbody {
@@ -161,7 +161,7 @@ pub(super) fn skipped(report: &Report) -> Option<Markup> {
             p {
                 (counted(all, "picture")) " could not be read."
                 @if all > listed.len() as u64 {
-                    " Listed are the first " (listed.len()) "; all are in " code { "skipped.jsonl" } "."
+                    " The first " (listed.len()) " are listed; all are in " code { "skipped.jsonl" } "."
                 }
             }
             @if !listed.is_empty() { (scrolling("Pictures left out", &table)) }

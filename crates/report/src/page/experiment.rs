@@ -127,10 +127,10 @@ impl Experiment {
             @for sentence in self.in_words() { p { (sentence) } }
             figure.chart { (PreEscaped(figure.to_element(&figure.in_words()))) }
             p.soft.small {
-                "Small dots are seeds; diamonds with a bar their mean and standard deviation; the dashed line is \
-                 the mean of “" (baseline) "”. Difference: to “" (baseline) "”, in points, over the seeds \
-                 that both have. Its standard error and p-value take seeds and test pictures as drawn at random; \
-                 with one seed, the pictures alone."
+                "Small dots are seeds; a diamond and its bar are their mean and standard deviation; the dashed line is \
+                 the mean of “" (baseline) "”. Difference: from “" (baseline) "”, in points, over the seeds that \
+                 both have. Its standard error and p-value treat seeds and test pictures as random samples; with one \
+                 seed, only the pictures."
             }
             (scrolling("Results", &table))
         }
@@ -162,8 +162,8 @@ impl Experiment {
         };
         sentences.extend(rest.map(|rest| {
             format!(
-                "{rest} from “{}” by more than chance may explain. (Counted as a difference: more than twice its \
-                 standard error, and p below 0.05.)",
+                "{rest} from “{}” by more than chance would explain. (A difference counts if it is more than twice its \
+                 standard error and p is below 0.05.)",
                 self.variants[self.baseline]
             )
         }));

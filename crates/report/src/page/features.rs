@@ -33,7 +33,8 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
     let collapsed = last.blocks.iter().filter(|block| block.has_collapsed()).count();
     Some(html! {
         p.soft.small {
-            "Measured inside every block, on its 4C channels, over " (counted(last.images, "picture"))
+            "Measured inside every block, on its inner channels (four times its width), over "
+            (counted(last.images, "picture"))
             ". The distance is the mean cosine distance between two channels' maps: 0.5 if they have nothing in \
              common, 0 if all show the same map. Below " (BlockFeatures::COLLAPSED.to_string())
             " a block counts as collapsed. "

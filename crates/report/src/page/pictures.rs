@@ -29,7 +29,7 @@ pub(super) fn reconstructions(report: &Report) -> Option<Markup> {
         }
         (sheet(&after(report, newest), newest))
         @if !earlier.is_empty() {
-            h3 { "How it came to that" }
+            h3 { "How it got there" }
             div.sheets {
                 @for stage in earlier { (sheet(&after(report, stage), stage)) }
             }
@@ -70,7 +70,7 @@ pub(super) fn mistakes(report: &Report) -> Option<Markup> {
                 // Whether those of a test were trained on is not known here.
                 "Pictures "
                 @if report.held_out_evaluation().is_some() { "that were not trained on, " }
-                "of which the network was most certain, and wrong. Look here for wrong labels and for classes that \
+                "about which the network was most certain, and wrong. Look here for wrong labels and for classes that \
                  overlap."
             }
             @if !shared.is_empty() {

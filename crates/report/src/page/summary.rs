@@ -114,7 +114,7 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
     }
     if let Some(best) = metrics.best {
         let about = format!(
-            "at epoch {}, best of {}; optimistic, as it was chosen by them",
+            "at epoch {}, best of {}; slightly optimistic: it was chosen on these pictures",
             number(best.epoch),
             counted(metrics.evaluations, "evaluation")
         );
@@ -166,7 +166,7 @@ pub(super) fn findings(report: &Report) -> Markup {
     let findings = findings::of(report);
     html! {
         @if findings.is_empty() {
-            p { "Nothing stands out: the loss fell, and no rule found anything amiss." }
+            p { "Nothing stands out: the loss fell, and no check found a problem." }
         } @else {
             ul.findings {
                 @for finding in &findings {

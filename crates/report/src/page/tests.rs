@@ -131,7 +131,7 @@ fn a_page_has_all_that_the_run_has() {
     assert_eq!(page.matches("<img ").count(), 4);
     assert_eq!(page.matches(r#"width="30" height="20""#).count(), 4);
     assert!(page.contains("../&lt;script&gt;.png lies outside the run"));
-    assert!(page.contains("Pictures that were not trained on, of which the network"));
+    assert!(page.contains("Pictures that were not trained on, about which the network"));
     // What the mistakes' names have in common is said once.
     assert!(
         page.contains("All names begin with <span class=\"path\">a&quot; onerror"),
@@ -140,7 +140,7 @@ fn a_page_has_all_that_the_run_has() {
     assert_eq!(page.matches("<span class=\"path soft\">&lt;b&gt;.png</span>").count(), 2);
     assert!(page.contains("after 10 updates (epoch 1)"));
     assert!(page.contains("<dt>memory</dt><dd>8.0 GiB</dd>"));
-    assert!(page.contains("Listed are the first 1; all are in <code>skipped.jsonl</code>"));
+    assert!(page.contains("The first 1 are listed; all are in <code>skipped.jsonl</code>"));
 }
 
 #[test]
@@ -601,7 +601,7 @@ fn a_watched_run_is_shown_beside_its_start() {
         "After epoch 10, the vote of nearest neighbours names the right class of 41.0\u{202f}% (36.3 to 45.9\u{202f}%) \
          of 400 labelled pictures, a linear probe of 45.2\u{202f}% (40.4 to 50.1\u{202f}%); with the untrained network \
          it was 22.0\u{202f}% and 25.0\u{202f}%.",
-        "the training is getting somewhere",
+        "training improves the features",
         "25.0\u{202f}% → 45.2\u{202f}%",
         "/labelled",
         "800 pictures",

@@ -38,7 +38,7 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
     let charts =
         lines.iter().filter(|(_, curve, _)| curve.holds_any()).map(|(name, curve, value)| {
             let line = Series::new("now", scaled(curve, 100.0)).band(band(curve));
-            let chart = over_epochs(&format!("Right by {name}, %")).y_range(range).series(line);
+            let chart = over_epochs(&format!("Right ({name}), %")).y_range(range).series(line);
             match start.as_ref().and_then(value) {
                 Some(share) => {
                     let level = [0.0, now.epoch].map(|epoch| (epoch, 100.0 * share)).to_vec();
@@ -54,8 +54,8 @@ pub(super) fn of_one(report: &Report) -> Option<Markup> {
         @if let (Some(start), Some(last)) = (start, last) { p { (verdict(report, &start, &last)) } }
         p.soft.small {
             "The features of the encoder as it was at each point, frozen. Half of the labelled pictures are learned \
-             from, the others tested; training never uses their labels. A band is the 95 % interval: \
-             what so few pictures leave open."
+             from, the others tested; training never uses their labels. The band is the 95 % interval: \
+             the fewer the pictures, the wider it is."
         }
         (grid(&charts))
     })
@@ -81,7 +81,7 @@ fn fewer(report: &Report, now: &Watch) -> Option<String> {
 
 /// What a run began with.
 fn begun(report: &Report) -> &'static str {
-    if report.start.is_none() { "untrained network" } else { "weights of the start" }
+    if report.start.is_none() { "untrained network" } else { "starting weights" }
 }
 
 /// A share from the start to the end of a run, as far as both are known.
@@ -130,17 +130,17 @@ fn verdict(report: &Report, start: &Watch, last: &Watch) -> String {
     let begun = begun(report);
     if now - before > 2.0 * error {
         format!(
-            "{how} is better than with the {begun} by more than so few pictures can blur: the training is getting \
-             somewhere."
+            "{how} is better than with the {begun}, by more than chance would explain with so few pictures: training \
+             improves the features."
         )
     } else if before - now > 2.0 * error {
         format!(
-            "{how} is worse than with the {begun} by more than so few pictures can blur: look whether the loss falls, \
-             and at the reconstructions."
+            "{how} is worse than with the {begun}, by more than chance would explain with so few pictures: check \
+             whether the loss falls, and look at the reconstructions."
         )
     } else {
         format!(
-            "{how} is too close to that of the {begun} to tell a difference from so few pictures: watch more, or \
+            "{how} is too close to that of the {begun} to tell them apart with so few pictures: watch more pictures, or \
              train longer."
         )
     }

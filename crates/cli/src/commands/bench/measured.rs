@@ -201,7 +201,7 @@ impl Skipped {
         let enough = (1.5 * cost.wanted / 10.0).ceil() * 10.0;
         let size = if job.work == Work::Load { "" } else { &format!(" --size {}", job.size) };
         let reason = format!(
-            "takes {:.0} s or more, which --seconds {seconds} does not leave; alone: fcmae bench{size} \
+            "needs {:.0} s or more, which do not fit into --seconds {seconds}; alone: fcmae bench{size} \
              --work {}{others} --seconds {enough:.0}",
             cost.least.ceil(),
             job.work,

@@ -161,7 +161,7 @@ impl<'a> Groups<'a> {
                         "those with different labels come first",
                     ),
                     fact(
-                        "Pictures that could go",
+                        "Pictures that could be removed",
                         could_go,
                         "if all are copies, and one of each group stays",
                     ),

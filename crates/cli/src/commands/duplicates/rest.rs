@@ -26,7 +26,8 @@ pub(super) fn check(data: &Read) -> Result<()> {
     };
     if !columns.is_empty() {
         output::note(&format!(
-            "--rest does not keep the column {}: pictures that belong together may be trained on and held out",
+            "--rest does not keep the column {}: pictures that belong together may end up on both sides, trained on and \
+             held out",
             list(&columns)
         ));
     }

@@ -86,7 +86,7 @@ fn text<T: Settings + Footprint>(
         lines.push((
             "speed",
             format!(
-                "{:.3} s a step, {:.1} images/s, {:.0}% of it waiting for pictures",
+                "{:.3} s a step, {:.1} images/s, {:.0}% of the time waiting for pictures",
                 step,
                 trial.images / trial.seconds,
                 100.0 * trial.waited / trial.seconds
