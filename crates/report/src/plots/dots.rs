@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_of_names_and_headings_has_room() {
+        let left = |heading: &str| {
+            let mut dots = dots();
+            dots.groups[0].name = heading.to_owned();
+            dots.place(Look::Document).left
+        };
+        let heading = "10 % of the labels of all pictures";
+        assert!(left(heading) > heading.len() as f64 * SIZE * LETTER && left(heading) > left(""));
+    }
+
+    #[test]
     fn nothing_yet_is_drawn_too() {
         let mut dots = dots();
         for row in &mut dots.groups[0].rows {
