@@ -444,11 +444,7 @@ fn add(root: &Path, set: &mut Gathered<'_>) -> Result<(), DataError> {
             let path = root.to_path_buf();
             Err(match not_read(root) {
                 None => DataError::NotAFolder(path),
-                Some(("arrow", _)) => {
-                    let reason = "it is a file of Arrow, which is not read: load it with datasets, and write it with \
-                                  Dataset.to_parquet()";
-                    DataError::Parquet { path, reason: reason.to_owned() }
-                }
+                Some(("arrow", remedy)) => DataError::Parquet { path, reason: remedy.to_owned() },
                 Some((_, SPREADSHEET)) => DataError::List { path, reason: SPREADSHEET.to_owned() },
                 Some((_, remedy)) => DataError::Archive { path, reason: remedy.to_owned() },
             })

@@ -143,6 +143,7 @@ pub(super) fn environment(device: &str) -> Environment {
 }
 
 /// Which pictures a run was tested on, other than those that it held out.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// What they are called, such as the path of their folder.
     pub pictures: String,

@@ -37,15 +37,15 @@ pub(super) fn check(data: &Read) -> Result<()> {
 /// Lists the pictures that need not go.
 pub(super) fn write(file: &Path, data: &Embeddings, found: &Found<'_>) -> Result<()> {
     let spare = found.spare();
+    let (count, all) = (data.names.len() - spare.len(), counted(data.names.len(), "picture"));
+    if count == 0 {
+        bail!("--rest: all pictures of --data have copies in --against, so none remains");
+    }
     let mut rest = List::new(["path", "label"]);
     for (row, name) in data.names.iter().enumerate().filter(|(row, _)| !spare.contains(row)) {
         rest.row([&listed(name, file), data.labels[row].as_deref().unwrap_or_default()]);
     }
-    if spare.len() == data.names.len() {
-        bail!("--rest: all pictures of --data have copies in --against, so none remains");
-    }
     output::write_result(file, rest.text().as_bytes())?;
-    let (count, all) = (data.names.len() - spare.len(), counted(data.names.len(), "picture"));
     output::note(&format!("{}  {} of {all} remain", printable(file), grouped(count)));
     if let Some(doubt) = found.doubt() {
         output::note(&format!("{}  {doubt}", printable(file)));
