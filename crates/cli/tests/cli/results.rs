@@ -1,10 +1,11 @@
 //! Numbers in the documentation are those in `experiments/results/`.
 //!
-//! Two forms are checked, in every page and recipe. A block between `<!-- results of NAME -->` and
+//! Three forms are checked, in every page and recipe. A block between `<!-- results of NAME -->` and
 //! `<!-- end of results -->` is an experiment's table. `<!-- result NAME | BUDGET | VARIANT -->47.4 %` is one number of
-//! it; a recipe writes `# result NAME | BUDGET | VARIANT: 47.4 %`. `UPDATE_RESULTS=1` writes the blocks anew.
+//! it; a recipe writes `# result NAME | BUDGET | VARIANT: 47.4 %`. `<!-- difference NAME | BUDGET | VARIANT | OTHER -->+4.7 ±
+//! 1.6` is a difference that the table does not have, in points. `UPDATE_RESULTS=1` writes the blocks anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde_json::Value;
 const BEGIN: &str = "<!-- results of ";
 const END: &str = "<!-- end of results -->";
 const NUMBERS: [&str; 2] = ["<!-- result ", "# result "];
+const DIFFERENCE: &str = "<!-- difference ";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -62,6 +64,49 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// A difference and its standard error, in points.
+fn points(difference: f64, standard_error: Option<f64>) -> String {
+    let signed = format!("{:+.1}", 100.0 * difference).replace('-', "−");
+    signed + &spread(standard_error)
+}
+
+fn spread(of: Option<f64>) -> String {
+    of.map_or(String::new(), |x| format!(" ± {:.1}", 100.0 * x))
+}
+
+/// The lines of an experiment's `results.jsonl`.
+fn lines(name: &str) -> Vec<Value> {
+    let path = root().join(format!("experiments/results/{name}/results.jsonl"));
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// One variant against another, seed by seed and picture by picture, over the seeds that both have.
+fn difference(name: &str, budget: &str, variants: [&str; 2]) -> String {
+    let lines = lines(name);
+    let right = |variant: &str| -> BTreeMap<u64, Vec<bool>> {
+        let is_one = |line: &&Value| {
+            line["purpose"] == "result"
+                && line["variant"] == variant
+                && line["budget"].as_str().unwrap_or_default() == budget
+                && line["test"].is_object()
+        };
+        let mut found = BTreeMap::new();
+        for line in lines.iter().filter(is_one) {
+            let hits = fcmae_store::run::hits::deserialize(&line["test"]["right"]).unwrap();
+            let before = found.insert(line["seed"].as_u64().unwrap(), hits);
+            assert!(before.is_none(), "{name}, {budget}, {variant}: two results of one seed");
+        }
+        found
+    };
+    let [mut one, mut other] = variants.map(right);
+    one.retain(|seed, _| other.contains_key(seed));
+    other.retain(|seed, _| one.contains_key(seed));
+    let [one, other] = [one, other].map(|found| found.into_values().collect::<Vec<_>>());
+    let found = fcmae_report::paired::compare(&one, &other).unwrap();
+    points(found.mean, Some(found.standard_error))
+}
+
 /// What one setting is called in a table that has no room.
 fn short(setting: &str) -> String {
     let (key, value) = setting.split_once('=').unwrap();
@@ -78,10 +123,7 @@ fn block(name: &str) -> String {
     let paper = definition
         .get("paper")
         .map_or(String::new(), |paper| format!("The paper: {}.\n\n", paper.as_str().unwrap()));
-    let lines =
-        fs::read_to_string(root().join(format!("experiments/results/{name}/results.jsonl")));
-    let lines: Vec<Value> =
-        lines.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = lines(name);
     let budgets = rows.iter().any(|row| !row.budget.is_empty());
     let chosen = rows.iter().any(|row| !row.chosen.is_empty());
     let mut columns = vec!["variant", "seeds:", "top-1:", "difference:", "p:"];
@@ -97,14 +139,10 @@ fn block(name: &str) -> String {
     }
     text.push('\n');
     for row in rows {
-        let spread = |of: Option<f64>| of.map_or(String::new(), |x| format!(" ± {:.1}", 100.0 * x));
         let top1 = row.top1.map_or("-".to_owned(), |top1| {
             percent(top1).replace(" %", &format!("{} %", spread(row.std)))
         });
-        let difference = row.difference.map_or("-".to_owned(), |difference| {
-            let signed = format!("{:+.1}", 100.0 * difference).replace('-', "−");
-            signed + &spread(row.standard_error)
-        });
+        let difference = row.difference.map_or("-".to_owned(), |x| points(x, row.standard_error));
         let p = row.p.map_or("-".to_owned(), |p| match p {
             ..0.001 => "< 0.001".to_owned(),
             p => format!("{p:.3}"),
@@ -204,6 +242,21 @@ fn numbers_in_sentences_are_those_of_the_experiments() {
             let expected = percent(row.top1.unwrap_or_else(|| panic!("{name}: no {variant} yet")));
             if !shown.starts_with(&expected) {
                 wrong.push(format!("{}: {line}: it is {expected}", path.display()));
+            }
+        }
+    }
+    for path in documents() {
+        let page = fs::read_to_string(&path).unwrap();
+        for rest in page.split(DIFFERENCE).skip(1) {
+            let (what, shown) = rest.split_once(" -->").unwrap();
+            let fields: Vec<&str> = what.split(" | ").collect();
+            let [name, budget, one, other] = fields[..] else {
+                panic!("{}: {what}: not a difference's mark", path.display());
+            };
+            count += 1;
+            let expected = difference(name, budget, [one, other]);
+            if !shown.starts_with(&expected) {
+                wrong.push(format!("{}: {what}: it is {expected}", path.display()));
             }
         }
     }
