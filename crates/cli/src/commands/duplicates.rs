@@ -114,7 +114,7 @@ pub(super) fn run(args: &Duplicates) -> Result<()> {
         }
     }
     match &args.rest {
-        Some(rest) => rest::write(rest, &data.rows, &found),
+        Some(rest) => rest::write(rest, &data.rows, &found.spare(), found.doubt()),
         None => Ok(()),
     }
 }

@@ -596,8 +596,8 @@ fn a_watched_run_is_shown_beside_its_start() {
     let page = watched_run(&looks).read().to_html();
     assert_self_contained(&page);
     for part in [
-        "Right by nearest neighbours, %",
-        "Right by linear probe, %",
+        "Right (nearest neighbours), %",
+        "Right (linear probe), %",
         "After epoch 10, the vote of nearest neighbours names the right class of 41.0\u{202f}% (36.3 to 45.9\u{202f}%) \
          of 400 labelled pictures, a linear probe of 45.2\u{202f}% (40.4 to 50.1\u{202f}%); with the untrained network \
          it was 22.0\u{202f}% and 25.0\u{202f}%.",
@@ -651,7 +651,7 @@ fn runs_are_compared_by_what_watched_pictures_told() {
     let page = compare(&[late, RunFixture::pretrained().read()]);
     assert_self_contained(&page);
     for part in [
-        "Watched right by neighbours",
+        "Watched pictures right (neighbours)",
         "22.0\u{202f}% → 41.0\u{202f}%",
         "25.0\u{202f}% → 45.2\u{202f}%",
         "Watched pictures right (linear probe), %",

@@ -1,5 +1,6 @@
 //! The pictures that remain without their copies.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -7,7 +8,6 @@ use fcmae_data::source::{path_of, printable};
 use fcmae_vectors::Embeddings;
 use fcmae_words::{counted, grouped, list};
 
-use super::Found;
 use crate::list::{List, listed};
 use crate::output;
 use crate::vectors::Read;
@@ -34,9 +34,13 @@ pub(super) fn check(data: &Read) -> Result<()> {
     Ok(())
 }
 
-/// Lists the pictures that need not go.
-pub(super) fn write(file: &Path, data: &Embeddings, found: &Found<'_>) -> Result<()> {
-    let spare = found.spare();
+/// Lists the pictures that are not `spare`. `doubt`: what is doubtful about the list.
+pub(super) fn write(
+    file: &Path,
+    data: &Embeddings,
+    spare: &HashSet<usize>,
+    doubt: Option<String>,
+) -> Result<()> {
     let (count, all) = (data.names.len() - spare.len(), counted(data.names.len(), "picture"));
     if count == 0 {
         bail!("--rest: all pictures of --data have copies in --against, so none remains");
@@ -47,7 +51,7 @@ pub(super) fn write(file: &Path, data: &Embeddings, found: &Found<'_>) -> Result
     }
     output::write_result(file, rest.text().as_bytes())?;
     output::note(&format!("{}  {} of {all} remain", printable(file), grouped(count)));
-    if let Some(doubt) = found.doubt() {
+    if let Some(doubt) = doubt {
         output::note(&format!("{}  {doubt}", printable(file)));
     }
     Ok(())
