@@ -37,9 +37,9 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// Pictures and archives that could not be used already when they were listed.
+    /// Pictures of the sets that were lost already when they were listed.
     pub(crate) fn lost(&self) -> usize {
-        self.unusable.len() + self.sets.iter().map(|set| set.lost).sum::<usize>()
+        self.sets.iter().map(|set| set.lost).sum()
     }
 }
 

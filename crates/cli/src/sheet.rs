@@ -55,8 +55,7 @@ impl SheetArgs {
         option: &str,
         inputs: [&[PathBuf]; 2],
     ) -> Result<()> {
-        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
-        output::refuse_result(file, &["csv"], self.overwrite, &inputs, option)?;
+        self.check_result(file, &["csv"], option, inputs)?;
         let out = self.out.as_ref().filter(|out| output::same_place(out, file));
         match out {
             None => Ok(()),
@@ -72,12 +71,22 @@ impl SheetArgs {
     /// # Errors
     /// Such a file.
     pub(crate) fn check(&self, inputs: [&[PathBuf]; 2]) -> Result<()> {
-        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
         if let Some(out) = &self.out {
-            output::refuse_result(out, &["csv"], self.overwrite, &inputs, "--out")?;
+            self.check_result(out, &["csv"], "--out", inputs)?;
         }
         let Some(sheet) = &self.sheet else { return Ok(()) };
-        output::refuse_result(sheet, &["html", "htm"], self.overwrite, &inputs, "--sheet")
+        self.check_result(sheet, &["html", "htm"], "--sheet", inputs)
+    }
+
+    fn check_result(
+        &self,
+        file: &Path,
+        endings: &[&str],
+        option: &str,
+        inputs: [&[PathBuf]; 2],
+    ) -> Result<()> {
+        let inputs = [inputs.concat().as_slice(), &self.pictures].concat();
+        output::refuse_result(file, endings, self.overwrite, &inputs, option)
     }
 
     /// What draws the page's pictures, where a page is asked for.

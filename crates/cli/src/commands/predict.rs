@@ -75,22 +75,23 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     picture_sets::look_at_each(&single, description)?;
     let mut answers = Answers::new(args.format);
     let mut failed = lost;
+    let all = lost + inputs.len() + pictures.unusable.len();
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
-    for (input, guesses) in inputs.iter().zip(predictions) {
-        let guesses = guesses.map_err(|error| picture_sets::advised(&joined(&error.into())));
-        output::print(&answers.next(&input.name(), &guesses)?)?;
+    let predicted = inputs.iter().zip(predictions).map(|(input, guesses)| {
+        let why = |error: fcmae::Error| picture_sets::advised(&joined(&error.into()));
+        (input.name(), guesses.map_err(why))
+    });
+    let unusable = pictures.unusable.into_iter().map(|(file, why)| (file, Err(why)));
+    for (name, guesses) in predicted.chain(unusable) {
+        output::print(&answers.next(&name, &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;
             output::note(&format!("no answer: {why}"));
         }
     }
-    for (file, why) in pictures.unusable {
-        output::print(&answers.next(&file, &Err(why.clone()))?)?;
-        output::note(&format!("no answer: {why}"));
-    }
     output::print(answers.end())?;
     if failed > 0 {
-        bail!("{failed} of {} could not be used", counted(inputs.len() + lost, "picture"));
+        bail!("{failed} of {} could not be used", counted(all, "picture"));
     }
     Ok(())
 }
