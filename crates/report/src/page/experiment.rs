@@ -11,7 +11,7 @@ use crate::paired::Paired;
 use crate::plots::{Chart, Dots, Group, Row, Series};
 
 impl Experiment {
-    /// The scores as a figure.
+    /// The scores as a figure, without the budgets that have none yet unless no budget has any: the table names them.
     pub fn figure(&self) -> Dots {
         let row = |budget: &Budget, variant: usize| Row {
             name: self.variants[variant].clone(),
@@ -22,10 +22,15 @@ impl Experiment {
             rows: (0..self.variants.len()).map(|variant| row(budget, variant)).collect(),
             baseline: self.baseline,
         };
+        let begun = |budget: &&Budget| budget.cells.iter().any(|cell| !cell.scores.is_empty());
+        let mut groups: Vec<_> = self.budgets.iter().filter(begun).map(group).collect();
+        if groups.is_empty() {
+            groups = self.budgets.iter().map(group).collect();
+        }
         Dots {
             title: self.title.clone(),
             label: "test pictures named right (top-1), %".to_owned(),
-            groups: self.budgets.iter().map(group).collect(),
+            groups,
         }
     }
 
@@ -305,5 +310,16 @@ mod tests {
         nothing.budgets[0].cells[0].scores.clear();
         let page = nothing.to_html();
         assert!(page.contains("0 of 3") && page.contains("no value yet"));
+    }
+
+    #[test]
+    fn the_figure_leaves_out_a_budget_without_scores() {
+        let mut some = experiment(&[]);
+        let empty =
+            Budget { name: "all labels".to_owned(), cells: vec![Cell::default(), Cell::default()] };
+        some.budgets.push(empty);
+        let names: Vec<_> = some.figure().groups.into_iter().map(|group| group.name).collect();
+        assert_eq!(names, [""]);
+        assert!(some.to_html().contains("all labels"), "the table names it");
     }
 }
