@@ -27,7 +27,7 @@ use clap::CommandFactory;
 use fcmae::engine::threads;
 
 use crate::args::{Arguments, Command};
-use crate::{demo, experiment, output, picture_sets};
+use crate::{demo, experiment, output};
 
 /// Runs one command to its end.
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
@@ -44,22 +44,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     if computes {
         threads::start(None).iter().for_each(|note| output::note(note));
     }
-    // These use weights as they were trained.
-    let uses_weights = matches!(
-        command,
-        Command::Evaluate(_)
-            | Command::Predict(_)
-            | Command::Reconstruct(_)
-            | Command::Embed(_)
-            | Command::Probe(_)
-            | Command::Choose(_)
-            | Command::Neighbours(_)
-            | Command::Duplicates(_)
-            | Command::Map(_)
-            | Command::Anomalies(_)
-            | Command::Diversity(_)
-    );
-    let ended = match command {
+    match command {
         Command::Demo(args) => demo::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
@@ -84,6 +69,5 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Settings(args) => settings::run(&args),
         Command::Completions(args) => completions::completions(&args, Arguments::command()),
         Command::Man(args) => completions::man(&args, Arguments::command()),
-    };
-    if uses_weights { ended.map_err(picture_sets::advised_error) } else { ended }
+    }
 }

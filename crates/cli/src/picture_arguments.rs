@@ -71,7 +71,7 @@ impl PicturesArg {
             let columns = Columns { label: None, image: self.image_column.as_deref(), pages };
             match picture_sets::opened(command, columns, |how| PictureSet::open(path, how)) {
                 Ok(set) => {
-                    picture_sets::note_skipped(&set.skipped);
+                    output::note_skipped(&set.skipped);
                     let set = Arc::new(set);
                     let sample = |index| Input::Sample { set: Arc::clone(&set), index };
                     found.inputs.extend((0..set.len()).map(sample));

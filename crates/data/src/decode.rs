@@ -151,10 +151,10 @@ fn decode_unguarded(
     let wanted = format.channels;
     let mut remarks = match (tiff::samples(bytes, format, limits)?, format.depth) {
         (Tiff::Samples(samples, largest), Depth::Eight) => {
-            return eight::picture(samples, wanted, largest, limits.fill, is_geo(bytes));
+            return eight::picture(samples, wanted, largest, limits, is_geo(bytes));
         }
         (Tiff::Samples(samples, _), Depth::Deep) => {
-            return samples.into_picture(wanted, limits.fill);
+            return samples.into_picture(wanted, limits);
         }
         (Tiff::Ordinary(remarks), _) => remarks,
     };
@@ -166,7 +166,7 @@ fn decode_unguarded(
         }
         Depth::Deep => {
             limits.check(&[deep::need(image.width(), image.height(), wanted)])?;
-            deep::Samples::of(image, remarks).into_picture(wanted, limits.fill)
+            deep::Samples::of(image, remarks).into_picture(wanted, limits)
         }
     }
 }

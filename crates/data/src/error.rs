@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use fcmae_files::{Unusable, is_out_of_files};
 use fcmae_words::plural;
 
-use crate::channels::MAX_CHANNELS;
-use crate::remark::{ADAPTED, Axes};
+use crate::advice::Advice;
+use crate::remark::Axes;
 use crate::words::printable;
 
 /// Why one file did not become a picture. In a run it is a skip; for a single picture it is
@@ -60,23 +60,21 @@ pub enum DecodeError {
         "the file has {}, and {} asked for; {}",
         plural(.found, "channel"),
         asked_for(.wanted),
-        channels_remedy(*.found)
+        .advice.channels(*.found)
     )]
     Channels {
         /// Channels of the file.
         found: u32,
         /// Channels asked for.
         wanted: u32,
+        /// What can be changed.
+        advice: Advice,
     },
     /// A stack whose pages are not as many as channels are asked for.
     #[error(
-        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; set data.pages=all{} to \
-         use each as a picture of its own{}",
+        "the file is a stack of {pages} pages{}, and {wanted} channels are asked for; {}",
         told_axes(.axes),
-        if matches!(.wanted, 1 | 3) { "" } else { " and model.channels=1" },
-        .as_channels.map_or(String::new(), |channels| format!(
-            ", or set model.channels to {channels}{ADAPTED} to use them as channels, with data.depth=deep"
-        ))
+        .advice.stack(*.as_channels, *.wanted)
     )]
     Stack {
         /// Its pages.
@@ -87,12 +85,14 @@ pub enum DecodeError {
         as_channels: Option<u32>,
         /// Channels asked for.
         wanted: u32,
+        /// What can be changed.
+        advice: Advice,
     },
     /// Values that no network can learn from.
     #[error(
-        "{count} of {of} values are NaN, infinite or beyond ±1e30{}; fill them with data.fill=0, a number \
-         of yours, or \"mean\", or declare them as GDAL_NODATA",
-        .declared.map_or(String::new(), |number| format!(" (its GDAL_NODATA is {number}, which these are not)"))
+        "{count} of {of} values are NaN, infinite or beyond ±1e30{}; {}",
+        .declared.map_or(String::new(), |number| format!(" (its GDAL_NODATA is {number}, which these are not)")),
+        .advice.not_finite()
     )]
     NotFinite {
         /// How many.
@@ -101,6 +101,8 @@ pub enum DecodeError {
         of: u64,
         /// The number that the file declares to mean that there is no data.
         declared: Option<f64>,
+        /// What can be changed.
+        advice: Advice,
     },
     /// All of it means that there is no data.
     #[error(
@@ -493,15 +495,6 @@ fn asked_for(channels: &u32) -> String {
 
 fn told_axes(axes: &Axes) -> String {
     if axes.are_told() { format!(" ({axes})") } else { String::new() }
-}
-
-/// What to do about so many channels.
-fn channels_remedy(found: u32) -> String {
-    match found {
-        1 | 3 => format!("set model.channels to {found}{ADAPTED}"),
-        2..=MAX_CHANNELS => format!("set model.channels to {found}{ADAPTED}, with data.depth=deep"),
-        _ => format!("at most {MAX_CHANNELS} are possible, so leave some out"),
-    }
 }
 
 /// The first few of a list of names, for a message.

@@ -97,7 +97,7 @@ impl Input {
             Self::Sample { set, index } => set.picture(*index, format, limits, least_side),
             Self::Picture { picture, .. } if picture.channels() != format.channels => {
                 let (found, wanted) = (picture.channels(), format.channels);
-                Err(DecodeError::Channels { found, wanted })
+                Err(DecodeError::Channels { found, wanted, advice: limits.advice })
             }
             Self::Picture { picture, .. } if picture.depth() != format.depth => {
                 let text = match format.depth {

@@ -40,6 +40,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 pub mod augment;
 mod cache;
 mod channels;
@@ -57,6 +58,7 @@ pub mod source;
 pub mod statistics;
 mod words;
 
+pub use advice::Advice;
 pub use augment::{
     EvalResize, EvalTransform, Noise, Normalization, RandAugment, RandomErasing, RandomResizedCrop,
     Transform,

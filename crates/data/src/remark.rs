@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-/// What is said of `model.channels`: where a network begins from weights, its channels are theirs, and another setting
-/// adapts them.
-pub(crate) const ADAPTED: &str =
-    " (with --from: start.channels to pre-train, finetune.channels to fine-tune)";
+use crate::advice::{Advice, deep_channels};
 
 /// Something about a picture that its user may not expect: what was left out, filled, or read in
 /// another way than plain. Ordinary pictures have none.
 ///
-/// Its text says what, and names the setting to change.
+/// Its text says what, and names the setting to change; [`told`](Self::told) is for readers who can change none.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Remark {
@@ -146,6 +143,8 @@ impl Default for Axes {
 }
 
 impl Remark {
+    /// Pages that could be pictures of their own.
+    pub const PAGES: &'static str = "pages";
     pub(crate) const ONE_COLOUR: &'static str = "one_colour";
     pub(crate) const AT_AN_END: &'static str = "at_an_end";
     pub(crate) const FEW_LEVELS: &'static str = "few_levels";
@@ -153,7 +152,8 @@ impl Remark {
     /// What remarks are counted by: a word for each variant.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Pages { .. } => "pages",
+            Self::Pages { as_pictures: true, .. } => Self::PAGES,
+            Self::Pages { as_pictures: false, .. } => "frames",
             Self::Bands { .. } => "bands",
             Self::NoData { .. } => "nodata",
             Self::Filled { .. } => "filled",
@@ -172,122 +172,118 @@ impl Remark {
         }
     }
 
-    /// What is said of small values.
-    fn range(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Range { largest, of, beyond, values } = self else { return Ok(()) };
-        let but = match beyond {
-            0 => String::new(),
-            beyond => format!(" but for {beyond} of {values} values"),
-        };
-        write!(
-            f,
-            "values use {} of their range (the largest is {largest} of {of}{but}), of which 8 bits keep little; \
-             data.depth=deep keeps all",
-            percent(*largest, *of)
-        )
+    /// What was noticed, and what to do about it where the reader can do it.
+    pub fn told(&self, advice: Advice) -> String {
+        let deep = |keeps: &str| advice.on_settings(&format!("data.depth=deep keeps {keeps}"));
+        match self {
+            Self::Pages { .. } => self.pages(advice),
+            Self::Bands { used, of } => {
+                let all = advice.on_settings(&format!("{} take all", deep_channels(*of)));
+                format!("{used} of {of} channels are used{all}")
+            }
+            Self::NoData { count, of } => format!(
+                "{} have no data (GDAL_NODATA, or a mask in the file) and are filled{}",
+                Share(*count, *of),
+                advice.on_settings("data.fill says with what")
+            ),
+            Self::Filled { count, of } => format!(
+                "{} are NaN or infinite and are filled{}",
+                Share(*count, *of),
+                advice.on_settings("data.fill says with what")
+            ),
+            Self::Scaled => {
+                format!("floats of 0 to 255 are divided by 255{}", deep("them as they are"))
+            }
+            Self::Clamped { count, of } => {
+                let share = Share(*count, *of);
+                format!("{share} are floats beyond 0 to 1 and are clamped{}", deep("them"))
+            }
+            Self::Range { largest, of, beyond, values } => format!(
+                "values use {} of their range (the largest is {largest} of {of}{}), of which 8 bits keep little{}",
+                percent(*largest, *of),
+                but_for(*beyond, *values),
+                deep("all")
+            ),
+            Self::Damaged { what } => {
+                format!("damaged, and read as far as it can be ({what}); repair or remove it")
+            }
+            Self::Transparent => TRANSPARENT.to_owned(),
+            Self::WhiteOnWhite => WHITE_ON_WHITE.to_owned(),
+            Self::OneColour => {
+                "of one colour all over, from which nothing can be learned".to_owned()
+            }
+            Self::AtAnEnd { largest } => {
+                let end = if *largest { "the largest value there is: white" } else { "0: black" };
+                format!(
+                    "nearly all values are {end}, from which little can be learned{}",
+                    deep("values that 8 bits cannot hold")
+                )
+            }
+            Self::Undeclared { value, count, of } => {
+                undeclared(*value, &Share(*count, *of), advice)
+            }
+            Self::Mixed { low, high } => format!(
+                "values mean different things: {} go to {:.4}, but {} to {:.4}, since whole numbers are \
+                 divided by the largest of their kind; write all files with the same kind of numbers",
+                low.0, low.1, high.0, high.1
+            ),
+            Self::MixedFloats { low, high, example } => format!(
+                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, \
+                 those of others to {high:.4}; write all files on one scale"
+            ),
+            Self::Scales { most, other } => format!(
+                "files declare different scales of their values (GDAL: {other}, where most have {most}), which are not \
+                 applied; write them out (gdal_translate -unscale -ot Float32)"
+            ),
+            Self::FewLevels { levels, deep: true } => format!(
+                "the values of these files of more than 8 bits lie within {levels} of 256 levels, so little of \
+                 them is left{}",
+                deep("all")
+            ),
+            Self::FewLevels { levels, deep: false } => few_levels(*levels, advice),
+        }
     }
 
     /// What is said of pages.
-    fn pages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Pages { used, of, axes, as_channels, as_pictures } = self else { return Ok(()) };
+    fn pages(&self, advice: Advice) -> String {
+        let Self::Pages { used, of, axes, as_channels, as_pictures } = self else {
+            return String::new();
+        };
         let are = if *used == 1 { "is" } else { "are" };
         let pages = if axes.frames == *of { "frames" } else { "pages" };
-        write!(f, "{used} of {of} {pages} {are} used")?;
+        let mut text = format!("{used} of {of} {pages} {are} used");
         if axes.are_told() && axes.frames != *of {
-            write!(f, " ({axes})")?;
+            text.push_str(&format!(" ({axes})"));
         }
-        match as_pictures {
-            true => write!(f, "; data.pages=all uses each as a picture of its own")?,
-            false => write!(f, "; save {pages} as files of their own to use them all")?,
+        text.push_str(&match (as_pictures, advice) {
+            (true, Advice::Settings) => {
+                "; data.pages=all uses each as a picture of its own".to_owned()
+            }
+            (true, Advice::Pictures) => {
+                "; --pages all uses each as a picture of its own".to_owned()
+            }
+            (false, _) => format!("; save {pages} as files of their own to use them all"),
+        });
+        if let (Some(channels), Advice::Settings) = (as_channels, advice) {
+            text.push_str(&format!(
+                ", or set {} to use them as channels",
+                deep_channels(*channels)
+            ));
         }
-        if let Some(channels) = as_channels {
-            write!(
-                f,
-                ", or set data.depth=deep and model.channels={channels}{ADAPTED} to use them as channels"
-            )?;
-        }
-        Ok(())
+        text
     }
 }
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pages { .. } => self.pages(f),
-            Self::Bands { used, of } => write!(
-                f,
-                "{used} of {of} channels are used; data.depth=deep with model.channels={of}{ADAPTED} takes all"
-            ),
-            Self::NoData { count, of } => write!(
-                f,
-                "{} have no data (GDAL_NODATA, or a mask in the file) and are filled; data.fill says with what",
-                Share(*count, *of)
-            ),
-            Self::Filled { count, of } => {
-                write!(
-                    f,
-                    "{} are NaN or infinite and are filled, as data.fill says",
-                    Share(*count, *of)
-                )
-            }
-            Self::Scaled => f.write_str(
-                "floats of 0 to 255 are divided by 255; data.depth=deep keeps them as they are",
-            ),
-            Self::Clamped { count, of } => write!(
-                f,
-                "{} are floats beyond 0 to 1 and are clamped; data.depth=deep keeps them",
-                Share(*count, *of)
-            ),
-            Self::Range { .. } => self.range(f),
-            Self::Damaged { what } => {
-                write!(f, "damaged, and read as far as it can be ({what}); repair or remove it")
-            }
-            Self::Transparent => f.write_str(
-                "every pixel is transparent, so the picture is all white; remove its transparency",
-            ),
-            Self::WhiteOnWhite => f.write_str(
-                "its colours are white, and so is the background of its transparency, so the picture is all \
-                 white; save it on another background",
-            ),
-            Self::OneColour => f.write_str("of one colour all over, from which nothing can be learned"),
-            Self::AtAnEnd { largest } => {
-                let end = if *largest { "the largest value there is: white" } else { "0: black" };
-                write!(
-                    f,
-                    "nearly all values are {end}, from which little can be learned; values that 8 bits cannot hold are kept by \
-                     data.depth=deep"
-                )
-            }
-            Self::Undeclared { value, count, of } => undeclared(f, *value, &Share(*count, *of)),
-            Self::Mixed { low, high } => write!(
-                f,
-                "values mean different things: {} go to {:.4}, but {} to {:.4}, since whole numbers are \
-                 divided by the largest of their kind; write all files with the same kind of numbers",
-                low.0, low.1, high.0, high.1
-            ),
-            Self::MixedFloats { low, high, example } => write!(
-                f,
-                "values mean different things: floats of some files, such as {example}, go from 0 to {low:.4}, \
-                 those of others to {high:.4}; write all files on one scale"
-            ),
-            Self::Scales { most, other } => write!(
-                f,
-                "files declare different scales of their values (GDAL: {other}, where most have {most}), which are not \
-                 applied; write them out (gdal_translate -unscale -ot Float32)"
-            ),
-            Self::FewLevels { levels, deep: true } => write!(
-                f,
-                "the values of these files of more than 8 bits lie within {levels} of 256 levels, so little of \
-                 them is left; data.depth=deep keeps all"
-            ),
-            Self::FewLevels { levels, deep: false } => write!(
-                f,
-                "all values lie within {levels} of 256 levels, like class numbers or values of more than 8 \
-                 bits; set data.mean and data.std to those of the pictures, or stretch them to 0 to 255"
-            ),
-        }
+        f.write_str(&self.told(Advice::default()))
     }
 }
+
+const TRANSPARENT: &str =
+    "every pixel is transparent, so the picture is all white; remove its transparency";
+const WHITE_ON_WHITE: &str = "its colours are white, and so is the background of its transparency, so the picture is all \
+                              white; save it on another background";
 
 impl Axes {
     /// All pages of them together.
@@ -320,16 +316,39 @@ impl fmt::Display for Share {
     }
 }
 
+/// Values beyond a range.
+fn but_for(beyond: u64, values: u64) -> String {
+    if beyond == 0 { String::new() } else { format!(" but for {beyond} of {values} values") }
+}
+
 /// What is said of a number that may stand for no data.
-fn undeclared(f: &mut fmt::Formatter<'_>, value: f64, share: &Share) -> fmt::Result {
+fn undeclared(value: f64, share: &Share, advice: Advice) -> String {
     let value = match value.abs() < 1e15 {
         true => value.to_string(),
         false => format!("{value:e}"),
     };
-    write!(
-        f,
+    let fill = match advice {
+        Advice::Settings => ", and data.fill says what replaces it",
+        Advice::Pictures => "",
+    };
+    format!(
         "{share} are {value}, far from all others: if that means no data, declare it in the files \
-         (gdal_edit.py -a_nodata {value} FILE), and data.fill says what replaces it"
+         (gdal_edit.py -a_nodata {value} FILE){fill}"
+    )
+}
+
+/// What is said of pictures of 8 bits that use few of them.
+fn few_levels(levels: u32, advice: Advice) -> String {
+    let remedy = match advice {
+        Advice::Settings => {
+            "set data.mean and data.std to those of the pictures, or stretch them to 0 to 255"
+        }
+        Advice::Pictures => {
+            "unless the weights were trained on such pictures, stretch them to 0 to 255"
+        }
+    };
+    format!(
+        "all values lie within {levels} of 256 levels, like class numbers or values of more than 8 bits; {remedy}"
     )
 }
 

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 
 use serde::Serialize;
 
+use crate::advice::Advice;
 use crate::decode::{self, Decoded, FileKind, Limits};
 use crate::error::{DataError, DecodeError};
 use crate::input::Input;
@@ -195,7 +196,7 @@ impl Statistics {
         let index = |i: usize| (i as u64 * set as u64 / looked_at as u64) as usize;
         let kept = (KEPT / looked_at.max(1)).max(1);
         let look = |i: usize| look(folder, index(i), format, kept, limits);
-        let mut sums = Sums::default();
+        let mut sums = Sums { advice: limits.advice, ..Sums::default() };
         let mut add = |i: usize, found: Found| sums.add(folder, index(i), found);
         if workers == 0 {
             (0..looked_at).for_each(|i| add(i, look(i)));
@@ -319,6 +320,7 @@ fn values_of(Decoded { picture, gaps }: &Decoded, kept: usize) -> Values {
 /// What has been put together so far.
 #[derive(Default)]
 struct Sums {
+    advice: Advice,
     moments: Vec<Moments>,
     /// Values for the percentiles, a channel.
     kept: Vec<Vec<f32>>,
@@ -346,7 +348,7 @@ impl Sums {
                         kind: remark.kind(),
                         pictures: 0,
                         first: folder.name(index),
-                        text: remark.to_string(),
+                        text: remark.told(self.advice),
                     });
                     told.pictures += 1;
                 }
@@ -395,14 +397,14 @@ impl Sums {
         self.remarks.retain(|kind, told| tones::is_told(kind, told.pictures, pictures));
         let told = ["range", Remark::FEW_LEVELS].iter().any(|kind| self.remarks.contains_key(kind));
         if let Some(remark) = tones::of_all(&self.levels, deep).filter(|_| !told) {
-            let (kind, text, first) = (remark.kind(), remark.to_string(), folder.name(0));
+            let (kind, text, first) = (remark.kind(), remark.told(self.advice), folder.name(0));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
         let of_deep = format.depth == Depth::Deep;
         let groups = || self.groups.remark().or_else(|| self.groups.floats.remark());
         let mixed = of_deep.then(groups).flatten();
         for (remark, pictures, first) in mixed.into_iter().chain(self.scales.remark()) {
-            let (kind, text) = (remark.kind(), remark.to_string());
+            let (kind, text) = (remark.kind(), remark.told(self.advice));
             self.remarks.insert(kind, Remarked { kind, pictures, first, text });
         }
         let area = |(&height, &width): (&u32, &u32)| u64::from(height) * u64::from(width);

@@ -3,14 +3,15 @@
 use std::io::Cursor;
 
 use fcmae_data::decode::{decode, decode_reduced};
-use fcmae_data::{DecodeError, Depth, Fill, Limits, Picture, PixelFormat};
+use fcmae_data::{Advice, DecodeError, Depth, Fill, Limits, Picture, PixelFormat};
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use crate::target::{Outcome, Target};
 use crate::{corpus, repair};
 
 /// What a picture may cost here: less than by default, so that a claim of more is soon refused.
-const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20, fill: Fill::Refuse };
+const LIMITS: Limits =
+    Limits { pixels: 1 << 18, bytes: 4 << 20, fill: Fill::Refuse, advice: Advice::Settings };
 
 pub(super) const JPEG: Target = Target {
     name: "jpeg",

@@ -2,7 +2,7 @@
 
 use std::path::Component;
 
-use fcmae_data::{Fill, Labels, Limits, PictureSet};
+use fcmae_data::{Advice, Fill, Labels, Limits, PictureSet};
 
 use crate::scratch::Scratch;
 use crate::target::Outcome;
@@ -10,7 +10,8 @@ use crate::target::Outcome;
 /// Most pictures of a file that are read.
 const PICTURES: usize = 64;
 
-const LIMITS: Limits = Limits { pixels: 1 << 18, bytes: 4 << 20, fill: Fill::Refuse };
+const LIMITS: Limits =
+    Limits { pixels: 1 << 18, bytes: 4 << 20, fill: Fill::Refuse, advice: Advice::Settings };
 
 thread_local! {
     static SCRATCH: Scratch = Scratch::with(&[]);

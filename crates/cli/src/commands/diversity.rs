@@ -22,7 +22,6 @@ use fcmae_words::{counted, grouped};
 use crate::failure::Usage;
 use crate::options::{DeviceArg, weights_at};
 use crate::output;
-use crate::picture_sets;
 use crate::text_table::{Align, Table};
 
 /// Measure feature collapse: how unlike a layer's channels are, and how many are dead
@@ -134,7 +133,7 @@ fn measured(
         output::note(&format!("diversity  {name}"));
         let found = of_weights(weights, &args.data, args.images.get(), backend)?;
         if networks.is_empty() {
-            picture_sets::note_skipped(&found.skipped);
+            output::note_skipped(&found.skipped);
             if !found.skipped.is_empty() {
                 output::note(&format!("averaged over {}", counted(found.images, "picture")));
             }

@@ -119,7 +119,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         counter.done(pictures, set.len() as u64);
     })?;
     counter.finish();
-    picture_sets::note_skipped(&evaluation.skipped);
+    output::note_skipped(&evaluation.skipped);
     evaluation.caveat().iter().for_each(|caveat| output::note(caveat));
     // Of a part it is not known how many of those that were lost belong to it.
     let lost = if args.held_out_of.is_some() { 0 } else { set.lost };

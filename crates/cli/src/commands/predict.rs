@@ -78,7 +78,7 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     let all = lost + inputs.len() + pictures.unusable.len();
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
     let predicted = inputs.iter().zip(predictions).map(|(input, guesses)| {
-        let why = |error: fcmae::Error| picture_sets::advised(&joined(&error.into()));
+        let why = |error: fcmae::Error| joined(&error.into());
         (input.name(), guesses.map_err(why))
     });
     let unusable = pictures.unusable.into_iter().map(|(file, why)| (file, Err(why)));

@@ -15,7 +15,6 @@ use super::args::EmbedderArgs;
 use super::pictures::WithLabels;
 use crate::failure::joined;
 use crate::output;
-use crate::picture_sets;
 
 /// A network that gives vectors.
 pub(crate) struct Embedder<'a> {
@@ -74,7 +73,7 @@ impl<'a> Embedder<'a> {
                 (index, Some(Row { name, label, vector }))
             }
             Err(error) => {
-                let why = picture_sets::advised(&joined(&error.into()));
+                let why = joined(&error.into());
                 output::note(&format!("no vector: {why}"));
                 (index, None)
             }

@@ -38,7 +38,7 @@ impl WithLabels {
             found = labels;
             Ok::<_, DataError>(set)
         })?;
-        picture_sets::note_skipped(&set.skipped);
+        output::note_skipped(&set.skipped);
         picture_sets::look(&set, description)?;
         note_names(&set);
         let mut only_class = None;

@@ -622,7 +622,7 @@ fn other_channels_are_advised_as_they_can_be_had() {
         fcmae!("predict", five, "--weights", run),
     ] {
         assert_ne!(ran.code, Some(0), "{}", ran.stdout);
-        let taken = "give pictures with as many channels as the weights take";
+        let taken = "give pictures with as many channels as the network takes";
         assert!(ran.stderr.contains(taken), "{}", ran.stderr);
         assert!(!ran.stderr.contains("model.channels"), "{}", ran.stderr);
     }

@@ -3,7 +3,7 @@
 use image::DynamicImage;
 
 use super::fill::Fill;
-use super::limits::Need;
+use super::limits::{Limits, Need};
 use crate::error::DecodeError;
 use crate::picture::Picture;
 use crate::remark::Remark;
@@ -99,10 +99,15 @@ impl Samples {
     }
 
     /// A picture of `wanted` channels.
-    pub(super) fn into_picture(mut self, wanted: u32, fill: Fill) -> Result<Decoded, DecodeError> {
-        let any_gaps = self.mark_gaps(fill)?;
+    pub(super) fn into_picture(
+        mut self,
+        wanted: u32,
+        limits: &Limits,
+    ) -> Result<Decoded, DecodeError> {
+        let Limits { fill, advice, .. } = *limits;
+        let any_gaps = self.mark_gaps(limits)?;
         if self.channels != wanted {
-            let refused = DecodeError::Channels { found: self.channels, wanted };
+            let refused = DecodeError::Channels { found: self.channels, wanted, advice };
             if !matches!(wanted, 1 | 3) || self.kind == Kind::Bands {
                 return Err(refused);
             }
@@ -125,7 +130,7 @@ impl Samples {
     }
 
     /// Makes NaN of all that is no value, and says how much it is. Whether there is any.
-    pub(super) fn mark_gaps(&mut self, fill: Fill) -> Result<bool, DecodeError> {
+    pub(super) fn mark_gaps(&mut self, limits: &Limits) -> Result<bool, DecodeError> {
         // NaN compares as no smaller than anything.
         let sound = self.values.iter().filter(|value| value.abs() <= LARGEST).count();
         let of = self.values.len() as u64;
@@ -134,8 +139,13 @@ impl Samples {
             return Ok(false);
         }
         let undeclared = count.saturating_sub(self.declared);
-        if undeclared > 0 && fill == Fill::Refuse {
-            return Err(DecodeError::NotFinite { count: undeclared, of, declared: self.nodata });
+        if undeclared > 0 && limits.fill == Fill::Refuse {
+            return Err(DecodeError::NotFinite {
+                count: undeclared,
+                of,
+                declared: self.nodata,
+                advice: limits.advice,
+            });
         }
         if sound == 0 {
             return Err(DecodeError::NoData);
@@ -241,7 +251,7 @@ mod tests {
         let picture = |kind: Kind, values: &[f32], wanted| {
             let channels = kind.colors().map_or(5, |(_, channels)| channels as u32);
             samples(1, 1, channels, kind, values)
-                .into_picture(wanted, Fill::Refuse)
+                .into_picture(wanted, &Limits::default())
                 .map(|decoded| decoded.picture.deep_values().to_vec())
         };
         let same = |result: Result<Vec<f32>, DecodeError>, expected: &[f32]| {
@@ -278,7 +288,10 @@ mod tests {
     #[test]
     fn numbers_that_are_none_are_counted() {
         let values = [0.0, f32::NAN, f32::INFINITY, -3.0e38, 1.0, -9999.0];
-        let found = |fill| samples(3, 2, 1, Kind::Grey, &values).into_picture(1, fill);
+        let found = |fill| {
+            samples(3, 2, 1, Kind::Grey, &values)
+                .into_picture(1, &Limits { fill, ..Limits::default() })
+        };
         let error = found(Fill::Refuse);
         assert!(matches!(error, Err(DecodeError::NotFinite { count: 3, of: 6, .. })), "{error:?}");
         for (fill, filled) in [(Fill::Number(7.0), 7.0), (Fill::Mean, -9998.0 / 3.0)] {
@@ -293,20 +306,21 @@ mod tests {
     fn nothing_but_gaps_is_no_picture() {
         let mut samples = samples(2, 1, 1, Kind::Grey, &[f32::NAN; 2]);
         samples.declared = 2;
-        let error = samples.into_picture(1, Fill::Number(0.0));
+        let error =
+            samples.into_picture(1, &Limits { fill: Fill::Number(0.0), ..Limits::default() });
         assert!(matches!(error, Err(DecodeError::NoData)), "{error:?}");
     }
 
     #[test]
     fn what_is_no_color_is_left_out_with_a_remark() {
         let values = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.6, 0.8];
-        let decoded = samples(2, 1, 4, Kind::RgbAnd, &values).into_picture(3, Fill::Refuse);
+        let decoded = samples(2, 1, 4, Kind::RgbAnd, &values).into_picture(3, &Limits::default());
         let picture = decoded.map(|decoded| decoded.picture);
         let Ok(picture) = picture else { panic!("{picture:?}") };
         assert_eq!(picture.deep_values(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
         assert_eq!(picture.remarks(), [Remark::Bands { used: 3, of: 4 }]);
         let opaque = [0.1, 0.2, 0.3, 1.0];
-        let decoded = samples(1, 1, 4, Kind::RgbAnd, &opaque).into_picture(3, Fill::Refuse);
+        let decoded = samples(1, 1, 4, Kind::RgbAnd, &opaque).into_picture(3, &Limits::default());
         assert!(decoded.is_ok_and(|decoded| decoded.picture.remarks().is_empty()));
     }
 }

@@ -4,7 +4,9 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use super::deep::{Decoded, Kind, Samples};
 use super::fill::Fill;
+use super::limits::Limits;
 use super::{color, wide};
+use crate::advice::Advice;
 use crate::error::DecodeError;
 use crate::picture::Picture;
 use crate::remark::Remark;
@@ -20,19 +22,23 @@ pub(super) fn picture(
     mut samples: Samples,
     wanted: u32,
     largest: Option<f64>,
-    fill: Fill,
+    limits: &Limits,
     geo: bool,
 ) -> Result<Decoded, DecodeError> {
     if largest.is_some() {
         restore_colors(&mut samples);
     }
-    let any_gaps = samples.mark_gaps(fill)?;
+    let any_gaps = samples.mark_gaps(limits)?;
     if samples.kind == Kind::Bands {
-        return Err(DecodeError::Channels { found: samples.channels, wanted });
+        return Err(DecodeError::Channels {
+            found: samples.channels,
+            wanted,
+            advice: limits.advice,
+        });
     }
     samples.keep_colors();
     match largest {
-        None => bring_into_range(&mut samples)?,
+        None => bring_into_range(&mut samples, limits.advice)?,
         Some(largest) if largest == f64::from(u16::MAX) => {
             let (channels, colors) = colors_of(samples.kind);
             let pixels = samples.values.chunks_exact(channels);
@@ -64,7 +70,7 @@ pub(super) fn picture(
     let picture = color::to_channels(image, wanted, remarks);
     Ok(match gaps {
         None => picture.into(),
-        Some(gaps) => filled(picture, &gaps, fill),
+        Some(gaps) => filled(picture, &gaps, limits.fill),
     })
 }
 
@@ -95,7 +101,7 @@ fn restore_colors(samples: &mut Samples) {
 }
 
 /// Floats are 0 to 1, or whole numbers of 0 to 255; anything else needs deep pictures.
-fn bring_into_range(samples: &mut Samples) -> Result<(), DecodeError> {
+fn bring_into_range(samples: &mut Samples, advice: Advice) -> Result<(), DecodeError> {
     let sound = || samples.values.iter().copied().filter(|value| !value.is_nan());
     let count = sound().filter(|value| !(0.0..=1.0).contains(value)).count() as u64;
     if count == 0 {
@@ -113,8 +119,8 @@ fn bring_into_range(samples: &mut Samples) -> Result<(), DecodeError> {
         Ok(())
     } else {
         Err(DecodeError::Unsupported(format!(
-            "floats of {least} to {most}, which 8 bits cannot hold; set data.depth=deep, or scale them to \
-             0 to 1"
+            "floats of {least} to {most}, which 8 bits cannot hold; {}",
+            advice.beyond_one()
         )))
     }
 }

@@ -1,12 +1,13 @@
-//! What a picture may cost, and how its invalid values are filled.
+//! What a picture may cost, how its invalid values are filled, and what is advised about it.
 
 use fcmae_files::Limit;
 
 use super::fill::Fill;
+use crate::advice::Advice;
 use crate::error::DecodeError;
 
-/// What a picture may cost: a file beyond it is refused from its header. And how its invalid
-/// values are filled.
+/// What a picture may cost: a file beyond it is refused from its header. How its invalid values are filled, and
+/// what errors and remarks about it advise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Largest width · height.
@@ -16,6 +17,8 @@ pub struct Limits {
     pub bytes: u64,
     /// How invalid values are filled.
     pub fill: Fill,
+    /// What errors and remarks advise.
+    pub advice: Advice,
 }
 
 const PIXELS: u64 = 100_000_000;
@@ -24,7 +27,7 @@ const BYTES: u64 = 512 << 20;
 impl Default for Limits {
     /// 100 million pixels and 512 MiB.
     fn default() -> Self {
-        Self { pixels: PIXELS, bytes: BYTES, fill: Fill::Refuse }
+        Self { pixels: PIXELS, bytes: BYTES, fill: Fill::Refuse, advice: Advice::Settings }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn samples(
     let eight = format.depth == Depth::Eight;
     header.check()?;
     if eight {
-        header.check_eight()?;
+        header.check_eight(limits.advice)?;
     }
     let (page, wanted) = (header.page, format.channels);
     let stack = Stack::read(bytes, &page);
@@ -68,7 +68,7 @@ pub(super) fn samples(
     if channels.is_some() {
         let as_channels = stack.useful_channels(&page);
         let Stack { pages, axes, .. } = stack;
-        return Err(DecodeError::Stack { pages, axes, as_channels, wanted });
+        return Err(DecodeError::Stack { pages, axes, as_channels, wanted, advice: limits.advice });
     }
     let remarks: Vec<Remark> = stack.remark(&page).into_iter().collect();
     let mask = Mask::read(bytes, &page, limits)?;

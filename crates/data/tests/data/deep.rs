@@ -70,7 +70,7 @@ fn another_number_of_channels_is_refused_with_both() {
     ] {
         let error = decoded(&file(name), wanted).unwrap_err();
         assert!(
-            matches!(error, DecodeError::Channels { found: f, wanted: w } if (f, w) == (found, wanted)),
+            matches!(error, DecodeError::Channels { found: f, wanted: w, .. } if (f, w) == (found, wanted)),
             "{name}: {error:?}"
         );
         let text = error.to_string();
@@ -133,7 +133,7 @@ fn eight_bit_values_are_the_same_over_255() {
 fn nan_is_refused_with_its_count() {
     let error = decoded(&file("nan.tif"), 4).unwrap_err();
     assert!(
-        matches!(error, DecodeError::NotFinite { count: 5, of: 1596, declared: None }),
+        matches!(error, DecodeError::NotFinite { count: 5, of: 1596, declared: None, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("GDAL_NODATA"), "{error}");

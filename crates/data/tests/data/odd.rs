@@ -250,7 +250,10 @@ fn three_bands_without_a_name_and_grey_with_transparency_are_read() {
     let values = [200u16, 100, 50].map(|value| value * 257);
     let page = || Page::new([1, 1], 16, 3, GREY, shorts(&values)).with(EXTRA, Short(vec![0, 0]));
     assert_eq!(eight(&one(page()), 3).unwrap().pixels(), [200, 100, 50]);
-    assert!(matches!(eight(&one(page()), 1), Err(DecodeError::Channels { found: 3, wanted: 1 })));
+    assert!(matches!(
+        eight(&one(page()), 1),
+        Err(DecodeError::Channels { found: 3, wanted: 1, .. })
+    ));
     let page = Page::new([2, 1], 8, 2, GREY, vec![9, 255, 9, 0]).with(EXTRA, Short(vec![2]));
     let picture = eight(&one(page), 1).unwrap();
     assert_eq!((picture.pixels(), picture.remarks()), (&[9, 255][..], &[][..]));

@@ -2,7 +2,7 @@
 
 use fcmae_data::source::printable;
 use fcmae_data::statistics::ChannelStatistics;
-use fcmae_data::{DataError, Input, Normalization, PictureSet, Statistics};
+use fcmae_data::{Advice, DataError, Input, Limits, Normalization, PictureSet, Remark, Statistics};
 use fcmae_words::plural;
 
 use crate::weights::Description;
@@ -23,12 +23,13 @@ const FAR: f64 = 16.0;
 /// # Errors
 /// Threads that cannot be started.
 pub fn survey(set: &PictureSet, description: &Description) -> Result<Vec<String>, DataError> {
-    let found = found(set, description)?;
+    let found = found(set, description, Advice::Pictures)?;
     let unfit = unfit_weights(&found, description);
     Ok(told(found, unfit))
 }
 
-/// The same of pictures that are no set: of some, where they are many.
+/// The same of pictures that are no set: of some, where they are many. Pages that are not used are left out: who makes
+/// inputs of files decides about their pages.
 ///
 /// # Errors
 /// As [`survey`].
@@ -38,7 +39,8 @@ pub fn survey_inputs(
 ) -> Result<Vec<String>, DataError> {
     let (format, limits) = (description.format(), description.limits());
     let workers = rayon::current_num_threads();
-    let found = Statistics::of_inputs(inputs, format, Some(MOST), workers, &limits)?;
+    let mut found = Statistics::of_inputs(inputs, format, Some(MOST), workers, &limits)?;
+    found.remarks.retain(|remarked| remarked.kind != Remark::PAGES);
     let unfit = unfit_weights(&found, description);
     Ok(told(found, unfit))
 }
@@ -51,7 +53,7 @@ pub(crate) fn survey_for_training(
     set: &PictureSet,
     description: &Description,
 ) -> Result<Vec<String>, DataError> {
-    let found = found(set, description)?;
+    let found = found(set, description, Advice::Settings)?;
     let unfit = unfit(&found, &description.normalization()).map(|how| {
         format!(
             "`data.mean` and `data.std` do not fit the pictures: {how}; use the values that `fcmae stats` finds; if \
@@ -69,14 +71,19 @@ pub(crate) fn survey_held_out(
     set: &PictureSet,
     description: &Description,
 ) -> Result<Vec<String>, DataError> {
-    Ok(told(found(set, description)?, None))
+    Ok(told(found(set, description, Advice::Settings)?, None))
 }
 
-fn found(set: &PictureSet, description: &Description) -> Result<Statistics, DataError> {
+fn found(
+    set: &PictureSet,
+    description: &Description,
+    advice: Advice,
+) -> Result<Statistics, DataError> {
     let each = set.mean_bytes().max(1);
     let count = usize::try_from(BYTES / each).unwrap_or(MOST).clamp(FEWEST, MOST);
     let (format, workers) = (description.format(), rayon::current_num_threads());
-    Statistics::of(set, format, Some(count), workers, &description.limits())
+    let limits = Limits { advice, ..description.limits() };
+    Statistics::of(set, format, Some(count), workers, &limits)
 }
 
 fn unfit_weights(found: &Statistics, description: &Description) -> Option<String> {

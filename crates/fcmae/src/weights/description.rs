@@ -1,7 +1,7 @@
 //! What weights are of.
 
 use fcmae_data::{
-    Depth, EvalResize, EvalTransform, Fill, Limits, Normalization, Pages, PixelFormat,
+    Advice, Depth, EvalResize, EvalTransform, Fill, Limits, Normalization, Pages, PixelFormat,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -159,9 +159,11 @@ impl Description {
         Normalization { mean: self.mean.clone(), std: self.std.clone() }
     }
 
-    /// What its pictures may cost, and how their invalid values are filled.
+    /// What pictures may cost that the weights are used on, and how their invalid values are filled. Messages advise
+    /// nothing about settings, which are the weights'.
     pub fn limits(&self) -> Limits {
-        Limits { fill: self.fill, ..Limits::of_pixels(self.max_pixels) }
+        let advice = Advice::Pictures;
+        Limits { fill: self.fill, advice, ..Limits::of_pixels(self.max_pixels) }
     }
 
     /// What its pictures are decoded to.

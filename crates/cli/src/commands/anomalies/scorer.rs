@@ -14,7 +14,6 @@ use fcmae_words::{counted, grouped};
 use super::scored::Row;
 use crate::failure::{Usage, joined};
 use crate::output;
-use crate::picture_sets;
 use crate::progress::Counter;
 use crate::vectors::WithLabels;
 
@@ -67,10 +66,7 @@ impl Scorer<'_> {
                 Ok(Some((averaged(&patches, rows, columns)?, [rows, columns])))
             }
             Err(error) => {
-                output::note(&format!(
-                    "no score: {}",
-                    picture_sets::advised(&joined(&error.into()))
-                ));
+                output::note(&format!("no score: {}", joined(&error.into())));
                 Ok(None)
             }
         }))

@@ -1,6 +1,7 @@
 //! What a page of a TIFF file says of itself, and which kinds are read.
 
 use super::directory::Directory;
+use crate::advice::Advice;
 use crate::channels::MAX_CHANNELS;
 use crate::decode::deep::{self, Kind};
 use crate::decode::limits::{Limits, Need};
@@ -212,7 +213,7 @@ impl Header {
     }
 
     /// Refuses what 8 bits cannot hold.
-    pub(super) fn check_eight(&self) -> Result<(), DecodeError> {
+    pub(super) fn check_eight(&self, advice: Advice) -> Result<(), DecodeError> {
         let Page { bits, format, .. } = self.page;
         let what = match format {
             SIGNED => "numbers of either sign",
@@ -220,7 +221,8 @@ impl Header {
             _ => return Ok(()),
         };
         Err(DecodeError::Unsupported(format!(
-            "a TIFF file of {what}, which 8 bits cannot hold; set data.depth=deep"
+            "a TIFF file of {what}, which 8 bits cannot hold; {}",
+            advice.beyond_eight()
         )))
     }
 }
