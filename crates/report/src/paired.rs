@@ -4,7 +4,9 @@
 //! the network began, in which order it saw the pictures) and the pictures it was tested on. Both are taken
 //! as drawn at random, crossed with each other: a picture's result depends on the seed and the other way
 //! round. This is a two-way analysis of variance with one value in a cell, as it is used where several
-//! readers judge the same cases (Obuchowski and Rockette 1995, Hillis 2007).
+//! readers judge the same cases (Obuchowski and Rockette 1995, Hillis 2007). The degrees of freedom are
+//! Satterthwaite's, of those of the two whose mean square stands above the interaction's: Hillis's are others.
+//! `reference/paired.py --simulate` shows how often the test errs.
 
 use special::Beta;
 
