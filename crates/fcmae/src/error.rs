@@ -212,5 +212,13 @@ pub enum Error {
     Unusable(String),
 }
 
+impl Error {
+    /// Whether it is of one picture alone, so that others may still be used. Any other is of what reads or computes
+    /// them all.
+    pub fn is_of_picture(&self) -> bool {
+        matches!(self, Self::NoNumbers { .. } | Self::Data(fcmae_data::DataError::Picture { .. }))
+    }
+}
+
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

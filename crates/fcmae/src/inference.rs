@@ -162,7 +162,7 @@ impl<M> Inference<M> {
             forward,
             given: 0,
             ready: Vec::new().into_iter(),
-            broken: None,
+            ended: false,
         })
     }
 
@@ -363,8 +363,8 @@ struct Answers<'a, M, T, F> {
     total: usize,
     given: usize,
     ready: std::vec::IntoIter<Result<T>>,
-    /// Why nothing is loaded any more.
-    broken: Option<String>,
+    /// Whether nothing more comes, after an error that is not of a picture or a panic of `forward`.
+    ended: bool,
 }
 
 impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>> Answers<'_, M, T, F> {
@@ -391,37 +391,24 @@ impl<M, T, F: FnMut(&Network<M>, &Tensor) -> Result<Vec<T>>> Iterator for Answer
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.given < self.total {
-            if let Some(why) = &self.broken {
-                self.given += 1;
-                return Some(Err(Error::Unusable(why.clone())));
-            }
+        while !self.ended && self.given < self.total {
             if let Some(result) = self.ready.next() {
                 self.given += 1;
                 return Some(result);
             }
-            match self.pictures.next() {
-                Some(Ok(batch)) => {
-                    // Where `forward` panics and somebody goes on, nobody has an answer that is another's.
-                    self.broken = Some("what computes the pictures has panicked".to_owned());
-                    self.broken = match self.batch(batch) {
-                        Ok(results) => {
-                            self.ready = results.into_iter();
-                            None
-                        }
-                        Err(error) => Some(error.to_string()),
-                    };
-                }
-                Some(Err(error)) => self.broken = Some(error.to_string()),
-                None => return None,
+            // Where `forward` panics and somebody goes on, nobody has an answer that is another's.
+            self.ended = true;
+            match self.pictures.next()?.and_then(|batch| self.batch(batch)) {
+                Ok(results) => self.ready = results.into_iter(),
+                Err(error) => return Some(Err(error)),
             }
+            self.ended = false;
         }
         None
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.total - self.given;
-        (left, Some(left))
+        (0, Some(self.total - self.given))
     }
 }
 

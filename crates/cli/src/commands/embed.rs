@@ -132,11 +132,28 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     let mut block = Rows::default();
     let mut failed = done - writer.rows() as usize;
     let left = range.start + done..range.end;
-    for (index, row) in embedder.rows(&pictures, left)? {
-        match row {
-            Some(row) => block.add(row),
-            None => failed += 1,
-        }
+    for row in embedder.rows(&pictures, left)? {
+        let index = match row {
+            Ok((index, Some(row))) => {
+                block.add(row);
+                index
+            }
+            Ok((index, None)) => {
+                failed += 1;
+                index
+            }
+            // Nothing more can be computed; what there is is kept for --resume.
+            Err(error) => {
+                block.write(&mut writer)?;
+                writer.sync()?;
+                counter.finish();
+                output::note(&format!(
+                    "what there is so far is kept, and continued by:  {}",
+                    again(args)
+                ));
+                return Err(error);
+            }
+        };
         if block.len() == BLOCK {
             block.write(&mut writer)?;
         }

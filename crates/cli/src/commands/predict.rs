@@ -77,12 +77,17 @@ pub(super) fn run(args: &Predict) -> Result<()> {
     let mut failed = lost;
     let all = lost + inputs.len() + pictures.unusable.len();
     let predictions = predictor.predict_all(inputs.clone(), args.top.get())?;
-    let predicted = inputs.iter().zip(predictions).map(|(input, guesses)| {
-        let why = |error: fcmae::Error| joined(&error.into());
-        (input.name(), guesses.map_err(why))
+    let predicted = inputs.iter().zip(predictions).map(|(input, guesses)| match guesses {
+        Err(error) if !error.is_of_picture() => Err(error),
+        guesses => Ok((input.name(), guesses.map_err(|error| joined(&error.into())))),
     });
-    let unusable = pictures.unusable.into_iter().map(|(file, why)| (file, Err(why)));
-    for (name, guesses) in predicted.chain(unusable) {
+    let unusable = pictures.unusable.into_iter().map(|(file, why)| Ok((file, Err(why))));
+    for answer in predicted.chain(unusable) {
+        let Ok((name, guesses)) = answer else {
+            // Of what computes them all: programs get a whole list of what there is.
+            output::print(answers.end())?;
+            return answer.map(|_| ()).map_err(Into::into);
+        };
         output::print(&answers.next(&name, &guesses)?)?;
         if let Err(why) = guesses {
             failed += 1;

@@ -56,6 +56,7 @@ impl<'a> Embedder<'a> {
     }
 
     /// Each of these pictures, by its place and in their order: its row, or none where it cannot be used, which is noted.
+    /// An error of what reads or computes them is the last that comes.
     ///
     /// # Errors
     /// A description whose settings of transform or normalization are not valid.
@@ -63,20 +64,21 @@ impl<'a> Embedder<'a> {
         &self,
         pictures: &WithLabels,
         which: Range<usize>,
-    ) -> Result<impl Iterator<Item = (usize, Option<Row>)>> {
+    ) -> Result<impl Iterator<Item = Result<(usize, Option<Row>)>>> {
         let input = |index| Input::Sample { set: Arc::clone(&pictures.set), index };
         let inputs: Vec<Input> = which.clone().map(input).collect();
         let vectors = self.backbone.vectors(inputs, self.args.features())?;
         let row = |(index, vector): (usize, fcmae::Result<Vec<f32>>)| match vector {
             Ok(vector) => {
                 let (name, label) = (pictures.name(index), pictures.labels[index].clone());
-                (index, Some(Row { name, label, vector }))
+                Ok((index, Some(Row { name, label, vector })))
             }
-            Err(error) => {
+            Err(error) if error.is_of_picture() => {
                 let why = joined(&error.into());
                 output::note(&format!("no vector: {why}"));
-                (index, None)
+                Ok((index, None))
             }
+            Err(error) => Err(error.into()),
         };
         Ok(which.zip(vectors).map(row))
     }

@@ -93,7 +93,8 @@ impl Source<'_> {
         let (mut names, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
         let mut counter = Counter::new(self.command);
         let mut failed = 0;
-        for (index, row) in embedder.rows(&pictures, 0..all)? {
+        for row in embedder.rows(&pictures, 0..all)? {
+            let (index, row) = row?;
             match row {
                 Some(row) => {
                     names.push(row.name);

@@ -410,7 +410,7 @@ impl Watch {
                         values.extend(vector);
                         labels.extend(sample.label);
                     }
-                    Err(error @ Error::Data(DataError::Picture { .. })) => failed.push(error),
+                    Err(error) if error.is_of_picture() => failed.push(error),
                     Err(error) => return Err(error),
                 }
                 done += 1;

@@ -167,8 +167,26 @@ fn after_a_panic_no_answer_is_another_pictures() {
         .unwrap();
     let first = catch_unwind(AssertUnwindSafe(|| answers.next()));
     assert!(first.is_err());
-    let rest: Vec<_> = answers.collect();
-    assert!(rest.len() == files.len() && rest.iter().all(Result::is_err));
+    assert!(answers.next().is_none(), "nothing more comes");
+}
+
+/// A card that fails, or a loader, is no matter of one picture: nobody goes on as if it were.
+#[test]
+fn an_error_of_what_computes_pictures_comes_once_and_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, mut files) = (classifier(), files(folder.path()));
+    let broken = folder.path().join("broken.jpg");
+    std::fs::write(&broken, "no picture").unwrap();
+    files.insert(0, broken);
+    let fails = || Error::Unusable("the card has failed".to_owned());
+    let answers = classifier.answers(files.clone(), |_, _| Err::<Vec<()>, _>(fails())).unwrap();
+    let answers: Vec<_> = answers.collect();
+    let [Err(error)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(!error.is_of_picture() && error.to_string() == fails().to_string(), "{error}");
+    // A picture that cannot be used is one of many.
+    let answers = classifier.logits(files.clone()).unwrap();
+    let bad: Vec<_> = answers.filter_map(Result::err).collect();
+    assert!(bad.len() == 1 && bad[0].is_of_picture(), "{bad:?}");
 }
 
 #[test]

@@ -65,10 +65,11 @@ impl Scorer<'_> {
                 let patches = Vectors::new(map.values().to_vec(), width)?;
                 Ok(Some((averaged(&patches, rows, columns)?, [rows, columns])))
             }
-            Err(error) => {
+            Err(error) if error.is_of_picture() => {
                 output::note(&format!("no score: {}", joined(&error.into())));
                 Ok(None)
             }
+            Err(error) => Err(error.into()),
         }))
     }
 
