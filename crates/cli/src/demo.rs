@@ -359,7 +359,7 @@ fn classify(files: &Files, weights: Option<&Path>, seed: u64, args: &Demo) -> Re
     let evaluator = Evaluator::open(&run, &config.backend()?)?;
     let test = Arc::new(evaluator.labelled(std::slice::from_ref(&files.test))?);
     let evaluation = evaluator.evaluate(&test, EVALUATION_BATCH)?;
-    keep_evaluation(&run, &evaluation, &test, evaluator.description(), Test::on(&test, 0))?;
+    keep_evaluation(&run, &evaluation, &test, evaluator.description(), Test::on(&test, Some(0)))?;
     let right = evaluation.right(&test);
     Ok(FewLabels { curve, pictures, evaluation, right })
 }

@@ -272,17 +272,26 @@ fn which(evaluation: &Evaluation) -> &'static str {
 }
 
 fn tested_on_training_pictures(report: &Report) -> Option<Finding> {
-    let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.trained_on > 0)?;
-    warning(
-        "Test pictures that were trained on",
-        format!(
-            "{} of the {} test pictures were trained on, and the network has seen those: the accuracy on them says little \
-             about new pictures. Test on others, or with `fcmae evaluate --held-out-of` and this run, which takes those \
-             that it held out.",
-            grouped(evaluation.trained_on),
-            grouped(evaluation.images),
+    let evaluation = report.evaluation.as_ref()?;
+    match evaluation.trained_on {
+        Some(0) => None,
+        Some(count) => warning(
+            "Test pictures that were trained on",
+            format!(
+                "{} of the {} test pictures were trained on, and the network has seen those: the accuracy on them says \
+                 little about new pictures. Test on others, or with `fcmae evaluate --held-out-of` and this run, which \
+                 takes those that it held out.",
+                grouped(count),
+                grouped(evaluation.images),
+            ),
         ),
-    )
+        None => warning(
+            "Test pictures that may have been trained on",
+            "When they were tested, it could not be told whether the network had been trained on some of them: what the \
+             run recorded of its pictures, or the pictures themselves, could not be read."
+                .to_owned(),
+        ),
+    }
 }
 
 fn never_predicted(report: &Report) -> Option<Finding> {

@@ -17,7 +17,7 @@ use fcmae_words::terminal::{percent, plain};
 use fcmae_words::{counted, grouped};
 use serde::Serialize;
 
-use crate::failure::Usage;
+use crate::failure::{Usage, joined};
 use crate::numbers::with_interval;
 use crate::options::{DeviceArg, TakenArg, WeightsArg};
 use crate::output;
@@ -103,14 +103,24 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let columns = args.columns.columns(description.pages);
     let mut set =
         picture_sets::opened("evaluate", columns, |how| evaluator.labelled_by(&args.data, how))?;
-    let known = OfRun::of(weights, &set, trained_pages);
+    // `None` where it cannot be told what the run knows.
+    let known = match OfRun::of(weights, &set, trained_pages) {
+        Ok(known) => Some(known),
+        Err(why) => {
+            let why = joined(&why);
+            output::note(&format!("whether these pictures were trained on cannot be told: {why}"));
+            None
+        }
+    };
     if let Some(other) = &args.held_out_of {
         set = set.select(&fcmae::training::recorded_parts(other)?, Part::HeldOut)?;
     }
     if args.report {
-        refuse_held_out(weights, known.as_ref(), &set, &description.limits())?;
+        let known = known.as_ref().and_then(Option::as_ref);
+        refuse_held_out(weights, known, &set, &description.limits())?;
     }
-    let trained_on = known.map_or(0, |known| known.note_trained_on(&set, &description.limits()));
+    let seen = |known: OfRun| known.note_trained_on(&set, &description.limits());
+    let trained_on = known.map(|known| known.map_or(0, seen));
     picture_sets::look(&set, description)?;
     let set = Arc::new(set);
     let mut counter = Counter::new("evaluate");

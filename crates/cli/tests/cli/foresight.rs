@@ -257,6 +257,12 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
     fs::write(copied.join("split.csv"), cut.join("\n") + "\n").unwrap();
     fcmae!("evaluate", "--data", pictures, "--weights", run, "--held-out-of", copied)
         .refused(1, &["split.csv", "put the original back"]);
+    // Nor can it be told then what the run was trained on, which is not the same as nothing.
+    let tested = fcmae!("evaluate", "--data", pictures, "--weights", copied, "--report").done();
+    let says = "whether these pictures were trained on cannot be told";
+    assert!(tested.stderr.contains(says), "{}", tested.stderr);
+    let page = fs::read_to_string(copied.join("report.html")).unwrap();
+    assert!(page.contains("Test pictures that may have been trained on"));
     let missing = fcmae!(
         "evaluate",
         "--data",

@@ -241,16 +241,7 @@ impl PictureSet {
     /// # Errors
     /// Pictures of the part that are not in the set, or a part that has none.
     pub fn select(&self, split: &Split, part: Part) -> Result<Self, DataError> {
-        let mut parts = HashMap::<&[u8], Vec<Part>>::new();
-        // Backwards, so that the first is taken from the end.
-        for row in split.rows.iter().rev() {
-            parts.entry(&row.name).or_default().push(row.part);
-        }
-        let wanted = |(index, sample): (usize, &Sample)| {
-            let found = parts.get_mut(recorded_name(&sample.path).as_slice())?.pop();
-            (found == Some(part)).then_some(index)
-        };
-        let indices: Vec<usize> = self.samples.iter().enumerate().filter_map(wanted).collect();
+        let (indices, parts) = self.recorded(split, part);
         let count = split.count(part);
         if count == 0 {
             return Err(DataError::Parameter {
@@ -275,6 +266,30 @@ impl PictureSet {
             });
         }
         Ok(self.subset(&indices))
+    }
+
+    /// As [`select`](Self::select), whatever is no longer in the set.
+    pub fn select_what_is_left(&self, split: &Split, part: Part) -> Self {
+        self.subset(&self.recorded(split, part).0)
+    }
+
+    /// The pictures that a split has in `part`, and the parts of those in no place of the set, by their names.
+    fn recorded<'a>(
+        &self,
+        split: &'a Split,
+        part: Part,
+    ) -> (Vec<usize>, HashMap<&'a [u8], Vec<Part>>) {
+        let mut parts = HashMap::<&[u8], Vec<Part>>::new();
+        // Backwards, so that the first is taken from the end.
+        for row in split.rows.iter().rev() {
+            parts.entry(&row.name).or_default().push(row.part);
+        }
+        let wanted = |(index, sample): (usize, &Sample)| {
+            let found = parts.get_mut(recorded_name(&sample.path).as_slice())?.pop();
+            (found == Some(part)).then_some(index)
+        };
+        let indices = self.samples.iter().enumerate().filter_map(wanted).collect();
+        (indices, parts)
     }
 }
 

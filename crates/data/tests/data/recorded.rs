@@ -80,6 +80,10 @@ fn missing_pictures_are_named() {
         .map(|sample| sample.path.as_path())
         .filter(|path| path.starts_with("ant"))
         .collect();
+    assert_eq!(
+        left.select_what_is_left(&split, Part::Training).len(),
+        training.len() - of_ant.len()
+    );
     assert!(of_ant.len() > 5);
     let text = format!("{} of {} recorded pictures", of_ant.len(), training.len());
     assert!(error.contains(&text), "{error}");

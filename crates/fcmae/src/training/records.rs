@@ -147,13 +147,13 @@ pub(super) fn environment(device: &str) -> Environment {
 pub struct Test {
     /// What they are called, such as the path of their folder.
     pub pictures: String,
-    /// How many of them the run was trained on.
-    pub trained_on: usize,
+    /// How many of them the run was trained on; `None` where that cannot be told.
+    pub trained_on: Option<usize>,
 }
 
 impl Test {
-    /// On a whole set, of which the run was trained on so many pictures.
-    pub fn on(set: &PictureSet, trained_on: usize) -> Self {
+    /// On a whole set, of which the run was trained on so many pictures, where that can be told.
+    pub fn on(set: &PictureSet, trained_on: Option<usize>) -> Self {
         let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
         Self { pictures: roots.join(" and "), trained_on }
     }
@@ -207,7 +207,7 @@ pub(super) fn evaluation(
     let record = schema::Evaluation {
         step,
         epoch: epoch as f64,
-        trained_on: of.as_ref().map_or(0, |of| of.trained_on as u64),
+        trained_on: of.as_ref().map_or(Some(0), |of| of.trained_on.map(|count| count as u64)),
         of: of.map(|of| of.pictures),
         images: found.images as u64,
         top1: found.top1,

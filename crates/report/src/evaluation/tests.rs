@@ -8,7 +8,7 @@ fn evaluation(confusion: Vec<Vec<u64>>) -> Evaluation {
         step: 1,
         epoch: 1.0,
         of: None,
-        trained_on: 0,
+        trained_on: Some(0),
         images,
         top1: 0.5,
         top5: None,

@@ -145,8 +145,12 @@ fn held_out<'a>(runs: &'a [Named<'a>]) -> Vec<Scored<'a>> {
 /// Which run is best on test pictures, if all that have a test have the same one.
 fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
     let tests = runs.iter().filter_map(|run| Some((run, run.report.test()?)));
-    let seen = tests.clone().filter(|(_, test)| test.trained_on > 0);
-    let seen: Vec<&str> = seen.map(|(run, _)| run.name.as_str()).collect();
+    let named = |which: fn(Option<u64>) -> bool| -> Vec<&str> {
+        let tests = tests.clone().filter(|(_, test)| which(test.trained_on));
+        tests.map(|(run, _)| run.name.as_str()).collect()
+    };
+    let seen = named(|trained_on| trained_on.is_some_and(|count| count > 0));
+    let unknown = named(|trained_on| trained_on.is_none());
     let scored = tests.map(|(run, test)| Scored {
         run,
         top1: test.top1,
@@ -163,6 +167,13 @@ fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
         return Some(format!(
             "The tests cannot be compared: {} {were} trained on some of the test pictures.",
             list(&seen)
+        ));
+    }
+    if !unknown.is_empty() {
+        let were = if unknown.len() == 1 { "was" } else { "were" };
+        return Some(format!(
+            "The tests cannot be compared: {} {were} perhaps trained on some of the test pictures, which could not be told.",
+            list(&unknown)
         ));
     }
     let mut pairs = scored.iter().enumerate().flat_map(|(place, one)| {
@@ -257,8 +268,9 @@ fn results(runs: &[Named<'_>]) -> Markup {
             let test = report.test()?;
             let (top1, images) = (percent(test.top1), number(test.images as f64));
             let seen = match test.trained_on {
-                0 => String::new(),
-                count => format!(", {} of them trained on", number(count as f64)),
+                Some(0) => String::new(),
+                Some(count) => format!(", {} of them trained on", number(count as f64)),
+                None => ", perhaps trained on".to_owned(),
             };
             Some(format!("{top1} of {images} in {}{seen}", test.of.as_deref()?))
         }),

@@ -315,6 +315,11 @@ fn runs_are_compared_picture_by_picture() {
     let page = compare(&[one(), with(seen)]);
     assert!(page.contains("was trained on some of the test pictures"), "{page:.3000}");
     assert!(page.contains("photos/test, 30 of them trained on</td>"), "{page:.4000}");
+    let mut unknown = test(&others, "c");
+    unknown["trained_on"] = json!(null);
+    let page = compare(&[one(), with(unknown)]);
+    assert!(page.contains("was perhaps trained on some of the test pictures"), "{page:.3000}");
+    assert!(page.contains("photos/test, perhaps trained on</td>"), "{page:.4000}");
 }
 
 #[test]

@@ -221,9 +221,9 @@ pub struct Evaluation {
     /// Which pictures, if they are not those that the run held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
-    /// How many of those the run was trained on.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub trained_on: u64,
+    /// How many of those the run was trained on; `None` where that could not be told.
+    #[serde(default = "none_of_them", skip_serializing_if = "are_none_of_them")]
+    pub trained_on: Option<u64>,
     /// Pictures evaluated.
     pub images: u64,
     /// Share of them whose most likely class is theirs.
@@ -258,8 +258,12 @@ pub struct Answers {
     pub right: Vec<bool>,
 }
 
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+fn none_of_them() -> Option<u64> {
+    Some(0)
+}
+
+fn are_none_of_them(count: &Option<u64>) -> bool {
+    *count == Some(0)
 }
 
 /// A picture taken for something else.

@@ -4,19 +4,21 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fcmae_data::{Limits, Opening, Pages, Part, PictureSet, Sample, Split};
-use fcmae_store::run::files::SPLIT;
+use anyhow::{Result, anyhow};
+use fcmae_data::source::printable;
+use fcmae_data::{DataError, Limits, Opening, Pages, Part, PictureSet, Sample};
+use fcmae_store::run::files::DATA;
 use fcmae_words::{counted, grouped};
 
 use crate::output;
 use crate::progress::Listing;
 
-/// The pictures of the run that the weights are of, as far as it recorded them and they are still there.
+/// The pictures of the run that the weights are of, as far as they are still there.
 pub(super) struct OfRun {
     run: PathBuf,
     training: Known,
     /// What it held out, and chose its best weights by.
-    held_out: Option<Known>,
+    held_out: Known,
 }
 
 /// Pictures that a run knows.
@@ -27,27 +29,45 @@ struct Known {
 }
 
 impl OfRun {
-    /// Those of the run that the weights are of, an export or a checkpoint in it. `pages`: as it was trained.
-    pub(super) fn of(weights: &Path, set: &PictureSet, pages: Pages) -> Option<Self> {
-        let run = weights.ancestors().take(3).find(|folder| folder.join(SPLIT).is_file())?;
-        let data = fcmae_store::run::data(run)?;
-        let split = Split::read(&run.join(SPLIT)).ok()?;
-        let known = |all: &PictureSet, part: Part, same_set: bool| {
-            Some(Known { pictures: all.select(&split, part).ok()?, same_set })
+    /// Those of the run that the weights are of, an export or a checkpoint in it; `None` where they are of no run.
+    /// `pages`: as it was trained.
+    ///
+    /// # Errors
+    /// What the run recorded, or the pictures that it names, cannot be read.
+    pub(super) fn of(weights: &Path, set: &PictureSet, pages: Pages) -> Result<Option<Self>> {
+        let Some(run) = weights.ancestors().take(3).find(|folder| fcmae_store::run::is_run(folder))
+        else {
+            return Ok(None);
+        };
+        let record = run.join(DATA);
+        let data = fcmae_store::run::data(run)
+            .ok_or_else(|| anyhow!("{} is missing or damaged", printable(&record)))?;
+        let split = fcmae::training::recorded_parts(run)?;
+        let known = |all: &PictureSet, part: Part, same_set: bool| Known {
+            pictures: all.select_what_is_left(&split, part),
+            same_set,
         };
         let [roots, apart] = [&data.roots, &data.held_out_roots]
             .map(|roots| roots.iter().map(PathBuf::from).collect::<Vec<_>>());
         let (training, held_out) = if same_places(&set.roots, &roots) {
-            (known(set, Part::Training, true)?, known(set, Part::HeldOut, true))
+            (known(set, Part::Training, true), known(set, Part::HeldOut, true))
         } else {
             let all = listed(&roots, pages)?;
-            (known(&all, Part::Training, false)?, known(&all, Part::HeldOut, false))
+            (known(&all, Part::Training, false), known(&all, Part::HeldOut, false))
         };
         let held_out = match apart.is_empty() {
             true => held_out,
-            false => listed(&apart, pages).map(|pictures| Known { pictures, same_set: false }),
+            false => Known { pictures: listed(&apart, pages)?, same_set: false },
         };
-        Some(Self { run: run.to_path_buf(), training, held_out })
+        let lost = split.count(Part::Training) - training.pictures.len();
+        if lost > 0 && !training.same_set {
+            output::note(&format!(
+                "{} of the {} are no longer there: whether they are among these pictures cannot be told",
+                grouped(lost),
+                counted(split.count(Part::Training), "picture that the run was trained on"),
+            ));
+        }
+        Ok(Some(Self { run: run.to_path_buf(), training, held_out }))
     }
 
     /// How many of the pictures the weights were trained on, which is noted: their accuracy says little about others.
@@ -67,7 +87,7 @@ impl OfRun {
 
     /// How many of the pictures the run held out itself.
     pub(super) fn held_out(&self, set: &PictureSet, limits: &Limits) -> usize {
-        self.held_out.as_ref().map_or(0, |known| known.among(set, limits))
+        self.held_out.among(set, limits)
     }
 }
 
@@ -91,9 +111,9 @@ fn same_places(some: &[PathBuf], others: &[PathBuf]) -> bool {
     some.is_some() && some == others
 }
 
-fn listed(roots: &[PathBuf], pages: Pages) -> Option<PictureSet> {
+fn listed(roots: &[PathBuf], pages: Pages) -> Result<PictureSet, DataError> {
     let mut listing = Listing::new("evaluate");
     let mut told = |looked_at| listing.told(looked_at);
     let how = Opening { pages, listing: Some(&mut told), ..Opening::default() };
-    PictureSet::open_all(roots, how).ok()
+    PictureSet::open_all(roots, how)
 }
