@@ -240,11 +240,10 @@ impl Weights {
             self.fill_part(arena, |name| name.starts_with("head.norm."))?;
         }
         let theirs = &self.description.classes;
-        let nameless = theirs.iter().enumerate().all(|(class, name)| *name == class.to_string());
         if theirs.is_empty() {
             return Ok(None);
         }
-        if theirs == classes || (nameless && theirs.len() == classes.len()) {
+        if theirs == classes || (self.description.nameless && theirs.len() == classes.len()) {
             self.fill_part(arena, |name| name.starts_with("head.fc."))?;
             return Ok(None);
         }
