@@ -42,6 +42,7 @@ pub mod export_folder;
 pub mod file;
 mod index;
 mod input;
+mod process;
 pub mod pth;
 pub mod run;
 pub mod safetensors;

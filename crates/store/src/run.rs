@@ -561,12 +561,15 @@ fn claim_empty(path: &Path) -> Result<Result<lock::Lock, String>, Error> {
 /// and folders without files are left of a start, if there is a lock too.
 fn occupied(path: &Path) -> Result<bool, Error> {
     let entries = fs::read_dir(path).map_err(|e| Error::io("list", path)(e).of_folder(path))?;
-    let names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
+    // An entry that cannot be listed may be anything.
+    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+    let names = names.map_err(Error::io("list", path))?;
     let was_locked = names.iter().any(|name| name == lock::LOCK);
     let is_left = |name: &std::ffi::OsString| {
         let has_no_file = |folder: &Path| {
-            fs::read_dir(folder).is_ok_and(|entries| {
-                entries.filter_map(Result::ok).all(|entry| durable::is_leftover(&entry.file_name()))
+            fs::read_dir(folder).is_ok_and(|mut entries| {
+                entries
+                    .all(|entry| entry.is_ok_and(|entry| durable::is_leftover(&entry.file_name())))
             })
         };
         name == lock::LOCK

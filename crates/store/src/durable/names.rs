@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::process;
+
 /// In the making, or outdated: rubbish once its writer is gone.
 pub(super) const UNFINISHED: &str = ".fcmae-tmp-";
 /// Set aside while its successor moved in.
@@ -24,14 +26,15 @@ pub(super) fn prefixed(prefix: &str, path: &Path) -> PathBuf {
     parent(path).join(name)
 }
 
-/// A name beside `path` that no other writer uses, of this process or another.
+/// A name beside `path` that no other writer uses, of this process or another, here or on another machine.
 pub(super) fn temporary_name(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     // For whoever lists the folder. It must fit into a line of text.
     let name = path.file_name().and_then(|name| name.to_str()).filter(|name| is_plain(name));
     let name = name.unwrap_or("file");
-    parent(path).join(format!("{UNFINISHED}{}-{count}-{name}", std::process::id()))
+    let (number, token) = (std::process::id(), process::token());
+    parent(path).join(format!("{UNFINISHED}{number}-{token:016x}-{count}-{name}"))
 }
 
 /// Whether a name can be a line of a text.

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::{Error, durable};
+use crate::{Error, durable, process};
 
 /// Stays when the run ends: removing it would let two processes lock two files of one name.
 pub(super) const LOCK: &str = ".lock";
@@ -14,7 +14,7 @@ pub(super) const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    /// Whether this process's number stands in the file.
+    /// Whether this process stands in the file.
     is_named: bool,
 }
 
@@ -23,7 +23,7 @@ impl Lock {
     pub(super) fn is_lost(&self, folder: &Path) -> bool {
         let opened = fcmae_files::open(&folder.join(LOCK)).ok();
         let holder = opened.and_then(|(mut file, _)| holder(&mut file));
-        self.is_named && holder.is_some_and(|number| number != std::process::id())
+        self.is_named && holder.is_some_and(|holder| holder != Holder::this())
     }
 }
 
@@ -35,7 +35,7 @@ impl Drop for Lock {
     }
 }
 
-/// Takes a folder's lock and writes this process's number into it. Where the file system has no locks,
+/// Takes a folder's lock and writes into it which process has it. Where the file system has no locks,
 /// as on some network shares, there is none, and the reason is returned in words: refusing to train there
 /// would help nobody.
 ///
@@ -59,7 +59,8 @@ pub fn take(folder: &Path) -> Result<Result<Lock, String>, Error> {
     }
     let mut lock = Lock { file, is_named: false };
     // A full disk must not keep a run from being resumed: without the number it is only known less well.
-    let named = lock.file.set_len(0).and_then(|()| write!(lock.file, "{}", std::process::id()));
+    let Holder { number, token } = Holder::this();
+    let named = lock.file.set_len(0).and_then(|()| write!(lock.file, "{number} {token:016x}"));
     lock.is_named = named.is_ok();
     Ok(Ok(lock))
 }
@@ -75,15 +76,31 @@ pub(super) fn refuse_if_held(folder: &Path) -> Result<(), Error> {
 }
 
 fn in_use(folder: &Path, lock: &mut File) -> Error {
-    let process = holder(lock).map_or("?".to_owned(), |number| number.to_string());
+    let process = holder(lock).map_or("?".to_owned(), |holder| holder.number.to_string());
     Error::InUse { path: folder.to_owned(), process }
 }
 
-/// The number of the process that wrote into a lock.
-fn holder(lock: &mut File) -> Option<u32> {
-    let mut process = String::new();
-    lock.take(20).read_to_string(&mut process).ok()?;
-    process.parse().ok()
+/// The process that has a lock.
+#[derive(Debug, PartialEq, Eq)]
+struct Holder {
+    /// For people. Processes in containers, and on other machines, may have the same.
+    number: u32,
+    /// What tells it from all others; 0 in locks of versions before 0.3.
+    token: u64,
+}
+
+impl Holder {
+    fn this() -> Self {
+        Self { number: std::process::id(), token: process::token() }
+    }
+}
+
+/// The process that wrote into a lock.
+fn holder(lock: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    lock.take(40).read_to_string(&mut text).ok()?;
+    let (number, token) = text.split_once(' ').unwrap_or((&text, "0"));
+    Some(Holder { number: number.parse().ok()?, token: u64::from_str_radix(token, 16).ok()? })
 }
 
 #[cfg(test)]
@@ -103,5 +120,19 @@ mod tests {
         drop(lock);
         drop(take(folder.path()).unwrap().unwrap());
         drop(copy);
+    }
+
+    /// Two containers are both process 1, and one's run may get the other's name.
+    #[test]
+    fn a_lock_of_another_process_with_the_same_number_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = take(folder.path()).unwrap().unwrap();
+        assert!(!lock.is_lost(folder.path()));
+        let file = folder.path().join(LOCK);
+        let number = std::process::id();
+        for others in [format!("{number} 0123456789abcdef"), number.to_string()] {
+            std::fs::write(&file, &others).unwrap();
+            assert!(lock.is_lost(folder.path()), "{others}");
+        }
     }
 }
