@@ -170,6 +170,7 @@ impl Bench {
         plan.look(&self.places)?;
         let mut outcomes = self.recorded(plan)?;
         self.write(plan, &mut outcomes)?;
+        self.places.clear_done(outcomes.keys());
         while let Some((job, place, all)) = self.next(plan, part, &mut outcomes)? {
             let name = &plan.experiment.name;
             output::note(&format!("{name}  {} of {all}: {}", place + 1, plan.describe_one(&job)));
@@ -186,6 +187,7 @@ impl Bench {
                     output::note(&format!("{name}  {}", told(&outcome)));
                     outcomes.insert(job.key.clone(), *outcome);
                     self.write(plan, &mut outcomes)?;
+                    self.places.clear_done([&job.key]);
                 }
             }
         }

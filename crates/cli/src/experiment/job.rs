@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fcmae::config::{DataConfig, OptimConfig, Settings};
 use fcmae::engine::backend::Backend;
 use fcmae::engine::device::Device;
@@ -17,7 +17,7 @@ use fcmae_data::source::printable;
 use fcmae_data::{DataError, Labels};
 use fcmae_store::run::files;
 use fcmae_store::run::schema::{Line, Update};
-use fcmae_store::{Error as StoreError, Record};
+use fcmae_store::{CheckpointStore, Error as StoreError, Record};
 
 use super::outcome::{Kind, Layer, Made, Outcome, Test};
 use super::places::{OUTCOME, Places};
@@ -176,6 +176,12 @@ fn resumes(run: &Path) -> Result<bool> {
         // It may be one, and hold days of work.
         Err(error) => return Err(error.into()),
     }
+    if !CheckpointStore::open(run.join(files::CHECKPOINTS)).steps()?.is_empty() {
+        bail!(
+            "{} has checkpoints and no run.json: put that file back, or remove the folder to train anew",
+            printable(run)
+        );
+    }
     if run.exists() {
         fs::remove_dir_all(run).with_context(|| format!("cannot remove {}", printable(run)))?;
     }
@@ -193,7 +199,7 @@ fn test(run: &Path, pictures: &[PathBuf], data: &DataConfig, backend: &Backend) 
         output::note(&format!("skipped {path}, which counts as wrong: {}", skipped.reason));
     }
     found.check_missing(data.max_bad_fraction, set.lost)?;
-    keep_evaluation(run, &found, &set, evaluator.description(), training::Test::on(&set, 0))?;
+    keep_evaluation(run, &found, &set, evaluator.description(), training::Test::on(&set, Some(0)))?;
     let right = found.right(&set);
     let share = |hits: usize| hits as f64 / right.len().max(1) as f64;
     Ok(Test {

@@ -1,14 +1,17 @@
 //! Where the runs and the pictures of experiments are.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use fcmae::config::{FinetuneConfig, PretrainConfig};
 use fcmae::engine::backend::Precision;
+use fcmae_data::source::printable;
 use fcmae_store::run::files;
 
 use super::outcome::{self, Kind, Outcome};
+use crate::output;
 
 /// Name of the file of a run that holds what it came to.
 pub(super) const OUTCOME: &str = "outcome.json";
@@ -52,14 +55,22 @@ impl Places {
 
     /// What a job came to, where its run is here and done.
     pub(super) fn outcome(&self, kind: Kind, key: &str) -> Result<Option<Outcome>> {
-        let run = self.run(kind, key);
-        let outcome = outcome::of_run(&run.join(OUTCOME))?;
-        if outcome.is_some() && kind == Kind::Finetune {
-            // Its weights stay in export/; what resumes it is not needed any more, and there may be
-            // hundreds of these.
-            let _ = fs::remove_dir_all(run.join(files::CHECKPOINTS));
+        outcome::of_run(&self.run(kind, key).join(OUTCOME))
+    }
+
+    /// Removes what would resume fine-tunings that are done: their weights stay in export/, and there may be hundreds
+    /// of these.
+    pub(super) fn clear_done<'a>(&self, keys: impl IntoIterator<Item = &'a String>) {
+        for key in keys {
+            let checkpoints = self.run(Kind::Finetune, key).join(files::CHECKPOINTS);
+            match fs::remove_dir_all(&checkpoints) {
+                Err(error) if error.kind() != ErrorKind::NotFound => output::note(&format!(
+                    "{}: no longer needed, and cannot be removed ({error})",
+                    printable(&checkpoints)
+                )),
+                _ => {}
+            }
         }
-        Ok(outcome)
     }
 
     pub(super) fn pictures(&self, sets: &[String]) -> Vec<PathBuf> {
