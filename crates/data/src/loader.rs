@@ -4,7 +4,7 @@
 //! one sample, so that all workers share the batch that is needed next. A sample of an 8-bit picture
 //! stays 8-bit until its batch is complete, which keeps what is loaded ahead small.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -175,6 +175,8 @@ pub struct Loader<S: Samples = PictureSet, D: Delivery = Normalized> {
     spawn: Spawn,
     batches_per_epoch: u64,
     skipped: BTreeMap<u32, String>,
+    /// Those of them that [`take_skipped`](Self::take_skipped) has not given yet.
+    fresh: BTreeSet<u32>,
     failed: Vec<(u32, DecodeError)>,
     max_bad_fraction: f64,
     ended: bool,
@@ -227,6 +229,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
             workers: options.workers,
             spawn,
             skipped: BTreeMap::new(),
+            fresh: BTreeSet::new(),
             failed: Vec::new(),
             max_bad_fraction: options.max_bad_fraction,
             ended: false,
@@ -277,13 +280,18 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
     /// Files left out of the batches delivered so far, each once, in the folder's order. Entries
     /// that never became samples are in [`PictureSet::skipped`].
     pub fn skipped(&self) -> Vec<Skipped> {
-        self.skipped
-            .iter()
-            .map(|(&index, reason)| Skipped {
-                path: self.shared.folder.name(index as usize),
-                reason: reason.clone(),
-            })
-            .collect()
+        self.skipped.keys().filter_map(|&index| self.left_out(index)).collect()
+    }
+
+    /// Those of them that were not given before.
+    pub fn take_skipped(&mut self) -> Vec<Skipped> {
+        let fresh = std::mem::take(&mut self.fresh);
+        fresh.into_iter().filter_map(|index| self.left_out(index)).collect()
+    }
+
+    fn left_out(&self, index: u32) -> Option<Skipped> {
+        let reason = self.skipped.get(&index)?.clone();
+        Some(Skipped { path: self.shared.folder.name(index as usize), reason })
     }
 
     /// Takes the files left out of the batch delivered last, in the order of the samples.
@@ -300,7 +308,11 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         }
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
         // batch for any number of workers.
-        self.skipped.extend(bad.iter().map(|(index, reason)| (*index, reason.to_string())));
+        for (index, reason) in &bad {
+            if self.skipped.insert(*index, reason.to_string()).is_none() {
+                self.fresh.insert(*index);
+            }
+        }
         self.failed = bad;
         let (bad, set) = (self.skipped.len(), self.shared.folder.count());
         // Beside the pictures of this part of the set that were lost when it was listed, as far as that can be told.
@@ -310,7 +322,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         // Shares are rounded.
         if bad > 0 && bad as f64 + beside > most + 1e-9 {
             const SHOWN: usize = 5;
-            let shown = self.skipped().into_iter().take(SHOWN);
+            let shown = self.skipped.keys().filter_map(|&index| self.left_out(index)).take(SHOWN);
             let mut first: Vec<String> =
                 shown.map(|skip| format!("{} ({})", printable(&skip.path), skip.reason)).collect();
             if bad > SHOWN {

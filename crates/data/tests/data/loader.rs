@@ -371,6 +371,11 @@ fn a_batch_of_bad_files_alone_is_empty() {
     let batch = loader.next().unwrap().unwrap();
     assert!(batch.is_empty() && batch.images.is_empty());
     assert_eq!(loader.skipped().len(), 4);
+    assert_eq!(loader.take_skipped(), loader.skipped());
+    assert!(loader.take_skipped().is_empty(), "each is given once");
+    loader.seek(0, 0);
+    loader.next().unwrap().unwrap();
+    assert!(loader.take_skipped().is_empty(), "however often it is met");
 }
 
 /// Fault 14: files that vanish or change while the run goes on, for 0, 1, 2 and 4 workers.

@@ -437,7 +437,7 @@ impl<'a> Session<'a> {
         self.losses.push(outcome.loss);
         self.last_loss = Some(outcome.loss.into());
         self.report(step, outcome, images, since)?;
-        self.list_skipped(batches.skipped())?;
+        self.list_skipped(batches.take_skipped())?;
         self.look()?;
         self.note_touched(batches.folder())?;
         Ok(true)
@@ -677,7 +677,7 @@ impl<'a> Session<'a> {
                 Some(Ok(batch)) if self.plan.uses(batch.number) => return Ok(batch),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
-                    self.list_skipped(batches.skipped())?;
+                    self.list_skipped(batches.take_skipped())?;
                     return Err(error.into());
                 }
                 None => {
