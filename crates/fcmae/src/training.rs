@@ -26,7 +26,7 @@ pub use plan::Plan;
 pub use pretrain::{PretrainOutcome, pretrain, pretrain_on, settled_pretraining};
 pub use preview::{preview_finetuning, preview_pretraining};
 pub use records::{Test, keep_evaluation};
-pub use resume::{Resume, may_change, recorded_parts};
+pub use resume::{Resume, changes_no_number, may_change, recorded_parts};
 pub use split::{LabelledData, PretrainData};
 pub use start::{Start, StartWeights};
 pub use step::Learner;

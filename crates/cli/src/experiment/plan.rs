@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fcmae::config::{FinetuneConfig, ModelConfig, PretrainConfig, Settings, from_recipe};
+use fcmae::training;
 use fcmae_data::source::printable;
 use fcmae_data::{Labels, PictureSet};
 use fcmae_report::experiment::{Budget, Cell, Distances, Score};
@@ -407,13 +408,8 @@ impl Plan {
             Some(fingerprint) => vec![fingerprint.clone()],
             None => sets.to_vec(),
         };
-        // What changes no number, or its last bits alone, names nothing.
-        let idle =
-            ["save.", "figures.", "data.workers", "data.cache_mib", "device", "check_memory"];
-        let settings: BTreeMap<_, _> = settings
-            .iter()
-            .filter(|(name, _)| !idle.iter().any(|idle| name.starts_with(idle)))
-            .collect();
+        let settings: BTreeMap<_, _> =
+            settings.iter().filter(|(name, _)| !training::changes_no_number(name)).collect();
         let all = json!([kind, settings, pictures(trained_on), pictures(tested_on), from]);
         blake3::hash(all.to_string().as_bytes()).to_hex()[..12].to_owned()
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::mask::MaskConfig;
 use super::model::{DecoderConfig, ModelConfig, check_image};
 use super::settings::Settings;
-use super::training::{OnNan, OptimConfig, SaveConfig, range, without_effect};
+use super::training::{OnNan, OptimConfig, SaveConfig, not_negative, range, without_effect};
 use crate::engine::backend::Precision;
 use crate::engine::device::Device;
 use crate::error::ConfigError;
@@ -235,7 +235,7 @@ pub struct TeacherConfig {
 impl TeacherConfig {
     fn check(&self) -> Result<(), ConfigError> {
         let weight = self.weight;
-        range("teacher.weight", weight >= 0.0 && weight.is_finite(), weight, "0 or more")
+        not_negative("teacher.weight", weight)
     }
 }
 
@@ -735,7 +735,7 @@ impl FinetuneOptions {
             "0 (nothing) to 4 (the encoder)",
         )?;
         range("finetune.ema", (0.0..1.0).contains(&options.ema), options.ema, "0 to 1, without 1")?;
-        range("finetune.head_std", options.head_std >= 0.0, options.head_std, "0 or more")?;
+        not_negative("finetune.head_std", options.head_std)?;
         range(
             "finetune.erasing",
             (0.0..=1.0).contains(&options.erasing),

@@ -93,14 +93,14 @@ impl OptimConfig {
         for (key, count) in counts {
             range(key, (1..=MOST).contains(&count), count, "1 to 1000000000")?;
         }
-        range("optim.warmup_epochs", self.warmup_epochs >= 0.0, self.warmup_epochs, "0 or more")?;
+        not_negative("optim.warmup_epochs", self.warmup_epochs)?;
         let rate = self.base_lr > 0.0 && self.base_lr.is_finite();
         range("optim.base_lr", rate, self.base_lr, "a positive number")?;
-        range("optim.min_lr", self.min_lr >= 0.0, self.min_lr, "0 or more")?;
-        range("optim.weight_decay", self.weight_decay >= 0.0, self.weight_decay, "0 or more")?;
+        not_negative("optim.min_lr", self.min_lr)?;
+        not_negative("optim.weight_decay", self.weight_decay)?;
         range("optim.beta1", (0.0..1.0).contains(&self.beta1), self.beta1, "0 to 1, without 1")?;
         range("optim.beta2", (0.0..1.0).contains(&self.beta2), self.beta2, "0 to 1, without 1")?;
-        range("optim.eps", self.eps > 0.0, self.eps, "a positive number")?;
+        range("optim.eps", self.eps > 0.0 && self.eps.is_finite(), self.eps, "a positive number")?;
         range("optim.clip_norm", self.clip_norm >= 0.0, self.clip_norm, "0 or more")
     }
 }
@@ -136,4 +136,9 @@ pub(crate) fn range(
     } else {
         Err(ConfigError::OutOfRange { key, value: value.to_string(), range: range.to_owned() })
     }
+}
+
+/// Refuses what is below 0, or no number.
+pub(super) fn not_negative(key: &'static str, value: f64) -> Result<(), ConfigError> {
+    range(key, value >= 0.0 && value.is_finite(), value, "0 or more")
 }

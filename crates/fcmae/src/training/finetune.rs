@@ -76,6 +76,8 @@ pub fn finetune_on<'a, 'r>(
     resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<FinetuneOutcome> {
+    // Settings of a program's own may not have been checked.
+    let config = &config.clone().resolve()?;
     let resume = resume.into();
     resume::has_its_checkpoints::<FinetuneConfig>(out, Kind::Finetuning, resume)?;
     let Beginning { weights: pretrained, origin, note, taken_up } =

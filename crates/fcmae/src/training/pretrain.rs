@@ -83,6 +83,8 @@ pub fn pretrain_on<'a, 'r>(
     resume: impl Into<Resume<'r>>,
     observer: Observer<'_>,
 ) -> Result<PretrainOutcome> {
+    // Settings of a program's own may not have been checked.
+    let config = &config.clone().resolve()?;
     let (data, resume) = (data.into(), resume.into());
     resume::has_its_checkpoints::<PretrainConfig>(out, Kind::Pretraining, resume)?;
     let Beginning { weights, mut origin, note, taken_up } = Beginning::of(start, resume, out, Ok)?;

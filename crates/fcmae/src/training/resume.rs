@@ -58,6 +58,13 @@ const MAY_DIFFER: [&str; 11] = [
     "config.watch",
 ];
 
+/// Whether no number of a run depends on a setting such as `data.workers`, or its last bits alone.
+pub fn changes_no_number(setting: &str) -> bool {
+    MAY_DIFFER.iter().filter_map(|name| name.strip_prefix("config.")).any(|free| {
+        setting.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 /// Settings of the course from here on, which whoever resumes a run may change: what an error advises, and what a
 /// longer run needs.
 const CHANGEABLE: [&str; 10] = [
@@ -356,4 +363,22 @@ fn renewed<T: Settings>(mut record: Record) -> Record {
         *weights = json!(description);
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FinetuneConfig, PretrainConfig, reference};
+
+    #[test]
+    fn settings_that_may_differ_are_settings() {
+        let all = reference::<PretrainConfig>().into_iter().chain(reference::<FinetuneConfig>());
+        let all: Vec<String> = all.map(|setting| setting.key).collect();
+        let free = MAY_DIFFER.iter().filter_map(|name| name.strip_prefix("config."));
+        for name in free.chain(CHANGEABLE) {
+            assert!(all.iter().any(|key| key == name), "{name}");
+        }
+        assert!(changes_no_number("watch.pictures") && changes_no_number("precision"));
+        assert!(!changes_no_number("data.workers_of_mine") && !changes_no_number("optim.epochs"));
+    }
 }

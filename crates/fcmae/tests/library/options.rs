@@ -297,19 +297,40 @@ fn a_run_is_reconstructed_with_the_encoder_it_was_trained_with() {
     }
 }
 
+/// A program that sets fields itself may forget to resolve them.
+#[test]
+fn settings_are_checked_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data"), folder.path().join("run"));
+    pictures::write(&data, 4);
+    let refused = |config: &PretrainConfig| {
+        let data = slice::from_ref(&data);
+        let run = pretrain(config, data, Start::Scratch, &out, false, &mut |_| Flow::Continue);
+        let Err(Error::Config(error)) = run else { panic!("{run:?}") };
+        assert!(!out.exists(), "nothing was begun");
+        error.to_string()
+    };
+    let mut config = pictures::pretraining(1, 4, 1);
+    config.model.size = "colossal".to_owned();
+    assert!(refused(&config).contains("unknown model size `colossal`"));
+    let mut config = pictures::pretraining(1, 4, 1);
+    config.optim.weight_decay = f64::INFINITY;
+    assert!(refused(&config).contains("`optim.weight_decay` is inf"));
+}
+
 #[test]
 fn what_memory_cannot_hold_is_refused_with_batches_that_fit() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     pictures::write(&data, 4);
-    let mut config = pictures::pretraining(1, 1 << 40, 1);
+    let mut config = pictures::pretraining(1, 1 << 29, 1);
     config.model.widths = [64; 4];
     let out = folder.path().join("run");
     let error = pretrain(&config, &[data], Start::Scratch, &out, false, &mut |_| Flow::Continue)
         .unwrap_err();
     let Error::Memory { needed, free, remedy } = &error else { panic!("{error}") };
     let [batch, accumulation] = remedy.batch.unwrap();
-    assert!(needed > free && batch * accumulation == 1 << 40 && batch < 1 << 40, "{batch}");
+    assert!(needed > free && batch * accumulation == 1 << 29 && batch < 1 << 29, "{batch}");
     assert!(!out.exists(), "nothing was begun");
     // What is advised is not refused in its turn.
     let memory = config.memory(&Backend::Cpu).unwrap();
