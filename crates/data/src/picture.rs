@@ -156,15 +156,6 @@ impl Picture {
         }
     }
 
-    /// The values of an 8-bit picture, `[height, width, channels]`, without a copy; of a deep one,
-    /// none.
-    pub fn into_pixels(self) -> Vec<u8> {
-        match self.values {
-            Values::Eight(pixels) => pixels,
-            Values::Deep(_) => Vec::new(),
-        }
-    }
-
     /// The values of a deep picture, `[height, width, channels]`; of an 8-bit one, none.
     pub fn deep_values(&self) -> &[f32] {
         match &self.values {

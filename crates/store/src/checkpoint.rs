@@ -7,7 +7,7 @@
 mod damaged;
 mod manifest;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,6 @@ pub struct Saved {
 pub struct CheckpointStore {
     folder: PathBuf,
     keep: usize,
-    pinned: BTreeSet<u64>,
     /// What was told of the storage.
     told: Arc<Told>,
 }
@@ -81,7 +80,7 @@ impl CheckpointStore {
     /// The store in `folder`, which the first save creates. Keeps the newest two until told
     /// otherwise, so that there is one to fall back to.
     pub fn open(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), keep: 2, pinned: BTreeSet::new(), told: Arc::default() }
+        Self { folder: folder.into(), keep: 2, told: Arc::default() }
     }
 
     /// Tells no more of the storage than what was not `told` yet.
@@ -89,15 +88,10 @@ impl CheckpointStore {
         Self { told, ..self }
     }
 
-    /// Keeps the newest `keep` checkpoints (at least one) and the pinned ones.
+    /// Keeps the newest `keep` checkpoints (at least one).
     #[must_use]
     pub fn keep(self, keep: usize) -> Self {
         Self { keep: keep.max(1), ..self }
-    }
-
-    /// Keeps the checkpoint of this step for as long as this store is open.
-    pub fn pin(&mut self, step: u64) {
-        self.pinned.insert(step);
     }
 
     /// The folder of a step's checkpoint.
@@ -173,9 +167,6 @@ impl CheckpointStore {
         let mut saved = Saved { folder, bytes, removed, set_aside, not_removed, notes: Vec::new() };
         let steps = self.steps()?;
         for &old in &steps[..steps.len().saturating_sub(keep)] {
-            if self.pinned.contains(&old) {
-                continue;
-            }
             match durable::remove_folder(&self.path(old), MANIFEST) {
                 Ok(()) => saved.removed.push(old),
                 Err(error) => saved.not_removed.push(error),

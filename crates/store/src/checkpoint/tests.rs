@@ -441,17 +441,16 @@ fn a_link_to_nothing_in_place_of_the_checkpoints_is_refused() {
 }
 
 #[test]
-fn the_newest_and_the_pinned_are_kept() {
+fn the_newest_are_kept() {
     let folder = test_folder();
-    let mut store = CheckpointStore::open(folder.path()).keep(2);
-    store.pin(3);
+    let store = CheckpointStore::open(folder.path()).keep(2);
     for step in 1..=6 {
         store.save(step, &checkpoint(step)).unwrap();
     }
-    assert_eq!(store.steps().unwrap(), [3, 5, 6]);
+    assert_eq!(store.steps().unwrap(), [5, 6]);
     assert_eq!(
         CheckpointStore::open(folder.path()).keep(0).save(7, &checkpoint(7)).unwrap().removed,
-        [3, 5, 6]
+        [5, 6]
     );
 }
 

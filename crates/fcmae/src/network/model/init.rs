@@ -8,8 +8,6 @@ use crate::engine::parameters::Arena;
 
 /// Standard deviation of weights and of the mask token.
 pub const WEIGHT_STD: f64 = 0.02;
-/// Standard deviation of a head that is put on a pre-trained encoder.
-pub const FINETUNE_HEAD_STD: f64 = 2e-5;
 
 /// Fills every convolution and linear weight, and the mask token, with normal numbers of standard
 /// deviation 0.02 (the classification head: `head_std`); leaves biases, norms, GRN and layer scale
