@@ -6,6 +6,7 @@ use fcmae_files::{Unusable, is_out_of_files};
 use fcmae_words::plural;
 
 use crate::advice::Advice;
+use crate::channels::MAX_CHANNELS;
 use crate::remark::Axes;
 use crate::words::printable;
 
@@ -55,6 +56,16 @@ pub enum DecodeError {
     /// Recognised, but of a kind that is not decoded.
     #[error("unsupported: {0}")]
     Unsupported(String),
+    /// Values of more than 8 bits, where pictures of 8 bits are asked for and these cannot become them.
+    #[error("unsupported: {what}, which 8 bits cannot hold; {remedy}")]
+    BeyondEight {
+        /// What they are.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// What can be changed.
+        advice: Advice,
+    },
     /// Not as many channels as asked for, and none that could become them.
     #[error(
         "the file has {}, and {} asked for; {}",
@@ -381,7 +392,7 @@ pub enum DataError {
         "{bad} of {} could not be used{}, more than the allowed share of {limit}: {first}; {}",
         plural(.set, "picture"),
         beside(*.lost),
-        bad_remedy(*.bad, *.set, .first)
+        bad_remedy(*.bad, *.set, *.by_settings)
     )]
     TooManyBad {
         /// Bad files so far.
@@ -394,6 +405,8 @@ pub enum DataError {
         limit: f64,
         /// The first few, with their reasons.
         first: String,
+        /// Whether another setting would make some of these usable.
+        by_settings: bool,
     },
     /// One picture, asked for by name, cannot be used.
     #[error("{}: {source}", printable(.path))]
@@ -424,8 +437,8 @@ fn instead(passed_over: usize, skipped: usize, others: &str) -> String {
 }
 
 /// What to do about pictures that cannot be used.
-fn bad_remedy(bad: usize, set: usize, first: &str) -> &'static str {
-    match (are_set(first), bad >= set) {
+fn bad_remedy(bad: usize, set: usize, by_settings: bool) -> &'static str {
+    match (by_settings, bad >= set) {
         (true, true) => "none can be used with these settings, so change what the reasons name",
         (true, false) => "change the settings that the reasons name, or remove the pictures",
         (false, true) => "none can be used, so give other pictures, or do what the reasons say",
@@ -458,15 +471,23 @@ fn to_list(path: &Path, source: &std::io::Error) -> String {
     }
 }
 
-/// Whether reasons name a setting to change.
-fn are_set(reasons: &str) -> bool {
-    reasons.contains("set model.") || reasons.contains("set data.depth")
-}
-
 impl DecodeError {
     /// Whether the system had no file left to open for it, of the process (EMFILE) or of all (ENFILE).
     pub(crate) fn is_out_of_files(&self) -> bool {
         matches!(self, Self::Io(error) if is_out_of_files(error))
+    }
+
+    /// Whether another depth, or another number of channels, would make it usable.
+    pub(crate) fn is_of_settings(&self) -> bool {
+        match self {
+            Self::BeyondEight { advice, .. } | Self::Stack { advice, .. } => {
+                *advice == Advice::Settings
+            }
+            Self::Channels { advice, found, .. } => {
+                *advice == Advice::Settings && *found <= MAX_CHANNELS
+            }
+            _ => false,
+        }
     }
 }
 
@@ -474,7 +495,7 @@ impl DataError {
     /// Whether it helps to allow a larger share of bad files.
     pub fn is_of_share(&self) -> bool {
         match self {
-            Self::TooManyBad { bad, set, first, .. } => bad < set && !are_set(first),
+            Self::TooManyBad { bad, set, by_settings, .. } => bad < set && !by_settings,
             Self::TooManyLost { .. } => true,
             _ => false,
         }

@@ -174,7 +174,8 @@ pub struct Loader<S: Samples = PictureSet, D: Delivery = Normalized> {
     workers: usize,
     spawn: Spawn,
     batches_per_epoch: u64,
-    skipped: BTreeMap<u32, String>,
+    /// Why each file was left out, and whether another setting would make it usable.
+    skipped: BTreeMap<u32, (String, bool)>,
     /// Those of them that [`take_skipped`](Self::take_skipped) has not given yet.
     fresh: BTreeSet<u32>,
     failed: Vec<(u32, DecodeError)>,
@@ -290,7 +291,7 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
     }
 
     fn left_out(&self, index: u32) -> Option<Skipped> {
-        let reason = self.skipped.get(&index)?.clone();
+        let (reason, _) = self.skipped.get(&index)?.clone();
         Some(Skipped { path: self.shared.folder.name(index as usize), reason })
     }
 
@@ -309,7 +310,8 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
         // Counted as batches are delivered, not as threads meet them: the error comes at the same
         // batch for any number of workers.
         for (index, reason) in &bad {
-            if self.skipped.insert(*index, reason.to_string()).is_none() {
+            let why = (reason.to_string(), reason.is_of_settings());
+            if self.skipped.insert(*index, why).is_none() {
                 self.fresh.insert(*index);
             }
         }
@@ -329,7 +331,9 @@ impl<S: Samples, D: Delivery> Loader<S, D> {
                 first.push("…".to_owned());
             }
             let (limit, first) = (self.max_bad_fraction, first.join(", "));
-            return Err(DataError::TooManyBad { bad, set, lost, limit, first });
+            let by_settings =
+                self.skipped.values().take(SHOWN).any(|(_, by_settings)| *by_settings);
+            return Err(DataError::TooManyBad { bad, set, lost, limit, first, by_settings });
         }
         Ok(Some(batch))
     }

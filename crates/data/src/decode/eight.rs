@@ -118,10 +118,11 @@ fn bring_into_range(samples: &mut Samples, advice: Advice) -> Result<(), DecodeE
         samples.remarks.push(Remark::Clamped { count, of });
         Ok(())
     } else {
-        Err(DecodeError::Unsupported(format!(
-            "floats of {least} to {most}, which 8 bits cannot hold; {}",
-            advice.beyond_one()
-        )))
+        Err(DecodeError::BeyondEight {
+            what: format!("floats of {least} to {most}"),
+            remedy: advice.beyond_one(),
+            advice,
+        })
     }
 }
 

@@ -220,10 +220,8 @@ impl Header {
             UNSIGNED | 4 if bits == 32 => "whole numbers of 32 bits",
             _ => return Ok(()),
         };
-        Err(DecodeError::Unsupported(format!(
-            "a TIFF file of {what}, which 8 bits cannot hold; {}",
-            advice.beyond_eight()
-        )))
+        let what = format!("a TIFF file of {what}");
+        Err(DecodeError::BeyondEight { what, remedy: advice.beyond_eight(), advice })
     }
 }
 
