@@ -17,6 +17,11 @@ pub struct Normalization {
 }
 
 impl Normalization {
+    /// ImageNet's, of three colours.
+    pub fn imagenet_rgb() -> Self {
+        Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+    }
+
     /// ImageNet's, for 3 channels or 1 (the mean over the colours).
     ///
     /// # Errors
@@ -24,7 +29,7 @@ impl Normalization {
     pub fn imagenet(channels: u32) -> Result<Self, DataError> {
         PixelFormat::from(channels).check()?;
         Ok(if channels == 3 {
-            Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+            Self::imagenet_rgb()
         } else {
             Self { mean: vec![0.449], std: vec![0.226] }
         })

@@ -73,13 +73,14 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
+        let Normalization { mean, std } = Normalization::imagenet_rgb();
         Self {
             image_size: [224, 224],
             crop_scale: [0.2, 1.0],
             flip: 0.5,
             depth: Depth::Eight,
-            mean: vec![0.485, 0.456, 0.406],
-            std: vec![0.229, 0.224, 0.225],
+            mean,
+            std,
             workers: 1,
             reduced_decode: true,
             cache_mib: 1024,

@@ -12,8 +12,7 @@ use crate::config::{BlockKind, DecoderConfig, GrnConfig, MaskConfig, ModelConfig
 /// numbers for class names.
 pub(super) fn describe(tensors: &NamedTensors) -> Result<Description, String> {
     let model = model(tensors)?;
-    let imagenet =
-        Normalization { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] };
+    let imagenet = Normalization::imagenet_rgb();
     let Normalization { mean, std } = match model.channels {
         3 => imagenet,
         channels => adapt::normalization(&imagenet, channels),
