@@ -161,7 +161,9 @@ fn block(name: &str) -> String {
         let found = lines.iter().filter_map(|line| line[field].as_str());
         found.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
     };
-    let pictures = lines.iter().find_map(|line| line["test"]["pictures"].as_u64()).unwrap();
+    // What settings were chosen on is another set.
+    let results = lines.iter().filter(|line| line["purpose"] == "result");
+    let pictures = results.filter_map(|line| line["test"]["pictures"].as_u64()).next().unwrap();
     let hours = lines.iter().filter_map(|line| line["seconds"].as_f64()).sum::<f64>() / 3600.0;
     write!(
         text,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use fcmae_data::source::printable;
 use fcmae_data::{DataError, Limits, Opening, Pages, Part, PictureSet, Sample};
-use fcmae_store::run::files::DATA;
+use fcmae_store::run::files::{DATA, RUN};
 use fcmae_words::{counted, grouped};
 
 use crate::output;
@@ -35,7 +35,7 @@ impl OfRun {
     /// # Errors
     /// What the run recorded, or the pictures that it names, cannot be read.
     pub(super) fn of(weights: &Path, set: &PictureSet, pages: Pages) -> Result<Option<Self>> {
-        let Some(run) = weights.ancestors().take(3).find(|folder| fcmae_store::run::is_run(folder))
+        let Some(run) = weights.ancestors().take(3).find(|folder| folder.join(RUN).is_file())
         else {
             return Ok(None);
         };
