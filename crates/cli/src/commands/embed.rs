@@ -128,47 +128,11 @@ pub(super) fn run(args: &Embed) -> Result<()> {
     if done > 0 {
         output::note(&format!("resuming after {}", counted(done, "picture")));
     }
-    let mut counter = Counter::new("embed");
-    let mut block = Rows::default();
-    let mut failed = done - writer.rows() as usize;
+    let before = done - writer.rows() as usize;
     let left = range.start + done..range.end;
-    for row in embedder.rows(&pictures, left)? {
-        let index = match row {
-            Ok((index, Some(row))) => {
-                block.add(row);
-                index
-            }
-            Ok((index, None)) => {
-                failed += 1;
-                index
-            }
-            // Nothing more can be computed; what there is is kept for --resume.
-            Err(error) => {
-                block.write(&mut writer)?;
-                writer.sync()?;
-                counter.finish();
-                output::note(&format!(
-                    "what there is so far is kept, and continued by:  {}",
-                    again(args)
-                ));
-                return Err(error);
-            }
-        };
-        if block.len() == BLOCK {
-            block.write(&mut writer)?;
-        }
-        counter.done((index + 1 - range.start) as u64, range.len() as u64);
-        if interrupt.asked() {
-            block.write(&mut writer)?;
-            writer.sync()?;
-            counter.finish();
-            let done = (index + 1 - range.start) as u64;
-            return Err(Stopped { step: done, unit: "picture", resume: again(args) }.into());
-        }
-    }
-    block.write(&mut writer)?;
+    let found = embedder.rows(&pictures, left)?;
+    let failed = before + write(args, found, &range, &mut writer, &interrupt)?;
     let rows = writer.rows();
-    counter.finish();
     if rows == 0 {
         bail!("none of {} can be used", counted(range.len(), "picture"));
     }
@@ -183,6 +147,50 @@ pub(super) fn run(args: &Embed) -> Result<()> {
         bail!("{failed} of {} could not be used", counted(range.len(), "picture"));
     }
     Ok(())
+}
+
+/// Writes the rows of a range's pictures. How many could not be used.
+///
+/// # Errors
+/// A disk that is full; [`Stopped`]; what computes the rows has failed. What there is is kept for --resume.
+fn write(
+    args: &Embed,
+    rows: impl Iterator<Item = Result<(usize, Option<Row>)>>,
+    range: &Range<usize>,
+    writer: &mut Writer,
+    interrupt: &Interrupt,
+) -> Result<usize> {
+    let mut counter = Counter::new("embed");
+    let (mut block, mut failed) = (Rows::default(), 0);
+    for row in rows {
+        let done = row.map(|(index, row)| {
+            match row {
+                Some(row) => block.add(row),
+                None => failed += 1,
+            }
+            index + 1 - range.start
+        });
+        let ends = done.is_err() || interrupt.asked();
+        if ends || block.len() == BLOCK {
+            block.write(writer)?;
+        }
+        if ends {
+            writer.sync()?;
+        }
+        let done = done.inspect_err(|_| {
+            let again = again(args);
+            output::note(&format!("what there is so far is kept, and continued by:  {again}"));
+        })?;
+        counter.done(done as u64, range.len() as u64);
+        if ends {
+            counter.finish();
+            let (step, resume) = (done as u64, again(args));
+            return Err(Stopped { step, unit: "picture", resume }.into());
+        }
+    }
+    block.write(writer)?;
+    counter.finish();
+    Ok(failed)
 }
 
 /// Begins the file, or goes on with it; `None` where it is complete.

@@ -196,7 +196,7 @@ fn a_second_request_ends_a_run_at_once() {
     let (pictures, run) = (folder.path().join("pictures"), folder.path().join("run"));
     draw(&pictures, &CLASSES, 600);
     // Only a batch's end looks at the first request: a save would too.
-    let settings = ["optim.batch=1800", "save.every_epochs=1000", "model.widths=[32,48,64,96]"];
+    let settings = ["optim.batch=1800", "save.every_epochs=1000", "model.widths=[64,96,128,192]"];
     let mut child = long_run("pretrain", &run, &pictures, &trained, &settings);
     let began = Instant::now();
     signal(&child, "-INT");
