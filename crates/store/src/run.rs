@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 pub use lines::Lines;
 pub use metrics::Metrics;
 pub use own::{is_run, owner};
-pub use record::{Differing, Record};
+pub use record::{Differing, Record, is_of};
 
 use files::{
     CHANGES, CHECKPOINTS, CONFIG, DATA, DIVERGED, END, EVALUATION, EXPORT, FEATURES, LOG, METRICS,

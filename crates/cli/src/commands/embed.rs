@@ -170,21 +170,20 @@ fn write(
             }
             index + 1 - range.start
         });
+        if let Ok(done) = &done {
+            counter.done(*done as u64, range.len() as u64);
+        }
         let ends = done.is_err() || interrupt.asked();
         if ends || block.len() == BLOCK {
             block.write(writer)?;
         }
         if ends {
             writer.sync()?;
-        }
-        let done = done.inspect_err(|_| {
-            let again = again(args);
-            output::note(&format!("what there is so far is kept, and continued by:  {again}"));
-        })?;
-        counter.done(done as u64, range.len() as u64);
-        if ends {
             counter.finish();
-            let (step, resume) = (done as u64, again(args));
+            let resume = again(args);
+            let step = done.inspect_err(|_| {
+                output::note(&format!("what there is so far is kept, and continued by:  {resume}"));
+            })? as u64;
             return Err(Stopped { step, unit: "picture", resume }.into());
         }
     }

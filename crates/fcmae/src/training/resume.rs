@@ -60,9 +60,8 @@ const MAY_DIFFER: [&str; 11] = [
 
 /// Whether no number of a run depends on a setting such as `data.workers`, or its last bits alone.
 pub fn changes_no_number(setting: &str) -> bool {
-    MAY_DIFFER.iter().filter_map(|name| name.strip_prefix("config.")).any(|free| {
-        setting.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+    let mut free = MAY_DIFFER.iter().filter_map(|name| name.strip_prefix("config."));
+    free.any(|free| fcmae_store::run::is_of(setting, free))
 }
 
 /// Settings of the course from here on, which whoever resumes a run may change: what an error advises, and what a

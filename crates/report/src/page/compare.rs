@@ -162,19 +162,14 @@ fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
     if scored.len() < 2 {
         return None;
     }
-    if !seen.is_empty() {
-        let were = if seen.len() == 1 { "was" } else { "were" };
-        return Some(format!(
-            "The tests cannot be compared: {} {were} trained on some of the test pictures.",
-            list(&seen)
-        ));
-    }
-    if !unknown.is_empty() {
-        let were = if unknown.len() == 1 { "was" } else { "were" };
-        return Some(format!(
-            "The tests cannot be compared: {} {were} perhaps trained on some of the test pictures, which could not be told.",
-            list(&unknown)
-        ));
+    let some = "trained on some of the test pictures";
+    let unsure = format!("perhaps {some}, which could not be told");
+    for (named, why) in [(seen, some), (unknown, &unsure)] {
+        if !named.is_empty() {
+            let were = if named.len() == 1 { "was" } else { "were" };
+            let named = list(&named);
+            return Some(format!("The tests cannot be compared: {named} {were} {why}."));
+        }
     }
     let mut pairs = scored.iter().enumerate().flat_map(|(place, one)| {
         scored[place + 1..].iter().map(move |other| asked_the_same(one, other))

@@ -136,11 +136,7 @@ impl Record {
         may_differ: &[&str],
     ) -> Result<Vec<Differing>, Error> {
         let (old, new) = (self.flatten(&run.join(CONFIG))?, now.flatten(Path::new("the config"))?);
-        let exempt = |name: &str| {
-            may_differ.iter().any(|free| {
-                name.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-        };
+        let exempt = |name: &str| may_differ.iter().any(|free| is_of(name, free));
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let differing = names.into_iter().filter_map(|name| {
             let (was, is) = (old.get(name), new.get(name));
@@ -160,6 +156,11 @@ impl Record {
         flatten("run", &self.facts, &mut names);
         Ok(names)
     }
+}
+
+/// Whether a dotted name is this one, or in the table of this name.
+pub fn is_of(name: &str, table: &str) -> bool {
+    name.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn flatten(name: &str, value: &Value, names: &mut BTreeMap<String, String>) {
