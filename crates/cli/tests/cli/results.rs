@@ -1,7 +1,7 @@
 //! Numbers in the documentation are those in `experiments/results/`.
 //!
 //! Three forms are checked, in every page and recipe. A block between `<!-- results of NAME -->` and
-//! `<!-- end of results -->` is an experiment's table. `<!-- result NAME | BUDGET | VARIANT -->47.4 %` is one number of
+//! `<!-- end of results -->` has an experiment's tables. `<!-- result NAME | BUDGET | VARIANT -->47.4 %` is one number of
 //! it; a recipe writes `# result NAME | BUDGET | VARIANT: 47.4 %`. `<!-- difference NAME | BUDGET | VARIANT | OTHER -->+4.7 ±
 //! 1.6` is a difference that the table does not have, in points. `UPDATE_RESULTS=1` writes the blocks anew.
 
@@ -114,6 +114,63 @@ fn short(setting: &str) -> String {
     if key == "rand_augment" { key.to_owned() } else { format!("{key}={value}") }
 }
 
+/// The feature distances in an experiment's lines, block by block: their table and figure. Nothing where there are
+/// none.
+fn distances(name: &str, lines: &[Value]) -> String {
+    // By column and block, in the order of the lines: each seed's distance.
+    let (mut columns, mut blocks) = (Vec::new(), Vec::new());
+    let mut found: BTreeMap<(String, &str), Vec<f64>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line["layers"].is_array()) {
+        let variant = line["variant"].as_str().unwrap();
+        let layers = line["layers"].as_array().unwrap();
+        let has_grn = layers.iter().any(|layer| layer["after_gelu"] != layer["after_grn"]);
+        let places: &[(&str, &str)] = match has_grn {
+            true => &[(", before GRN", "after_gelu"), (", after GRN", "after_grn")],
+            false => &[("", "after_gelu")],
+        };
+        for (place, field) in places {
+            let column = format!("{variant}{place}");
+            if !columns.contains(&column) {
+                columns.push(column.clone());
+            }
+            for layer in layers {
+                let block = layer["name"].as_str().unwrap();
+                if !blocks.contains(&block) {
+                    blocks.push(block);
+                }
+                let distance = layer[*field].as_f64().unwrap();
+                found.entry((column.clone(), block)).or_default().push(distance);
+            }
+        }
+    }
+    if blocks.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n| block | {} |\n|---|", columns.join(" | "));
+    text += &"---:|".repeat(columns.len());
+    text.push('\n');
+    for block in blocks {
+        write!(text, "| `{block}`").unwrap();
+        for column in &columns {
+            let of = &found[&(column.clone(), block)];
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            let squares: f64 = of.iter().map(|distance| (distance - mean).powi(2)).sum();
+            write!(text, " | {mean:.3}").unwrap();
+            if of.len() > 1 {
+                write!(text, " ± {:.3}", (squares / (of.len() - 1) as f64).sqrt()).unwrap();
+            }
+        }
+        text += " |\n";
+    }
+    write!(
+        text,
+        "\nFeature distance: mean ± standard deviation over seeds.\n\n\
+         ![feature distance of each block and seed](../experiments/results/{name}/distance.svg)\n"
+    )
+    .unwrap();
+    text
+}
+
 /// The block of an experiment, without its markers.
 fn block(name: &str) -> String {
     let rows = table(name);
@@ -169,9 +226,10 @@ fn block(name: &str) -> String {
         text,
         "\nTop-1 on {pictures} pictures: mean ± standard deviation over seeds. Differences in points from \
          “{baseline}”, paired by seed and picture, ± standard error.\n\n\
-         {paper}![top-1 of each variant and seed](../experiments/results/{name}/figure.svg)\n\n\
+         {paper}![top-1 of each variant and seed](../experiments/results/{name}/figure.svg)\n{}\n\
          To repeat it: `fcmae experiment experiments/{name}.toml --data SETS --out OUT`. Trained for {hours:.1} h in \
          all, with fcmae {} at {}, on {} (2 cores, often beside other work).\n",
+        distances(name, &lines),
         all("version"),
         all("commit"),
         all("cpu"),
