@@ -1,5 +1,6 @@
 //! What an experiment found: variants of a training tested on the same pictures with the same seeds.
 
+use crate::mean_and_deviation;
 use crate::paired::{self, Paired};
 
 /// Of the table of [`Experiment::to_csv`].
@@ -91,15 +92,16 @@ pub struct Distances {
 impl Cell {
     /// Mean score; `None` before there is one.
     pub fn mean(&self) -> Option<f64> {
-        let count = self.scores.len();
-        (count > 0).then(|| self.scores.iter().map(Score::top1).sum::<f64>() / count as f64)
+        self.mean_and_deviation().map(|(mean, _)| mean)
     }
 
     /// Standard deviation of the scores over seeds; `None` before there are two.
     pub fn std(&self) -> Option<f64> {
-        let mean = self.mean().filter(|_| self.scores.len() > 1)?;
-        let squares = self.scores.iter().map(|score| (score.top1() - mean).powi(2)).sum::<f64>();
-        Some((squares / (self.scores.len() - 1) as f64).sqrt())
+        self.mean_and_deviation().and_then(|(_, deviation)| deviation)
+    }
+
+    fn mean_and_deviation(&self) -> Option<(f64, Option<f64>)> {
+        mean_and_deviation(self.scores.iter().map(Score::top1))
     }
 }
 

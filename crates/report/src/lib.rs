@@ -43,6 +43,7 @@ pub mod plots;
 mod run_fixture;
 mod run_folder;
 mod settings;
+mod spread;
 mod thumbnail;
 
 pub use error::ReportError;
@@ -53,4 +54,5 @@ pub use map::{COLOURED, Map, Spot};
 pub use page::{Card, Gallery, Strip, Trials, compare};
 pub use paired::Paired;
 pub use run_folder::Report;
+pub use spread::mean_and_deviation;
 pub use thumbnail::Thumbnail;

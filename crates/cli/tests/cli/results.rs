@@ -152,12 +152,11 @@ fn distances(name: &str, lines: &[Value]) -> String {
     for block in blocks {
         write!(text, "| `{block}`").unwrap();
         for column in &columns {
-            let of = &found[&(column.clone(), block)];
-            let mean = of.iter().sum::<f64>() / of.len() as f64;
-            let squares: f64 = of.iter().map(|distance| (distance - mean).powi(2)).sum();
+            let distances = found[&(column.clone(), block)].iter().copied();
+            let (mean, deviation) = fcmae_report::mean_and_deviation(distances).unwrap();
             write!(text, " | {mean:.3}").unwrap();
-            if of.len() > 1 {
-                write!(text, " ± {:.3}", (squares / (of.len() - 1) as f64).sqrt()).unwrap();
+            if let Some(deviation) = deviation {
+                write!(text, " ± {deviation:.3}").unwrap();
             }
         }
         text += " |\n";

@@ -2,6 +2,7 @@
 
 use super::drawing::{Escaped, Look, Svg, significant};
 use super::ticks::Ticks;
+use crate::mean_and_deviation;
 
 const ROW: f64 = 26.0;
 const GROUP: f64 = 30.0;
@@ -48,16 +49,13 @@ pub struct Row {
 }
 
 impl Row {
-    fn values(&self) -> impl Iterator<Item = f64> + '_ {
+    fn values(&self) -> impl Iterator<Item = f64> + Clone + '_ {
         self.values.iter().copied().filter(|value| value.is_finite())
     }
 
     /// Mean and standard deviation, where there are as many values as they take.
     fn mean(&self) -> Option<(f64, Option<f64>)> {
-        let count = self.values().count() as f64;
-        let mean = (count > 0.0).then(|| self.values().sum::<f64>() / count)?;
-        let squares = self.values().map(|value| (value - mean).powi(2)).sum::<f64>();
-        Some((mean, (count > 1.0).then(|| (squares / (count - 1.0)).sqrt())))
+        mean_and_deviation(self.values())
     }
 
     fn in_words(&self) -> String {
