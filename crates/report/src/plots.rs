@@ -35,6 +35,7 @@ pub struct Chart {
     x_range: Option<[f64; 2]>,
     y_range: Option<[f64; 2]>,
     from_zero: bool,
+    whole_bands: bool,
     logarithmic: bool,
     series: Vec<Series>,
 }
@@ -53,6 +54,7 @@ impl Chart {
             x_range: None,
             y_range: None,
             from_zero: false,
+            whole_bands: false,
             logarithmic: false,
             series: Vec::new(),
         }
@@ -76,6 +78,12 @@ impl Chart {
     /// [`y_range`](Self::y_range).
     pub fn from_zero(mut self) -> Self {
         self.from_zero = true;
+        self
+    }
+
+    /// Lets the vertical axis hold the bands as well as the lines. Of no use beside [`y_range`](Self::y_range).
+    pub fn whole_bands(mut self) -> Self {
+        self.whole_bands = true;
         self
     }
 
@@ -180,7 +188,9 @@ impl Chart {
 
     fn drawing(&self, frame: Frame, look: Look) -> Drawing {
         let finite = || self.series.iter().flat_map(|s| &s.points).filter(|p| is_finite(p));
-        let ys = finite().map(|p| p.1).chain(self.from_zero.then_some(0.0));
+        let bands = self.series.iter().filter(|_| self.whole_bands).flat_map(|s| &s.band);
+        let bounds = bands.flat_map(|&(_, low, high)| [low, high]).filter(|y| y.is_finite());
+        let ys = finite().map(|p| p.1).chain(bounds).chain(self.from_zero.then_some(0.0));
         Drawing {
             frame,
             look,

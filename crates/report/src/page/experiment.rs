@@ -42,7 +42,8 @@ impl Experiment {
             "normalized depth",
             "mean cosine distance of channels",
         )
-        .x_range([0.0, 1.0]);
+        .x_range([0.0, 1.0])
+        .whole_bands();
         let line = |chart: Chart, variant: usize| {
             let seeds: Vec<_> =
                 self.distances.iter().filter(|distances| distances.variant == variant).collect();

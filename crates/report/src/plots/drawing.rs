@@ -124,7 +124,7 @@ impl Drawing {
         }
     }
 
-    /// Cut off at the axis: the line is what it is there to hold.
+    /// Cut off at the axis, which holds the lines, and the bands only where the chart asks for it.
     fn band(&self, svg: &mut Svg, colour: usize, band: &[(f64, f64, f64)]) {
         let Frame { top, height, .. } = self.frame;
         let inside =

@@ -127,6 +127,16 @@ fn charts_without_points_and_with_many_lines_are_drawn() {
 }
 
 #[test]
+fn an_axis_holds_whole_bands_where_the_chart_asks_for_it() {
+    let points = vec![(0.0, 0.5), (1.0, 0.5)];
+    let band = vec![(0.0, -5.0, 0.5), (1.0, 0.5, f64::NAN)];
+    let chart = Chart::new("", "", "").series(Series::new("s", points).band(band));
+    let labels = |chart: &Chart| chart.to_svg().matches(">-5<").count();
+    assert_eq!(labels(&chart), 0);
+    assert_eq!(labels(&chart.whole_bands()), 1);
+}
+
+#[test]
 fn a_band_is_cut_off_at_the_axes_that_the_line_needs() {
     let points = vec![(0.0, 0.0), (1.0, 1.0)];
     let band = vec![(0.0, -5.0, 0.5), (1.0, 0.5, 9.0), (2.0, 0.0, f64::INFINITY)];
