@@ -61,8 +61,9 @@ pub(super) fn data(pictures: &Pictures, split: &str, remarks: &[String]) -> Data
 /// Writes anew what `data.json` says of watched pictures.
 pub(super) fn rewrite_watched(run: &Path, watched: &Watched) -> Result<()> {
     match fcmae_store::run::data(run) {
-        Some(data) => write(run, files::DATA, &Data { watched: Some(watched.clone()), ..data }),
-        None => Ok(()),
+        Ok(Some(data)) => write(run, files::DATA, &Data { watched: Some(watched.clone()), ..data }),
+        // The report and a resume say if it is damaged: no reason to end a run that needs it no more.
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn told_pictures(
     let count = diff.len();
     diff.retain(|line| !is_hash(line));
     if diff.len() < count {
-        let had = fcmae_store::run::data(run).map(|data| {
+        let had = fcmae_store::run::data(run).ok().flatten().map(|data| {
             // Pictures of their own are none of the set.
             let aside = if data.held_out_roots.is_empty() { data.held_out } else { 0 };
             (data.pictures + aside + data.unused) as usize
@@ -305,7 +306,7 @@ pub(super) fn last_evaluation(run: &Path, step: u64) -> Option<EvaluationReport>
     // The file may be of other pictures: `evaluate --report` writes it too.
     let of_it = |found: &schema::Evaluation| (found.step, found.top1) == (last.step, last.top1);
     let found = fcmae_store::run::evaluation(run).filter(of_it).map(|found| found.images);
-    let data = fcmae_store::run::data(run);
+    let data = fcmae_store::run::data(run).ok().flatten();
     let pictures = found.or_else(|| data.as_ref().map(|data| data.held_out))?;
     let classes = data.map_or(usize::MAX, |data| data.classes.len());
     Some(EvaluationReport {

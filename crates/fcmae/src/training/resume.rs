@@ -120,9 +120,9 @@ pub(super) fn same_settings<T: Settings>(out: &Path, config: &T, resume: Resume<
 /// Refuses a run whose pictures were held out of their own place, and are not given now, or the other way.
 ///
 /// # Errors
-/// [`Error::Unusable`].
+/// [`Error::Unusable`]; a damaged `data.json`.
 pub(super) fn same_held_out(out: &Path, given: bool) -> Result<()> {
-    let Some(data) = fcmae_store::run::data(out) else { return Ok(()) };
+    let Some(data) = fcmae_store::run::data(out)? else { return Ok(()) };
     match (data.held_out_roots.as_slice(), given) {
         ([], true) => Err(Error::Unusable(
             "the run began without --held-out and holds out some of its own pictures: leave the option out"
@@ -294,7 +294,8 @@ pub fn recorded_parts(run: &Path) -> Result<Split> {
 /// Which pictures the run in `out` keeps aside, as it recorded it; `None` where it was ended before it did.
 ///
 /// # Errors
-/// A record that is missing or damaged though the run has a checkpoint: other pictures would be trained on.
+/// A record that is missing or damaged though the run has a checkpoint: other pictures would be trained on. A damaged
+/// `data.json`.
 pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
     match Split::read(&out.join(files::SPLIT)) {
         Ok(split) => check_parts(out, &split).map(|()| Some(split)),
@@ -309,7 +310,7 @@ pub(super) fn recorded_split(out: &Path) -> Result<Option<Split>> {
 
 /// Refuses a record of the parts that is not the one that the run in `out` began with.
 fn check_parts(out: &Path, split: &Split) -> Result<()> {
-    let data = fcmae_store::run::data(out);
+    let data = fcmae_store::run::data(out)?;
     if data.as_ref().is_some_and(|data| !data.split.is_empty() && data.split != split.hash()) {
         return Err(Error::Unusable(format!(
             "{} is not the one that this run recorded: it was changed or exchanged; put the original back",

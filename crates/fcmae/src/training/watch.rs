@@ -52,7 +52,8 @@ impl Opened {
     /// whether it begins, or began, with an untrained network.
     ///
     /// # Errors
-    /// Given pictures that cannot be used, or are others than those that the run was watched with.
+    /// Given pictures that cannot be used, or are others than those that the run was watched with; a damaged
+    /// `data.json`.
     pub(super) fn of(
         given: &[PathBuf],
         config: &PretrainConfig,
@@ -60,7 +61,7 @@ impl Opened {
         (goes_on, untrained): (bool, bool),
         observer: Observer<'_>,
     ) -> Result<Self> {
-        let recorded = goes_on.then(|| fcmae_store::run::data(out)).flatten();
+        let recorded = if goes_on { fcmae_store::run::data(out)? } else { None };
         let recorded = recorded.and_then(|data| data.watched);
         let logged = if goes_on { records::watched(out) } else { Vec::new() };
         let known: Vec<PathBuf> = match &recorded {

@@ -664,4 +664,16 @@ fn copies_are_told_and_kept_on_one_side() {
         let error = notes_of(&config, &data, &out, true).unwrap_err().to_string();
         assert!(error.contains("split.csv") && error.contains("put the original back"), "{error}");
     }
+
+    // A damaged record of the pictures says nothing about them, so the run does not go on.
+    std::fs::write(out.join("split.csv"), &other).unwrap();
+    let facts = std::fs::read_to_string(out.join("data.json")).unwrap();
+    for damaged in ["", "null", facts.split_at(facts.len() / 2).0] {
+        std::fs::write(out.join("data.json"), damaged).unwrap();
+        let error = notes_of(&config, &data, &out, true).unwrap_err().to_string();
+        assert!(error.contains("data.json cannot be read: "), "{error}");
+        assert!(error.contains("restore it from a copy"), "{error}");
+    }
+    std::fs::write(out.join("data.json"), facts).unwrap();
+    notes_of(&config, &data, &out, true).unwrap();
 }

@@ -322,7 +322,8 @@ fn pictures_that_cannot_be_read_end_no_run() {
     assert_eq!(told.notes_with(out), 1);
     // The same once more is not told again.
     assert_eq!(told.notes_with("left out after step"), 1, "{:?}", told.notes);
-    let left_out = || fcmae_store::run::data(&fixture.at("run")).unwrap().watched.unwrap().left_out;
+    let left_out =
+        || fcmae_store::run::data(&fixture.at("run")).unwrap().unwrap().watched.unwrap().left_out;
     let (epoch, why) = left_out().map(|left_out| (left_out.epoch, left_out.why)).unwrap();
     assert!(epoch == 1 && why.starts_with("none of 12 pictures can be read"), "{epoch} {why}");
     // They are back, and looked at.
@@ -413,6 +414,7 @@ fn a_curve_does_not_go_on_without_many_of_its_pictures() {
                of 24 cannot be read, more than `data.max_bad_fraction` (10%) allows: ";
     assert_eq!(told.notes_with(out), 1, "{:?}", told.notes);
     assert_eq!(told.notes_with("are left out after step"), 1, "{:?}", told.notes);
-    let left_out = fcmae_store::run::data(&fixture.at("run")).unwrap().watched.unwrap().left_out;
+    let left_out =
+        fcmae_store::run::data(&fixture.at("run")).unwrap().unwrap().watched.unwrap().left_out;
     assert_eq!(left_out.unwrap().epoch, 5);
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::files::{CONFIG, RUN};
-use crate::input::{DESCRIPTION, cannot_read};
 use crate::{Error, durable};
 
 /// In `run.json`, the settings once more: what they were is known though `config.toml` was edited.
@@ -43,8 +42,8 @@ impl Differing {
     }
 }
 
-/// What is said of facts that are no JSON.
-fn lost(error: &serde_json::Error) -> String {
+/// What is wrong with a JSON file that a run cannot go on without.
+pub(super) fn lost(error: &serde_json::Error) -> String {
     format!(
         "{error}; restore it from a copy, or start a new run (the weights in export/ and checkpoints/ can \
          still be used)"
@@ -59,16 +58,7 @@ impl Record {
     /// [`Error::NotARun`], [`Error::Io`] or [`Error::Malformed`].
     pub fn read(run: &Path) -> Result<Self, Error> {
         let read = |name| {
-            let path = run.join(name);
-            let whole = durable::whole(&path);
-            let text = match fcmae_files::if_there(fcmae_files::text(&whole, DESCRIPTION)) {
-                // A run in use has put it in its place in the meantime.
-                Ok(None) if whole != path => {
-                    fcmae_files::if_there(fcmae_files::text(&path, DESCRIPTION))
-                }
-                text => text,
-            };
-            text.map_err(cannot_read(&path))?
+            super::text(&run.join(name))?
                 .ok_or_else(|| Error::NotARun { path: run.to_owned(), missing: name })
         };
         // run.json is written last: without it the run never started.

@@ -39,9 +39,8 @@ impl OfRun {
         else {
             return Ok(None);
         };
-        let record = run.join(DATA);
-        let data = fcmae_store::run::data(run)
-            .ok_or_else(|| anyhow!("{} is missing or damaged", printable(&record)))?;
+        let data = fcmae_store::run::data(run)?
+            .ok_or_else(|| anyhow!("{} is missing: put it back", printable(&run.join(DATA))))?;
         let split = fcmae::training::recorded_parts(run)?;
         let known = |all: &PictureSet, part: Part, same_set: bool| Known {
             pictures: all.select_what_is_left(&split, part),
@@ -62,7 +61,7 @@ impl OfRun {
         let lost = split.count(Part::Training) - training.pictures.len();
         if lost > 0 && !training.same_set {
             output::note(&format!(
-                "{} of the {} are no longer there: whether they are among these pictures cannot be told",
+                "{} of the {} no longer exist: cannot tell whether they are among these pictures",
                 grouped(lost),
                 counted(split.count(Part::Training), "picture that the run was trained on"),
             ));

@@ -106,7 +106,7 @@ impl Session<'_> {
     /// Writes what the run is made of and on; what is unusual about its pictures.
     fn describe(&self, resumed: bool, pictures: &Pictures) -> Result<Vec<String>> {
         // A run that is taken up again was surveyed when it began.
-        let before = if resumed { fcmae_store::run::data(self.path()) } else { None };
+        let before = if resumed { fcmae_store::run::data(self.path())? } else { None };
         let remarks = match before {
             Some(data) => data.remarks,
             None => {
