@@ -201,10 +201,10 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
             Some("this is a file of vectors, as `fcmae embed` writes them; give the pictures that they are of".into())
         }
         Part::Data(DataError::BatchLargerThanSet { .. }) => {
-            Some("the batch is a setting: --set optim.batch=NUMBER".into())
+            Some("set its size with --batch NUMBER".into())
         }
         Part::Data(error) if error.is_of_share() => Some(
-            "the allowed share is a setting, for example --set data.max_bad_fraction=0.5".into(),
+            "set the allowed share with, for example, --set data.max_bad_fraction=0.5".into(),
         ),
         Part::Store(StoreError::OtherSettings { diff, path })
             if diff.iter().any(|line| line[1..].starts_with(" config.")) =>

@@ -1,6 +1,6 @@
 //! The `fcmae` command.
 //!
-//! Modules in the order in which a call flows:
+//! Modules, in the order of a call:
 //! - [`args`]: the command line, a name for each command;
 //! - [`commands`]: one file a command, with its options, its help and its examples; [`options`]: those of several
 //!   commands;

@@ -14,13 +14,13 @@ use crate::output;
 /// What networks are computed on, for every command that computes with one.
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArg {
-    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor for now
-    /// [default: auto; in training, what the settings say]
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which currently means the processor
+    /// [default: auto]
     #[arg(long, value_name = "cpu|auto|cuda[:N]")]
     pub(crate) device: Option<String>,
 
     /// Number type of features on a GPU: `bf16`, `f32`, or `auto` for bf16 if the GPU supports it. The processor
-    /// always uses f32 [default: auto; in training, what the settings say]
+    /// always uses f32 [default: auto]
     #[arg(long, value_name = "auto|bf16|f32")]
     pub(crate) precision: Option<Precision>,
 }
@@ -87,8 +87,9 @@ impl DeviceArg {
 
 #[derive(Args)]
 pub(crate) struct WeightsArg {
-    /// A fine-tuning run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. For a run: its best
-    /// weights, or else its last, or else its newest checkpoint. Name RUN/export/last for the last
+    /// A fine-tuning run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. A run stands for its best
+    /// weights, or its last if it has no best, or its newest checkpoint if it has neither; RUN/export/last stands for
+    /// the last
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }
@@ -106,8 +107,8 @@ pub(crate) fn weights_at(path: &Path) -> fcmae::Result<Weights> {
 /// Weights of any kind, for commands that do nothing else but look at them or write them.
 #[derive(Args)]
 pub(crate) struct AnyWeightsArg {
-    /// A run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. For a run: its best weights, or else its
-    /// last, or else its newest checkpoint. Name RUN/export/last for the last
+    /// A run, an export folder, a checkpoint, a weights file, or hf:OWNER/NAME. A run stands for its best weights, or
+    /// its last if it has no best, or its newest checkpoint if it has neither; RUN/export/last stands for the last
     #[arg(value_name = "RUN|FILE")]
     pub(crate) weights: PathBuf,
 }

@@ -370,7 +370,7 @@ fn describe_watch(report: &WatchReport) -> String {
         (0, false) => "at the start".to_owned(),
         _ => format!("epoch {epoch}"),
     };
-    format!("{when}: watched pictures right: neighbours {neighbours}{probe}")
+    format!("{when}: accuracy on watched pictures: neighbours {neighbours}{probe}")
 }
 
 /// What a run began with.
@@ -398,14 +398,14 @@ mod tests {
         };
         assert_eq!(
             describe_watch(&report),
-            "epoch 3: watched pictures right: neighbours 41.0% (untrained 22.0%), linear \
+            "epoch 3: accuracy on watched pictures: neighbours 41.0% (untrained 22.0%), linear \
              probe 50.0% (untrained 25.1%)"
         );
         let scores = WatchScores { probe: None, ..start };
         let first = WatchReport { step: 0, epoch: 0, scores, start: None, ..report };
         assert_eq!(
             describe_watch(&first),
-            "before training: watched pictures right: neighbours 22.0%"
+            "before training: accuracy on watched pictures: neighbours 22.0%"
         );
     }
 

@@ -111,7 +111,7 @@ pub enum CudaError {
     /// The compiler knows no such architecture.
     #[error(
         "NVRTC {version} compiles for architectures {oldest} to {newest} and not for {architecture}: {} one is needed \
-         for this card", if architecture < oldest { "an older" } else { "a newer" }
+         for this GPU", if architecture < oldest { "an older" } else { "a newer" }
     )]
     Architecture {
         /// NVRTC's version.
@@ -139,9 +139,10 @@ pub enum CudaError {
     },
     /// The card has too little memory.
     #[error(
-        "the GPU does not have enough memory: {wanted} bytes are needed and {} are free; use smaller batches or \
+        "the GPU does not have enough memory: {} MiB more are needed and {} are free; use smaller batches or \
          images, or end other programs that use the GPU",
-        free.map_or_else(|| "too few".to_owned(), |free| free.to_string())
+        wanted.div_ceil(1 << 20),
+        free.map_or_else(|| "too few".to_owned(), |free| format!("{} MiB", free >> 20))
     )]
     Memory {
         /// Bytes that were asked for.

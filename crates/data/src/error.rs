@@ -164,7 +164,7 @@ pub enum DataError {
     },
     /// A folder below it that cannot be listed, or a link or other entry without an extension that may be one.
     #[error(
-        "{}: this folder of the set cannot be listed ({source}), and nobody knows how many pictures are missing: {}, or \
+        "{}: this folder of the set cannot be listed ({source}), so an unknown number of pictures is missing: {}, or \
          move it out of the set",
         printable(.path), to_list(.path, .source)
     )]
@@ -326,7 +326,7 @@ pub enum DataError {
     /// Too large a share of what was listed is not there, or cannot be opened.
     #[error(
         "{}: {lost} of {} could not be used, more than the allowed share of {limit}: {first}; repair the list or \
-         the folder, or raise the allowed share of bad files",
+         the folder, or raise `data.max_bad_fraction`",
         printable(.path),
         plural(.of, "picture")
     )]
@@ -442,7 +442,7 @@ fn bad_remedy(bad: usize, set: usize, by_settings: bool) -> &'static str {
         (true, true) => "none can be used with these settings, so change what the reasons name",
         (true, false) => "change the settings that the reasons name, or remove the pictures",
         (false, true) => "none can be used, so give other pictures, or do what the reasons say",
-        (false, false) => "repair or remove them, or raise the allowed share of bad files",
+        (false, false) => "repair or remove them, or raise `data.max_bad_fraction`",
     }
 }
 

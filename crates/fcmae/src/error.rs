@@ -188,8 +188,8 @@ pub enum Error {
     /// A step that the machine has no memory for.
     #[error(
         "a run of these settings takes about {} MiB of memory, and {} MiB are free: {remedy}choose smaller \
-         images (`data.image_size`) or a smaller network (`model.size`); if you know better, \
-         `check_memory=false` starts it anyway", needed >> 20, free >> 20
+         images (`data.image_size`) or a smaller network (`model.size`); to start anyway, add \
+         `--set check_memory=false`", needed >> 20, free >> 20
     )]
     Memory {
         /// Bytes that a step takes, estimated.

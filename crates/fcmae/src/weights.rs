@@ -360,7 +360,7 @@ fn unheeded(config: &Value, path: &Path, description: &Description) -> Option<St
         differs.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect();
     (!differs.is_empty()).then(|| {
         format!(
-            "{}: {} for other programs differ from those in its block `fcmae`, which count here: change them \
+            "{}: {} for other programs differ from those in its block `fcmae`, which are the ones used: change them \
              there",
             printable(path),
             differs.join(" and "),

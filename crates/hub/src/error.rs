@@ -54,8 +54,8 @@ pub enum Error {
     },
     /// No such repository, revision or file; or one that needs a login.
     #[error(
-        "{name}: the Hub has {what}; look at {url} (it says the same if a login is needed: huggingface-cli \
-         login, or HF_TOKEN)"
+        "{name}: the Hub has {what}; look at {url} (it says the same if a login is needed: hf auth login, or \
+         HF_TOKEN)"
     )]
     NotFound {
         /// The name asked for.
@@ -67,8 +67,7 @@ pub enum Error {
     },
     /// The Hub wants a login, or refuses this one.
     #[error(
-        "{name}: the Hub refuses access; accept the terms on {url} and log in (huggingface-cli login, or \
-         HF_TOKEN)"
+        "{name}: the Hub refuses access; accept the terms on {url} and log in (hf auth login, or HF_TOKEN)"
     )]
     Refused {
         /// The name asked for.
@@ -94,7 +93,7 @@ pub enum Error {
     /// The Hub wants fewer questions in a time.
     #[error(
         "{name} is not in the cache, and the Hub at {server} limits requests from here (status 429): wait {}, \
-         or log in (huggingface-cli login, or HF_TOKEN), which allows more",
+         or log in (hf auth login, or HF_TOKEN), which allows more",
         wait.map_or("some minutes".to_owned(), |seconds| format!("{seconds} s"))
     )]
     Busy {

@@ -1,8 +1,8 @@
 //! Weights by their names on the Hugging Face Hub: `hf:timm/convnextv2_atto.fcmae_ft_in1k`.
 //!
-//! Files go through the Hub's own cache, which Python programs share: what one has downloaded, the other need not. The
-//! variables of huggingface_hub decide where it lies, and which server is asked with which token: `HF_HUB_CACHE` and
-//! `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`.
+//! Files are kept in the Hub's own cache, which Python programs share, so that nothing is downloaded twice. The
+//! variables of huggingface_hub set its place, the server and the token: `HF_HUB_CACHE` and `HF_HOME`, `HF_ENDPOINT`,
+//! `HF_TOKEN`, `HF_HUB_OFFLINE`.
 //!
 //! ```
 //! use fcmae_hub::Hub;
@@ -185,8 +185,8 @@ fn parts(model: &str, index: &Path) -> Result<Vec<String>, String> {
         .map(|name| {
             let name = name.to_str().filter(|name| is_part(name)).ok_or_else(|| {
                 format!(
-                    "{model} names {name:?}, which is fetched by no address: names have letters, digits \
-                     and `-_.`; fetch all files elsewhere and give the path of the folder"
+                    "{model} names the file {name:?}, which cannot be downloaded: names may have letters, digits \
+                     and `-_.`; download all files yourself and give the path of their folder"
                 )
             })?;
             Ok(match model.rsplit_once('/') {
@@ -449,7 +449,7 @@ impl Source<'_> {
             }
             _ => Ok(()),
         });
-        let reason = format!("its {hash} is {found}, by the Hub {etag}");
+        let reason = format!("its {hash} is {found}, but the Hub gives {etag}");
         let remedy = removed.err().unwrap_or_else(|| "it was removed; try again".to_owned());
         Err(Problem::Damaged { file: file.to_owned(), reason, remedy })
     }

@@ -23,8 +23,8 @@ pub enum Error {
     },
     /// The folder of a run that goes on has not its name any more.
     #[error(
-        "the run's folder {} is no longer there: it was moved, renamed or removed while the run went on. Put it back \
-         under this name, or give its new one, and go on with --resume from its newest checkpoint",
+        "the run's folder {} is gone: it was moved, renamed or removed during the run. Put it back, or give its new \
+         path, and continue with --resume from its newest checkpoint",
         path.display()
     )]
     Gone {
@@ -33,10 +33,10 @@ pub enum Error {
     },
     /// The disk is full. Nothing that was saved before is touched.
     #[error(
-        "no space left to write {}: {needed} bytes needed, {} free; {} and try again (what was saved before is \
-         intact)",
+        "no space left to write {}: {} MiB needed, {} free; {} and try again (what was saved before is intact)",
         path.display(),
-        free.map_or("an unknown number".to_owned(), |free| free.to_string()),
+        needed.div_ceil(1 << 20),
+        free.map_or("an unknown number".to_owned(), |free| format!("{} MiB", free >> 20)),
         match free {
             Some(free) if free > needed => {
                 "what is used up is a quota (`quota -s`) or the number of files (`df -i`): free some of that"
@@ -54,8 +54,8 @@ pub enum Error {
     },
     /// What this user may write on the disk is used up. Nothing that was saved before is touched.
     #[error(
-        "the quota of this user is used up, and {} cannot be written: remove files of yours (`quota -s` tells how \
-         much is allowed) and try again (what was saved before is intact)",
+        "your disk quota is used up, so {} cannot be written: remove some of your files (`quota -s` shows the limit) \
+         and try again (what was saved before is intact)",
         path.display()
     )]
     Quota {
@@ -64,8 +64,8 @@ pub enum Error {
     },
     /// Larger than files may be.
     #[error(
-        "{} would be larger than files may be there: by the limit of processes (`ulimit -f`), or by the disk's kind \
-         (FAT32: 4 GiB); lift it, or write to another disk (what was saved before is intact)",
+        "{} would exceed the largest size of a file there, which the process's limit (`ulimit -f`) or the file system \
+         (FAT32: 4 GiB) sets; raise the limit, or write to another disk (what was saved before is intact)",
         path.display()
     )]
     TooLarge {
@@ -235,7 +235,7 @@ pub enum Error {
         process: String,
     },
     /// A file that is there and cannot be opened, for a reason that is not its own.
-    #[error("{} cannot be opened ({source}), and may be whole: {}", path.display(), to_open(source))]
+    #[error("{} cannot be opened ({source}), but may be intact: {}", path.display(), to_open(source))]
     NotReadable {
         /// The file or folder.
         path: PathBuf,

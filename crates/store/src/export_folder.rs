@@ -1,9 +1,9 @@
 //! A folder of weights for other programs: `export/{last,best,teacher}/{config.json,model.safetensors,…}`.
 //!
-//! Other programs know no manifest, so that there is none. Where folders cannot be renamed, as in some mounted buckets
-//! and network shares, an export that is replaced gets its files one by one: who reads it in that moment may find new
-//! weights beside an old `config.json`. Of one run both say the same. `fcmae export --overwrite` of another network should have
-//! ended before the folder is read.
+//! There is no manifest, since other programs would not read one. Where folders cannot be renamed, as in some mounted
+//! buckets and network shares, an export is replaced file by file: a reader at that moment may find new weights beside
+//! an old `config.json`. Within one run both say the same. Where `fcmae export --overwrite` writes another network, read
+//! the folder once it has ended.
 
 use std::path::Path;
 

@@ -267,7 +267,7 @@ impl Run {
             look.notes.extend(self.put_record_back());
             if !has_checkpoints && self.place.has_checkpoints {
                 look.notes.push(format!(
-                    "{} was removed while the run goes on: it is made anew, with a checkpoint",
+                    "{} was removed during the run: it is made again, with a checkpoint",
                     self.path.join(CHECKPOINTS).display()
                 ));
                 look.save = true;
@@ -276,10 +276,10 @@ impl Run {
         }
         match (self.place.there, there) {
             (true, false) => look.notes.push(format!(
-                "the run's folder {shown} is no longer there: it was moved, renamed or removed while the run goes on. \
-                 Put it back under this name before the next checkpoint, or the run ends then"
+                "the run's folder {shown} is gone: it was moved, renamed or removed during the run. Put it back under \
+                 this name before the next checkpoint, or the run ends then"
             )),
-            (false, true) => look.notes.push(format!("the run's folder {shown} is there again")),
+            (false, true) => look.notes.push(format!("the run's folder {shown} is back")),
             _ => {}
         }
         self.place.there = there;
@@ -322,7 +322,7 @@ impl Run {
         let length = self.record.len() as u64;
         durable::write_file(&path, length, |out| out.write_all(&self.record)).ok()?;
         Some(format!(
-            "{} was changed, or removed, while the run goes on: it is written again as it was",
+            "{} was changed or removed during the run: it is written again as it was",
             path.display()
         ))
     }
@@ -337,8 +337,8 @@ impl Run {
         let told = followed.into_iter().filter_map(|(path, followed)| match followed {
             Ok(0) => None,
             Ok(count) => Some(format!(
-                "{} was replaced by another file, or removed, while the run goes on: it goes on there, and lines that \
-                 were missing are added ({count})",
+                "{} was replaced or removed during the run: the file that is there now is continued, and lines that it \
+                 lacks are added ({count})",
                 path.display()
             )),
             // It is tried again, and a save tells for good.

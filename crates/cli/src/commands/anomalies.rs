@@ -36,10 +36,10 @@ Each picture is cut into patches, and each patch is compared with patches of the
 picture's score is the distance of its strangest patch to the nearest normal one (as in PatchCore).
 
 normal_share is the share of normal pictures that can be expected to score as high or higher: at
-0.01, one good picture in a hundred looks as odd. To estimate it, the normal pictures are scored
-too, each against others only, in five folds; it is never below 1 / (1 + normal pictures). It holds
-for pictures that were taken in the same way as the normal ones. Series of nearly equal pictures
-make it too small.
+0.01, one good picture in a hundred looks as odd. To estimate it, each normal picture is scored too,
+against the normal pictures of other folds (five in all), so it is never below
+1 / (1 + normal pictures). It holds for pictures taken in the same way as the normal ones. Series of
+nearly equal pictures make it too small.
 
 Examples:
   fcmae anomalies --normal good --data new --weights runs/pre > scores.csv

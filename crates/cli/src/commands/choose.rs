@@ -24,10 +24,10 @@ const MOST_SHOWN: usize = 1000;
 /// Choose the pictures to label next: each stands for many that have no label
 #[derive(Args)]
 #[command(after_help = "\
---by clusters  sorts the pictures into as many clusters as there are labelled ones and ones to
-               choose together, and chooses the most central picture of each cluster that has none
-               labelled, the largest clusters first. For training a classifier, it did as well as a
-               random choice, or better (docs/results.md)
+--by clusters  makes as many clusters as there are labelled pictures and pictures to choose
+               together, and chooses the most central picture of each cluster without a labelled
+               one, the largest clusters first. For training a classifier, it did at least as well
+               as a random choice (docs/results.md)
 --by spread    chooses, again and again, the picture farthest from all that are labelled or already
                chosen (greedy k-centre): rare and odd pictures come first
 
@@ -73,7 +73,7 @@ pub(crate) struct Choose {
 /// How pictures are chosen.
 #[derive(Clone, Copy, ValueEnum)]
 enum Way {
-    /// The most central picture of each cluster that has none labelled.
+    /// The most central picture of each cluster without a labelled one.
     Clusters,
     /// The picture farthest from all labelled or chosen so far (greedy k-centre).
     Spread,

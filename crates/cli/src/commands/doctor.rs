@@ -53,8 +53,8 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=4096))]
     image: Option<u32>,
 
-    /// Instead, check that a device (by default the first GPU) computes the same as the processor: in every
-    /// operation, and in steps of pre-training
+    /// Instead, check that a GPU (the first, or the one that --device names) computes the same as the processor: in
+    /// every operation, and in steps of pre-training
     #[arg(long, conflicts_with_all = ["pictures", "epochs", "image"])]
     check: bool,
 

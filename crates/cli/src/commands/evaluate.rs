@@ -108,7 +108,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         Ok(known) => Some(known),
         Err(why) => {
             let why = joined(&why);
-            output::note(&format!("whether these pictures were trained on cannot be told: {why}"));
+            output::note(&format!("cannot tell whether these pictures were trained on: {why}"));
             None
         }
     };

@@ -16,9 +16,13 @@ use crate::numbers::with_interval;
 use crate::output;
 use crate::progress::Listing;
 
+/// What `--config` takes, with an example of its own: recipes of pre-training are refused here.
+const RECIPE: &str = "Recipe: a TOML file, or the name of a built-in one, such as finetune-small";
+
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Args)]
 #[command(
+    mut_arg("config", |recipe| recipe.help(RECIPE)),
     override_usage = "fcmae finetune --data <FOLDER|FILE> --from <RUN|FILE|scratch> --out <RUN> [OPTIONS]",
     after_help = "\
 Put the pictures of each class into a sub-folder named after the class. A tar archive (WebDataset), a Parquet file, or a \

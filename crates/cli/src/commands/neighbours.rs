@@ -202,7 +202,7 @@ impl<'a> Found<'a> {
         let agreement = self.agreement.as_ref().map_or(String::new(), |agreement| {
             let [nearest, all, chance] = agreement.shares().map(|share| percent(share, 1));
             format!(
-                "; {nearest} of the nearest and {all} of all have the same label, {chance} would by chance"
+                "; {nearest} of the nearest and {all} of all have the same label ({chance} by chance)"
             )
         });
         format!("{pictures} with {neighbours} each{agreement}")

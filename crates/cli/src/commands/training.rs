@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Arg, Args};
 use fcmae::config::{OptimConfig, Settings, commented, over_defaults};
 use fcmae::engine::backend::Backend;
 use fcmae::error::ConfigError;
@@ -92,7 +92,7 @@ impl RunArgs {
 
 /// Where settings come from: the defaults, then a recipe, then single values.
 #[derive(Args)]
-#[command(next_help_heading = "Settings")]
+#[command(next_help_heading = "Settings", mut_args(with_its_setting_as_default))]
 pub(crate) struct SettingsArgs {
     /// Recipe: a TOML file, or the name of a built-in one, such as pretrain-small
     #[arg(long, value_name = "FILE|NAME")]
@@ -113,6 +113,13 @@ pub(crate) struct SettingsArgs {
     /// Print all settings as they would be used, as TOML, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+/// An option, whose default is the setting of the same name where other commands have `auto`.
+fn with_its_setting_as_default(option: Arg) -> Arg {
+    let help = option.get_help().map_or_else(String::new, ToString::to_string);
+    let setting = format!("[default: the setting `{}`]", option.get_id());
+    option.help(help.replace("[default: auto]", &setting))
 }
 
 /// How many pictures are computed at a time.

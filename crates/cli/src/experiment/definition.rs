@@ -221,7 +221,7 @@ impl Experiment {
         experiment.name =
             file.file_stem().map(|name| printable(Path::new(name))).unwrap_or_default();
         if experiment.name.starts_with('.') {
-            let text = "results go to a folder of the file's name; let it not begin with a dot";
+            let text = "results go to a folder named after the file, so its name must not begin with a dot";
             return Err(Usage(format!("{}: {text}", printable(file))).into());
         }
         if let Err(flaw) = experiment.check() {
@@ -250,7 +250,7 @@ impl Experiment {
             self.search.iter().flat_map(|search| search.candidates.iter().flatten()).collect();
         let mut all = stages.chain(budgets).chain(variants()).chain(candidates.iter().copied());
         if let Some(seed) = all.find(|setting| key(setting) == "seed") {
-            return Err(format!("{seed:?}: seeds = [...] says the seeds of all runs; drop it"));
+            return Err(format!("{seed:?}: `seeds = [...]` sets the seeds of all runs; remove it"));
         }
         let chosen = |setting: &&String| candidates.iter().any(|other| key(other) == key(setting));
         let own =
@@ -353,14 +353,14 @@ impl Experiment {
         }
         match (variant.start, &self.pretrain) {
             (Start::Pretrained, None) => {
-                return Err(" starts pre-trained and there is no [pretrain]; add it, or say start = \"scratch\""
+                return Err(" starts pre-trained, but there is no [pretrain]; add it, or set start = \"scratch\""
                     .to_owned());
             }
             (Start::Scratch | Start::Base, _) if !variant.pretrain.is_empty() => {
-                return Err(" has settings for pre-training and does none; drop one".to_owned());
+                return Err(" has settings for pre-training but does none; remove them".to_owned());
             }
             (Start::Scratch, _) if variant.base.is_some() => {
-                return Err(" starts from scratch and has a base; drop one".to_owned());
+                return Err(" starts from scratch but has a base; remove one of the two".to_owned());
             }
             (Start::Base, _) if variant.base.is_none() => {
                 return Err(" starts from its base and names none; add base = \"NAME\"".to_owned());
@@ -376,7 +376,9 @@ impl Experiment {
         let Some(other) = &variant.chosen_for else { return Ok(()) };
         match self.variant(other).map(|place| &self.variants[place]) {
             Some(found) if found.chosen_for.is_none() && self.search.is_some() => Ok(()),
-            Some(_) => Err(format!(": chosen_for = {other:?}, for which nothing is searched")),
+            Some(_) => {
+                Err(format!(": chosen_for = {other:?}, but no settings are searched for it"))
+            }
             None => Err(format!(": chosen_for = {other:?} is {}", self.none_of_the_variants())),
         }
     }
@@ -503,12 +505,12 @@ chosen_for = "scratch"
             (
                 "name = \"scratch\"\n",
                 "name = \"scratch\"\npretrain = [\"mask.ratio=0.5\"]\n",
-                "drop one",
+                "does none; remove them",
             ),
             ("seeds = [0, 1]", "seed = [0, 1]", "unknown field `seed`"),
             ("name = \"sparse\"\n", "name = \"sparse\"\nbase = \"photos\"\n", "there are none"),
             ("name = \"sparse\"\n", "name = \"sparse\"\nstart = \"base\"\n", "names none"),
-            ("start = \"scratch\"\n", "start = \"scratch\"\nbase = \"photos\"\n", "drop one"),
+            ("start = \"scratch\"\n", "start = \"scratch\"\nbase = \"photos\"\n", "remove one"),
             (
                 "[search]",
                 "[[bases]]\nname = \"b\"\ndata = []\nrecipe = \"r\"\n[search]",

@@ -47,8 +47,8 @@ fn neighbours_are_the_most_alike_with_their_labels() {
     assert_eq!(found[9][..3], ["c/2.png", "2", "b/0.png"]);
     // Of four with a label, all but b/0 have it in common with the nearest that has one; of the seven neighbours with
     // one, three have the same. By chance it is one of the other three that have a label.
-    let says = "5 pictures with 2 neighbours each; 75.0% of the nearest and 42.9% of all have the same label, \
-                33.3% would by chance";
+    let says = "5 pictures with 2 neighbours each; 75.0% of the nearest and 42.9% of all have the same label \
+                (33.3% by chance)";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
 
     let one = fcmae!("neighbours", "--data", at("all.csv"), "--of", "a/1.png", "b/1.png").done();

@@ -87,7 +87,7 @@ fn defects_come_first_and_sources_make_no_difference() {
         &ran,
         &[
             "normal  30 pictures of 64 patches each, stage 3; 1,920 of 1,920 patches kept",
-            "with 30 normal pictures no normal_share is below 0.032",
+            "with 30 normal pictures, normal_share is never below 0.032",
             "AUROC 1.000 (95% interval 0.566 to 1.000), 5 anomalous pictures and 10 normal",
             "15 pictures: 5 with a normal_share of at most 5%",
         ],
@@ -281,15 +281,13 @@ fn few_normal_pictures_work_and_what_cannot_be_compared_is_refused() {
     let ran = run(&at("one"), &["--out", at("one-out").to_str().unwrap()]).done();
     says(
         &ran,
-        &[
-            "there is only one normal picture, which cannot be compared with another: no normal_share",
-        ],
+        &["there is only one normal picture, and normal_share takes at least two: it is left out"],
     );
     let table = fs::read_to_string(at("one-out/scores.csv")).unwrap();
     assert!(rows(&table).iter().all(|row| row.3.is_none()), "{table}");
     draw(&at("two"), 0..2, false);
     let ran = run(&at("two"), &[]).done();
-    says(&ran, &["with 2 normal pictures no normal_share is below 0.333"]);
+    says(&ran, &["with 2 normal pictures, normal_share is never below 0.333"]);
 
     run(&at("good"), &["--patches", "4"]).refused(2, &["--patches", "is 4: give 5 or more"]);
     run(&at("good"), &["--stage", "5"]).refused(2, &["--stage", "5"]);

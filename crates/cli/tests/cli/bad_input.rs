@@ -151,7 +151,7 @@ fn settings_that_cannot_be_meant() {
         "--set",
         "optim.batch=64",
     )
-    .refused(1, &["64", "36", "help: ", "optim.batch"]);
+    .refused(1, &["64", "36", "help: ", "--batch"]);
     assert!(!out.exists());
 }
 

@@ -259,7 +259,7 @@ fn the_recorded_split_finds_the_pictures_kept_aside_again() {
         .refused(1, &["split.csv", "put the original back"]);
     // Nor can it be told then what the run was trained on, which is not the same as nothing.
     let tested = fcmae!("evaluate", "--data", pictures, "--weights", copied, "--report").done();
-    let says = "whether these pictures were trained on cannot be told";
+    let says = "cannot tell whether these pictures were trained on";
     assert!(tested.stderr.contains(says), "{}", tested.stderr);
     let page = fs::read_to_string(copied.join("report.html")).unwrap();
     assert!(page.contains("Test pictures that may have been trained on"));
@@ -409,11 +409,11 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
         .refused(2, &["`data.mean`", "3 numbers", "one for each of `model.channels`"]);
     // What says the same is no matter.
     let ran = with("model.stem_stride=1").done();
-    assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("the settings are meant for"), "{}", ran.stderr);
     // A published recipe is for no custom network, and without a recipe nothing is for any.
     for recipe in [&["--config", "finetune-small", "--set", "data.image_size=[32,32]"][..], &[]] {
         let ran = run(&[recipe, &["--set", "optim.batch=2"]].concat()).done();
-        assert!(!ran.stderr.contains("the settings are made for"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("the settings are meant for"), "{}", ran.stderr);
     }
     // A recipe for another network or other pictures is told.
     let other = folder.path().join("other.toml");
@@ -424,7 +424,7 @@ fn settings_of_the_network_that_are_not_the_weights_are_refused() {
     )
     .unwrap();
     let ran = run(&["--config", other.to_str().unwrap()]).done();
-    for told in ["the settings are made for custom", "that of the weights", "48×48", "32×32"] {
+    for told in ["the settings are meant for custom", "that of the weights", "48×48", "32×32"] {
         assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
     }
 }
@@ -459,7 +459,7 @@ fn a_continued_pre_training_takes_the_weights_patches_and_pictures() {
     assert!(shown.contains("\nimage_size = [64, 64]\n"), "{shown}");
     run(&["--dry-run"]).done();
     run(&["--dry-run", "--set", "decoder.width=24"])
-        .refused(2, &["`decoder.width`", "and have 16", "leave it out"]);
+        .refused(2, &["`decoder.width`", "which have 16", "leave it out"]);
     // What `fcmae stats` says of grey pictures.
     let grey = folder.path().join("grey.toml");
     std::fs::write(&grey, "[model]\nchannels = 1\n[data]\nmean = [0.5]\nstd = [0.2]\n").unwrap();
@@ -547,7 +547,7 @@ fn a_deviation_of_weights_that_fits_no_picture_is_told_wherever_they_are_used() 
                 .done(),
         ]
     };
-    let told = "mean and deviation of the weights do not fit the pictures: channel 1 of ";
+    let told = "mean and deviation of the weights do not fit the pictures: in ";
     for ran in uses() {
         assert!(!ran.stderr.contains("do not fit"), "{}", ran.stderr);
     }

@@ -52,7 +52,7 @@ fn a_full_disk_ends_the_run_and_loses_no_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let Some(ran) = on_a_small_disk(FULL, &Trained::get(), folder.path()) else { return };
     assert!(ran.stdout.contains("code 1\n"), "{}\n{}", ran.stdout, ran.stderr);
-    for part in ["no space left", "bytes needed", " free;", "--resume"] {
+    for part in ["no space left", "MiB needed", " free;", "--resume"] {
         assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);

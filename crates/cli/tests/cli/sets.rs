@@ -295,9 +295,9 @@ fn what_is_noticed_of_single_pictures_is_told() {
     };
     let told = predict(&files[0], &files[1]);
     assert_eq!(told.matches("every pixel is transparent").count(), 1, "{told}");
-    assert!(told.contains("2 of 2 pictures looked at, such as "), "{told}");
+    assert!(told.contains("2 of 2 pictures examined, such as "), "{told}");
     let plain = predict(&trained.picture(), &trained.picture());
-    assert!(!plain.contains("looked at"), "{plain}");
+    assert!(!plain.contains("examined"), "{plain}");
 }
 
 /// Pictures of which none can be used: no advice to allow more of them, and no success.

@@ -54,8 +54,8 @@ fn a_watched_run_tells_whether_it_gets_anywhere() {
         let ran = fixture.pretrain(&data, out, &options).done();
         for part in [
             "watching 18 pictures of 3 classes, 9 to learn from and 9 to test on",
-            "before training: watched pictures right: neighbours ",
-            "epoch 2: watched pictures right: neighbours ",
+            "before training: accuracy on watched pictures: neighbours ",
+            "epoch 2: accuracy on watched pictures: neighbours ",
             "% (untrained ",
             ", linear probe ",
         ] {
@@ -102,8 +102,7 @@ fn a_watched_run_that_goes_on_knows_its_pictures() {
         says("After epoch 3 they could not be used any more") && says("After epoch 3, the vote")
     );
     longer("5", &[&"--watch", &labelled]).refused(1, &["--watch: ", "labelled"]);
-    longer("5", &[&"--watch", &data])
-        .refused(1, &["not the pictures that the run was watched with"]);
+    longer("5", &[&"--watch", &data]).refused(1, &["not the watched pictures of the run so far"]);
     longer("5", &[&"--watch", &fixture.at("moved")]).done();
     assert_eq!(fixture.looks("run").len(), 4);
     assert!(says("After epoch 5, the vote") && !says("went on without them"));

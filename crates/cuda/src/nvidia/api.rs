@@ -216,16 +216,16 @@ impl Api {
 fn remedy(answer: u32) -> Option<&'static str> {
     Some(match answer {
         2 => {
-            "the card has too little memory left; end other programs that use it, or make batches smaller"
+            "the GPU has too little memory left; end other programs that use it, or make batches smaller"
         }
         34 => {
             "libcuda is the stub of CUDA's toolkit, not the driver; take its folder out of LD_LIBRARY_PATH"
         }
         46 => {
-            "another process holds the card for itself (`nvidia-smi` shows which, and the card's compute mode)"
+            "another process holds the GPU for itself (`nvidia-smi` shows which, and the GPU's compute mode)"
         }
         100 | 101 => {
-            "`nvidia-smi` shows the cards; CUDA_VISIBLE_DEVICES may hide them, and a container must be given them \
+            "`nvidia-smi` shows the GPUs; CUDA_VISIBLE_DEVICES may hide them, and a container must be given them \
              (docker: `--gpus all`)"
         }
         200 | 209 | 218 | 222 | 300 => {
@@ -233,27 +233,27 @@ fn remedy(answer: u32) -> Option<&'static str> {
              the driver's CUDA"
         }
         214 | 220 => {
-            "the card's memory or link had an error that cannot be corrected; the last checkpoint stands. Restart \
-             the machine, and have the card looked at when it comes again"
+            "the GPU's memory or link had an error that cannot be corrected; the last checkpoint is intact. Restart \
+             the machine, and have the GPU examined if it happens again"
         }
         221 => "the driver lacks its compiler (libnvidia-ptxjitcompiler); install the whole driver",
         226 | 700 | 710 | 714..=719 => {
-            "nothing can be read back from the card any more; the last checkpoint stands. Start again from it, and \
+            "nothing can be read back from the GPU any more; the last checkpoint is intact. Continue from it, and \
              please report this"
         }
         702 => {
-            "a kernel took too long for a card that also shows a screen; the last checkpoint stands"
+            "a kernel took too long for a GPU that also drives a screen; the last checkpoint is intact"
         }
         802 => "the machine's switches are not ready; NVIDIA's fabric manager must run",
         803 => {
             "the driver's library and its kernel module are of different versions; restart the machine"
         }
         804 => {
-            "CUDA's compatibility package does not work with this card; install a newer driver instead"
+            "CUDA's compatibility package does not work with this GPU; install a newer driver instead"
         }
         999 => {
-            "the card may have fallen off the bus, or the driver hangs (`nvidia-smi` and `dmesg` tell); the last \
-             checkpoint stands. Restart the machine"
+            "the GPU may have fallen off the bus, or the driver hangs (`nvidia-smi` and `dmesg` show which); the last \
+             checkpoint is intact. Restart the machine"
         }
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! Files that are no pictures which are read: which of them to tell of.
+//! Files of a set that are not read as pictures, and which of them to report.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -145,11 +145,11 @@ fn sound_files_that_are_not_read_are_refused_with_the_remedy() {
     for (name, reason) in [
         (
             "two_labels",
-            "several columns of labels, \"label\", \"class\"; choose one by data.label_column",
+            "several columns of labels, \"label\", \"class\"; choose one with data.label_column",
         ),
         (
             "two_classes",
-            "several columns of labels, \"coarse\", \"fine\"; choose one by data.label_column",
+            "several columns of labels, \"coarse\", \"fine\"; choose one with data.label_column",
         ),
         (
             "no_labels",
@@ -157,7 +157,7 @@ fn sound_files_that_are_not_read_are_refused_with_the_remedy() {
         ),
         (
             "two_pictures",
-            "several columns of pictures, \"left\", \"right\"; choose one by data.image_column",
+            "several columns of pictures, \"left\", \"right\"; choose one with data.image_column",
         ),
         ("no_picture", "no column of pictures, that is of type image, or of bytes and named image"),
         ("text_as_picture", "\"scan\" of pictures does not hold bytes"),
@@ -219,7 +219,7 @@ fn columns_are_chosen_by_their_names() {
         (
             "",
             "",
-            "its columns are \"img\", \"fine_label\", \"coarse_label\": name one by data.label_column",
+            "its columns are \"img\", \"fine_label\", \"coarse_label\": name one with data.label_column",
         ),
         (
             "fine",

@@ -108,7 +108,7 @@ fn a_column_of_splits_of_any_name_is_refused() {
 fn two_columns_of_labels_are_refused_unless_one_is_chosen() {
     let line = |n: usize| format!("{n}.png,{},{}\n", class(n), n % 3);
     let error = refused("path,class,label\n", line);
-    assert!(error.contains("class, label; choose one by data.label_column"), "{error}");
+    assert!(error.contains("class, label; choose one with data.label_column"), "{error}");
     let (_dir, list) = listed("path,class,label\n", line);
     let opening =
         Opening { labels: Labels::Required, label_column: Some("class"), ..Opening::default() };

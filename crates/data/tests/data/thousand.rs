@@ -180,7 +180,10 @@ fn above_the_allowed_share_a_run_over_a_thousand_files_stops_with_the_list() {
             assert!(matches!(error, DataError::TooManyBad { .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains(&format!("{bad} of {}", set.len())), "{text}");
-            assert!(text.contains("raise the allowed share") && !text.contains('\n'), "{text}");
+            assert!(
+                text.contains("raise `data.max_bad_fraction`") && !text.contains('\n'),
+                "{text}"
+            );
             ends.push((order, at, text));
         }
     }

@@ -183,7 +183,7 @@ impl ModelConfig {
                         key: key.to_owned(),
                         value: format!("{given:?}"),
                         reason: format!(
-                            "{size} has {own:?}; say `model.size = \"custom\"` for other numbers"
+                            "{size} has {own:?}; set `model.size = \"custom\"` for other numbers"
                         ),
                     });
                 }
@@ -268,7 +268,7 @@ impl ModelConfig {
             return Ok(());
         }
         let refused = |key: &str, value: String, reason: &str| {
-            let (key, reason) = (key.to_owned(), format!("{reason}: say `--device cpu`"));
+            let (key, reason) = (key.to_owned(), format!("{reason}: use `--device cpu`"));
             Err(ConfigError::Value { key, value, reason })
         };
         if self.block == BlockKind::V2 && self.grn != GrnConfig::default() {

@@ -116,8 +116,8 @@ impl Default for FiguresConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WatchConfig {
-    /// Epochs between measurements. 0 for 20 measurements over the run, or fewer if they would read more than one watched
-    /// picture for every 20 trained on.
+    /// Epochs between measurements. 0 means 20 measurements over the run, or fewer if they would read more than one
+    /// watched picture for every 20 trained on.
     pub every_epochs: u64,
     /// Largest number of watched pictures, at least 4: the same share of each class, and the same pictures in every
     /// run. Half are learned from, half are tested.
@@ -142,9 +142,8 @@ impl WatchConfig {
 pub struct PretrainConfig {
     /// Seed of all randomness in the run.
     pub seed: u64,
-    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
-    /// code has run on real GPUs. It may change when a run is resumed. Results on different devices differ by
-    /// rounding.
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which currently means the processor. It
+    /// may change when a run is resumed. Results on different devices differ by rounding.
     pub device: String,
     /// Number type of features: `bf16`, `f32`, or `auto` for the best that the device supports. The processor only
     /// supports `f32`.
@@ -246,16 +245,15 @@ impl TeacherConfig {
 pub struct FinetuneConfig {
     /// Seed of all randomness in the run.
     pub seed: u64,
-    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which is the processor until the GPU
-    /// code has run on real GPUs. It may change when a run is resumed. Results on different devices differ by
-    /// rounding.
+    /// Device: `cpu`, `cuda` (the first GPU), `cuda:1` and so on, or `auto`, which currently means the processor. It
+    /// may change when a run is resumed. Results on different devices differ by rounding.
     pub device: String,
     /// Number type of features: `bf16`, `f32`, or `auto` for the best that the device supports. The processor only
     /// supports `f32`.
     pub precision: Precision,
     /// Whether to refuse a run that, by an estimate, needs more memory than is free.
     pub check_memory: bool,
-    /// The encoder. With `--from`, it is that of the weights.
+    /// With `--from`, the network is that of the weights.
     pub model: ModelConfig,
     /// Pictures.
     pub data: DataConfig,

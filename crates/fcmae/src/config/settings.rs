@@ -291,7 +291,7 @@ fn unknown(siblings: &Table, path: &str, key: &str, prefix: &str) -> ConfigError
         Some((_, known)) => format!("; did you mean `{}`?", within(prefix, known)),
         None => {
             let known: Vec<_> = siblings.keys().map(|key| within(prefix, key)).collect();
-            format!("; known here: {}", known.join(", "))
+            format!("; there are {}", known.join(", "))
         }
     };
     ConfigError::UnknownKey { key: path.to_owned(), nearest }
@@ -325,7 +325,7 @@ mod tests {
         let error = settings("", &["mask.ratoi=0.5"]).unwrap_err().to_string();
         assert!(error.contains("`mask.ratio`"), "{error}");
         let error = settings("", &["zzzz=0.5"]).unwrap_err().to_string();
-        assert!(error.contains("known here: seed, device, precision"), "{error}");
+        assert!(error.contains("there are seed, device, precision"), "{error}");
         let error = settings("", &["optim.epochs.x=1"]).unwrap_err().to_string();
         assert!(error.contains("`optim.epochs` is a value"), "{error}");
     }

@@ -35,7 +35,7 @@ impl Device {
         let device = name.parse()?;
         match unusable(device) {
             None => Ok(device),
-            Some(reason) => Err(refused(name, format!("{reason}; say `cpu` or `auto`"))),
+            Some(reason) => Err(refused(name, format!("{reason}; use `cpu` or `auto`"))),
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(Device::choose("auto").unwrap(), Device::Cpu);
         let far = Device::choose("cuda:99").unwrap_err().to_string();
         assert!(far.starts_with("`device` cannot be `cuda:99`: "), "{far}");
-        assert!(far.ends_with("; say `cpu` or `auto`"), "{far}");
+        assert!(far.ends_with("; use `cpu` or `auto`"), "{far}");
         assert!(Device::choose("tpu").unwrap_err().to_string().contains("`auto`"));
     }
 

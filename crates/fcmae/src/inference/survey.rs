@@ -119,10 +119,10 @@ fn unfit_channels(
     let [has_mean, has_std, mean, std, level, spread] =
         [has_mean, has_std, mean, std, level, spread].map(short);
     Some(format!(
-        "channel {} of {} looked at has mean {has_mean} and deviation {has_std}, which {mean} and {std} turn into \
-         {level} and {spread} in the network's input (0 and 1 are ideal)",
-        channel + 1,
+        "in {} examined, channel {} has mean {has_mean} and standard deviation {has_std}, which {mean} and {std} turn \
+         into {level} and {spread} in the network's input (0 and 1 are ideal)",
         plural(pictures, "picture"),
+        channel + 1,
     ))
 }
 
@@ -140,7 +140,7 @@ fn told(found: Statistics, unfit: Option<String>) -> Vec<String> {
     let told = found.remarks.into_iter().map(|remarked| {
         let (of, first) = (found.looked_at, printable(&remarked.first));
         format!(
-            "{} of {of} pictures looked at, such as {first}: {}",
+            "{} of {of} pictures examined, such as {first}: {}",
             remarked.pictures, remarked.text
         )
     });

@@ -292,8 +292,8 @@ fn contradictory(set: &PictureSet, copies: &Copies) -> Option<String> {
     let named = |at: &usize| format!("{} ({:?})", printable(&set.path(*at)), class(at));
     Some(format!(
         "{} {} in several classes, as copies of one file (byte for byte), such as {} and {}: their labels \
-         contradict each other, and the pictures are trained on with each; correct the labels, or remove the \
-         pictures",
+         contradict each other, and the pictures are trained on under each of them; correct the labels, or remove \
+         the pictures",
         plural(wrong.len(), "picture"),
         if wrong.len() == 1 { "is" } else { "are" },
         named(&first[0]),

@@ -128,8 +128,8 @@ fn other(before: &Watched, watch: &Watch, given: bool) -> Error {
         format!("{all} of {}", counted(of.classes, "class"))
     };
     Error::Unusable(format!(
-        "{} are not the pictures that the run was watched with, {} in {}, so the curve cannot go on: {}put the \
-         pictures and `watch.pictures` back",
+        "these {} are not the watched pictures of the run so far ({} in {}), so the curve cannot continue: {}restore \
+         the pictures and `watch.pictures`",
         pictures(&watch.record),
         pictures(before),
         before.roots.join(", "),

@@ -27,7 +27,7 @@ impl Weights {
             let have = if kind == BlockKind::V1 { "no GRN" } else { "GRN already" };
             let path = self.path.display();
             return Err(change
-                .refused(format!("the weights {path} have {have}; say `keep`"))
+                .refused(format!("the weights {path} have {have}; use `keep`"))
                 .into());
         }
         self.check_encoder()?;

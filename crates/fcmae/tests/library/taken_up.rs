@@ -123,7 +123,7 @@ fn a_loss_that_is_no_number_loses_no_update_and_the_advice_can_be_followed() {
     let (outcome, told) = part(&config, &data, &run, true.into(), go_on);
     assert!(matches!(outcome, Err(Error::Diverged { step: at, .. }) if at == step));
     assert!(told.saved.is_empty());
-    assert_eq!(told.notes_with("may be spoilt already"), 1, "{:?}", told.notes);
+    assert_eq!(told.notes_with("may already be damaged"), 1, "{:?}", told.notes);
 
     // A changed recipe alone is refused.
     let mut skipping = config.clone();

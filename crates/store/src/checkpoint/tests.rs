@@ -499,7 +499,7 @@ fn what_the_system_refuses_is_no_damage() {
     let text = refused(PermissionDenied.into());
     assert!(text.starts_with("run/checkpoints/step-00000003 cannot be opened ("), "{text}");
     assert!(
-        text.ends_with("may be whole: give yourself permission to read it, and try again"),
+        text.ends_with("may be intact: give yourself permission to read it, and try again"),
         "{text}"
     );
     if cfg!(unix) {

@@ -374,7 +374,7 @@ fn a_quota_many_files_and_a_large_file_are_told_apart() {
     let path = folder.path().join("weights");
     for (kind, says) in [
         (io::ErrorKind::StorageFull, "`df -i`"),
-        (io::ErrorKind::QuotaExceeded, "the quota of this user"),
+        (io::ErrorKind::QuotaExceeded, "your disk quota"),
         (io::ErrorKind::FileTooLarge, "`ulimit -f`"),
     ] {
         let (result, _) =

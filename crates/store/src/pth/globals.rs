@@ -1,5 +1,5 @@
-//! The names from Python's modules that say how tensors are meant. What others make is passed over; those that
-//! nothing but an attack names are refused.
+//! The Python names in a pickle that describe tensors. What other names would make is ignored; those that only an
+//! attack would use are refused.
 
 use ::safetensors::tensor::Dtype;
 

@@ -270,7 +270,7 @@ fn a_run_that_is_moved_while_it_goes_on_is_told_before_a_save() {
 
     fs::rename(&path, &elsewhere).unwrap();
     let look = run.look();
-    assert!(look.notes[0].contains("no longer there") && !look.save, "{look:?}");
+    assert!(look.notes[0].contains(" is gone: ") && !look.save, "{look:?}");
     assert_eq!(run.look(), Look::default());
     run.metrics().json(&json!({"step": 2})).unwrap();
     // Nothing of it is made anew where it was.
@@ -282,7 +282,7 @@ fn a_run_that_is_moved_while_it_goes_on_is_told_before_a_save() {
     assert!(!path.exists());
     fs::rename(&elsewhere, &path).unwrap();
     let look = run.look();
-    assert!(look.notes[0].contains("there again"), "{look:?}");
+    assert!(look.notes[0].contains(" is back"), "{look:?}");
     assert_eq!(run.settle().unwrap(), Vec::<String>::new());
     assert_eq!(steps_in(&path.join(METRICS)), [2]);
 }
@@ -331,7 +331,7 @@ fn a_run_keeps_out_of_another_one_that_has_its_folders_name() {
     // What another process writes into its lock.
     fs::write(path.join(lock::LOCK), "1").unwrap();
     let look = run.look();
-    assert!(look.notes[0].contains("no longer there"), "{look:?}");
+    assert!(look.notes[0].contains(" is gone: "), "{look:?}");
     assert!(matches!(run.settle(), Err(Error::Gone { .. })));
     assert!(matches!(run.end(&end), Err(Error::Gone { .. })));
     assert!(!path.join(END).exists());

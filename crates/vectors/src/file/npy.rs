@@ -105,7 +105,7 @@ fn header(file: &mut BufReader<File>) -> Result<Header, String> {
     let mut start = [0; 8];
     file.read_exact(&mut start).map_err(cut)?;
     if !start.starts_with(MARK) {
-        return Err("it is not a .npy file; write it by numpy.save".to_owned());
+        return Err("it is not a .npy file; write it with numpy.save".to_owned());
     }
     let (length, width) = match start[6] {
         1 => {
@@ -120,7 +120,7 @@ fn header(file: &mut BufReader<File>) -> Result<Header, String> {
         }
         version => {
             return Err(format!(
-                "it is of version {version} of the format; 1, 2 and 3 are read: write it again by numpy.save"
+                "it is of version {version} of the format; 1, 2 and 3 are read: write it again with numpy.save"
             ));
         }
     };
@@ -134,7 +134,7 @@ fn header(file: &mut BufReader<File>) -> Result<Header, String> {
 }
 
 fn unclear(what: &str) -> String {
-    format!("its header is damaged: {what}; write it again by numpy.save")
+    format!("its header is damaged: {what}; write it again with numpy.save")
 }
 
 /// The type, rows and columns that a header tells, which is a dictionary as Python writes it.

@@ -112,7 +112,7 @@ impl Scorer<'_> {
         let usable = &learned.usable;
         if usable.len() < 2 {
             output::note(
-                "there is only one normal picture, which cannot be compared with another: no normal_share",
+                "there is only one normal picture, and normal_share takes at least two: it is left out",
             );
             return Ok(vec![]);
         }
@@ -128,7 +128,7 @@ impl Scorer<'_> {
         scores.sort_unstable_by(f32::total_cmp);
         if scores.len() < FEW {
             output::note(&format!(
-                "with {} no normal_share is below {:.3}",
+                "with {}, normal_share is never below {:.3}",
                 counted(scores.len(), "normal picture"),
                 share_as_high(&scores, f32::INFINITY)
             ));

@@ -88,7 +88,7 @@ fn agree(
                 key: key.trim().to_owned(),
                 value: value.trim().to_owned(),
                 reason: format!(
-                    "the weights {path} (--from) decide the network, and have {has}: {remedy}"
+                    "the network is that of the weights {path} (--from), which have {has}: {remedy}"
                 ),
             });
         }
@@ -117,7 +117,7 @@ fn agree(
     let may_suit = is_custom(theirs) && !is_custom(asked.model);
     if recipe.is_some() && !may_suit && settings != shape(theirs) {
         notes.push(format!(
-            "the settings are made for {}; the network is that of the weights, {}",
+            "the settings are meant for {}, but the network is that of the weights, {}",
             named(asked.model),
             named(theirs)
         ));

@@ -239,7 +239,7 @@ impl Table {
                 _ if label.is_some() => {
                     return Err(format!(
                         "its first line names a column of labels and none of paths; call that one {}, or name \
-                         it by data.image_column; its columns are {}",
+                         it with data.image_column; its columns are {}",
                         PATHS[0].join(", "),
                         there()
                     ));
@@ -284,7 +284,7 @@ fn check_one_of_labels(names: &[String]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "it has several columns of labels, {}; choose one by data.label_column",
+        "it has several columns of labels, {}; choose one with data.label_column",
         of_labels.join(", ")
     ))
 }

@@ -98,7 +98,7 @@ fn groups(leaves: &[Leaf], asked: &str) -> Result<usize, String> {
 
 fn no_labels(leaves: &[Leaf]) -> String {
     format!(
-        "labels are needed, and it has no column of them, named {}; its columns are {}: name one by \
+        "labels are needed, and it has no column of them, named {}; its columns are {}: name one with \
          data.label_column",
         LABELS.join(", "),
         quoted(&columns(leaves))
@@ -209,13 +209,13 @@ fn pictures(
             }
             return Err(format!(
                 "it has no column of pictures, that is of type image, or of bytes and named \
-                 image; its columns are {}: name one by data.image_column",
+                 image; its columns are {}: name one with data.image_column",
                 quoted(&columns)
             ));
         }
         _ => {
             return Err(format!(
-                "it has several columns of pictures, {}; choose one by data.image_column",
+                "it has several columns of pictures, {}; choose one with data.image_column",
                 quoted(&candidates)
             ));
         }
@@ -255,7 +255,7 @@ fn labels(leaves: &[Leaf], features: &Json, asked: Option<&str>) -> Result<Optio
         [column] => column,
         _ => {
             return Err(format!(
-                "it has several columns of labels, {}; choose one by data.label_column",
+                "it has several columns of labels, {}; choose one with data.label_column",
                 quoted(&candidates)
             ));
         }

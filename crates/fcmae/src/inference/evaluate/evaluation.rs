@@ -68,7 +68,7 @@ impl Evaluation {
         });
         Err(Error::Unusable(format!(
             "{missing} of {} could not be used, more than the allowed share of {max_bad_fraction} \
-             (data.max_bad_fraction; of evaluate --max-bad-fraction){first}",
+             (data.max_bad_fraction; of evaluate: --max-bad-fraction){first}",
             plural(all, "picture"),
         )))
     }

@@ -57,11 +57,11 @@ impl Session<'_> {
             let early = match self.kind {
                 Kind::Pretraining => "",
                 Kind::Finetuning => {
-                    ", and with `--set finetune.patience=0` one that ended before its last epoch"
+                    "; if it ended before its last epoch, add `--set finetune.patience=0`"
                 }
             };
             self.note(&format!(
-                "the run is finished; --resume with `--set optim.epochs=…` makes it longer{early}"
+                "the run is finished; to train longer, use --resume with `--set optim.epochs=…`{early}"
             ))?;
         }
         if resumed {

@@ -113,10 +113,10 @@ impl Session<'_> {
         let before = self.checkpoints.steps().ok()?.into_iter().rfind(|&step| step < newest);
         Some(match before {
             Some(step) => format!(
-                "the weights of step {newest} may be spoilt already: remove {path} to go on from step {step}"
+                "the weights of step {newest} may already be damaged: remove {path} to continue from step {step}"
             ),
             None => format!(
-                "the weights of step {newest} may be spoilt already, and there is no earlier checkpoint: if no \
+                "the weights of step {newest} may already be damaged, and there is no earlier checkpoint: if no \
                  setting helps, start a new run"
             ),
         })
