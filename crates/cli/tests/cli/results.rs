@@ -195,7 +195,7 @@ fn block(name: &str) -> String {
     }
     text.push('\n');
     for row in rows {
-        let top1 = row.top1.map_or("-".to_owned(), |top1| {
+        let top1 = row.top1.map_or("not run yet".to_owned(), |top1| {
             percent(top1).replace(" %", &format!("{} %", spread(row.std)))
         });
         let difference = row.difference.map_or("-".to_owned(), |x| points(x, row.standard_error));
