@@ -213,7 +213,7 @@ fn help(error: &anyhow::Error) -> Option<Cow<'static, str>> {
             let kind = facts.map_or(Kind::Finetuning, |facts| facts.kind);
             let settings: Vec<&str> = fcmae::training::may_change(kind).collect();
             let settings = settings.join(", ");
-            let text = "with --resume, --set may change";
+            let text = "a resumed run has its own settings, so leave out --config; --set may change";
             Some(
                 format!("{text} {settings}; batch and accumulation only if their product stays the same")
                     .into(),

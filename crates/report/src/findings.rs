@@ -1,6 +1,9 @@
 //! What to look at in a run: rules over its numbers, in words and each with a remedy.
 
-use fcmae_store::run::schema::{BlockFeatures, Change, End, Ended, Evaluation, StepFeatures};
+use fcmae_store::run::schema::{
+    BlockFeatures, Change, Class, End, Ended, Evaluation, SHORT_PRETRAINING, StepFeatures,
+    USUAL_PRETRAINING,
+};
 use fcmae_words::page::{number, percent};
 use fcmae_words::{counted, grouped, list};
 
@@ -36,15 +39,13 @@ const EVALUATIONS_WITHOUT_GAIN: u64 = 2;
 const RISEN: f64 = 1.05;
 /// A class with fewer held-out pictures has an accuracy that one picture moves by a tenth.
 const FEWEST_HELD_OUT: u64 = 10;
-/// Fewer updates of a pre-training from random weights leave features that are hardly better than untrained ones. The
-/// shortest pre-trainings that docs/results.md measures made about 2,900 (the demo, which it helped) and 3,600 (300
-/// photographs, which it did not). A third of that, of which the warm-up is a good part, is no pre-training to judge by.
-const SHORT_PRETRAINING: u64 = 1_000;
 /// Shares from which waiting and skipping count.
 const LONG_WAIT: f64 = 0.05;
 const MANY_SKIPPED: f64 = 0.01;
 /// So many times more pictures in the largest class than in the smallest are a lot.
 const IMBALANCED: f64 = 5.0;
+/// And so many are few.
+const BALANCED: f64 = 1.5;
 
 /// All findings, warnings first.
 pub(crate) fn of(report: &Report) -> Vec<Finding> {
@@ -303,23 +304,30 @@ fn never_predicted(report: &Report) -> Option<Finding> {
         .map(|(name, _)| *name)
         .collect();
     (!never.is_empty()).then_some(())?;
+    let remedy = match imbalance_of(report) {
+        Some((_, _, ratio)) if ratio < BALANCED => format!(
+            "All classes have about as many training pictures, so that is not the reason. The run made {}: train for more \
+             epochs (`optim.epochs`), and look whether these folders hold what their names say.",
+            counted(report.metrics.updates, "update"),
+        ),
+        _ => "Such a class usually has too few pictures: add some, or set `finetune.balanced = true`.".to_owned(),
+    };
     warning(
         "Classes that are never predicted",
-        format!(
-            "No {} picture was taken for {}. Such a class usually has too few pictures: add some, \
-             or set `finetune.balanced = true`.",
-            which(evaluation),
-            list(&never),
-        ),
+        format!("No {} picture was taken for {}. {remedy}", which(evaluation), list(&never)),
     )
 }
 
 fn warm_up_too_long(report: &Report) -> Option<Finding> {
     let warm_up = report.settings.number("optim.warmup_epochs").filter(|&epochs| epochs > 0.0)?;
     let planned = report.planned_epochs()?;
-    (warm_up >= planned).then_some(())?;
+    (2.0 * warm_up > planned).then_some(())?;
     warning(
-        "The learning rate never reached its peak",
+        if warm_up < planned {
+            "Most of the run was warm-up"
+        } else {
+            "The learning rate never reached its peak"
+        },
         format!(
             "Its warm-up takes {} epochs (`optim.warmup_epochs`), but the whole run has {}. Make the \
              warm-up a tenth of the run or so.",
@@ -342,16 +350,16 @@ fn short_pretraining(report: &Report) -> Option<Finding> {
         true => ", most of them in the warm-up of the learning rate",
         false => "",
     };
-    let enough = (SHORT_PRETRAINING as f64 * epochs / updates.max(1) as f64).ceil();
+    let enough = (USUAL_PRETRAINING as f64 * epochs / updates.max(1) as f64).ceil();
     warning(
         "A very short pre-training",
         format!(
             "It made {}{warming}. After so few, the features are little better than those of an untrained network, so \
-             they do not show what pre-training is worth here. Train for more epochs (`optim.epochs`): on these \
-             pictures {} make the {} updates that are needed at least; more are better.",
+             they do not show what pre-training is worth here. Train for more epochs (`optim.epochs`): plan for about \
+             {} updates, which are {} on these pictures.",
             counted(updates, "update"),
+            number(USUAL_PRETRAINING as f64),
             counted(enough as u64, "epoch"),
-            number(SHORT_PRETRAINING as f64),
         ),
     )
 }
@@ -436,9 +444,14 @@ fn few_held_out(report: &Report) -> Option<Finding> {
     )
 }
 
-fn imbalance(report: &Report) -> Option<Finding> {
+/// The largest and the smallest class, and how many times more training pictures the first has.
+fn imbalance_of(report: &Report) -> Option<(&Class, &Class, f64)> {
     let (largest, smallest) = extremes(report.data.as_ref()?)?;
-    let ratio = largest.training as f64 / smallest.training.max(1) as f64;
+    Some((largest, smallest, largest.training as f64 / smallest.training.max(1) as f64))
+}
+
+fn imbalance(report: &Report) -> Option<Finding> {
+    let (largest, smallest, ratio) = imbalance_of(report)?;
     let balanced = report.settings.is_on("finetune.balanced");
     (report.kind == Kind::Finetuning && ratio >= IMBALANCED && !balanced).then_some(())?;
     note(

@@ -288,7 +288,7 @@ impl Asked {
     fn expected(&self, rates: &[(Work, f64)]) -> Result<String> {
         let mut table = Table::new([
             ("size", Align::Left),
-            ("parameters", Align::Right),
+            ("with decoder", Align::Right),
             ("pretrain/s", Align::Right),
             ("finetune/s", Align::Right),
             ("predict/s", Align::Right),

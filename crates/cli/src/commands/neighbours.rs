@@ -104,7 +104,11 @@ pub(crate) fn made(args: &NeighboursOf) -> Result<String> {
     let notes: Vec<String> = collapsed(&data.rows.vectors)?.into_iter().collect();
     notes.iter().for_each(|note| output::note(note));
     args.sheet.write_page(thumbnails.as_ref(), |thumbnails| found.page(args, notes, thumbnails))?;
-    let summary = found.summary();
+    let mut summary = found.summary();
+    let (rows, all) = (usize::from(args.rows), found.queries.names.len());
+    if thumbnails.is_some() && rows < all {
+        summary += &format!("; the sheet shows {rows} of the {} (--rows)", counted(all, "picture"));
+    }
     Ok(match args.sheet.write_list(|| found.list(), &summary)? {
         Some(written) => written,
         None => {

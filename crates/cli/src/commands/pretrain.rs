@@ -93,7 +93,10 @@ pub(super) fn run(args: &Pretrain) -> Result<()> {
     }
     let run = printable(out);
     let steps = counted(outcome.step as usize, "step");
-    output::print(&format!("loss {:.4} after {steps}\nrun  {run}\n", outcome.loss))?;
+    output::print(&format!(
+        "loss {:.4} (mean of the last epoch) after {steps}\nrun  {run}\n",
+        outcome.loss
+    ))?;
     if let Some(report) = report {
         output::print(&format!("report  {}\n", printable(&report)))?;
     }

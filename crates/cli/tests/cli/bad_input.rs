@@ -169,7 +169,7 @@ fn an_out_that_exists_stays_as_it_is() {
     fcmae!("pretrain", "--data", pictures, "--out", taken, "--resume", "--set", "optim.beta1=0.5",)
         .refused(
             2,
-            &["other settings", "config.optim.beta1 = 0.5", "with --resume, --set may change"],
+            &["other settings", "config.optim.beta1 = 0.5", "leave out --config; --set may change"],
         );
     assert!(contents(&taken) == before, "a refused run changed something");
 

@@ -102,7 +102,7 @@ fn a_watched_run_that_goes_on_knows_its_pictures() {
         says("After epoch 3 they could not be used any more") && says("After epoch 3, the vote")
     );
     longer("5", &[&"--watch", &labelled]).refused(1, &["--watch: ", "labelled"]);
-    longer("5", &[&"--watch", &data]).refused(1, &["not the watched pictures of the run so far"]);
+    longer("5", &[&"--watch", &data]).refused(1, &["the watched pictures have changed: "]);
     longer("5", &[&"--watch", &fixture.at("moved")]).done();
     assert_eq!(fixture.looks("run").len(), 4);
     assert!(says("After epoch 5, the vote") && !says("went on without them"));

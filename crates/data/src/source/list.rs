@@ -123,15 +123,16 @@ fn with_labels((found, rest): (Columns, usize)) -> Result<(Columns, usize), Stri
     if found.label.is_some() {
         return Ok((found, rest));
     }
-    let columns = if found.names.is_empty() {
-        String::new()
+    let remedy = if found.names.is_empty() {
+        "name the columns in its first line, such as path,label".to_owned()
     } else {
-        format!("; its columns are {}: name one with data.label_column", found.names.join(", "))
+        let columns = found.names.join(", ");
+        format!(
+            "add a column `label`, or, if the labels are in one of its columns {columns}, name it with \
+             data.label_column"
+        )
     };
-    Err(format!(
-        "labels are needed, but it has no column of labels; name the columns in its first line, such as \
-         path,label{columns}"
-    ))
+    Err(format!("labels are needed, but it has no column of labels; {remedy}"))
 }
 
 struct List<'s, 'a> {

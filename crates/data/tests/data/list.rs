@@ -106,9 +106,15 @@ fn lists_without_what_is_needed_are_refused_with_the_remedy() {
         let dir = listed(name, text);
         open(&dir, name, labels).unwrap_err().to_string()
     };
-    for text in [&b"path\na.jpg\n"[..], b"a.jpg\nb c.jpg\n", b"path,size\na.jpg,4\n"] {
+    for (text, remedy) in [
+        (&b"a.jpg\nb c.jpg\n"[..], "such as path,label"),
+        (
+            b"path,size\na.jpg,4\n",
+            "add a column `label`, or, if the labels are in one of its columns path, size, name",
+        ),
+    ] {
         let text = error("l.csv", text, Labels::Required);
-        assert!(text.contains("no column of labels") && text.contains("path,label"), "{text}");
+        assert!(text.contains("no column of labels") && text.contains(remedy), "{text}");
     }
     let text = error("l.csv", b"other,label\na,cat\n", Labels::Ignored);
     assert!(text.contains("path, file, image"), "{text}");

@@ -128,8 +128,9 @@ fn other(before: &Watched, watch: &Watch, given: bool) -> Error {
         format!("{all} of {}", counted(of.classes, "class"))
     };
     Error::Unusable(format!(
-        "these {} are not the watched pictures of the run so far ({} in {}), so the curve cannot continue: {}restore \
-         the pictures and `watch.pictures`",
+        "the watched pictures have changed: {} now, {} in {} when the run began. A curve takes the same pictures \
+         throughout: {}give a folder that holds those (a copy, if you add labels to the first), with the same \
+         `watch.pictures`",
         pictures(&watch.record),
         pictures(before),
         before.roots.join(", "),

@@ -39,6 +39,11 @@ fn hopeless(epochs: u64, on_nan: OnNan) -> PretrainConfig {
     config
 }
 
+/// Of the deviation, and that the run is short.
+fn is_of_settings(note: &str) -> bool {
+    note.contains("do not fit") || note.starts_with("this run makes only")
+}
+
 fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String>) {
     let data = folder.join("data");
     pictures::write(&data, 4);
@@ -50,9 +55,8 @@ fn run(config: &PretrainConfig, folder: &Path) -> (fcmae::Result<()>, Vec<String
         &folder.join("run"),
         false,
         &mut |event| {
-            // The deviation is told too.
             if let Event::Note(note) = event
-                && !note.contains("do not fit")
+                && !is_of_settings(note)
             {
                 notes.push(note.to_owned());
             }
@@ -170,7 +174,7 @@ fn older_batches_are_removed_and_that_is_told() {
         false,
         &mut |event| {
             if let Event::Note(note) = event
-                && !note.contains("do not fit")
+                && !is_of_settings(note)
             {
                 notes.push(note.to_owned());
                 // Of the same run before it was taken up from an earlier step.

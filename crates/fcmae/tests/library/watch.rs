@@ -252,7 +252,8 @@ fn a_run_is_watched_from_any_step_on_and_goes_on_without() {
     let error = fixture.part(&cpu, "run", &[fixture.at("data")], true, stop(9)).0.unwrap_err();
     let error = error.to_string();
     assert!(
-        error.contains("not the watched pictures of the run so far (24 pictures of 3"),
+        error.contains("the watched pictures have changed: ")
+            && error.contains(" now, 24 pictures of 3"),
         "{error}"
     );
     let (_, told) = fixture.whole("run", &[fixture.at("moved")], true);

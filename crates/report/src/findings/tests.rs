@@ -40,7 +40,7 @@ fn a_very_short_pretraining_is_told() {
     let title = "A very short pre-training";
     let text = found(&known(), title).unwrap();
     assert!(text.starts_with("It made 100 updates. "), "{text}");
-    assert!(text.contains("100 epochs make the 1,000 updates"), "{text}");
+    assert!(text.contains("plan for about 4,000 updates, which are 400 epochs"), "{text}");
     let warming = found(&known().set("optim.warmup_epochs", "6.0"), title).unwrap();
     assert!(warming.contains("100 updates, most of them in the warm-up"), "{warming}");
     // What began with weights may need few, and how long it becomes is not known before its end.

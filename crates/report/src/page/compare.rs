@@ -90,7 +90,7 @@ fn remarks(runs: &[Named<'_>]) -> Vec<String> {
             if differing.len() == 1 { "s" } else { "" },
         ));
     }
-    remarks.extend(best("held-out pictures", &held_out(runs)));
+    remarks.extend(best("Held-out pictures, last weights", &held_out(runs)));
     remarks.extend(best_on_tests(runs));
     remarks
 }
@@ -181,7 +181,7 @@ fn best_on_tests(runs: &[Named<'_>]) -> Option<String> {
                 .to_owned(),
         );
     }
-    best("test pictures", &scored)
+    best("Test pictures", &scored)
 }
 
 /// Which run recognizes most, and whether so few pictures can tell.
@@ -192,21 +192,26 @@ fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
     let (best, next) = (&first.run.name, &second.run.name);
     let difference = first.top1 - second.top1;
     if difference == 0.0 {
-        return Some(format!(
-            "Best accuracy on {pictures}: “{best}” and “{next}”, which are right equally often."
-        ));
+        return Some(format!("{pictures}: “{best}” and “{next}” are right equally often."));
     }
     let same = asked_the_same(first, second);
     let paired = match (first.answers, second.answers) {
         (Some(one), Some(other)) if same == Some(true) => {
-            paired::compare(slice::from_ref(&one.right), slice::from_ref(&other.right))
+            let alone = |one: &Answers, other: &Answers| {
+                one.right.iter().zip(&other.right).filter(|(one, other)| **one && !**other).count()
+            };
+            let found = paired::compare(slice::from_ref(&one.right), slice::from_ref(&other.right));
+            found.map(|found| (found, [alone(one, other), alone(other, one)]))
         }
         _ => None,
     };
-    let (error, is_clear) = match paired {
-        Some(found) => {
-            let error = points(found.standard_error);
-            (format!("{error}, on the same pictures; p {}", found.p_in_words()), found.is_clear())
+    let (evidence, is_clear) = match paired {
+        Some((found, [one, other])) => {
+            let text = format!(
+                "of the pictures that only one of them gets right, {one} against {other}; p {}",
+                found.p_in_words()
+            );
+            (text, found.is_clear())
         }
         None => {
             let error = [first, second].map(|run| standard_error(run.top1, run.pictures));
@@ -216,7 +221,7 @@ fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
                 Some(false) => format!("{}, on different pictures", points(error)),
                 _ => format!("at most {}", points(error)),
             };
-            (text, difference > 2.0 * error)
+            (format!("standard error of the difference {text}"), difference > 2.0 * error)
         }
     };
     let verdict = if is_clear {
@@ -225,8 +230,7 @@ fn best(pictures: &str, scored: &[Scored<'_>]) -> Option<String> {
         "it may be chance"
     };
     Some(format!(
-        "Best accuracy on {pictures}: “{best}”, {} points more than “{next}” (standard error of the difference \
-         {error}): {verdict}.",
+        "{pictures}: “{best}” is right {} points more often than “{next}” ({evidence}): {verdict}.",
         points(difference),
     ))
 }
@@ -253,7 +257,7 @@ fn results(runs: &[Named<'_>]) -> Markup {
         }),
         ("Network", |report| Some(report.model.clone())),
         ("State", |report| Some(summary::state(report))),
-        ("Held-out pictures right", |report| report.final_top1().map(|(top1, _)| percent(top1))),
+        (summary::LAST_WEIGHTS, |report| report.final_top1().map(|(top1, _)| percent(top1))),
         ("95 % interval", |report| {
             let (top1, pictures) = report.final_top1()?;
             let right = (top1 * pictures? as f64).round() as u64;
@@ -273,7 +277,7 @@ fn results(runs: &[Named<'_>]) -> Markup {
             let test = report.test()?;
             Some(span(interval(test.confusion.right(), test.images)))
         }),
-        ("Best top-1", |report| {
+        (summary::BEST_WEIGHTS, |report| {
             let best = report.metrics.best?;
             Some(format!("{} (epoch {})", percent(best.top1), number(best.epoch)))
         }),

@@ -80,15 +80,17 @@ fn spread(data: &Data) -> Markup {
     let many = classes.len() > MOST_CLASSES;
     html! {
         @if let Some((largest, smallest)) = extremes(data) {
-            p {
+            @if largest.training == smallest.training {
+                p { "Every class has " (counted(largest.training, "training picture")) "." }
+            } @else { p {
                 "The largest class, “" (largest.name) "”, has " (number(largest.training as f64))
                 " training pictures, the smallest, “" (smallest.name) "”, "
                 (number(smallest.training as f64))
-                @if smallest.training > 0 && smallest.training < largest.training {
+                @if smallest.training > 0 {
                     ": " (number(largest.training as f64 / smallest.training as f64)) " times as many"
                 }
                 "."
-            }
+            } }
         }
         @if many {
             @let rest = classes.len() - AT_EACH_END;

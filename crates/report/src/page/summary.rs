@@ -13,6 +13,10 @@ use crate::findings::{self, Weight};
 use crate::head::Fact;
 use crate::run_folder::{Kind, Report};
 
+/// What the accuracy on held-out pictures is called, of the weights in `export/last`, and of those in `export/best`.
+pub(super) const LAST_WEIGHTS: &str = "Held-out pictures right, last weights";
+pub(super) const BEST_WEIGHTS: &str = "Held-out pictures right, best weights";
+
 /// Name, kind, sentence and tiles.
 pub(super) fn header(report: &Report) -> Markup {
     html! {
@@ -73,7 +77,8 @@ pub(super) fn sentence(report: &Report) -> String {
     };
     if let Some((top1, pictures)) = report.final_top1() {
         let of = pictures.map_or("the".to_owned(), |pictures| number(pictures as f64));
-        text += &format!(": {} of {of} held-out pictures right", percent(top1));
+        text +=
+            &format!(": {} of {of} held-out pictures right with the last weights", percent(top1));
         if let Some(pictures) = pictures {
             let right = (top1 * pictures as f64).round() as u64;
             text += &format!(" (95 % interval {})", span(interval(right, pictures)));
@@ -105,21 +110,26 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
             }
             (None, None) => "top-1 of the last evaluation".to_owned(),
         };
-        tiles.push(tile("Held-out pictures right", percent(top1), about));
+        tiles.push(tile(LAST_WEIGHTS, percent(top1), about));
     }
-    if let Some(Evaluation { of: Some(of), top1, images, confusion, .. }) = report.test() {
+    if let Some(Evaluation { of: Some(of), top1, images, confusion, epoch, .. }) = report.test() {
         let sure = span(interval(confusion.right(), *images));
-        let about = format!("{} in {of}; 95 % interval {sure}", counted(*images, "picture"));
+        let about = format!(
+            "{} in {of}, with the weights of epoch {}; 95 % interval {sure}",
+            counted(*images, "picture"),
+            number(*epoch)
+        );
         tiles.push(tile("Test pictures right", percent(*top1), about));
     }
     if let Some(best) = metrics.best {
         let about = format!(
-            "at epoch {}, best of {}; slightly optimistic: it was chosen on these pictures",
+            "in export/best, which other commands use: epoch {}, best of {}; slightly optimistic, since it was chosen on \
+             these pictures",
             number(best.epoch),
             counted(metrics.evaluations, "evaluation")
         );
         let about = if metrics.evaluations < 2 { "the only evaluation".to_owned() } else { about };
-        tiles.push(tile("Best top-1", percent(best.top1), about));
+        tiles.push(tile(BEST_WEIGHTS, percent(best.top1), about));
     }
     if let Some(last) = metrics.watch_last {
         let start = metrics.watch_start;
@@ -133,12 +143,14 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         tiles.push(tile("Watched pictures right", figure, about));
     }
     if let (Some(first), Some(last)) = ends_of_loss(report) {
-        let about =
-            if report.kind == Kind::Pretraining && report.settings.is_on("mask.norm_pix_loss") {
-                "at the start and the end; 1 is what filling each hidden patch with its mean gives"
-            } else {
-                "mean of the first and of the last hundredth of the updates"
-            };
+        let about = if report.kind == Kind::Pretraining
+            && report.settings.is_on("mask.norm_pix_loss")
+        {
+            "mean of the first and of the last hundredth of the updates; 1 is what filling each hidden patch with its \
+                 mean gives"
+        } else {
+            "mean of the first and of the last hundredth of the updates"
+        };
         let figure = format!("{} → {}", number(first), number(last));
         tiles.push(tile("Training loss", figure, about.to_owned()));
     }

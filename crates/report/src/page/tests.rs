@@ -154,7 +154,7 @@ fn a_sentence_says_what_the_run_was() {
     assert_eq!(
         lead(&RunFixture::finetuned()),
         "Fine-tuned atto on 960 pictures of 2 classes for 10 epochs: 86.7 % of 120 held-out pictures \
-         right (95 % interval 79.4 to 91.6 %)."
+         right with the last weights (95 % interval 79.4 to 91.6 %)."
     );
     assert_eq!(
         lead(&RunFixture::pretrained()),
@@ -254,7 +254,7 @@ fn runs_are_compared_in_what_differs() {
     assert!(!page.contains("the same network or"), "both have it");
     // 86.7 % − 58.3 % = 28.3 points; √(3.10² + 4.50²) = 5.5.
     assert!(
-        page.contains("28.3 points more than “")
+        page.contains("is right 28.3 points more often than “")
             && page.contains("difference at most 5.5): more than the choice of pictures explains")
     );
     assert_eq!(page.matches("<img ").count(), 1);
@@ -283,10 +283,10 @@ fn runs_are_compared_picture_by_picture() {
     let [all, most, others] = [("f", "0"), ("e", "0"), ("0", "7")].map(|(a, b)| halves(a, b));
     let best = with(record(60, Some((&all, "a")), None));
     let page = compare(&[with(record(45, Some((&most, "a")), None)), best.clone()]);
-    assert!(page.contains("Best accuracy on held-out pictures: “"), "{page:.3000}");
+    assert!(page.contains("Held-out pictures, last weights: “"), "{page:.3000}");
     // 15 of 120 differ, all in favour of one.
-    let says = "3.0, on the same pictures; p &lt; 0.001): more than the choice";
-    assert!(page.contains("12.5 points more") && page.contains(says), "{page:.3000}");
+    let says = "only one of them gets right, 15 against 0; p &lt; 0.001): more than the choice";
+    assert!(page.contains("12.5 points more often") && page.contains(says), "{page:.3000}");
     let page = compare(&[best, with(record(45, Some((&most, "b")), None))]);
     let says = "(standard error of the difference 6.4, on different pictures): it may";
     assert!(page.contains(says), "{page:.3000}");
@@ -299,7 +299,7 @@ fn runs_are_compared_picture_by_picture() {
     };
     let one = || with(test(&most, "c"));
     let page = compare(&[one(), with(test(&others, "c"))]);
-    let equal = "test pictures: “";
+    let equal = "Test pictures: “";
     assert!(page.contains(equal) && page.contains("right equally often"), "{page:.3000}");
     assert!(page.contains("37.5\u{202f}% of 120 in photos/test</td>"), "{page:.4000}");
     let cannot = "The tests cannot be compared: ";
@@ -329,7 +329,7 @@ fn a_run_compared_with_itself_has_two_names() {
     assert_self_contained(&page);
     let name = run.path().file_name().unwrap().to_string_lossy();
     assert!(page.contains(&format!("{name} (2)</th>")));
-    assert!(page.contains("(2)”, which are right equally often"), "{page:.3000}");
+    assert!(page.contains("(2)” are right equally often"), "{page:.3000}");
     assert!(page.contains("the same settings"));
     assert_self_contained(&compare(&[]));
 }
@@ -694,9 +694,12 @@ fn a_test_stands_beside_what_was_held_out() {
     run.metrics((1..=100).map(|step| update(step, 1.0)).chain([evaluated(10, 0.9, 0.4)]));
     let page = run.read().to_html();
     assert_self_contained(&page);
-    for said in
-        ["Held-out pictures right", "90.0", "Test pictures right", "80 pictures in photos/test"]
-    {
+    for said in [
+        "Held-out pictures right, last",
+        "90.0",
+        "Test pictures right",
+        "80 pictures in photos/test, with",
+    ] {
         assert!(page.contains(said), "{said}: {page:.3000}");
     }
     assert!(page.contains("The 80 pictures in photos/test, by their true class"));

@@ -27,6 +27,13 @@ pub struct Update {
     pub step: u64,
 }
 
+/// Updates of a pre-training from random weights below which its features are hardly better than untrained ones. The
+/// shortest pre-trainings that docs/results.md measures made about 2,900 (the demo, which it helped) and 3,600 (300
+/// photographs, which it did not). A third of that, of which the warm-up is a good part, is no pre-training to judge by.
+pub const SHORT_PRETRAINING: u64 = 1_000;
+/// Updates that such a pre-training is planned with, at least, as the small recipes are.
+pub const USUAL_PRETRAINING: u64 = 4_000;
+
 /// What was measured on held-out pictures: a line of `metrics.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores {

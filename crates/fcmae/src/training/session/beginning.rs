@@ -3,7 +3,7 @@
 use fcmae_data::source::printable;
 use fcmae_data::{PictureSet, Sample};
 use fcmae_store::ExportName;
-use fcmae_store::run::schema::{Change, Ended, Kind};
+use fcmae_store::run::schema::{Change, Ended, Facts, Kind, SHORT_PRETRAINING, USUAL_PRETRAINING};
 use fcmae_store::run::{Differing, files};
 use fcmae_words::{grouped, plural};
 
@@ -156,6 +156,23 @@ impl Session<'_> {
         Ok(self.run.change(&changes, &self.record)?)
     }
 
+    /// That a pre-training from random weights makes too few updates to be worth its time.
+    fn short(&self) -> Option<String> {
+        let start = Facts::read(&self.record.facts).ok()?.start;
+        let steps = self.plan.steps();
+        let is_short =
+            self.kind == Kind::Pretraining && start.is_none() && steps < SHORT_PRETRAINING;
+        is_short.then(|| {
+            format!(
+                "this run makes only {}, after which features are little better than untrained ones; plan for about {}, \
+                 with `optim.epochs={}`",
+                plural(grouped(steps), "update"),
+                grouped(USUAL_PRETRAINING),
+                USUAL_PRETRAINING.div_ceil(self.plan.steps_per_epoch.max(1)),
+            )
+        })
+    }
+
     /// Notes settings whose effect is not the one they name.
     fn note_caveats(&mut self, of_pictures: &[String]) -> Result<()> {
         let Description { model, decoder, image_size: [height, width], .. } = &self.description;
@@ -166,7 +183,8 @@ impl Session<'_> {
             }
             None => None,
         };
-        let caveats: Vec<String> = hidden.into_iter().chain(self.plan.caveat()).collect();
+        let caveats: Vec<String> =
+            hidden.into_iter().chain(self.plan.caveat()).chain(self.short()).collect();
         of_pictures.iter().chain(&caveats).try_for_each(|text| self.note(text))
     }
 }
