@@ -150,5 +150,6 @@ fn held_out_pictures_are_no_test() {
     let ran = fixture.test("other", &data, &[&"--held-out-of", &tuned]).done();
     let of = fixture.evaluation("other")["of"].as_str().unwrap().to_owned();
     assert!(of.ends_with(&format!(", held out of {}", tuned.display())), "{of}");
+    assert_eq!(fixture.evaluation("other")["weights"], "export/best");
     assert!(ran.stderr.contains("were trained on"), "{}", ran.stderr);
 }

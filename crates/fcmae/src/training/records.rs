@@ -150,13 +150,15 @@ pub struct Test {
     pub pictures: String,
     /// How many of them the run was trained on; `None` where that cannot be told.
     pub trained_on: Option<usize>,
+    /// Which weights of the run, as a path in it, where that is known: `export/best`.
+    weights: Option<String>,
 }
 
 impl Test {
     /// On a whole set, of which the run was trained on so many pictures, where that can be told.
     pub fn on(set: &PictureSet, trained_on: Option<usize>) -> Self {
         let roots: Vec<String> = set.roots.iter().map(|root| printable(root)).collect();
-        Self { pictures: roots.join(" and "), trained_on }
+        Self { pictures: roots.join(" and "), trained_on, weights: None }
     }
 }
 
@@ -209,6 +211,7 @@ pub(super) fn evaluation(
         step,
         epoch: epoch as f64,
         trained_on: of.as_ref().map_or(Some(0), |of| of.trained_on.map(|count| count as u64)),
+        weights: of.as_ref().and_then(|of| of.weights.clone()),
         of: of.map(|of| of.pictures),
         images: found.images as u64,
         top1: found.top1,
@@ -223,8 +226,8 @@ pub(super) fn evaluation(
     write(run, files::EVALUATION, &record)
 }
 
-/// Writes what a run's weights were found to do into the run, for its report: `evaluation.json`, and
-/// the most confident mistakes' pictures from `set`, of which `test` says what it is.
+/// Writes what a run's weights, its best ones or else its last, were found to do into the run, for its report:
+/// `evaluation.json`, and the most confident mistakes' pictures from `set`, of which `test` says what it is.
 ///
 /// # Errors
 /// A `run` that is no run's folder, or cannot be written to.
@@ -233,9 +236,13 @@ pub fn keep_evaluation(
     found: &Evaluation,
     set: &Arc<PictureSet>,
     description: &Description,
-    test: Test,
+    mut test: Test,
 ) -> Result<()> {
     Record::read(run)?;
+    // Those that every command takes of a run.
+    let weights = fcmae_store::weights::resolve(run)?.model;
+    let folder = weights.parent().and_then(|folder| folder.strip_prefix(run).ok());
+    test.weights = folder.map(printable);
     let last = logged(run).last();
     let (step, epoch) = last.map_or((0, 0.0), |line| line.place());
     evaluation(run, (step, epoch as u64, Some(test)), found, set, description)

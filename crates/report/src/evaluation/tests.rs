@@ -18,6 +18,7 @@ fn evaluation(confusion: Vec<Vec<u64>>) -> Evaluation {
         mistakes: Vec::new(),
         answers: None,
         held_out_answers: None,
+        weights: None,
     }
 }
 

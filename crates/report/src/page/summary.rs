@@ -112,13 +112,10 @@ pub(super) fn tiles(report: &Report) -> Vec<Fact> {
         };
         tiles.push(tile(LAST_WEIGHTS, percent(top1), about));
     }
-    if let Some(Evaluation { of: Some(of), top1, images, confusion, epoch, .. }) = report.test() {
+    if let Some(Evaluation { of: Some(of), weights, top1, images, confusion, .. }) = report.test() {
         let sure = span(interval(confusion.right(), *images));
-        let about = format!(
-            "{} in {of}, with the weights of epoch {}; 95 % interval {sure}",
-            counted(*images, "picture"),
-            number(*epoch)
-        );
+        let with = weights.as_ref().map_or(String::new(), |weights| format!(" with {weights}"));
+        let about = format!("{} in {of}{with}; 95 % interval {sure}", counted(*images, "picture"));
         tiles.push(tile("Test pictures right", percent(*top1), about));
     }
     if let Some(best) = metrics.best {

@@ -690,6 +690,7 @@ fn a_test_stands_beside_what_was_held_out() {
     let run = RunFixture::finetuned();
     let mut record = evaluation(&["cat", "dog"], &[&[30, 10], &[15, 25]]);
     record["of"] = json!("photos/test");
+    record["weights"] = json!("export/best");
     run.write("evaluation.json", &record);
     run.metrics((1..=100).map(|step| update(step, 1.0)).chain([evaluated(10, 0.9, 0.4)]));
     let page = run.read().to_html();
@@ -698,7 +699,7 @@ fn a_test_stands_beside_what_was_held_out() {
         "Held-out pictures right, last",
         "90.0",
         "Test pictures right",
-        "80 pictures in photos/test, with",
+        "80 pictures in photos/test with export/best;",
     ] {
         assert!(page.contains(said), "{said}: {page:.3000}");
     }

@@ -228,6 +228,9 @@ pub struct Evaluation {
     /// Which pictures, if they are not those that the run held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// Of a test, which weights of the run were tested, as a path in it: `export/best`. None of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// How many of those the run was trained on; `None` where that could not be told.
     #[serde(default = "none_of_them", skip_serializing_if = "are_none_of_them")]
     pub trained_on: Option<u64>,
