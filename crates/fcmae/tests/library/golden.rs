@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::pictures;
 
-const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
+const VERSIONS: [&str; 3] = ["0.1.0", "0.2.0", "0.3.0"];
 const KINDS: [&str; 2] = ["pretrain", "finetune"];
 /// After which a run was stopped.
 const STOPPED: u64 = 5;
@@ -152,7 +152,7 @@ fn the_present_version_has_its_golden_runs() {
     let kept = folder.keep().join("begun");
     panic!(
         "version {version} has no golden runs yet: move {} to {}, of each run only config.toml, run.json, \
-         metrics.jsonl, export and the newest checkpoint, and name it in VERSIONS",
+         data.json, split.csv, metrics.jsonl, export and the newest checkpoint, and name it in VERSIONS",
         kept.display(),
         golden(version).display()
     );
