@@ -219,7 +219,14 @@ fn a_class_that_is_never_predicted_is_named() {
         "evaluation.json",
         &evaluation(&["cat", "dog", "fox"], &[&[50, 10, 0], &[6, 54, 0], &[12, 3, 0]]),
     );
-    assert!(found(&run, title).unwrap().starts_with("No held-out picture was taken for “fox”."));
+    let text = found(&run, title).unwrap();
+    assert!(
+        text.starts_with("No held-out picture was taken for “fox”. All classes have"),
+        "{text}"
+    );
+    run.write("data.json", &data(&[("cat", 480, 60), ("dog", 480, 60), ("fox", 20, 15)]));
+    let text = found(&run, title).unwrap();
+    assert!(text.contains("“fox”. Such a class usually has too few pictures: add some"), "{text}");
     let mut of_a_test = evaluation(&["cat", "dog", "fox"], &[&[5, 1, 0], &[6, 5, 0], &[2, 3, 0]]);
     of_a_test["of"] = json!("photos/test");
     run.write("evaluation.json", &of_a_test);
@@ -281,8 +288,12 @@ fn many_skipped_pictures_are_found() {
 fn a_warm_up_longer_than_the_run_is_found() {
     let title = "The learning rate never reached its peak";
     assert!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "10"), title).is_some());
-    assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "9.5"), title), None);
-    assert_eq!(found(&RunFixture::pretrained().set("optim.warmup_epochs", "0.0"), title), None);
+    let warming = |epochs: &str| RunFixture::pretrained().set("optim.warmup_epochs", epochs);
+    assert_eq!(found(&warming("9.5"), title), None);
+    assert_eq!(found(&warming("0.0"), title), None);
+    let most = "Most of the run was warm-up";
+    assert!(found(&warming("9.5"), most).is_some());
+    assert_eq!(found(&warming("5.0"), most), None);
 }
 
 #[test]
