@@ -1,4 +1,4 @@
-//! The network's operations on NVIDIA GPUs. They have not yet run on a card.
+//! The network's operations on NVIDIA GPUs. They have not yet run on a real one.
 //!
 //! Kernels are C++ sources in `kernels/` ([`sources`]), compiled for the card's architecture on the machine where
 //! they run (`nvidia`, behind the feature of that name). Building this crate needs nothing of CUDA. `emulator/`

@@ -266,9 +266,9 @@ mod tests {
     #[test]
     fn answers_that_users_meet_come_with_a_way_out() {
         for (answer, says) in [
-            (46, "another process holds the card"),
+            (46, "another process holds the GPU"),
             (100, "CUDA_VISIBLE_DEVICES"),
-            (214, "the last checkpoint stands"),
+            (214, "the last checkpoint is intact"),
             (222, "newer driver"),
             (700, "nothing can be read back"),
             (719, "nothing can be read back"),
