@@ -49,20 +49,9 @@ use crate::{CheckpointStore, Error, durable};
 /// [`Error::Io`], [`Error::Malformed`].
 pub fn data(run: &Path) -> Result<Option<Data>, Error> {
     let path = run.join(DATA);
-    let Some(text) = text(&path)? else { return Ok(None) };
+    let Some(text) = record::text(&path)? else { return Ok(None) };
     let data = serde_json::from_str(&text);
     data.map(Some).map_err(|error| Error::Malformed { path, flaw: record::lost(&error) })
-}
-
-/// A file's text, also what a killed process left of one that it was replacing; `None` where there is none.
-fn text(path: &Path) -> Result<Option<String>, Error> {
-    let whole = durable::whole(path);
-    let found = match fcmae_files::if_there(fcmae_files::text(&whole, DESCRIPTION)) {
-        // A run in use has put it in its place in the meantime.
-        Ok(None) if whole != path => fcmae_files::if_there(fcmae_files::text(path, DESCRIPTION)),
-        found => found,
-    };
-    found.map_err(cannot_read(path))
 }
 
 /// What its last evaluation found, `evaluation.json`; `None` where there is none that can be read.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::files::{CONFIG, RUN};
+use crate::input::{DESCRIPTION, cannot_read};
 use crate::{Error, durable};
 
 /// In `run.json`, the settings once more: what they were is known though `config.toml` was edited.
@@ -42,6 +43,17 @@ impl Differing {
     }
 }
 
+/// A file's text, also what a killed process left of one that it was replacing; `None` where there is none.
+pub(super) fn text(path: &Path) -> Result<Option<String>, Error> {
+    let whole = durable::whole(path);
+    let found = match fcmae_files::if_there(fcmae_files::text(&whole, DESCRIPTION)) {
+        // A run in use has put it in its place in the meantime.
+        Ok(None) if whole != path => fcmae_files::if_there(fcmae_files::text(path, DESCRIPTION)),
+        found => found,
+    };
+    found.map_err(cannot_read(path))
+}
+
 /// What is wrong with a JSON file that a run cannot go on without.
 pub(super) fn lost(error: &serde_json::Error) -> String {
     format!(
@@ -58,7 +70,7 @@ impl Record {
     /// [`Error::NotARun`], [`Error::Io`] or [`Error::Malformed`].
     pub fn read(run: &Path) -> Result<Self, Error> {
         let read = |name| {
-            super::text(&run.join(name))?
+            text(&run.join(name))?
                 .ok_or_else(|| Error::NotARun { path: run.to_owned(), missing: name })
         };
         // run.json is written last: without it the run never started.
